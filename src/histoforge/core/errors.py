@@ -1,0 +1,47 @@
+"""The one family of errors that a user can cause and can mend.
+
+Each message is one sentence that says what is wrong, where, and what to do. The command line prints it and exits
+with `EXIT_CODE`; a pod ends with it as its last line. Anything else that is raised is a bug and keeps its traceback.
+"""
+
+EXIT_CODE = 2
+
+
+class HistoforgeError(Exception):
+    """A fault in what the program was given, not in the program."""
+
+
+class SettingsError(HistoforgeError):
+    """An unknown preset or parameter, or a value out of its bounds."""
+
+
+class SourceError(HistoforgeError):
+    """Input data that cannot be used: no slides, one class, a labels file that contradicts itself."""
+
+
+class SlideError(SourceError):
+    """One slide that cannot be used; `preprocess` skips and names it, up to a limit."""
+
+
+class PatchSetError(HistoforgeError):
+    """A patch set that is damaged, incomplete, or not fit for what is asked of it."""
+
+
+class ModelError(HistoforgeError):
+    """A model that is damaged, of the wrong kind, or of another patch size or other classes."""
+
+
+class CheckpointError(HistoforgeError):
+    """A checkpoint that is damaged or belongs to another training."""
+
+
+class StorageError(HistoforgeError):
+    """A location that does not exist, refuses, is full, or stopped answering."""
+
+
+class TrainingError(HistoforgeError):
+    """Training that cannot go on, such as a loss that is not finite."""
+
+
+class SelectionError(HistoforgeError):
+    """A selection that keeps nothing, or a pool too small for what is to be kept."""

@@ -1,0 +1,150 @@
+"""Typed settings: one frozen pydantic class a step, filled from a preset and from single overrides.
+
+Kept free of heavy imports: `histoforge STEP --help` is built from these classes alone.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from histoforge.core.errors import SettingsError
+
+
+class Settings(BaseModel):
+    """Settings that cannot change once made, and that refuse a name they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def make(cls, values: Mapping[str, Any]) -> Self:
+        """Validate `values`.
+
+        Raises:
+            SettingsError: an unknown name (the nearest known one is given) or a value out of its bounds.
+        """
+        unknown = [name for name in values if name not in cls.model_fields]
+        if unknown:
+            raise SettingsError(
+                f"{cls.title()} has no parameter '{unknown[0]}'{nearest(unknown[0], cls.model_fields)}."
+            )
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "the settings"
+            reason = first["msg"].removeprefix("Value error, ")
+            given = f", not {first['input']!r}" if first["loc"] else ""
+            raise SettingsError(f"{cls.title()}: '{name}' is wrong: {reason}{given}.") from None
+
+    @classmethod
+    def title(cls) -> str:
+        """The step's name as the user knows it: `TrainGeneratorConfig` is `train_generator`."""
+        name = cls.__name__.removesuffix("Config")
+        return "".join(
+            f"_{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower()
+            for i, c in enumerate(name)
+        )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole_floats_are_integers(cls, value: Any, info: Any) -> Any:
+        """Kubeflow hands an integer inside a dict parameter over as a float: 5 arrives as 5.0."""
+        if isinstance(value, float) and value.is_integer() and info.field_name in cls.model_fields:
+            annotation = cls.model_fields[info.field_name].annotation
+            if annotation is int:
+                return int(value)
+        return value
+
+
+class StepConfig(Settings):
+    """What every step has."""
+
+    seed: int = Field(0, ge=0, description="seed of all random choices")
+
+
+class TrainingConfig(StepConfig):
+    """What every step that computes on a device has."""
+
+    device: str = Field("auto", description="'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'")
+    precision: str = Field(
+        "auto",
+        pattern="^(auto|float32|bfloat16)$",
+        description="'auto' (bfloat16 wherever the processor has it), 'float32' or 'bfloat16'",
+    )
+
+
+def preset_names() -> list[str]:
+    """The presets that come with the package."""
+    return sorted(file.name.removesuffix(".yaml") for file in _presets().iterdir() if file.name.endswith(".yaml"))
+
+
+def load_preset(name: str) -> dict[str, dict[str, Any]]:
+    """The settings of a preset, a section a step; the empty name is the preset without any.
+
+    Raises:
+        SettingsError: there is no preset of that name (the nearest one is given).
+    """
+    if not name:
+        return {}
+    if name not in preset_names():
+        raise SettingsError(
+            f"There is no preset '{name}'{nearest(name, preset_names())}: choose one of {', '.join(preset_names())}."
+        )
+    sections = yaml.safe_load((_presets() / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {step: values for step, values in sections.items() if isinstance(values, dict)}
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """`["a.b=3", "c=x"]` as `{"a.b": 3, "c": "x"}`: values are read as YAML.
+
+    Raises:
+        SettingsError: an assignment without `=`.
+    """
+    overrides = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise SettingsError(
+                f"'--set {assignment}' is not NAME=VALUE: write for example '--set train_generator.epochs=3'."
+            )
+        try:
+            overrides[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            overrides[name.strip()] = value
+    return overrides
+
+
+def step_values(step: str, preset: str, overrides: Mapping[str, Any], steps: Iterable[str]) -> dict[str, Any]:
+    """A step's values: its section of the preset, then the overrides `step.name` and, alone, `name`.
+
+    Args:
+        steps: the names of all steps; an override that is addressed to another of them is left out.
+
+    Raises:
+        SettingsError: an override for a step that there is not.
+    """
+    known = list(steps)
+    values = dict(load_preset(preset).get(step, {}))
+    for name, value in overrides.items():
+        target, dot, parameter = name.partition(".")
+        if not dot:
+            values[name] = value
+        elif target == step:
+            values[parameter] = value
+        elif target not in known:
+            raise SettingsError(f"There is no step '{target}'{nearest(target, known)} (in '{name}').")
+    return values
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`, did you mean 'x'?` without its end, for an error message; empty where nothing comes near."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _presets() -> Any:
+    return resources.files("histoforge") / "presets"

@@ -1,0 +1,130 @@
+"""The two ways in which a patch set keeps its pixels, behind one pair of reader and writer."""
+
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+ENCODED_FROM_PX = 256
+ROWS_A_GROUP = 32
+_HEADER_BYTES = 128
+
+
+class ImageReader(Protocol):
+    """Random access to patches, without holding them all in memory."""
+
+    def read(self, rows: NDArray[np.int64]) -> Pixels:
+        """The patches of `rows`, uint8 [n, H, W, 3]."""
+        ...
+
+
+class ImageWriter(Protocol):
+    """Takes patches one batch after the other, without holding them in memory."""
+
+    name: str
+
+    def write(self, images: Pixels) -> None:
+        """Append uint8 [n, H, W, 3]."""
+        ...
+
+    def close(self) -> None:
+        """Finish the file."""
+        ...
+
+
+class NpyReader:
+    """`images.npy` through a memory map."""
+
+    def __init__(self, path: Path) -> None:
+        self.array: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def read(self, rows: NDArray[np.int64]) -> Pixels:
+        return np.asarray(self.array[rows])
+
+
+class NpyWriter:
+    """`images.npy`, appended to; the header, of a fixed length, is written last, when the count is known."""
+
+    def __init__(self, directory: Path, patch_size: tuple[int, int]) -> None:
+        self.name = "images.npy"
+        self._shape = (*patch_size, 3)
+        self._count = 0
+        self._file = open(directory / self.name, "wb")  # noqa: SIM115 - closed by close()
+        self._file.write(bytes(_HEADER_BYTES))
+
+    def write(self, images: Pixels) -> None:
+        self._file.write(np.ascontiguousarray(images).data)
+        self._count += len(images)
+
+    def close(self) -> None:
+        shape = (self._count, *self._shape)
+        text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
+        self._file.seek(0)
+        self._file.write(b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little"))
+        self._file.write(text.ljust(_HEADER_BYTES - 11).encode("latin1") + b"\n")
+        self._file.close()
+
+
+class ParquetReader:
+    """`images.parquet`: one encoded image a row, read a group of rows at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path, memory_map=True)
+        self._group = lru_cache(maxsize=8)(self._read_group)
+
+    def _read_group(self, group: int) -> list[bytes]:
+        return self._file.read_row_group(group, columns=["image"]).column("image").to_pylist()
+
+    def read(self, rows: NDArray[np.int64]) -> Pixels:
+        images: list[Pixels | None] = [None] * len(rows)
+        for place in np.argsort(rows, kind="stable"):
+            group, row = divmod(int(rows[place]), ROWS_A_GROUP)
+            images[place] = np.asarray(Image.open(io.BytesIO(self._group(group)[row])))
+        return np.stack([image for image in images if image is not None])
+
+
+class ParquetWriter:
+    """`images.parquet`, a group of rows at a time."""
+
+    _schema = pa.schema([("image", pa.binary())])
+
+    def __init__(self, directory: Path) -> None:
+        self.name = "images.parquet"
+        self._waiting: list[bytes] = []
+        self._file = pq.ParquetWriter(directory / self.name, self._schema, compression="none")
+
+    def write(self, images: Pixels) -> None:
+        for image in images:
+            buffer = io.BytesIO()
+            Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+            self._waiting.append(buffer.getvalue())
+            if len(self._waiting) == ROWS_A_GROUP:
+                self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._file.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._file.write_table(pa.table({"image": self._waiting}, schema=self._schema))
+            self._waiting = []
+
+
+def image_writer(directory: Path, patch_size: tuple[int, int]) -> ImageWriter:
+    """The writer that fits a patch size (height, width), in px."""
+    if max(patch_size) >= ENCODED_FROM_PX:
+        return ParquetWriter(directory)
+    return NpyWriter(directory, patch_size)
+
+
+def image_reader(path: Path) -> ImageReader:
+    """The reader of a file that `image_writer` wrote."""
+    return NpyReader(path) if path.suffix == ".npy" else ParquetReader(path)

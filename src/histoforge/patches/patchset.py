@@ -1,0 +1,184 @@
+"""Opening and reading a patch set."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.errors import PatchSetError
+from histoforge.core.settings import Settings
+from histoforge.patches.images import ImageReader, Pixels, image_reader
+
+SCHEMA_VERSION = 1
+INFO_NAME = "patchset.json"
+INDEX_NAME = "index.parquet"
+SPLITS = ("train", "val", "test")
+
+
+class PatchSetInfo(Settings):
+    """What `patchset.json` says.
+
+    Attributes:
+        classes: class names; a label is a place in this list.
+        patch_size: height and width, px.
+        mpp: micrometres a pixel of the patches, or None where it is unknown or mixed.
+        counts: patches by split and class name.
+        synthetic: whether a generator drew the patches.
+        made_by: how it was made: step, config, code version, source digests.
+        files: SHA-256 of each file beside `patchset.json`.
+        digest: SHA-256 over all of the above; the patch set's identity.
+    """
+
+    schema_version: int
+    classes: list[str]
+    patch_size: tuple[int, int]
+    mpp: float | None
+    counts: dict[str, dict[str, int]]
+    synthetic: bool
+    made_by: dict[str, Any]
+    files: dict[str, str]
+    digest: str
+
+    def own_digest(self) -> str:
+        """The digest that this description should carry."""
+        return digest_json(self.model_dump(mode="json", exclude={"digest"}))
+
+
+class PatchSet:
+    """Labelled patches: `index` has a row a patch, `images(rows)` reads pixels.
+
+    A patch set that was narrowed with `split` or `where` is a view on the same files.
+
+    Attributes:
+        info: what `patchset.json` says of the whole set on disk.
+        index: a row a patch: label, class_name, patient, slide, level, x, y (level 0, px), mpp (um/px), split, and
+            for synthetic patches method, generator (digest), seed and scores.
+    """
+
+    def __init__(self, info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader, rows: NDArray[np.int64]) -> None:
+        self.info = info
+        self.index = index
+        self._reader = reader
+        self._rows = rows
+
+    @classmethod
+    def open(cls, path: Path) -> "PatchSet":
+        """Open a patch set and verify its schema, sizes and digests.
+
+        Raises:
+            PatchSetError: it is missing, damaged, or of a newer schema; the sentence names the file.
+        """
+        path = Path(path)
+        info = read_info(path)
+        for name, digest in info.files.items():
+            if not (path / name).is_file():
+                raise PatchSetError(f"The patch set {path} lacks {name}: make it again with 'histoforge preprocess'.")
+            if digest_file(path / name) != digest:
+                raise PatchSetError(
+                    f"{path / name} is damaged (its SHA-256 is not the recorded one): copy it again or make it again."
+                )
+        index = pd.read_parquet(path / INDEX_NAME)
+        images = next(name for name in info.files if name.startswith("images."))
+        return cls(info, index, image_reader(path / images), np.arange(len(index)))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names; a label is a place in this list."""
+        return self.info.classes
+
+    @property
+    def patch_size(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self.info.patch_size
+
+    @property
+    def digest(self) -> str:
+        """The identity of the whole set on disk."""
+        return self.info.digest
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """The label of each patch, int64 [N]."""
+        return self.index["label"].to_numpy(np.int64)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Patches of each class, int64 [classes]."""
+        return np.bincount(self.labels, minlength=len(self.classes))
+
+    def images(self, rows: NDArray[np.int64] | slice | None = None) -> Pixels:
+        """The pixels of `rows` (all where None), uint8 [n, H, W, 3]."""
+        return self._reader.read(self._rows if rows is None else self._rows[rows])
+
+    def where(self, rows: NDArray[Any]) -> "PatchSet":
+        """A view on some rows, given by a boolean mask or by their places."""
+        return PatchSet(self.info, self.index.iloc[rows].reset_index(drop=True), self._reader, self._rows[rows])
+
+    def split(self, name: str) -> "PatchSet":
+        """The view on one split: 'train', 'val' or 'test'.
+
+        Raises:
+            PatchSetError: the split has no patches.
+        """
+        view = self.where(np.flatnonzero(self.index["split"].to_numpy() == name))
+        if not len(view):
+            raise PatchSetError(
+                f"The patch set has no patches in its '{name}' split: give it more patients or other split fractions."
+            )
+        return view
+
+
+def read_info(path: Path) -> PatchSetInfo:
+    """What `patchset.json` says, verified against itself, without reading the other files.
+
+    Raises:
+        PatchSetError: it is missing, damaged, or of a newer schema.
+    """
+    file = Path(path) / INFO_NAME
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise PatchSetError(
+            f"{path} is not a patch set (it has no {INFO_NAME}): name a folder that 'histoforge preprocess' made."
+        ) from None
+    try:
+        info = PatchSetInfo.model_validate_json(text)
+    except ValidationError as error:
+        version = _schema_version(text)
+        if version is not None and version > SCHEMA_VERSION:
+            raise _newer(file, version) from None
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PatchSetError(
+            f"{file} is damaged ({where or 'JSON'}: {first['msg']}): make the patch set again."
+        ) from None
+    if info.schema_version > SCHEMA_VERSION:
+        raise _newer(file, info.schema_version)
+    if info.digest != info.own_digest():
+        raise PatchSetError(
+            f"{file} was changed after it was written (its digest does not fit): make the patch set again."
+        )
+    return info
+
+
+def _schema_version(text: str) -> int | None:
+
+    try:
+        return int(json.loads(text)["schema_version"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _newer(file: Path, version: int) -> PatchSetError:
+    return PatchSetError(
+        f"{file} has schema {version}, newer than {SCHEMA_VERSION}, which this version reads: upgrade histoforge."
+    )

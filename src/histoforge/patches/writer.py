@@ -1,0 +1,163 @@
+"""Writing a patch set: streamed, and under its final name only when whole."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from histoforge import __version__
+from histoforge.core.digests import digest_file
+from histoforge.core.files import atomic_directory, write_json
+from histoforge.patches.images import Pixels, image_reader, image_writer
+from histoforge.patches.patchset import INDEX_NAME, INFO_NAME, SCHEMA_VERSION, SPLITS, PatchSetInfo
+
+COLUMNS: dict[str, Any] = {
+    "label": "int64", "class_name": "str", "patient": "str", "slide": "str", "level": "int64",
+    "x": "int64", "y": "int64", "mpp": "float64", "split": "str",
+}  # fmt: skip
+DEFAULTS: dict[str, Any] = {
+    "patient": "",
+    "slide": "",
+    "level": 0,
+    "x": 0,
+    "y": 0,
+    "mpp": float("nan"),
+    "split": "train",
+}
+BATCH = 256
+
+
+class PatchSetWriter:
+    """Takes patches in any number and makes a patch set of them.
+
+    >>> with PatchSetWriter.create(path, classes=["normal", "tumour"], patch_size=(96, 96), mpp=0.97) as writer:
+    ...     writer.add(images, label=1, patient="p1", slide="s1", x=xs, y=ys)
+    ...     writer.finish(made_by={"step": "preprocess"})
+
+    Pixels go to the disk as they come; nothing stands at `path` unless `finish` was called and the block ended well.
+    """
+
+    def __init__(
+        self, directory: Path, classes: Sequence[str], patch_size: tuple[int, int], mpp: float | None, synthetic: bool
+    ) -> None:
+        self.directory = directory
+        self.classes, self.patch_size = list(classes), (int(patch_size[0]), int(patch_size[1]))
+        self.mpp, self.synthetic = mpp, synthetic
+        self.info: PatchSetInfo | None = None
+        self._parts: list[pd.DataFrame] = []
+        self._images = image_writer(directory, self.patch_size)
+
+    @classmethod
+    @contextmanager
+    def create(
+        cls,
+        path: Path,
+        classes: Sequence[str],
+        patch_size: tuple[int, int],
+        mpp: float | None = None,
+        synthetic: bool = False,
+    ) -> Iterator["PatchSetWriter"]:
+        """Yield a writer of the patch set `path`; one that is there is replaced when the new one is whole.
+
+        Args:
+            path: the directory to make.
+            classes: class names; a label is a place in this list.
+            patch_size: height and width, px.
+            mpp: micrometres a pixel, or None.
+            synthetic: whether a generator drew the patches.
+
+        Raises:
+            StorageError: the disk is full or `path` cannot be written; nothing is left behind.
+        """
+        with atomic_directory(path) as directory:
+            writer = cls(directory, classes, patch_size, mpp, synthetic)
+            yield writer
+            if writer.info is None:
+                raise RuntimeError(f"the writer of {path} was left without finish()")
+
+    def add(self, images: Pixels, **columns: Any) -> None:
+        """Append patches.
+
+        Args:
+            images: uint8 [n, H, W, 3].
+            columns: a scalar or a sequence of n for `label` and any of the index's columns; further names (scores,
+                method, generator, seed) become columns of their own.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != (*self.patch_size, 3):
+            raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 [n, {self.patch_size}, 3]")
+        if not len(images):
+            return
+        self._images.write(images)
+        part = pd.DataFrame({**DEFAULTS, **columns}, index=range(len(images)))
+        part["class_name"] = [self.classes[label] for label in part["label"]]
+        self._parts.append(part)
+
+    def index(self) -> pd.DataFrame:
+        """The index so far: a row a patch, in the order in which they were added."""
+        if not self._parts:
+            return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+        index = pd.concat(self._parts, ignore_index=True)
+        index = index.astype({name: kind for name, kind in COLUMNS.items() if name in index})
+        return index[[*COLUMNS, *(name for name in index if name not in COLUMNS)]]
+
+    def finish(
+        self,
+        made_by: Mapping[str, Any],
+        split: Sequence[str] | NDArray[Any] | None = None,
+        keep: NDArray[np.bool_] | None = None,
+    ) -> PatchSetInfo:
+        """Write index and description; the directory gets its name when the `with` block ends.
+
+        Args:
+            made_by: how the set was made: step, config, source digests; JSON values.
+            split: the split of each patch, where it was not known when the patch was added.
+            keep: a mask of the patches to keep; the others' pixels are dropped.
+        """
+        self._images.close()
+        index = self.index()
+        if split is not None:
+            index["split"] = np.asarray(split, dtype=object)
+        if keep is not None and not keep.all():
+            self._compact(np.flatnonzero(keep))
+            index = index[keep].reset_index(drop=True)
+        index.to_parquet(self.directory / INDEX_NAME, index=False)
+        files = [*sorted(p for p in self.directory.rglob("*") if p.is_file())]
+        info = PatchSetInfo(
+            schema_version=SCHEMA_VERSION,
+            classes=self.classes,
+            patch_size=self.patch_size,
+            mpp=self.mpp,
+            counts=_counts(index, self.classes),
+            synthetic=self.synthetic,
+            made_by={"code_version": __version__, **made_by},
+            files={p.relative_to(self.directory).as_posix(): digest_file(p) for p in files},
+            digest="",
+        )
+        info = info.model_copy(update={"digest": info.own_digest()})
+        write_json(self.directory / INFO_NAME, info.model_dump(mode="json"))
+        self.info = info
+        return info
+
+    def _compact(self, rows: NDArray[np.int64]) -> None:
+        reader = image_reader(self.directory / self._images.name)
+        with tempfile.TemporaryDirectory(dir=self.directory) as folder:
+            kept = image_writer(Path(folder), self.patch_size)
+            for start in range(0, len(rows), BATCH):
+                kept.write(reader.read(rows[start : start + BATCH]))
+            kept.close()
+            del reader
+            shutil.move(Path(folder) / kept.name, self.directory / kept.name)
+
+
+def _counts(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    splits = [name for name in SPLITS if (index["split"] == name).any()]
+    return {
+        split: {name: int(((index["split"] == split) & (index["class_name"] == name)).sum()) for name in classes}
+        for split in splits
+    }
