@@ -1,0 +1,94 @@
+"""Checkpoints: complete, atomic, and, where a location is given, mirrored there for a retry on another node."""
+
+import os
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.digests import digest_file
+from histoforge.core.errors import CheckpointError
+from histoforge.core.files import explained_write_errors, sync
+from histoforge.core.progress import say
+from histoforge.storage import Location
+from histoforge.training.state import load_state, save_state
+
+_NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.safetensors")
+
+
+class Checkpoints:
+    """The newest checkpoint of one training, in a directory and, if given, in a location.
+
+    A file's name carries its step and the first 16 digits of its SHA-256, so that a damaged one is never taken for
+    whole. A new checkpoint is written beside the old one, synced and renamed; the old one goes last.
+    """
+
+    def __init__(self, directory: Path, mirror: Location | None = None) -> None:
+        self.directory, self.mirror = Path(directory), mirror
+
+    def save(self, step: int, state: Any) -> None:
+        """Write the checkpoint of `step`, then delete the older ones.
+
+        Raises:
+            StorageError: the disk is full or the location refuses; the older checkpoint is still there.
+        """
+        with explained_write_errors(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            temporary = self.directory / f".{uuid.uuid4().hex[:8]}.partial"
+            try:
+                save_state(temporary, state)
+                sync(temporary)
+                name = f"checkpoint-{step:010d}-{digest_file(temporary)[:16]}.safetensors"
+                os.replace(temporary, self.directory / name)
+                sync(self.directory)
+            finally:
+                temporary.unlink(missing_ok=True)
+        if self.mirror is not None:
+            self.mirror.put(self.directory / name, name)
+        self._delete_all_but(name)
+
+    def load(self) -> Any | None:
+        """The state of the newest whole checkpoint, or None where there is none.
+
+        Raises:
+            CheckpointError: there are checkpoints and all are damaged.
+        """
+        if self.mirror is not None:
+            self._fetch_newest(self.mirror)
+        candidates = sorted(self._local(), reverse=True)
+        for path in candidates:
+            if digest_file(path).startswith(_digest(path.name)):
+                return load_state(path)
+            say(f"The checkpoint {path} is damaged and is passed over.")
+        if candidates:
+            raise CheckpointError(f"Each checkpoint in {self.directory} is damaged: delete that folder to train anew.")
+        return None
+
+    def delete(self) -> None:
+        """Forget the training, after its model was written."""
+        self._delete_all_but("")
+        if self.directory.is_dir() and not any(self.directory.iterdir()):
+            self.directory.rmdir()
+
+    def _local(self) -> list[Path]:
+        return [path for path in self.directory.glob("checkpoint-*") if _NAME.fullmatch(path.name)]
+
+    def _fetch_newest(self, mirror: Location) -> None:
+        names = sorted(entry.name for entry in mirror.entries() if _NAME.fullmatch(entry.name))
+        if names and not (self.directory / names[-1]).exists():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            mirror.get(names[-1], self.directory / names[-1])
+
+    def _delete_all_but(self, name: str) -> None:
+        for path in self._local():
+            if path.name != name:
+                path.unlink()
+        if self.mirror is not None:
+            for entry in self.mirror.entries():
+                if _NAME.fullmatch(entry.name) and entry.name != name:
+                    self.mirror.delete(entry.name)
+
+
+def _digest(name: str) -> str:
+    match = _NAME.fullmatch(name)
+    return match.group(2) if match else ""

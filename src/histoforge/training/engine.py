@@ -1,0 +1,263 @@
+"""What every trainer needs and no paper describes, so that a method's loop reads like its paper's algorithm."""
+
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from histoforge.core.digests import digest_json
+from histoforge.core.errors import TrainingError
+from histoforge.core.progress import Progress, say
+from histoforge.core.seeds import derive_seed
+from histoforge.patches.device import Batch, DevicePatches
+from histoforge.storage import open_location
+from histoforge.training import processes
+from histoforge.training.checkpoint import Checkpoints
+from histoforge.training.device import autocast, resolve_device, resolve_precision
+from histoforge.training.log import TrainingLog
+from histoforge.training.state import random_state, set_random_state
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Stateful(Protocol):
+    """What a checkpoint can hold: networks, optimisers, schedulers, EMAs, histories."""
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state: Any) -> Any: ...
+
+
+class Engine:
+    """Device, precision, batches, updates, log, checkpoints and resume of one training.
+
+    >>> engine = Engine(work, identity={"method": "dcgan", "data": patches.digest}, seed=0)
+    >>> engine.track(generator=generator, critic=critic, critic_optimizer=critic_optimizer)
+    >>> for batch in engine.batches(data, batch_size=64, epochs=10):
+    ...     with engine.autocast():
+    ...         loss = critic_loss(critic(batch.images))
+    ...     engine.step(critic_optimizer, loss)
+    ...     engine.end_of_step(critic=loss)
+    >>> engine.finish()
+
+    A training that was killed and started again with the same `work` and `identity` goes on from its last checkpoint
+    and ends with the same weights, bit for bit on a CPU.
+
+    Args:
+        work: directory of this training's log and checkpoint.
+        identity: what makes the training what it is (config, data digests), as JSON; a checkpoint of another identity
+            is never taken up.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        precision: 'auto', 'float32' or 'bfloat16'.
+        seed: of everything random in the training.
+        checkpoints: a location to mirror checkpoints to, so that a retry on another node finds them; '' for none.
+        checkpoint_every: steps between checkpoints; 0 for none but on SIGTERM.
+        log_every: steps that one line of the log averages.
+        label: what the progress bar says.
+    """
+
+    def __init__(
+        self,
+        work: Path,
+        identity: dict[str, Any],
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        seed: int = 0,
+        checkpoints: str = "",
+        checkpoint_every: int = 200,
+        log_every: int = 20,
+        label: str = "training",
+    ) -> None:
+        self.device = resolve_device(device)
+        self.dtype = resolve_precision(precision, self.device)
+        processes.join(self.device)
+        self.seed, self.label, self.work = seed, label, Path(work)
+        self.checkpoint_every, self.log_every = checkpoint_every, log_every
+        name = f"{label}-{digest_json(identity)[:12]}".replace(" ", "-")
+        mirror = open_location(checkpoints).child(name) if checkpoints else None
+        self._checkpoints = Checkpoints(self.work / name, mirror)
+        self._tracked: dict[str, Stateful] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._finite = torch.ones((), dtype=torch.bool, device=self.device)
+        self._terminate = False
+        self.global_step = self.total_steps = 0
+        self.steps_an_epoch = 1
+        torch.manual_seed(derive_seed(seed, label, "torch"))
+        self.rng = torch.Generator(self.device).manual_seed(derive_seed(seed, label, "engine"))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the step in hand, from 1."""
+        return self.global_step // self.steps_an_epoch + 1
+
+    @property
+    def epoch_ended(self) -> bool:
+        """Whether the step in hand is the last of its epoch, or of the training."""
+        step = self.global_step + 1
+        return step % self.steps_an_epoch == 0 or step == self.total_steps
+
+    def track(self, **parts: Stateful) -> None:
+        """Name what the checkpoint holds; all of it must be tracked before the first batch."""
+        self._tracked.update(parts)
+
+    def batches(
+        self, patches: DevicePatches, batch_size: int, epochs: int, steps_an_epoch: int = 0, max_steps: int = 0
+    ) -> Iterator[Batch]:
+        """Shuffled batches from where the training stands to its end.
+
+        Rows are taken from an endless series of permutations, one a pass, so that each batch is full and each patch
+        comes once a pass; the permutation depends on the seed and the pass alone.
+
+        Args:
+            patches: the training data.
+            batch_size: patches a step, over all processes.
+            epochs: how many epochs.
+            steps_an_epoch: steps that count as an epoch; 0 for one pass over `patches`.
+            max_steps: an upper bound on the steps of the whole training; 0 for none.
+        """
+        self.steps_an_epoch = steps_an_epoch or math.ceil(len(patches) / batch_size)
+        self.total_steps = epochs * self.steps_an_epoch
+        if max_steps:
+            self.total_steps = min(self.total_steps, max_steps)
+        self._resume()
+        self._log = TrainingLog(self.work, self.global_step) if processes.rank() == 0 else None
+        previous = _on_sigterm(self._request_stop)
+        try:
+            with Progress(self.label, self.total_steps, "steps") as self._progress:
+                self._progress.advance(self.global_step)
+                while self.global_step < self.total_steps:
+                    yield patches.batch(self._share(self._rows(len(patches), batch_size)))
+        finally:
+            _on_sigterm(previous)
+            if self._log is not None:
+                self._log.close()
+
+    def autocast(self) -> torch.autocast:
+        """The context in which networks run at the training's precision."""
+        return autocast(self.device, self.dtype)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal float32 noise [batch, …] for the whole batch, of which this process gets its share."""
+        return self._share(torch.randn(shape, generator=self.rng, device=self.device))
+
+    def step(
+        self, optimizer: Optimizer, loss: Tensor, clip_value: float | None = None, clip_norm: float | None = None
+    ) -> None:
+        """Update the optimiser's parameters by the gradient of `loss`.
+
+        Raises:
+            TrainingError: the loss is not finite (on a GPU, noticed at the next line of the log).
+        """
+        self._finite &= torch.isfinite(loss.detach())
+        if self.device.type == "cpu":
+            self._stop_unless_finite()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        processes.average_gradients(parameters)
+        if clip_value is not None:
+            torch.nn.utils.clip_grad_value_(parameters, clip_value)
+        if clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+        optimizer.step()
+
+    def end_of_step(self, **values: Tensor) -> None:
+        """Count the step; log `values` (scalars), write a checkpoint and heed SIGTERM where it is time for it.
+
+        Raises:
+            TrainingError: a loss was not finite; the last checkpoint is from before that.
+            SystemExit: SIGTERM came; the checkpoint is of this step.
+        """
+        epoch = self.epoch
+        self.global_step += 1
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
+        if self.global_step % self.log_every == 0 or self.global_step == self.total_steps:
+            self._write_log(epoch)
+        done = self.global_step == self.total_steps
+        due = bool(self.checkpoint_every) and self.global_step % self.checkpoint_every == 0
+        if done or due or self._terminate:
+            self._save()
+        if self._terminate:
+            say(f"{self.label}: stopped by SIGTERM after step {self.global_step}; start it again to go on from there.")
+            raise SystemExit(TERMINATED)
+
+    def finish(self) -> None:
+        """Delete the checkpoint, once the model is written."""
+        if processes.rank() == 0:
+            self._checkpoints.delete()
+
+    def _rows(self, count: int, batch_size: int) -> Tensor:
+        first = self.global_step * batch_size
+        passes = range(first // count, (first + batch_size - 1) // count + 1)
+        stream = torch.cat([_permutation(count, derive_seed(self.seed, self.label, "pass", n)) for n in passes])
+        start = first - passes[0] * count
+        return stream[start : start + batch_size]
+
+    def _share(self, batch: Tensor) -> Tensor:
+        return batch.tensor_split(processes.world_size())[processes.rank()]
+
+    def _write_log(self, epoch: int) -> None:
+        self._stop_unless_finite()
+        steps = (self.global_step - 1) % self.log_every + 1
+        means = {name: float(total) / steps for name, total in self._sums.items()}
+        self._sums = {}
+        if self._log is not None:
+            self._log.write(self.global_step, epoch, means)
+            self._progress.advance(self.global_step - self._progress.done, epoch=epoch, **means)
+
+    def _stop_unless_finite(self) -> None:
+        if not self._finite:
+            raise TrainingError(
+                f"{self.label}: a loss was not finite at step {self.global_step + 1} (epoch {self.epoch}): lower the "
+                "learning rate or use precision=float32; the last good checkpoint is kept in "
+                f"{self._checkpoints.directory}."
+            )
+
+    def _save(self) -> None:
+        self._stop_unless_finite()
+        if processes.rank() == 0:
+            self._checkpoints.save(
+                self.global_step,
+                {
+                    "step": self.global_step,
+                    "sums": self._sums,
+                    "random": random_state(),
+                    "rng": self.rng.get_state(),
+                    "tracked": {name: part.state_dict() for name, part in self._tracked.items()},
+                },
+            )
+
+    def _resume(self) -> None:
+        state = self._checkpoints.load()
+        if state is None:
+            return
+        self.global_step = state["step"]
+        self._sums = {name: total.to(self.device) for name, total in state["sums"].items()}
+        set_random_state(state["random"])
+        self.rng.set_state(state["rng"])
+        for name, part in self._tracked.items():
+            part.load_state_dict(state["tracked"][name])
+        say(f"{self.label}: goes on after step {self.global_step} of {self.total_steps}.")
+
+    def _request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._terminate = True
+
+
+def _permutation(count: int, seed: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+def _on_sigterm(handler: Any) -> Any:
+    """Set the handler of SIGTERM and return the one before; only the main thread may."""
+    if threading.current_thread() is threading.main_thread():
+        return signal.signal(signal.SIGTERM, handler)
+    return None

@@ -1,0 +1,57 @@
+"""What a training reports: JSON lines for programs, TensorBoard for people."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.files import atomic_file
+
+LOG_NAME = "training.jsonl"
+
+
+class TrainingLog:
+    """Appends `{"step": …, "epoch": …, name: value}` lines to `training.jsonl`, and the values to TensorBoard's.
+
+    Args:
+        directory: where both go.
+        from_step: lines of later steps, which a killed run had written after its last checkpoint, are dropped.
+    """
+
+    def __init__(self, directory: Path, from_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path = directory / LOG_NAME
+        _keep_lines_up_to(self.path, from_step)
+        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._board: Any = SummaryWriter(str(directory / "tensorboard"), purge_step=from_step + 1)
+
+    def write(self, step: int, epoch: int, values: dict[str, float]) -> None:
+        """Report the values of a step."""
+        self._file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush and close both."""
+        self._file.close()
+        self._board.close()
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The lines of `training.jsonl`; a last line that was cut short is left out."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _keep_lines_up_to(path: Path, step: int) -> None:
+    if path.is_file():
+        lines = [line for line in read_log(path) if line["step"] <= step]
+        with atomic_file(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

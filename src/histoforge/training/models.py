@@ -1,0 +1,111 @@
+"""A model on disk: weights and a description, no optimiser, no pickle."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from histoforge import __version__
+from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.errors import ModelError
+from histoforge.core.files import atomic_directory, write_json
+from histoforge.core.settings import Settings
+
+Kind = Literal["classifier", "generator", "guide"]
+INFO_NAME = "model.json"
+WEIGHTS_NAME = "model.safetensors"
+
+
+class ModelInfo(Settings):
+    """What `model.json` says.
+
+    Attributes:
+        kind: what the model is for.
+        method: the backbone or the published way to generate.
+        config: the settings that it was built and trained with.
+        classes: class names; a label is a place in this list.
+        patch_size: height and width, px.
+        mpp: micrometres a pixel of the patches that it was trained on, or None.
+        training: facts of the training: steps, seconds, scores, device, precision.
+        digests: identities of what it was trained on, by name.
+        code_version: the version of histoforge that wrote it.
+        weights: SHA-256 of `model.safetensors`.
+        digest: SHA-256 over all of the above but `training`; the model's identity.
+    """
+
+    kind: Kind
+    method: str
+    config: dict[str, Any]
+    classes: list[str]
+    patch_size: tuple[int, int]
+    mpp: float | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
+    digests: dict[str, str] = Field(default_factory=dict)
+    code_version: str = __version__
+    weights: str = ""
+    digest: str = ""
+
+    def own_digest(self) -> str:
+        """The digest that this description should carry; the same training gives the same one, however long it took."""
+        return digest_json(self.model_dump(mode="json", exclude={"digest", "training"}))
+
+
+def save_model(
+    path: Path, info: ModelInfo, state: dict[str, Tensor], add_files: Callable[[Path], None] | None = None
+) -> ModelInfo:
+    """Write a model directory, atomically; one that is there is replaced when the new one is whole.
+
+    Args:
+        path: the directory.
+        info: the description; `weights` and `digest` are filled in.
+        state: the network's `state_dict`.
+        add_files: called with the directory before it gets its name, to put histories and pictures beside the model.
+    """
+    with atomic_directory(path) as directory:
+        save_file({name: t.detach().cpu().contiguous() for name, t in state.items()}, directory / WEIGHTS_NAME)
+        info = info.model_copy(update={"weights": digest_file(directory / WEIGHTS_NAME)})
+        info = info.model_copy(update={"digest": info.own_digest()})
+        write_json(directory / INFO_NAME, info.model_dump(mode="json"))
+        if add_files is not None:
+            add_files(directory)
+    return info
+
+
+def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
+    """What `model.json` says.
+
+    Raises:
+        ModelError: it is missing, damaged, or of another kind.
+    """
+    file = Path(path) / INFO_NAME
+    if not file.is_file():
+        raise ModelError(f"{path} is not a model (it has no {INFO_NAME}): name a folder that a training step made.")
+    try:
+        info = ModelInfo.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise ModelError(f"{file} is damaged ({error.errors()[0]['msg']}): train the model again.") from None
+    if info.digest != info.own_digest():
+        raise ModelError(f"{file} was changed after it was written (its digest does not fit): train the model again.")
+    if kind is not None and info.kind != kind:
+        raise ModelError(f"{path} is a {info.kind}, and a {kind} is needed here: name another model.")
+    return info
+
+
+def load_model(path: Path, kind: Kind) -> tuple[ModelInfo, dict[str, Tensor]]:
+    """Description and weights (on the CPU) of a model.
+
+    Raises:
+        ModelError: it is missing, damaged, or of another kind.
+    """
+    info = read_model_info(path, kind)
+    weights = Path(path) / WEIGHTS_NAME
+    if not weights.is_file() or digest_file(weights) != info.weights:
+        raise ModelError(f"{weights} is missing or damaged (its SHA-256 is not the recorded one): copy it again.")
+    try:
+        return info, load_file(weights)
+    except SafetensorError as error:
+        raise ModelError(f"{weights} cannot be read ({error}): train the model again.") from None

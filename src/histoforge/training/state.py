@@ -1,0 +1,77 @@
+"""Nested state (tensors, numbers, strings, lists, dicts) as one safetensors file: complete, and no pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from histoforge.core.errors import CheckpointError
+
+
+def save_state(path: Path, state: Any) -> None:
+    """Write nested `state` to `path`; tensors keep their dtype, and dict keys may be integers."""
+    tensors: dict[str, Tensor] = {}
+    tree = _pack(state, tensors)
+    save_file(tensors, path, metadata={"tree": json.dumps(tree)})
+
+
+def load_state(path: Path) -> Any:
+    """Read what `save_state` wrote; tensors come to the CPU.
+
+    Raises:
+        CheckpointError: the file is cut short or not such a file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tree = json.loads(file.metadata()["tree"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"The checkpoint {path} is damaged ({error}): delete it to start from the one before or anew."
+        ) from None
+    return _unpack(tree, tensors)
+
+
+def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        name = f"t{len(tensors)}"
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"tuple" if isinstance(value, tuple) else "list": [_pack(item, tensors) for item in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
+
+
+def _unpack(tree: Any, tensors: dict[str, Tensor]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, value),) = tree.items()
+    if kind == "tensor":
+        return tensors[value]
+    if kind == "dict":
+        return {_unpack(key, tensors): _unpack(item, tensors) for key, item in value}
+    items = [_unpack(item, tensors) for item in value]
+    return tuple(items) if kind == "tuple" else items
+
+
+def random_state() -> dict[str, Any]:
+    """The states of torch's own generators, on the CPU and on the GPU."""
+    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Restore what `random_state` gave."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
