@@ -1,0 +1,43 @@
+"""Slides: reading them, finding tissue, annotations, and cutting patches out of them.
+
+>>> with open_slide(path) as slide:
+...     tissue = find_tissue(slide)
+...     regions = read_annotations(find_annotation(path), slide, classes).regions
+...     scale = patch_scale(slide, (96, 96), mpp=0.97)
+...     plan = plan_patches(slide, scale, tissue, PlanSettings(), regions)
+...     for rows, images in read_patches(slide, plan, scale, threads=2):
+...         writer.add(images, **plan.iloc[rows][["x", "y", "label"]])
+"""
+
+from histoforge.slides.annotations import (
+    Annotations,
+    Region,
+    annotated_classes,
+    find_annotation,
+    read_annotations,
+)
+from histoforge.slides.batches import read_patches
+from histoforge.slides.reading import Slide, is_slide, open_slide
+from histoforge.slides.scale import Scale, patch_scale, read_overview, read_patch
+from histoforge.slides.tiling import PlanSettings, plan_patches
+from histoforge.slides.tissue import Tissue, find_tissue
+
+__all__ = [
+    "Annotations",
+    "PlanSettings",
+    "Region",
+    "Scale",
+    "Slide",
+    "Tissue",
+    "annotated_classes",
+    "find_annotation",
+    "find_tissue",
+    "is_slide",
+    "open_slide",
+    "patch_scale",
+    "plan_patches",
+    "read_annotations",
+    "read_overview",
+    "read_patch",
+    "read_patches",
+]

@@ -1,0 +1,139 @@
+"""The files in which annotations come, read into outlines with a class name."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import shapely
+from shapely import MultiPolygon, Polygon
+
+from histoforge.core.errors import SlideError
+
+OBJECTS_OF_QUPATH_THAT_ARE_NO_REGIONS = {"detection", "cell", "tile", "tma_core"}
+RECTANGLE, ELLIPSE = "1", "2"
+IMAGESCOPE_AREAS = {"0", RECTANGLE, ELLIPSE}
+ASAP_AREAS = {"polygon", "spline", "rectangle"}
+ELLIPSE_POINTS = 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An outline as it was drawn.
+
+    Attributes:
+        number: its place in the file, from 1.
+        class_name: its class; empty where it has none.
+        outline: level-0 px; may cross itself or be empty.
+        relative_to_bounds: whether the px count from the scanned area's corner instead of the slide's.
+    """
+
+    number: int
+    class_name: str
+    outline: Polygon | MultiPolygon
+    relative_to_bounds: bool = False
+
+
+def read_shapes(path: Path) -> list[Shape]:
+    """The outlines in a QuPath GeoJSON, Aperio ImageScope XML or ASAP XML file, told apart by content.
+
+    Raises:
+        SlideError: it is none of these, or is damaged.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        if text.lstrip().startswith("<"):
+            return list(_from_xml(ElementTree.fromstring(text)))
+        return list(_from_geojson(json.loads(text)))
+    except (ElementTree.ParseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SlideError(
+            f"The annotation {path} cannot be read ({type(error).__name__}: {error}): "
+            f"export it again as QuPath GeoJSON, ImageScope XML or ASAP XML."
+        ) from error
+
+
+def _from_geojson(value: Any) -> Iterator[Shape]:
+    """QuPath's export: a FeatureCollection, a list of features, or one feature.
+
+    QuPath counts px from the corner of the scanned area where a format states one.
+    """
+    features = value if isinstance(value, list) else value.get("features", [value])
+    for number, feature in enumerate(features, 1):
+        if feature["type"] != "Feature":
+            raise ValueError(f"'{feature['type']}' instead of a Feature")
+        properties = feature.get("properties") or {}
+        geometry = feature["geometry"]
+        kind = str(properties.get("objectType", properties.get("object_type", "annotation"))).lower()
+        if kind in OBJECTS_OF_QUPATH_THAT_ARE_NO_REGIONS or geometry["type"] not in {"Polygon", "MultiPolygon"}:
+            continue
+        rings = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+        polygons = [_polygon(polygon[0], polygon[1:]) for polygon in rings if polygon]
+        outline = polygons[0] if len(polygons) == 1 else MultiPolygon([p for p in polygons if not p.is_empty])
+        yield Shape(number, _class_of(properties), outline, relative_to_bounds=True)
+
+
+def _class_of(properties: dict[str, Any]) -> str:
+    classification = properties.get("classification") or {}
+    if isinstance(classification, str):
+        return classification
+    names = classification.get("names") or []
+    return str(classification.get("name") or ": ".join(names))
+
+
+def _from_xml(root: ElementTree.Element) -> Iterator[Shape]:
+    if root.tag == "ASAP_Annotations":
+        return _from_asap(root)
+    if root.tag == "Annotations":
+        return _from_imagescope(root)
+    raise ValueError(f"<{root.tag}> is neither ImageScope's <Annotations> nor <ASAP_Annotations>")
+
+
+def _from_imagescope(root: ElementTree.Element) -> Iterator[Shape]:
+    """A layer has a name, which is the class; without one, the text of each region is. Negative regions are holes."""
+    number = 0
+    for layer in root.iter("Annotation"):
+        regions = [region for region in layer.iter("Region") if region.get("Type", "0") in IMAGESCOPE_AREAS]
+        holes = [_imagescope_outline(region) for region in regions if region.get("NegativeROA") == "1"]
+        for region in regions:
+            if region.get("NegativeROA") == "1":
+                continue
+            number += 1
+            outline = _imagescope_outline(region)
+            if holes and outline.is_valid:
+                outline = shapely.difference(outline, shapely.union_all(shapely.make_valid(holes)))
+            yield Shape(number, (layer.get("Name") or region.get("Text") or "").strip(), outline)
+
+
+def _imagescope_outline(region: ElementTree.Element) -> Polygon:
+    points = [(float(vertex.attrib["X"]), float(vertex.attrib["Y"])) for vertex in region.iter("Vertex")]
+    if region.get("Type") in {RECTANGLE, ELLIPSE} and len(points) == 2:
+        (x0, y0), (x1, y1) = points
+        if region.get("Type") == RECTANGLE:
+            return shapely.box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+        angle = np.linspace(0, 2 * np.pi, ELLIPSE_POINTS, endpoint=False)
+        across, down = (x0 + x1) / 2 + (x1 - x0) / 2 * np.cos(angle), (y0 + y1) / 2 + (y1 - y0) / 2 * np.sin(angle)
+        return Polygon(np.stack([across, down], axis=1))
+    return _polygon(points)
+
+
+def _from_asap(root: ElementTree.Element) -> Iterator[Shape]:
+    """The group of an annotation is its class; 'None' is ASAP's word for no group."""
+    for number, annotation in enumerate(root.iter("Annotation"), 1):
+        if annotation.get("Type", "Polygon").lower() not in ASAP_AREAS:
+            continue
+        points = sorted(annotation.iter("Coordinate"), key=lambda point: float(point.get("Order", 0)))
+        group = annotation.get("PartOfGroup", "")
+        outline = _polygon([(float(point.attrib["X"]), float(point.attrib["Y"])) for point in points])
+        yield Shape(number, "" if group == "None" else group, outline)
+
+
+def _polygon(ring: Sequence[Sequence[float]], holes: Sequence[Sequence[Sequence[float]]] = ()) -> Polygon:
+    """A polygon of the first two coordinates; empty where a ring has fewer than three corners."""
+    if not np.isfinite(np.asarray([point[:2] for point in ring], float)).all():
+        raise ValueError("a coordinate is not finite")
+    if len({tuple(point[:2]) for point in ring}) < 3:
+        return Polygon()
+    return Polygon([point[:2] for point in ring], [[point[:2] for point in hole] for hole in holes if len(hole) > 3])

@@ -1,0 +1,137 @@
+"""Annotated regions of a slide: QuPath GeoJSON, Aperio ImageScope XML and ASAP XML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import shapely
+import shapely.affinity
+from shapely import MultiPolygon, Polygon
+
+from histoforge.core.errors import SlideError
+from histoforge.core.settings import nearest
+from histoforge.slides import annotation_formats
+from histoforge.slides.reading import Slide
+
+EXTENSIONS = (".geojson", ".json", ".xml")
+LEAST_INSIDE = 0.5
+
+
+@dataclass(frozen=True)
+class Region:
+    """An annotated area of a slide.
+
+    Attributes:
+        class_name: its class.
+        label: the class's place in the list of classes.
+        polygon: its outline, a valid polygon in level-0 px of the slide.
+    """
+
+    class_name: str
+    label: int
+    polygon: Polygon | MultiPolygon
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The regions of one slide, and what was mended or left out, a sentence each."""
+
+    regions: list[Region] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def find_annotation(slide_path: Path) -> Path | None:
+    """The annotation that lies beside a slide under the same name: `a.svs` has `a.geojson`, `a.json` or `a.xml`."""
+    for extension in EXTENSIONS:
+        path = slide_path.with_suffix(extension)
+        if path.is_file():
+            return path
+    return None
+
+
+def annotated_classes(path: Path) -> list[str]:
+    """The class names in an annotation file, sorted.
+
+    Raises:
+        SlideError: it cannot be read.
+    """
+    return sorted({shape.class_name for shape in annotation_formats.read_shapes(path) if shape.class_name})
+
+
+def read_annotations(
+    path: Path,
+    slide: Slide,
+    classes: Sequence[str],
+    unknown: Literal["error", "ignore"] = "error",
+    aliases: Mapping[str, str] | None = None,
+) -> Annotations:
+    """Read the regions of a slide.
+
+    Args:
+        path: QuPath GeoJSON, Aperio ImageScope XML or ASAP XML, told apart by content.
+        slide: the slide that it should belong to.
+        classes: the classes to take.
+        unknown: what to do with a region of another class.
+        aliases: annotated names that stand for another class.
+
+    Raises:
+        SlideError: it cannot be read, holds no region, belongs to another slide, or has an unknown class.
+    """
+    regions: list[Region] = []
+    warnings: list[str] = []
+    for shape in annotation_formats.read_shapes(path):
+        name = (aliases or {}).get(shape.class_name, shape.class_name)
+        which = f"{path}: region {shape.number} ('{name}')" if name else f"{path}: region {shape.number}"
+        if name not in classes:
+            if name and unknown == "error":
+                raise SlideError(_unknown_class(path, name, classes))
+            warnings.append(f"{which} is left out: it has {'another' if name else 'no'} class.")
+            continue
+        offset = slide.bounds[:2] if shape.relative_to_bounds else (0, 0)
+        polygon = shapely.affinity.translate(_mended(shape.outline), *offset)
+        if polygon.is_empty:
+            warnings.append(f"{which} is left out: it encloses no area.")
+            continue
+        if not shape.outline.is_valid:
+            warnings.append(f"{which} crosses itself and was mended: check its outline.")
+        regions.append(Region(name, list(classes).index(name), polygon))
+    if not regions:
+        raise SlideError(f"The annotation {path} holds no region of {_listed(classes)}: draw some, or remove the file.")
+    return Annotations(_within(slide, regions, path), warnings)
+
+
+def _mended(outline: Polygon | MultiPolygon) -> MultiPolygon:
+    """The area that an outline encloses, without the lines and points that mending may leave."""
+    valid = outline if outline.is_valid else shapely.make_valid(outline)
+    parts = [part for part in shapely.get_parts(shapely.get_parts(valid)) if isinstance(part, Polygon)]
+    return MultiPolygon([part for part in parts if part.area > 0])
+
+
+def _within(slide: Slide, regions: list[Region], path: Path) -> list[Region]:
+    """The regions cut at the slide's edges.
+
+    Raises:
+        SlideError: one lies outside the slide, or most of their area does.
+    """
+    whole = shapely.box(0, 0, *slide.size)
+    cut = [Region(r.class_name, r.label, shapely.intersection(r.polygon, whole)) for r in regions]
+    inside, area = (sum(region.polygon.area for region in some) for some in (cut, regions))
+    if any(region.polygon.is_empty for region in cut) or inside < LEAST_INSIDE * area:
+        left, top, right, bottom = shapely.total_bounds([region.polygon for region in regions]).round().astype(int)
+        raise SlideError(
+            f"The annotation {path} belongs to another slide: it reaches from ({left}, {top}) to ({right}, {bottom}) "
+            f"but {slide.path.name} has {slide.size[0]} x {slide.size[1]} px, so give it the name of its own slide."
+        )
+    return cut
+
+
+def _unknown_class(path: Path, name: str, classes: Sequence[str]) -> str:
+    return (
+        f"The annotation {path} has a region of the unknown class '{name}'{nearest(name, classes)}: "
+        f"the classes are {_listed(classes)}, so rename it, or ignore unknown classes."
+    )
+
+
+def _listed(classes: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in classes)

@@ -1,0 +1,109 @@
+"""Reading planned patches fast and with flat memory: in blocks of adjacent patches, on several threads."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from histoforge.slides.reading import Pixels, Slide, to_rgb
+from histoforge.slides.scale import Scale, resize_window
+
+Rows = NDArray[np.int64]
+BLOCK_PX = 1024
+MOST_WASTE = 1.6
+
+
+def read_patches(
+    slide: Slide,
+    plan: pd.DataFrame,
+    scale: Scale,
+    threads: int = 1,
+    transform: Callable[[Pixels], Pixels] | None = None,
+) -> Iterator[tuple[Rows, Pixels]]:
+    """Read the patches of a plan, a block of the slide at a time, always in the same order.
+
+    Adjacent patches are read by one call, so that a tile of the file is decoded once. OpenSlide works outside Python's
+    global lock, so that threads on one handle (with one cache of decoded tiles) use all cores.
+
+    Args:
+        plan: a row a patch with `x` and `y` (level-0 px), as `plan_patches` makes it.
+        scale: how a patch is read.
+        threads: blocks that are read at the same time.
+        transform: applied to each batch, uint8 [n, h, w, 3] to the same, on the threads.
+
+    Yields:
+        The rows of the plan (positions, int64 [n]) and their pixels (uint8 [n, h, w, 3]). Each row comes once.
+
+    Raises:
+        SlideError: the slide is damaged in one of the patches.
+    """
+    x, y = plan["x"].to_numpy(np.int64), plan["y"].to_numpy(np.int64)
+
+    def read(rows: Rows) -> tuple[Rows, Pixels]:
+        images = _read_block(slide, x[rows], y[rows], scale)
+        return rows, images if transform is None else transform(images)
+
+    blocks = plan_blocks(x, y, scale)
+    if threads <= 1:
+        yield from map(read, blocks)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[tuple[Rows, Pixels]]] = deque()
+        try:
+            for rows in blocks:
+                waiting.append(pool.submit(read, rows))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def plan_blocks(x: Rows, y: Rows, scale: Scale) -> list[Rows]:
+    """Patches that are read together: rows of the plan, block by block, in bands from the top.
+
+    A block is about 1024 px of the level. Where its patches lie so far apart that reading it whole would be a waste,
+    each is a block of its own.
+    """
+    if not len(x):
+        return []
+    span = max(BLOCK_PX * scale.downsample, *scale.footprint)
+    band, column = ((side - side.min()) // span for side in (y, x))
+    order = np.lexsort((x, y, column, band))
+    keys = np.stack([band[order], column[order]])
+    starts = np.flatnonzero(np.any(np.diff(keys, axis=1), axis=0)) + 1
+    blocks = []
+    for rows in np.split(order, starts):
+        blocks += [rows] if _is_dense(x[rows], y[rows], scale) else list(rows[:, None])
+    return blocks
+
+
+def _is_dense(x: Rows, y: Rows, scale: Scale) -> bool:
+    height, width = scale.footprint
+    whole = (np.ptp(x) + width) * (np.ptp(y) + height)
+    return bool(whole <= MOST_WASTE * len(x) * height * width)
+
+
+def _read_block(slide: Slide, x: Rows, y: Rows, scale: Scale) -> Pixels:
+    """Read the rectangle that holds the patches at (x, y) and cut it, uint8 [n, h, w, 3]."""
+    left, top = int(x.min()), int(y.min())
+    lefts, tops = (x - left) / scale.downsample, (y - top) / scale.downsample
+    if not scale.resizes:
+        lefts, tops = np.round(lefts), np.round(tops)
+    height, width = scale.window
+    block = slide.read_bgrx(
+        left, top, scale.level, int(np.ceil(lefts.max() + width - 1e-6)), int(np.ceil(tops.max() + height - 1e-6))
+    )
+    images = np.empty((len(x), *scale.patch_size, 3), np.uint8)
+    for image, across, down in zip(images, lefts, tops, strict=True):
+        if scale.resizes:
+            image[:] = resize_window(block, across, down, scale)
+        else:
+            rows, columns = int(down), int(across)
+            to_rgb(block[rows : rows + scale.patch_size[0], columns : columns + scale.patch_size[1]], image)
+    return images

@@ -1,0 +1,158 @@
+"""From a patch size and a resolution to what has to be read: a level, and a window of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from histoforge.core.errors import SlideError
+from histoforge.slides.reading import Pixels, Slide, to_rgb
+
+SAME_MPP = 0.02
+MOST_ENLARGEMENT = 1.25
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How patches are read from one slide.
+
+    Attributes:
+        patch_size: height and width of a patch, px.
+        level: the level that is read.
+        downsample: level-0 px a pixel of that level.
+        window: height and width of what becomes a patch, px of that level; whole numbers where nothing is resized.
+        mpp: micrometres a pixel of the patches; None where the slide does not state it and a level was asked for.
+    """
+
+    patch_size: tuple[int, int]
+    level: int
+    downsample: float
+    window: tuple[float, float]
+    mpp: float | None
+
+    @property
+    def footprint(self) -> tuple[float, float]:
+        """Height and width of a patch on the slide, level-0 px."""
+        return self.window[0] * self.downsample, self.window[1] * self.downsample
+
+    @property
+    def resizes(self) -> bool:
+        """Whether pixels are resampled."""
+        return self.window != self.patch_size
+
+
+def patch_scale(slide: Slide, patch_size: tuple[int, int], mpp: float | None = None, level: int | None = None) -> Scale:
+    """The scale at which patches of a size are read.
+
+    At a `mpp`, the coarsest level that is not coarser is read and averaged over areas down to the patch size; a level
+    within 2% of it is taken as it is. At a `level` nothing is ever resized. With neither, it is level 0.
+
+    Args:
+        patch_size: height and width, px.
+        mpp: micrometres a pixel of the patches.
+        level: a level of the slide, instead of `mpp`.
+
+    Raises:
+        SlideError: the slide states no mpp, is much coarser than `mpp`, or has no such level.
+    """
+    if mpp is not None and level is not None:
+        raise ValueError("give mpp or level, not both")
+    if mpp is None:
+        return _at_level(slide, patch_size, level or 0)
+    own = slide.required_mpp()
+    if own > mpp * MOST_ENLARGEMENT:
+        raise SlideError(
+            f"The slide {slide.path} has {own:.3g} um/px, too coarse for patches of {mpp:.3g} um/px: "
+            f"ask for a larger mpp, or leave the slide out."
+        )
+    fine = [i for i, downsample in enumerate(slide.downsamples) if own * downsample <= mpp * (1 + SAME_MPP)]
+    best = max(fine, key=lambda i: slide.downsamples[i], default=0)
+    level_mpp = own * slide.downsamples[best]
+    ratio = mpp / level_mpp
+    if abs(ratio - 1) <= SAME_MPP:
+        return Scale(patch_size, best, slide.downsamples[best], patch_size, level_mpp)
+    window = (patch_size[0] * ratio, patch_size[1] * ratio)
+    return Scale(patch_size, best, slide.downsamples[best], window, mpp)
+
+
+def _at_level(slide: Slide, patch_size: tuple[int, int], level: int) -> Scale:
+    if not 0 <= level < len(slide.downsamples):
+        raise SlideError(
+            f"The slide {slide.path} has no level {level}: it has levels 0 to {len(slide.downsamples) - 1}, "
+            f"so choose one of them, or a mpp instead."
+        )
+    downsample = slide.downsamples[level]
+    mpp = None if slide.mpp is None else slide.mpp * downsample
+    return Scale(patch_size, level, downsample, patch_size, mpp)
+
+
+def resize_window(bgrx: Pixels, left: float, top: float, scale: Scale) -> Pixels:
+    """A patch, uint8 [h, w, 3], from a window that starts at (left, top) of level pixels, uint8 [H, W, 4].
+
+    Only pixels that the window touches take part, so that a patch does not depend on what was read around it.
+    """
+    height, width = scale.window
+    x0, y0 = int(left), int(top)
+    x1 = min(int(np.ceil(left + width - 1e-6)), bgrx.shape[1])
+    y1 = min(int(np.ceil(top + height - 1e-6)), bgrx.shape[0])
+    touched = to_rgb(bgrx[y0:y1, x0:x1])
+    box = (left - x0, top - y0, min(left - x0 + width, x1 - x0), min(top - y0 + height, y1 - y0))
+    method = Image.Resampling.BOX if height >= scale.patch_size[0] else Image.Resampling.BICUBIC
+    size = (scale.patch_size[1], scale.patch_size[0])
+    return np.asarray(Image.fromarray(touched).resize(size, method, box))
+
+
+def read_patch(slide: Slide, scale: Scale, x: int, y: int) -> Pixels:
+    """One patch with its upper left corner at level-0 (x, y), uint8 [h, w, 3]."""
+    height, width = (int(np.ceil(side - 1e-6)) for side in scale.window)
+    pixels = slide.read_bgrx(x, y, scale.level, width, height)
+    return resize_window(pixels, 0.0, 0.0, scale) if scale.resizes else to_rgb(pixels)
+
+
+def read_overview(slide: Slide, size: tuple[int, int]) -> Pixels:
+    """The whole scanned area shrunk into `size` (height, width), padded with the background, uint8 [h, w, 3]."""
+    height, width = size
+    shrink = max(slide.bounds.width / width, slide.bounds.height / height)
+    image = shrunken(slide, shrink)
+    small = Image.fromarray(image)
+    small.thumbnail((width, height))
+    canvas = Image.new("RGB", (width, height), slide.background)
+    canvas.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
+    return np.asarray(canvas)
+
+
+def shrunken(slide: Slide, downsample: float) -> Pixels:
+    """The scanned area at `downsample` level-0 px a pixel, uint8 [h, w, 3].
+
+    Read from the coarsest level that is fine enough, or from the scanner's thumbnail, a strip at a time: memory does
+    not grow with the slide.
+    """
+    bounds = slide.bounds
+    width, height = (max(1, round(side / downsample)) for side in (bounds.width, bounds.height))
+    level = max(
+        (i for i, own in enumerate(slide.downsamples) if own <= downsample * (1 + SAME_MPP)),
+        key=lambda i: slide.downsamples[i],
+        default=0,
+    )
+    picture = slide.thumbnail() if downsample > 4 * slide.downsamples[level] else None
+    if picture is not None and picture.shape[1] * 2 >= width and bounds[2:] == slide.size:
+        return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
+    return _in_strips(slide, level, width, height)
+
+
+def _in_strips(slide: Slide, level: int, width: int, height: int) -> Pixels:
+    """Level pixels of the scanned area averaged over areas to width x height."""
+    bounds, own = slide.bounds, slide.downsamples[level]
+    across, down = bounds.width / own / width, bounds.height / own / height
+    image = np.empty((height, width, 3), np.uint8)
+    rows = max(1, int(STRIP_PX / max(1.0, bounds.width / own * down)))
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        y0, y1 = int(top * down), int(np.ceil(bottom * down))
+        strip = slide.read(bounds.x, bounds.y + round(y0 * own), level, int(np.ceil(width * across)), y1 - y0)
+        box = (0.0, top * down - y0, min(width * across, strip.shape[1]), min(bottom * down - y0, strip.shape[0]))
+        image[top:bottom] = np.asarray(Image.fromarray(strip).resize((width, bottom - top), Image.Resampling.BOX, box))
+    return image
+
+
+STRIP_PX = 16_000_000

@@ -1,0 +1,125 @@
+"""Which patches to take from a slide: a table of coordinates and labels, without reading a pixel of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from histoforge.slides.annotations import Region
+from histoforge.slides.reading import Slide
+from histoforge.slides.scale import Scale
+from histoforge.slides.tissue import Tissue
+
+Membership = Literal["centre", "fraction"]
+COLUMNS = ("x", "y", "label", "tissue")
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """How a slide is cut.
+
+    Attributes:
+        stride: steps between patches, px of the patches; None is the patch size (no overlap).
+        min_tissue: least part of a patch that is tissue, in [0, 1].
+        membership: 'centre' takes a patch into a region that holds its centre, 'fraction' into the class that covers
+            at least `min_region` of it.
+        min_region: least part of a patch inside a class's regions, in (0, 1], for 'fraction'.
+    """
+
+    stride: int | None = None
+    min_tissue: float = 0.5
+    membership: Membership = "centre"
+    min_region: float = 0.75
+
+
+def plan_patches(
+    slide: Slide,
+    scale: Scale,
+    tissue: Tissue,
+    settings: PlanSettings,
+    regions: Sequence[Region] | None = None,
+    slide_label: int | None = None,
+) -> pd.DataFrame:
+    """The patches of a slide, row by row.
+
+    Where there are regions, a patch has the label of the one that it belongs to, and patches outside all of them are
+    not taken; without regions every patch has the slide's label.
+
+    Args:
+        regions: annotated regions whose `label` is set; None or empty where the slide has none.
+        slide_label: the label of the whole slide, for a slide without regions.
+
+    Returns:
+        A table with a row a patch: x and y (upper left corner, level-0 px, int64), label (int64) and tissue (part of
+        the patch, float64 in [0, 1]).
+    """
+    x, y = lattice(slide, scale, settings.stride)
+    fractions = tissue.fractions(x, y, scale.footprint)
+    kept = fractions >= max(settings.min_tissue, 1e-9)
+    x, y, fractions = x[kept], y[kept], fractions[kept]
+    if regions:
+        labels = region_labels(x, y, scale.footprint, regions, settings)
+    else:
+        labels = np.full(len(x), -1 if slide_label is None else slide_label, np.int64)
+    plan = pd.DataFrame({"x": x, "y": y, "label": labels, "tissue": fractions})
+    return plan[plan["label"] >= 0].reset_index(drop=True)
+
+
+def lattice(slide: Slide, scale: Scale, stride: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Upper left corners, level-0 px, of all patches that lie wholly in the scanned area, row by row."""
+    rows, columns = (
+        _starts(length, footprint, (stride or side) * footprint / side, scale.downsample) + origin
+        for length, footprint, side, origin in zip(
+            (slide.bounds.height, slide.bounds.width),
+            scale.footprint,
+            scale.patch_size,
+            (slide.bounds.y, slide.bounds.x),
+            strict=True,
+        )
+    )
+    y, x = np.meshgrid(rows, columns, indexing="ij")
+    return x.ravel(), y.ravel()
+
+
+def region_labels(
+    x: NDArray[np.int64],
+    y: NDArray[np.int64],
+    footprint: tuple[float, float],
+    regions: Sequence[Region],
+    settings: PlanSettings,
+) -> NDArray[np.int64]:
+    """The label of each of n patches by the regions, int64 [n]; -1 outside all regions.
+
+    Where regions of several classes hold a patch's centre, the smallest one decides, so that a lesion drawn inside a
+    larger region counts; where several classes cover it, the one that covers most.
+    """
+    labels = np.full(len(x), -1, np.int64)
+    height, width = footprint
+    if settings.membership == "centre":
+        centres_x, centres_y = x + width / 2, y + height / 2
+        for region in sorted(regions, key=lambda region: -region.polygon.area):
+            shapely.prepare(region.polygon)
+            labels[shapely.contains_xy(region.polygon, centres_x, centres_y)] = region.label
+        return labels
+    boxes = shapely.box(x, y, x + width, y + height)
+    best = np.full(len(x), settings.min_region - 1e-9)
+    for label in sorted({region.label for region in regions}):
+        area = shapely.union_all([region.polygon for region in regions if region.label == label])
+        shapely.prepare(area)
+        touched = np.flatnonzero(shapely.intersects(area, boxes))
+        covered = shapely.area(shapely.intersection(area, boxes[touched])) / (width * height)
+        better = covered > best[touched]
+        labels[touched[better]] = label
+        best[touched[better]] = covered[better]
+    return labels
+
+
+def _starts(length: float, footprint: float, step: float, downsample: float) -> NDArray[np.int64]:
+    """Starts along one side, level-0 px, on whole pixels of the level that is read."""
+    count = max(0, int((length - footprint + downsample / 2) // step) + 1)
+    starts = np.round(np.round(np.arange(count) * step / downsample) * downsample).astype(np.int64)
+    return starts[starts + footprint <= length + downsample / 2]
