@@ -1,0 +1,6 @@
+"""Where files come from and go to: folders, and S3 buckets through the minio client."""
+
+from histoforge.storage.location import Entry, Location
+from histoforge.storage.opening import digest_of_source, open_location
+
+__all__ = ["Entry", "Location", "digest_of_source", "open_location"]

@@ -1,0 +1,126 @@
+"""A folder as a location."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from histoforge.core.errors import StorageError
+from histoforge.core.files import atomic_file
+from histoforge.storage.location import Entry, Location, checked_name, explained_copy
+
+_CHUNK = 1 << 20
+
+
+class LocalLocation(Location):
+    """The files below a directory; links are followed, and files half written by histoforge are passed over."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def __repr__(self) -> str:
+        return f"LocalLocation({str(self)!r})"
+
+    def entries(self) -> list[Entry]:
+        if self.root.is_file():
+            raise StorageError(f"{self.root} is a file: name the folder that it lies in.")
+        with _explained_reading(self.root):
+            return sorted(self._walk(), key=lambda entry: entry.name)
+
+    def exists(self) -> bool:
+        with _explained_reading(self.root):
+            return next(self._walk(), None) is not None
+
+    def get(self, name: str, path: Path) -> None:
+        _copy(self.root / checked_name(name, self), Path(path))
+
+    def put(self, path: Path, name: str) -> None:
+        _copy(Path(path), self.root / checked_name(name, self))
+
+    def delete(self, name: str) -> None:
+        path = self.root / checked_name(name, self)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{path} cannot be deleted ({error.strerror}): give the right to write there."
+            ) from error
+        for parent in path.parents:
+            if parent == self.root or not parent.is_dir() or any(parent.iterdir()):
+                break
+            parent.rmdir()
+
+    def child(self, name: str) -> "LocalLocation":
+        return LocalLocation(self.root / checked_name(name, self))
+
+    @contextmanager
+    def fetched(self, name: str, folder: Path) -> Iterator[Path]:
+        """Yield the path of the file `name` itself; `folder` is not used."""
+        path = self.root / checked_name(name, self)
+        if not path.is_file():
+            raise _absent(path)
+        yield path
+
+    def _walk(self) -> Iterator[Entry]:
+        seen = set()
+        for folder, below, names in os.walk(self.root, followlinks=True, onerror=_raise):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                below.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            for name in names:
+                if name.startswith(".") and name.endswith(".partial"):
+                    continue
+                path = Path(folder, name)
+                status = path.stat()
+                yield Entry(
+                    path.relative_to(self.root).as_posix(), status.st_size, f"{status.st_mtime_ns}-{status.st_size}"
+                )
+
+
+def _copy(source: Path, target: Path) -> None:
+    with explained_copy(source, target), _opened(source) as reader, atomic_file(target) as temporary:
+        size = os.fstat(reader.fileno()).st_size
+        with open(temporary, "wb") as writer:
+            shutil.copyfileobj(reader, writer, _CHUNK)
+            written = writer.tell()
+        if written != size:
+            raise StorageError(f"{source} changed while it was copied ({size} to {written} bytes): run it again.")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed below
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise _absent(path) from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror}): give the right to read it.") from error
+    with file:
+        yield file
+
+
+def _absent(path: Path) -> StorageError:
+    return StorageError(f"There is no file {path}: correct the name, or put it there.")
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+@contextmanager
+def _explained_reading(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = error.filename or root
+        raise StorageError(
+            f"{what} cannot be read ({error.strerror}): mend or remove it, or give the right to read it."
+        ) from error

@@ -1,0 +1,124 @@
+"""Each way in which an S3 server can fail, as one sentence that repeats no credential."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from xml.etree.ElementTree import ParseError
+
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+
+from histoforge.core.errors import StorageError
+from histoforge.storage.s3_settings import S3Settings
+
+FAILURES = (MinioException, HTTPError, ParseError)
+_SKEW_SECONDS = 300
+
+_SENTENCES = {
+    "NoSuchBucket": "There is no bucket for {what} at {server}: create it, or correct the location",
+    "NoSuchKey": "There is no {what} at {server}: correct the name, or put it there",
+    "KeyRefused": "{server} does not accept the access key or its secret: correct {key}",
+    "AccessDenied": "{server} denies access to {what}: check {key}, and that this account has the right to it",
+    "Expired": "The session token for {server} has expired: renew AWS_SESSION_TOKEN and the key that belongs to it",
+    "Clock": "The clock of this machine differs too much from that of {server}: set the clock and run it again",
+    "Region": "The bucket of {what} is in another region: set AWS_REGION to it, and the endpoint if it names a region",
+    "Changed": "{what} was replaced while it was read: run it again",
+    "Full": "{server} has no space left for {what}: free some space or raise the quota, and run it again",
+    "Failing": "{server} keeps failing at {what} (HTTP {status}, tried {attempts} times): run it again later",
+    "Refused": "{server} does not serve {what} (HTTP {status}): check the endpoint and the location",
+}
+_CODES = {
+    "NoSuchBucket": "NoSuchBucket",
+    "NoSuchKey": "NoSuchKey",
+    "InvalidAccessKeyId": "KeyRefused",
+    "SignatureDoesNotMatch": "KeyRefused",
+    "AccessDenied": "AccessDenied",
+    "AllAccessDisabled": "AccessDenied",
+    "ExpiredToken": "Expired",
+    "InvalidToken": "Expired",
+    "RequestTimeTooSkewed": "Clock",
+    "AuthorizationHeaderMalformed": "Region",
+    "PermanentRedirect": "Region",
+    "TemporaryRedirect": "Region",
+    "PreconditionFailed": "Changed",
+    "QuotaExceeded": "Full",
+    "XMinioStorageFull": "Full",
+    "XMinioAdminBucketQuotaExceeded": "Full",
+}
+_STATUSES = {301: "Region", 307: "Region", 401: "AccessDenied", 403: "AccessDenied", 412: "Changed", 507: "Full"}
+
+
+def explain(error: Exception, settings: S3Settings, what: str) -> StorageError:
+    """The sentence for a failure (one of `FAILURES`) of a request about the location `what`."""
+    if isinstance(error, MinioException):
+        return StorageError(_refusal(error, settings, what))
+    if isinstance(error, ParseError):
+        return StorageError(
+            f"{settings.endpoint} does not answer like an S3 server: set the endpoint to the server's S3 port."
+        )
+    reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+    if isinstance(reason, SSLError):
+        return StorageError(
+            f"{settings.endpoint} has no certificate that is trusted here: set HISTOFORGE_S3_CA to its authority's "
+            "PEM file, or write http:// if it has none."
+        )
+    if isinstance(reason, NewConnectionError | ConnectTimeoutError):
+        return StorageError(
+            f"{settings.endpoint} cannot be reached ({_why(reason)}): check the endpoint and the network."
+        )
+    return StorageError(
+        f"{settings.endpoint} stopped answering at {what} (tried {settings.attempts} times): check the server and run "
+        "it again."
+    )
+
+
+def _refusal(error: MinioException, settings: S3Settings, what: str) -> str:
+    code, status, text = _facts(error)
+    kind = _CODES.get(code) or _STATUSES.get(status) or ("Failing" if status >= 500 or status == 429 else "Refused")
+    if "difference between the request time" in text or _clock_is_off(error):
+        kind = "Clock"
+    key = f"the key in {settings.key_source}" if settings.key_source else "the location (no access key is set)"
+    sentence = _SENTENCES[kind].format(
+        what=what, server=settings.endpoint, key=key, status=f"{status} {code}".strip(), attempts=settings.attempts
+    )
+    return f"{sentence.strip()}."
+
+
+def _facts(error: MinioException) -> tuple[str, int, str]:
+    """The S3 error code, the HTTP status and the message of a refusal.
+
+    Some servers send their errors as text/xml, which the client hands over as an InvalidResponseError with the body in
+    its text.
+    """
+    if isinstance(error, S3Error):
+        return error.code or "", int(error.response.status), error.message or ""
+    if isinstance(error, ServerError):
+        return "", int(error.status_code), ""
+    text = str(error) if isinstance(error, InvalidResponseError) else ""
+    status = re.search(r"Response code: (\d+)", text)
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    return code.group(1) if code else "", int(status.group(1)) if status else 0, text
+
+
+def _clock_is_off(error: MinioException) -> bool:
+    """Whether a refused request without a body was refused at a time that is not ours."""
+    if not isinstance(error, S3Error) or int(error.response.status) not in (400, 403):
+        return False
+    date = error.response.headers.get("Date")
+    try:
+        return abs((parsedate_to_datetime(date or "") - datetime.now(UTC)).total_seconds()) > _SKEW_SECONDS
+    except (TypeError, ValueError):
+        return False
+
+
+def _why(reason: Exception) -> str:
+    if isinstance(reason, NameResolutionError):
+        return "its name is not known"
+    return "no answer" if isinstance(reason, ConnectTimeoutError) else "the connection is refused"

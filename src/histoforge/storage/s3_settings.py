@@ -1,0 +1,128 @@
+"""Which S3 server, with which credentials: from the environment alone, so that none stands in a command or a run."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from histoforge.core.errors import StorageError
+
+_ENDPOINTS = ("HISTOFORGE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MINIO_ENDPOINT")
+_PAIRS = (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"))
+_SECRET_DIR = "HISTOFORGE_S3_SECRET_DIR"
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """How to reach an S3 server.
+
+    Attributes:
+        endpoint: `http://host:port` or `https://host`, from the first that is set of HISTOFORGE_S3_ENDPOINT,
+            AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and MINIO_ENDPOINT.
+        access_key, secret_key: from the files `accesskey` and `secretkey` in HISTOFORGE_S3_SECRET_DIR (a mounted
+            secret such as Kubeflow's mlpipeline-minio-artifact), else from AWS_ACCESS_KEY_ID and
+            AWS_SECRET_ACCESS_KEY, else from MINIO_ACCESS_KEY and MINIO_SECRET_KEY; both empty for public buckets.
+        session_token: AWS_SESSION_TOKEN, with a key from the environment.
+        key_source: where the key came from, for messages; '' where there is none.
+        region: AWS_REGION or AWS_DEFAULT_REGION.
+        ca: a file of trusted certificates: HISTOFORGE_S3_CA or SSL_CERT_FILE; '' for the usual ones.
+        connect_timeout: s, HISTOFORGE_S3_CONNECT_TIMEOUT.
+        read_timeout: s without an answer, HISTOFORGE_S3_READ_TIMEOUT.
+        attempts: how often a request is tried, HISTOFORGE_S3_ATTEMPTS.
+        backoff: s, the wait before a repetition, doubled each time, HISTOFORGE_S3_BACKOFF.
+    """
+
+    endpoint: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+    key_source: str
+    region: str
+    ca: str
+    connect_timeout: float
+    read_timeout: float
+    attempts: int
+    backoff: float
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "S3Settings":
+        """Read the settings.
+
+        Raises:
+            StorageError: no endpoint, half a key, or a value that cannot be used; values are not repeated.
+        """
+        access_key, secret_key, key_source = _key(environment)
+        return cls(
+            endpoint=_endpoint(environment),
+            access_key=access_key,
+            secret_key=secret_key,
+            session_token="" if key_source == _SECRET_DIR else environment.get("AWS_SESSION_TOKEN", ""),
+            key_source=key_source,
+            region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "",
+            ca=_ca(environment),
+            connect_timeout=_number(environment, "HISTOFORGE_S3_CONNECT_TIMEOUT", 15.0),
+            read_timeout=_number(environment, "HISTOFORGE_S3_READ_TIMEOUT", 30.0),
+            attempts=int(_number(environment, "HISTOFORGE_S3_ATTEMPTS", 4)),
+            backoff=_number(environment, "HISTOFORGE_S3_BACKOFF", 0.5),
+        )
+
+
+def _endpoint(environment: Mapping[str, str]) -> str:
+    name = next((name for name in _ENDPOINTS if environment.get(name)), "")
+    if not name:
+        raise StorageError(
+            f"No S3 server is named: set {_ENDPOINTS[0]}, for example to http://minio-service.kubeflow:9000 or to "
+            "https://s3.eu-central-1.amazonaws.com."
+        )
+    parts = urlsplit(environment[name].strip())
+    try:
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        usable = False
+    if not usable or "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+        raise StorageError(f"{name} is not a server's address: write http://host:port or https://host:port.")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _key(environment: Mapping[str, str]) -> tuple[str, str, str]:
+    folder = environment.get(_SECRET_DIR)
+    if folder:
+        try:
+            texts = [(Path(folder) / name).read_text(encoding="utf-8").strip() for name in ("accesskey", "secretkey")]
+        except (OSError, UnicodeDecodeError):
+            texts = [""]
+        if not all(texts):
+            raise StorageError(
+                f"{_SECRET_DIR} names a folder without the readable files 'accesskey' and 'secretkey': mount the "
+                "secret there."
+            )
+        return texts[0], texts[1], _SECRET_DIR
+    for access_name, secret_name in _PAIRS:
+        access, secret = environment.get(access_name, ""), environment.get(secret_name, "")
+        if bool(access) != bool(secret):
+            raise StorageError(f"Only one of {access_name} and {secret_name} is set: set both, or neither.")
+        if access:
+            return access, secret, f"{access_name} and {secret_name}"
+    return "", "", ""
+
+
+def _ca(environment: Mapping[str, str]) -> str:
+    for name in ("HISTOFORGE_S3_CA", "SSL_CERT_FILE"):
+        path = environment.get(name)
+        if path:
+            if not Path(path).is_file():
+                raise StorageError(f"{name} names no file: set it to a PEM file of certificates.")
+            return path
+    return ""
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or default
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.01 <= number <= 86400:
+        raise StorageError(f"{name} is not a number above zero: correct it, or leave it unset for {default:g}.")
+    return number
