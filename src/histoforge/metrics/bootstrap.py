@@ -1,0 +1,131 @@
+"""Percentile bootstrap over patients: patients are drawn, each with all its patches (a cluster bootstrap).
+
+Patches of one patient resemble each other; drawing patches would make every interval too narrow.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histoforge.core.seeds import numpy_rng
+from histoforge.metrics.results import Effect, Floats, Result, Statistic, finite
+
+FEWEST_PATIENTS = 5
+LEAST_DEFINED = 0.5
+WEIGHT_ELEMENTS = 1 << 23
+
+
+class Interval(Result):
+    """A score and its confidence interval.
+
+    Attributes:
+        value: of all patches as they are; None where it is undefined.
+        low, high: percentiles of the resamples; None where they mean nothing, with the reason in `note`.
+        patients: drawn from.
+        resamples: drawn.
+        undefined: resamples left out because the score is undefined there (a class was not drawn).
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    patients: int
+    resamples: int
+    undefined: int
+    note: str = ""
+
+
+class PatientBootstrap:
+    """Resamples of patients, drawn once and used for every score and every arm.
+
+    A statistic is a function of weights float64 [B, N] (how often each patch was drawn) that gives [B] scores, NaN
+    where they are undefined: `classification.statistic` makes them; `of_rows` makes one of any function of rows.
+    """
+
+    def __init__(self, patients: ArrayLike, n_resamples: int = 2000, seed: int = 0, confidence: float = 0.95) -> None:
+        """Take the patient of each patch [N]."""
+        names, self._patient = np.unique(np.asarray(patients), return_inverse=True)
+        self.n_patients, self.n_resamples, self.seed, self.confidence = len(names), n_resamples, seed, confidence
+
+    @cached_property
+    def _drawn(self) -> NDArray[np.int64]:
+        """How often each patient was drawn in each resample [R, P]."""
+        chances = np.full(self.n_patients, 1 / self.n_patients)
+        return numpy_rng(self.seed, "bootstrap").multinomial(self.n_patients, chances, size=self.n_resamples)
+
+    def values(self, statistic: Statistic) -> Floats:
+        """The statistic of each resample [R]; the same resamples, in the same order, at every call."""
+        step = max(1, WEIGHT_ELEMENTS // len(self._patient))
+        blocks = (self._drawn[start : start + step] for start in range(0, self.n_resamples, step))
+        return np.concatenate([statistic(block[:, self._patient].astype(np.float64)) for block in blocks])
+
+    def interval(self, statistic: Statistic) -> Interval:
+        """The score with its percentile interval."""
+        values = self.values(statistic)
+        low, high, note = self._percentiles(values)
+        return Interval(
+            value=finite(self._observed(statistic)),
+            low=low,
+            high=high,
+            confidence=self.confidence,
+            patients=self.n_patients,
+            resamples=self.n_resamples,
+            undefined=int(np.isnan(values).sum()),
+            note=note,
+        )
+
+    def difference(self, arm: Statistic, baseline: Statistic) -> Effect:
+        """Arm minus baseline, both scored on the same resamples.
+
+        The two-sided p-value is twice the smaller share of resamples on one side of zero, each share counted with one
+        resample more, so that it is never 0.
+        """
+        values = self.values(arm) - self.values(baseline)
+        low, high, note = self._percentiles(values)
+        kept = values[~np.isnan(values)]
+        tail = min((kept <= 0).sum(), (kept >= 0).sum())
+        return Effect(
+            difference=finite(self._observed(arm) - self._observed(baseline)),
+            low=low,
+            high=high,
+            p=None if low is None else min(1.0, 2 * (int(tail) + 1) / (len(kept) + 1)),
+            n=self.n_patients,
+            unit="patients",
+            confidence=self.confidence,
+            note=note,
+        )
+
+    def _observed(self, statistic: Statistic) -> float:
+        return float(statistic(np.ones((1, len(self._patient))))[0])
+
+    def _percentiles(self, values: Floats) -> tuple[float | None, float | None, str]:
+        kept = values[~np.isnan(values)]
+        if self.n_patients < 2:
+            return None, None, "one patient gives no interval"
+        if len(kept) < LEAST_DEFINED * len(values):
+            return None, None, "most resamples of patients lack a class, so there is no interval"
+        low, high = np.quantile(kept, [(1 - self.confidence) / 2, (1 + self.confidence) / 2])
+        note = ""
+        if self.n_patients < FEWEST_PATIENTS:
+            note = f"{self.n_patients} patients are too few for a trustworthy interval"
+        elif len(kept) < len(values):
+            note = f"{len(values) - len(kept)} resamples that lack a class are left out"
+        return float(low), float(high), note
+
+
+def mean_statistic(statistics: Sequence[Statistic]) -> Statistic:
+    """The mean of several statistics, such as one score over the seeds of an arm."""
+    return lambda weights: np.mean([one(weights) for one in statistics], axis=0)
+
+
+def of_rows(function: Callable[[NDArray[np.int64]], float]) -> Statistic:
+    """A statistic of any function of the rows drawn (each as often as it was drawn), computed one by one."""
+
+    def statistic(weights: Floats) -> Floats:
+        places = np.arange(weights.shape[1])
+        return np.array([function(np.repeat(places, row.astype(np.int64))) for row in weights])
+
+    return statistic

@@ -1,0 +1,51 @@
+"""Whether probabilities mean what they say: reliability bins and the expected calibration error (Guo et al. 2017)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.metrics.results import Result
+
+BINS = 15
+
+
+class ReliabilityBin(Result):
+    """Patches whose confidence (highest probability) lies in (low, high]; empty bins are left out."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> list[ReliabilityBin]:
+    """The bins that hold patches, of probabilities [N, C] and labels [N]."""
+    confidence, right, place = _binned(probabilities, labels)
+    return [
+        ReliabilityBin(
+            low=b / BINS,
+            high=(b + 1) / BINS,
+            n=int((place == b).sum()),
+            confidence=float(confidence[place == b].mean()),
+            accuracy=float(right[place == b].mean()),
+        )
+        for b in np.unique(place)
+    ]
+
+
+def expected_calibration_error(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean over patches of their bin's |accuracy - confidence| (eq. 3 of Guo et al.), for weights [B, N]: [B]."""
+    confidence, right, place = _binned(probabilities, labels)
+    gaps = (right - confidence)[:, None] * np.eye(BINS)[place]
+    total = weights.sum(1)
+    return np.divide(np.abs(weights @ gaps).sum(1), total, out=np.full(len(weights), np.nan), where=total > 0)
+
+
+def _binned(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    confidence = probabilities.max(1)
+    place = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return confidence, probabilities.argmax(1) == labels, place

@@ -1,0 +1,99 @@
+"""One pass of an extractor over patches; every generative metric is then computed from the features."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from histoforge.core.errors import ModelError, PatchSetError
+from histoforge.core.progress import Progress
+from histoforge.patches.device import READ_ROWS, to_unit
+from histoforge.patches.patchset import PatchSet
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class Extractor(Protocol):
+    """The network whose features a metric uses; its name stands in the result."""
+
+    @property
+    def name(self) -> str:
+        """What the result calls it, such as 'resnet34 (baseline, seed 0)'."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features [B, D] of images float [-1, 1] [B, 3, H, W]."""
+
+
+@dataclass(frozen=True)
+class NamedExtractor:
+    """Any function from images float [-1, 1] [B, 3, H, W] to features [B, D], under a name.
+
+    >>> NamedExtractor("resnet34 (baseline, seed 1)", classifier.features)
+    """
+
+    name: str
+    function: Callable[[Tensor], Tensor]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features [B, D] of images float [-1, 1] [B, 3, H, W]."""
+        return self.function(images)
+
+
+def extract_features(
+    extractor: Extractor,
+    patches: PatchSet | NDArray[np.uint8],
+    device: torch.device | str = "cpu",
+    *,
+    batch_size: int = 128,
+    precision: Precision = "float32",
+    label: str = "features",
+) -> NDArray[np.float32]:
+    """Features of all patches, in their order.
+
+    The default precision is float32 and not the engine's bfloat16: a Frechet distance is compared between runs and
+    machines, of which not all have bfloat16.
+
+    Args:
+        extractor: in evaluation mode, on `device`.
+        patches: a patch set, or uint8 [N, H, W, 3].
+        precision: 'bfloat16' runs the extractor under autocast.
+        label: what the progress line says.
+
+    Returns:
+        float32 [N, D].
+
+    Raises:
+        PatchSetError: there are no patches.
+        ModelError: the extractor gives no matrix, or features that are not finite.
+    """
+    device = torch.device(device)
+    if not len(patches):
+        raise PatchSetError(f"There are no patches to compute {label} of: give a patch set that has some.")
+    found: list[Tensor] = []
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    with torch.inference_mode(), autocast, Progress(label, len(patches), "patches") as progress:
+        for images in _batches(patches, batch_size, device):
+            features = extractor.features(images)
+            if features.ndim != 2 or not bool(torch.isfinite(features).all()):
+                raise ModelError(
+                    f"The extractor '{extractor.name}' gave features {tuple(features.shape)} that are not finite "
+                    "[N, D]: train or choose another extractor."
+                )
+            found.append(features.float().cpu())
+            progress.advance(len(images))
+    return torch.cat(found).numpy()
+
+
+def _batches(patches: PatchSet | NDArray[np.uint8], batch_size: int, device: torch.device) -> Iterator[Tensor]:
+    """Images float [-1, 1] [B, 3, H, W] on the device, read some thousand at a time."""
+    rows_read = max(1, READ_ROWS // batch_size) * batch_size
+    for start in range(0, len(patches), rows_read):
+        rows = slice(start, start + rows_read)
+        pixels = patches.images(rows) if isinstance(patches, PatchSet) else patches[rows]
+        images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+        for batch in images.split(batch_size):
+            yield to_unit(batch.to(device))

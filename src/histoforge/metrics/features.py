@@ -1,0 +1,95 @@
+"""Feature matrices: one form for NumPy and torch, their Gram matrices and their distances in blocks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Features = Tensor | NDArray[Any]
+
+BLOCK_ELEMENTS = 1 << 24
+TIE_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-13}
+
+
+def as_features(features: Features) -> Tensor:
+    """Features [N, D] as a torch tensor that computes exactly enough.
+
+    On a processor float32 stays float32; on a GPU it becomes float64, because a GPU may round float32 products to
+    TensorFloat-32.
+
+    Raises:
+        ValueError: not a matrix, or values that are not finite.
+    """
+    matrix = torch.as_tensor(features).detach()
+    if matrix.ndim != 2:
+        raise ValueError(f"features are a matrix [N, D], not {tuple(matrix.shape)}")
+    if matrix.dtype != torch.float64:
+        matrix = matrix.to(torch.float64 if matrix.is_cuda else torch.float32)
+    if not bool(torch.isfinite(matrix).all()):
+        raise ValueError("features hold values that are not finite")
+    return matrix
+
+
+def same_space(real: Features, fake: Features) -> tuple[Tensor, Tensor]:
+    """Both feature matrices on the device and in the dtype of the first.
+
+    Raises:
+        ValueError: they have different numbers of features.
+    """
+    first, second = as_features(real), as_features(fake)
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(f"real and fake features have {first.shape[1]} and {second.shape[1]} dimensions")
+    return first, second.to(first)
+
+
+def gram(matrix: Tensor, out: Tensor | None = None) -> Tensor:
+    """`matrix @ matrix.T` [N, N].
+
+    On a processor through NumPy, whose BLAS computes one triangle of a symmetric product only.
+    """
+    if matrix.is_cuda:
+        return torch.mm(matrix, matrix.T, out=out)
+    array = matrix.numpy()
+    return torch.from_numpy(np.matmul(array, array.T, out=None if out is None else out.numpy()))
+
+
+def squared_distance_blocks(queries: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Squared Euclidean distances of all pairs, a block of rows [b, P] at a time.
+
+    |q|^2 + |p|^2 - 2 q.p on centred features; what is below its rounding error is set to zero, so that equal
+    features are at distance zero.
+
+    Yields:
+        the rows of `queries` and their distances to all `points`.
+    """
+    centre = points.mean(0)
+    queries, points = queries - centre, points - centre
+    norms = points.square().sum(1)
+    tolerance = TIE_TOLERANCE[points.dtype]
+    step = max(1, BLOCK_ELEMENTS // max(1, len(points)))
+    for start in range(0, len(queries), step):
+        rows = slice(start, min(start + step, len(queries)))
+        block = queries[rows]
+        lengths = block.square().sum(1, keepdim=True) + norms
+        squared = torch.addmm(lengths, block, points.T, alpha=-2)
+        yield rows, squared.masked_fill_(squared < tolerance * lengths, 0.0)
+
+
+def nearest(queries: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of each query to its nearest point [Q] and that point's place, int64 [Q]."""
+    found = [block.min(1) for _, block in squared_distance_blocks(queries, points)]
+    places = torch.cat([block.indices for block in found])
+    return (queries - points[places]).norm(dim=1), places
+
+
+def neighbour_radii(points: Tensor, neighbours: int) -> Tensor:
+    """Squared distance of each point to its k-th nearest other point [N]."""
+    radii = []
+    for rows, block in squared_distance_blocks(points, points):
+        own = torch.arange(rows.start, rows.stop, device=points.device)
+        block[own - rows.start, own] = torch.inf
+        radii.append(block.kthvalue(neighbours, dim=1).values)
+    return torch.cat(radii)

@@ -1,0 +1,138 @@
+"""The Frechet distance between two feature distributions (Heusel et al. 2017, eq. 6)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from histoforge.metrics.features import Features, as_features, gram
+
+
+@dataclass(frozen=True)
+class GaussianStats:
+    """Mean and covariance of features.
+
+    Attributes:
+        count: samples N.
+        mean: float64 [D].
+        covariance: float64 [D, D], divided by N - 1.
+        factor: float64 [N, D] with factor.T @ factor = covariance, kept where N < D: the covariance then has lower
+            rank, and the distance is computed through N x N matrices.
+    """
+
+    count: int
+    mean: Tensor
+    covariance: Tensor
+    factor: Tensor | None = None
+
+    @classmethod
+    def of(cls, features: Features) -> "GaussianStats":
+        """Statistics of features [N, D] that are all at hand.
+
+        Raises:
+            ValueError: fewer than two samples.
+        """
+        matrix = as_features(features).double()
+        count, dimensions = matrix.shape
+        if count < 2:
+            raise ValueError("a covariance needs at least two samples")
+        mean = matrix.mean(0)
+        factor = (matrix - mean).div_((count - 1) ** 0.5)
+        covariance = gram(factor.T)
+        return cls(count, mean, covariance, factor if count < dimensions else None)
+
+
+class GaussianAccumulator:
+    """Mean and covariance in float64 of features that come in batches, without keeping them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._shift: Tensor | None = None
+
+    def add(self, features: Features) -> None:
+        """Take in features [B, D]; sums are kept relative to the first batch's mean, so that nothing cancels."""
+        batch = as_features(features).double()
+        if self._shift is None:
+            self._shift = batch.mean(0)
+            self._sum = torch.zeros_like(self._shift)
+            self._products = self._shift.new_zeros(batch.shape[1], batch.shape[1])
+        centred = batch - self._shift
+        self.count += len(batch)
+        self._sum += centred.sum(0)
+        self._products += gram(centred.T)
+
+    def stats(self) -> GaussianStats:
+        """Statistics of all that was added.
+
+        Raises:
+            ValueError: fewer than two samples.
+        """
+        if self._shift is None or self.count < 2:
+            raise ValueError("a covariance needs at least two samples")
+        mean = self._sum / self.count
+        covariance = (self._products - self.count * torch.outer(mean, mean)) / (self.count - 1)
+        return GaussianStats(self.count, self._shift + mean, covariance)
+
+
+class FrechetReference:
+    """The real side of the distance, its factor computed once for many generated sides.
+
+    >>> reference = FrechetReference(real_features)
+    >>> reference.distance(features_of_this_epoch)
+    """
+
+    def __init__(self, real: Features | GaussianStats) -> None:
+        self.stats = real if isinstance(real, GaussianStats) else GaussianStats.of(real)
+        self._factor = self.stats.factor
+
+    def distance(self, fake: Features | GaussianStats) -> float:
+        """Squared Frechet distance: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), at least 0.
+
+        The eigenvalues of S1 S2 are those of the symmetric F1 S2 F1.T, where F1.T F1 = S1: the trace of the square
+        root is the sum of their square roots. F1 is a Cholesky factor, or the centred samples where there are fewer
+        of them than dimensions.
+
+        Raises:
+            ValueError: the numbers of dimensions differ, or there are fewer than two samples.
+        """
+        other = fake if isinstance(fake, GaussianStats) else GaussianStats.of(fake)
+        real = self.stats
+        if real.mean.shape != other.mean.shape:
+            raise ValueError(f"real and fake features have {len(real.mean)} and {len(other.mean)} dimensions")
+        mean, covariance = other.mean.to(real.mean), other.covariance.to(real.mean)
+        distance = (real.mean - mean).square().sum() + real.covariance.trace() + covariance.trace()
+        factor = other.factor
+        if factor is not None and (self._factor is None or len(factor) < len(self._factor)):
+            product = _sandwich(factor.to(real.mean), real.covariance, self._factor)
+        else:
+            if self._factor is None:
+                self._factor = _factor(real.covariance)
+            product = _sandwich(self._factor, covariance, None if factor is None else factor.to(real.mean))
+        roots = torch.linalg.eigvalsh(product).clamp_(min=0).sqrt_()
+        return max(0.0, float(distance - 2 * roots.sum()))
+
+
+def frechet_distance(real: Features | GaussianStats, fake: Features | GaussianStats) -> float:
+    """Squared Frechet distance between features [N, D] and [M, D], or between their statistics.
+
+    Raises:
+        ValueError: the numbers of dimensions differ, or there are fewer than two samples.
+    """
+    return FrechetReference(real).distance(fake)
+
+
+def _sandwich(factor: Tensor, covariance: Tensor, covariance_factor: Tensor | None) -> Tensor:
+    """F S F.T, symmetric [n, n]; through the factor of S where it has one, which keeps small eigenvalues."""
+    if covariance_factor is not None:
+        return gram(factor @ covariance_factor.T)
+    return factor @ covariance @ factor.T
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """F with F.T F = covariance: Cholesky, or the eigenvectors of what is not positive definite."""
+    lower, failed = torch.linalg.cholesky_ex(covariance)
+    if not int(failed):
+        return lower.T
+    values, vectors = torch.linalg.eigh(covariance)
+    kept = values > values[-1].clamp(min=0) * len(values) * torch.finfo(values.dtype).eps
+    return (vectors[:, kept] * values[kept].sqrt()).T

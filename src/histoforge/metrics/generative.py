@@ -1,0 +1,114 @@
+"""All generative metrics of one pair of feature sets, with what a reader needs to judge them."""
+
+from histoforge.metrics.features import Features, same_space
+from histoforge.metrics.frechet import FrechetReference
+from histoforge.metrics.kid import kernel_distance, subset_kernel_distance
+from histoforge.metrics.prdc import manifold_scores
+from histoforge.metrics.results import Result
+
+LEAST_SAMPLES = 2048
+
+
+class GenerativeMetrics(Result):
+    """How near generated patches are to real ones, in the eyes of one extractor.
+
+    Attributes:
+        extractor: the network whose features these are.
+        dimensions: D of its features.
+        n_real, n_fake: samples of each side.
+        fid: squared Frechet distance.
+        kid: unbiased squared MMD over all samples; may be below zero.
+        kid_subsets: clean-fid's KID, the mean over 100 subsets of at most 1,000 samples.
+        kid_deviation: between those subsets; None where each side is one subset.
+        precision, recall, density, coverage: see `prdc.ManifoldScores`.
+        neighbours: k of these four.
+        enough: whether the samples suffice for FID to be compared with other results.
+        note: what to mind; empty where there is nothing.
+    """
+
+    extractor: str
+    dimensions: int
+    n_real: int
+    n_fake: int
+    fid: float | None
+    kid: float | None
+    kid_subsets: float | None
+    kid_deviation: float | None
+    precision: float | None
+    recall: float | None
+    density: float | None
+    coverage: float | None
+    neighbours: int
+    enough: bool
+    note: str
+
+
+def generative_metrics(
+    real: Features,
+    fake: Features,
+    extractor: str,
+    *,
+    neighbours: int = 5,
+    seed: int = 0,
+    reference: FrechetReference | None = None,
+) -> GenerativeMetrics:
+    """FID, KID, precision, recall, density and coverage of features [N, D] (real) and [M, D] (fake).
+
+    With too few samples for a metric it is None and the note says so.
+
+    Args:
+        extractor: the name of the network that made the features.
+        seed: of the subsets of `kid_subsets`.
+        reference: the statistics of `real`, where they are at hand.
+
+    Raises:
+        ValueError: the features are not finite, or of different dimensions.
+    """
+    reals, fakes = same_space(real, fake)
+    n_real, n_fake, dimensions = len(reals), len(fakes), reals.shape[1]
+    least = min(n_real, n_fake)
+    distances = least >= 2
+    subsets = subset_kernel_distance(reals, fakes, seed=seed) if distances else None
+    scores = manifold_scores(reals, fakes, neighbours) if least > neighbours else None
+    note = sample_note(n_real, n_fake, dimensions, neighbours)
+    return GenerativeMetrics(
+        extractor=extractor,
+        dimensions=dimensions,
+        n_real=n_real,
+        n_fake=n_fake,
+        fid=(reference or FrechetReference(reals)).distance(fakes) if distances else None,
+        kid=kernel_distance(reals, fakes) if distances else None,
+        kid_subsets=subsets.mean if subsets else None,
+        kid_deviation=subsets.deviation if subsets else None,
+        precision=scores.precision if scores else None,
+        recall=scores.recall if scores else None,
+        density=scores.density if scores else None,
+        coverage=scores.coverage if scores else None,
+        neighbours=neighbours,
+        enough=not note,
+        note=note,
+    )
+
+
+def sample_note(n_real: int, n_fake: int, dimensions: int, neighbours: int = 5) -> str:
+    """What is wrong with so few samples, in one sentence; empty where they suffice.
+
+    FID is biased upwards by about D / N (Chong and Forsyth 2020), and its covariances lack full rank where N <= D.
+    """
+    least = min(n_real, n_fake)
+    counts = f"{n_real:,} real and {n_fake:,} generated patches"
+    if least < 2:
+        return f"{counts} are too few to compare distributions."
+    if least <= neighbours:
+        return f"{counts} are too few for precision, recall, density and coverage with {neighbours} neighbours."
+    if least <= dimensions:
+        return (
+            f"{counts} are fewer than the {dimensions:,} features need: FID is biased upwards and only comparable at "
+            "the same counts; read KID."
+        )
+    if least < LEAST_SAMPLES:
+        return (
+            f"{counts} are fewer than {LEAST_SAMPLES:,}: FID is biased upwards and only comparable at the same "
+            "counts; read KID."
+        )
+    return ""

@@ -1,0 +1,69 @@
+"""Inception features as clean-fid defines them, from a weights file that the user names. Nothing is downloaded."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from cleanfid.inception_torchscript import InceptionV3W
+from cleanfid.resize import build_resizer
+from torch import Tensor
+
+from histoforge.core.digests import digest_file
+from histoforge.core.errors import ModelError
+
+# SHA-256 of inception-2015-12-05.pt, the TorchScript network that clean-fid and StyleGAN2-ADA use.
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+FILE_NAME = "inception-2015-12-05.pt"
+
+
+class InceptionExtractor:
+    """Inception-v3 pool features [B, 2048] as clean-fid's mode 'clean' (Parmar et al. 2022) computes them.
+
+    Patches are resized by clean-fid's own resizer (Pillow, bicubic with anti-aliasing, to 299 x 299 px, not rounded)
+    and go through clean-fid's own network.
+    """
+
+    def __init__(self, weights: Path, device: torch.device | str = "cpu", sha256: str | None = None) -> None:
+        """Load the network.
+
+        Args:
+            weights: the TorchScript file 'inception-2015-12-05.pt', under any name.
+            sha256: what the file's SHA-256 must be; a TorchScript file is a program, so give it for a file that you
+                did not fetch yourself.
+
+        Raises:
+            ModelError: the file is missing, is another file, or is no such network.
+        """
+        weights = Path(weights).resolve()
+        if not weights.is_file():
+            raise ModelError(f"There are no Inception weights at {weights}: fetch {FILE_NAME} and give its path.")
+        digest = digest_file(weights)
+        if sha256 is not None and digest != sha256.lower():
+            raise ModelError(
+                f"The Inception weights {weights} have SHA-256 {digest}, not {sha256.lower()}: fetch them again."
+            )
+        known = digest == INCEPTION_SHA256
+        self.name = "Inception-v3 (clean-fid)" if known else f"Inception-v3 (unknown weights {digest[:12]})"
+        self._network = _load(weights).to(device)
+        self._resize = build_resizer("clean")
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features float32 [B, 2048] of images float [-1, 1] [B, 3, H, W]."""
+        pixels = images.float().add(1.0).mul(127.5).round().clamp(0, 255).permute(0, 2, 3, 1)
+        resized = np.stack([self._resize(patch) for patch in pixels.to(torch.uint8).cpu().numpy()])
+        batch = torch.from_numpy(resized).permute(0, 3, 1, 2).to(images.device)
+        with torch.autocast(images.device.type, enabled=False):
+            return self._network(batch)
+
+
+def _load(weights: Path) -> InceptionV3W:
+    """clean-fid's wrapper, which wants a folder that holds the file under its own name."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / FILE_NAME).symlink_to(weights)
+        try:
+            return InceptionV3W(folder, download=False).eval()
+        except (RuntimeError, AttributeError) as error:
+            raise ModelError(
+                f"{weights} is not the TorchScript Inception network of clean-fid: fetch {FILE_NAME} and give its path."
+            ) from error

@@ -1,0 +1,210 @@
+"""Did the generator copy its training patches?
+
+The question is asked in four ways: exact copies of pixels; whether a synthetic patch lies nearer to training than to
+held-out patches; whether synthetic patches lie nearer to training patches than held-out real ones do (Meehan et al.
+2020, one cell for the whole space); and authenticity (Alaa et al. 2022).
+
+Held-out patches come from other patients, so that an innocent generator too stands nearer to the patients it learnt
+from. The extractor, if it was trained on the same patches, leans the same way. The audit therefore shows the closest
+pairs, for eyes to decide.
+"""
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+
+from histoforge.core.seeds import numpy_rng
+from histoforge.metrics.compare import p_text
+from histoforge.metrics.features import Features, nearest, neighbour_radii, same_space
+from histoforge.metrics.results import Result
+
+FEWEST_PATCHES = 30
+ALPHA = 0.01
+NOTABLE_SHARE = 0.6
+
+
+class ClosePair(Result):
+    """A synthetic patch and the training patch nearest to it.
+
+    Attributes:
+        synthetic, training, held_out: rows in the sets given; `held_out` is the nearest held-out real patch.
+        distance: to the training patch, in the extractor's features.
+        held_out_distance: to the held-out patch.
+    """
+
+    synthetic: int
+    training: int
+    distance: float
+    held_out: int
+    held_out_distance: float
+
+
+class MemorisationAudit(Result):
+    """What the audit found.
+
+    Attributes:
+        extractor: whose features the distances are measured in.
+        n_synthetic, n_training, n_held_out: patches given.
+        n_compared: training and held-out patches compared, equal numbers of each.
+        closer_to_training: share of synthetic patches nearer to a training than to a held-out patch; 0.5 is expected
+            of a generator that learnt the distribution and of patients alike.
+        median_to_training, median_to_held_out: median distance of synthetic patches to the nearest of each.
+        median_held_out_to_training: the same of held-out real patches to training patches.
+        nearer_than_held_out: chance that a synthetic patch is nearer to training than a held-out real one is; above
+            0.5 speaks of copying.
+        c_t: Meehan's statistic, a standard normal under no copying; far below 0 speaks of copying.
+        p: one-sided p-value of that.
+        authenticity: share of synthetic patches that are farther from their training patch than this is from its own
+            nearest other training patch.
+        duplicates: pairs (synthetic row, training row) with the same pixels; None where no pixels were given.
+        closest: the closest pairs, nearest first.
+        copied: whether the audit speaks of copying.
+        enough: whether there are patches enough for the tests.
+        verdict: the finding in a sentence.
+    """
+
+    extractor: str
+    n_synthetic: int
+    n_training: int
+    n_held_out: int
+    n_compared: int
+    closer_to_training: float
+    median_to_training: float
+    median_to_held_out: float
+    median_held_out_to_training: float
+    nearer_than_held_out: float
+    c_t: float
+    p: float
+    authenticity: float
+    duplicates: list[tuple[int, int]] | None
+    closest: list[ClosePair]
+    copied: bool
+    enough: bool
+    verdict: str
+
+
+def audit_memorisation(
+    synthetic: Features,
+    training: Features,
+    held_out: Features,
+    extractor: str,
+    *,
+    pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
+    seed: int = 0,
+    n_closest: int = 8,
+) -> MemorisationAudit:
+    """Audit synthetic against training and held-out real features, [S, D], [T, D] and [H, D].
+
+    Args:
+        extractor: the name of the network that made the features.
+        pixels: synthetic and training patches, uint8 [S, H, W, 3] and [T, H, W, 3], to look for exact copies.
+        seed: of the subsample that makes training and held-out patches equally many.
+        n_closest: how many closest pairs to name; each synthetic patch appears once.
+
+    Raises:
+        ValueError: features that are not finite or of different dimensions, or fewer than two of a kind.
+    """
+    train, fakes = same_space(training, synthetic)
+    train, held = same_space(train, held_out)
+    if min(len(train), len(fakes), len(held)) < 2:
+        raise ValueError("an audit needs at least two synthetic, training and held-out patches")
+    n = min(len(train), len(held))
+    fair_train = train[_subsample(len(train), n, seed, "training").to(train.device)]
+    fair_held = held[_subsample(len(held), n, seed, "held out").to(train.device)]
+    to_train, to_held = nearest(fakes, fair_train)[0], nearest(fakes, fair_held)[0]
+    to_all, place = nearest(fakes, train)
+    held_to_train = nearest(held, train)[0]
+    chance, c_t, p = copying_test(to_all, held_to_train)
+    duplicates = None if pixels is None else exact_duplicates(*pixels)
+    closer = float(((to_train < to_held).double() + (to_train == to_held).double() / 2).mean())
+    enough = min(len(fakes), n) >= FEWEST_PATCHES
+    copied = bool(duplicates) or (enough and p < ALPHA and chance > NOTABLE_SHARE)
+    return MemorisationAudit(
+        extractor=extractor,
+        n_synthetic=len(fakes),
+        n_training=len(train),
+        n_held_out=len(held),
+        n_compared=n,
+        closer_to_training=closer,
+        median_to_training=float(to_train.median()),
+        median_to_held_out=float(to_held.median()),
+        median_held_out_to_training=float(held_to_train.median()),
+        nearer_than_held_out=chance,
+        c_t=c_t,
+        p=p,
+        authenticity=float((to_all > neighbour_radii(train, 1).sqrt()[place]).double().mean()),
+        duplicates=duplicates,
+        closest=_closest(fakes, held, to_all, place, n_closest),
+        copied=copied,
+        enough=enough,
+        verdict=_verdict(copied, enough, len(duplicates or []), closer, chance, p, len(fakes), n),
+    )
+
+
+def copying_test(synthetic_to_training: Tensor, held_out_to_training: Tensor) -> tuple[float, float, float]:
+    """Whether synthetic patches [S] are nearer to training than held-out ones [H] (Meehan et al. 2020, section 4).
+
+    Returns:
+        the chance that a synthetic patch is nearer than a held-out one (ties count half), the Mann-Whitney z-score
+        C_T (negative where synthetic ones are nearer), and its one-sided p-value.
+    """
+    first, second = synthetic_to_training.cpu().numpy(), held_out_to_training.cpu().numpy()
+    ranks = stats.rankdata(np.concatenate([first, second]))
+    n, m = len(first), len(second)
+    statistic = ranks[:n].sum() - n * (n + 1) / 2
+    _, ties = np.unique(ranks, return_counts=True)
+    total = n + m
+    spread = n * m / 12 * (total + 1 - float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1)))
+    score = (statistic - n * m / 2) / spread**0.5 if spread > 0 else 0.0
+    return float(1 - statistic / (n * m)), float(score), float(stats.norm.cdf(score))
+
+
+def exact_duplicates(synthetic: NDArray[np.uint8], training: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Pairs (synthetic row, first training row) with the same pixels, of uint8 [S, H, W, 3] and [T, H, W, 3]."""
+    known: dict[bytes, int] = {}
+    for row, patch in enumerate(training):
+        known.setdefault(_digest(patch), row)
+    found = ((row, known.get(_digest(patch))) for row, patch in enumerate(synthetic))
+    return [(row, match) for row, match in found if match is not None]
+
+
+def _digest(patch: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(patch.tobytes(), digest_size=16).digest()
+
+
+def _subsample(count: int, kept: int, seed: int, purpose: str) -> Tensor:
+    rows = numpy_rng(seed, "memorisation", purpose).choice(count, kept, replace=False)
+    return torch.from_numpy(np.sort(rows))
+
+
+def _closest(fakes: Tensor, held: Tensor, distances: Tensor, places: Tensor, count: int) -> list[ClosePair]:
+    rows = distances.argsort(stable=True)[:count]
+    held_distances, held_places = nearest(fakes[rows], held)
+    columns = (rows, places[rows], distances[rows], held_places, held_distances)
+    return [
+        ClosePair(synthetic=s, training=t, distance=d, held_out=h, held_out_distance=e)
+        for s, t, d, h, e in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+
+
+def _verdict(
+    copied: bool, enough: bool, duplicates: int, closer: float, chance: float, p: float, n_fake: int, n: int
+) -> str:
+    if duplicates:
+        return f"{duplicates:,} of {n_fake:,} synthetic patches are exact copies of training patches."
+    if not enough:
+        return (
+            f"{n_fake:,} synthetic and {n:,} held-out patches are too few to tell (at least {FEWEST_PATCHES} are "
+            "needed)."
+        )
+    facts = (
+        f"a synthetic patch is nearer to a training patch than a held-out real one is in {chance:.0%} of pairs "
+        f"({p_text(p)}), and {closer:.0%} of synthetic patches are nearer to training than to held-out patches"
+    )
+    if copied:
+        return f"Signs of copying: {facts}; look at the closest pairs."
+    return f"No signs of copying: {facts}."

@@ -1,0 +1,86 @@
+"""ROC curves with finite thresholds, and the area under them for many weightings at once."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.metrics.results import Result
+
+MOST_POINTS = 200
+
+
+class RocCurve(Result):
+    """The ROC curve of one class against all others.
+
+    Attributes:
+        name: the class.
+        false_positive_rate, true_positive_rate: both rising from 0 to 1.
+        thresholds: a patch is called positive from this probability on; falling, all finite, the first above every
+            probability.
+    """
+
+    name: str
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+    thresholds: list[float]
+
+
+def roc_curve(name: str, positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> RocCurve:
+    """The curve of scores [N] for patches that are `positive` [N], at most 200 points and (0, 0).
+
+    Raises:
+        ValueError: all patches are positive, or none is.
+    """
+    if positive.all() or not positive.any():
+        raise ValueError("a ROC curve needs patches of both kinds")
+    order, ends = _groups(scores)
+    hits = np.cumsum(positive[order].astype(np.int64))[ends]
+    alarms = ends + 1 - hits
+    kept = _corners(hits, alarms)
+    true_rate, false_rate = hits[kept] / hits[-1], alarms[kept] / alarms[-1]
+    thresholds = scores[order][ends][kept]
+    return RocCurve(
+        name=name,
+        false_positive_rate=[0.0, *false_rate.tolist()],
+        true_positive_rate=[0.0, *true_rate.tolist()],
+        thresholds=[float(thresholds[0]) + 1.0, *thresholds.tolist()],
+    )
+
+
+def weighted_auc(
+    positive: NDArray[np.bool_], scores: NDArray[np.float64]
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """The area under the curve as a function of weights [B, N], which gives [B]; NaN where one kind has no weight.
+
+    Scores are sorted once. Ties count half, as in the Mann-Whitney statistic.
+    """
+    order, ends = _groups(scores)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    sorted_positive = positive[order]
+
+    def area(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        ordered = weights[:, order]
+        hits = np.add.reduceat(ordered * sorted_positive, starts, axis=1)
+        alarms = np.add.reduceat(ordered * ~sorted_positive, starts, axis=1)
+        above = np.cumsum(hits, axis=1) - hits / 2
+        pairs = hits.sum(1) * alarms.sum(1)
+        won = (above * alarms).sum(1)
+        return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+    return area
+
+
+def _groups(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The order of falling scores, and the last place of each run of equal ones."""
+    order = np.argsort(-scores, kind="stable")
+    return order, np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+
+
+def _corners(hits: NDArray[np.int64], alarms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places where the curve bends, thinned evenly to at most `MOST_POINTS`; the last place is always kept."""
+    bends = np.append((np.diff(hits, 2) != 0) | (np.diff(alarms, 2) != 0), True)
+    places = np.flatnonzero(np.append(True, bends)) if len(hits) > 1 else np.array([0])
+    if len(places) > MOST_POINTS:
+        places = places[np.linspace(0, len(places) - 1, MOST_POINTS).round().astype(int)]
+    return places
