@@ -1,0 +1,120 @@
+"""The engine: a training that was stopped ends as if it had not been, and one that fails says why and loses nothing."""
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from toy import data, train
+
+from histoforge.core.errors import CheckpointError, SettingsError, TrainingError
+from histoforge.training.device import has_bfloat16, resolve_device, resolve_precision
+from histoforge.training.engine import TERMINATED, Engine
+from histoforge.training.log import read_log
+
+TOY = Path(__file__).with_name("toy.py")
+
+
+def run_toy(tmp_path, *arguments):
+    command = [sys.executable, str(TOY), str(tmp_path / "work"), str(tmp_path / "model"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert run_toy(folder).returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize(("die_at", "die_with"), [(2, signal.SIGKILL), (11, signal.SIGKILL), (6, signal.SIGTERM)])
+def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, undisturbed, die_at, die_with):
+    first = run_toy(tmp_path, "--die-at", die_at, "--die-with", int(die_with))
+    assert first.returncode == (TERMINATED if die_with == signal.SIGTERM else -die_with)
+    assert not (tmp_path / "model").exists()
+    second = run_toy(tmp_path)
+    assert second.returncode == 0, second.stderr
+    resumed_after = {2: None, 11: 8, 6: 6}[die_at]
+    assert ("goes on after step" in second.stderr) == (resumed_after is not None)
+    if resumed_after is not None:
+        assert f"goes on after step {resumed_after} of" in second.stderr
+    for name in ("model/model.safetensors", "model/model.json", "work/training.jsonl"):
+        assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+def test_the_checkpoint_goes_when_the_model_is_written(undisturbed):
+    assert list((undisturbed / "work").rglob("checkpoint-*")) == []
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(TrainingError, match="not finite at step 7 .*last good checkpoint is kept in"):
+        train(tmp_path / "work", tmp_path / "model", poison_at=7)
+    (checkpoint,) = (tmp_path / "work").rglob("checkpoint-*.safetensors")
+    assert checkpoint.name.startswith("checkpoint-0000000004-")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_damaged_checkpoint_is_never_taken_for_whole(tmp_path):
+    run_toy(tmp_path, "--die-at", 11)
+    (checkpoint,) = (tmp_path / "work").rglob("checkpoint-*.safetensors")
+    content = bytearray(checkpoint.read_bytes())
+    content[-3] ^= 1
+    checkpoint.write_bytes(content)
+    with pytest.raises(CheckpointError, match="Each checkpoint in .* is damaged"):
+        train(tmp_path / "work", tmp_path / "model")
+
+
+def test_another_identity_does_not_take_up_the_checkpoint(tmp_path):
+    run_toy(tmp_path, "--die-at", 11)
+    engine = Engine(tmp_path / "work", {"toy": 2}, device="cpu")
+    next(iter(engine.batches(data(), batch_size=16, epochs=5)))
+    assert engine.global_step == 0
+
+
+def test_each_pass_takes_each_patch_once_and_in_another_order(tmp_path):
+    engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0)
+    rows = []
+    for batch in engine.batches(data(), batch_size=16, epochs=1, steps_an_epoch=25):
+        assert len(batch.rows) == 16
+        rows += batch.rows.tolist()
+        engine.end_of_step()
+    passes = [rows[start : start + 50] for start in range(0, 400, 50)]
+    assert all(Counter(one) == Counter(range(50)) for one in passes)
+    assert passes[0] != passes[1]
+
+
+def test_an_epoch_ends_with_its_last_step_and_with_the_training(tmp_path):
+    engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0)
+    ended = []
+    for _ in engine.batches(data(), batch_size=16, epochs=3, max_steps=10):
+        ended.append((engine.epoch, engine.epoch_ended))
+        engine.end_of_step()
+    assert [epoch for epoch, _ in ended] == [1] * 4 + [2] * 4 + [3] * 2
+    assert [i + 1 for i, (_, end) in enumerate(ended) if end] == [4, 8, 10]
+
+
+def test_the_log_has_the_mean_of_each_interval(tmp_path):
+    engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0, log_every=3)
+    for _ in engine.batches(data(), batch_size=16, epochs=2):
+        engine.end_of_step(x=torch.tensor(float(engine.global_step + 1)))
+    assert [(line["step"], line["x"]) for line in read_log(tmp_path / "training.jsonl")] == [(3, 2), (6, 5), (8, 7.5)]
+
+
+def test_precision_auto_is_bfloat16_where_the_processor_has_it():
+    cpu = torch.device("cpu")
+    assert resolve_precision("auto", cpu) == (torch.bfloat16 if has_bfloat16(cpu) else torch.float32)
+    assert resolve_precision("float32", cpu) == torch.float32
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said_so():
+    with pytest.raises(SettingsError, match="asks for a GPU, and there is none here"):
+        resolve_device("cuda")
+
+
+def test_an_unknown_device_is_said_so():
+    with pytest.raises(SettingsError, match="is not a device"):
+        resolve_device("tpu-please")
