@@ -1,0 +1,103 @@
+"""Residual backbones whose last block can be run apart from the rest, and the registry of them by name."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+Stem = Literal["imagenet", "small"]
+StemChoice = Literal["auto", "imagenet", "small"]
+SMALL_BELOW_PX = 64
+STAGE_CHANNELS = (64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A residual network of He et al. 2016: its kind of block, and how many blocks each of its four stages has."""
+
+    block: type[BasicBlock] | type[Bottleneck]
+    stages: tuple[int, int, int, int]
+
+
+BACKBONES: dict[str, Backbone] = {
+    "resnet10": Backbone(BasicBlock, (1, 1, 1, 1)),
+    "resnet18": Backbone(BasicBlock, (2, 2, 2, 2)),
+    "resnet34": Backbone(BasicBlock, (3, 4, 6, 3)),
+    "resnet50": Backbone(Bottleneck, (3, 4, 6, 3)),
+    "resnet101": Backbone(Bottleneck, (3, 4, 23, 3)),
+    "resnet152": Backbone(Bottleneck, (3, 8, 36, 3)),
+}
+
+
+def resolve_stem(stem: StemChoice, patch_size: tuple[int, int], pretrained: bool) -> Stem:
+    """The stem that 'auto' stands for.
+
+    'imagenet' (7x7 convolution of stride 2, then 3x3 max pooling of stride 2) divides height and width by 32 by the
+    last stage; 'small' (3x3 convolution of stride 1, no pooling) by 8 at 16 times the arithmetic. 'auto' is 'small'
+    for patches of less than 64 px, of which 'imagenet' would leave one position or two, and 'imagenet' else, and
+    always with pretrained weights, which were made for it.
+
+    Args:
+        patch_size: height and width, px.
+    """
+    if stem != "auto":
+        return stem
+    return "small" if min(patch_size) < SMALL_BELOW_PX and not pretrained else "imagenet"
+
+
+class ResidualNetwork(nn.Module):
+    """The convolutional part of a ResNet, with torchvision's names of parameters, so that its weights fit.
+
+    Attributes:
+        stages: the four stages, lists of residual blocks.
+        channels: of the last block's output.
+    """
+
+    def __init__(self, backbone: Backbone, stem: Stem, width: float) -> None:
+        """Make the network with random weights (He initialisation).
+
+        Args:
+            backbone: which network.
+            stem: 'imagenet' or 'small'.
+            width: factor on all numbers of channels (1 is the published network).
+        """
+        super().__init__()
+        planes = [max(8, round(width * channels / 8) * 8) for channels in STAGE_CHANNELS]
+        if stem == "imagenet":
+            self.conv1 = nn.Conv2d(3, planes[0], 7, stride=2, padding=3, bias=False)
+            self.maxpool: nn.Module = nn.MaxPool2d(3, stride=2, padding=1)
+        else:
+            self.conv1 = nn.Conv2d(3, planes[0], 3, padding=1, bias=False)
+            self.maxpool = nn.Identity()
+        self.bn1 = nn.BatchNorm2d(planes[0])
+        self.relu = nn.ReLU(inplace=True)
+        inputs = planes[0]
+        for number, (count, channels) in enumerate(zip(backbone.stages, planes, strict=True), start=1):
+            stride = 1 if number == 1 else 2
+            setattr(self, f"layer{number}", _stage(backbone.block, inputs, channels, count, stride))
+            inputs = channels * backbone.block.expansion
+        self.channels = inputs
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    @property
+    def stages(self) -> list[nn.Sequential]:
+        """The four stages."""
+        return [self.get_submodule(f"layer{number}") for number in (1, 2, 3, 4)]  # type: ignore[misc]
+
+    def stem(self, images: Tensor) -> Tensor:
+        """Images to the input of the first stage."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(images))))
+
+
+def _stage(
+    block: type[BasicBlock] | type[Bottleneck], inputs: int, planes: int, count: int, stride: int
+) -> nn.Sequential:
+    outputs = planes * block.expansion
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
+    first = block(inputs, planes, stride, shortcut)
+    return nn.Sequential(first, *(block(outputs, planes) for _ in range(count - 1)))

@@ -1,0 +1,161 @@
+"""The classifier: a residual network cut in two where Monte Carlo dropout acts."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork, Stem
+from histoforge.core.errors import ModelError, SettingsError
+from histoforge.core.settings import nearest
+from histoforge.training.models import ModelInfo
+
+Layers = Literal["stages", "blocks"]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass
+class Trunk:
+    """What the network computes before the dropout, the same in each Monte Carlo pass.
+
+    Attributes:
+        maps: activations after the residual stages (or blocks) that lie before the dropout, each [B, C_l, H_l, W_l].
+        hidden: input of the dropout, [B, C, H, W].
+    """
+
+    maps: list[Tensor]
+    hidden: Tensor
+
+
+@dataclass
+class Tail:
+    """What the network computes from the dropout on.
+
+    Attributes:
+        map: activation after the last residual block, [B, C_L, H_L, W_L].
+        features: its mean over all positions, [B, C_L], float32.
+        logits: [B, classes], float32.
+    """
+
+    map: Tensor
+    features: Tensor
+    logits: Tensor
+
+
+class Classifier(nn.Module):
+    """A residual network with one dropout layer before its last block.
+
+    Xue et al. 2021, section 4.2.2: "A dropout layer of rate 0.5 is inserted before the last residual block right above
+    the fully-connected layer". A4-9: so it lies between layer4[1] and layer4[2] of a ResNet34. In Monte Carlo passes
+    batch normalisation stays in evaluation, only the dropout is active. All that comes before it, the trunk, is then
+    the same in each pass: it is computed once, and only the tail runs K times, which is exact.
+
+    Images are float [B, 3, H, W] in [-1, 1]; a network that began with ImageNet weights brings them to that set's mean
+    and deviation itself.
+
+    Attributes:
+        info: the model's description; the backbone is its `method`, and `config` holds stem, width, dropout and
+            imagenet_normalisation.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, info: ModelInfo) -> None:
+        """Make the network with random weights.
+
+        Raises:
+            SettingsError: there is no backbone of that name (the nearest one is given).
+        """
+        super().__init__()
+        if info.method not in BACKBONES:
+            raise SettingsError(f"There is no backbone '{info.method}'{nearest(info.method, BACKBONES)}.")
+        self.info = info
+        stem: Stem = info.config["stem"]
+        self.backbone = ResidualNetwork(BACKBONES[info.method], stem, info.config["width"])
+        self.dropout = nn.Dropout(info.config["dropout"])
+        self.fc = nn.Linear(self.backbone.channels, len(info.classes))
+        normalise = info.config["imagenet_normalisation"]
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if normalise else ((0.5,) * 3, (0.5,) * 3)
+        # ((x + 1) / 2 - mean) / std, the identity for a mean and deviation of 1/2
+        self.register_buffer("scale", (0.5 / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", ((0.5 - torch.tensor(mean)) / torch.tensor(std)).view(1, 3, 1, 1), False)
+
+    @property
+    def name(self) -> str:
+        """What results call this extractor: backbone, arm, seed and the first digits of its digest."""
+        seed, arm = self.info.training.get("seed"), self.info.training.get("arm")
+        trained = f" ({arm}, seed {seed})" if arm is not None else ""
+        return f"{self.info.method}{trained} {self.info.digest[:8]}".strip()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, float32 [B, classes], of images in [-1, 1], [B, 3, H, W]."""
+        return self.tail(self.trunk(images).hidden).logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """Pooled activations before the last layer, float32 [B, D], of images in [-1, 1], [B, 3, H, W]."""
+        return self.tail(self.trunk(images).hidden).features
+
+    def trunk(self, images: Tensor, layers: Layers = "stages") -> Trunk:
+        """All that comes before the dropout.
+
+        Args:
+            images: float [B, 3, H, W] in [-1, 1].
+            layers: whether `maps` has an entry a residual stage or one a residual block.
+        """
+        hidden = self.backbone.stem(images * self.scale + self.shift)
+        maps = []
+        *earlier, last = self.backbone.stages
+        for stage in (*earlier, last[:-1]):
+            for block in stage:
+                hidden = block(hidden)
+                if layers == "blocks":
+                    maps.append(hidden)
+            if layers == "stages" and len(maps) < len(earlier):
+                maps.append(hidden)
+        return Trunk(maps, hidden)
+
+    def tail(self, hidden: Tensor, mask: Tensor | None = None) -> Tail:
+        """The dropout, the last residual block and the classifying layer.
+
+        Args:
+            hidden: `Trunk.hidden`, [B, C, H, W].
+            mask: what to multiply `hidden` with in place of the dropout layer's own draw, of its shape: 0 or 1/(1-p).
+        """
+        hidden = self.dropout(hidden) if mask is None else hidden * mask.to(hidden.dtype)
+        last = self.backbone.stages[-1][-1](hidden)
+        features = last.float().mean(dim=(2, 3))
+        with torch.autocast(features.device.type, enabled=False):
+            return Tail(last, features, self.fc(features))
+
+    def mc_dropout(self, active: bool) -> None:
+        """Put the network in evaluation, with its dropout drawing anew in each pass where `active`."""
+        self.eval()
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.train(active)
+
+    def check_fits(self, classes: list[str], patch_size: tuple[int, int], what: str) -> None:
+        """Make sure that the network can judge patches of these classes and this size.
+
+        Args:
+            classes: class names in the order of the labels.
+            patch_size: height and width, px.
+            what: the patches' name in the message.
+
+        Raises:
+            ModelError: it was trained on other classes or another patch size.
+        """
+        if self.info.classes != list(classes):
+            raise ModelError(
+                f"The classifier {self.name} knows the classes {', '.join(self.info.classes)}, and {what} has "
+                f"{', '.join(classes)}: train a classifier on that patch set."
+            )
+        if tuple(self.info.patch_size) != tuple(patch_size):
+            mine, theirs = ("x".join(map(str, size)) for size in (self.info.patch_size, patch_size))
+            raise ModelError(
+                f"The classifier {self.name} was trained on patches of {mine} px, and {what} has {theirs} px: train "
+                "a classifier on that patch set."
+            )

@@ -1,0 +1,232 @@
+"""Training all seeds of an arm, in one task that can be killed and started again."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from histoforge import __version__
+from histoforge.classifiers.arms import ARM_NAME, seed_directory
+from histoforge.classifiers.backbones import StemChoice, resolve_stem
+from histoforge.classifiers.network import Classifier
+from histoforge.classifiers.training import Progress, Recipe, TrainingData, class_weights, fit
+from histoforge.classifiers.weights import load_backbone, read_weights
+from histoforge.core.errors import PatchSetError
+from histoforge.core.files import atomic_directory, write_json
+from histoforge.core.seeds import derive_seed
+from histoforge.patches import PatchSet
+from histoforge.patches.device import DevicePatches
+from histoforge.training.device import resolve_device
+from histoforge.training.engine import Engine
+from histoforge.training.log import LOG_NAME
+from histoforge.training.models import ModelInfo, save_model
+
+NOT_IN_IDENTITY = ("device", "checkpoints", "checkpoint_every")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network an arm's classifiers are.
+
+    Attributes:
+        backbone: its name in `BACKBONES`.
+        stem: 'auto', 'imagenet' or 'small' (see `resolve_stem`).
+        width: factor on all numbers of channels.
+        dropout: rate p of the dropout before the last residual block.
+        weights: file of weights to begin with; '' begins with random ones.
+        weights_sha256: SHA-256 of that file; '' leaves it unchecked.
+    """
+
+    backbone: str
+    stem: StemChoice
+    width: float
+    dropout: float
+    weights: str
+    weights_sha256: str
+
+
+def train(
+    arm: str,
+    architecture: Architecture,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    patches: PatchSet,
+    synthetic: PatchSet | None,
+    out: Path,
+) -> dict[str, Any]:
+    """Train a classifier a seed and write the arm directory `out`: `arm.json` and `seed-<n>/` models.
+
+    Only the real training split, with `synthetic` added to it, trains; the real validation split chooses the epoch;
+    the test split is not looked at. A4-12: so the baseline arm can serve as the extractor of selection and of FID.
+    Checkpoints lie in `<out>.work` until the whole arm is written: a task that is killed goes on from there, and ends
+    with the same weights, bit for bit on a CPU.
+
+    Args:
+        arm: its name.
+        architecture: which network.
+        recipe: the hyper-parameters.
+        seeds: one classifier each (the paper runs five); a seed starts every arm from the same weights.
+        patches: the real patches.
+        synthetic: synthetic patches of the same classes and size, or None.
+        out: the directory to write.
+
+    Returns:
+        What `arm.json` says.
+
+    Raises:
+        PatchSetError: the train or val split is empty, or `synthetic` has other classes or another patch size.
+        ModelError: the weights to begin with do not fit.
+        TrainingError: a loss is not finite.
+    """
+    data = load_data(patches, synthetic, resolve_device(recipe.device))
+    start = read_weights(architecture.weights, architecture.weights_sha256) if architecture.weights else None
+    digests = {"patches": patches.digest}
+    if synthetic is not None:
+        digests["synthetic"] = synthetic.digest
+    if start is not None:
+        digests["weights"] = start[1]
+    info = describe(architecture, recipe, patches, digests)
+    work = out.with_name(f"{out.name}.work")
+    runs, engines = [], []
+    with atomic_directory(out) as directory:
+        for seed in seeds:
+            engine = _engine(arm, recipe, info, seed, work / seed_directory(seed))
+            classifier = build(info, start[0] if start else None, architecture.weights, seed)
+            progress = Progress()
+            fit(classifier.to(engine.device).to(memory_format=torch.channels_last), data, recipe, engine, progress)
+            runs.append(_save(directory / seed_directory(seed), arm, seed, classifier, engine, progress))
+            engines.append(engine)
+        result = {
+            "arm": arm,
+            "seeds": list(seeds),
+            "method": info.method,
+            "config": info.config,
+            "classes": info.classes,
+            "patch_size": list(info.patch_size),
+            "digests": digests,
+            "counts": count(patches, synthetic),
+            "class_weights": dict(zip(patches.classes, data.class_weights.tolist(), strict=True)),
+            "code_version": __version__,
+            "runs": runs,
+        }
+        write_json(directory / ARM_NAME, result)
+    for engine in engines:
+        engine.finish()
+    shutil.rmtree(work, ignore_errors=True)
+    return result
+
+
+def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device) -> TrainingData:
+    """Training and validation patches on the device; synthetic ones are added to the training patches alone.
+
+    Raises:
+        PatchSetError: a split is empty, or `synthetic` has other classes or another patch size.
+    """
+    real, val = patches.split("train"), patches.split("val")
+    train_patches = DevicePatches.load(real, device)
+    if synthetic is not None:
+        _check_synthetic(patches, synthetic)
+        added = DevicePatches.load(synthetic, device)
+        home = train_patches.images.device
+        images = torch.cat([train_patches.images, added.images.to(home)])
+        train_patches = DevicePatches(images, torch.cat([train_patches.labels, added.labels.to(home)]), device)
+    return TrainingData(train_patches, DevicePatches.load(val, device), len(real), class_weights(real.counts))
+
+
+def describe(architecture: Architecture, recipe: Recipe, patches: PatchSet, digests: dict[str, str]) -> ModelInfo:
+    """What the arm's models have in common."""
+    pretrained = bool(architecture.weights)
+    config = {
+        "stem": resolve_stem(architecture.stem, patches.patch_size, pretrained),
+        "width": architecture.width,
+        "dropout": architecture.dropout,
+        "imagenet_normalisation": pretrained,
+        **{name: value for name, value in asdict(recipe).items() if name not in NOT_IN_IDENTITY},
+    }
+    return ModelInfo(
+        kind="classifier",
+        method=architecture.backbone,
+        config=config,
+        classes=patches.classes,
+        patch_size=patches.patch_size,
+        mpp=patches.info.mpp,
+        digests=digests,
+    )
+
+
+def build(info: ModelInfo, weights: dict[str, Tensor] | None, source: str, seed: int) -> Classifier:
+    """A classifier with the first weights of `seed`, the same in every arm: arms are paired by seed.
+
+    Args:
+        info: which network.
+        weights: what its backbone begins with, or None for random weights.
+        source: what error messages call these weights.
+        seed: of the random weights.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(seed, "classifier", "weights"))
+        classifier = Classifier(info)
+    if weights is not None:
+        load_backbone(classifier.backbone, weights, source)
+    return classifier
+
+
+def count(patches: PatchSet, synthetic: PatchSet | None) -> dict[str, dict[str, int]]:
+    """Patches by use (train, val, synthetic) and class name."""
+    used = {"train": patches.split("train"), "val": patches.split("val")}
+    if synthetic is not None:
+        used["synthetic"] = synthetic
+    return {use: dict(zip(patches.classes, chosen.counts.tolist(), strict=True)) for use, chosen in used.items()}
+
+
+def _check_synthetic(patches: PatchSet, synthetic: PatchSet) -> None:
+    for what, mine, theirs in (
+        ("the classes", ", ".join(patches.classes), ", ".join(synthetic.classes)),
+        ("patches of", "x".join(map(str, patches.patch_size)), "x".join(map(str, synthetic.patch_size))),
+    ):
+        if mine != theirs:
+            raise PatchSetError(
+                f"The synthetic patch set has {what} {theirs}, and the real one {mine}: select patches of a generator "
+                "that was trained on the real one."
+            )
+
+
+def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path) -> Engine:
+    identity = {"step": "train_classifier", "arm": arm, "seed": seed, **info.model_dump(mode="json")}
+    return Engine(
+        work,
+        identity,
+        device=recipe.device,
+        precision=recipe.precision,
+        seed=seed,
+        checkpoints=recipe.checkpoints,
+        checkpoint_every=recipe.checkpoint_every,
+        label=f"{arm} seed {seed}",
+    )
+
+
+def _save(
+    path: Path, arm: str, seed: int, classifier: Classifier, engine: Engine, progress: Progress
+) -> dict[str, Any]:
+    run = {
+        "arm": arm,
+        "seed": seed,
+        "best_epoch": progress.best_epoch,
+        "epochs": len(progress.history),
+        "steps": engine.global_step,
+        **progress.history[progress.best_epoch - 1],
+        "seconds": round(progress.seconds, 2),
+        "device": str(engine.device),
+        "precision": str(engine.dtype).removeprefix("torch."),
+    }
+
+    def add_log(directory: Path) -> None:
+        if (engine.work / LOG_NAME).is_file():
+            shutil.copy(engine.work / LOG_NAME, directory / LOG_NAME)
+
+    info = save_model(path, classifier.info.model_copy(update={"training": run}), classifier.state_dict(), add_log)
+    return {**run, "model": path.name, "digest": info.digest, "history": progress.history}

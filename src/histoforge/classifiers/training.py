@@ -1,0 +1,190 @@
+"""Training one classifier: one seed of one arm."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from histoforge.classifiers.augment import ColourJitter, traditional
+from histoforge.classifiers.network import Classifier
+from histoforge.core.errors import TrainingError
+from histoforge.patches.device import DevicePatches
+from histoforge.training.engine import Engine
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How classifiers are trained, the same in every arm but for `augmentation` and the synthetic patches.
+
+    A4-14: the paper gives no hyper-parameters of its classifiers, only that they are the same in all experiments.
+
+    Attributes:
+        augmentation: 'none' or 'traditional'.
+        brightness, contrast, saturation, hue: strengths of the traditional augmentation's colour jitter.
+        epochs: the budget; an epoch is as many steps as one pass over the *real* training patches takes.
+        batch_size: patches a step.
+        learning_rate: of AdamW at the start; it falls to 0 along a cosine.
+        weight_decay: of AdamW.
+        patience: epochs without a better validation loss after which training stops; 0 for never.
+        device, precision, checkpoints, checkpoint_every: see `training.engine.Engine`.
+    """
+
+    augmentation: str
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    patience: int
+    device: str
+    precision: str
+    checkpoints: str
+    checkpoint_every: int
+
+
+@dataclass
+class TrainingData:
+    """What an arm is trained on, on the device.
+
+    Attributes:
+        train: the real training patches, followed by the synthetic ones of the arm.
+        val: the real validation patches.
+        real: how many of `train` are real.
+        class_weights: weight of each class in the loss, float32 [classes].
+    """
+
+    train: DevicePatches
+    val: DevicePatches
+    real: int
+    class_weights: Tensor
+
+
+class Progress:
+    """How far a training has come: validation results of each epoch, and the best epoch's weights.
+
+    The best epoch is the one with the lowest validation loss, the earliest among equal ones: the loss moves with each
+    patch, where the accuracy on a small validation split takes few values and is often tied.
+    """
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self.weights: dict[str, Tensor] = {}
+        self.seconds = 0.0
+
+    def add(self, result: dict[str, float], classifier: Classifier) -> None:
+        """Take in the validation result of an epoch.
+
+        Raises:
+            TrainingError: the validation loss is not finite.
+        """
+        if not math.isfinite(result["val_loss"]):
+            raise TrainingError(
+                f"The validation loss was not finite after epoch {len(self.history) + 1}: lower the learning rate or "
+                "use precision=float32."
+            )
+        self.history.append(result)
+        if not self.best_epoch or result["val_loss"] < self.history[self.best_epoch - 1]["val_loss"]:
+            self.best_epoch = len(self.history)
+            self.weights = {name: tensor.detach().clone() for name, tensor in classifier.state_dict().items()}
+
+    def has_stalled(self, patience: int) -> bool:
+        """Whether the last `patience` epochs brought nothing better."""
+        return bool(patience) and len(self.history) - self.best_epoch >= patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        vars(self).update(state)
+
+
+def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engine, progress: Progress) -> None:
+    """Train `classifier` in place and leave the best epoch's weights in it.
+
+    What is fair between arms: each arm gets the same number of steps (`epochs` passes over the real patches), the same
+    schedule and the same number of looks at the validation split. Synthetic patches are mixed among the real ones and
+    take their share of the steps; they do not buy more of them. So an arm that wins does not win by training longer,
+    as it would with epochs over the larger set. The loss weighs classes by 1 / frequency among the *real* training
+    patches, in every arm alike.
+
+    Args:
+        classifier: with its first weights, on the engine's device.
+        data: the patches.
+        recipe: the hyper-parameters.
+        engine: of this training; where it finds a checkpoint, the training goes on from there.
+        progress: filled with the validation results.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    optimizer = torch.optim.AdamW(
+        classifier.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
+    engine.track(classifier=classifier, optimizer=optimizer, progress=progress)
+    weights = data.class_weights.to(engine.device)
+    jitter = ColourJitter(recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
+    steps = math.ceil(data.real / recipe.batch_size)
+    for batch in engine.batches(data.train, recipe.batch_size, recipe.epochs, steps_an_epoch=steps):
+        if progress.has_stalled(recipe.patience):
+            break
+        started = time.monotonic()
+        set_learning_rate(optimizer, recipe.learning_rate, engine.global_step / engine.total_steps)
+        images = batch.images
+        if recipe.augmentation == "traditional":
+            images = traditional(images, jitter, engine.rng)
+        classifier.train()
+        with engine.autocast():
+            logits = classifier(images)
+        loss = F.cross_entropy(logits, batch.labels, weight=weights)
+        engine.step(optimizer, loss)
+        if engine.epoch_ended:
+            progress.add(evaluate(classifier, data.val, weights, engine), classifier)
+        progress.seconds += time.monotonic() - started
+        engine.end_of_step(loss=loss)
+    classifier.load_state_dict(progress.weights)
+    classifier.eval()
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, start: float, done: float) -> None:
+    """A cosine from `start` to 0, at the share `done` of the training."""
+    for group in optimizer.param_groups:
+        group["lr"] = start * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@torch.inference_mode()
+def evaluate(classifier: Classifier, patches: DevicePatches, weights: Tensor, engine: Engine) -> dict[str, float]:
+    """Class-weighted cross-entropy, accuracy and balanced accuracy (mean recall of the classes that are there)."""
+    classifier.eval()
+    logits, labels = [], []
+    for rows in torch.arange(len(patches)).split(EVALUATION_BATCH):
+        batch = patches.batch(rows)
+        with engine.autocast():
+            logits.append(classifier(batch.images))
+        labels.append(batch.labels)
+    scores, truth = torch.cat(logits), torch.cat(labels)
+    right = (scores.argmax(1) == truth).double()
+    recalls = [right[truth == label].mean() for label in truth.unique()]
+    return {
+        "val_loss": float(F.cross_entropy(scores.double(), truth, weight=weights.double())),
+        "val_accuracy": float(right.mean()),
+        "val_balanced_accuracy": float(torch.stack(recalls).mean()),
+    }
+
+
+def class_weights(counts: NDArray[np.int64]) -> Tensor:
+    """Weights N / (C N_c), N_c the real training patches of a class, float32 [classes]; their mean over patches is 1."""
+    return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)

@@ -1,0 +1,75 @@
+"""Weights that a network begins with, from a file that the user names; nothing is ever downloaded by itself."""
+
+import pickle
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from histoforge.core.digests import digest_file
+from histoforge.core.errors import ModelError
+from histoforge.storage import open_location
+
+
+def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]:
+    """The tensors of a file, on the CPU, and the file's SHA-256.
+
+    Args:
+        source: a path or an s3:// or minio:// address of a .safetensors file or of a .pth/.pt file that holds a plain
+            `state_dict` (read with weights_only, so that it can run no code).
+        sha256: the file's SHA-256, 64 hexadecimal digits; '' leaves it unchecked.
+
+    Raises:
+        ModelError: the file is missing, not such a file, or has another SHA-256.
+    """
+    if "://" not in source:
+        return _read_file(Path(source), sha256)
+    parent, _, name = source.rpartition("/")
+    with tempfile.TemporaryDirectory() as folder, open_location(parent).fetched(name, Path(folder)) as file:
+        return _read_file(file, sha256)
+
+
+def load_backbone(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    """Put weights with torchvision's names into a backbone; the classifying layer `fc` is left out.
+
+    Raises:
+        ModelError: a tensor is missing or has another shape (another backbone, width or stem); the sentence names it.
+    """
+    wanted = network.state_dict()
+    for name, mine in wanted.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        theirs = weights.get(name)
+        if theirs is None or theirs.shape != mine.shape:
+            found = "is missing" if theirs is None else f"has the shape {list(theirs.shape)}, not {list(mine.shape)}"
+            raise ModelError(
+                f"The weights {source} do not fit the backbone ('{name}' {found}): choose the backbone that they "
+                "belong to, with width=1 and stem=imagenet for torchvision's."
+            )
+    network.load_state_dict({name: weights.get(name, mine) for name, mine in wanted.items()})
+
+
+def _read_file(path: Path, sha256: str) -> tuple[dict[str, Tensor], str]:
+    if not path.is_file():
+        raise ModelError(f"There is no weights file {path}: give the path of a .safetensors or .pth file.")
+    digest = digest_file(path)
+    if sha256 and digest != sha256.lower():
+        raise ModelError(f"The weights file {path} has the SHA-256 {digest}, not {sha256}: fetch it again.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path), digest
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise _unreadable(path, str(error).split("\n", 1)[0].rstrip(".")) from None
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise _unreadable(path, "it is not a plain state_dict")
+    return state, digest
+
+
+def _unreadable(path: Path, reason: str) -> ModelError:
+    return ModelError(
+        f"The weights file {path} cannot be read ({reason}): give a .safetensors file or a .pth file with a state_dict."
+    )

@@ -1,0 +1,89 @@
+"""Parameters and summary of the step `train_classifier`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from histoforge.core.settings import Settings, TrainingConfig
+
+
+class TrainClassifierConfig(TrainingConfig):
+    """How the classifiers of one arm are trained: the same in every arm but for `augmentation` and synthetic patches.
+
+    Xue et al. 2021, section 4.3.3, gives backbone and number of runs, and no hyper-parameters (A4-14).
+    """
+
+    arm: str = Field(
+        "baseline",
+        pattern=r"^[a-z0-9_]{1,40}$",
+        description="name of the arm: 'baseline', 'traditional', 'selective', …",
+    )
+    seeds: int = Field(5, ge=1, le=100, description="classifiers to train, with the seeds seed, seed+1, …")
+    backbone: str = Field(
+        "resnet34", description="network: resnet10, resnet18, resnet34, resnet50, resnet101 or resnet152"
+    )
+    stem: Literal["auto", "imagenet", "small"] = Field(
+        "auto",
+        description="first layers: 'imagenet' (7x7, stride 4 in all), 'small' (3x3, stride 1), or 'auto', which is "
+        "'small' below 64 px where no weights are given",
+    )
+    width: float = Field(1.0, gt=0, le=4, description="factor on the numbers of channels; 1 is the published network")
+    dropout: float = Field(0.5, gt=0, lt=1, description="rate of the dropout before the last residual block")
+    weights: str = Field(
+        "", description="path or s3:// address of .safetensors or .pth weights to begin with; '' begins from scratch"
+    )
+    weights_sha256: str = Field(
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that the weights file must have; '' is unchecked"
+    )
+    augmentation: Literal["none", "traditional"] = Field(
+        "none", description="'none', or 'traditional' (horizontal flips and colour jitter)"
+    )
+    brightness: float = Field(0.2, ge=0, le=1, description="colour jitter: brightness factor within 1 +- this")
+    contrast: float = Field(0.2, ge=0, le=1, description="colour jitter: contrast factor within 1 +- this")
+    saturation: float = Field(0.2, ge=0, le=1, description="colour jitter: saturation factor within 1 +- this")
+    hue: float = Field(
+        0.03, ge=0, le=0.5, description="colour jitter: hue turned by up to this", json_schema_extra={"unit": "turns"}
+    )
+    epochs: int = Field(
+        50, ge=1, le=100_000, description="budget; an epoch is one pass over the real training patches' number of steps"
+    )
+    batch_size: int = Field(64, ge=2, le=8192, description="patches a step", json_schema_extra={"unit": "patches"})
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's at the start; it falls to 0 along a cosine")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's weight decay")
+    patience: int = Field(
+        15,
+        ge=0,
+        description="epochs without a lower validation loss after which a training stops; 0 is never",
+        json_schema_extra={"unit": "epochs"},
+    )
+    checkpoints: str = Field("", description="location (folder, s3://) to which checkpoints are copied; '' is none")
+    checkpoint_every: int = Field(
+        200,
+        ge=0,
+        description="steps between checkpoints; 0 is only at a seed's end",
+        json_schema_extra={"unit": "steps"},
+    )
+
+
+class TrainClassifierSummary(Settings):
+    """What an arm came to on the validation split.
+
+    Attributes:
+        arm: its name.
+        seeds: the seeds that were trained.
+        train, synthetic, val: numbers of patches.
+        val_accuracy, val_balanced_accuracy, val_loss: means over the seeds, at each seed's best epoch.
+        best_epochs: the epoch that was kept, a seed each.
+        seconds: time spent training, all seeds together.
+    """
+
+    arm: str
+    seeds: list[int]
+    train: int
+    synthetic: int
+    val: int
+    val_accuracy: float
+    val_balanced_accuracy: float
+    val_loss: float
+    best_epochs: list[int]
+    seconds: float

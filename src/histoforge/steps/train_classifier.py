@@ -1,0 +1,47 @@
+"""Train the classifiers of one arm: all its seeds, with or without synthetic patches."""
+
+from dataclasses import fields
+from pathlib import Path
+from statistics import fmean
+
+from histoforge.classifiers import Architecture, Recipe, train
+from histoforge.patches import PatchSet
+from histoforge.steps.config.train_classifier import TrainClassifierConfig, TrainClassifierSummary
+
+
+def run(
+    config: TrainClassifierConfig, *, patches: Path, synthetic: Path | None = None, model: Path
+) -> TrainClassifierSummary:
+    """Train a classifier a seed.
+
+    Args:
+        config: the settings.
+        patches: patch set of real patches, split into train, val and test; the test split is not read.
+        synthetic: patch set of synthetic patches to add to the training split, or None.
+        model: the arm directory to write: `arm.json` and a model directory `seed-<n>` a seed.
+
+    Raises:
+        HistoforgeError: what was given cannot be used; see `classifiers.train`.
+    """
+    arm = train(
+        config.arm,
+        Architecture(**config.model_dump(include={field.name for field in fields(Architecture)})),
+        Recipe(**config.model_dump(include={field.name for field in fields(Recipe)})),
+        range(config.seed, config.seed + config.seeds),
+        PatchSet.open(patches),
+        None if synthetic is None else PatchSet.open(synthetic),
+        Path(model),
+    )
+    runs, counts = arm["runs"], arm["counts"]
+    return TrainClassifierSummary(
+        arm=config.arm,
+        seeds=arm["seeds"],
+        train=sum(counts["train"].values()),
+        synthetic=sum(counts.get("synthetic", {}).values()),
+        val=sum(counts["val"].values()),
+        val_accuracy=fmean(one["val_accuracy"] for one in runs),
+        val_balanced_accuracy=fmean(one["val_balanced_accuracy"] for one in runs),
+        val_loss=fmean(one["val_loss"] for one in runs),
+        best_epochs=[one["best_epoch"] for one in runs],
+        seconds=round(sum(one["seconds"] for one in runs), 2),
+    )
