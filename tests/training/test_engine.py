@@ -1,13 +1,12 @@
 """The engine: a training that was stopped ends as if it had not been, and one that fails says why and loses nothing."""
 
 import signal
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
+from functools import partial
 
 import pytest
 import torch
+from processes import run_process
 from toy import data, train
 
 from histoforge.core.errors import CheckpointError, SettingsError, TrainingError
@@ -15,28 +14,25 @@ from histoforge.training.device import has_bfloat16, resolve_device, resolve_pre
 from histoforge.training.engine import TERMINATED, Engine
 from histoforge.training.log import read_log
 
-TOY = Path(__file__).with_name("toy.py")
 
-
-def run_toy(tmp_path, *arguments):
-    command = [sys.executable, str(TOY), str(tmp_path / "work"), str(tmp_path / "model"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run_toy(tmp_path, **options):
+    return run_process(tmp_path / "stderr", partial(train, **options), tmp_path / "work", tmp_path / "model")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert run_toy(folder).returncode == 0
+    assert run_toy(folder).code == 0
     return folder
 
 
 @pytest.mark.parametrize(("die_at", "die_with"), [(2, signal.SIGKILL), (11, signal.SIGKILL), (6, signal.SIGTERM)])
 def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, undisturbed, die_at, die_with):
-    first = run_toy(tmp_path, "--die-at", die_at, "--die-with", int(die_with))
-    assert first.returncode == (TERMINATED if die_with == signal.SIGTERM else -die_with)
+    first = run_toy(tmp_path, die_at=die_at, die_with=die_with)
+    assert first.code == (TERMINATED if die_with == signal.SIGTERM else -die_with)
     assert not (tmp_path / "model").exists()
     second = run_toy(tmp_path)
-    assert second.returncode == 0, second.stderr
+    assert second.code == 0, second.stderr
     resumed_after = {2: None, 11: 8, 6: 6}[die_at]
     assert ("goes on after step" in second.stderr) == (resumed_after is not None)
     if resumed_after is not None:
@@ -58,7 +54,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_good_c
 
 
 def test_a_damaged_checkpoint_is_never_taken_for_whole(tmp_path):
-    run_toy(tmp_path, "--die-at", 11)
+    run_toy(tmp_path, die_at=11)
     (checkpoint,) = (tmp_path / "work").rglob("checkpoint-*.safetensors")
     content = bytearray(checkpoint.read_bytes())
     content[-3] ^= 1
@@ -68,7 +64,7 @@ def test_a_damaged_checkpoint_is_never_taken_for_whole(tmp_path):
 
 
 def test_another_identity_does_not_take_up_the_checkpoint(tmp_path):
-    run_toy(tmp_path, "--die-at", 11)
+    run_toy(tmp_path, die_at=11)
     engine = Engine(tmp_path / "work", {"toy": 2}, device="cpu")
     next(iter(engine.batches(data(), batch_size=16, epochs=5)))
     assert engine.global_step == 0

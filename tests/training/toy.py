@@ -1,9 +1,7 @@
-"""A small training in a process of its own, for tests that kill it: toy.py WORK OUT [CHECKPOINTS] [--die-at STEP]."""
+"""A small training for tests that kill it."""
 
-import argparse
 import os
 import signal
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +20,14 @@ def data():
 
 def train(work, out, checkpoints="", die_at=0, die_with=signal.SIGKILL, poison_at=0, precision="float32"):
     engine = Engine(
-        work, {"toy": 1}, seed=3, device="cpu", precision=precision, checkpoints=checkpoints, checkpoint_every=4, log_every=3
+        work,
+        {"toy": 1},
+        seed=3,
+        device="cpu",
+        precision=precision,
+        checkpoints=checkpoints,
+        checkpoint_every=4,
+        log_every=3,
     )
     network = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(192, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
@@ -42,14 +47,3 @@ def train(work, out, checkpoints="", die_at=0, die_with=signal.SIGKILL, poison_a
     info = ModelInfo(kind="classifier", method="toy", config={}, classes=["a", "b"], patch_size=(8, 8))
     save_model(out, info, {**network.state_dict(), **{f"ema.{k}": v for k, v in ema.module.state_dict().items()}})
     engine.finish()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("work", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--checkpoints", default="")
-    parser.add_argument("--die-at", type=int, default=0)
-    parser.add_argument("--die-with", type=int, default=signal.SIGKILL)
-    arguments = parser.parse_args()
-    train(arguments.work, arguments.out, arguments.checkpoints, arguments.die_at, arguments.die_with)
