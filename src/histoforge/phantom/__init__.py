@@ -1,0 +1,6 @@
+"""Phantom slides: drawn tissue with annotations and patients, the data of the demo and of the tests."""
+
+from histoforge.phantom.patches import PhantomPatches, draw_patches
+from histoforge.phantom.slides import CLASSES, draw_slides
+
+__all__ = ["CLASSES", "PhantomPatches", "draw_patches", "draw_slides"]

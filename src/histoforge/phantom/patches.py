@@ -1,0 +1,77 @@
+"""Labelled phantom patches without a slide around them, for tests and trials."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from histoforge.core.seeds import derive_seed, numpy_rng
+from histoforge.phantom.drawing import SlideDrawer
+from histoforge.phantom.layout import Layout, PhantomRegion, nuclei_of_class, patient_stain
+from histoforge.phantom.slides import CLASSES
+from histoforge.phantom.texture import make_patterns
+
+
+class PhantomPatches(NamedTuple):
+    """Labelled patches.
+
+    Attributes:
+        images: uint8 [n, h, w, 3].
+        labels: a class's place in the list of classes, int64 [n].
+        patients: the patient of each, str [n].
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    patients: NDArray[np.str_]
+
+
+def draw_patches(
+    per_class: int,
+    patch_size: tuple[int, int] = (64, 64),
+    mpp: float = 0.5,
+    classes: Sequence[str] = CLASSES,
+    patients: int = 4,
+    seed: int = 0,
+) -> PhantomPatches:
+    """Draw patches like those of `draw_slides`, as many of each class from each patient as of any other.
+
+    Args:
+        per_class: patches of each class, shared out among the patients.
+        patch_size: height and width, px.
+        mpp: micrometres a pixel.
+        classes: class names, from the most benign on.
+        patients: how many; each has a stain of its own.
+        seed: the same arguments always give the same patches.
+
+    Returns:
+        The patches, patient by patient and class by class.
+    """
+    patterns = make_patterns(numpy_rng(seed, "patterns"), mpp)
+    height, width = patch_size
+    images, labels, names = [], [], []
+    for patient in range(patients):
+        for label, class_name in enumerate(classes):
+            count = len(range(patient, per_class, patients))
+            columns = int(np.ceil(np.sqrt(max(1, count))))
+            layout = _field(seed, patient, label, class_name, len(classes), (columns * width, columns * height), mpp)
+            field = SlideDrawer(layout, patterns).draw(0, 0, columns * width, columns * height)
+            cut = field.reshape(columns, height, columns, width, 3).swapaxes(1, 2).reshape(-1, height, width, 3)
+            images.append(cut[:count])
+            labels += [label] * count
+            names += [f"patient-{patient + 1:02d}"] * count
+    return PhantomPatches(np.concatenate(images), np.array(labels, np.int64), np.array(names, str))
+
+
+def _field(
+    seed: int, patient: int, label: int, class_name: str, classes: int, size: tuple[int, int], mpp: float
+) -> Layout:
+    """A slide that is one region all over."""
+    rng = numpy_rng(seed, "field", patient, label)
+    everywhere = shapely.box(-100, -100, size[0] + 100, size[1] + 100)
+    nuclei = nuclei_of_class(label / max(1, classes - 1), rng)
+    own = derive_seed(seed, "field region", patient, label)
+    region = PhantomRegion(class_name, everywhere, nuclei, own)
+    return Layout(size, mpp, everywhere, (region,), patient_stain(seed, patient), None, own)

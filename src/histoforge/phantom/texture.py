@@ -1,0 +1,109 @@
+"""The small patterns that phantom slides are drawn with: periodic noise, fibres, nuclei."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.phantom.layout import Nuclei
+
+Field = NDArray[np.float32]
+
+PERIOD = 1024
+STAMPS = 48
+
+
+def smooth_noise(rng: np.random.Generator, wavelength: float, period: int = PERIOD) -> Field:
+    """Noise without edges, float32 [period, period], mean 0 and deviation 1.
+
+    Args:
+        wavelength: size of its lumps, px.
+    """
+    frequency = np.fft.fftfreq(period)[:, None] ** 2 + np.fft.rfftfreq(period)[None] ** 2
+    spectrum = np.fft.rfft2(rng.standard_normal((period, period), np.float32))
+    noise = np.fft.irfft2(spectrum * np.exp(-2 * (np.pi * wavelength / 3) ** 2 * frequency), (period, period))
+    noise -= noise.mean()
+    return (noise / noise.std()).astype(np.float32)
+
+
+def fibres(rng: np.random.Generator, mpp: float, period: int = PERIOD) -> Field:
+    """Wavy bundles of collagen, float32 [period, period] in about [-1, 1], without edges."""
+    along = np.arange(period, dtype=np.float32) * (2 * np.pi / period)
+    warp = smooth_noise(rng, 90 / mpp, period) * 9 + smooth_noise(rng, 25 / mpp, period) * 1.6
+    pattern = np.zeros((period, period), np.float32)
+    cycles = period * mpp / 7.0
+    for share in (0.6, 1.0, 1.7):
+        angle = rng.uniform(0, np.pi)
+        across, down = round(cycles * share * np.cos(angle)), round(cycles * share * np.sin(angle))
+        pattern += np.sin(across * along[None] + down * along[:, None] + warp * (1 + share)) / (1 + share)
+    return pattern * (0.75 + 0.35 * smooth_noise(rng, 12 / mpp, period)) / 1.3
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """What all slides of one resolution share; each looks at it from an offset of its own.
+
+    Attributes:
+        fibre: bundles of collagen.
+        nest: where cells crowd (above 0) and where stroma lies between them.
+        crack: where tissue has torn (high values).
+        grain: fine grain of stroma and cytoplasm.
+        camera: noise of the camera.
+    """
+
+    fibre: Field
+    nest: Field
+    crack: Field
+    grain: Field
+    camera: Field
+
+
+def make_patterns(rng: np.random.Generator, mpp: float) -> Patterns:
+    """Draw the patterns for a resolution in um/px."""
+    return Patterns(
+        fibre=fibres(rng, mpp),
+        nest=smooth_noise(rng, 55 / mpp),
+        crack=-np.abs(smooth_noise(rng, 60 / mpp)) - 0.06 * np.abs(smooth_noise(rng, 14 / mpp)),
+        grain=smooth_noise(rng, 2.2 / mpp),
+        camera=rng.standard_normal((PERIOD, PERIOD)).astype(np.float32),
+    )
+
+
+def window(field: Field, x: int, y: int, width: int, height: int) -> Field:
+    """A window of a periodic field that starts at (x, y), float32 [height, width]."""
+    rows = np.arange(y, y + height) % field.shape[0]
+    columns = np.arange(x, x + width) % field.shape[1]
+    return field[rows[:, None], columns[None]]
+
+
+def nuclei_stamps(rng: np.random.Generator, nuclei: Nuclei, mpp: float, count: int = STAMPS) -> Field:
+    """Pictures of single nuclei, haematoxylin in [0, about 1.5], float32 [count, side, side] with an odd side.
+
+    An ellipse with a dented outline, a darker rim, clumps of chromatin and, in large ones, a nucleolus.
+    """
+    radius = nuclei.radius / mpp * np.clip(rng.normal(1, nuclei.spread, (count, 1, 1)), 0.6, 1.6)
+    stretch = np.sqrt(nuclei.elongation * np.clip(rng.normal(1, 0.12, (count, 1, 1)), 0.75, 1.35))
+    half = int(np.ceil(radius.max() * stretch.max() * 1.25)) + 1
+    down, across = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
+    angle = rng.uniform(0, np.pi, (count, 1, 1))
+    long = (across * np.cos(angle) + down * np.sin(angle)) / stretch
+    short = (-across * np.sin(angle) + down * np.cos(angle)) * stretch
+    theta = np.arctan2(short, long)
+    outline = np.ones_like(theta)
+    for wave in (2, 3, 4, 5):
+        depth = nuclei.irregularity * rng.normal(0, 1, (count, 1, 1))
+        outline += depth * np.cos(wave * theta + rng.uniform(0, 2 * np.pi, (count, 1, 1)))
+    distance = np.hypot(long, short) / (radius * outline)
+    edge = np.clip((1 - distance) * radius / 1.2 + 0.5, 0, 1)
+    clumps = _clumps(rng, count, 2 * half + 1)
+    rim = np.exp(-(((distance - 0.85) / 0.16) ** 2))
+    nucleolus = np.exp(-((np.hypot(long - 0.2 * radius, short) / (0.22 * radius)) ** 2)) * (radius * mpp > 3.2)
+    inside = 0.62 + 0.22 * rim + 0.16 * clumps + 0.35 * nucleolus
+    shade = nuclei.darkness * np.clip(rng.normal(1, 0.12, (count, 1, 1)), 0.7, 1.35)
+    return (edge * inside * shade).astype(np.float32)
+
+
+def _clumps(rng: np.random.Generator, count: int, side: int) -> Field:
+    noise = rng.standard_normal((count, side + 2, side + 2)).astype(np.float32)
+    blurred = sum(noise[:, i : i + side, j : j + side] for i in range(3) for j in range(3))
+    return np.asarray(blurred, np.float32) / 3
