@@ -186,5 +186,5 @@ def evaluate(classifier: Classifier, patches: DevicePatches, weights: Tensor, en
 
 
 def class_weights(counts: NDArray[np.int64]) -> Tensor:
-    """Weights N / (C N_c), N_c the real training patches of a class, float32 [classes]; their mean over patches is 1."""
+    """Weights N / (C N_c), float32 [classes], of classes with N_c real training patches; over these the mean is 1."""
     return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)

@@ -111,6 +111,7 @@ class PatchSetWriter:
         made_by: Mapping[str, Any],
         split: Sequence[str] | NDArray[Any] | None = None,
         keep: NDArray[np.bool_] | None = None,
+        columns: Mapping[str, NDArray[Any]] | None = None,
     ) -> PatchSetInfo:
         """Write index and description; the directory gets its name when the `with` block ends.
 
@@ -118,11 +119,13 @@ class PatchSetWriter:
             made_by: how the set was made: step, config, source digests; JSON values.
             split: the split of each patch, where it was not known when the patch was added.
             keep: a mask of the patches to keep; the others' pixels are dropped.
+            columns: further columns of the index, known only when all patches are there (ranks, what is kept).
         """
         self._images.close()
         index = self.index()
         if split is not None:
             index["split"] = np.asarray(split, dtype=object)
+        index = index.assign(**(columns or {}))
         if keep is not None and not keep.all():
             self._compact(np.flatnonzero(keep))
             index = index[keep].reset_index(drop=True)

@@ -1,0 +1,66 @@
+"""How many candidates are drawn and how many are kept, a class each, in whole numbers."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.core.errors import SelectionError
+
+
+def kept_counts(real: NDArray[np.int64], ratio: float) -> NDArray[np.int64]:
+    """How many synthetic patches of each class to keep: r N in all, r N_i a class (Xue et al. 2021, section 3.2).
+
+    A4-11: r N_i is rounded down; what then lacks to r N (rounded down) goes one by one to the largest classes.
+
+    Args:
+        real: N_i, real training patches of each class, int64 [classes].
+        ratio: r, kept patches for each real one.
+
+    Raises:
+        SelectionError: nothing would be kept.
+    """
+    exact = Fraction(str(ratio))
+    kept = np.array([math.floor(exact * int(count)) for count in real], dtype=np.int64)
+    total = math.floor(exact * int(real.sum()))
+    if not total:
+        raise SelectionError(
+            f"ratio={ratio} keeps nothing of {int(real.sum())} real training patches: set it to at least "
+            f"{1 / max(int(real.sum()), 1):.2g}."
+        )
+    largest = np.argsort(-real, kind="stable")
+    kept[largest[: total - int(kept.sum())]] += 1
+    return kept
+
+
+def pool_counts(real: NDArray[np.int64], multiple: float) -> NDArray[np.int64]:
+    """How many candidates of each class to draw: `multiple` for each real one, rounded up, int64 [classes].
+
+    Algorithm 1 draws 4 r N_i; figure 12 draws 2 N_i to 8 N_i.
+    """
+    exact = Fraction(str(multiple))
+    return np.array([math.ceil(exact * int(count)) for count in real], dtype=np.int64)
+
+
+def first_step_count(pool: int, kept: int) -> int:
+    """How many of a class's candidates pass the first of two steps that keep the same share of what reaches them.
+
+    A4-11: the share is q = sqrt(kept / pool) at each step, which is the half of Algorithm 1 where pool = 4 kept, and
+    fits any other pool, as those of figure 12.
+    """
+    return round(math.sqrt(kept * pool))
+
+
+def check_pool(pool: NDArray[np.int64], kept: NDArray[np.int64], classes: list[str]) -> None:
+    """Make sure that each class has at least as many candidates as are to be kept.
+
+    Raises:
+        SelectionError: it has not; the sentence names the class.
+    """
+    for name, there, wanted in zip(classes, pool.tolist(), kept.tolist(), strict=True):
+        if there < wanted:
+            raise SelectionError(
+                f"The pool has {there} candidates of class '{name}', and {wanted} are to be kept: raise pool_multiple "
+                "above ratio, lower ratio, or give a larger pool."
+            )

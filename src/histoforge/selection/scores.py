@@ -1,0 +1,187 @@
+"""Scores of candidates under Monte Carlo dropout: entropy, distance to the class centroid, confidence."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from histoforge.classifiers import Classifier, Layers
+from histoforge.core.errors import ModelError, PatchSetError
+from histoforge.core.progress import Progress
+from histoforge.core.seeds import derive_seed
+from histoforge.patches.device import DevicePatches
+from histoforge.training.device import autocast
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a scorer says of candidates.
+
+    Attributes:
+        entropy: mean over the passes of the predictive entropy, nats, float64 [N].
+        entropy_of_mean: entropy of the mean prediction, nats, float64 [N].
+        distance: D_f to the centroid of the class they were drawn as, float64 [N], in [0, 4 L] for L layers.
+        confidence: mean over the passes of the probability of that class, float64 [N], in [0, 1].
+    """
+
+    entropy: NDArray[np.float64]
+    entropy_of_mean: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+    @classmethod
+    def join(cls, parts: list["Scores"]) -> "Scores":
+        """The scores of several batches, in their order."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+
+class Scorer:
+    """Scores candidates by K passes of Monte Carlo dropout (Xue et al. 2021, section 3.2 and Algorithm 1).
+
+    A4-9: everything before the dropout is the same in each pass. So the trunk and the distances of its layers are
+    computed once, and the K tails as one batch; the result is that of K full passes with the same dropout masks.
+
+    A4-8: the layers are the four residual stages (or, with 'blocks', all residual blocks). A4-10: the entropy is the
+    mean of the passes' entropies ("mean of entropy across 5 runs"); the entropy of the mean prediction is given too.
+
+    Attributes:
+        centroids: of each layer, unit-normalised over channels, float32 [classes, C_l, H_l, W_l].
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        passes: int,
+        layers: Layers,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """Take `classifier` into use.
+
+        Args:
+            classifier: the feature extractor, on `device`.
+            passes: K.
+            layers: 'stages' or 'blocks'.
+            seed: of the dropout masks; each pass has a stream of its own.
+            device: where to compute.
+            dtype: torch.bfloat16 runs the network under autocast; scores are float32 and sums float64 in either case.
+        """
+        self.classifier, self.layers = classifier, layers
+        self.device, self.dtype = device, dtype
+        classifier.mc_dropout(False)
+        self.centroids: list[Tensor] = []
+        self._streams = [self._stream(seed, "pass", k) for k in range(passes)]
+        self._centroid_stream = self._stream(seed, "centroid")
+
+    @torch.inference_mode()
+    def fit(self, real: DevicePatches, classes: int, batch_size: int) -> None:
+        """Compute the class centroids (eq. 7) from the real training patches.
+
+        A4-8: a centroid is the mean of the raw activations at each position, over all patches of the class, from one
+        Monte Carlo pass; then it is unit-normalised over channels (the hat on c_i in eq. 6), and fixed.
+
+        Raises:
+            PatchSetError: a class has no real patches.
+        """
+        counts = torch.bincount(real.labels, minlength=classes)
+        if not bool((counts > 0).all()):
+            raise PatchSetError("A class has no patches in the train split, so it has no centroid: give it some.")
+        sums: list[Tensor] = []
+        with Progress("class centroids", len(real), "patches") as progress:
+            for rows in torch.arange(len(real)).split(batch_size):
+                batch = real.batch(rows)
+                with autocast(self.device, self.dtype):
+                    trunk = self.classifier.trunk(batch.images, self.layers)
+                    tail = self.classifier.tail(trunk.hidden, self._masks([self._centroid_stream], trunk.hidden))
+                members = F.one_hot(batch.labels, classes).T.float()
+                for layer, activation in enumerate((*trunk.maps, tail.map)):
+                    total = torch.einsum("kb,bchw->kchw", members, activation.float()).double()
+                    if layer == len(sums):
+                        sums.append(torch.zeros_like(total))
+                    sums[layer] += total
+                progress.advance(len(rows))
+        shape = (-1, 1, 1, 1)
+        self.centroids = [
+            F.normalize(total / counts.to(total.device).view(shape), dim=1)
+            .float()
+            .contiguous(memory_format=torch.channels_last)
+            for total in sums
+        ]
+
+    @torch.inference_mode()
+    def score(self, images: Tensor, labels: Tensor) -> Scores:
+        """Score a batch; the dropout masks go on from those of the batch before.
+
+        Args:
+            images: float [B, 3, H, W] in [-1, 1].
+            labels: the class each was drawn as, int64 [B].
+
+        Raises:
+            ModelError: the classifier's answers are not finite.
+        """
+        passes, batch = len(self._streams), len(images)
+        *fixed, moving = self.centroids
+        with autocast(self.device, self.dtype):
+            trunk = self.classifier.trunk(images, self.layers)
+            masks = self._masks(self._streams, trunk.hidden)
+            tail = self.classifier.tail(torch.cat([trunk.hidden] * passes), masks)
+        distance = torch.zeros(batch, dtype=torch.float64, device=self.device)
+        for activation, centroid in zip(trunk.maps, fixed, strict=True):
+            distance += feature_distance(activation, centroid[labels])
+        moved = feature_distance(tail.map, moving[labels.repeat(passes)])
+        distance += moved.view(passes, batch).mean(0)
+        log_p = tail.logits.double().log_softmax(1).view(passes, batch, -1)
+        mean_p = log_p.exp().mean(0)
+        scores = Scores(
+            entropy=_numpy(entropy(log_p.exp()).mean(0)),
+            entropy_of_mean=_numpy(entropy(mean_p)),
+            distance=_numpy(distance),
+            confidence=_numpy(mean_p.gather(1, labels.view(-1, 1)).squeeze(1)),
+        )
+        if not (np.isfinite(scores.entropy).all() and np.isfinite(scores.distance).all()):
+            raise ModelError(
+                f"The classifier {self.classifier.name} gives values that are not finite: train it again, or use "
+                "precision=float32."
+            )
+        return scores
+
+    def _masks(self, streams: list[torch.Generator], hidden: Tensor) -> Tensor:
+        """Dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, C, H, W], channels_last."""
+        keep = 1 - self.classifier.dropout.p
+        batch, channels, height, width = hidden.shape
+        drawn = [
+            torch.empty(batch, height, width, channels, device=self.device).bernoulli_(keep, generator=stream)
+            for stream in streams
+        ]
+        return torch.cat(drawn).div_(keep).permute(0, 3, 1, 2)
+
+    def _stream(self, seed: int, *purpose: str | int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(derive_seed(seed, "monte carlo dropout", *purpose))
+
+
+def feature_distance(activation: Tensor, centroid: Tensor) -> Tensor:
+    """One layer's and one pass's term of D_f, float64 [B] (eq. 6).
+
+    The mean over positions of || a_hat - c_hat ||^2, a_hat being the activation divided by its Euclidean norm over
+    channels (0 where all channels are 0). For two unit vectors it is 2 - 2 cos.
+
+    Args:
+        activation: [B, C, H, W], raw.
+        centroid: [B, C, H, W], already unit-normalised over channels.
+    """
+    unit = F.normalize(activation.float(), dim=1)
+    return (unit - centroid).square_().sum(1).double().mean((1, 2))
+
+
+def entropy(p: Tensor) -> Tensor:
+    """Entropy of probabilities over the last dimension, nats; 0 log 0 is 0."""
+    return torch.special.entr(p).sum(-1)
+
+
+def _numpy(values: Tensor) -> NDArray[np.float64]:
+    return values.cpu().numpy()

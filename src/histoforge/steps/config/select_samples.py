@@ -1,0 +1,64 @@
+"""Parameters and summary of the step `select_samples`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from histoforge.core.settings import Settings, TrainingConfig
+
+
+class SelectSamplesConfig(TrainingConfig):
+    """How synthetic patches are drawn, scored and kept (Xue et al. 2021, section 3.2 and Algorithm 1)."""
+
+    rule: Literal["entropy_centroid", "distance", "random", "confidence"] = Field(
+        "entropy_centroid",
+        description="what is kept: 'entropy_centroid' (Algorithm 1), 'distance' (single filtering, Xue et al. 2019), "
+        "'random' (no selection), 'confidence' (above threshold)",
+    )
+    ratio: float = Field(0.5, gt=0, le=10, description="kept patches for each real training patch (r)")
+    pool_multiple: float = Field(
+        0.0, ge=0, le=100, description="candidates for each real training patch; 0 is 4 times ratio, as in Algorithm 1"
+    )
+    passes: int = Field(5, ge=1, le=1000, description="Monte Carlo dropout passes (K)")
+    layers: Literal["stages", "blocks"] = Field(
+        "stages", description="activations that distances are taken of: after each residual stage, or each block"
+    )
+    entropy: Literal["mean_of_entropies", "entropy_of_mean"] = Field(
+        "mean_of_entropies",
+        description="of the passes' predictions: the mean of their entropies, or that of their mean",
+    )
+    threshold: float = Field(
+        0.6, ge=0, lt=1, description="rule 'confidence': probability of the class that must be exceeded"
+    )
+    batch_size: int = Field(
+        128, ge=1, le=65536, description="candidates drawn and scored at once", json_schema_extra={"unit": "patches"}
+    )
+
+
+class SelectSamplesSummary(Settings):
+    """What was drawn and kept.
+
+    Attributes:
+        rule: the rule.
+        real, pool, kept: patches by class name: real training ones, candidates, kept ones.
+        entropy_pool, entropy_kept: mean entropy, nats.
+        distance_pool, distance_kept: mean distance to the class centroid.
+        confidence_pool, confidence_kept: mean probability of the class that a patch was drawn as.
+        extractor: the classifier that scored, with its digest.
+        generator: the generator's digest.
+        seconds: of the whole step.
+    """
+
+    rule: str
+    real: dict[str, int]
+    pool: dict[str, int]
+    kept: dict[str, int]
+    entropy_pool: float
+    entropy_kept: float
+    distance_pool: float
+    distance_kept: float
+    confidence_pool: float
+    confidence_kept: float
+    extractor: str
+    generator: str
+    seconds: float
