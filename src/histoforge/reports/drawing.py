@@ -1,0 +1,116 @@
+"""Figures as inline SVG that follows the page's colours, in one style that holds on a phone and in print."""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MatplotlibFigure
+
+INK, FAINT, GRID = "#010203", "#040506", "#070809"
+PAGE_COLOURS = {INK: "currentColor", FAINT: "var(--faint)", GRID: "var(--line)"}
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
+"""Colours that stay apart under the common forms of colour blindness (Okabe and Ito 2008; the last two added)."""
+DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+WIDTH, HEIGHT = 4.3, 3.1
+
+STYLE: Any = {
+    "font.size": 9.5,
+    "font.family": "sans-serif",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "histoforge",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9.5,
+    "axes.titlecolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+}
+
+
+class Drawing:
+    """A figure of one pair of axes that becomes inline SVG.
+
+    Attributes:
+        axes: to draw on, with Matplotlib.
+        svg: the SVG element, once the `draw` block has ended.
+    """
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes = axes
+        self.svg = Markup("")
+
+
+@contextmanager
+def draw(x: str = "", y: str = "", height: float = HEIGHT, width: float = WIDTH) -> Iterator[Drawing]:
+    """Yield axes in the report's style; when the block ends well, the drawing's `svg` is there.
+
+    Args:
+        x: label of the horizontal axis.
+        y: label of the vertical axis.
+        height: inches; the width is that of a phone, so that 9.5 pt stay readable there.
+        width: inches.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = MatplotlibFigure(figsize=(width, height), layout="constrained")
+        drawing = Drawing(figure.add_subplot())
+        drawing.axes.set(xlabel=x, ylabel=y)
+        yield drawing
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        drawing.svg = Markup(inline_svg(buffer.getvalue()))
+
+
+def inline_svg(text: str) -> str:
+    """An SVG document as an element of an HTML page.
+
+    Prolog, metadata and namespaces go, ids that nothing refers to go, the others get a name of their own (so that two
+    figures on one page do not mix), numbers are cut to two decimals, and the style's inks become those of the page.
+    """
+    text = text[text.index("<svg") :]
+    name = f"f{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
+    text = re.sub(r'\s(?:xmlns(?::\w+)?|version)="[^"]*"', "", text)
+    used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
+    keep = {first or second for first, second in used}
+    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in keep else "", text)
+    text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text).replace("xlink:href", "href")
+    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    for colour, ink in PAGE_COLOURS.items():
+        text = text.replace(colour, ink)
+    text = re.sub(r'<svg ([^>]*?)(?:width|height)="[^"]*"([^>]*?)(?:width|height)="[^"]*"', r"<svg \1\2", text, count=1)
+    return re.sub(r"\s*\n\s*", "\n", text).strip()
+
+
+def colour(place: int) -> str:
+    """The palette's colour for the series at `place`; it goes round."""
+    return PALETTE[place % len(PALETTE)]
+
+
+def dash(place: int) -> str:
+    """A line style that still tells series apart where colours go round or are not seen."""
+    return DASHES[(place // 2) % len(DASHES)]
+
+
+def marker(place: int) -> str:
+    """A marker that tells series apart without their colours."""
+    return MARKERS[place % len(MARKERS)]

@@ -1,0 +1,252 @@
+"""What an evaluation found, before anything is drawn of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.metrics.classification import ClassificationMetrics
+from histoforge.metrics.generative import GenerativeMetrics
+from histoforge.metrics.memorisation import MemorisationAudit
+from histoforge.metrics.results import Effect
+
+TABLE_SCORES = ("accuracy", "auc", "sensitivity", "specificity")
+"""The columns of Tables 1 and 2 of Xue et al. 2021."""
+SCORE_NAMES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "auc": "AUC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "precision": "Precision",
+    "f1": "F1",
+    "brier": "Brier score",
+    "calibration_error": "Calibration error",
+}
+Verdict = Literal["better", "worse", "no_difference", "too_few", "no_comparison"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of an arm.
+
+    Attributes:
+        mean: over seeds; None where it is undefined.
+        deviation: sample standard deviation over seeds; None for one seed.
+        low, high: bootstrap interval of the mean over test patients.
+        seeds: the score of each seed.
+    """
+
+    mean: float | None
+    deviation: float | None
+    low: float | None
+    high: float | None
+    seeds: list[float | None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an arm is from another in one score.
+
+    Attributes:
+        arm, against: names.
+        score: its name.
+        over_patients: bootstrap of the difference (mean over seeds) over test patients.
+        over_seeds: paired t-test of the difference over the seeds that both arms have; None where they share none or
+            the score is undefined at one. Both p-values are corrected by Holm's method over the arms of one score.
+    """
+
+    arm: str
+    against: str
+    score: str
+    over_patients: Effect
+    over_seeds: Effect | None
+
+
+@dataclass(frozen=True)
+class ArmFindings:
+    """One arm on the test split.
+
+    Attributes:
+        factors: what sets the arm apart in a study, such as ratio, pool and fraction.
+        counts: training patches by origin ('real', 'synthetic') and class.
+        scores: by name.
+        runs: all metrics of each seed, in the order of `seeds`.
+        histories: a list of epochs a seed, each with val_loss and the like.
+        facts: settings, digests, seconds.
+    """
+
+    name: str
+    factors: dict[str, float | str]
+    seeds: list[int]
+    counts: dict[str, dict[str, int]]
+    scores: dict[str, Score]
+    runs: list[ClassificationMetrics]
+    histories: list[list[dict[str, float]]]
+    facts: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """What the arm is apart from its factors: 'selective' whatever its fraction."""
+        return str(self.factors.get("kind", self.name))
+
+    @property
+    def synthetic(self) -> int:
+        """Synthetic patches that it was trained with."""
+        return sum(self.counts.get("synthetic", {}).values())
+
+
+@dataclass(frozen=True)
+class PatientRow:
+    """One test patient: patches by class name, and each arm's accuracy (mean over seeds)."""
+
+    patient: str
+    patches: dict[str, int]
+    accuracy: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StudyFindings:
+    """All arms on the test split.
+
+    Attributes:
+        score: the score that the answer rests on.
+        reference: the arm that the others are compared with.
+        units: what a bootstrap draws: 'patients', 'slides', or 'images' where the source names no patients.
+    """
+
+    score: str
+    reference: str
+    units: str
+    confidence: float
+    arms: list[ArmFindings]
+    differences: list[Difference]
+    patients: list[PatientRow]
+
+    def arm(self, name: str) -> ArmFindings:
+        """The arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def reference_of(self, arm: ArmFindings) -> str:
+        """The arm that `arm` is compared with: of its own training fraction where the study has several."""
+        fraction = arm.factors.get("fraction")
+        kind = self.arm(self.reference).kind
+        same = (one.name for one in self.arms if one.kind == kind and one.factors.get("fraction") == fraction)
+        return next(same, self.reference) if fraction is not None else self.reference
+
+    def difference(self, arm: str, score: str, against: str | None = None) -> Difference | None:
+        """The difference of `arm` from another (the reference where None) in one score, if it was computed."""
+        against = against or self.reference
+        found = (c for c in self.differences if (c.arm, c.against, c.score) == (arm, against, score))
+        return next(found, None)
+
+
+@dataclass(frozen=True)
+class GenerativeRow:
+    """Generative metrics of one set of patches against one of real ones, each named in words."""
+
+    subset: str
+    against: str
+    metrics: GenerativeMetrics
+
+
+@dataclass(frozen=True)
+class Projection:
+    """t-SNE coordinates [N, 2] of real training patches and the candidate pool; origin 'real', 'kept' or 'rejected'."""
+
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    origin: NDArray[Any]
+    extractor: str
+
+
+@dataclass(frozen=True)
+class PoolFindings:
+    """The scored candidates.
+
+    Attributes:
+        labels: int64 [N].
+        kept: bool [N].
+        scores: by name, float [N].
+        rule: how they were chosen, in the words of the selection's own description.
+    """
+
+    labels: NDArray[np.int64]
+    kept: NDArray[np.bool_]
+    scores: dict[str, NDArray[np.float64]]
+    rule: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A synthetic patch, the training patch nearest to it and the nearest held-out one, uint8 [H, W, 3] each.
+
+    Attributes:
+        distance, held_out_distance: to the two, in the extractor's features.
+    """
+
+    class_name: str
+    synthetic: NDArray[np.uint8]
+    training: NDArray[np.uint8]
+    held_out: NDArray[np.uint8]
+    distance: float
+    held_out_distance: float
+
+
+@dataclass(frozen=True)
+class SamplePatch:
+    """A patch to show: uint8 [H, W, 3], and a word on it."""
+
+    image: NDArray[np.uint8]
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture that an earlier step drew: its file, its name, and what is to be seen in it."""
+
+    path: Path
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the report shows; parts that there is no input for are empty or None.
+
+    Attributes:
+        classes: class names.
+        counts: real patches by split and class.
+        units: patients (slides, images) by split and class.
+        samples: patches to show, by class and group ('real', 'synthetic', 'selected', 'rejected').
+        curves: the generator's history by series name: (epochs or steps, values).
+        chosen_epoch: of the generator, or None.
+        pictures: of the generator: samples and attention maps.
+        slides: slides with their grids.
+        settings: a title and a text each.
+        provenance: (name, value) rows.
+    """
+
+    title: str
+    subtitle: str
+    classes: list[str]
+    counts: dict[str, dict[str, int]]
+    units: dict[str, dict[str, int]]
+    study: StudyFindings
+    warnings: list[str]
+    pool: PoolFindings | None = None
+    generative: Sequence[GenerativeRow] = ()
+    projection: Projection | None = None
+    audit: MemorisationAudit | None = None
+    pairs: Sequence[Pair] = ()
+    samples: Mapping[str, Mapping[str, Sequence[SamplePatch]]] = field(default_factory=dict)
+    curves: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    chosen_epoch: int | None = None
+    pictures: Sequence[PictureFile] = ()
+    slides: Sequence[PictureFile] = ()
+    settings: Sequence[tuple[str, str]] = ()
+    provenance: Sequence[tuple[str, str]] = ()

@@ -1,0 +1,147 @@
+"""Drawings of the generator and of the selection."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from histoforge.reports.blocks import Figure
+from histoforge.reports.drawing import FAINT, INK, colour, draw, marker
+from histoforge.reports.findings import PoolFindings, Projection
+
+ORIGIN_NAMES = {"real": "real", "kept": "synthetic, kept", "rejected": "synthetic, rejected"}
+SCORE_LABELS = {
+    "entropy": ("Entropy of the prediction (nats)", "how unsure the extractor is of a patch: lower is surer"),
+    "distance": (
+        "Distance to the class centroid",
+        "how far a patch lies from the centre of the real patches of its class",
+    ),
+    "confidence": ("Probability of the assigned class", "how sure the extractor is of the patch's own class"),
+}
+
+
+def fid_figure(curves: Mapping[str, tuple[list[float], list[float]]], chosen: int | None) -> Figure | None:
+    """Raw and smoothed FID by epoch, and the epoch that was chosen (Fig. 4 of the paper)."""
+    raw, smoothed = curves.get("fid"), curves.get("fid_smoothed")
+    if raw is None:
+        return None
+    with draw("Epoch", "FID") as drawing:
+        axes = drawing.axes
+        axes.plot(*raw, color=FAINT, linewidth=1, marker="o", markersize=2.5, label="as measured")
+        if smoothed is not None:
+            axes.plot(*smoothed, color=colour(0), linewidth=2, label="smoothed")
+        if chosen is not None:
+            axes.axvline(chosen, color=colour(1), linestyle="--", linewidth=1.3, label=f"chosen: epoch {chosen}")
+        positive = [v for _, values in (raw, smoothed or raw) for v in values if v > 0]
+        if positive and max(positive) > 20 * min(positive):
+            axes.set_yscale("log")
+        axes.legend(loc="upper right")
+    which = f" Epoch {chosen} was kept." if chosen is not None else ""
+    return Figure(
+        alt=f"FID of the generator by epoch, from {raw[1][0]:.3g} to {raw[1][-1]:.3g}.{which}",
+        caption="Frechet distance between generated and real training patches in the extractor's features while the "
+        "generator was trained; lower is nearer. The smoothed curve (eq. 5 of Xue et al. 2021) decides which epoch "
+        f"is kept, so that no single lucky epoch does.{which}",
+        svg=drawing.svg,
+    )
+
+
+def losses_figure(curves: Mapping[str, tuple[list[float], list[float]]]) -> Figure | None:
+    """The generator's and critic's losses."""
+    losses = {name: curve for name, curve in curves.items() if not name.startswith("fid") and len(curve[0]) > 1}
+    if not losses:
+        return None
+    with draw("Epoch", "Loss") as drawing:
+        for place, (name, (x, y)) in enumerate(losses.items()):
+            drawing.axes.plot(x, y, color=colour(place), label=name.replace("_", " "), linewidth=1.3)
+        drawing.axes.legend(loc="best")
+    return Figure(
+        alt=f"Losses of the generator's training: {', '.join(losses)}.",
+        caption="Losses by epoch. Their level says little; what matters is that none runs away.",
+        svg=drawing.svg,
+    )
+
+
+def projection_figures(projection: Projection, classes: Sequence[str]) -> list[Figure]:
+    """t-SNE of real patches with the whole pool, and with the kept patches alone (Figs. 10 and 11 of the paper)."""
+    captions = {
+        ("real", "kept", "rejected"): (
+            "Before selection",
+            "Real training patches and the whole candidate pool on one map (t-SNE). Near points look alike to the "
+            "extractor. Where classes mix, synthetic patches carry features of the wrong class.",
+        ),
+        ("real", "kept"): (
+            "After selection",
+            "The same map without the rejected candidates. Selection helps where the kept patches lie among the real "
+            "ones of their own class. Distances between far groups mean nothing in such a map.",
+        ),
+    }
+    figures = []
+    for origins, (title, caption) in captions.items():
+        with draw(height=3.7) as drawing:
+            axes = drawing.axes
+            for label, name in enumerate(classes):
+                for origin in origins:
+                    own = (projection.labels == label) & (projection.origin == origin)
+                    look = _look(origin, label)
+                    axes.plot(
+                        *projection.points[own].T, linestyle="none", label=f"{name}, {ORIGIN_NAMES[origin]}", **look
+                    )
+            axes.set(xticks=[], yticks=[], title=title)
+            low, high = projection.points.min(0), projection.points.max(0)
+            margin = 0.04 * (high - low + 1e-6)
+            axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, fontsize=7.5, markerscale=1.4)
+        counts = ", ".join(f"{int((projection.origin == o).sum())} {ORIGIN_NAMES[o]}" for o in origins)
+        figures.append(Figure(f"{title}: map of {counts}.", f"{title}. {caption} Points: {counts}.", svg=drawing.svg))
+    return figures
+
+
+def score_figures(pool: PoolFindings, classes: Sequence[str]) -> list[Figure]:
+    """The distribution of each selection score, kept and rejected candidates apart, with each class's cut-off."""
+    figures = []
+    for name, values in pool.scores.items():
+        label, meaning = SCORE_LABELS.get(name, (name.replace("_", " ").capitalize(), "a score of the selection"))
+        known = np.isfinite(values)
+        if not known.any():
+            continue
+        edges = np.histogram_bin_edges(values[known], bins=32)
+        with draw(label, "Candidates", height=2.9) as drawing:
+            axes = drawing.axes
+            groups = [values[known & pool.kept], values[known & ~pool.kept]]
+            axes.hist(groups, edges.tolist(), stacked=True, color=[colour(0), "#b9c2ca"], label=["kept", "rejected"])
+            told = []
+            for place, class_name in enumerate(classes):
+                kept = values[known & pool.kept & (pool.labels == place)]
+                if len(kept):
+                    cut = kept.min() if name == "confidence" else kept.max()
+                    axes.axvline(
+                        cut,
+                        color=INK,
+                        linestyle=("-", "--", "-.", ":")[place % 4],
+                        linewidth=1.1,
+                        label=f"cut-off {class_name}",
+                    )
+                    told.append(f"{class_name} {cut:.3g}")
+            axes.legend(loc="upper right", fontsize=7.5)
+        figures.append(
+            Figure(
+                alt=f"Histogram of {label.lower()} of {int(known.sum())} candidates; cut-offs "
+                f"{', '.join(told) or 'none'}.",
+                caption=f"{label}: {meaning}. Blue: kept, grey: rejected. Lines: the last patch kept of each class "
+                f"({', '.join(told)}). Rejected patches on the kept side of a line fell to another score.",
+                svg=drawing.svg,
+            )
+        )
+    return figures
+
+
+def _look(origin: str, label: int) -> dict[str, Any]:
+    if origin == "real":
+        return {"marker": marker(label), "markersize": 2.6, "color": colour(label), "alpha": 0.35, "markeredgewidth": 0}
+    if origin == "kept":
+        return {
+            "marker": marker(label), "markersize": 3.6, "markerfacecolor": colour(label), "markeredgecolor": INK,
+            "markeredgewidth": 0.5,
+        }  # fmt: skip
+    return {"marker": "x", "markersize": 3, "color": colour(label), "alpha": 0.55, "markeredgewidth": 0.7}

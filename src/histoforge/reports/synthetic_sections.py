@@ -1,0 +1,206 @@
+"""The parts of the page that show synthetic patches, how they were chosen, and the generator behind them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from histoforge.metrics.generative import GenerativeMetrics
+from histoforge.reports import synthetic_plots as plots
+from histoforge.reports.blocks import Block, Cell, Figure, Figures, Gallery, Section, Table, Text, Thumbnail, cells
+from histoforge.reports.findings import Findings, Pair, PictureFile, PoolFindings
+from histoforge.reports.pictures import picture, thumbnail
+
+GROUP_NAMES = {
+    "real": "real training patches",
+    "synthetic": "synthetic patches, not selected",
+    "selected": "synthetic patches, selected",
+    "rejected": "synthetic patches, rejected",
+}
+COLUMNS = ("fid", "kid", "precision", "recall", "density", "coverage")
+COLUMN_NAMES = ("FID", "KID x 1000", "Precision", "Recall", "Density", "Coverage")
+
+
+def patches_section(found: Findings) -> Section:
+    """Real, synthetic, selected and rejected patches by class."""
+    galleries = [
+        Gallery(
+            caption=f"Class {name}. Patches drawn at random from each group; selected and rejected ones with their "
+            "scores.",
+            rows=[
+                (
+                    f"{name}: {GROUP_NAMES[group]}",
+                    [_thumb(p.image, f"{name}, {GROUP_NAMES[group]}", p.text) for p in patches],
+                )
+                for group, patches in groups.items()
+                if patches
+            ],
+        )
+        for name, groups in found.samples.items()
+        if any(groups.values())
+    ]
+    synthetic = any(groups.get("synthetic") or groups.get("selected") for groups in found.samples.values())
+    lead = (
+        "Would a pathologist take the synthetic patches for their class, and does selection keep the better ones?"
+        if synthetic
+        else "What the classes look like."
+    )
+    return Section("patches", "Patches by class", lead, galleries)
+
+
+def selection_section(found: Findings) -> Section:
+    """What the selection kept: counts, scores with cut-offs, and maps before and after."""
+    pool = found.pool
+    blocks: list[Block] = []
+    if pool is not None:
+        blocks += [_counts_table(pool, found.classes), Figures(plots.score_figures(pool, found.classes))]
+    if found.projection is not None:
+        blocks.append(Figures(plots.projection_figures(found.projection, found.classes), wide=True))
+        blocks.append(
+            Text([f"Features for the maps: {found.projection.extractor}, real patches from the training split."])
+        )
+    lead = f"Which candidates were kept, and why? Rule: {pool.rule}." if pool else ""
+    return Section("selection", "Selection", lead, blocks)
+
+
+def generator_section(found: Findings) -> Section:
+    """The generator's training, its pictures, and how near its patches are to real ones."""
+    figures = [plots.fid_figure(found.curves, found.chosen_epoch), plots.losses_figure(found.curves)]
+    drawn = [figure for figure in figures if figure is not None]
+    blocks: list[Block] = [Figures(drawn)] if drawn else []
+    if found.pictures:
+        blocks.append(Figures([_picture(one, 720) for one in found.pictures], wide=True))
+    if found.generative:
+        blocks += _generative_tables(found)
+    lead = "Did the generator learn, and how near are its patches to real ones?"
+    return Section("generator", "The generator", lead, blocks)
+
+
+def memorisation_section(found: Findings) -> Section:
+    """Whether the generator copied its training patches."""
+    audit = found.audit
+    if audit is None:
+        return Section("memorisation", "Memorisation", "", [])
+    duplicates = "not looked for" if audit.duplicates is None else f"{len(audit.duplicates):,}"
+    rows = [
+        (
+            "Patches compared",
+            f"{audit.n_synthetic:,} synthetic, {audit.n_training:,} training, {audit.n_held_out:,} held out",
+        ),
+        ("Exact copies of training patches", duplicates),
+        (
+            "Nearer to a training patch than to a held-out one",
+            f"{audit.closer_to_training:.1%} (50% is expected of no copying)",
+        ),
+        (
+            "Nearer to training than a held-out patch is",
+            f"{audit.nearer_than_held_out:.1%} of pairs (above 50% speaks of copying)",
+        ),
+        ("C_T (Meehan et al. 2020)", f"{audit.c_t:+.2f}, one-sided p = {audit.p:.2g} (far below 0 speaks of copying)"),
+        ("Authenticity (Alaa et al. 2022)", f"{audit.authenticity:.1%} of synthetic patches are no near copies"),
+    ]
+    table = Table(
+        "Memorisation audit",
+        ["Question", "Finding"],
+        [cells(*row) for row in rows],
+        note=f"Features: {audit.extractor}.",
+    )
+    blocks: list[Block] = [Text([audit.verdict]), table]
+    if found.pairs:
+        blocks.append(_pairs_gallery(found.pairs))
+    return Section("memorisation", "Memorisation", "Are synthetic patches copies of training patches?", blocks)
+
+
+def slides_section(found: Findings) -> Section:
+    """Slides with tissue, grid and regions, as preprocess drew them."""
+    figures = [_picture(slide, 640) for slide in found.slides]
+    lead = "Where do the patches come from? Tissue, annotated regions and patches taken, slide by slide."
+    return Section("slides", "Slides and their grids", lead, [Figures(figures)] if figures else [])
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure for a table, or 'n/a'."""
+    return "n/a" if value is None else f"{value:.{digits}g}" if abs(value) >= 1000 else f"{value:.{digits}f}"
+
+
+def _generative_tables(found: Findings) -> list[Block]:
+    extractors = list(dict.fromkeys(row.metrics.extractor for row in found.generative))
+    tables: list[Block] = []
+    for extractor in extractors:
+        rows = [row for row in found.generative if row.metrics.extractor == extractor]
+        notes = list(dict.fromkeys(row.metrics.note for row in rows if row.metrics.note))
+        tables.append(
+            Table(
+                caption=f"Distance of synthetic to real patches, features of {extractor}",
+                columns=["Synthetic against real", "Patches", *COLUMN_NAMES],
+                rows=[[Cell(f"{row.subset}, against {row.against}"), *_generative_cells(row.metrics)] for row in rows],
+                note=" ".join(notes),
+            )
+        )
+    words = (
+        "FID and KID: lower is nearer. Precision: share of synthetic patches that look real; recall and coverage: "
+        "share of the real variety that is reached; density: how crowded the synthetic ones lie among real ones. "
+        "Selection chooses with the first extractor, so that one is biased in favour of selected patches: believe the "
+        "independent one. Real patches against real ones of other patients show how low a distance can get here."
+    )
+    return [*tables, Text([words])]
+
+
+def _generative_cells(metrics: GenerativeMetrics) -> list[Cell]:
+    values = {name: getattr(metrics, name) for name in COLUMNS}
+    if values["kid"] is not None:
+        values["kid"] *= 1000
+    counts = Cell(f"{metrics.n_fake:,}", f"against {metrics.n_real:,}")
+    return [counts, *(Cell(number(values[name], 2 if name in ("fid", "kid") else 3)) for name in COLUMNS)]
+
+
+def _counts_table(pool: PoolFindings, classes: Sequence[str]) -> Table:
+    rows = []
+    for label, name in enumerate(classes):
+        own = pool.labels == label
+        kept = own & pool.kept
+        scores = [_range(values[kept]) for values in pool.scores.values()]
+        rows.append(cells(name, f"{int(own.sum()):,}", f"{int(kept.sum()):,}", *scores))
+    names = [f"{plots.SCORE_LABELS.get(name, (name.replace('_', ' '), ''))[0]}, kept" for name in pool.scores]
+    return Table(
+        "Candidates and what was kept",
+        ["Class", "Candidates", "Kept", *names],
+        rows,
+        note="Median (lowest to highest).",
+    )
+
+
+def _range(values: np.ndarray) -> str:
+    known = values[np.isfinite(values)]
+    return f"{np.median(known):.3g} ({known.min():.3g} to {known.max():.3g})" if len(known) else "n/a"
+
+
+def _pairs_gallery(pairs: Sequence[Pair]) -> Gallery:
+    rows = [
+        (
+            f"{place}. {pair.class_name}",
+            [
+                _thumb(pair.synthetic, f"synthetic {pair.class_name} patch of pair {place}", "synthetic"),
+                _thumb(pair.training, f"nearest training patch of pair {place}", f"training, {pair.distance:.3g} away"),
+                _thumb(
+                    pair.held_out,
+                    f"nearest held-out patch of pair {place}",
+                    f"held out, {pair.held_out_distance:.3g} away",
+                ),
+            ],
+        )
+        for place, pair in enumerate(pairs, start=1)
+    ]
+    caption = (
+        "The synthetic patches that are nearest to a training patch. A copy shows the same nuclei in the same places; "
+        "a patch that is only of the same kind does not. Distances in the extractor's features."
+    )
+    return Gallery(caption, rows, paired=True)
+
+
+def _thumb(image: np.ndarray, alt: str, text: str) -> Thumbnail:
+    return Thumbnail(thumbnail(image), f"{alt}{f' ({text})' if text else ''}", text)
+
+
+def _picture(one: PictureFile, largest: int) -> Figure:
+    image, size = picture(one.path, largest)
+    return Figure(alt=one.name, caption=one.text, image=image, size=size)

@@ -1,0 +1,197 @@
+"""The answer in plain words: which arm, by how much, how sure, on how many patches and patients."""
+
+from dataclasses import dataclass
+
+from histoforge.metrics.bootstrap import FEWEST_PATIENTS
+from histoforge.metrics.compare import FEWEST_SEEDS, p_text
+from histoforge.metrics.results import Effect
+from histoforge.reports.findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
+
+POINTS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1")
+"""Scores whose differences are told in percentage points."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the report says first.
+
+    Attributes:
+        best: the arm with the highest mean score among those compared with the reference; the only arm where there
+            are no others.
+        difference: of `best` from the reference; None without another arm.
+    """
+
+    verdict: Verdict
+    best: str
+    difference: Difference | None
+    headline: str
+    lines: list[str]
+
+
+def answer(study: StudyFindings, patches: int, units: int) -> Answer:
+    """The answer of a study.
+
+    An arm is called better only where both the interval over patients and the paired test over seeds (after Holm's
+    correction over the arms) say so, and where there are seeds and patients enough for either to mean something.
+
+    Args:
+        patches: of the test split.
+        units: patients (slides, images) of the test split.
+    """
+    others = [arm for arm in study.arms if arm.name != study.reference]
+    if not others:
+        return _single(study, patches, units)
+    best = _best(others, study.score)
+    found = study.difference(best.name, study.score)
+    if found is None:
+        raise RuntimeError(f"{best.name} was not compared with {study.reference}")
+    verdict = judge(found)
+    lines = [_scores_line(study, best, found, patches, units)]
+    lines += _how_sure(study, found, verdict, units)
+    lines += _synthetic_line(study, best, others)
+    lines += _selection_line(study)
+    return Answer(verdict, best.name, found, _headline(study, best, found, verdict, units), lines)
+
+
+def judge(difference: Difference) -> Verdict:
+    """What a difference lets one say."""
+    patients, seeds = difference.over_patients, difference.over_seeds
+    if seeds is None or seeds.n < FEWEST_SEEDS or patients.n < FEWEST_PATIENTS:
+        return "too_few"
+    signs = {_sign(patients), _sign(seeds)}
+    if signs == {1}:
+        return "better"
+    return "worse" if signs == {-1} else "no_difference"
+
+
+def amount(score: str, value: float, signed: bool = True) -> str:
+    """A difference as it is told: '+2.1 percentage points', or '+0.021' for an AUC."""
+    if score in POINTS:
+        return f"{value * 100:{'+' if signed else ''}.1f} percentage points"
+    return f"{value:{'+' if signed else ''}.3f}"
+
+
+def interval(score: str, effect: Effect) -> str:
+    """'95% interval over 12 patients -0.4 to 3.8 points', or why there is none."""
+    if effect.low is None or effect.high is None:
+        return f"no interval: {effect.note}" if effect.note else "no interval"
+    low, high = (f"{v * 100:+.1f}" if score in POINTS else f"{v:+.3f}" for v in (effect.low, effect.high))
+    return f"{effect.confidence:.0%} interval {low} to {high}"
+
+
+def arm_title(name: str) -> str:
+    """An arm's name as it is shown: 'single_filter' is 'single filter'."""
+    return name.replace("_", " ")
+
+
+def counted(number: int, plural: str) -> str:
+    """'1 patient', '1,200 patches'."""
+    singular = {"patches": "patch", "classes": "class"}.get(plural, plural.removesuffix("s"))
+    return f"{number:,} {plural if number != 1 else singular}"
+
+
+def p_value(effect: Effect) -> str:
+    """The p-value, corrected where it was; empty where there is none."""
+    p = effect.p if effect.p_adjusted is None else effect.p_adjusted
+    return "" if p is None else p_text(p)
+
+
+def _sign(effect: Effect) -> int:
+    """1 or -1 where interval and corrected p-value agree that the difference is above or below zero, else 0."""
+    p = effect.p if effect.p_adjusted is None else effect.p_adjusted
+    if effect.low is None or effect.high is None or p is None or p >= 1 - effect.confidence:
+        return 0
+    return 1 if effect.low > 0 else -1 if effect.high < 0 else 0
+
+
+def _best(arms: list[ArmFindings], score: str) -> ArmFindings:
+    return max(arms, key=lambda arm: -1.0 if arm.scores[score].mean is None else arm.scores[score].mean)  # type: ignore[arg-type, return-value]
+
+
+def _headline(study: StudyFindings, best: ArmFindings, found: Difference, verdict: Verdict, units: int) -> str:
+    name, reference = arm_title(best.name), arm_title(study.reference)
+    score = SCORE_NAMES[study.score]
+    value = found.over_patients.difference
+    if value is None:
+        return f"{score} cannot be compared on this test split."
+    if verdict == "too_few":
+        few = []
+        if found.over_patients.n < FEWEST_PATIENTS:
+            few.append(f"test {study.units} ({units})")
+        seeds = found.over_seeds.n if found.over_seeds else 0
+        if seeds < FEWEST_SEEDS:
+            few.append(f"seeds ({seeds})")
+        return (
+            f"Too few {' and '.join(few)} to tell whether any arm helps. Seen: {name} "
+            f"{amount(study.score, value)} {score} against {reference}."
+        )
+    if verdict == "better":
+        return f"{name.capitalize()} helps: {score} {amount(study.score, value)} against {reference}."
+    if verdict == "worse":
+        return f"No arm helps: even the best, {name}, has {amount(study.score, value)} {score} against {reference}."
+    return f"No difference found: the best arm, {name}, has {amount(study.score, value)} {score} against {reference}."
+
+
+def _scores_line(study: StudyFindings, best: ArmFindings, found: Difference, patches: int, units: int) -> str:
+    mine, theirs = best.scores[study.score].mean, study.arm(study.reference).scores[study.score].mean
+    means = (
+        "" if mine is None or theirs is None else f" {mine:.3f} against {theirs:.3f} of {arm_title(study.reference)}"
+    )
+    return (
+        f"{SCORE_NAMES[study.score]} of {arm_title(best.name)} is{means}, "
+        f"{interval(study.score, found.over_patients)} for the difference, on {counted(patches, 'patches')} of "
+        f"{counted(units, study.units)} that no training and no selection has seen; means over "
+        f"{counted(len(best.seeds), 'seeds')}."
+    )
+
+
+def _how_sure(study: StudyFindings, found: Difference, verdict: Verdict, units: int) -> list[str]:
+    seeds, patients = found.over_seeds, found.over_patients
+    over_patients = f"over {study.units}: {p_value(patients) or 'no test'}"
+    over_seeds = f"over seeds: {p_value(seeds) or 'no test'}" if seeds else "over seeds: no test"
+    tests = f"Bootstrap {over_patients}; paired t-test {over_seeds} (both after Holm's correction over the arms)."
+    if verdict == "too_few":
+        return [
+            f"A claim needs at least {FEWEST_SEEDS} seeds and {FEWEST_PATIENTS} test {study.units}: give more of "
+            f"them before believing any number below. {tests}"
+        ]
+    return [tests]
+
+
+def _synthetic_line(study: StudyFindings, best: ArmFindings, others: list[ArmFindings]) -> list[str]:
+    with_synthetic = [arm for arm in others if arm.synthetic]
+    if best.synthetic or not with_synthetic:
+        return []
+    arm = _best(with_synthetic, study.score)
+    return [_against(study, arm.name, study.reference, "The best arm with synthetic patches is")]
+
+
+def _selection_line(study: StudyFindings) -> list[str]:
+    """Whether choosing among synthetic patches is better than taking any."""
+    names = {arm.name for arm in study.arms}
+    if not {"selective", "gan"} <= names or study.difference("selective", study.score, "gan") is None:
+        return []
+    return [_against(study, "selective", "gan", "Does choosing help over taking any synthetic patch? Here:")]
+
+
+def _against(study: StudyFindings, arm: str, other: str, start: str) -> str:
+    found = study.difference(arm, study.score, other)
+    if found is None or found.over_patients.difference is None:
+        return f"{start} {arm_title(arm)}, which cannot be compared with {arm_title(other)}."
+    verdict = {
+        "better": "better", "worse": "worse", "no_difference": "no difference found", "too_few": "too few to tell",
+    }[judge(found)]  # fmt: skip
+    return (
+        f"{start} {arm_title(arm)} {amount(study.score, found.over_patients.difference)} {SCORE_NAMES[study.score]} "
+        f"against {arm_title(other)} ({interval(study.score, found.over_patients)}): {verdict}."
+    )
+
+
+def _single(study: StudyFindings, patches: int, units: int) -> Answer:
+    arm = study.arms[0]
+    score = arm.scores[study.score]
+    value = "undefined" if score.mean is None else f"{score.mean:.3f}"
+    between = "" if score.low is None or score.high is None else f" (95% interval {score.low:.3f} to {score.high:.3f})"
+    headline = f"One arm only, {arm_title(arm.name)}: {SCORE_NAMES[study.score]} {value}{between}; nothing to compare."
+    line = f"On {counted(patches, 'patches')} of {counted(units, study.units)}, {counted(len(arm.seeds), 'seeds')}."
+    return Answer("no_comparison", arm.name, None, headline, [line])
