@@ -93,14 +93,14 @@ class Layout:
 
 def nuclei_of_class(grade: float, rng: np.random.Generator) -> Nuclei:
     """Nuclei of a region: means go with the grade, 0 (benign) to 1 (tumour), and scatter so that classes overlap."""
-    own = np.clip(grade + rng.normal(0, 0.3, 6), -0.3, 1.3)
+    own = np.clip(grade + rng.normal(0, 0.25, 6), -0.3, 1.3)
     return Nuclei(
         spacing=11.0 - 1.0 * own[0],
-        radius=2.8 + 0.7 * own[1],
+        radius=2.8 + 0.6 * own[1],
         spread=0.10 + 0.10 * max(own[2], 0),
         elongation=1.25 + 0.20 * own[3],
-        irregularity=0.02 + 0.04 * max(own[4], 0),
-        darkness=1.0 + 0.15 * own[5],
+        irregularity=0.025 + 0.03 * max(own[4], 0),
+        darkness=1.0 + 0.12 * own[5],
     )
 
 

@@ -13,6 +13,8 @@ from histoforge.phantom.layout import Layout, PhantomRegion, nuclei_of_class, pa
 from histoforge.phantom.slides import CLASSES
 from histoforge.phantom.texture import make_patterns
 
+REGIONS = 4
+
 
 class PhantomPatches(NamedTuple):
     """Labelled patches.
@@ -55,23 +57,27 @@ def draw_patches(
     for patient in range(patients):
         for label, class_name in enumerate(classes):
             count = len(range(patient, per_class, patients))
-            columns = int(np.ceil(np.sqrt(max(1, count))))
-            layout = _field(seed, patient, label, class_name, len(classes), (columns * width, columns * height), mpp)
-            field = SlideDrawer(layout, patterns).draw(0, 0, columns * width, columns * height)
-            cut = field.reshape(columns, height, columns, width, 3).swapaxes(1, 2).reshape(-1, height, width, 3)
-            images.append(cut[:count])
+            columns = int(np.ceil(np.sqrt(count / REGIONS)))
+            size = (columns * width, columns * height)
+            cuts = []
+            for number in range(REGIONS):
+                layout = _field(seed, (patient, number), label, class_name, len(classes), size, mpp)
+                field = SlideDrawer(layout, patterns).draw(0, 0, *size)
+                cut = field.reshape(columns, height, columns, width, 3).swapaxes(1, 2)
+                cuts.append(cut.reshape(-1, height, width, 3))
+            images.append(np.concatenate(cuts)[:: max(1, REGIONS * columns**2 // max(1, count))][:count])
             labels += [label] * count
             names += [f"patient-{patient + 1:02d}"] * count
     return PhantomPatches(np.concatenate(images), np.array(labels, np.int64), np.array(names, str))
 
 
 def _field(
-    seed: int, patient: int, label: int, class_name: str, classes: int, size: tuple[int, int], mpp: float
+    seed: int, place: tuple[int, int], label: int, class_name: str, classes: int, size: tuple[int, int], mpp: float
 ) -> Layout:
     """A slide that is one region all over."""
-    rng = numpy_rng(seed, "field", patient, label)
+    rng = numpy_rng(seed, "field", *place, label)
     everywhere = shapely.box(-100, -100, size[0] + 100, size[1] + 100)
     nuclei = nuclei_of_class(label / max(1, classes - 1), rng)
-    own = derive_seed(seed, "field region", patient, label)
+    own = derive_seed(seed, "field region", *place, label)
     region = PhantomRegion(class_name, everywhere, nuclei, own)
-    return Layout(size, mpp, everywhere, (region,), patient_stain(seed, patient), None, own)
+    return Layout(size, mpp, everywhere, (region,), patient_stain(seed, place[0]), None, own)

@@ -94,13 +94,16 @@ def write_slide(path: Path, drawer: SlideDrawer) -> None:
     levels = [(width, height)]
     while max(levels[-1]) > SMALLEST_LEVEL_PX:
         levels.append((levels[-1][0] // 2, levels[-1][1] // 2))
-    with tempfile.TemporaryDirectory() as folder, atomic_file(path) as temporary:
-        with tifffile.TiffWriter(temporary, bigtiff=width * height > 2**30) as writer:
-            level = _scratch(folder, 1, levels)
-            _write_level(writer, _drawn_bands(drawer, level), levels[0], drawer.layout.mpp, first=True)
-            for number, size in enumerate(levels[1:], 1):
-                finer, level = level, _scratch(folder, number + 1, levels)
-                _write_level(writer, _stored_bands(finer, level), size, drawer.layout.mpp * 2**number)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        atomic_file(path) as temporary,
+        tifffile.TiffWriter(temporary, bigtiff=width * height > 2**30) as writer,
+    ):
+        level = _scratch(folder, 1, levels)
+        _write_level(writer, _drawn_bands(drawer, level), levels[0], drawer.layout.mpp, first=True)
+        for number, size in enumerate(levels[1:], 1):
+            finer, level = level, _scratch(folder, number + 1, levels)
+            _write_level(writer, _stored_bands(finer, level), size, drawer.layout.mpp * 2**number)
 
 
 def write_geojson(path: Path, layout: Layout, classes: Sequence[str]) -> None:

@@ -63,10 +63,16 @@ def make_patterns(rng: np.random.Generator, mpp: float) -> Patterns:
     return Patterns(
         fibre=fibres(rng, mpp),
         nest=smooth_noise(rng, 55 / mpp),
-        crack=-np.abs(smooth_noise(rng, 60 / mpp)) - 0.06 * np.abs(smooth_noise(rng, 14 / mpp)),
+        crack=_cracks(rng, mpp),
         grain=smooth_noise(rng, 2.2 / mpp),
         camera=rng.standard_normal((PERIOD, PERIOD)).astype(np.float32),
     )
+
+
+def _cracks(rng: np.random.Generator, mpp: float) -> Field:
+    """Thin clefts where a smooth field is about 0, in some places only."""
+    cleft = np.abs(smooth_noise(rng, 60 / mpp)) + 0.06 * np.abs(smooth_noise(rng, 14 / mpp))
+    return -cleft - 0.5 * np.clip(smooth_noise(rng, 80 / mpp) + 0.4, 0, None)
 
 
 def window(field: Field, x: int, y: int, width: int, height: int) -> Field:
