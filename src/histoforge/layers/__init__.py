@@ -1,0 +1,1 @@
+"""The pieces that networks of several methods share, one concept a file."""

@@ -1,0 +1,1 @@
+"""HistoGAN (Xue et al. 2021, "Selective synthetic augmentation with HistoGAN …", section 3.1)."""

@@ -1,0 +1,44 @@
+"""What the training of any generator has; imports nothing heavy."""
+
+from pydantic import Field
+
+from histoforge.core.settings import TrainingConfig
+
+
+class GeneratorConfig(TrainingConfig):
+    """How long to train a generator, how its weights are chosen, and where it goes on after a stop."""
+
+    epochs: int = Field(200, ge=1, description="passes over the training split", json_schema_extra={"unit": "epochs"})
+    epoch_steps: int = Field(
+        0,
+        ge=0,
+        description="steps that count as an epoch, for training that lasts alike on any amount of data (0: one pass)",
+        json_schema_extra={"unit": "steps"},
+    )
+    max_steps: int = Field(
+        0,
+        ge=0,
+        description="upper bound on the steps of the whole training (0: none)",
+        json_schema_extra={"unit": "steps"},
+    )
+    batch_size: int = Field(64, ge=2, description="patches a step", json_schema_extra={"unit": "patches"})
+    flips: bool = Field(False, description="whether real patches are mirrored at random, in both directions")
+    select_from_epoch: int = Field(
+        1, ge=1, description="first epoch whose weights may be chosen by FID", json_schema_extra={"unit": "epochs"}
+    )
+    fid_every: int = Field(1, ge=1, description="epochs between FIDs", json_schema_extra={"unit": "epochs"})
+    fid_samples: int = Field(
+        0,
+        ge=0,
+        description="synthetic patches for each FID (0: as many as training patches)",
+        json_schema_extra={"unit": "patches"},
+    )
+    fid_alpha: float = Field(
+        0.5, ge=0, lt=1, description="smoothing of the FID curve: the weight of the epochs before (alpha, eq. 5)"
+    )
+    checkpoint_every: int = Field(
+        200, ge=0, description="steps between checkpoints (0: only when stopped)", json_schema_extra={"unit": "steps"}
+    )
+    checkpoints: str = Field(
+        "", description="location to copy checkpoints to, so that a retry on another machine goes on ('': none)"
+    )

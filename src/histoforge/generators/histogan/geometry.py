@@ -1,0 +1,67 @@
+"""Which sizes HistoGAN's stages have for a patch size."""
+
+from dataclasses import dataclass
+
+from histoforge.core.errors import SettingsError
+from histoforge.generators.histogan.config import HistoganConfig
+
+MOST_STAGES = 4
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sizes of maps and images, height by width, px.
+
+    Deviation A4-4: the paper gives no size for the embedded vector. Four up-blocks fit both of its data sets: 3x3 to
+    48x48 to 96x96 for PCam, 4x2 to 64x32 to 128x64 to 256x128 for the cervical patches.
+
+    Attributes:
+        base: the map that the noise and the label are embedded to.
+        up_blocks: doublings of the first stage.
+        sizes: the image of each stage; the last one is the patch.
+    """
+
+    base: tuple[int, int]
+    up_blocks: int
+    sizes: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, config: HistoganConfig, patch_size: tuple[int, int]) -> "Geometry":
+        """The geometry for a patch size (height, width).
+
+        With `stages` 0 there are as many stages, at most four, as leave a base map of at least 2x3.
+
+        Raises:
+            SettingsError: there is none; the sentence names sizes near by that there are.
+        """
+        stages = config.stages or _stages(config.up_blocks, patch_size)
+        factor = 2 ** (config.up_blocks + stages - 1)
+        height, width = patch_size
+        if height % factor or width % factor:
+            raise SettingsError(
+                f"HistoGAN with stages={stages} and up_blocks={config.up_blocks} cannot make patches of "
+                f"{height}x{width} px, since both sides must be multiples of {factor}: preprocess to "
+                f"{_near(patch_size, factor)} px, or choose fewer stages or up_blocks."
+            )
+        sizes = tuple((height >> later, width >> later) for later in reversed(range(stages)))
+        return cls((height // factor, width // factor), config.up_blocks, sizes)
+
+    @property
+    def stages(self) -> int:
+        """How many stages there are."""
+        return len(self.sizes)
+
+
+def _stages(up_blocks: int, patch_size: tuple[int, int]) -> int:
+    for stages in range(MOST_STAGES, 1, -1):
+        factor = 2 ** (up_blocks + stages - 1)
+        base = [side // factor for side in patch_size]
+        if not any(side % factor for side in patch_size) and min(base) >= 2 and max(base) >= 3:
+            return stages
+    return 1
+
+
+def _near(patch_size: tuple[int, int], factor: int) -> str:
+    lower = [max(side // factor, 1) * factor for side in patch_size]
+    upper = [-(-side // factor) * factor for side in patch_size]
+    return " or ".join(dict.fromkeys("x".join(map(str, size)) for size in (lower, upper)))

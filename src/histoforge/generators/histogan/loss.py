@@ -1,0 +1,82 @@
+"""HistoGAN's loss: WGAN-GP at all stages, summed (Xue et al. 2021, section 4.2.1)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from histoforge.generators import wgan_gp
+from histoforge.generators.histogan.critic import HistoganCritic
+
+
+def at_each_stage(images: Tensor, stages: int) -> list[Tensor]:
+    """Real images at the size of each stage, by the mean over areas: [B, 3, H_s, W_s], the patch size last."""
+    levels = [images]
+    for _ in range(stages - 1):
+        levels.insert(0, F.avg_pool2d(levels[0], 2))
+    return levels
+
+
+def critic_loss(
+    critics: nn.ModuleList,
+    real: Sequence[Tensor],
+    fake: Sequence[Tensor],
+    labels: Tensor,
+    gp_weight: float,
+    rng: torch.Generator,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """sum_s E[D_s(fake_s)] - E[D_s(real_s)] + gp_weight GP_s, and its parts.
+
+    Deviations: A4-1, eq. 1 of the paper is background; training is WGAN-GP, delta its penalty's weight. A4-2, fake
+    row i has the class of real row i, so that the points of the penalty between them have a class.
+
+    Args:
+        critics: one a stage.
+        real: images of each stage, [B, 3, H_s, W_s].
+        fake: the same, detached.
+        labels: of both, int64 [B].
+        gp_weight: 0 leaves the penalty out.
+        rng: draws the points of the penalty.
+
+    Returns:
+        the loss, and by name, over all stages: `wasserstein` (the critics' estimate), `penalty` (unweighted) and
+        `generator` (the generator's loss under the critics as they were).
+    """
+    zero = torch.zeros((), device=labels.device)
+    distance, penalty, generator = zero, zero, zero
+    for critic, real_images, fake_images in zip(critics, real, fake, strict=True):
+        real_scores, fake_scores = _scores(critic, real_images, fake_images, labels)
+        distance = distance - wgan_gp.critic_loss(real_scores, fake_scores)
+        generator = generator + wgan_gp.generator_loss(fake_scores.detach())
+        if gp_weight:
+            scored = partial(critic, labels=labels)
+            penalty = penalty + wgan_gp.gradient_penalty(scored, real_images, fake_images, rng)
+    facts = {"wasserstein": distance.detach(), "penalty": penalty.detach(), "generator": generator}
+    return gp_weight * penalty - distance, facts
+
+
+def generator_loss(critics: nn.ModuleList, fake: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """sum_s -E[D_s(fake_s)], without gradients for the critics' weights."""
+    with _fixed(critics):
+        losses = [wgan_gp.generator_loss(critic(images, labels)) for critic, images in zip(critics, fake, strict=True)]
+    return torch.stack(losses).sum()
+
+
+def _scores(critic: HistoganCritic, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores [B] of both: in one pass, unless the critic's statistics would mix them."""
+    if critic.couples_patches:
+        return critic(real, labels), critic(fake, labels)
+    both = critic(torch.cat([real, fake]), labels.repeat(2), batches=2)
+    return both.chunk(2)
+
+
+@contextmanager
+def _fixed(networks: nn.Module) -> Iterator[None]:
+    networks.requires_grad_(False)
+    try:
+        yield
+    finally:
+        networks.requires_grad_(True)

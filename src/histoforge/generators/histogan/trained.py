@@ -1,0 +1,67 @@
+"""A trained HistoGAN: draws patches and shows where its attention looks."""
+
+import torch
+from torch import Tensor
+
+from histoforge.core.errors import ModelError
+from histoforge.generators.histogan.config import HistoganConfig
+from histoforge.generators.histogan.generator import HistoganGenerator
+from histoforge.generators.histogan.geometry import Geometry
+from histoforge.training.device import autocast, resolve_precision
+from histoforge.training.models import ModelInfo
+
+
+class TrainedHistogan:
+    """A HistoGAN generator on its device, whether its training goes on or has ended.
+
+    Attributes:
+        info: its description.
+        network: the generator.
+    """
+
+    def __init__(self, info: ModelInfo, network: HistoganGenerator, device: torch.device) -> None:
+        self.info, self.network, self.device = info, network, device
+        self.dtype = resolve_precision(info.config["precision"], device)
+
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Patches of the classes `labels`, int64 [B]: float32 [B, 3, H, W] in [-1, 1]."""
+        return self.sample_with_attention(labels, rng)[0]
+
+    def sample_with_attention(self, labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Patches as `sample` gives them, and where each one was attended to.
+
+        Returns:
+            float32 [B, 3, H, W] in [-1, 1], and float32 [B, h, w]: for each position of the map after stage 1 the mean
+            weight that all regions gave to it (the mean of alpha over j).
+        """
+        z = torch.randn(len(labels), self.network.z_dim, generator=rng).to(self.device)
+        training = self.network.training
+        self.network.eval()
+        with torch.inference_mode(), autocast(self.device, self.dtype):
+            images, attention = self.network.draw(z, labels.to(self.device))
+        self.network.train(training)
+        height, width = images[0].shape[2:]
+        return images[-1], attention.float().mean(dim=1).unflatten(1, (height, width))
+
+
+def build(config: HistoganConfig, patch_size: tuple[int, int], classes: int) -> HistoganGenerator:
+    """A generator with random weights."""
+    return HistoganGenerator(config, Geometry.of(config, patch_size), classes)
+
+
+def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> TrainedHistogan:
+    """The generator that a model directory describes.
+
+    Raises:
+        ModelError: its weights do not fit its description.
+    """
+    own = {name: value for name, value in info.config.items() if name in HistoganConfig.model_fields}
+    network = build(HistoganConfig.make(own), info.patch_size, len(info.classes))
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(
+            f"The weights of this HistoGAN do not fit its model.json ({reason}): train it again."
+        ) from None
+    return TrainedHistogan(info, network.to(device).to(memory_format=torch.channels_last).eval(), device)

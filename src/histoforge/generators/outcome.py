@@ -1,0 +1,96 @@
+"""What the training of a generator ends with, whatever its method, and how it is written beside the model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from histoforge.core.files import write_json
+from histoforge.core.seeds import derive_seed
+from histoforge.generators.history import History
+from histoforge.generators.model_selection import ModelSelection
+from histoforge.generators.pictures import attention_overlay, grid, save_png
+from histoforge.generators.registry import Generator, draw
+from histoforge.patches.device import to_uint8
+
+COLUMNS = 8
+
+
+@dataclass
+class Outcome:
+    """What a training ends with.
+
+    Attributes:
+        generator: with the chosen weights.
+        state: these weights.
+        selection: the FID curve; empty where there was no judge.
+        history: figures of each epoch, and pictures on the way.
+        chosen_epoch: whose weights the generator has.
+        sizes: of the images of its stages, height and width, px.
+        parameters: how many the generator and the critics have, by name.
+    """
+
+    generator: Generator
+    state: dict[str, Tensor]
+    selection: ModelSelection
+    history: History
+    chosen_epoch: int
+    sizes: tuple[tuple[int, int], ...]
+    parameters: dict[str, int]
+
+    @property
+    def fid(self) -> tuple[float, float] | None:
+        """Raw and smoothed FID of the chosen epoch, or None."""
+        if not self.selection.epochs:
+            return None
+        place = self.selection.epochs.index(self.chosen_epoch)
+        return self.selection.raw[place], self.selection.smoothed[place]
+
+
+def snapshot(generator: Generator, seed: int) -> Tensor:
+    """A row of patches a class, from noise that is the same at any time, uint8 [classes * 8, H, W, 3]."""
+    return torch.from_numpy(draw(generator, _snapshot_labels(generator), derive_seed(seed, "snapshot")))
+
+
+def write_outcome(outcome: Outcome, folder: Path, facts: dict[str, Any], seed: int) -> None:
+    """Write `history.json` and `pictures/`: `epoch-<n>.png` with a row a class, and `attention.png`.
+
+    Args:
+        outcome: of the training.
+        folder: the model directory.
+        facts: further entries of `history.json`.
+        seed: of the pictures' noise.
+    """
+    history, selection = outcome.history, outcome.selection
+    smoothed = dict(zip(selection.epochs, selection.smoothed, strict=True))
+    pictures = {epoch: f"pictures/epoch-{epoch:04d}.png" for epoch in sorted(history.snapshots)}
+    for epoch, name in pictures.items():
+        save_png(grid(history.snapshots[epoch].numpy(), COLUMNS), folder / name)
+    value = {
+        "epochs": [{**row, "fid_smoothed": smoothed.get(int(row["epoch"] or 0))} for row in history.rows],
+        "chosen_epoch": outcome.chosen_epoch,
+        "classes": outcome.generator.info.classes,
+        "pictures": {str(epoch): name for epoch, name in pictures.items()},
+        **facts,
+    }
+    if hasattr(outcome.generator, "sample_with_attention"):
+        value["attention"] = "pictures/attention.png"
+        _draw_attention(outcome.generator, folder / value["attention"], seed)
+    write_json(folder / "history.json", value)
+
+
+def _draw_attention(generator: Any, path: Path, seed: int) -> None:
+    """Patches of each class in one row, where they were attended to in the next (Fig. 9)."""
+    rng = torch.Generator().manual_seed(derive_seed(seed, "attention"))
+    images, attention = generator.sample_with_attention(torch.from_numpy(_snapshot_labels(generator)), rng)
+    pixels = to_uint8(images).cpu().numpy()
+    overlay = attention_overlay(pixels, attention.cpu().numpy())
+    pairs = zip(np.split(pixels, len(pixels) // COLUMNS), np.split(overlay, len(pixels) // COLUMNS), strict=True)
+    save_png(grid(np.concatenate([row for pair in pairs for row in pair]), COLUMNS), path)
+
+
+def _snapshot_labels(generator: Generator) -> np.ndarray:
+    return np.arange(len(generator.info.classes)).repeat(COLUMNS)

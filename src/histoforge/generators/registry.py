@@ -1,0 +1,67 @@
+"""Methods by name, and what all trained generators can do."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from histoforge.core.errors import ModelError
+from histoforge.core.seeds import derive_seed
+from histoforge.core.settings import nearest
+from histoforge.patches.device import to_uint8
+from histoforge.training.device import resolve_device
+from histoforge.training.models import ModelInfo, load_model
+
+METHODS = {"histogan": "histoforge.generators.histogan"}
+"""A package a method; its module `trained` has `load(info, state, device) -> Generator`."""
+
+
+class Generator(Protocol):
+    """A trained model that draws patches of a class, whatever its method."""
+
+    info: ModelInfo
+
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Patches of the classes `labels`, int64 [B] on the CPU: float32 [B, 3, H, W] in [-1, 1].
+
+        Args:
+            labels: a class for each patch.
+            rng: a generator on the CPU; equal ones give equal patches.
+        """
+
+
+def load_generator(path: Path, device: str = "auto") -> Generator:
+    """Load a trained generator of any method.
+
+    Raises:
+        ModelError: it is missing, damaged, not a generator, or of a method that this version does not have.
+    """
+    info, state = load_model(path, "generator")
+    if info.method not in METHODS:
+        raise ModelError(
+            f"{path} was made by the method '{info.method}', which this version does not have"
+            f"{nearest(info.method, METHODS)}: upgrade histoforge or train the generator again."
+        )
+    generator: Generator = import_module(f"{METHODS[info.method]}.trained").load(info, state, resolve_device(device))
+    return generator
+
+
+def draw(generator: Generator, labels: NDArray[np.int64], seed: int, batch_size: int = 128) -> NDArray[np.uint8]:
+    """Patches of the given classes, uint8 [N, H, W, 3]; the seed, the labels and the batch size decide them.
+
+    Args:
+        generator: of any method.
+        labels: int64 [N].
+        seed: of the noise.
+        batch_size: patches drawn at once.
+    """
+    rng = torch.Generator().manual_seed(derive_seed(seed, "draw"))
+    patches = np.empty((len(labels), *generator.info.patch_size, 3), np.uint8)
+    for start in range(0, len(labels), batch_size):
+        rows = slice(start, start + batch_size)
+        patches[rows] = to_uint8(generator.sample(torch.from_numpy(labels[rows]), rng)).cpu().numpy()
+    return patches

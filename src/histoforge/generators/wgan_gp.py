@@ -1,0 +1,37 @@
+"""The Wasserstein loss with gradient penalty (Gulrajani et al. 2017), shared by several methods."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+TINY = 1e-12
+
+
+def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """E[D(fake)] - E[D(real)]: minus the critic's estimate of the Wasserstein distance, from scores [B]."""
+    return fake.mean() - real.mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """-E[D(fake)], from scores [B]."""
+    return -fake.mean()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+    """E[(||grad_x D(x)||_2 - 1)^2] at points x between each real image and its fake one (eq. 3).
+
+    The norm is taken in float32 at any precision. The gradient of an image's score is that of the sum of all scores,
+    which is the same where the critic scores each image by itself.
+
+    Args:
+        critic: images [B, 3, H, W] to scores [B].
+        real: [B, 3, H, W]; row i should have the same class as row i of `fake`.
+        fake: [B, 3, H, W], detached.
+        rng: draws the place between the two, uniform, one an image.
+    """
+    place = torch.rand(len(real), 1, 1, 1, generator=rng, device=real.device)
+    between = torch.lerp(fake.detach().float(), real.float(), place).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    norm = gradient.float().square().sum(dim=(1, 2, 3)).add(TINY).sqrt()
+    return (norm - 1).square().mean()
