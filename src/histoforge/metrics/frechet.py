@@ -1,6 +1,7 @@
 """The Frechet distance between two feature distributions (Heusel et al. 2017, eq. 6)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -83,7 +84,10 @@ class FrechetReference:
 
     def __init__(self, real: Features | GaussianStats) -> None:
         self.stats = real if isinstance(real, GaussianStats) else GaussianStats.of(real)
-        self._factor = self.stats.factor
+
+    @cached_property
+    def _factor(self) -> Tensor:
+        return _factor(self.stats.covariance) if self.stats.factor is None else self.stats.factor
 
     def distance(self, fake: Features | GaussianStats) -> float:
         """Squared Frechet distance: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), at least 0.
@@ -101,13 +105,11 @@ class FrechetReference:
             raise ValueError(f"real and fake features have {len(real.mean)} and {len(other.mean)} dimensions")
         mean, covariance = other.mean.to(real.mean), other.covariance.to(real.mean)
         distance = (real.mean - mean).square().sum() + real.covariance.trace() + covariance.trace()
-        factor = other.factor
-        if factor is not None and (self._factor is None or len(factor) < len(self._factor)):
-            product = _sandwich(factor.to(real.mean), real.covariance, self._factor)
+        factor = None if other.factor is None else other.factor.to(real.mean)
+        if factor is not None and (real.factor is None or len(factor) < len(real.factor)):
+            product = _sandwich(factor, real.covariance, real.factor)
         else:
-            if self._factor is None:
-                self._factor = _factor(real.covariance)
-            product = _sandwich(self._factor, covariance, None if factor is None else factor.to(real.mean))
+            product = _sandwich(self._factor, covariance, factor)
         roots = torch.linalg.eigvalsh(product).clamp_(min=0).sqrt_()
         return max(0.0, float(distance - 2 * roots.sum()))
 

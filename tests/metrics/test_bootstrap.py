@@ -1,0 +1,113 @@
+"""The patient bootstrap: what is drawn, what the intervals cover, and what happens where a class is not drawn."""
+
+import numpy as np
+import pytest
+
+from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic, of_rows
+from histoforge.metrics.classification import statistic
+
+PATIENTS = np.repeat([f"p{i}" for i in range(12)], np.arange(1, 13))
+
+
+def mean_of(values: np.ndarray):
+    return lambda weights: weights @ values / weights.sum(1)
+
+
+def test_patients_are_drawn_whole():
+    bootstrap = PatientBootstrap(PATIENTS, n_resamples=50)
+    seen = []
+    bootstrap.values(lambda weights: (seen.append(weights), weights.sum(1))[1])
+    weights = np.concatenate(seen)
+    for patient in np.unique(PATIENTS):
+        own = weights[:, patient == PATIENTS]
+        assert (own == own[:, :1]).all()
+    drawn = np.stack([weights[:, patient == PATIENTS][:, 0] for patient in np.unique(PATIENTS)], axis=1)
+    assert (drawn.sum(1) == 12).all()
+
+
+def test_interval_equals_a_plain_bootstrap_over_patient_means():
+    """With equally large patients the mean over patches is the mean over patients."""
+    rng = np.random.default_rng(0)
+    per_patient = rng.normal(size=40)
+    patients, values = np.repeat(np.arange(40), 3), np.repeat(per_patient, 3)
+    found = PatientBootstrap(patients, n_resamples=4000).interval(mean_of(values))
+    drawn = per_patient[rng.integers(0, 40, (4000, 40))].mean(1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert found.value == pytest.approx(per_patient.mean())
+    assert found.low == pytest.approx(low, abs=0.03)
+    assert found.high == pytest.approx(high, abs=0.03)
+
+
+def test_blocks_of_resamples_change_nothing(monkeypatch):
+    values = np.arange(len(PATIENTS), dtype=float)
+    whole = PatientBootstrap(PATIENTS, 30).values(mean_of(values))
+    monkeypatch.setattr("histoforge.metrics.bootstrap.WEIGHT_ELEMENTS", 200)
+    np.testing.assert_allclose(PatientBootstrap(PATIENTS, 30).values(mean_of(values)), whole)
+    assert not np.allclose(PatientBootstrap(PATIENTS, 30, seed=1).values(mean_of(values)), whole)
+
+
+def test_a_function_of_rows_equals_its_weighted_form():
+    values = np.random.default_rng(1).normal(size=len(PATIENTS))
+    bootstrap = PatientBootstrap(PATIENTS, 20)
+    by_rows = bootstrap.values(of_rows(lambda rows: float(values[rows].mean())))
+    np.testing.assert_allclose(by_rows, bootstrap.values(mean_of(values)))
+
+
+def test_the_difference_is_paired():
+    """Two arms that differ by a constant differ by it in every resample, however much each one varies."""
+    values = np.random.default_rng(2).normal(size=len(PATIENTS)) * 10
+    bootstrap = PatientBootstrap(PATIENTS, 200)
+    effect = bootstrap.difference(mean_of(values + 0.5), mean_of(values))
+    assert effect.difference == pytest.approx(0.5)
+    assert (effect.low, effect.high) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert effect.p == pytest.approx(2 / 201)
+    assert (effect.n, effect.unit) == (12, "patients")
+
+
+def test_no_difference_has_a_p_value_of_one():
+    values = np.random.default_rng(3).normal(size=len(PATIENTS))
+    assert PatientBootstrap(PATIENTS, 100).difference(mean_of(values), mean_of(values)).p == 1.0
+
+
+def test_the_difference_is_found_about_as_often_as_the_level_says_where_there_is_none():
+    found = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        first, second = rng.normal(size=(2, 30))
+        effect = PatientBootstrap(np.arange(30), 300, seed=seed).difference(mean_of(first), mean_of(second))
+        found += not effect.low <= 0 <= effect.high
+    assert 2 <= found <= 24
+
+
+def test_resamples_without_a_class_are_left_out_and_counted():
+    labels = np.repeat([0, 1], [10, 2])
+    patients = np.arange(12)
+    probabilities = np.stack([1 - np.linspace(0.1, 0.9, 12), np.linspace(0.1, 0.9, 12)], axis=1)
+    found = PatientBootstrap(patients, 1000).interval(statistic("auc", probabilities, labels))
+    expected = 1000 * ((10 / 12) ** 12 + (2 / 12) ** 12)
+    assert found.undefined == pytest.approx(expected, abs=4 * np.sqrt(expected))
+    assert found.low is not None
+    assert "lack a class" in found.note
+
+
+def test_no_interval_where_most_resamples_lack_a_class():
+    """Three patients, each with its own class: 6 of the 27 resamples hold all of them."""
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.1, 0.4, 0.5]])
+    auc = statistic("auc", probabilities, np.array([0, 1, 2]))
+    lacking = PatientBootstrap(["a", "b", "c"], 2000).interval(auc)
+    assert lacking.undefined == pytest.approx(2000 * 21 / 27, abs=80)
+    assert (lacking.low, lacking.high) == (None, None)
+    assert "lack a class" in lacking.note
+    one = PatientBootstrap(["a", "a", "a"], 50).interval(auc)
+    assert (one.low, one.high, one.note) == (None, None, "one patient gives no interval")
+    assert one.value is not None
+
+
+def test_few_patients_are_named():
+    assert "3 patients are too few" in PatientBootstrap(["a", "b", "c"], 50).interval(mean_of(np.arange(3.0))).note
+
+
+def test_the_mean_over_seeds_is_a_statistic():
+    first, second = np.arange(3.0), np.arange(3.0) * 2
+    weights = np.array([[1.0, 0, 2]])
+    assert mean_statistic([mean_of(first), mean_of(second)])(weights) == pytest.approx((4 / 3 + 8 / 3) / 2)

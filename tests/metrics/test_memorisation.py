@@ -1,0 +1,98 @@
+"""The memorisation audit tells a generator that copies from one that learnt the distribution."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from histoforge.metrics.memorisation import audit_memorisation, copying_test, exact_duplicates
+
+
+def draw(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 6))
+
+
+def test_an_innocent_generator_is_not_accused():
+    audit = audit_memorisation(draw(300, 0), draw(400, 1), draw(200, 2), "resnet34")
+    assert not audit.copied
+    assert audit.enough
+    assert audit.n_compared == 200
+    assert audit.closer_to_training == pytest.approx(0.5, abs=0.1)
+    assert audit.nearer_than_held_out == pytest.approx(0.5, abs=0.1)
+    assert audit.verdict.startswith("No signs of copying")
+
+
+def test_a_generator_that_copies_with_a_little_noise_is_found():
+    training = draw(200, 3)
+    copies = training[:100] + np.random.default_rng(4).normal(size=(100, 6)) * 0.01
+    audit = audit_memorisation(copies, training, draw(200, 5), "resnet34")
+    assert audit.copied
+    assert audit.c_t < -5
+    assert audit.p < 1e-6
+    assert audit.authenticity < 0.05
+    assert audit.closer_to_training > 0.95
+    assert audit.verdict.startswith("Signs of copying")
+    for pair in audit.closest:
+        assert pair.training == pair.synthetic
+        assert pair.distance == pytest.approx(np.linalg.norm(copies[pair.synthetic] - training[pair.training]))
+        assert pair.distance < pair.held_out_distance
+    assert [pair.distance for pair in audit.closest] == sorted(pair.distance for pair in audit.closest)
+
+
+def test_unequal_numbers_do_not_make_training_look_nearer():
+    """Ten times as many training patches are nearer to anything; equal numbers are not."""
+    audit = audit_memorisation(draw(400, 6), draw(2000, 7), draw(100, 8), "resnet34")
+    assert audit.n_compared == 100
+    assert audit.closer_to_training == pytest.approx(0.5, abs=0.12)
+
+
+def test_authenticity_follows_its_definition():
+    fakes, training = draw(30, 9), draw(40, 10)
+    authentic = 0
+    for fake in fakes:
+        distances = np.linalg.norm(training - fake, axis=1)
+        own = np.delete(training, distances.argmin(), axis=0)
+        authentic += distances.min() > np.linalg.norm(own - training[distances.argmin()], axis=1).min()
+    audit = audit_memorisation(fakes, training, draw(40, 11), "resnet34")
+    assert audit.authenticity == pytest.approx(authentic / 30)
+
+
+@pytest.mark.parametrize("decimals", [8, 1])
+def test_the_copying_test_equals_scipys_mann_whitney(decimals):
+    rng = np.random.default_rng(12)
+    synthetic, held = rng.random(50).round(decimals), (rng.random(40) + 0.1).round(decimals)
+    chance, score, p = copying_test(torch.from_numpy(synthetic), torch.from_numpy(held))
+    expected = stats.mannwhitneyu(synthetic, held, alternative="less", method="asymptotic", use_continuity=False)
+    assert chance == pytest.approx(1 - expected.statistic / (50 * 40))
+    assert p == pytest.approx(expected.pvalue)
+    assert score < 0
+
+
+def test_equal_distances_everywhere_are_no_evidence():
+    same = torch.ones(10)
+    assert copying_test(same, same) == (0.5, 0.0, 0.5)
+
+
+def test_the_same_pixels_are_found_and_named():
+    rng = np.random.default_rng(13)
+    training = rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    synthetic = rng.integers(0, 256, (35, 8, 8, 3), dtype=np.uint8)
+    synthetic[4], synthetic[9] = training[17], training[2]
+    synthetic[5] = training[17]
+    synthetic[5, 0, 0, 0] ^= 1
+    assert exact_duplicates(synthetic, training) == [(4, 17), (9, 2)]
+    audit = audit_memorisation(draw(35, 14), draw(40, 15), draw(40, 16), "x", pixels=(synthetic, training))
+    assert audit.copied
+    assert audit.verdict == "2 of 35 synthetic patches are exact copies of training patches."
+    json.dumps(audit.model_dump(), allow_nan=False)
+
+
+def test_too_few_patches_are_said_to_be_too_few():
+    audit = audit_memorisation(draw(10, 17), draw(40, 18), draw(12, 19), "x")
+    assert not audit.enough
+    assert not audit.copied
+    assert "too few to tell" in audit.verdict
+    with pytest.raises(ValueError, match="at least two"):
+        audit_memorisation(draw(10, 17), draw(40, 18), draw(1, 19), "x")
