@@ -1,0 +1,71 @@
+"""The component `evaluate`."""
+
+from typing import List, Optional  # noqa: UP035
+
+from kfp import dsl
+
+from histoforge_components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluate(
+    patches: dsl.Input[dsl.Dataset],
+    baseline: dsl.Input[dsl.Model],
+    report: dsl.Output[dsl.HTML],
+    results: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    classification: dsl.Output[dsl.ClassificationMetrics],
+    summary: dsl.Output[dsl.Markdown],
+    traditional: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045 - kfp reads no other form
+    selective: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045
+    arms: Optional[dsl.Input[List[dsl.Model]]] = None,  # noqa: UP006, UP045
+    more_arms: Optional[dsl.Input[List[dsl.Model]]] = None,  # noqa: UP006, UP045
+    generator: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045
+    pool: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
+    selected: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
+    overviews: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
+    seed: int = 0,
+    preset: str = "",
+    overrides: dict = {},
+):
+    """Compare the arms on the test split and write the report.
+
+    Args:
+        patches: patch set of real patches; its test split is read here and nowhere else.
+        baseline: the arm that the others are compared with.
+        report: one HTML page that opens without a network.
+        results: all results, one JSON file.
+        metrics: the scores of each arm and of the generator.
+        classification: confusion matrix and ROC curve of the best arm.
+        summary: the answer and the table of the study.
+        traditional: arm with traditional augmentation.
+        selective: arm with selected synthetic patches.
+        arms: further arms, as a loop collects them.
+        more_arms: further arms, as another loop collects them.
+        generator: the generator, for its curves and pictures.
+        pool: scored candidate pool.
+        selected: patch set of the kept synthetic patches.
+        overviews: overviews of the slides, for their pictures.
+        seed: of all random choices.
+        preset: name of a preset; '' for none.
+        overrides: any other parameter of the step to its value.
+    """
+    from histoforge.steps.component import run_evaluate
+
+    run_evaluate(
+        preset=preset,
+        overrides=overrides,
+        given={"seed": seed},
+        inputs={
+            "patches": patches,
+            "arms": [baseline, traditional, *(arms or []), selective, *(more_arms or [])],
+            "generator": generator,
+            "pool": pool,
+            "selected": selected,
+            "overviews": overviews,
+        },
+        outputs={"report": report, "metrics": results},
+        metrics=metrics,
+        classification=classification,
+        summary=summary,
+    )

@@ -1,0 +1,53 @@
+"""The component `scan_source`."""
+
+from kfp import dsl
+
+from histoforge_components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def scan_source(
+    source: str,
+    metrics: dsl.Output[dsl.Metrics],
+    summary: dsl.Output[dsl.Markdown],
+    patch_size: str = "",
+    slide_mpp: float = 0.0,
+    seeds: int = 0,
+    seed: int = 0,
+    preset: str = "",
+    overrides: dict = {},
+    fixed: dict = {},
+) -> str:
+    """Check a pipeline's settings and list its source, before anything long starts.
+
+    Never cache it: its digest is what makes new slides under the same location run the pipeline anew.
+
+    Args:
+        source: folder, or s3:// or minio:// prefix, of the slides or images.
+        metrics: number and size of the files.
+        summary: what lies at the source.
+        patch_size: as preprocess has it; '' as the preset says.
+        slide_mpp: as preprocess has it; 0 as the preset says.
+        seeds: as train_classifier has it; 0 as the preset says.
+        seed: of all random choices.
+        preset: name of a preset; '' for none.
+        overrides: 'step.parameter' to value, for any step of the pipeline.
+        fixed: what the pipeline sets itself and no override may change, by step.
+
+    Returns:
+        Digest over the names, sizes and versions of all files there.
+    """
+    from histoforge.steps.component import run_scan
+
+    return run_scan(
+        source,
+        preset,
+        overrides,
+        {
+            **fixed,
+            "preprocess": {"patch_size": patch_size, "slide_mpp": slide_mpp, "seed": seed},
+            "train_classifier": {**fixed.get("train_classifier", {}), "seeds": seeds},
+        },
+        metrics,
+        summary,
+    )

@@ -1,0 +1,56 @@
+"""The component `select_samples`."""
+
+from typing import Optional
+
+from kfp import dsl
+
+from histoforge_components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def select_samples(
+    patches: dsl.Input[dsl.Dataset],
+    extractor: dsl.Input[dsl.Model],
+    selected: dsl.Output[dsl.Dataset],
+    pool: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    summary: dsl.Output[dsl.Markdown],
+    generator: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045 - kfp reads no other form
+    pool_in: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
+    rule: str = "",
+    ratio: float = 0.0,
+    pool_multiple: float = 0.0,
+    seed: int = 0,
+    preset: str = "",
+    overrides: dict = {},
+):
+    """Draw a pool of candidates from a generator, score it, and keep the patches that a rule chooses.
+
+    Args:
+        patches: patch set of real patches; its training split gives the counts and the class centroids.
+        extractor: classifier or arm (then its lowest seed) that scores.
+        selected: patch set of the kept synthetic patches, with their scores.
+        pool: patch set of all candidates, with their scores.
+        metrics: numbers of candidates and kept patches, mean scores.
+        summary: the same as a table.
+        generator: draws the candidates; not needed where pool_in is given.
+        pool_in: pool of an earlier select_samples, so that several rules choose from the same candidates.
+        rule: 'entropy_centroid', 'distance', 'random' or 'confidence'; '' as the preset says.
+        ratio: kept patches for each real training patch; 0 as the preset says.
+        pool_multiple: candidates for each real training patch; 0 as the preset says, or 4 times ratio.
+        seed: of all random choices.
+        preset: name of a preset; '' for none.
+        overrides: any other parameter of the step to its value.
+    """
+    from histoforge.steps.component import run_step
+
+    run_step(
+        "select_samples",
+        preset=preset,
+        overrides=overrides,
+        given={"rule": rule, "ratio": ratio, "pool_multiple": pool_multiple, "seed": seed},
+        inputs={"patches": patches, "extractor": extractor, "generator": generator, "pool_in": pool_in},
+        outputs={"selected": selected, "pool": pool},
+        metrics=metrics,
+        summary=summary,
+    )

@@ -1,0 +1,48 @@
+"""The component `train_generator`."""
+
+from typing import Optional
+
+from kfp import dsl
+
+from histoforge_components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def train_generator(
+    patches: dsl.Input[dsl.Dataset],
+    generator: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    summary: dsl.Output[dsl.Markdown],
+    extractor: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045 - kfp reads no other form
+    method: str = "",
+    checkpoints: str = "",
+    seed: int = 0,
+    preset: str = "",
+    overrides: dict = {},
+):
+    """Train a generator of patches and keep the epoch whose patches look most like the real ones.
+
+    Args:
+        patches: patch set of real patches; its training split alone is read.
+        generator: the trained generator, with its history and pictures.
+        metrics: FID of the chosen epoch, epochs, steps, parameters.
+        summary: the same as a table.
+        extractor: classifier or arm whose features choose the epoch by FID; without it the last epoch is kept.
+        method: the published way to generate, such as 'histogan'; '' as the preset says.
+        checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
+        seed: of all random choices.
+        preset: name of a preset; '' for none.
+        overrides: any other parameter of the step to its value.
+    """
+    from histoforge.steps.component import run_step
+
+    run_step(
+        "train_generator",
+        preset=preset,
+        overrides=overrides,
+        given={"method": method, "checkpoints": checkpoints, "seed": seed},
+        inputs={"patches": patches, "extractor": extractor},
+        outputs={"generator": generator},
+        metrics=metrics,
+        summary=summary,
+    )

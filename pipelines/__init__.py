@@ -1,0 +1,1 @@
+"""Kubeflow pipelines: a file each, with the compiled YAML to upload beside it."""

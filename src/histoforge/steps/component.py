@@ -1,0 +1,169 @@
+"""What a component's body calls: settings from the form, the step, and what the Kubeflow UI shows of it."""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from histoforge import __version__
+from histoforge.core.errors import EXIT_CODE, HistoforgeError
+from histoforge.core.progress import say
+from histoforge.core.settings import Settings
+from histoforge.steps.describe import artifact_metadata
+from histoforge.steps.registry import step_config, step_named
+from histoforge.steps.relay import relay_to_run
+
+STOPPED = 130
+
+
+class Artifact(Protocol):
+    """What this module needs of a kfp artifact."""
+
+    path: str
+    metadata: dict[str, Any]
+
+
+class MetricsArtifact(Artifact, Protocol):
+    """What this module needs of a kfp Metrics artifact."""
+
+    def log_metric(self, metric: str, value: float) -> None: ...
+
+
+def run_step(
+    name: str,
+    *,
+    preset: str,
+    overrides: Mapping[str, Any],
+    given: Mapping[str, Any],
+    inputs: Mapping[str, Artifact | list[Artifact] | None],
+    outputs: Mapping[str, Artifact],
+    metrics: MetricsArtifact,
+    summary: Artifact,
+) -> Settings:
+    """Run a step as a task of a pipeline.
+
+    Args:
+        name: of the step.
+        preset: name of a preset, or ''.
+        overrides: `step.parameter` or `parameter` to value; integers may come as floats.
+        given: the component's own parameters; an empty one ('' or 0) is left to the preset.
+        inputs: artifacts by the step's keyword; None where one was not given.
+        outputs: artifacts to write, by the step's keyword.
+        metrics: gets the summary's numbers.
+        summary: gets the summary as Markdown.
+
+    Returns:
+        The step's summary.
+
+    Raises:
+        SystemExit: the user's error, whose sentence is then the last line, with the code 2.
+    """
+    with task(_label(name, given)):
+        began = time.monotonic()
+        config = step_config(step_named(name), preset, overrides, given)
+        paths: dict[str, Any] = {key: _paths(value) for key, value in inputs.items()}
+        paths.update({key: Path(artifact.path) for key, artifact in outputs.items()})
+        for key in outputs:
+            paths[key].parent.mkdir(parents=True, exist_ok=True)
+        result: Settings = step_named(name).run(config, **paths)
+        seed = getattr(config, "seed", 0)
+        for artifact in outputs.values():
+            artifact.metadata.update({"seed": seed, **artifact_metadata(Path(artifact.path))})
+            artifact.metadata.update({"preset": preset, "code_version": __version__})
+        log_numbers(metrics, result.model_dump(mode="json"))
+        write_summary(summary, name, result.model_dump(mode="json"))
+        say(f"done in {time.monotonic() - began:.1f} s")
+        return result
+
+
+@contextmanager
+def task(label: str) -> Iterator[None]:
+    """Let a task end with one sentence where the user is at fault, and with a traceback only for a bug."""
+    relay = relay_to_run(label)
+    try:
+        yield
+    except HistoforgeError as error:
+        relay.end(str(error)) if relay else say(str(error))
+        sys.stdout.flush()
+        sys.exit(EXIT_CODE)
+    except KeyboardInterrupt:
+        os._exit(STOPPED)
+
+
+def log_numbers(metrics: MetricsArtifact, values: Mapping[str, Any]) -> None:
+    """Log the finite numbers in nested `values`, the names joined by dots."""
+    for name, value in numbers(values).items():
+        metrics.log_metric(name, value)
+
+
+def numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The finite numbers in nested dicts, by their joined names."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found.update(numbers(value, f"{prefix}{name}."))
+        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            found[f"{prefix}{name}"] = float(value)
+    return found
+
+
+def write_summary(artifact: Artifact, name: str, values: Mapping[str, Any]) -> None:
+    """Write `values` as a Markdown table."""
+    rows = [f"| {_cell(key)} | {_cell(value)} |" for key, value in values.items() if value not in (None, "", [], {})]
+    text = "\n".join([f"**{name}**", "", "| | |", "| --- | --- |", *rows, ""])
+    Path(artifact.path).parent.mkdir(parents=True, exist_ok=True)
+    Path(artifact.path).write_text(text, encoding="utf-8")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{key}: {_cell(item)}" for key, item in value.items())
+    elif isinstance(value, list):
+        value = ", ".join(_cell(item) for item in value)
+    elif isinstance(value, float):
+        value = f"{value:.4g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _paths(value: Artifact | list[Artifact] | None) -> Any:
+    if value is None:
+        return None
+    return [Path(one.path) for one in value] if isinstance(value, list) else Path(value.path)
+
+
+def _label(name: str, given: Mapping[str, Any]) -> str:
+    kind = next((str(given[key]) for key in ("arm", "rule", "method") if given.get(key)), "")
+    return f"{name} {kind}".strip()
+
+
+def run_scan(
+    source: str,
+    preset: str,
+    overrides: Mapping[str, Any],
+    given: Mapping[str, Mapping[str, Any]],
+    metrics: MetricsArtifact,
+    summary: Artifact,
+) -> str:
+    """Check a pipeline's settings and list its source; see `scan_source.run`. Returns the source's digest."""
+    from histoforge.steps import scan_source
+
+    with task("scan_source"):
+        result = scan_source.run(source, preset, overrides, given)
+        say(f"{result.source} holds {result.files} files, {result.bytes / 1e6:.1f} MB")
+        log_numbers(metrics, result.model_dump())
+        write_summary(summary, "scan_source", result.model_dump())
+    return result.digest
+
+
+def run_plan(ratios: list[float], pool_multiples: list[float], fractions: list[float]) -> Any:
+    """List the arms of a study; see `plan_study.run`."""
+    from histoforge.steps import plan_study
+
+    with task("plan_study"):
+        plan = plan_study.run(ratios, pool_multiples, fractions)
+        say(f"{len(plan.cells)} cells of ratio and pool, {len(plan.fractions)} fractions")
+    return plan

@@ -1,0 +1,45 @@
+"""What a directory or file that a step wrote is: its format, identity and counts, read from its own description."""
+
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.files import read_json
+
+FORMATS = {
+    "patchset.json": "histoforge.patchset",
+    "model.json": "histoforge.model",
+    "arm.json": "histoforge.arm",
+}
+"""The description file of each format."""
+
+_FACTS = {
+    "histoforge.patchset": ("digest", "classes", "patch_size", "mpp", "counts", "synthetic"),
+    "histoforge.model": ("digest", "kind", "method", "classes", "patch_size", "mpp", "digests", "code_version"),
+    "histoforge.arm": ("digest", "arm", "seeds", "classes", "counts", "digests", "code_version"),
+}
+
+
+def format_of(path: Path) -> str:
+    """The format of a directory, or '' where it is none of the project's."""
+    return next((name for file, name in FORMATS.items() if (Path(path) / file).is_file()), "")
+
+
+def description(path: Path) -> dict[str, Any]:
+    """The JSON that describes a directory of a known format."""
+    return dict(read_json(next(Path(path) / file for file in FORMATS if (Path(path) / file).is_file())))
+
+
+def artifact_metadata(path: Path) -> dict[str, Any]:
+    """What an artifact's metadata says of a directory: format, schema version, identity, counts, seed.
+
+    Returns an empty dict for a path of no known format.
+    """
+    name = format_of(path)
+    if not name:
+        return {}
+    said = description(path)
+    facts = {key: said[key] for key in _FACTS[name] if said.get(key) is not None}
+    config = said.get("config") or (said.get("made_by") or {}).get("config") or {}
+    if "seed" in config:
+        facts["seed"] = config["seed"]
+    return {"format": name, "schema_version": said.get("schema_version", 1), **facts}

@@ -1,0 +1,164 @@
+"""The steps by name: what each reads and writes, and how its settings are put together. Imports nothing heavy."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from histoforge.core.errors import SettingsError
+from histoforge.core.settings import StepConfig, nearest, step_values
+
+
+@dataclass(frozen=True)
+class Port:
+    """Something that a step reads or writes.
+
+    Attributes:
+        name: the keyword of the step's `run`.
+        about: what it is, for `--help` and the component's README.
+        optional: whether a step does without it.
+        many: whether it is a list.
+        file: its name under `--out`; '' where `--out` itself is it.
+    """
+
+    name: str
+    about: str
+    optional: bool = False
+    many: bool = False
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: `histoforge.steps.<name>.run(config, *, inputs, outputs)` with `<Name>Config`."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    @property
+    def config_class(self) -> type[StepConfig]:
+        """The class of its settings."""
+        module = import_module(f"histoforge.steps.config.{self.name}")
+        config: type[StepConfig] = getattr(module, "".join(map(str.capitalize, self.name.split("_"))) + "Config")
+        return config
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """The step itself; asking for it imports torch and all else that it needs."""
+        run: Callable[..., Any] = import_module(f"histoforge.steps.{self.name}").run
+        return run
+
+
+_PATCHES = Port("patches", "patch set of real patches")
+_EXTRACTOR = Port("extractor", "classifier or arm (then its lowest seed) whose features are used")
+_GENERATOR = Port("generator", "trained generator", optional=True)
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step(
+            "preprocess",
+            inputs=(),
+            outputs=(
+                Port("patches", "patch set, split by patient", file="patches"),
+                Port("overviews", "patch set of shrunken slides, with a picture a slide", file="overviews"),
+            ),
+        ),
+        Step(
+            "train_generator",
+            inputs=(_PATCHES, Port("extractor", f"{_EXTRACTOR.about} to choose the epoch by FID", optional=True)),
+            outputs=(Port("generator", "the generator"),),
+        ),
+        Step(
+            "select_samples",
+            inputs=(
+                _PATCHES,
+                _EXTRACTOR,
+                _GENERATOR,
+                Port("pool_in", "scored candidate pool to choose from, instead of drawing one", optional=True),
+            ),
+            outputs=(
+                Port("selected", "patch set of the kept synthetic patches", file="selected"),
+                Port("pool", "patch set of all candidates with their scores", file="pool"),
+            ),
+        ),
+        Step(
+            "train_classifier",
+            inputs=(_PATCHES, Port("synthetic", "patch set of synthetic patches to add to the real", optional=True)),
+            outputs=(Port("model", "the arm: a classifier a seed"),),
+        ),
+        Step(
+            "evaluate",
+            inputs=(
+                _PATCHES,
+                Port("arms", "arm to compare, the baseline first", many=True),
+                _GENERATOR,
+                Port("pool", "scored candidate pool", optional=True),
+                Port("selected", "patch set of the kept synthetic patches", optional=True),
+                Port("overviews", "overviews of the slides", optional=True),
+            ),
+            outputs=(
+                Port("report", "the report, one HTML page", file="report.html"),
+                Port("metrics", "all results as JSON", file="metrics.json"),
+            ),
+        ),
+    )
+}
+
+
+def step_named(name: str) -> Step:
+    """The step `name`.
+
+    Raises:
+        SettingsError: there is none of that name (the nearest is given).
+    """
+    if name not in STEPS:
+        raise SettingsError(f"There is no step '{name}'{nearest(name, STEPS)}: choose one of {', '.join(STEPS)}.")
+    return STEPS[name]
+
+
+def step_config(
+    step: Step, preset: str, overrides: Mapping[str, Any], given: Mapping[str, Any] | None = None
+) -> StepConfig:
+    """The settings of a step: the class's defaults, then the preset, then what was given and overridden.
+
+    Args:
+        step: the step.
+        preset: name of a preset, or '' for none.
+        overrides: `step.parameter` or, for every step that has it, `parameter`.
+        given: parameters of their own, as a component's; an empty one ('' or 0) is left to the preset.
+
+    Raises:
+        SettingsError: an unknown preset, step or parameter, a value out of its bounds, or one that is said twice.
+    """
+    fields = step.config_class.model_fields
+    own = {name: value for name, value in overrides.items() if "." in name or name in fields}
+    said = {name: value for name, value in (given or {}).items() if value or name not in fields}
+    for name, value in step_values(step.name, "", own, STEPS).items():
+        if name in said and said[name] != value:
+            raise SettingsError(
+                f"{step.name}: '{name}' is {said[name]!r} as a parameter of its own and {value!r} among the overrides: "
+                "leave it out of the overrides."
+            )
+    return step.config_class.make({**step_values(step.name, preset, own, STEPS), **said})
+
+
+def all_settings(
+    preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]
+) -> dict[str, StepConfig]:
+    """The settings of all steps of a pipeline, so that a wrong one is seen before the first step starts.
+
+    Args:
+        preset: name of a preset, or ''.
+        overrides: as for `step_config`.
+        given: what the pipeline itself sets, by step.
+
+    Raises:
+        SettingsError: as `step_config`, or a parameter that no step has.
+    """
+    known = {name for step in STEPS.values() for name in step.config_class.model_fields}
+    for name in overrides:
+        if "." not in name and name not in known:
+            raise SettingsError(f"No step has a parameter '{name}'{nearest(name, known)}.")
+    return {name: step_config(step, preset, overrides, given.get(name, {})) for name, step in STEPS.items()}

@@ -1,0 +1,92 @@
+"""Lines of a task on their way to the command line that runs the pipeline on this machine.
+
+kfp's local runner mixes what tasks print with its own log. A task that finds `HISTOFORGE_RUN` set marks its lines on
+standard error, so that `histoforge run` can tell them from the rest, whose they are, and which one is its last word.
+"""
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from typing import NamedTuple, TextIO
+
+RUN = "HISTOFORGE_RUN"
+"""The process id of the command line; set in its tasks' environment."""
+
+_MARK, _END = "\x1e", "\x1f"
+_LINE = re.compile(f"{_MARK}([a-z]+){_END}([^{_END}]*){_END}(.*)")
+
+
+class Line(NamedTuple):
+    """A line of a task.
+
+    Attributes:
+        kind: 'progress', or 'error' for the sentence that a task ends with.
+        task: whose it is.
+        text: what it says.
+    """
+
+    kind: str
+    task: str
+    text: str
+
+
+class Relay:
+    """Standard error of a task, each whole line marked; lines of other libraries go through unmarked."""
+
+    def __init__(self, task: str, stream: TextIO) -> None:
+        self.task, self.stream = task, stream
+        self._rest = ""
+        self._lock = threading.Lock()
+
+    def write(self, text: str) -> int:
+        """Mark and pass on the lines that are whole."""
+        with self._lock:
+            *lines, self._rest = (self._rest + text).split("\n")
+            for line in lines:
+                self.stream.write(f"{_MARK}progress{_END}{self.task}{_END}{line}\n" if line.strip() else "\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Never: a task writes lines, not bars."""
+        return False
+
+    def end(self, sentence: str) -> None:
+        """Say why the task ends."""
+        self.stream.write(f"{_MARK}error{_END}{self.task}{_END}{sentence}\n")
+        self.stream.flush()
+
+
+def parse(text: str) -> Line | None:
+    """The line of a task in `text`, or None where it is none."""
+    match = _LINE.search(text)
+    return Line(*match.groups()) if match else None
+
+
+def relay_to_run(task: str) -> Relay | None:
+    """Mark this process's standard error for the `histoforge run` that started it, and end when that ends.
+
+    Returns None where no `histoforge run` is above, as in a pod.
+    """
+    if not os.environ.get(RUN, "").isdigit():
+        return None
+    relay = Relay(task, sys.stderr)
+    sys.stderr = relay  # type: ignore[assignment]
+    threading.Thread(target=_end_with, args=(int(os.environ[RUN]),), daemon=True).start()
+    return relay
+
+
+def _end_with(process: int) -> None:
+    while True:
+        time.sleep(1)
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return

@@ -1,0 +1,63 @@
+"""See that a pipeline's settings are right and its source answers, before anything long starts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from histoforge.core.digests import digest_json
+from histoforge.core.settings import Settings
+from histoforge.steps.config.preprocess import PreprocessConfig
+from histoforge.steps.registry import all_settings
+from histoforge.storage import digest_of_source, open_location
+
+
+class ScanSummary(Settings):
+    """What lies at the source.
+
+    Attributes:
+        source: the location.
+        files: how many files.
+        bytes: their size together.
+        digest: over the names, sizes and versions of all files that `preprocess` may read, wherever they lie: other
+            files, or files changed in place, give another.
+    """
+
+    source: str
+    files: int
+    bytes: int
+    digest: str
+
+
+def run(
+    source: str, preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]
+) -> ScanSummary:
+    """Check the settings of all steps and list the source, without reading a slide.
+
+    Args:
+        source: folder, or s3:// or minio:// prefix.
+        preset: name of a preset, or ''.
+        overrides: `step.parameter` or `parameter` to value.
+        given: what the pipeline itself sets, by step.
+
+    Raises:
+        SettingsError: a preset, step or parameter that there is not, or a value out of its bounds.
+        StorageError: the location does not exist, is empty, or does not answer.
+    """
+    settings = all_settings(preset, overrides, {**given, "preprocess": {"source": source, **given.get("preprocess", {})}})
+    location = open_location(source)
+    entries = location.source_entries()
+    return ScanSummary(
+        source=str(location),
+        files=len(entries),
+        bytes=sum(entry.size for entry in entries),
+        digest=_digest(settings["preprocess"]),
+    )
+
+
+def _digest(config: Any) -> str:
+    assert isinstance(config, PreprocessConfig)
+    digests = [digest_of_source(open_location(place)) for place in (config.source, config.annotations) if place]
+    if config.labels:
+        folder, _, name = config.labels.rpartition("/")
+        entries = open_location(folder or ".").source_entries()
+        digests.append(digest_json([[one.size, one.version] for one in entries if one.name == name]))
+    return digest_json(digests)
