@@ -1,0 +1,59 @@
+"""Images whose pixels occur twice: under two classes, or in two splits."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+NAMED = 3
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def pixel_key(pixels: NDArray[np.uint8]) -> int:
+    """64 bits that are equal for equal pixels and sizes; among a million images the chance of a false one is 3e-8."""
+    shape = repr(pixels.shape).encode()
+    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8, key=shape).digest(), "big")
+
+
+def place_keys(key: int, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """The keys of places (level-0 px, [n]) on a slide whose overview has `key`, uint64 [n].
+
+    The same slide under two names gives equal keys at equal places.
+    """
+    places = x.astype(np.uint64) << np.uint64(32) | y.astype(np.uint64)
+    return np.uint64(key) ^ (places * GOLDEN)
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Rows with the same pixels as a row under another value.
+
+    Attributes:
+        rows: bool [N].
+        examples: the first few, each with the names and values that share their pixels.
+        count: how many different pictures are concerned.
+    """
+
+    rows: NDArray[np.bool_]
+    examples: list[str]
+    count: int
+
+    def sentence(self, under: str) -> str:
+        """A warning, such as 'The same pixels stand under two classes: a/1.png (benign) and b/7.png (malignant)'."""
+        more = f" (and {self.count - len(self.examples)} more)" if self.count > len(self.examples) else ""
+        return f"The same pixels stand {under}: {'; '.join(self.examples)}{more}"
+
+
+def same_pixels_under(keys: NDArray[np.uint64], values: Iterable[str], names: Iterable[str]) -> Twins:
+    """The rows whose `keys` (from `pixel_key`) occur under more than one of `values`."""
+    table = pd.DataFrame({"key": keys, "value": list(values), "name": list(names)})
+    pairs = table.drop_duplicates(["key", "value"])
+    shared = pairs.loc[pairs.duplicated("key", keep=False)]
+    examples = [
+        " and ".join(f"{row.name_} ({row.value})" for row in group.rename(columns={"name": "name_"}).itertuples())
+        for _, group in list(shared.groupby("key", sort=False))[:NAMED]
+    ]
+    return Twins(table["key"].isin(shared["key"]).to_numpy(), examples, int(shared["key"].nunique()))

@@ -1,0 +1,132 @@
+"""What all sources share: what they are, what they note, and how they work through their files."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from histoforge.core.errors import SourceError
+from histoforge.steps.config.preprocess import Failure, PreprocessConfig
+from histoforge.steps.sources.sink import Sink
+
+Result = TypeVar("Result")
+
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+UNKNOWN_PATIENTS = (
+    "The source does not say which patient is which, so each {unit} counts as a patient of its own: patches of one "
+    "patient may stand on two sides of the split"
+)
+
+
+@dataclass
+class Reading:
+    """What happened while a source was read.
+
+    Attributes:
+        failed: slides or images that were skipped.
+        dropped: patches or images left out, by reason.
+        warnings: a sentence each.
+        files: slides or images that gave patches.
+    """
+
+    most_failures: int
+    temporary: Path
+    failed: list[Failure] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    files: int = 0
+
+    def fail(self, name: str, error: Exception) -> None:
+        """Note that a slide or image failed.
+
+        Raises:
+            SourceError: more failed than may.
+        """
+        self.failed.append(Failure(name=name, reason=str(error)))
+        if len(self.failed) > self.most_failures:
+            raise SourceError(
+                f"{len(self.failed)} slides or images failed, more than max_failed_slides={self.most_failures} allows "
+                f"({', '.join(failure.name for failure in self.failed[:5])}); the last one: {error}"
+            ) from error
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count what was left out."""
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+class Source(Protocol):
+    """Slides, images or PatchCamelyon: knows its classes before a pixel is read.
+
+    Attributes:
+        kind: 'slides', 'images' or 'pcam'.
+        classes: class names in their order.
+        patients_known: whether it says which patient is which.
+        own_split: whether it says which split each patch is in.
+    """
+
+    kind: str
+    classes: list[str]
+    patients_known: bool
+    own_split: bool
+
+    def outline(self) -> list[tuple[str, str, str, str]]:
+        """Patient, slide, class and split of what will be read, as far as it is known before; to find faults early."""
+        ...
+
+    def read(self, sink: Sink) -> None:
+        """Put all patches and overviews into the sink, in an order that does not depend on the threads."""
+        ...
+
+
+def worker_count(config: PreprocessConfig) -> int:
+    """How many threads read and decode: as the user says, or one for each core that this process may use."""
+    return config.workers or _usable_cores()
+
+
+def ordered(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
+    """The results of jobs in their order, with at most `ahead` of them under way beside the one that is handed out."""
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(job)
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for job in waiting:
+            job.cancel()
+
+
+def chosen_classes(found: set[str], config: PreprocessConfig) -> list[str]:
+    """The classes in their order: as the user lists them, or those found, sorted.
+
+    Raises:
+        SourceError: fewer than two, or one that the user lists is not there.
+    """
+    classes = config.class_list or sorted(found - config.ignored)
+    absent = [name for name in classes if name not in found]
+    if absent:
+        raise SourceError(
+            f"Class '{absent[0]}' of 'classes' does not occur in {config.source}: it has {', '.join(sorted(found))}."
+        )
+    if len(classes) < 2:
+        raise SourceError(
+            f"{config.source} has {len(classes)} class{'' if classes else 'es'}"
+            f"{f' ({classes[0]})' if classes else ''}, and at least two are needed: add images or regions of another."
+        )
+    return classes
+
+
+def _usable_cores() -> int:
+    """Cores of this machine that the process may run on, within a container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CPU_QUOTA.read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores

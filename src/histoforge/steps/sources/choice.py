@@ -1,0 +1,128 @@
+"""Which of the patches that were read are kept, and in which split."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from histoforge.core.errors import SourceError
+from histoforge.patches.duplicates import Twins, same_pixels_under
+from histoforge.patches.splits import (
+    check_every_class,
+    check_own_split,
+    fraction_of_each_class,
+    split_by_group,
+)
+from histoforge.steps.config.preprocess import SPLITS, PreprocessConfig
+from histoforge.steps.sources.base import Reading, Source
+from histoforge.steps.sources.sink import Sink
+
+THINNED = "training patches beyond train_fraction"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which patches are kept (bool [N]), in which split ([N]; '' where not kept), and who made the split."""
+
+    keep: NDArray[np.bool_]
+    splits: NDArray[np.object_]
+    split_by: str
+
+
+def check_early(config: PreprocessConfig, source: Source) -> None:
+    """Find a split that cannot be before hours are spent on reading: each file counts as one patch of its class."""
+    table = pd.DataFrame(source.outline(), columns=["patient", "slide", "class_name", "split"])
+    table = table[table["class_name"].isin(source.classes)]
+    if len(table):
+        make_splits(config, source, table.assign(label=table["class_name"].map(source.classes.index)))
+
+
+def choose(config: PreprocessConfig, source: Source, reading: Reading, sink: Sink, index: pd.DataFrame) -> Choice:
+    """Leave out what is damaged, over the cap or contradictory; split; then thin the training patches.
+
+    Raises:
+        SourceError: nothing is left, or what is left cannot be split.
+    """
+    labels = index["label"].to_numpy(np.int64)
+    keep = sink.whole & sink.cap.kept(sink.draws, labels)
+    if not keep.any():
+        raise _nothing_left(config, reading)
+    conflicts = same_pixels_under(sink.keys[keep], index["class_name"][keep], index["file"][keep])
+    keep = _settle(conflicts, conflicts.rows, "under two classes", keep, config, reading)
+    if not keep.any():
+        raise SourceError(f"All images in {config.source} stand under two classes: correct their labels.")
+    splits = np.full(len(index), "", dtype=object)
+    splits[keep], split_by = make_splits(config, source, index[keep])
+    leaks = same_pixels_under(sink.keys[keep], splits[keep], index["file"][keep])
+    keep = _settle(leaks, leaks.rows & (splits[keep] != "train"), "in two splits", keep, config, reading)
+    if config.train_fraction < 1 and source.kind != "pcam":
+        train = np.flatnonzero(keep & (splits == "train"))
+        thinned = ~fraction_of_each_class(labels[train], config.train_fraction, config.seed)
+        keep[train[thinned]] = False
+        reading.drop(THINNED, int(thinned.sum()))
+    return Choice(keep, splits, split_by)
+
+
+def make_splits(config: PreprocessConfig, source: Source, index: pd.DataFrame) -> tuple[NDArray[np.object_], str]:
+    """The split of each patch and who made it: 'patient', 'slide', or 'source'.
+
+    What the source's own split lacks of val and test is split off from its training patients.
+
+    Raises:
+        SourceError: a patient on two sides, or a class that cannot stand in a split.
+    """
+    labels, groups = index["label"].to_numpy(np.int64), index[config.split_by].tolist()
+    if not source.own_split:
+        splits = split_by_group(groups, labels, source.classes, config.ratios, config.seed, config.split_by)
+        return splits, config.split_by
+    splits = index["split"].to_numpy(dtype=object).copy()
+    check_own_split(groups, splits, config.split_by)
+    there = set(splits)
+    if "train" in there:
+        rest = np.array([0.0 if split in there - {"train"} else config.ratios[i] for i, split in enumerate(SPLITS)])
+        train = np.flatnonzero(splits == "train")
+        if rest[1:].any():
+            to_train, to_val, to_test = (rest / rest.sum()).tolist()
+            splits[train] = split_by_group(
+                [groups[row] for row in train],
+                labels[train],
+                source.classes,
+                (to_train, to_val, to_test),
+                config.seed,
+                config.split_by,
+            )
+    check_every_class(labels, splits, source.classes, [split for split in SPLITS if split in set(splits)])
+    return splits, "source"
+
+
+def _settle(
+    twins: Twins,
+    rows: NDArray[np.bool_],
+    where: str,
+    keep: NDArray[np.bool_],
+    config: PreprocessConfig,
+    reading: Reading,
+) -> NDArray[np.bool_]:
+    """Warn of pixels that occur twice, and leave out `rows` (of those kept so far) where the user says so."""
+    if not twins.count:
+        return keep
+    advice = "they were left out" if config.drop_conflicts else "set drop_conflicts to leave them out"
+    reading.warnings.append(f"{twins.sentence(where)}; {advice}")
+    if not config.drop_conflicts:
+        return keep
+    smaller = keep.copy()
+    smaller[np.flatnonzero(keep)[rows]] = False
+    reading.drop(f"patches {where}", int(rows.sum()))
+    return smaller
+
+
+def _nothing_left(config: PreprocessConfig, reading: Reading) -> SourceError:
+    if reading.failed:
+        first = reading.failed[0]
+        return SourceError(
+            f"None of the slides or images in {config.source} could be used; {first.name} is the first: {first.reason}"
+        )
+    return SourceError(
+        f"{config.source} gives no patch: choose a smaller min_tissue, another mpp, or a smaller patch_size."
+    )

@@ -1,0 +1,146 @@
+"""Reading an image file of any kind as RGB, and cutting it into patches."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from histoforge.core.errors import SourceError
+from histoforge.patches.images import Pixels
+
+MOST_PIXELS = 400_000_000
+WHITE = (255, 255, 255)
+COLOURLESS = 20
+GLASS_VALUE = 215
+
+
+def read_rgb(path: Path, name: str) -> Pixels:
+    """An image file as uint8 [H, W, 3].
+
+    16-bit samples are scaled from [0, 65535] to [0, 255] and floats from [0, 1]; grey becomes three equal channels;
+    a palette is looked up; what is transparent is laid on white, as glass is; a stored rotation is undone.
+
+    Args:
+        name: how the user knows the file.
+
+    Raises:
+        SourceError: it is no image, is cut short, is too large, or has samples of another kind.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise _too_large(name, image.width, image.height)
+                image.load()
+                return _to_rgb(ImageOps.exif_transpose(image), name)
+    except UnidentifiedImageError:
+        return _from_tiff(path, name)
+    except Image.DecompressionBombError:
+        raise SourceError(f"The image {name} is too large for an image: give it as a slide (kind=slides).") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise SourceError(f"The image {name} cannot be read ({error}): it is damaged or cut short.") from error
+
+
+def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """An image, uint8 [H, W, 3], at another size (height, width): averaged over areas, or enlarged bicubically."""
+    height, width = size
+    if image.shape[:2] == size:
+        return image
+    method = Image.Resampling.BOX if height <= image.shape[0] else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(image).resize((width, height), method))
+
+
+def letterboxed(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """An image shrunk into a size (height, width) with its shape kept, on white; uint8 [h, w, 3]."""
+    ratio = min(size[0] / image.shape[0], size[1] / image.shape[1])
+    height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
+    small = resize(image, (height, width))
+    canvas = np.full((*size, 3), WHITE, np.uint8)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    canvas[top : top + height, left : left + width] = small
+    return canvas
+
+
+def grid(length: int, side: int, step: int) -> NDArray[np.int64]:
+    """Starts of as many windows as fit along a length, with the rest left equally at both ends; px."""
+    count = (length - side) // step + 1
+    margin = (length - side - (count - 1) * step) // 2
+    return margin + step * np.arange(count, dtype=np.int64)
+
+
+def tissue_share(patches: Pixels) -> NDArray[np.float64]:
+    """The part of each patch, uint8 [n, h, w, 3], that is not empty glass; float64 [n] in [0, 1].
+
+    Glass is bright and colourless. The bounds are fixed, for an image of nothing but tissue has no glass from which
+    Otsu's method could tell it.
+    """
+    red, green, blue = (patches[..., channel] for channel in range(3))
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
+    glass = (high > GLASS_VALUE) & (high - low <= high // COLOURLESS)
+    return 1 - glass.mean(axis=(1, 2))
+
+
+def _to_rgb(image: Image.Image, name: str) -> Pixels:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return np.asarray(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_samples(np.asarray(image), name)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        white = Image.new("RGBA", layered.size, (*WHITE, 255))
+        return np.asarray(Image.alpha_composite(white, layered).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
+
+
+def _from_tiff(path: Path, name: str) -> Pixels:
+    """A TIFF of a kind that Pillow does not read, such as 16-bit RGB."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            height, width = page.shape[:2]
+            if height * width > MOST_PIXELS:
+                raise _too_large(name, width, height)
+            samples = page.asarray()
+            planes_first = samples.ndim == 3 and samples.shape[0] in (3, 4) and samples.shape[2] not in (3, 4)
+            return _from_samples(np.moveaxis(samples, 0, 2) if planes_first else samples, name)
+    except (tifffile.TiffFileError, ValueError, IndexError, OSError, RuntimeError) as error:
+        raise SourceError(f"The image {name} cannot be read: it is no image, or damaged, so leave it out.") from error
+
+
+def _from_samples(samples: NDArray[np.generic], name: str) -> Pixels:
+    """Samples [H, W] or [H, W, 1, 3 or 4] of any usual type as uint8 [H, W, 3]."""
+    if samples.ndim == 3 and samples.shape[2] == 1:
+        samples = samples[..., 0]
+    if samples.ndim not in (2, 3) or (samples.ndim == 3 and samples.shape[2] not in (3, 4)):
+        raise SourceError(f"The image {name} has the shape {samples.shape}, neither grey nor RGB: convert it first.")
+    unit = _to_unit(samples, name)
+    if unit.ndim == 2:
+        unit = np.repeat(unit[..., None], 3, axis=2)
+    if unit.shape[2] == 4:
+        unit = unit[..., :3] * unit[..., 3:] + (1 - unit[..., 3:])
+    return np.round(unit * 255).astype(np.uint8)
+
+
+def _to_unit(samples: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    values = samples.astype(np.float32)
+    if samples.dtype == np.uint8:
+        return values / np.float32(255)
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if np.issubdtype(samples.dtype, np.floating):
+        if not (np.isfinite(values).all() and low >= 0 and high <= 1):
+            raise SourceError(f"The image {name} has float samples outside 0 to 1: save it with 8 or 16 bits.")
+        return values
+    if low < 0 or high > 65535:
+        raise SourceError(f"The image {name} has samples outside 0 to 65535: save it with 8 or 16 bits.")
+    return values / np.float32(65535)
+
+
+def _too_large(name: str, width: int, height: int) -> SourceError:
+    return SourceError(
+        f"The image {name} has {width} x {height} px, too many for an image: give it as a slide (kind=slides)."
+    )

@@ -1,0 +1,159 @@
+"""Where sources put patches and overviews, and how many of a class they may put there."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.core.files import write_json
+from histoforge.core.seeds import numpy_rng
+from histoforge.patches import PatchSetWriter
+from histoforge.patches.images import Pixels
+from histoforge.steps.config.preprocess import PreprocessConfig
+
+FLUSH_BYTES = 8 * 2**20
+
+
+class ClassCap:
+    """Keeps the patches of each class whose random draws are the smallest, and at most so many.
+
+    That is a fair sample of all patches of a class, whatever the order in which they come, and most patches that it
+    will not keep are turned away before they are read.
+    """
+
+    def __init__(self, most: int, classes: int) -> None:
+        self.most = most
+        self._smallest: list[NDArray[np.float64]] = [np.empty(0) for _ in range(classes)]
+
+    def admit(self, draws: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of some further patches are among the smallest so far; bool [n]."""
+        if not self.most:
+            return np.ones(len(draws), np.bool_)
+        for label in np.unique(labels):
+            pool = np.concatenate([self._smallest[label], draws[labels == label]])
+            self._smallest[label] = np.sort(pool)[: self.most]
+        return self.kept(draws, labels)
+
+    def kept(self, draws: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which patches are among the smallest of all that were offered; bool [n]."""
+        if not self.most:
+            return np.ones(len(draws), np.bool_)
+        last = np.array([own[-1] if len(own) == self.most else np.inf for own in self._smallest])
+        return draws <= last[labels]
+
+
+class Buffer:
+    """Collects images and columns for a writer, so that it is handed many at once."""
+
+    def __init__(self, writer: PatchSetWriter) -> None:
+        self.writer = writer
+        self._images: list[Pixels] = []
+        self._columns: dict[str, list[Any]] = {}
+        self._bytes = 0
+
+    def add(self, images: Pixels, columns: dict[str, Any]) -> None:
+        """Take images, uint8 [n, h, w, 3], with their columns (scalars or sequences of n)."""
+        self._images.append(images)
+        for name, value in columns.items():
+            values = [value] * len(images) if np.ndim(value) == 0 else list(value)
+            self._columns.setdefault(name, []).extend(values)
+        self._bytes += images.nbytes
+        if self._bytes >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand on what waits."""
+        if self._images:
+            images = self._images[0] if len(self._images) == 1 else np.concatenate(self._images)
+            self.writer.add(images, **self._columns)
+        self._images, self._columns, self._bytes = [], {}, 0
+
+
+class Sink:
+    """Takes patches, overviews and pictures from a source.
+
+    Attributes:
+        patches, overviews: the writers of the two patch sets.
+        overview_files: the file of each overview.
+        cap: how many patches of a class there may be.
+        count: patches taken so far.
+    """
+
+    def __init__(
+        self, config: PreprocessConfig, classes: list[str], patches: PatchSetWriter, overviews: PatchSetWriter
+    ) -> None:
+        self.patches, self.overviews = patches, overviews
+        self.overview_files: list[str] = []
+        self.cap = ClassCap(config.max_patches_per_class, len(classes))
+        self.count = 0
+        self._seed = config.seed
+        self._patch_buffer, self._overview_buffer = Buffer(patches), Buffer(overviews)
+        self._keys: list[NDArray[np.uint64]] = []
+        self._draws: list[NDArray[np.float64]] = []
+        self._discarded: list[tuple[int, int]] = []
+        self._pictures: list[dict[str, Any]] = []
+
+    def draw(self, file: str, count: int) -> NDArray[np.float64]:
+        """Random numbers for the patches of a file, float64 [count], equal in every run with this seed."""
+        return numpy_rng(self._seed, "cap", file).random(count)
+
+    def add(
+        self, images: Pixels, keys: NDArray[np.uint64], draws: NDArray[np.float64], columns: dict[str, Any]
+    ) -> None:
+        """Take patches.
+
+        Args:
+            images: uint8 [n, h, w, 3].
+            keys: the `pixel_key` of the image or slide that each comes from, [n].
+            draws: their random numbers, [n].
+            columns: scalars or sequences of n, by the index's names.
+        """
+        self._patch_buffer.add(images, columns)
+        self._keys.append(keys)
+        self._draws.append(draws)
+        self.count += len(images)
+
+    def add_overview(self, image: Pixels, columns: dict[str, Any]) -> None:
+        """Take an overview, uint8 [h, w, 3]."""
+        self._overview_buffer.add(image[None], columns)
+        self.overview_files.append(columns["file"])
+
+    def add_picture(self, facts: dict[str, Any]) -> None:
+        """Describe a picture in `picture_folder` for the report; JSON values."""
+        self._pictures.append(facts)
+
+    @property
+    def picture_folder(self) -> Path:
+        """Where pictures of slides go."""
+        folder = self.overviews.directory / "pictures"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def discard_from(self, start: int) -> None:
+        """Mark all patches from the `start`-th on as not to be kept: their slide turned out to be damaged."""
+        self._discarded.append((start, self.count))
+
+    def close(self) -> None:
+        """Hand on what waits, and list the pictures."""
+        self._patch_buffer.flush()
+        self._overview_buffer.flush()
+        write_json(self.picture_folder / "pictures.json", self._pictures)
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """Which patches are of slides that could be read to their end, bool [count]."""
+        mask = np.ones(self.count, np.bool_)
+        for start, stop in self._discarded:
+            mask[start:stop] = False
+        return mask
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """The `pixel_key` of each patch's image, [count]."""
+        return np.concatenate([np.empty(0, np.uint64), *self._keys])
+
+    @property
+    def draws(self) -> NDArray[np.float64]:
+        """The random number of each patch, [count]."""
+        return np.concatenate([np.empty(0), *self._draws])

@@ -1,0 +1,169 @@
+"""labels.csv and slides.csv: read, and refused in one sentence where they contradict themselves."""
+
+import csv
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from histoforge.core.errors import SourceError, StorageError
+from histoforge.core.settings import nearest
+from histoforge.patches.patchset import SPLITS
+from histoforge.storage import Entry, Location, open_location
+
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it stands in a CSV file: one dict a row, and the file's name for messages."""
+
+    name: str
+    columns: list[str]
+    rows: list[dict[str, str]]
+
+
+def load_table(
+    config_labels: str, file: str, location: Location, entries: list[Entry], temporary: Path, columns: Sequence[str]
+) -> Table | None:
+    """The table that the user named, or `file` at the top of the source; None where there is neither."""
+    if config_labels:
+        parent, name = _parent_and_name(config_labels)
+        with found(parent, name, temporary) as path:
+            return read_table(path, config_labels, columns)
+    if any(entry.name == file for entry in entries):
+        with found(location, file, temporary) as path:
+            return read_table(path, f"{location}/{file}", columns)
+    return None
+
+
+@contextmanager
+def found(location: Location, name: str, temporary: Path) -> Iterator[Path]:
+    """The file at a path where it can be read, as `Location.fetched`; the table's absence is the source's fault."""
+    try:
+        with location.fetched(name, temporary) as path:
+            yield path
+    except StorageError as error:
+        raise SourceError(str(error)) from error
+
+
+def read_table(path: Path, name: str, columns: Sequence[str]) -> Table:
+    """Read a CSV file (comma or semicolon, UTF-8), of which the first of `columns` is required and unique.
+
+    Raises:
+        SourceError: it is not readable text, lacks the column, has another one, or lists the same file twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SourceError(f"{name} is not UTF-8 text: save it as 'CSV UTF-8'.") from None
+    first = text.partition("\n")[0]
+    reader = csv.reader(text.splitlines(), delimiter=";" if ";" in first and "," not in first else ",")
+    header = [column.strip() for column in next(reader, [])]
+    key = columns[0]
+    if key not in header:
+        raise SourceError(
+            f"{name} has no column '{key}': its first line must name columns out of {', '.join(columns)}."
+        )
+    for column in header:
+        if column not in columns or header.count(column) > 1:
+            problem = "the unknown column" if column not in columns else "twice the column"
+            raise SourceError(
+                f"{name} has {problem} '{column}'{nearest(column, columns)}: its columns may be {', '.join(columns)}."
+            )
+    rows, seen = [], dict[str, int]()
+    for line, cells in enumerate(reader, 2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise SourceError(
+                f"{name}, line {line}, has {len(cells)} cells instead of {len(header)}: correct the line."
+            )
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+        row[key] = row[key].replace("\\", "/").removeprefix("./")
+        if not row[key]:
+            raise SourceError(f"{name}, line {line}, has an empty '{key}': fill it in, or remove the line.")
+        if row[key] in seen:
+            raise SourceError(
+                f"{name} lists '{row[key]}' twice, in lines {seen[row[key]]} and {line}: remove one of them."
+            )
+        seen[row[key]] = line
+        rows.append(row)
+    if not rows:
+        raise SourceError(f"{name} lists nothing below its first line: add a line for each file.")
+    return Table(name, header, rows)
+
+
+def refuse_missing(table: Table, wanted: Collection[str], there: Collection[str], where: Location) -> None:
+    """Raise SourceError where the table lists a file that is not there."""
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise SourceError(
+            f"{table.name} lists '{missing[0]}'{more}, which is not in {where}{nearest(missing[0], there)}: "
+            f"correct the table, or put the file there."
+        )
+
+
+def own_split(row: dict[str, str], table: Table, key: str) -> str:
+    """The split that a row names, as 'train', 'val' or 'test'; empty where the table has no such column.
+
+    Raises:
+        SourceError: it is none of these.
+    """
+    if "split" not in table.columns:
+        return ""
+    split = SPLIT_NAMES.get(row["split"].lower())
+    if split is None:
+        raise SourceError(
+            f"{table.name} gives '{row[key]}' the split '{row['split']}': write one of {', '.join(SPLITS)}."
+        )
+    return split
+
+
+def cell(row: dict[str, str], table: Table, column: str, key: str, default: str = "") -> str:
+    """A row's value, or `default` where the table has no such column.
+
+    Raises:
+        SourceError: the table has the column, and the row's cell is empty; or there is no default either.
+    """
+    if not (value := row.get(column, default)):
+        raise SourceError(f"{table.name} gives '{row[key]}' no {column}: fill in the column '{column}'.")
+    return value
+
+
+def patient_matcher(pattern: str) -> re.Pattern[str] | None:
+    """The compiled `patient_pattern`.
+
+    Raises:
+        SourceError: it is no regular expression with a group.
+    """
+    if not pattern:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise SourceError(f"patient_pattern '{pattern}' is no regular expression ({error}): correct it.") from None
+    if compiled.groups < 1:
+        raise SourceError(f"patient_pattern '{pattern}' has no group: put the part that is the patient in brackets.")
+    return compiled
+
+
+def match_patient(matcher: re.Pattern[str], name: str) -> str:
+    """The patient in a file's path.
+
+    Raises:
+        SourceError: the pattern does not occur in it.
+    """
+    match = matcher.search(name)
+    if match is None or not match.group(1):
+        raise SourceError(
+            f"patient_pattern '{matcher.pattern}' does not occur in '{name}': change the one or the other."
+        )
+    return match.group(1)
+
+
+def _parent_and_name(text: str) -> tuple[Location, str]:
+    parent, slash, name = text.rstrip("/").rpartition("/")
+    return open_location(parent if slash and parent else "/" if slash else "."), name
