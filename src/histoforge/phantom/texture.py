@@ -36,7 +36,7 @@ def fibres(rng: np.random.Generator, mpp: float, period: int = PERIOD) -> Field:
         angle = rng.uniform(0, np.pi)
         across, down = round(cycles * share * np.cos(angle)), round(cycles * share * np.sin(angle))
         pattern += np.sin(across * along[None] + down * along[:, None] + warp * (1 + share)) / (1 + share)
-    return pattern * (0.75 + 0.35 * smooth_noise(rng, 12 / mpp, period)) / 1.3
+    return (pattern * (0.75 + 0.35 * smooth_noise(rng, 12 / mpp, period)) / 1.3).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def make_patterns(rng: np.random.Generator, mpp: float) -> Patterns:
 def _cracks(rng: np.random.Generator, mpp: float) -> Field:
     """Thin clefts where a smooth field is about 0, in some places only."""
     cleft = np.abs(smooth_noise(rng, 60 / mpp)) + 0.06 * np.abs(smooth_noise(rng, 14 / mpp))
-    return -cleft - 0.5 * np.clip(smooth_noise(rng, 80 / mpp) + 0.4, 0, None)
+    elsewhere = np.clip(smooth_noise(rng, 80 / mpp) + 0.4, 0, None)
+    return (-cleft - 0.5 * elsewhere).astype(np.float32)
 
 
 def window(field: Field, x: int, y: int, width: int, height: int) -> Field:

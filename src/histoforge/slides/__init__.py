@@ -17,21 +17,28 @@ from histoforge.slides.annotations import (
     read_annotations,
 )
 from histoforge.slides.batches import read_patches
+from histoforge.slides.pictures import class_colour, draw_picture, write_picture
 from histoforge.slides.reading import Slide, is_slide, open_slide
 from histoforge.slides.scale import Scale, patch_scale, read_overview, read_patch
+from histoforge.slides.stain import Macenko, Reinhard, fit_to_slide, stain_normaliser
 from histoforge.slides.tiling import PlanSettings, plan_patches
 from histoforge.slides.tissue import Tissue, find_tissue
 
 __all__ = [
     "Annotations",
+    "Macenko",
     "PlanSettings",
     "Region",
+    "Reinhard",
     "Scale",
     "Slide",
     "Tissue",
     "annotated_classes",
+    "class_colour",
+    "draw_picture",
     "find_annotation",
     "find_tissue",
+    "fit_to_slide",
     "is_slide",
     "open_slide",
     "patch_scale",
@@ -40,4 +47,6 @@ __all__ = [
     "read_overview",
     "read_patch",
     "read_patches",
+    "stain_normaliser",
+    "write_picture",
 ]

@@ -2,7 +2,7 @@
 
 import ctypes
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -172,7 +172,7 @@ def _lay_on(background: tuple[int, int, int], bgra: Pixels) -> None:
     bgra[..., 3] = 255
 
 
-def _stated_mpp(properties: openslide._PropertyMap) -> float | None:
+def _stated_mpp(properties: Mapping[str, str]) -> float | None:
     """The mean of the two stated resolutions; OpenSlide takes those of a plain TIFF from its resolution tags."""
     try:
         x = float(properties[openslide.PROPERTY_NAME_MPP_X])
@@ -184,7 +184,7 @@ def _stated_mpp(properties: openslide._PropertyMap) -> float | None:
     return mpp if sensible else None
 
 
-def _bounds(properties: openslide._PropertyMap, size: tuple[int, int]) -> Box:
+def _bounds(properties: Mapping[str, str], size: tuple[int, int]) -> Box:
     x = int(properties.get(openslide.PROPERTY_NAME_BOUNDS_X, 0))
     y = int(properties.get(openslide.PROPERTY_NAME_BOUNDS_Y, 0))
     width = int(properties.get(openslide.PROPERTY_NAME_BOUNDS_WIDTH, size[0] - x))
@@ -192,7 +192,7 @@ def _bounds(properties: openslide._PropertyMap, size: tuple[int, int]) -> Box:
     return Box(x, y, min(width, size[0] - x), min(height, size[1] - y))
 
 
-def _background(properties: openslide._PropertyMap) -> tuple[int, int, int]:
+def _background(properties: Mapping[str, str]) -> tuple[int, int, int]:
     colour = properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "FFFFFF").lstrip("#")
     red, green, blue = bytes.fromhex(colour)
     return red, green, blue

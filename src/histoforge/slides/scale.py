@@ -10,6 +10,7 @@ from histoforge.slides.reading import Pixels, Slide, to_rgb
 
 SAME_MPP = 0.02
 MOST_ENLARGEMENT = 1.25
+STRIP_PX = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def shrunken(slide: Slide, downsample: float) -> Pixels:
         key=lambda i: slide.downsamples[i],
         default=0,
     )
-    picture = slide.thumbnail() if downsample > 4 * slide.downsamples[level] else None
+    picture = slide.thumbnail() if downsample > 2 * slide.downsamples[level] else None
     if picture is not None and picture.shape[1] * 2 >= width and bounds[2:] == slide.size:
         return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
     return _in_strips(slide, level, width, height)
@@ -153,6 +154,3 @@ def _in_strips(slide: Slide, level: int, width: int, height: int) -> Pixels:
         box = (0.0, top * down - y0, min(width * across, strip.shape[1]), min(bottom * down - y0, strip.shape[0]))
         image[top:bottom] = np.asarray(Image.fromarray(strip).resize((width, bottom - top), Image.Resampling.BOX, box))
     return image
-
-
-STRIP_PX = 16_000_000

@@ -9,21 +9,24 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from scipy import ndimage
 from skimage import filters, morphology
 
 from histoforge.slides.reading import Pixels, Slide
 from histoforge.slides.scale import shrunken
 
 Mask = NDArray[np.bool_]
+Grey = NDArray[np.uint8]
 
-WORK_PX = 2048
-FINEST_DOWNSAMPLE = 8.0
+MOST_PX = 2048
+USUAL_PX = 1000
+USUAL_DOWNSAMPLE = 16.0
+FINEST_DOWNSAMPLE = 4.0
 SATURATION_BOUNDS = (0.06, 0.14)
 MEDIAN_PX = 5
-CLOSING_RADIUS = 3
-SMALLEST_SPECK = 64
-SMALLEST_HOLE = 128
+CLOSING_PX = 9
+SMALLEST_SPECK = 128
+SMALLEST_HOLE = 256
 DARKEST = 0.2
 INK_MARGIN = 3
 
@@ -77,45 +80,50 @@ class Tissue:
 
 
 def find_tissue(slide: Slide) -> Tissue:
-    """Find a slide's tissue on a picture of at most 2048 px, whatever the slide's size."""
+    """Find a slide's tissue on a picture of 1000 to 2048 px (fewer for small slides), whatever the slide's size.
+
+    Raises:
+        SlideError: the slide is damaged where it is read.
+    """
     bounds = slide.bounds
-    image = shrunken(slide, max(max(bounds.width, bounds.height) / WORK_PX, FINEST_DOWNSAMPLE))
+    longest = max(bounds.width, bounds.height)
+    usual = min(USUAL_DOWNSAMPLE, longest / USUAL_PX)
+    image = shrunken(slide, max(FINEST_DOWNSAMPLE, longest / MOST_PX, usual))
     height, width = image.shape[:2]
     return Tissue(tissue_mask(image), (bounds.width / width, bounds.height / height), (bounds.x, bounds.y), image)
 
 
 def tissue_mask(image: Pixels) -> Mask:
-    """Tissue on a low-power picture, uint8 [h, w, 3]; bool [h, w], all False on a blank slide."""
-    saturation, value = _saturation_and_value(image)
-    grey = Image.fromarray(np.round(saturation * 255).astype(np.uint8)).filter(ImageFilter.MedianFilter(MEDIAN_PX))
-    smooth = np.asarray(grey)
-    threshold = 255 * float(np.clip(_otsu(smooth) / 255, *SATURATION_BOUNDS))
-    mask = (smooth > threshold) & (value > DARKEST) & ~ink_mask(image)
-    mask = morphology.closing(mask, morphology.disk(CLOSING_RADIUS))
+    """Tissue on a low-power picture, uint8 [h, w, 3]; bool [h, w], all False on a blank slide.
+
+    The median comes after the threshold, as a vote of each pixel's neighbours: the result is the same, and sooner.
+    """
+    red, green, blue = (np.ascontiguousarray(image[..., channel]) for channel in range(3))
+    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    saturation = ((high - low) * np.uint16(255) // np.maximum(high, 1)).astype(np.uint8)
+    threshold = 255 * np.clip(_otsu(saturation) / 255, *SATURATION_BOUNDS)
+    coloured = (saturation > threshold) & (high > 255 * DARKEST)
+    mask = ndimage.uniform_filter(coloured.astype(np.float32), MEDIAN_PX, mode="nearest") > 0.5
+    mask &= ~ink_mask(red, green, blue)
+    mask = ndimage.maximum_filter(mask, CLOSING_PX, mode="constant")
+    mask = ndimage.minimum_filter(mask, CLOSING_PX, mode="nearest")
     mask = morphology.remove_small_objects(mask, max_size=SMALLEST_SPECK)
     return morphology.remove_small_holes(mask, max_size=SMALLEST_HOLE)
 
 
-def ink_mask(image: Pixels) -> Mask:
-    """Pen marks on a low-power picture, uint8 [h, w, 3]; bool [h, w].
+def ink_mask(red: Grey, green: Grey, blue: Grey) -> Mask:
+    """Pen marks on a low-power picture, given as three planes, uint8 [h, w]; bool [h, w].
 
     Haematoxylin and eosin both absorb green most, so that no mixture of them is greener than it is red (Ruifrok and
     Johnston 2001, table 1); green and light blue ink is. Deep blue ink is bluer than any nucleus, red ink takes blue
     away as well as green, black ink takes everything.
     """
-    red, green, blue = (image[..., channel].astype(np.int16) for channel in range(3))
-    ink = (green - red > 20) | ((blue - red > 80) & (blue - green > 60)) | ((red - green > 90) & (blue - green < 12))
+    r, g, b = (plane.astype(np.int16) for plane in (red, green, blue))
+    ink = (g - r > 20) | ((b - r > 80) & (b - g > 60)) | ((r - g > 90) & (b - g < 12))
     ink |= np.maximum(np.maximum(red, green), blue) < 255 * DARKEST
     ink = morphology.remove_small_objects(ink, max_size=SMALLEST_SPECK // 4)
-    return morphology.dilation(ink, morphology.disk(INK_MARGIN)) if ink.any() else ink
+    return ndimage.maximum_filter(ink, 2 * INK_MARGIN + 1) if ink.any() else ink
 
 
-def _saturation_and_value(image: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """HSV saturation and value, float32 [h, w] in [0, 1]."""
-    high = image.max(axis=2).astype(np.float32)
-    low = image.min(axis=2).astype(np.float32)
-    return (high - low) / np.maximum(high, 1), high / 255
-
-
-def _otsu(grey: Pixels) -> float:
+def _otsu(grey: Grey) -> float:
     return float(filters.threshold_otsu(grey)) if grey.min() < grey.max() else 255.0
