@@ -29,7 +29,7 @@ class Settings(BaseModel):
         unknown = [name for name in values if name not in cls.model_fields]
         if unknown:
             raise SettingsError(
-                f"{cls.title()} has no parameter '{unknown[0]}'{nearest(unknown[0], cls.model_fields)}."
+                f"{cls._step_name()} has no parameter '{unknown[0]}'{nearest(unknown[0], cls.model_fields)}."
             )
         try:
             return cls(**values)
@@ -38,10 +38,10 @@ class Settings(BaseModel):
             name = ".".join(str(part) for part in first["loc"]) or "the settings"
             reason = first["msg"].removeprefix("Value error, ")
             given = f", not {first['input']!r}" if first["loc"] else ""
-            raise SettingsError(f"{cls.title()}: '{name}' is wrong: {reason}{given}.") from None
+            raise SettingsError(f"{cls._step_name()}: '{name}' is wrong: {reason}{given}.") from None
 
     @classmethod
-    def title(cls) -> str:
+    def _step_name(cls) -> str:
         """The step's name as the user knows it: `TrainGeneratorConfig` is `train_generator`."""
         name = cls.__name__.removesuffix("Config")
         return "".join(
