@@ -1,0 +1,166 @@
+"""The findings as JSON (`metrics.json`), as flat numbers, and as Markdown."""
+
+import math
+from dataclasses import is_dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from histoforge.metrics.results import Effect
+from histoforge.reports.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Findings
+from histoforge.reports.study_sections import mean_confusion, score_text
+from histoforge.reports.synthetic_sections import number
+from histoforge.reports.words import Answer, arm_title, counted, p_value
+
+SCHEMA_VERSION = 1
+FLAT_GENERATIVE = ("fid", "kid", "precision", "recall", "density", "coverage")
+
+
+def as_record(found: Findings, answer: Answer) -> dict[str, Any]:
+    """Everything that was found, as JSON values: finite numbers, text, or None where something is undefined.
+
+    Keys: schema_version; answer (verdict, headline, lines, best, reference, score); warnings; classes; data (patches
+    and units by split and class); arms (by name: factors, seeds, counts, scores, confusion, runs with all metrics of
+    each seed, training); differences; patients; generative; memorisation; selection; generator; provenance.
+    """
+    study = found.study
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "answer": {
+            "verdict": answer.verdict,
+            "headline": answer.headline,
+            "lines": answer.lines,
+            "best": answer.best,
+            "reference": study.reference,
+            "score": study.score,
+            "difference": answer.difference,
+        },
+        "warnings": list(found.warnings),
+        "classes": found.classes,
+        "data": {"patches": found.counts, "units": found.units, "unit": study.units},
+        "arms": {arm.name: _arm(arm) for arm in study.arms},
+        "differences": study.differences,
+        "patients": study.patients,
+        "generative": [
+            {"synthetic": row.subset, "against": row.against, **row.metrics.model_dump()} for row in found.generative
+        ],
+        "memorisation": found.audit,
+        "selection": _selection(found),
+        "generator": {"chosen_epoch": found.chosen_epoch, "curves": dict(found.curves)} if found.curves else None,
+        "provenance": dict(found.provenance),
+    }
+    return dict(jsonable(record))
+
+
+def flat_metrics(found: Findings) -> dict[str, float]:
+    """The numbers for Kubeflow's Metrics: finite, by flat names as 'selective_accuracy' or 'fid_selected_training'.
+
+    Generative metrics are those of the independent extractor where there is one, and never Inception's.
+    """
+    flat: dict[str, float | None] = {}
+    for arm in found.study.arms:
+        for name, score in arm.scores.items():
+            flat[f"{arm.name}_{name}"] = score.mean
+        difference = found.study.difference(arm.name, found.study.score, found.study.reference_of(arm))
+        if difference is not None:
+            flat[f"{arm.name}_gain"] = difference.over_patients.difference
+            flat[f"{arm.name}_gain_low"] = difference.over_patients.low
+            flat[f"{arm.name}_gain_high"] = difference.over_patients.high
+    own = [row for row in found.generative if not row.metrics.extractor.startswith("Inception")]
+    for row in own:
+        if row.metrics.extractor == own[-1].metrics.extractor:
+            place = f"{row.subset}_{row.against}".replace(" patches", "").replace(" ", "_").replace("-", "_")
+            flat.update({f"{name}_{place}": getattr(row.metrics, name) for name in FLAT_GENERATIVE})
+    if found.audit is not None:
+        flat["memorisation_c_t"] = found.audit.c_t
+        flat["memorisation_copies"] = float(len(found.audit.duplicates or []))
+    return {name: float(value) for name, value in flat.items() if value is not None and math.isfinite(value)}
+
+
+def as_markdown(found: Findings, answer: Answer) -> str:
+    """The answer, the study table and the warnings."""
+    study = found.study
+    header = ["Arm", *(SCORE_NAMES[name] for name in TABLE_SCORES), f"{SCORE_NAMES[study.score]} gained"]
+    rows = [
+        [arm_title(arm.name), *(score_text(arm, name) for name in TABLE_SCORES), _gain(found, arm)]
+        for arm in study.arms
+    ]
+    table = [header, ["---"] * len(header), *rows]
+    lines = [f"## {answer.headline}", "", *(f"{line}\n" for line in answer.lines)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
+    lines += ["", f"Mean ± standard deviation over {counted(max(len(a.seeds) for a in study.arms), 'seeds')}."]
+    nearest = [row for row in found.generative if row.subset == "selected" and row.against.startswith("held-out")]
+    lines += [
+        f"\nSelected synthetic patches against held-out real ones, {row.metrics.extractor}: FID "
+        f"{number(row.metrics.fid, 2)}, KID x 1000 "
+        f"{number(None if row.metrics.kid is None else row.metrics.kid * 1000, 2)}."
+        for row in nearest
+    ]
+    if found.audit is not None:
+        lines.append(f"\n{found.audit.verdict}")
+    if found.warnings:
+        lines += ["", "**Read with care**", "", *(f"- {warning}" for warning in found.warnings)]
+    return "\n".join(lines) + "\n"
+
+
+def jsonable(value: Any) -> Any:
+    """A value as JSON: dataclasses and results as dicts, arrays as lists, and what is not finite as None."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    elif is_dataclass(value):
+        value = vars(value)
+    elif isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _arm(arm: ArmFindings) -> dict[str, Any]:
+    return {
+        "factors": arm.factors,
+        "seeds": arm.seeds,
+        "counts": arm.counts,
+        "scores": arm.scores,
+        "confusion": mean_confusion(arm),
+        "runs": [{"seed": seed, **run.model_dump()} for seed, run in zip(arm.seeds, arm.runs, strict=True)],
+        "training": arm.facts,
+    }
+
+
+def _selection(found: Findings) -> dict[str, Any] | None:
+    pool = found.pool
+    if pool is None:
+        return None
+    classes = {}
+    for label, name in enumerate(found.classes):
+        own = pool.labels == label
+        kept = own & pool.kept
+        classes[name] = {
+            "candidates": int(own.sum()),
+            "kept": int(kept.sum()),
+            **{
+                score: {"kept": _summary(v[kept]), "rejected": _summary(v[own & ~pool.kept])}
+                for score, v in pool.scores.items()
+            },
+        }
+    return {"rule": pool.rule, "classes": classes}
+
+
+def _summary(values: np.ndarray) -> dict[str, float] | None:
+    if not len(values):
+        return None
+    return {"lowest": float(values.min()), "median": float(np.median(values)), "highest": float(values.max())}
+
+
+def _gain(found: Findings, arm: ArmFindings) -> str:
+    difference = found.study.difference(arm.name, found.study.score, found.study.reference_of(arm))
+    if difference is None or difference.over_patients.difference is None:
+        return "reference" if arm.name == found.study.reference else "-"
+    effect: Effect = difference.over_patients
+    between = "" if effect.low is None or effect.high is None else f" ({effect.low:+.3f} to {effect.high:+.3f})"
+    p = f", {p_value(effect)}" if p_value(effect) else ""
+    return f"{effect.difference:+.3f}{between}{p}"

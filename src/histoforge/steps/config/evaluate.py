@@ -1,0 +1,109 @@
+"""Parameters and summary of the step `evaluate`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from histoforge.core.settings import Settings, TrainingConfig
+
+
+class EvaluateConfig(TrainingConfig):
+    """How arms are compared on the test split, and what the report shows (Xue et al. 2021, section 4.3)."""
+
+    heading: str = Field("", description="title of the report; '' names the classes")
+    reference: str = Field(
+        "baseline", min_length=1, description="arm that the others are compared with; where there is none, the first"
+    )
+    score: Literal["accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
+        "accuracy", description="score that the answer rests on; all are reported"
+    )
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
+    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of test patients")
+    batch_size: int = Field(
+        128, ge=1, le=65536, description="patches computed at once", json_schema_extra={"unit": "patches"}
+    )
+    neighbours: int = Field(5, ge=1, le=100, description="k of precision, recall, density and coverage")
+    metric_patches: int = Field(
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description="most patches of each kind that generative metrics and the memorisation audit use, drawn by seed",
+        json_schema_extra={"unit": "patches"},
+    )
+    inception_weights: str = Field(
+        "", description="path of clean-fid's inception-2015-12-05.pt; '' reports the classifiers' features alone"
+    )
+    inception_sha256: str = Field(
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that this file must have; '' is unchecked"
+    )
+    map_patches: int = Field(
+        400,
+        ge=10,
+        le=20_000,
+        description="real patches, and candidates, on the t-SNE maps",
+        json_schema_extra={"unit": "patches"},
+    )
+    shown_patches: int = Field(8, ge=0, le=40, description="patches shown of each class and kind")
+    shown_pairs: int = Field(6, ge=0, le=40, description="closest pairs shown by the memorisation audit")
+    shown_slides: int = Field(12, ge=0, le=200, description="slides shown with their grids")
+
+
+class Confusion(Settings):
+    """A confusion matrix for Kubeflow's ClassificationMetrics.
+
+    Attributes:
+        categories: class names.
+        matrix: patches, rows true and columns predicted, the seeds of the arm added up.
+    """
+
+    categories: list[str]
+    matrix: list[list[int]]
+
+
+class Roc(Settings):
+    """A ROC curve for Kubeflow's ClassificationMetrics; all three lists are as long and finite.
+
+    The seeds of the arm are pooled. For more than two classes each patch counts once for each class (micro-average).
+    """
+
+    fpr: list[float]
+    tpr: list[float]
+    threshold: list[float]
+
+
+class EvaluateSummary(Settings):
+    """What the evaluation came to.
+
+    Attributes:
+        verdict: 'better', 'worse', 'no_difference', 'too_few' (patients or seeds) or 'no_comparison'.
+        answer: the first lines of the report.
+        score: what the answer rests on.
+        best: the best arm besides the reference.
+        reference: the arm that it is compared with.
+        difference: of `best` from `reference` in `score`; None without a comparison.
+        low, high: its bootstrap interval over test patients.
+        test_patches, test_units: how much was tested on; units are patients, or slides or images where no patients
+            are known.
+        metrics: all numbers by flat names, such as 'selective_accuracy' or 'fid_selected_held_out'; finite.
+        confusion, roc: of `best`.
+        markdown: the report in short.
+        warnings: a sentence each.
+        seconds: of the whole step.
+    """
+
+    verdict: str
+    answer: list[str]
+    score: str
+    best: str
+    reference: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    test_patches: int
+    test_units: int
+    metrics: dict[str, float]
+    confusion: Confusion
+    roc: Roc | None
+    markdown: str
+    warnings: list[str]
+    seconds: float

@@ -1,0 +1,208 @@
+"""The arms and patch sets of an evaluation, opened and checked against each other."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.classifiers import read_arm
+from histoforge.core.errors import ModelError, PatchSetError, SettingsError
+from histoforge.patches import PatchSet
+
+CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
+FRACTION = re.compile(r"(?P<kind>\w+?)_(?P<percent>\d+(?:_\d+)?)pct")
+
+
+@dataclass(frozen=True)
+class ArmInput:
+    """An arm directory and what its `arm.json` says."""
+
+    path: Path
+    facts: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The arm's name."""
+        return str(self.facts["arm"])
+
+    @property
+    def seeds(self) -> list[int]:
+        """Its seeds, rising."""
+        return sorted(self.facts["seeds"])
+
+
+@dataclass(frozen=True)
+class TestUnits:
+    """What a bootstrap over the test split draws.
+
+    Attributes:
+        name: 'patients'; 'slides' or 'images' where the source names no patients.
+        column: of the index that tells them apart.
+    """
+
+    name: str
+    column: str
+
+    def of(self, patches: PatchSet) -> NDArray[Any]:
+        """The unit of each patch."""
+        if not self.column:
+            return np.arange(len(patches)).astype(str)
+        return patches.index[self.column].astype(str).to_numpy()
+
+
+def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[list[ArmInput], str, list[str]]:
+    """The arms, the reference first, its name, and what is to be said of it.
+
+    Raises:
+        SettingsError: no arms, or two of one name.
+        ModelError: an arm is damaged, or was trained on other classes or another patch size.
+    """
+    if not paths:
+        raise SettingsError("evaluate has no arms to compare: give at least one folder that train_classifier made.")
+    arms = [ArmInput(Path(path), read_arm(Path(path))) for path in paths]
+    for arm in arms:
+        _check_arm(arm, real)
+    names = [arm.name for arm in arms]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise SettingsError(f"Two arms are called '{twice[0]}': train one of them again under another name of 'arm'.")
+    warnings = []
+    if reference not in names:
+        found = next((name for name in names if name.split("_")[0] == reference), names[0])
+        if len(arms) > 1:
+            warnings.append(f"There is no arm '{reference}': all arms are compared with '{found}' instead.")
+        reference = found
+    return sorted(arms, key=lambda arm: arm.name != reference), reference, warnings
+
+
+def factors_of(arm: ArmInput) -> dict[str, float | str]:
+    """What sets an arm apart in a study: 'factors' of `arm.json`, or else parts of its name.
+
+    `plan_study` calls an arm `selective_r0_5_pool4n` (ratio 0.5, candidates 4 N) or `selective_10pct` (fraction 0.1).
+    """
+    if arm.facts.get("factors"):
+        return dict(arm.facts["factors"])
+    if cell := CELL.fullmatch(arm.name):
+        return {"kind": cell["kind"], "ratio": _number(cell["ratio"]), "pool": _number(cell["pool"])}
+    if part := FRACTION.fullmatch(arm.name):
+        return {"kind": part["kind"], "fraction": _number(part["percent"]) / 100}
+    return {}
+
+
+def test_units(real: PatchSet) -> TestUnits:
+    """What counts as independent in the test split."""
+    summary = real.info.made_by.get("summary") or {}
+    index = real.index
+    if summary.get("patients_known", True) and (index["patient"].astype(str) != "").all():
+        return TestUnits("patients", "patient")
+    if summary.get("kind") == "slides" and (index["slide"].astype(str) != "").all():
+        return TestUnits("slides", "slide")
+    for column in ("patient", "slide"):
+        if (index[column].astype(str) != "").all():
+            return TestUnits("images", column)
+    return TestUnits("images", "")
+
+
+def open_synthetic(path: Path, real: PatchSet, what: str) -> PatchSet:
+    """A synthetic patch set that goes with the real one.
+
+    Raises:
+        PatchSetError: it is damaged, or has other classes or another patch size.
+    """
+    found = PatchSet.open(path)
+    for name, mine, theirs in (
+        ("the classes", ", ".join(real.classes), ", ".join(found.classes)),
+        ("patches of", _size(real.patch_size), _size(found.patch_size)),
+    ):
+        if mine != theirs:
+            raise PatchSetError(
+                f"The {what} {path} has {name} {theirs}, and the real patch set {mine}: give those that belong "
+                "together."
+            )
+    return found
+
+
+def data_warnings(real: PatchSet, arms: Sequence[ArmInput], units: TestUnits) -> list[str]:
+    """What the reader must know of data and arms before believing a result."""
+    summary = real.info.made_by.get("summary") or {}
+    warnings = [str(text).rstrip(".") + "." for text in summary.get("warnings", [])]
+    failed = summary.get("failed", [])
+    if failed:
+        named = ", ".join(f"{one['name']} ({one['reason'].rstrip('.')})" for one in failed[:5])
+        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+        warnings.append(f"{len(failed)} of the source's slides or images were skipped: {named}{more}.")
+    return [*warnings, *_split_warnings(real, units), *_arm_warnings(real, arms)]
+
+
+def _split_warnings(real: PatchSet, units: TestUnits) -> list[str]:
+    index, warnings = real.index, []
+    names = units.of(real)
+    test = (index["split"] == "test").to_numpy()
+    shared = set(names[test]) & set(names[~test]) if units.column else set()
+    if shared:
+        warnings.append(
+            f"{len(shared)} of the test {units.name} also have patches in another split: the results flatter all arms."
+        )
+    if units.name != "patients":
+        warnings.append(f"The source names no patients: intervals rest on {units.name}, and are too narrow.")
+    for label, name in enumerate(real.classes):
+        own = test & (index["label"] == label).to_numpy()
+        count = len(set(names[own]))
+        if not own.any():
+            warnings.append(f"Class '{name}' has no patch in the test split: scores that need it are undefined.")
+        elif count == 1 and units.name != "images":
+            warnings.append(
+                f"Class '{name}' comes from one test {units.name.removesuffix('s')} alone: what is said of it is said "
+                "of that one."
+            )
+    return warnings
+
+
+def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
+    warnings = []
+    other = [arm.name for arm in arms if arm.facts.get("digests", {}).get("patches", real.digest) != real.digest]
+    if other:
+        warnings.append(
+            f"Trained on another patch set than the one tested on here: {', '.join(other)}; their training patients "
+            "may stand in this test split."
+        )
+    if len({tuple(arm.seeds) for arm in arms}) > 1:
+        warnings.append("The arms have different seeds: paired tests use those that both have.")
+    settings = [
+        {k: v for k, v in arm.facts.get("config", {}).items() if k != "augmentation"}
+        | {"method": arm.facts.get("method")}
+        for arm in arms
+    ]
+    odd = [arm.name for arm, own in zip(arms, settings, strict=True) if own != settings[0]]
+    if odd:
+        warnings.append(
+            f"Trained with other settings than {arms[0].name}: {', '.join(odd)}; a difference may come from these."
+        )
+    return warnings
+
+
+def _check_arm(arm: ArmInput, real: PatchSet) -> None:
+    classes, size = arm.facts.get("classes", real.classes), tuple(arm.facts.get("patch_size", real.patch_size))
+    if list(classes) != real.classes:
+        raise ModelError(
+            f"The arm {arm.path} was trained on the classes {', '.join(classes)}, and the patch set has "
+            f"{', '.join(real.classes)}: train it on that patch set."
+        )
+    if size != tuple(real.patch_size):
+        raise ModelError(
+            f"The arm {arm.path} was trained on patches of {_size(size)} px, and the patch set has "
+            f"{_size(real.patch_size)} px: train it on that patch set."
+        )
+
+
+def _number(text: str) -> float:
+    """'0_5' is 0.5: an arm's name has no full stops."""
+    return float(text.replace("_", "."))
+
+
+def _size(size: Sequence[int]) -> str:
+    return "x".join(map(str, size))
