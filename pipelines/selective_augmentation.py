@@ -1,8 +1,6 @@
 """From slides to a report that says whether selected synthetic patches helped (Xue et al. 2021)."""
 
-from typing import List, NamedTuple  # noqa: UP035 - kfp reads no other form
-
-from kfp import dsl
+from typing import List, NamedTuple
 
 from histoforge_components.evaluate.component import evaluate
 from histoforge_components.preprocess.component import preprocess
@@ -11,26 +9,29 @@ from histoforge_components.select_samples.component import select_samples
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_components.train_generator.component import train_generator
 from histoforge_pipelines import resources
+from kfp import dsl
 
 RULES = [{"arm": "gan", "rule": "random"}, {"arm": "single_filter", "rule": "distance"}]
-FIXED = {"train_classifier": {"arm": "baseline", "augmentation": "none"}, "select_samples": {"rule": "entropy_centroid"}}
+FIXED = {
+    "train_classifier": {"arm": "baseline", "augmentation": "none"},
+    "select_samples": {"rule": "entropy_centroid"},
+}
 
-Outputs = NamedTuple(
-    "Outputs",
-    [
-        ("report", dsl.HTML),
-        ("metrics", dsl.Artifact),
-        ("patches", dsl.Dataset),
-        ("overviews", dsl.Dataset),
-        ("generator", dsl.Model),
-        ("pool", dsl.Dataset),
-        ("selected", dsl.Dataset),
-        ("baseline", dsl.Model),
-        ("traditional", dsl.Model),
-        ("arms", List[dsl.Model]),  # noqa: UP006
-        ("selective", dsl.Model),
-    ],
-)
+
+class Outputs(NamedTuple):
+    """What the pipeline hands on."""
+
+    report: dsl.HTML
+    metrics: dsl.Artifact
+    patches: dsl.Dataset
+    overviews: dsl.Dataset
+    generator: dsl.Model
+    pool: dsl.Dataset
+    selected: dsl.Dataset
+    baseline: dsl.Model
+    traditional: dsl.Model
+    arms: List[dsl.Model]
+    selective: dsl.Model
 
 
 @dsl.pipeline(name="selective-augmentation", display_name="Selective synthetic augmentation")
@@ -73,9 +74,7 @@ def selective_augmentation(
     pool = resources.Pool(gpu_count, gpu_type, cpu, memory, node_selector, tolerations, storage_secret)
     common = {"seed": seed, "preset": preset, "overrides": overrides}
 
-    scan = scan_source(
-        source=source, patch_size=patch_size, slide_mpp=slide_mpp, seeds=seeds, fixed=FIXED, **common
-    )
+    scan = scan_source(source=source, patch_size=patch_size, slide_mpp=slide_mpp, seeds=seeds, fixed=FIXED, **common)
     resources.place(scan, pool, "Check settings and source")
     cut = preprocess(
         source=source, dataset_digest=scan.outputs["Output"], patch_size=patch_size, slide_mpp=slide_mpp, **common
@@ -104,15 +103,11 @@ def selective_augmentation(
             patches=patches, extractor=extractor, pool_in=choice.outputs["pool"], rule=other.rule, **common
         )
         resources.place(chosen, pool, "Select patches")
-        arm = train_classifier(
-            arm=other.arm, augmentation="none", synthetic=chosen.outputs["selected"], **training
-        )
+        arm = train_classifier(arm=other.arm, augmentation="none", synthetic=chosen.outputs["selected"], **training)
         resources.place(arm, pool, "Train with them")
     traditional = train_classifier(arm="traditional", augmentation="traditional", **training)
     resources.place(traditional, pool, "Train with traditional augmentation")
-    selective = train_classifier(
-        arm="selective", augmentation="none", synthetic=choice.outputs["selected"], **training
-    )
+    selective = train_classifier(arm="selective", augmentation="none", synthetic=choice.outputs["selected"], **training)
     resources.place(selective, pool, "Train with selected patches")
 
     judged = evaluate(

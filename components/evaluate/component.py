@@ -1,10 +1,9 @@
 """The component `evaluate`."""
 
-from typing import List, Optional  # noqa: UP035
-
-from kfp import dsl
+from typing import List, Optional
 
 from histoforge_components.image import IMAGE
+from kfp import dsl
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -16,14 +15,14 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
     classification: dsl.Output[dsl.ClassificationMetrics],
     summary: dsl.Output[dsl.Markdown],
-    traditional: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045 - kfp reads no other form
-    selective: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045
-    arms: Optional[dsl.Input[List[dsl.Model]]] = None,  # noqa: UP006, UP045
-    more_arms: Optional[dsl.Input[List[dsl.Model]]] = None,  # noqa: UP006, UP045
-    generator: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045
-    pool: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
-    selected: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
-    overviews: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
+    traditional: Optional[dsl.Input[dsl.Model]] = None,
+    selective: Optional[dsl.Input[dsl.Model]] = None,
+    arms: Optional[dsl.Input[List[dsl.Model]]] = None,
+    more_arms: Optional[dsl.Input[List[dsl.Model]]] = None,
+    generator: Optional[dsl.Input[dsl.Model]] = None,
+    pool: Optional[dsl.Input[dsl.Dataset]] = None,
+    selected: Optional[dsl.Input[dsl.Dataset]] = None,
+    overviews: Optional[dsl.Input[dsl.Dataset]] = None,
     seed: int = 0,
     preset: str = "",
     overrides: dict = {},

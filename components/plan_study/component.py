@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-from kfp import dsl
-
 from histoforge_components.image import IMAGE
+from kfp import dsl
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

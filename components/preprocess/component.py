@@ -1,8 +1,7 @@
 """The component `preprocess`."""
 
-from kfp import dsl
-
 from histoforge_components.image import IMAGE
+from kfp import dsl
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

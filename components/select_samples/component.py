@@ -2,9 +2,8 @@
 
 from typing import Optional
 
-from kfp import dsl
-
 from histoforge_components.image import IMAGE
+from kfp import dsl
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -15,8 +14,8 @@ def select_samples(
     pool: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
-    generator: Optional[dsl.Input[dsl.Model]] = None,  # noqa: UP045 - kfp reads no other form
-    pool_in: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
+    generator: Optional[dsl.Input[dsl.Model]] = None,
+    pool_in: Optional[dsl.Input[dsl.Dataset]] = None,
     rule: str = "",
     ratio: float = 0.0,
     pool_multiple: float = 0.0,

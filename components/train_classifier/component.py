@@ -2,9 +2,8 @@
 
 from typing import Optional
 
-from kfp import dsl
-
 from histoforge_components.image import IMAGE
+from kfp import dsl
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -13,7 +12,7 @@ def train_classifier(
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
-    synthetic: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045 - kfp reads no other form
+    synthetic: Optional[dsl.Input[dsl.Dataset]] = None,
     arm: str = "baseline",
     augmentation: str = "",
     seeds: int = 0,

@@ -33,13 +33,21 @@ class MetricsArtifact(Artifact, Protocol):
     def log_metric(self, metric: str, value: float) -> None: ...
 
 
+class ClassificationArtifact(Artifact, Protocol):
+    """What this module needs of a kfp ClassificationMetrics artifact."""
+
+    def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None: ...
+
+    def log_roc_curve(self, fpr: list[float], tpr: list[float], threshold: list[float]) -> None: ...
+
+
 def run_step(
     name: str,
     *,
     preset: str,
     overrides: Mapping[str, Any],
     given: Mapping[str, Any],
-    inputs: Mapping[str, Artifact | list[Artifact] | None],
+    inputs: Mapping[str, Artifact | list[Artifact | None] | None],
     outputs: Mapping[str, Artifact],
     metrics: MetricsArtifact,
     summary: Artifact,
@@ -63,21 +71,59 @@ def run_step(
         SystemExit: the user's error, whose sentence is then the last line, with the code 2.
     """
     with task(_label(name, given)):
-        began = time.monotonic()
-        config = step_config(step_named(name), preset, overrides, given)
-        paths: dict[str, Any] = {key: _paths(value) for key, value in inputs.items()}
-        paths.update({key: Path(artifact.path) for key, artifact in outputs.items()})
-        for key in outputs:
-            paths[key].parent.mkdir(parents=True, exist_ok=True)
-        result: Settings = step_named(name).run(config, **paths)
-        seed = getattr(config, "seed", 0)
-        for artifact in outputs.values():
-            artifact.metadata.update({"seed": seed, **artifact_metadata(Path(artifact.path))})
-            artifact.metadata.update({"preset": preset, "code_version": __version__})
-        log_numbers(metrics, result.model_dump(mode="json"))
-        write_summary(summary, name, result.model_dump(mode="json"))
-        say(f"done in {time.monotonic() - began:.1f} s")
+        result = _run(name, preset, overrides, given, inputs, outputs)
+        values = result.model_dump(mode="json")
+        log_numbers(metrics, values)
+        write_text(summary, markdown_table(name, values))
         return result
+
+
+def run_evaluate(
+    *,
+    preset: str,
+    overrides: Mapping[str, Any],
+    given: Mapping[str, Any],
+    inputs: Mapping[str, Artifact | list[Artifact | None] | None],
+    outputs: Mapping[str, Artifact],
+    metrics: MetricsArtifact,
+    classification: ClassificationArtifact,
+    summary: Artifact,
+) -> Settings:
+    """Run `evaluate` as a task of a pipeline; as `run_step`, with the summary in the forms that the UI draws."""
+    with task("evaluate"):
+        result: Any = _run("evaluate", preset, overrides, given, inputs, outputs)
+        for name, value in result.metrics.items():
+            metrics.log_metric(name, value)
+        classification.log_confusion_matrix(result.confusion.categories, result.confusion.matrix)
+        if result.roc is not None:
+            classification.log_roc_curve(result.roc.fpr, result.roc.tpr, result.roc.threshold)
+        write_text(summary, result.markdown)
+        for line in result.answer:
+            say(line)
+        return result
+
+
+def _run(
+    name: str,
+    preset: str,
+    overrides: Mapping[str, Any],
+    given: Mapping[str, Any],
+    inputs: Mapping[str, Artifact | list[Artifact | None] | None],
+    outputs: Mapping[str, Artifact],
+) -> Any:
+    began = time.monotonic()
+    step = step_named(name)
+    config = step_config(step, preset, overrides, given)
+    paths: dict[str, Any] = {key: _paths(value) for key, value in inputs.items()}
+    paths.update({key: Path(artifact.path) for key, artifact in outputs.items()})
+    for key in outputs:
+        paths[key].parent.mkdir(parents=True, exist_ok=True)
+    result = step.run(config, **paths)
+    for artifact in outputs.values():
+        artifact.metadata.update({"seed": config.seed, **artifact_metadata(Path(artifact.path))})
+        artifact.metadata.update({"preset": preset, "code_version": __version__})
+    say(f"done in {time.monotonic() - began:.1f} s")
+    return result
 
 
 @contextmanager
@@ -111,10 +157,14 @@ def numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-def write_summary(artifact: Artifact, name: str, values: Mapping[str, Any]) -> None:
-    """Write `values` as a Markdown table."""
+def markdown_table(title: str, values: Mapping[str, Any]) -> str:
+    """`values` as a Markdown table, without those that are empty."""
     rows = [f"| {_cell(key)} | {_cell(value)} |" for key, value in values.items() if value not in (None, "", [], {})]
-    text = "\n".join([f"**{name}**", "", "| | |", "| --- | --- |", *rows, ""])
+    return "\n".join([f"**{title}**", "", "| | |", "| --- | --- |", *rows, ""])
+
+
+def write_text(artifact: Artifact, text: str) -> None:
+    """Make `text` the artifact's content."""
     Path(artifact.path).parent.mkdir(parents=True, exist_ok=True)
     Path(artifact.path).write_text(text, encoding="utf-8")
 
@@ -129,10 +179,11 @@ def _cell(value: Any) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _paths(value: Artifact | list[Artifact] | None) -> Any:
-    if value is None:
-        return None
-    return [Path(one.path) for one in value] if isinstance(value, list) else Path(value.path)
+def _paths(value: Artifact | list[Artifact | None] | None) -> Any:
+    """The paths of artifacts; of a list, those that were given."""
+    if isinstance(value, list):
+        return [Path(one.path) for one in value if one is not None]
+    return None if value is None else Path(value.path)
 
 
 def _label(name: str, given: Mapping[str, Any]) -> str:
@@ -155,7 +206,7 @@ def run_scan(
         result = scan_source.run(source, preset, overrides, given)
         say(f"{result.source} holds {result.files} files, {result.bytes / 1e6:.1f} MB")
         log_numbers(metrics, result.model_dump())
-        write_summary(summary, "scan_source", result.model_dump())
+        write_text(summary, markdown_table("scan_source", result.model_dump()))
     return result.digest
 
 

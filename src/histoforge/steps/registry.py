@@ -30,9 +30,16 @@ class Port:
 
 @dataclass(frozen=True)
 class Step:
-    """A step: `histoforge.steps.<name>.run(config, *, inputs, outputs)` with `<Name>Config`."""
+    """A step: `histoforge.steps.<name>.run(config, *, inputs, outputs)` with `<Name>Config`.
+
+    Attributes:
+        name: as in code; the command has dashes for its underscores.
+        about: what it does, in one sentence.
+        inputs, outputs: what it reads and writes.
+    """
 
     name: str
+    about: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
@@ -59,6 +66,7 @@ STEPS = {
     for step in (
         Step(
             "preprocess",
+            "Cut slides or images into a patch set that is split by patient.",
             inputs=(),
             outputs=(
                 Port("patches", "patch set, split by patient", file="patches"),
@@ -67,11 +75,13 @@ STEPS = {
         ),
         Step(
             "train_generator",
+            "Train a generator of patches, and keep the epoch whose patches look most like the real ones.",
             inputs=(_PATCHES, Port("extractor", f"{_EXTRACTOR.about} to choose the epoch by FID", optional=True)),
             outputs=(Port("generator", "the generator"),),
         ),
         Step(
             "select_samples",
+            "Draw synthetic patches, score them, and keep those that a rule chooses.",
             inputs=(
                 _PATCHES,
                 _EXTRACTOR,
@@ -85,11 +95,13 @@ STEPS = {
         ),
         Step(
             "train_classifier",
+            "Train the classifiers of one arm, one a seed, with or without synthetic patches.",
             inputs=(_PATCHES, Port("synthetic", "patch set of synthetic patches to add to the real", optional=True)),
             outputs=(Port("model", "the arm: a classifier a seed"),),
         ),
         Step(
             "evaluate",
+            "Compare the arms on the test split, and write the report.",
             inputs=(
                 _PATCHES,
                 Port("arms", "arm to compare, the baseline first", many=True),

@@ -77,7 +77,7 @@ def relay_to_run(task: str) -> Relay | None:
     if not os.environ.get(RUN, "").isdigit():
         return None
     relay = Relay(task, sys.stderr)
-    sys.stderr = relay  # type: ignore[assignment]
+    sys.stderr = relay
     threading.Thread(target=_end_with, args=(int(os.environ[RUN]),), daemon=True).start()
     return relay
 

@@ -27,9 +27,7 @@ class ScanSummary(Settings):
     digest: str
 
 
-def run(
-    source: str, preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]
-) -> ScanSummary:
+def run(source: str, preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]) -> ScanSummary:
     """Check the settings of all steps and list the source, without reading a slide.
 
     Args:
@@ -42,7 +40,9 @@ def run(
         SettingsError: a preset, step or parameter that there is not, or a value out of its bounds.
         StorageError: the location does not exist, is empty, or does not answer.
     """
-    settings = all_settings(preset, overrides, {**given, "preprocess": {"source": source, **given.get("preprocess", {})}})
+    settings = all_settings(
+        preset, overrides, {**given, "preprocess": {"source": source, **given.get("preprocess", {})}}
+    )
     location = open_location(source)
     entries = location.source_entries()
     return ScanSummary(

@@ -1,0 +1,104 @@
+"""The commands, and how they end: with 0, with one sentence and 2, or, for a bug, with a traceback."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histoforge import __version__
+from histoforge.cli.steps import FILE, PRESET, SET, add_steps, read_settings
+from histoforge.core.errors import EXIT_CODE, HistoforgeError
+from histoforge.core.settings import parse_overrides
+
+STOPPED = 130
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = typer.main.get_command(build(next((one for one in arguments if not one.startswith("-")), "")))
+    try:
+        code = command.main(args=arguments, prog_name="histoforge", standalone_mode=False)
+    except HistoforgeError as error:
+        _end(str(error), EXIT_CODE)
+    except (KeyboardInterrupt, typer.Abort):
+        _end("stopped", STOPPED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        _end(error.format_message(), EXIT_CODE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def build(asked: str = "") -> typer.Typer:
+    """The command line; of the steps, only the command `asked` gets its options."""
+    app = typer.Typer(
+        help="Turn a few labelled histopathology slides into a better classifier, by synthetic patches shown to help.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_callback)
+    app.command()(run)
+    add_steps(app, asked)
+    app.command()(inspect)
+    app.command()(presets)
+    return app
+
+
+def _end(sentence: str, code: int) -> None:
+    print(" ".join(sentence.split()), file=sys.stderr)
+    sys.exit(code)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"histoforge {__version__}")
+        raise typer.Exit
+
+
+def _callback(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(
+    pipeline: Annotated[str, typer.Argument(help="'selective-augmentation' or 'augmentation-study'")],
+    source: Annotated[str, typer.Option("--source", help="folder, or s3:// or minio:// prefix, of slides or images")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],
+    preset: PRESET = "quickstart",
+    assignments: SET = None,
+    config_file: FILE = None,
+) -> None:
+    """Run a whole pipeline on this machine; the same command goes on where it was stopped."""
+    from histoforge.cli.run import run_pipeline
+
+    overrides = {**read_settings(config_file), **parse_overrides(assignments or [])}
+    run_pipeline(pipeline, source, out, preset, overrides)
+
+
+def inspect(path: Annotated[Path, typer.Argument(help="patch set, model, arm, report or folder of a run")]) -> None:
+    """Say what a patch set, a model, an arm or a run holds."""
+    from histoforge.cli.inspection import show
+
+    show(path)
+
+
+def presets(name: Annotated[str, typer.Argument(help="show the settings of one")] = "") -> None:
+    """List the presets, or show one."""
+    from histoforge.cli.presets import show_preset, show_presets
+
+    if name:
+        show_preset(name)
+    else:
+        show_presets()

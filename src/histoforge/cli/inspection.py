@@ -1,0 +1,117 @@
+"""`histoforge inspect`: what a directory or file that the program wrote holds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.errors import SourceError
+from histoforge.core.files import read_json
+from histoforge.steps.describe import description, format_of
+
+INNER = ("patches", "overviews", "baseline", "generator", "selected")
+
+
+def show(path: Path) -> None:
+    """Print what `path` holds as a table.
+
+    Raises:
+        HistoforgeError: it does not exist, is damaged, or is nothing of the program's.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SourceError(f"There is no {path}: name a folder or file that histoforge wrote.")
+    if path.is_file():
+        path = path.with_name("metrics.json") if path.suffix == ".html" else path
+        return _print(str(path), _results(path))
+    if kind := format_of(path):
+        return _print(f"{path}: {kind.removeprefix('histoforge.')}", SHOWN[kind](path))
+    if (path / "metrics.json").is_file():
+        return _print(f"{path}: run", _results(path / "metrics.json"))
+    inner = [path / name for name in INNER if format_of(path / name)]
+    if not inner:
+        raise SourceError(f"{path} holds no patch set, model, arm or report: name a folder that histoforge wrote.")
+    for one in inner:
+        show(one)
+
+
+def _patch_set(path: Path) -> dict[str, Any]:
+    from histoforge.patches import PatchSet
+
+    patches = PatchSet.open(path)
+    info = patches.info
+    facts: dict[str, Any] = {
+        "patches": len(patches),
+        "patch size": "x".join(map(str, info.patch_size)) + " px",
+        "resolution": "unknown" if info.mpp is None else f"{info.mpp:g} um/px",
+        "kind": "synthetic" if info.synthetic else "real",
+    }
+    for split, counts in info.counts.items():
+        rows = patches.index[patches.index["split"] == split]
+        patients = f", {rows['patient'].nunique()} patients" if not info.synthetic and len(rows) else ""
+        facts[split] = ", ".join(f"{count} {name}" for name, count in counts.items()) + patients
+    made_by = info.made_by
+    return {**facts, "made by": made_by.get("step"), "settings": made_by.get("config"), "digest": info.digest}
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from histoforge.training.models import load_model, read_model_info
+
+    info = read_model_info(path)
+    _, state = load_model(path, info.kind)
+    return {
+        "kind": info.kind,
+        "method": info.method,
+        "classes": ", ".join(info.classes),
+        "patch size": "x".join(map(str, info.patch_size)) + " px",
+        "parameters": sum(tensor.numel() for tensor in state.values()),
+        "training": info.training,
+        "trained on": info.digests,
+        "settings": info.config,
+        "version": info.code_version,
+        "digest": info.digest,
+    }
+
+
+def _arm(path: Path) -> dict[str, Any]:
+    said = description(path)
+    return {name.replace("_", " "): value for name, value in said.items() if name not in ("runs", "schema_version")}
+
+
+def _results(path: Path) -> dict[str, Any]:
+    try:
+        said = read_json(path)
+    except ValueError:
+        raise SourceError(f"{path} is not JSON: name a metrics.json or report.html.") from None
+    except FileNotFoundError:
+        raise SourceError(f"There is no metrics.json beside the report {path.parent}: name that file.") from None
+    if not isinstance(said, dict):
+        raise SourceError(f"{path} holds no results: name a metrics.json.")
+    return said
+
+
+SHOWN = {"histoforge.patchset": _patch_set, "histoforge.model": _model, "histoforge.arm": _arm}
+
+
+def _print(title: str, facts: Mapping[str, Any]) -> None:
+    print(title)
+    for name, text in _rows(facts, ""):
+        print(f"  {name:<28} {text}")
+
+
+def _rows(facts: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            rows += _rows(value, f"{prefix}{name}.")
+        elif value not in (None, "", []):
+            rows.append((f"{prefix}{name}", _text(value)))
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        text = ", ".join(_text(one) for one in value[:12])
+        return f"{text}, … ({len(value)})" if len(value) > 12 else text
+    return str(value)

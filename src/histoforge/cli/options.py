@@ -1,0 +1,108 @@
+"""Command line options made from a step's settings, so that `--help` says what the settings class says."""
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import annotated_types
+import typer
+from pydantic.fields import FieldInfo
+
+from histoforge.core.settings import Settings
+
+_KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+
+
+def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    """A keyword parameter of a command."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def setting_parameters(config: type[Settings]) -> list[inspect.Parameter]:
+    """A parameter for each setting, None where it is not given: bounds are the class's to check."""
+    return [_parameter(name, field) for name, field in config.model_fields.items()]
+
+
+def command(
+    body: Callable[[dict[str, Any]], None], name: str, about: str, parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """A function that typer takes as a command with these parameters, and that calls `body` with their values."""
+
+    def run(**values: Any) -> None:
+        body(values)
+
+    run.__name__ = name
+    run.__doc__ = about
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def given_settings(config: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a command's values that were given; lists may be written with commas."""
+    given = {name: values[name] for name in config.model_fields if values.get(name) is not None}
+    for name, value in given.items():
+        if isinstance(value, str) and _is_list(config.model_fields[name]):
+            given[name] = [part.strip() for part in value.split(",")]
+    return given
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    if field.annotation is bool:
+        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=_help(field), show_default=False)
+        return parameter(name, Annotated[bool | None, option], None)
+    option = typer.Option(flag, help=_help(field), metavar=_kind(field), show_default=False)
+    return parameter(name, Annotated[str | None, option], None)
+
+
+def _kind(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "NAME"
+    return f"{_KINDS[str]},…" if _is_list(field) else _KINDS.get(typing.cast(type, field.annotation), _KINDS[str])
+
+
+def _help(field: FieldInfo) -> str:
+    facts = [part for part in (_unit(field), _bounds(field), _default(field)) if part]
+    return f"{field.description} [{'; '.join(facts)}]" if facts else str(field.description)
+
+
+def _unit(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _bounds(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(map(str, get_args(field.annotation)))
+    low = high = ""
+    for rule in field.metadata:
+        if isinstance(rule, annotated_types.Ge):
+            low = f"{rule.ge} <= "
+        elif isinstance(rule, annotated_types.Gt):
+            low = f"{rule.gt} < "
+        elif isinstance(rule, annotated_types.Le):
+            high = f" <= {rule.le}"
+        elif isinstance(rule, annotated_types.Lt):
+            high = f" < {rule.lt}"
+    return f"{low}x{high}" if (low or high) and not _is_text(field) else ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    return f"default: {value}" if value != "" else ""
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) in (list, tuple)
+
+
+def _is_text(field: FieldInfo) -> bool:
+    return field.annotation is str or _is_list(field)

@@ -1,0 +1,168 @@
+"""`histoforge run`: a whole pipeline on this machine, through kfp's local runner."""
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from histoforge.cli.console import Console, ToConsole
+from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.errors import HistoforgeError, SettingsError
+from histoforge.core.files import explained_write_errors, read_json, write_json
+from histoforge.core.settings import nearest
+from histoforge.steps import scan_source
+from histoforge.steps.relay import RUN
+
+PIPELINES = {
+    "selective-augmentation": "selective_augmentation",
+    "augmentation-study": "augmentation_study",
+}
+AT_ONCE = 2
+"""Tasks of a loop that kfp's local runner runs at the same time."""
+
+
+class RunError(HistoforgeError):
+    """A task of a pipeline ended by the user's fault; the sentence is the task's own."""
+
+
+def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict[str, Any]) -> None:
+    """Run a pipeline and put `report.html` and `metrics.json` into `out`, with every artifact beside them.
+
+    What was finished by an earlier call with the same settings, source and code is taken over; a training that was
+    stopped goes on from its checkpoint in `out/checkpoints`.
+
+    Args:
+        name: of the pipeline.
+        source: folder, or s3:// or minio:// prefix.
+        out: the folder to write.
+        preset: name of a preset.
+        overrides: `step.parameter` or `parameter` to value.
+
+    Raises:
+        HistoforgeError: the settings or the source are wrong (before anything starts), or a task says so.
+    """
+    if name not in PIPELINES:
+        raise SettingsError(
+            f"There is no pipeline '{name}'{nearest(name, PIPELINES)}: choose one of {', '.join(PIPELINES)}."
+        )
+    source = source if "://" in source else str(Path(source).expanduser().resolve())
+    scan_source.run(source, preset, overrides, {})
+    out = Path(out).expanduser().resolve()
+    with explained_write_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    console = Console(out / "run.log")
+    try:
+        arguments = {
+            "source": source,
+            "preset": preset,
+            "overrides": overrides,
+            "checkpoints": str(out / "checkpoints"),
+        }
+        outputs = _execute(PIPELINES[name], arguments, out, console)
+        _collect(outputs, out)
+        write_json(
+            out / "run.json", {**arguments, "pipeline": name, "seconds": console.seconds, "cached": console.cached}
+        )
+        _tell(out, console, time.monotonic() - began)
+    finally:
+        console.close()
+
+
+def _execute(module: str, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
+    """Run the pipeline with kfp's local runner; returns its outputs, artifacts or lists of them."""
+    with _quiet(console):
+        from importlib import import_module
+
+        from kfp import local
+
+        pipeline = getattr(import_module(f"histoforge_pipelines.{module}"), module)
+        _prepare(pipeline.pipeline_spec)
+        local.init(
+            local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(out / "artifacts"),
+            enable_caching=True,
+            cache_root=str(out / "artifacts" / "cache" / code_digest()[:12]),
+        )
+        with contextlib.redirect_stdout(console):
+            try:
+                return dict(pipeline(**arguments).outputs)
+            except RuntimeError as error:
+                if console.error:
+                    raise RunError(console.error) from None
+                if console.failed:
+                    raise RuntimeError(
+                        f"{', '.join(console.failed)} failed: see the end of {out / 'run.log'}"
+                    ) from error
+                raise
+
+
+def code_digest() -> str:
+    """SHA-256 over the package's files: another version must not take over what this one made."""
+    package = Path(__file__).resolve().parents[1]
+    files = sorted(path for suffix in ("py", "yaml", "html", "css") for path in package.rglob(f"*.{suffix}"))
+    return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in files})
+
+
+def _prepare(spec: Any) -> None:
+    """Fit a pipeline to one machine: no retries, and the cores shared among the tasks of a loop."""
+    cores = os.cpu_count() or 1
+    root = set(_tasks(spec.root.dag))
+    for component in [spec.root, *spec.components.values()]:
+        for task in component.dag.tasks.values():
+            task.ClearField("retry_policy")
+    for name, component in spec.components.items():
+        if not component.executor_label:
+            continue
+        container = spec.deployment_spec["executors"][component.executor_label]["container"]
+        threads = cores if name in root else max(1, cores // AT_ONCE)
+        container.update({"env": [{"name": "OMP_NUM_THREADS", "value": str(threads)}]})
+
+
+def _tasks(dag: Any) -> list[str]:
+    return [task.component_ref.name for task in dag.tasks.values()]
+
+
+@contextlib.contextmanager
+def _quiet(console: Console) -> Iterator[None]:
+    """Keep kfp's warnings and log to the log file, and tell the tasks who runs them."""
+    handler, root = ToConsole(console), logging.getLogger()
+    level = root.level
+    os.environ[RUN] = str(os.getpid())
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        os.environ.pop(RUN, None)
+
+
+def _collect(outputs: dict[str, Any], out: Path) -> None:
+    """Put the report and the results into `out`, and a link to each other artifact."""
+    for name, value in outputs.items():
+        for artifact in value if isinstance(value, list) else [value]:
+            path = Path(artifact.path)
+            if name in ("report", "metrics"):
+                shutil.copyfile(path, out / {"report": "report.html", "metrics": "metrics.json"}[name])
+                continue
+            link = out / (str(artifact.metadata.get("arm") or path.name) if isinstance(value, list) else name)
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(path, out))
+
+
+def _tell(out: Path, console: Console, seconds: float) -> None:
+    for name, duration in console.seconds.items():
+        console.show(f"  {name:<24} {duration:7.1f} s")
+    console.show(f"finished in {seconds:.0f} s")
+    for line in read_json(out / "metrics.json").get("answer", []):
+        print(line)
+    print(f"report:  {out / 'report.html'}\nmetrics: {out / 'metrics.json'}")

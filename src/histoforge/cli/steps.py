@@ -1,0 +1,134 @@
+"""A command for each step, made from its settings and from what it reads and writes."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from histoforge.cli import options
+from histoforge.core.errors import SettingsError
+from histoforge.core.progress import say
+from histoforge.core.settings import StepConfig, parse_overrides
+from histoforge.steps.registry import STEPS, Port, Step, step_config
+
+PRESET = Annotated[str, typer.Option("--preset", metavar="NAME", help="settings to begin with (histoforge presets)")]
+SET = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="set a parameter: 'epochs=3' or 'train_generator.epochs=3'"),
+]
+FILE = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings, with a section a step")
+]
+
+
+def add_steps(app: typer.Typer, asked: str) -> None:
+    """Give `app` a command a step, and `phantom`.
+
+    Args:
+        app: the command line.
+        asked: the command on it; the options of the others are left out, so that `--help` is quick.
+    """
+    for step in STEPS.values():
+        name = step.name.replace("_", "-")
+        parameters = _parameters(step) if name == asked else []
+        app.command(name)(options.command(_body(step), step.name, step.about, parameters))
+    about = "Draw slides with annotated regions, patients, a pen mark and a corrupt slide, to try things on."
+    app.command("phantom")(options.command(_phantom, "phantom", about, _phantom_parameters(asked)))
+
+
+def read_settings(path: Path | None) -> dict[str, Any]:
+    """The settings in a YAML file as overrides, `step.parameter` to value.
+
+    Raises:
+        SettingsError: the file is missing or not YAML with a section a step.
+    """
+    if path is None:
+        return {}
+    try:
+        sections = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise SettingsError(f"The settings file {path} cannot be read ({reason}): give a YAML file.") from None
+    if not isinstance(sections, dict):
+        raise SettingsError(
+            f"The settings file {path} has no sections: write 'train_generator:' and below it 'epochs: 3'."
+        )
+    overrides: dict[str, Any] = {}
+    for section, values in sections.items():
+        if isinstance(values, dict):
+            overrides.update({f"{section}.{name}": value for name, value in values.items()})
+        elif section != "description":
+            overrides[str(section)] = values
+    return overrides
+
+
+def settings_of(step: Step, values: dict[str, Any]) -> StepConfig:
+    """The settings that a command line asks for: preset, then file, then `--set`, then options."""
+    overrides = {**read_settings(values["config_file"]), **parse_overrides(values["assignments"] or [])}
+    single = {name if "." in name else f"{step.name}.{name}": value for name, value in overrides.items()}
+    single.update(
+        {f"{step.name}.{name}": value for name, value in options.given_settings(step.config_class, values).items()}
+    )
+    return step_config(step, values["preset"], single)
+
+
+def _parameters(step: Step) -> list[inspect.Parameter]:
+    return [
+        *map(_port, step.inputs),
+        options.parameter("out", _out(step)),
+        options.parameter("preset", PRESET, ""),
+        options.parameter("assignments", SET, None),
+        options.parameter("config_file", FILE, None),
+        *options.setting_parameters(step.config_class),
+    ]
+
+
+def _phantom_parameters(asked: str) -> list[inspect.Parameter]:
+    if asked != "phantom":
+        return []
+    from histoforge.steps.config.phantom import PhantomConfig
+
+    out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder to write")]
+    return [options.parameter("out", out), *options.setting_parameters(PhantomConfig)]
+
+
+def _body(step: Step) -> Any:
+    def body(values: dict[str, Any]) -> None:
+        config = settings_of(step, values)
+        paths = {port.name: values[port.name] for port in step.inputs}
+        out = values["out"]
+        paths.update({port.name: out / port.file if port.file else out for port in step.outputs})
+        summary = step.run(config, **paths)
+        say(f"written to {out}")
+        print(json.dumps(summary.model_dump(mode="json"), indent=2))
+
+    return body
+
+
+def _phantom(values: dict[str, Any]) -> None:
+    from histoforge.steps import phantom
+    from histoforge.steps.config.phantom import PhantomConfig
+
+    config = PhantomConfig.make(options.given_settings(PhantomConfig, values))
+    summary = phantom.run(config, out=values["out"])
+    print(f"{values['out']}: {len(summary.slides)} slides of {summary.patients} patients")
+
+
+def _port(port: Port) -> Any:
+    flag = f"--{port.name.replace('_', '-')}"
+    option = typer.Option(flag, metavar="PATH", help=port.about)
+    if port.many:
+        option = typer.Option(flag.removesuffix("s"), metavar="PATH", help=f"{port.about}; give it once for each")
+        return options.parameter(port.name, Annotated[list[Path], option])
+    if port.optional:
+        return options.parameter(port.name, Annotated[Path | None, option], None)
+    return options.parameter(port.name, Annotated[Path, option])
+
+
+def _out(step: Step) -> Any:
+    files = [port for port in step.outputs if port.file]
+    about = "; ".join(f"{port.file}: {port.about}" for port in files) or step.outputs[0].about
+    return Annotated[Path, typer.Option("--out", metavar="DIR", help=f"folder to write ({about})")]
