@@ -99,15 +99,15 @@ class S3Location(Location):
 
     def _download(self, key: str, stat: Object, file: BinaryIO) -> None:
         """Write the object to `file`; each break is waited out, as long as there is progress between the breaks."""
-        settings, breaks = self.server.settings, 0
+        settings, breaks, furthest = self.server.settings, 0, 0
         while file.tell() < int(stat.size or 0):
-            start = file.tell()
             try:
                 self._append(key, stat, file)
             except MaxRetryError:
                 raise
             except HTTPError:
-                breaks = 1 if file.tell() - start >= CHUNK else breaks + 1
+                breaks = 1 if file.tell() - furthest >= CHUNK else breaks + 1
+                furthest = max(furthest, file.tell())
                 if breaks >= settings.attempts:
                     raise
                 say(f"{self.scheme}://{self.bucket}/{key} broke off at byte {file.tell()}: going on from there.")
@@ -121,7 +121,7 @@ class S3Location(Location):
         try:
             if response.headers.get("etag", "").replace('"', "") != stat.etag:
                 raise StorageError(f"{self.scheme}://{self.bucket}/{key} was replaced while it was read: run it again.")
-            if start and response.status != 206:
+            if start and not response.headers.get("content-range", "").startswith(f"bytes {start}-"):
                 file.seek(0)
                 file.truncate()
             checked, checked_at = file.tell(), time.monotonic()

@@ -46,13 +46,14 @@ _CODES = {
     "RequestTimeTooSkewed": "Clock",
     "AuthorizationHeaderMalformed": "Region",
     "PermanentRedirect": "Region",
+    "Redirect": "Region",
     "TemporaryRedirect": "Region",
     "PreconditionFailed": "Changed",
     "QuotaExceeded": "Full",
     "XMinioStorageFull": "Full",
     "XMinioAdminBucketQuotaExceeded": "Full",
 }
-_STATUSES = {301: "Region", 307: "Region", 401: "AccessDenied", 403: "AccessDenied", 412: "Changed", 507: "Full"}
+_STATUSES = {401: "AccessDenied", 403: "AccessDenied", 412: "Changed", 507: "Full"}
 
 
 def explain(error: Exception, settings: S3Settings, what: str) -> StorageError:
@@ -82,6 +83,8 @@ def explain(error: Exception, settings: S3Settings, what: str) -> StorageError:
 def _refusal(error: MinioException, settings: S3Settings, what: str) -> str:
     code, status, text = _facts(error)
     kind = _CODES.get(code) or _STATUSES.get(status) or ("Failing" if status >= 500 or status == 429 else "Refused")
+    if not settings.key_source and status in (400, 401, 403):
+        kind = "AccessDenied"
     if "difference between the request time" in text or _clock_is_off(error):
         kind = "Clock"
     key = f"the key in {settings.key_source}" if settings.key_source else "the location (no access key is set)"
@@ -121,4 +124,4 @@ def _clock_is_off(error: MinioException) -> bool:
 def _why(reason: Exception) -> str:
     if isinstance(reason, NameResolutionError):
         return "its name is not known"
-    return "no answer" if isinstance(reason, ConnectTimeoutError) else "the connection is refused"
+    return getattr(reason.__cause__, "strerror", None) or "no answer"

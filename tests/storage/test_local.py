@@ -1,0 +1,85 @@
+"""Folders: links, files in the making, and disks that are full."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from s3_server import S3Server
+
+from histoforge.core.errors import StorageError
+from histoforge.storage import open_location
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB; the test is skipped where it cannot be mounted."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "slide.svs").write_bytes(b"slide")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "self").symlink_to(root)
+    (root / "file").symlink_to(tmp_path / "elsewhere" / "slide.svs")
+    assert [entry.name for entry in open_location(str(root)).entries()] == ["file", "linked/slide.svs"]
+
+
+def test_a_file_in_the_making_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / ".slide.svs.0123abcd.partial").write_bytes(b"half")
+    assert not open_location(str(tmp_path)).exists()
+
+
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone.svs").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match=r"gone\.svs cannot be read"):
+        open_location(str(tmp_path)).entries()
+
+
+def test_a_file_is_not_a_location(tmp_path: Path) -> None:
+    (tmp_path / "slide.svs").write_bytes(b"slide")
+    with pytest.raises(StorageError, match="is a file: name the folder"):
+        open_location(str(tmp_path / "slide.svs")).entries()
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, small_disk: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(2 * MIB))
+    (small_disk / "file").write_bytes(b"before")
+    with pytest.raises(StorageError, match=r"^The disk is full while writing .+: free some space and run it again\.$"):
+        open_location(str(tmp_path)).get("source", small_disk / "file")
+    with pytest.raises(StorageError, match="The disk is full"):
+        open_location(str(small_disk)).put(tmp_path / "source", "other")
+    assert {path.name: path.read_bytes() for path in small_disk.iterdir()} == {"file": b"before"}
+
+
+def test_a_full_disk_ends_a_download_too(s3_server: S3Server, bucket: Path, small_disk: Path) -> None:
+    s3_server.store(bucket.name, "slide.svs", os.urandom(2 * MIB))
+    with pytest.raises(StorageError, match="The disk is full"):
+        open_location(f"s3://{bucket.name}").get("slide.svs", small_disk / "slide.svs")
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_limit_on_the_size_of_files_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(2 * MIB))
+    code = (
+        "import resource, sys; from pathlib import Path; from histoforge.storage import open_location\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({MIB}, {MIB}))\n"
+        "open_location(sys.argv[1]).get('source', Path(sys.argv[1]) / 'target')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "StorageError" in done.stderr.splitlines()[-1]
+    assert "could not be copied" in done.stderr.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
