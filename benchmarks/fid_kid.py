@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from histoforge.metrics.frechet import frechet_distance
-from histoforge.metrics.kid import subset_kernel_distance
+from histoforge.metrics.kid import kernel_distances
 
 Features = NDArray[np.float32]
 
@@ -78,7 +78,7 @@ def main() -> None:
     )
     kid = fastest(
         {
-            "histoforge": lambda: subset_kernel_distance(real, fake, seed=0).mean,
+            "histoforge": lambda: kernel_distances(real, fake, seed=0).subset_mean,
             "cleanfid": lambda: cleanfid_kid(real, fake),
         },
         options.repeats,

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -45,15 +44,15 @@ def same_space(real: Features, fake: Features) -> tuple[Tensor, Tensor]:
     return first, second.to(first)
 
 
-def gram(matrix: Tensor, out: Tensor | None = None) -> Tensor:
+def gram(matrix: Tensor) -> Tensor:
     """`matrix @ matrix.T` [N, N].
 
     On a processor through NumPy, whose BLAS computes one triangle of a symmetric product only.
     """
     if matrix.is_cuda:
-        return torch.mm(matrix, matrix.T, out=out)
+        return matrix @ matrix.T
     array = matrix.numpy()
-    return torch.from_numpy(np.matmul(array, array.T, out=None if out is None else out.numpy()))
+    return torch.from_numpy(array @ array.T)
 
 
 def squared_distance_blocks(queries: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -2,7 +2,7 @@
 
 from histoforge.metrics.features import Features, same_space
 from histoforge.metrics.frechet import FrechetReference
-from histoforge.metrics.kid import kernel_distance, subset_kernel_distance
+from histoforge.metrics.kid import kernel_distances
 from histoforge.metrics.prdc import manifold_scores
 from histoforge.metrics.results import Result
 
@@ -68,7 +68,7 @@ def generative_metrics(
     n_real, n_fake, dimensions = len(reals), len(fakes), reals.shape[1]
     least = min(n_real, n_fake)
     distances = least >= 2
-    subsets = subset_kernel_distance(reals, fakes, seed=seed) if distances else None
+    kernel = kernel_distances(reals, fakes, seed=seed) if distances else None
     scores = manifold_scores(reals, fakes, neighbours) if least > neighbours else None
     note = sample_note(n_real, n_fake, dimensions, neighbours)
     return GenerativeMetrics(
@@ -77,9 +77,9 @@ def generative_metrics(
         n_real=n_real,
         n_fake=n_fake,
         fid=(reference or FrechetReference(reals)).distance(fakes) if distances else None,
-        kid=kernel_distance(reals, fakes) if distances else None,
-        kid_subsets=subsets.mean if subsets else None,
-        kid_deviation=subsets.deviation if subsets else None,
+        kid=kernel.value if kernel else None,
+        kid_subsets=kernel.subset_mean if kernel else None,
+        kid_deviation=kernel.subset_deviation if kernel else None,
         precision=scores.precision if scores else None,
         recall=scores.recall if scores else None,
         density=scores.density if scores else None,

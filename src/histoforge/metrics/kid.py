@@ -7,24 +7,60 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
-from histoforge.metrics.features import BLOCK_ELEMENTS, Features, gram, same_space
+from histoforge.metrics.features import Features, same_space
+
+ROWS = 512
 
 
 @dataclass(frozen=True)
-class SubsetDistance:
-    """The distance over random subsets.
+class KernelDistances:
+    """The distance over all samples and over random subsets.
 
     Attributes:
-        mean: what clean-fid calls KID.
-        deviation: between subsets; None where all subsets are the same samples.
+        value: over all samples, the estimate of least variance.
+        subset_mean: over the subsets, what clean-fid calls KID.
+        subset_deviation: between them; None where every subset holds all samples.
         subset_size: samples of each side in a subset.
     """
 
-    mean: float
-    deviation: float | None
+    value: float
+    subset_mean: float
+    subset_deviation: float | None
     subset_size: int
+
+
+def kernel_distances(
+    real: Features, fake: Features, n_subsets: int = 100, max_subset_size: int = 1000, seed: int = 0
+) -> KernelDistances:
+    """Unbiased squared MMD between features [N, D] and [M, D], with clean-fid's subset protocol in the same pass.
+
+    The subsets are those of clean-fid's `kernel_distance(real, fake)` after `np.random.seed(seed)`. Each kernel value
+    is computed once: with the subsets as columns of 0 and 1, S, their sums are the diagonal of S.T K S.
+
+    Raises:
+        ValueError: the numbers of dimensions differ, or there are fewer than two samples.
+    """
+    reals, fakes = (_with_offset(side) for side in same_space(real, fake))
+    if min(len(reals), len(fakes)) < 2:
+        raise ValueError("a kernel distance needs at least two samples of each side")
+    size = min(len(reals), len(fakes), max_subset_size)
+    in_reals, in_fakes = _subsets(reals, fakes, n_subsets, size, seed)
+    # all samples are the last column
+    real_counts, fake_counts = in_reals.double().sum(0), in_fakes.double().sum(0)
+    distances = (
+        _sum_within(reals, in_reals) / (real_counts * (real_counts - 1))
+        + _sum_within(fakes, in_fakes) / (fake_counts * (fake_counts - 1))
+        - 2 * _sum_between(reals, in_reals, fakes, in_fakes) / (real_counts * fake_counts)
+    ).cpu()
+    value, subsets = float(distances[-1]), distances[:-1]
+    same = size == len(reals) == len(fakes)
+    if same or not n_subsets:
+        return KernelDistances(value, value, None, size)
+    return KernelDistances(value, float(subsets.mean()), float(subsets.std(correction=0)), size)
 
 
 def kernel_distance(real: Features, fake: Features) -> float:
@@ -33,56 +69,54 @@ def kernel_distance(real: Features, fake: Features) -> float:
     Raises:
         ValueError: the numbers of dimensions differ, or there are fewer than two samples.
     """
-    first, second = _checked(real, fake)
-    within_real = (_kernel_sum(first, first) - _diagonal(first)) / (len(first) * (len(first) - 1))
-    within_fake = (_kernel_sum(second, second) - _diagonal(second)) / (len(second) * (len(second) - 1))
-    return within_real + within_fake - 2 * _kernel_sum(first, second) / (len(first) * len(second))
+    return kernel_distances(real, fake, n_subsets=0).value
 
 
-def subset_kernel_distance(
-    real: Features, fake: Features, n_subsets: int = 100, max_subset_size: int = 1000, seed: int = 0
-) -> SubsetDistance:
-    """The same over random subsets: clean-fid's `kernel_distance(real, fake)` after `np.random.seed(seed)`.
+def _with_offset(features: Tensor) -> Tensor:
+    """[x / sqrt(D), 1], whose products are x.y / D + 1."""
+    return pad(features / features.shape[1] ** 0.5, (0, 1), value=1.0)
 
-    Raises:
-        ValueError: the numbers of dimensions differ, or there are fewer than two samples.
+
+def _subsets(reals: Tensor, fakes: Tensor, count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Which samples are in which subset, 0 or 1 [N, count + 1] and [M, count + 1]; all are in the last.
+
+    clean-fid draws a subset of its second argument, the fakes, before one of its first.
     """
-    first, second = _checked(real, fake)
-    size = min(len(first), len(second), max_subset_size)
-    if size == len(first) == len(second):
-        return SubsetDistance(kernel_distance(first, second), None, size)
-    rng = np.random.RandomState(seed)  # the generator that clean-fid draws its subsets from
-    buffers = [first.new_empty(size, size) for _ in range(2)]
-    distances = []
-    for _ in range(n_subsets):
-        fakes = second[torch.from_numpy(rng.choice(len(second), size, replace=False)).to(second.device)]
-        reals = first[torch.from_numpy(rng.choice(len(first), size, replace=False)).to(first.device)]
-        within = sum(_cubes(gram(side, buffers[0]), side, buffers[1]) - _diagonal(side) for side in (fakes, reals))
-        between = _cubes(torch.mm(fakes, reals.T, out=buffers[0]), fakes, buffers[1])
-        distances.append((within / (size - 1) - 2 * between / size) / size)
-    return SubsetDistance(float(np.mean(distances)), float(np.std(distances)), size)
+    rng = np.random.RandomState(seed)  # the generator that clean-fid draws from
+    members: dict[str, list[NDArray[np.int64]]] = {"fake": [], "real": []}
+    for _ in range(count):
+        members["fake"].append(rng.choice(len(fakes), size, replace=False))
+        members["real"].append(rng.choice(len(reals), size, replace=False))
+    marked = []
+    for side, rows in ((reals, members["real"]), (fakes, members["fake"])):
+        marks = side.new_zeros(len(side), count + 1)
+        marks[:, -1] = 1
+        for column, chosen in enumerate(rows):
+            marks[torch.from_numpy(chosen).to(side.device), column] = 1
+        marked.append(marks)
+    return marked[0], marked[1]
 
 
-def _checked(real: Features, fake: Features) -> tuple[Tensor, Tensor]:
-    first, second = same_space(real, fake)
-    if min(len(first), len(second)) < 2:
-        raise ValueError("a kernel distance needs at least two samples of each side")
-    return first, second
+def _sum_within(features: Tensor, members: Tensor) -> Tensor:
+    """Sum of the kernel over all ordered pairs of different members of each subset, float64 [subsets].
+
+    The kernel is symmetric: only what lies right of the diagonal is computed, a band of rows at a time.
+    """
+    total = members.new_zeros(members.shape[1], dtype=torch.float64)
+    for start in range(0, len(features), ROWS):
+        kernel = (features[start : start + ROWS] @ features[start:].T).pow_(3)
+        rows = members[start : start + ROWS]
+        square, rest = kernel[:, : len(rows)], kernel[:, len(rows) :]
+        square.fill_diagonal_(0)
+        sums = (square @ rows).double() + 2 * (rest @ members[start + ROWS :]).double()
+        total += (rows * sums).sum(0)
+    return total
 
 
-def _kernel_sum(first: Tensor, second: Tensor) -> float:
-    """Sum of the kernel over all pairs, in blocks of rows."""
-    step = max(1, BLOCK_ELEMENTS // len(second))
-    return sum(_cubes(block @ second.T, block) for block in first.split(step))
-
-
-def _cubes(products: Tensor, features: Tensor, buffer: Tensor | None = None) -> float:
-    """Sum of (x.y / D + 1)^3 over products x.y [n, m], which are overwritten; rows are added in float64."""
-    kernel = products.div_(features.shape[1]).add_(1)
-    cubes = torch.mul(kernel, kernel, out=buffer).mul_(kernel)
-    return float(cubes.sum(1).double().sum())
-
-
-def _diagonal(features: Tensor) -> float:
-    """Sum of the kernel of each sample with itself."""
-    return float((features.double().square().sum(1) / features.shape[1] + 1).pow(3).sum())
+def _sum_between(first: Tensor, in_first: Tensor, second: Tensor, in_second: Tensor) -> Tensor:
+    """Sum of the kernel over all pairs of a member of one side and one of the other, float64 [subsets]."""
+    total = in_first.new_zeros(in_first.shape[1], dtype=torch.float64)
+    for block, members in zip(first.split(ROWS), in_first.split(ROWS), strict=True):
+        kernel = (block @ second.T).pow_(3)
+        total += (members * (kernel @ in_second).double()).sum(0)
+    return total
