@@ -107,10 +107,10 @@ def nuclei_stamps(rng: np.random.Generator, nuclei: Nuclei, mpp: float, count: i
     nucleolus = np.exp(-((np.hypot(long - 0.2 * radius, short) / (0.22 * radius)) ** 2)) * (radius * mpp > 3.2)
     inside = 0.62 + 0.22 * rim + 0.16 * clumps + 0.35 * nucleolus
     shade = nuclei.darkness * np.clip(rng.normal(1, 0.12, (count, 1, 1)), 0.7, 1.35)
-    return (edge * inside * shade).astype(np.float32)
+    return np.asarray(edge * inside * shade, np.float32)
 
 
 def _clumps(rng: np.random.Generator, count: int, side: int) -> Field:
     noise = rng.standard_normal((count, side + 2, side + 2)).astype(np.float32)
     blurred = sum(noise[:, i : i + side, j : j + side] for i in range(3) for j in range(3))
-    return np.asarray(blurred, np.float32) / 3
+    return np.asarray(blurred / 3, np.float32)

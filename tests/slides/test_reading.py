@@ -1,0 +1,99 @@
+"""Opening slides: what is read is what OpenSlide reads, and what cannot be read is said in a sentence."""
+
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pytest
+import tifffile
+from tests.conftest import shared_data
+from tests.slides.conftest import MakeSlide
+
+from histoforge.core.errors import SlideError
+from histoforge.slides import find_tissue, is_slide, open_slide
+
+
+def test_pixels_are_those_of_openslide(phantoms: Path) -> None:
+    path = phantoms / "phantom-p01-s1.tiff"
+    reference = np.asarray(openslide.OpenSlide(path).read_region((301, 402), 0, (333, 222)))[..., :3]
+    with open_slide(path) as slide:
+        np.testing.assert_array_equal(slide.read(301, 402, 0, 333, 222), reference)
+
+
+def test_what_lies_outside_is_background(make_slide: MakeSlide, noise: np.ndarray) -> None:
+    with open_slide(make_slide(noise)) as slide:
+        pixels = slide.read(-10, -20, 0, 40, 50)
+    assert (pixels[:20] == 255).all()
+    assert (pixels[:, :10] == 255).all()
+    np.testing.assert_array_equal(pixels[20:, 10:], noise[:30, :30])
+
+
+def test_tiles_that_the_file_leaves_out_are_background(tmp_path: Path) -> None:
+    tile = np.full((128, 128, 3), 77, np.uint8)
+    tiles = iter([tile, None, None, tile])
+    path = tmp_path / "sparse.tiff"
+    kind = {"shape": (256, 256, 3), "dtype": np.uint8, "tile": (128, 128), "photometric": "rgb"}
+    tifffile.imwrite(path, tiles, compression="lzw", metadata=None, **kind)
+    with open_slide(path) as slide:
+        pixels = slide.read(0, 0, 0, 256, 256)
+    assert (pixels[:128, :128] == 77).all()
+    assert (pixels[:128, 128:] == 255).all()
+
+
+def test_half_transparent_pixels_are_laid_on_the_background() -> None:
+    from histoforge.slides.reading import _lay_on
+
+    bgra = np.array([[[50, 60, 70, 128], [0, 0, 0, 0], [1, 2, 3, 255]]], np.uint8)
+    _lay_on((200, 100, 255), bgra)
+    np.testing.assert_array_equal(bgra[0, 1], [255, 100, 200, 255])
+    np.testing.assert_array_equal(bgra[0, 2], [1, 2, 3, 255])
+    np.testing.assert_allclose(bgra[0, 0, :3], [50 + 127, 60 + 49.8, 70 + 99.6], atol=1)
+
+
+def test_mpp_comes_from_the_resolution_tags(make_slide: MakeSlide, noise: np.ndarray) -> None:
+    with open_slide(make_slide(noise, mpp=0.25)) as slide:
+        assert slide.required_mpp() == pytest.approx(0.25, rel=1e-6)
+
+
+def test_missing_mpp_names_the_parameter_and_may_be_given(make_slide: MakeSlide, noise: np.ndarray) -> None:
+    path = make_slide(noise, mpp=None)
+    with open_slide(path) as slide, pytest.raises(SlideError, match=r"mpp.*--set preprocess\.slide_mpp"):
+        slide.required_mpp()
+    with open_slide(path, mpp=0.46) as slide:
+        assert slide.required_mpp() == 0.46
+
+
+def test_an_absurd_resolution_is_no_resolution(make_slide: MakeSlide, noise: np.ndarray) -> None:
+    with open_slide(make_slide(noise, mpp=350.0)) as slide:
+        assert slide.mpp is None
+
+
+def test_a_missing_file_a_text_and_a_slide_cut_short_do_not_open(tmp_path: Path, phantoms: Path) -> None:
+    text = tmp_path / "text.svs"
+    text.write_text("no slide")
+    for path in (tmp_path / "none.svs", text, phantoms / "phantom-corrupt.tiff"):
+        with pytest.raises(SlideError, match=path.name):
+            open_slide(path)
+    assert not is_slide(text)
+    assert is_slide(phantoms / "phantom-p01-s1.tiff")
+
+
+def test_the_broken_real_slide_does_not_open() -> None:
+    with pytest.raises(SlideError, match=r"broken\.svs does not open"):
+        open_slide(shared_data("wsi", "negative", "broken.svs"))
+
+
+def test_damage_inside_a_slide_is_named(tmp_path: Path, phantoms: Path) -> None:
+    content = bytearray((phantoms / "phantom-p01-s1.tiff").read_bytes())
+    content[2000 : len(content) - 2000] = bytes(len(content) - 4000)
+    path = tmp_path / "damaged.tiff"
+    path.write_bytes(content)
+    with pytest.raises(SlideError, match=r"damaged\.tiff"), open_slide(path) as slide:
+        find_tissue(slide)
+
+
+def test_real_slides_state_or_lack_their_mpp() -> None:
+    with open_slide(shared_data("wsi", "cmu-1-small-region.svs")) as slide:
+        assert slide.mpp == pytest.approx(0.499)
+    with open_slide(shared_data("wsi", "tcga-cr-7395-01a-01-ts1.svs")) as slide:
+        assert slide.mpp is None
