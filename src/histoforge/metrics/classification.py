@@ -133,6 +133,8 @@ class Predictions:
             return expected_calibration_error(self.probabilities, self.labels, weights)
         if name == "balanced_accuracy":
             return self.per_class("sensitivity", weights).mean(1)
+        if name == "auc" and self.n_classes == 2:
+            return self._auc[1](weights)
         scores = self.per_class(name, weights)
         return scores[:, 1] if self.n_classes == 2 else scores.mean(1)
 

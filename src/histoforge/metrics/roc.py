@@ -61,11 +61,14 @@ def weighted_auc(
 
     def area(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         ordered = weights[:, order]
-        hits = np.add.reduceat(ordered * sorted_positive, starts, axis=1)
-        alarms = np.add.reduceat(ordered * ~sorted_positive, starts, axis=1)
-        above = np.cumsum(hits, axis=1) - hits / 2
-        pairs = hits.sum(1) * alarms.sum(1)
-        won = (above * alarms).sum(1)
+        hits = ordered * sorted_positive
+        alarms = ordered - hits
+        if len(starts) < len(order):
+            hits, alarms = np.add.reduceat(hits, starts, axis=1), np.add.reduceat(alarms, starts, axis=1)
+        above = np.cumsum(hits, axis=1)
+        pairs = above[:, -1] * alarms.sum(1)
+        above -= hits / 2
+        won = np.einsum("bn,bn->b", above, alarms)
         return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
 
     return area
