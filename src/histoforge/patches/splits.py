@@ -180,9 +180,10 @@ def _cannot(
     count = int(present[:, label].sum())
     sides = [SPLITS[side] for other, side in sorted(missing) if other == label]
     weaker = ", or set split_by=slide, a weaker split that reports name" if unit == "patient" else ""
+    ways = f"leave it out with ignore_classes, or a split with split_ratios{weaker}"
     return SourceError(
         f"Class '{classes[label]}' comes from {count} {unit}{'s' if count != 1 else ''}, so a split by {unit} leaves "
-        f"it out of {_listed(sides)}: add {unit}s of it, or leave it out with ignore_classes{weaker}."
+        f"it out of {_listed(sides)}: add {unit}s of it, {ways}."
     )
 
 

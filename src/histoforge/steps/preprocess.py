@@ -30,7 +30,7 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
     began = time.monotonic()
     location = open_location(config.source)
     with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
-        reading = Reading(config.max_failed_slides, Path(temporary))
+        reading = Reading(str(location), config.max_failed_slides, Path(temporary))
         digest = digest_of_source(location)
         source = open_source(config, location, location.source_entries(), reading)
         say(f"preprocess: {location} holds {source.kind}, with the classes {', '.join(source.classes)}")
@@ -116,12 +116,10 @@ def summarise(
 
 def tell(summary: PreprocessSummary) -> None:
     """The summary for whoever watches."""
-    unit = "patient" if summary.patients_known else "file"
+    unit = "patients" if summary.patients_known else "files"
     for split, counts in summary.counts.items():
         shown = ", ".join(f"{name} {count}" for name, count in counts.items())
-        say(
-            f"preprocess: {split}: {shown} ({summary.patients[split]} {unit}{'s' if summary.patients[split] != 1 else ''})"
-        )
+        say(f"preprocess: {split}: {shown} ({unit}: {summary.patients[split]})")
     for failure in summary.failed:
         say(f"preprocess: skipped {failure.name}: {failure.reason}")
     for warning in summary.warnings:

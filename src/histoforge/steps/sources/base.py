@@ -26,12 +26,16 @@ class Reading:
     """What happened while a source was read.
 
     Attributes:
+        source: the location, as the user wrote it.
+        most_failures: slides or images that may fail.
+        temporary: a folder for what is fetched.
         failed: slides or images that were skipped.
         dropped: patches or images left out, by reason.
         warnings: a sentence each.
         files: slides or images that gave patches.
     """
 
+    source: str
     most_failures: int
     temporary: Path
     failed: list[Failure] = field(default_factory=list)
@@ -45,12 +49,16 @@ class Reading:
         Raises:
             SourceError: more failed than may.
         """
-        self.failed.append(Failure(name=name, reason=str(error)))
+        self.failed.append(Failure(name=name, reason=self.named(error)))
         if len(self.failed) > self.most_failures:
             raise SourceError(
                 f"{len(self.failed)} slides or images failed, more than max_failed_slides={self.most_failures} allows "
-                f"({', '.join(failure.name for failure in self.failed[:5])}); the last one: {error}"
+                f"({', '.join(failure.name for failure in self.failed[:5])}); the last one: {self.named(error)}"
             ) from error
+
+    def named(self, error: Exception) -> str:
+        """An error's sentence, with a fetched file called by the name that the user knows."""
+        return str(error).replace(str(self.temporary), self.source)
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count what was left out."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,13 @@ from histoforge.core.errors import SourceError
 from histoforge.core.progress import Progress
 from histoforge.patches.duplicates import pixel_key
 from histoforge.patches.images import Pixels
+from histoforge.slides.stain import Transform
 from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.sources import tables
 from histoforge.steps.sources.base import UNKNOWN_PATIENTS, Reading, chosen_classes, ordered, worker_count
 from histoforge.steps.sources.pixels import grid, letterboxed, read_rgb, resize, tissue_share
 from histoforge.steps.sources.sink import Sink
-from histoforge.steps.sources.stains import batch_transform
+from histoforge.steps.sources.stains import chosen_normaliser, fit_to_images, spread
 from histoforge.storage import Entry, Location
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
@@ -68,6 +68,7 @@ class ImageSource:
         self.items = [item for item in items if item.label in self.classes]
         reading.drop("images of other classes", len(items) - len(self.items))
         self.own_split = bool(self.items[0].split)
+        self._normaliser = chosen_normaliser(config)
         self.patients_known = any(item.patient != _stem(item.name) for item in self.items)
         if not self.patients_known:
             reading.warnings.append(UNKNOWN_PATIENTS.format(unit="image"))
@@ -77,13 +78,13 @@ class ImageSource:
 
     def read(self, sink: Sink) -> None:
         workers = worker_count(self._config)
-        transform = batch_transform(self._config)
         with (
             ThreadPoolExecutor(workers) as pool,
             Progress("preprocess", len(self.items), "images") as progress,
         ):
+            fits = self._fits(pool)
             jobs: Iterator[Future[Cut | tuple[Item, SourceError]]] = (
-                pool.submit(self._cut, item, transform) for item in self.items
+                pool.submit(self._cut, item, fits.get(item.slide)) for item in self.items
             )
             for result in ordered(jobs, workers * JOBS_A_WORKER):
                 if isinstance(result, Cut):
@@ -92,12 +93,35 @@ class ImageSource:
                     self._reading.fail(result[0].name, result[1])
                 progress.advance(patches=sink.count)
 
-    def _cut(self, item: Item, transform: Any) -> Cut | tuple[Item, SourceError]:
+    def _fits(self, pool: ThreadPoolExecutor) -> dict[str, Transform]:
+        """The stain normalisation of each slide that has several images, fitted to a sample of them."""
+        normaliser = self._normaliser
+        if normaliser is None:
+            return {}
+        slides: dict[str, list[Item]] = {}
+        for item in self.items:
+            slides.setdefault(item.slide, []).append(item)
+
+        def fit(items: list[Item]) -> Transform | None:
+            sample = [self._image(items[place]) for place in spread(len(items))]
+            images = [image for image in sample if not isinstance(image, SourceError)]
+            return fit_to_images(normaliser, images) if images else None
+
+        several = {slide: items for slide, items in slides.items() if len(items) > 1}
+        fits = zip(several, pool.map(fit, several.values()), strict=True)
+        return {slide: transform for slide, transform in fits if transform is not None}
+
+    def _image(self, item: Item) -> Pixels | SourceError:
         with self._location.fetched(item.name, self._reading.temporary) as path:
             try:
-                image = read_rgb(path, item.name)
+                return read_rgb(path, item.name)
             except SourceError as error:
-                return item, error
+                return error
+
+    def _cut(self, item: Item, transform: Transform | None) -> Cut | tuple[Item, SourceError]:
+        image = self._image(item)
+        if isinstance(image, SourceError):
+            return item, image
         key = pixel_key(image)
         factor = self._config.slide_mpp / self._config.mpp if self._config.slide_mpp else 1.0
         if abs(factor - 1) > 0.02:
@@ -108,10 +132,12 @@ class ImageSource:
         if enlarged > 1:
             image = resize(image, self._enlarged_size(image, enlarged))
         patches, x, y, empty = self._tiles(image)
-        if len(patches) and transform is not None:
-            patches = transform(patches)
         larger = len(x) + empty > 1
         overview = letterboxed(image, self._config.overview_px) if larger else None
+        if self._normaliser is not None:
+            transform = transform or fit_to_images(self._normaliser, [image])
+            patches = transform(patches)
+            overview = transform(overview) if overview is not None else None
         back = factor * enlarged
         return Cut(item, patches, _back(x, back), _back(y, back), key, overview, empty)
 

@@ -18,7 +18,7 @@ from histoforge.patches.splits import fraction_of_each_class
 from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.sources.base import UNKNOWN_PATIENTS, Reading, worker_count
 from histoforge.steps.sources.sink import Sink
-from histoforge.steps.sources.stains import batch_transform
+from histoforge.steps.sources.stains import chosen_normaliser, normalise_each
 from histoforge.steps.sources.tables import SPLIT_NAMES
 from histoforge.storage import Entry, Location
 
@@ -98,7 +98,7 @@ class PcamSource:
         progress: Progress,
     ) -> None:
         slides = self._slides(split, len(y))
-        transform = batch_transform(self._config)
+        normaliser = chosen_normaliser(self._config)
         with ThreadPoolExecutor(worker_count(self._config)) as pool:
             for start in range(0, len(y), BLOCK):
                 some = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + BLOCK)]
@@ -112,7 +112,7 @@ class PcamSource:
                     "label": y[some], "patient": slide, "slide": slide, "mpp": MPP, "split": SPLIT_NAMES[split],
                     "file": own,
                 }  # fmt: skip
-                sink.add(images if transform is None else transform(images), keys, draws[some], columns)
+                sink.add(normalise_each(normaliser, images), keys, draws[some], columns)
                 progress.advance(len(some))
 
     def _open(self, split: str, part: str, files: ExitStack) -> h5py.Dataset:

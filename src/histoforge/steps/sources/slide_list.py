@@ -12,6 +12,7 @@ from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.sources import tables
 from histoforge.steps.sources.base import UNKNOWN_PATIENTS, Reading, chosen_classes
 from histoforge.storage import Entry, Location, open_location
+from histoforge.storage.local import LocalLocation
 
 COLUMNS = ("slide", "patient", "label", "mpp", "split")
 IN_ONE_FOLDER = (".dcm", ".vms", ".vmu")
@@ -170,8 +171,7 @@ def _annotations(
                 f"The slide {file} has two annotations, {' and '.join((beside or candidates)[:2])}: keep one of them."
             )
         if candidates:
-            found[file] = reading.temporary / "annotations" / (beside or candidates)[0]
-            place.get((beside or candidates)[0], found[file])
+            found[file] = _fetched(place, (beside or candidates)[0], reading)
     stems = {PurePosixPath(file).stem for file in files}
     strange = [n for n in names if n.endswith(SURE_ANNOTATION) and PurePosixPath(n).stem not in stems]
     if strange:
@@ -179,6 +179,14 @@ def _annotations(
             f"The annotation {strange[0]} belongs to no slide in {location}: give it its slide's name, or remove it."
         )
     return found
+
+
+def _fetched(place: Location, name: str, reading: Reading) -> Path:
+    """An annotation where it lies, or a copy of a remote one, which stays until the step ends."""
+    if isinstance(place, LocalLocation):
+        return place.root / name
+    place.get(name, reading.temporary / name)
+    return reading.temporary / name
 
 
 def _classes(annotation: Path | None, label: str, config: PreprocessConfig) -> tuple[str, ...]:

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from histoforge.core.errors import SlideError, SourceError
@@ -26,12 +24,13 @@ from histoforge.slides import (
     read_patches,
 )
 from histoforge.slides.pictures import write_picture
+from histoforge.slides.stain import fit_to_slide
 from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.sources.base import Reading, ordered, worker_count
 from histoforge.steps.sources.regions import slide_regions
 from histoforge.steps.sources.sink import Sink
 from histoforge.steps.sources.slide_list import SlideItem, list_slides
-from histoforge.steps.sources.stains import batch_transform
+from histoforge.steps.sources.stains import chosen_normaliser
 from histoforge.storage import Entry, Location
 from histoforge.storage.local import LocalLocation
 
@@ -57,6 +56,7 @@ class SlideSource:
         listed = list_slides(config, location, entries, reading)
         self.items, self.classes = listed.items, listed.classes
         self.patients_known, self.own_split = listed.patients_known, listed.own_split
+        self._normaliser = chosen_normaliser(config)
         self._settings = PlanSettings(
             stride=config.stride or None,
             min_tissue=config.min_tissue,
@@ -69,7 +69,6 @@ class SlideSource:
 
     def read(self, sink: Sink) -> None:
         workers = worker_count(self._config)
-        transform = batch_transform(self._config)
         ahead = 1 if isinstance(self._location, LocalLocation) else 0
         with ThreadPoolExecutor(1) as pool, Progress("preprocess", len(self.items), "slides") as progress:
             jobs: Iterator[Future[tuple[ExitStack, Opened | SlideError]]] = (
@@ -80,7 +79,7 @@ class SlideSource:
                     if isinstance(opened, SlideError):
                         self._reading.fail(item.file, opened)
                     else:
-                        self._cut(item, opened, sink, workers, transform, progress)
+                        self._cut(item, opened, sink, workers, progress)
                 progress.advance(slide=item.name, patches=sink.count)
 
     def _open(self, item: SlideItem) -> tuple[ExitStack, Opened | SlideError]:
@@ -112,7 +111,7 @@ class SlideSource:
                 slide.required_mpp()
             return slide_regions(item, slide, self.classes, self._config, self._reading)
         except SlideError as error:
-            raise SourceError(str(error)) from error
+            raise SourceError(self._reading.named(error)) from error
 
     def _planned(self, item: SlideItem, slide: Slide, regions: list[Region]) -> Opened:
         by_level = self._config.level >= 0
@@ -128,9 +127,7 @@ class SlideSource:
         plan = plan[plan["label"] < len(self.classes)].reset_index(drop=True)
         return Opened(slide, scale, tissue, regions, plan)
 
-    def _cut(
-        self, item: SlideItem, opened: Opened, sink: Sink, workers: int, transform: Any, progress: Progress
-    ) -> None:
+    def _cut(self, item: SlideItem, opened: Opened, sink: Sink, workers: int, progress: Progress) -> None:
         plan = opened.plan
         draws = sink.draw(item.file, len(plan))
         admitted = sink.cap.admit(draws, plan["label"].to_numpy())
@@ -144,6 +141,10 @@ class SlideSource:
         try:
             overview = read_overview(opened.slide, self._config.overview_px)
             key = pixel_key(overview)
+            transform = None
+            if self._normaliser is not None:
+                transform = fit_to_slide(self._normaliser, opened.slide, plan, opened.scale)
+                overview = transform(overview)
             shared = {
                 "patient": item.patient, "slide": item.name, "split": item.split, "file": item.file,
                 "level": opened.scale.level, "mpp": opened.scale.mpp or float("nan"),

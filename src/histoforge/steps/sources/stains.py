@@ -1,11 +1,37 @@
-"""Stain normalisation of a batch of patches, as the user chose it."""
+"""Stain normalisation as the user chose it: fitted once a slide, or to an image that has no slide."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from histoforge.patches.images import Pixels
+from histoforge.slides.stain import Macenko, Reinhard, Transform, stain_normaliser
 from histoforge.steps.config.preprocess import PreprocessConfig
 
+SAMPLE_IMAGES = 16
+SAMPLE_PX = 65_536
 
-def batch_transform(config: PreprocessConfig) -> Callable[[Pixels], Pixels] | None:
-    """What is done to each batch, uint8 [n, h, w, 3] to the same; None where nothing is."""
-    return None
+
+def chosen_normaliser(config: PreprocessConfig) -> Macenko | Reinhard | None:
+    """The normaliser, with its published target; None where none was chosen."""
+    return None if config.stain == "none" else stain_normaliser(config.stain)
+
+
+def spread(count: int) -> list[int]:
+    """Places of a sample that is spread over `count` images."""
+    return sorted(set(np.linspace(0, count - 1, SAMPLE_IMAGES).round().astype(int).tolist()))
+
+
+def fit_to_images(normaliser: Macenko | Reinhard, images: Sequence[Pixels]) -> Transform:
+    """Fit to images of one slide, each uint8 [H, W, 3] of any size, of which about 65,000 px take part."""
+    steps = [1 + math.isqrt(image.shape[0] * image.shape[1] // SAMPLE_PX) for image in images]
+    sample = [image[::step, ::step].reshape(-1, 3) for image, step in zip(images, steps, strict=True)]
+    return normaliser.for_source(np.concatenate(sample))
+
+
+def normalise_each(normaliser: Macenko | Reinhard | None, images: Pixels) -> Pixels:
+    """Patches of unknown slides, uint8 [n, h, w, 3], each fitted for itself."""
+    if normaliser is None:
+        return images
+    return np.stack([normaliser.for_source(image)(image) for image in images])
