@@ -1,0 +1,51 @@
+"""What the benchmarks share: the time that a call takes, and a table that says where it was measured."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+
+def timed(function: Callable[[], Result]) -> tuple[float, Result]:
+    """Wall time of one call, s, with all that it started on a GPU; and what it returned."""
+    start = time.perf_counter()
+    result = function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start, result
+
+
+def table(title: str, unit: str, count: float, times: Mapping[str, float], baseline: str) -> str:
+    """A Markdown table: seconds, rate (`count` of `unit` a second) and the speed relative to `baseline`."""
+    lines = [f"**{title}**", "", f"| | s | {unit}/s | times as fast |", "| --- | ---: | ---: | ---: |"]
+    for name, taken in times.items():
+        lines.append(f"| {name} | {taken:.2f} | {count / taken:,.0f} | {times[baseline] / taken:.2f} |")
+    return "\n".join(lines)
+
+
+def surroundings(packages: Sequence[str]) -> str:
+    """Date, processor, cores, GPU and versions, as one Markdown line."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"{datetime.date.today()}, {_processor()}, {cores} cores, {torch.get_num_threads()} threads, {gpu}; "
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
