@@ -1,15 +1,5 @@
-"""What many tests share: the real data beside the project, and tiny patch sets."""
+"""What many tests share."""
 
-from pathlib import Path
+from real_data import shared_data
 
-import pytest
-
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def shared_data(*parts: str) -> Path:
-    """A path in the real test data that lies beside the project; the test is skipped where it is absent."""
-    path = SHARED.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"the real test data is not beside the project ({'/'.join(parts)})")
-    return path
+__all__ = ["shared_data"]

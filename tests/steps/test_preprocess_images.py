@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import shared_data
 from PIL import Image
 from preprocessing import folder_by_patient, preprocess, save, tissue, write_table
+from real_data import shared_data
 
 from histoforge.core.errors import SourceError
 from histoforge.core.files import read_json

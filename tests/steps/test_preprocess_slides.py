@@ -10,9 +10,9 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
-from conftest import shared_data
 from PIL import Image
 from preprocessing import Made, preprocess, write_table
+from real_data import shared_data
 from s3_server import serve_s3, use
 
 from histoforge.core.errors import SourceError, StorageError
