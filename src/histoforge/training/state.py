@@ -13,7 +13,11 @@ from histoforge.core.errors import CheckpointError
 
 
 def save_state(path: Path, state: Any) -> None:
-    """Write nested `state` to `path`; tensors keep their dtype, and dict keys may be integers."""
+    """Write nested `state` to `path`; tensors keep their dtype, and dict keys may be integers.
+
+    Tensors that lie channels_last do so again when loaded: torch's fused Adam walks through a weight and its moments
+    in the order of their memory, and would mix up values where the two differ.
+    """
     tensors: dict[str, Tensor] = {}
     tree = _pack(state, tensors)
     save_file(tensors, path, metadata={"tree": json.dumps(tree)})
@@ -40,6 +44,8 @@ def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         name = f"t{len(tensors)}"
         tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+        if not value.is_contiguous() and value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last):
+            return {"channels_last": name}
         return {"tensor": name}
     if isinstance(value, dict):
         return {"dict": [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
@@ -56,6 +62,8 @@ def _unpack(tree: Any, tensors: dict[str, Tensor]) -> Any:
     ((kind, value),) = tree.items()
     if kind == "tensor":
         return tensors[value]
+    if kind == "channels_last":
+        return tensors[value].contiguous(memory_format=torch.channels_last)
     if kind == "dict":
         return {_unpack(key, tensors): _unpack(item, tensors) for key, item in value}
     items = [_unpack(item, tensors) for item in value]
