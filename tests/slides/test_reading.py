@@ -1,16 +1,19 @@
 """Opening slides: what is read is what OpenSlide reads, and what cannot be read is said in a sentence."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import openslide
 import pytest
 import tifffile
-from tests.conftest import shared_data
-from tests.slides.conftest import MakeSlide
+from conftest import shared_data
 
 from histoforge.core.errors import SlideError
 from histoforge.slides import find_tissue, is_slide, open_slide
+
+pytest_plugins = ["slide_making"]
+MakeSlide = Callable[..., Path]
 
 
 def test_pixels_are_those_of_openslide(phantoms: Path) -> None:

@@ -1,13 +1,16 @@
 """From a resolution to a level and a window."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.slides.conftest import MakeSlide
 
 from histoforge.core.errors import SlideError
 from histoforge.slides import open_slide, patch_scale, read_overview, read_patch
+
+pytest_plugins = ["slide_making"]
+MakeSlide = Callable[..., Path]
 
 
 @pytest.fixture
@@ -17,7 +20,10 @@ def pyramid(make_slide: MakeSlide, noise: np.ndarray) -> Path:
 
 @pytest.mark.parametrize(
     ("mpp", "level", "window"),
-    [(0.5, 0, 32), (0.505, 0, 32), (0.75, 0, 48), (1.0, 1, 32), (1.9, 1, 60.8), (2.0, 2, 32), (4.0, 2, 64), (0.45, 0, 28.8)],
+    [
+        (0.5, 0, 32), (0.505, 0, 32), (0.75, 0, 48), (1.0, 1, 32),
+        (1.9, 1, 60.8), (2.0, 2, 32), (4.0, 2, 64), (0.45, 0, 28.8),
+    ],
 )  # fmt: skip
 def test_the_coarsest_level_that_is_fine_enough_is_read(pyramid: Path, mpp: float, level: int, window: float) -> None:
     with open_slide(pyramid) as slide:

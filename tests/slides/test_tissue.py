@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import shared_data
+from conftest import shared_data
 
 from histoforge.slides import Tissue, find_tissue, open_slide
 from histoforge.slides.tissue import tissue_mask
+
+pytest_plugins = ["slide_making"]
 
 PINK, PURPLE = (225, 150, 190), (130, 90, 160)
 

@@ -26,7 +26,7 @@ class SlideDrawer:
 
     def __init__(self, layout: Layout, patterns: Patterns | None = None) -> None:
         self.layout = layout
-        self._patterns = patterns or make_patterns(numpy_rng(0, "phantom patterns"), layout.mpp)
+        self._patterns = patterns or make_patterns(0, layout.mpp)
         rng = numpy_rng(layout.seed, "offset")
         self._offset = tuple(int(value) for value in rng.integers(0, 1024, 2))
         self._groups = [self._stroma_nuclei()] + [

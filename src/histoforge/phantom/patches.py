@@ -51,7 +51,7 @@ def draw_patches(
     Returns:
         The patches, patient by patient and class by class.
     """
-    patterns = make_patterns(numpy_rng(seed, "patterns"), mpp)
+    patterns = make_patterns(seed, mpp)
     height, width = patch_size
     images, labels, names = [], [], []
     for patient in range(patients):

@@ -14,7 +14,6 @@ from PIL import Image
 from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_file
 from histoforge.core.progress import Progress
-from histoforge.core.seeds import numpy_rng
 from histoforge.phantom.drawing import SlideDrawer
 from histoforge.phantom.layout import Layout, plan_slide
 from histoforge.phantom.texture import make_patterns
@@ -68,7 +67,7 @@ def draw_slides(
             f"A phantom slide of {size_px} px at {mpp} um/px is too small to hold regions: "
             f"choose at least {max(2 * TILE_PX, round(250 / mpp))} px."
         )
-    patterns = make_patterns(numpy_rng(seed, "patterns"), mpp)
+    patterns = make_patterns(seed, mpp)
     paths, rows = [], []
     with Progress("phantom", patients * slides_per_patient, "slides") as progress:
         for patient in range(patients):

@@ -1,16 +1,19 @@
 """The small patterns that phantom slides are drawn with: periodic noise, fibres, nuclei."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
+from histoforge.core.seeds import numpy_rng
 from histoforge.phantom.layout import Nuclei
 
 Field = NDArray[np.float32]
 
 PERIOD = 1024
-STAMPS = 48
+STAMPS = 32
 
 
 def smooth_noise(rng: np.random.Generator, wavelength: float, period: int = PERIOD) -> Field:
@@ -19,11 +22,15 @@ def smooth_noise(rng: np.random.Generator, wavelength: float, period: int = PERI
     Args:
         wavelength: size of its lumps, px.
     """
-    frequency = np.fft.fftfreq(period)[:, None] ** 2 + np.fft.rfftfreq(period)[None] ** 2
-    spectrum = np.fft.rfft2(rng.standard_normal((period, period), np.float32))
-    noise = np.fft.irfft2(spectrum * np.exp(-2 * (np.pi * wavelength / 3) ** 2 * frequency), (period, period))
-    noise -= noise.mean()
-    return (noise / noise.std()).astype(np.float32)
+    width = -2 * (np.pi * wavelength / 3) ** 2
+    down = np.exp(width * fft.fftfreq(period) ** 2).astype(np.float32)
+    across = np.exp(width * fft.rfftfreq(period) ** 2).astype(np.float32)
+    spectrum = fft.rfft2(rng.standard_normal((period, period), np.float32))
+    spectrum *= down[:, None]
+    spectrum *= across[None]
+    spectrum[0, 0] = 0
+    noise = np.asarray(fft.irfft2(spectrum, (period, period)), np.float32)
+    return noise / noise.std()
 
 
 def fibres(rng: np.random.Generator, mpp: float, period: int = PERIOD) -> Field:
@@ -58,8 +65,10 @@ class Patterns:
     camera: Field
 
 
-def make_patterns(rng: np.random.Generator, mpp: float) -> Patterns:
-    """Draw the patterns for a resolution in um/px."""
+@lru_cache(maxsize=2)
+def make_patterns(seed: int, mpp: float) -> Patterns:
+    """The patterns for a resolution in um/px."""
+    rng = numpy_rng(seed, "patterns")
     return Patterns(
         fibre=fibres(rng, mpp),
         nest=smooth_noise(rng, 55 / mpp),
@@ -88,25 +97,31 @@ def nuclei_stamps(rng: np.random.Generator, nuclei: Nuclei, mpp: float, count: i
 
     An ellipse with a dented outline, a darker rim, clumps of chromatin and, in large ones, a nucleolus.
     """
-    radius = nuclei.radius / mpp * np.clip(rng.normal(1, nuclei.spread, (count, 1, 1)), 0.6, 1.6)
-    stretch = np.sqrt(nuclei.elongation * np.clip(rng.normal(1, 0.12, (count, 1, 1)), 0.75, 1.35))
+
+    def scatter(deviation: float, least: float, most: float) -> Field:
+        return np.clip(1 + deviation * rng.standard_normal((count, 1, 1), np.float32), least, most)
+
+    def turn() -> Field:
+        return np.float32(2 * np.pi) * rng.random((count, 1, 1), np.float32)
+
+    radius = nuclei.radius / mpp * scatter(nuclei.spread, 0.6, 1.6)
+    stretch = np.sqrt(nuclei.elongation * scatter(0.12, 0.75, 1.35))
     half = int(np.ceil(radius.max() * stretch.max() * 1.25)) + 1
     down, across = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
-    angle = rng.uniform(0, np.pi, (count, 1, 1))
+    angle = turn()
     long = (across * np.cos(angle) + down * np.sin(angle)) / stretch
     short = (-across * np.sin(angle) + down * np.cos(angle)) * stretch
     theta = np.arctan2(short, long)
     outline = np.ones_like(theta)
     for wave in (2, 3, 4, 5):
-        depth = nuclei.irregularity * rng.normal(0, 1, (count, 1, 1))
-        outline += depth * np.cos(wave * theta + rng.uniform(0, 2 * np.pi, (count, 1, 1)))
+        depth = nuclei.irregularity * rng.standard_normal((count, 1, 1), np.float32)
+        outline += depth * np.cos(wave * theta + turn())
     distance = np.hypot(long, short) / (radius * outline)
     edge = np.clip((1 - distance) * radius / 1.2 + 0.5, 0, 1)
-    clumps = _clumps(rng, count, 2 * half + 1)
     rim = np.exp(-(((distance - 0.85) / 0.16) ** 2))
     nucleolus = np.exp(-((np.hypot(long - 0.2 * radius, short) / (0.22 * radius)) ** 2)) * (radius * mpp > 3.2)
-    inside = 0.62 + 0.22 * rim + 0.16 * clumps + 0.35 * nucleolus
-    shade = nuclei.darkness * np.clip(rng.normal(1, 0.12, (count, 1, 1)), 0.7, 1.35)
+    inside = 0.62 + 0.22 * rim + 0.16 * _clumps(rng, count, 2 * half + 1) + 0.35 * nucleolus
+    shade = nuclei.darkness * scatter(0.12, 0.7, 1.35)
     return np.asarray(edge * inside * shade, np.float32)
 
 
