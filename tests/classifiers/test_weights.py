@@ -1,0 +1,80 @@
+"""Weights to begin with: from a file that the user names, checked, and never run as code."""
+
+import hashlib
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision.models import resnet18
+
+from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork
+from histoforge.classifiers.weights import load_backbone, read_weights
+from histoforge.core.errors import ModelError
+
+
+@pytest.fixture(scope="module")
+def published():
+    torch.manual_seed(5)
+    return resnet18().state_dict()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_torchvisions_weights_fit_the_backbone(tmp_path, published, suffix):
+    path = tmp_path / f"resnet18{suffix}"
+    if suffix == ".pth":
+        torch.save(published, path)
+    else:
+        save_file(published, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    weights, found = read_weights(str(path), digest.upper())
+    assert found == digest
+    network = ResidualNetwork(BACKBONES["resnet18"], "imagenet", 1.0)
+    load_backbone(network, weights, str(path))
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, published[name])
+
+
+def test_another_width_is_refused_with_the_name_of_the_tensor(published):
+    network = ResidualNetwork(BACKBONES["resnet18"], "imagenet", 0.5)
+    with pytest.raises(ModelError, match=r"do not fit the backbone \('conv1.weight' has the shape \[64, 3, 7, 7\]"):
+        load_backbone(network, published, "w.pth")
+
+
+def test_a_missing_tensor_is_refused(published):
+    network = ResidualNetwork(BACKBONES["resnet34"], "imagenet", 1.0)
+    with pytest.raises(ModelError, match="'layer1.2.conv1.weight' is missing"):
+        load_backbone(network, published, "w.pth")
+
+
+def test_another_sha256_is_refused(tmp_path, published):
+    save_file(published, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match="has the SHA-256 .* not 0000"):
+        read_weights(str(tmp_path / "w.safetensors"), "0" * 64)
+
+
+def test_a_missing_file_is_said_so(tmp_path):
+    with pytest.raises(ModelError, match="There is no weights file"):
+        read_weights(str(tmp_path / "none.pth"))
+
+
+class Harmful:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('code of the file was run')",)
+
+
+def test_code_in_a_pickle_is_not_run(tmp_path):
+    (tmp_path / "w.pth").write_bytes(pickle.dumps(Harmful()))
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_weights(str(tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_a_file_that_holds_something_else_is_said_so(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00not weights")
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_weights(str(tmp_path / name))
+    if name.endswith(".pth"):
+        torch.save({"epoch": 3}, tmp_path / name)
+        with pytest.raises(ModelError, match="not a plain state_dict"):
+            read_weights(str(tmp_path / name))

@@ -1,0 +1,47 @@
+"""Counts: whole numbers that add up, for any ratio and any pool."""
+
+import numpy as np
+import pytest
+
+from histoforge.core.errors import SelectionError
+from histoforge.selection import check_pool, kept_counts, pool_counts
+from histoforge.selection.counts import first_step_count
+
+
+@pytest.mark.parametrize(
+    ("real", "ratio", "kept"),
+    [
+        ([1284, 410, 481, 472], 0.5, [642, 205, 240, 236]),  # the paper's; r N = 1323.5
+        ([9, 7, 5], 0.5, [5, 3, 2]),  # r N = 10.5, the floors sum to 9
+        ([10, 10], 0.5, [5, 5]),
+        ([3, 3], 0.5, [2, 1]),
+        ([7, 3], 1.0, [7, 3]),
+        ([100, 0], 0.29, [29, 0]),  # 0.29 * 100 is 28.999… in binary
+        ([5, 9], 2.5, [12, 23]),
+    ],
+)
+def test_kept_counts_are_floors_and_the_rest_goes_to_the_largest(real, ratio, kept):
+    assert kept_counts(np.array(real), ratio).tolist() == kept
+
+
+def test_a_ratio_that_keeps_nothing_is_refused():
+    with pytest.raises(SelectionError, match=r"ratio=0.01 keeps nothing of 20 .*at least 0.05"):
+        kept_counts(np.array([12, 8]), 0.01)
+
+
+def test_pool_counts_are_rounded_up():
+    assert pool_counts(np.array([10, 3]), 2.5).tolist() == [25, 8]
+    assert pool_counts(np.array([10, 3]), 2.0).tolist() == [20, 6]
+
+
+@pytest.mark.parametrize(
+    ("pool", "kept", "first"), [(400, 100, 200), (4, 1, 2), (800, 100, 283), (10, 10, 10), (7, 0, 0)]
+)
+def test_both_steps_keep_the_same_share(pool, kept, first):
+    assert first_step_count(pool, kept) == first
+
+
+def test_a_pool_smaller_than_what_is_to_be_kept_is_refused_by_class():
+    check_pool(np.array([5, 5]), np.array([5, 4]), ["a", "b"])
+    with pytest.raises(SelectionError, match="3 candidates of class 'b', and 4 are to be kept"):
+        check_pool(np.array([5, 3]), np.array([5, 4]), ["a", "b"])

@@ -1,0 +1,87 @@
+"""The rules: exact counts, ties, and Algorithm 1 as the paper writes it."""
+
+import numpy as np
+import pytest
+
+from histoforge.core.errors import SelectionError
+from histoforge.selection import RULES, select
+
+CLASSES = ["a", "b"]
+
+
+def pool(counts=(40, 24), seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    n = len(labels)
+    return {"entropy": rng.random(n), "distances": rng.random(n), "confidences": rng.random(n), "labels": labels}
+
+
+def choose(rule, scores, kept, threshold=0.6, seed=0):
+    return select(rule, **scores, kept=np.array(kept), classes=CLASSES, threshold=threshold, seed=seed)
+
+
+def algorithm_1(entropy, distance):
+    """The two medians of Algorithm 1, strictly below each; the second is over the survivors of the first (A4-11)."""
+    first = np.flatnonzero(entropy < np.median(entropy))
+    return set(first[distance[first] < np.median(distance[first])])
+
+
+def test_selective_augmentation_is_algorithm_1_where_nothing_is_tied_and_the_pool_is_four_times_what_is_kept():
+    scores = pool()
+    chosen = np.flatnonzero(choose("entropy_centroid", scores, [10, 6]).kept)
+    expected = set()
+    for label in (0, 1):
+        rows = np.flatnonzero(scores["labels"] == label)
+        expected |= set(rows[list(algorithm_1(scores["entropy"][rows], scores["distances"][rows]))])
+    assert set(chosen) == expected
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kept", [[10, 6], [1, 0], [40, 24], [13, 23]])
+def test_counts_are_exact(rule, kept):
+    selection = choose(rule, pool(), kept, threshold=-1.0)
+    labels = pool()["labels"]
+    assert np.bincount(labels[selection.kept], minlength=2).tolist() == kept
+    for label, size in ((0, 40), (1, 24)):
+        assert sorted(selection.rank[labels == label]) == list(range(size))
+
+
+@pytest.mark.parametrize("rule", ["entropy_centroid", "distance", "confidence"])
+def test_among_equal_scores_the_first_in_the_pool_are_kept(rule):
+    scores = pool()
+    for name in ("entropy", "distances", "confidences"):
+        scores[name] = np.full(64, 0.7)
+    kept = choose(rule, scores, [10, 6]).kept
+    assert np.flatnonzero(kept).tolist() == [*range(10), *range(40, 46)]
+
+
+def test_the_second_step_ranks_only_the_survivors_of_the_first():
+    entropy, distance = np.array([0.0, 0.1, 0.8, 0.9]), np.array([0.9, 0.5, 0.0, 0.1])
+    scores = {"entropy": entropy, "distances": distance, "confidences": entropy, "labels": np.zeros(4, int)}
+    selection = select("entropy_centroid", **scores, kept=np.array([1]), classes=["a"], threshold=0.0, seed=0)
+    assert np.flatnonzero(selection.kept).tolist() == [1]
+    assert selection.rank.tolist() == [1, 0, 2, 3]
+
+
+def test_single_filtering_looks_at_the_distance_alone():
+    scores = pool()
+    kept = choose("distance", scores, [10, 0]).kept
+    assert scores["distances"][kept].max() < np.delete(scores["distances"][:40], np.flatnonzero(kept)).min()
+
+
+def test_random_selection_depends_on_the_seed_and_not_on_scores():
+    one, other = choose("random", pool(seed=1), [10, 6]), choose("random", pool(seed=2), [10, 6])
+    assert np.array_equal(one.kept, other.kept)
+    assert not np.array_equal(one.kept, choose("random", pool(seed=1), [10, 6], seed=1).kept)
+
+
+def test_confidence_keeps_the_most_confident_and_none_below_the_threshold():
+    scores = pool()
+    scores["confidences"] = np.concatenate([np.linspace(0, 1, 40), np.linspace(0, 0.7, 24)])
+    kept = choose("confidence", scores, [10, 6]).kept
+    assert np.flatnonzero(kept).tolist() == [*range(30, 40), *range(60, 64)]
+
+
+def test_a_threshold_that_nothing_passes_is_named():
+    with pytest.raises(SelectionError, match=r"above threshold=0.999 \(the highest is 0.9.*\): lower threshold"):
+        choose("confidence", pool(), [10, 6], threshold=0.999)
