@@ -1,0 +1,155 @@
+"""Tiling: the whole preprocess step against a bare read_region loop, histolab and tiatoolbox, on one core and on two.
+
+    python benchmarks/tiling.py
+    python benchmarks/tiling.py --size 4000 --repeats 1                       # a quick look
+    python benchmarks/tiling.py --histolab venv-h/bin/python --tiatoolbox venv-t/bin/python
+
+The slide is a JPEG-tiled pyramid made of the repeated pixels of one slide (`--slide`; without it, of the real region that
+lies beside the project, or of a phantom). All sides read it one after the other, each in a process of its own that is
+pinned to the cores in question, imports not counted; the median of the repeats counts. A rate is megapixels of kept
+patches a second: each side chooses its own patches, the bare loop reads those of preprocess. Peers that do not import are
+left out with a line; they may live in environments of their own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+from timing import surroundings
+
+from histoforge.core.progress import say
+from histoforge.phantom import draw_slides
+from histoforge.slides import PlanSettings, find_tissue, open_slide, patch_scale, plan_patches
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "wsi" / "cmu-1-small-region.svs"
+WORKERS = Path(__file__).with_name("tiling_workers.py")
+MPP = 0.499
+TILE_PX = 240
+PEERS = ("histolab", "tiatoolbox")
+
+
+def texture(slide: Path | None, workplace: Path) -> np.ndarray:
+    """The pixels to repeat, uint8 [h, w, 3]."""
+    if slide is None:
+        slide = REAL if REAL.exists() else draw_slides(workplace / "phantom", patients=1, corrupt=False)[0]
+    say(f"tiling: the slide is made of {slide.name}")
+    with open_slide(slide) as opened:
+        return opened.read(0, 0, 0, min(6000, opened.size[0]), min(6000, opened.size[1]))
+
+
+def tiles(level: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Tiles of a level of `size` px that repeats `level`."""
+    for y in range(0, size, TILE_PX):
+        rows = np.arange(y, y + TILE_PX) % level.shape[0]
+        for x in range(0, size, TILE_PX):
+            yield level[rows[:, None], np.arange(x, x + TILE_PX) % level.shape[1]]
+
+
+def make_slide(path: Path, pixels: np.ndarray, size: int) -> None:
+    """A pyramid of `size` px whose levels shrink by four, as Aperio's do."""
+    with tifffile.TiffWriter(path) as writer:
+        for level, shrink in enumerate((1, 4, 16)):
+            shrunken = np.asarray(Image.fromarray(pixels).reduce(shrink))
+            writer.write(
+                tiles(shrunken, size // shrink),
+                shape=(size // shrink, size // shrink, 3),
+                dtype=np.uint8,
+                tile=(TILE_PX, TILE_PX),
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": 80},
+                subsampling=(2, 2),
+                resolution=(1e4 / MPP * shrink,) * 2,
+                resolutionunit="CENTIMETER",
+                subfiletype=1 if level else 0,
+                metadata=None,
+            )
+
+
+def prepare(folder: Path, pixels: np.ndarray, size: int, patch_px: int) -> Path:
+    """A folder with the slide under two names (two classes, two patients), and the places that preprocess reads."""
+    source = folder / "source"
+    source.mkdir()
+    slide = source / "a.tiff"
+    make_slide(slide, pixels, size)
+    os.link(slide, source / "b.tiff")
+    (source / "slides.csv").write_text("slide,patient,label\na,p1,normal\nb,p2,tumour\n")
+    with open_slide(slide) as opened:
+        scale = patch_scale(opened, (patch_px, patch_px), level=0)
+        plan = plan_patches(opened, scale, find_tissue(opened), PlanSettings(), slide_label=0)
+    np.save(folder / "places.npy", plan[["x", "y"]].to_numpy())
+    say(f"tiling: {size} x {size} px, {slide.stat().st_size / 1e6:.0f} MB, {len(plan)} patches of {patch_px} px")
+    return slide
+
+
+def measure(name: str, python: str, cores: list[int], slide: Path, patch_px: int) -> float | None:
+    """Megapixels of patches a second, once; None where the peer does not import."""
+    command = [python, str(WORKERS), name, str(slide), str(patch_px), str(slide.parent.parent)]
+    pin = ["taskset", "--cpu-list", ",".join(map(str, cores))]
+    result = subprocess.run([*pin, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if result.returncode:
+        say(f"tiling: {name} failed: {result.stderr.strip().splitlines()[-1]}")
+        return None
+    answer = json.loads(result.stdout.strip().splitlines()[-1])
+    if "missing" in answer:
+        say(f"tiling: {name} is left out: {answer['missing']}")
+        return None
+    return float(answer["patches"] * patch_px**2 / 1e6 / answer["seconds"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slide", type=Path, help="slide whose pixels are repeated")
+    parser.add_argument("--size", type=int, default=16_000, help="width and height of the slide, px (default 16000)")
+    parser.add_argument("--patch", type=int, default=224, help="patch size, px (default 224)")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each is measured (default 3)")
+    for peer in PEERS:
+        parser.add_argument(f"--{peer}", default=sys.executable, help=f"interpreter that has {peer}")
+    options = parser.parse_args()
+
+    usable = sorted(os.sched_getaffinity(0))
+    sides = [("bare", sys.executable, 1), ("preprocess", sys.executable, 1)]
+    sides += [(peer, getattr(options, peer), 1) for peer in PEERS]
+    if len(usable) > 1:
+        sides += [("bare", sys.executable, 2), ("preprocess", sys.executable, 2)]
+        sides += [(peer, getattr(options, peer), 2) for peer in PEERS]
+    rates: dict[tuple[str, int], list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        workplace = Path(folder)
+        slide = prepare(workplace, texture(options.slide, workplace), options.size, options.patch)
+        for _ in range(options.repeats):
+            for name, python, cores in sides:
+                rate = measure(name, python, usable[:cores], slide, options.patch)
+                if rate is not None:
+                    rates.setdefault((name, cores), []).append(rate)
+                    say(f"tiling: {name} on {cores} core(s): {rate:.1f} megapixels/s")
+    report({side: statistics.median(values) for side, values in rates.items()})
+
+
+def report(rates: dict[tuple[str, int], float]) -> None:
+    """The table and the ratios, as Markdown on standard output."""
+    print(surroundings(["histoforge", "openslide-python", "openslide-bin"]))
+    print("\n| | cores | megapixels/s | x bare loop on one core |\n| --- | ---: | ---: | ---: |")
+    for (name, cores), rate in rates.items():
+        print(f"| {name} | {cores} | {rate:.1f} | {rate / rates['bare', 1]:.2f} |")
+    print(f"\npreprocess / bare loop, one core: {rates['preprocess', 1] / rates['bare', 1]:.2f} (aim: 0.85)")
+    if ("preprocess", 2) in rates:
+        print(f"preprocess, two cores / one: {rates['preprocess', 2] / rates['preprocess', 1]:.2f} (aim: 1.8)")
+    for peer in PEERS:
+        for cores in (1, 2):
+            if (peer, cores) in rates:
+                ratio = rates["preprocess", cores] / rates[peer, cores]
+                print(f"preprocess / {peer}, {cores} core(s): {ratio:.1f} (aim: 3)")
+
+
+if __name__ == "__main__":
+    main()

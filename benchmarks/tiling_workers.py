@@ -1,0 +1,92 @@
+"""What `tiling.py` measures, each in a process of its own: python tiling_workers.py NAME SLIDE PATCH_PX WORKPLACE.
+
+Prints one line of JSON: patches and seconds, imports not counted. Peers are imported only when asked for, and nothing of
+histoforge then, so that they can live in an environment of their own.
+"""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LEAST_TISSUE = 0.5
+
+
+def bare(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
+    """Read the places that preprocess takes with one call each, and throw the pixels away."""
+    import numpy as np
+    import openslide
+
+    places = np.load(workplace / "places.npy").tolist()
+    start = time.perf_counter()
+    handle = openslide.OpenSlide(slide)
+    for x, y in places:
+        handle.read_region((x, y), 0, (patch_px, patch_px))
+    return len(places), time.perf_counter() - start
+
+
+def preprocess(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
+    """The whole step: open, find tissue, plan, read, write the patch set, overviews and the picture, make digests."""
+    from histoforge.patches import PatchSet
+    from histoforge.steps import preprocess
+    from histoforge.steps.config.preprocess import PreprocessConfig
+
+    config = PreprocessConfig(
+        source=str(slide.parent), kind="slides", patch_size=str(patch_px), level=0, min_tissue=LEAST_TISSUE,
+        split_ratios="0:0:1",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=workplace) as out:
+        start = time.perf_counter()
+        preprocess.run(config, patches=Path(out) / "patches", overviews=Path(out) / "overviews")
+        taken = time.perf_counter() - start
+        return len(PatchSet.open(Path(out) / "patches")), taken
+
+
+def histolab(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
+    """Its grid tiler, which writes a PNG a patch."""
+    from histolab.slide import Slide
+    from histolab.tiler import GridTiler
+
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(dir=workplace) as out:
+        start = time.perf_counter()
+        tiler = GridTiler(
+            tile_size=(patch_px, patch_px), level=0, check_tissue=True, tissue_percent=100 * LEAST_TISSUE
+        )
+        tiler.extract(Slide(slide, processed_path=out), log_level="CRITICAL")
+        taken = time.perf_counter() - start
+        return len(list(Path(out).rglob("*.png"))), taken
+
+
+def tiatoolbox(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
+    """Its sliding-window extractor with an Otsu mask; patches are read and thrown away."""
+    from tiatoolbox.tools.patchextraction import SlidingWindowPatchExtractor
+
+    start = time.perf_counter()
+    extractor = SlidingWindowPatchExtractor(
+        input_img=slide, patch_size=(patch_px, patch_px), resolution=0, units="level", input_mask="otsu",
+        min_mask_ratio=LEAST_TISSUE,
+    )  # fmt: skip
+    count = sum(1 for _ in extractor)
+    return count, time.perf_counter() - start
+
+
+WORKERS = {function.__name__: function for function in (bare, preprocess, histolab, tiatoolbox)}
+
+
+def main() -> None:
+    name, slide, patch_px, workplace = sys.argv[1:]
+    sys.path.pop(0)
+    try:
+        count, taken = WORKERS[name](Path(slide), int(patch_px), Path(workplace))
+    except ImportError as error:
+        print(json.dumps({"missing": str(error)}), flush=True)
+        return
+    print(json.dumps({"patches": count, "seconds": taken, "cores": len(os.sched_getaffinity(0))}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
