@@ -2,16 +2,13 @@
 
 import shapely
 
-from histoforge.slides import Region, Slide, read_annotations
+from histoforge.slides import Annotations, Region, Slide, read_annotations
 from histoforge.steps.config.preprocess import PreprocessConfig
-from histoforge.steps.sources.base import Reading
 from histoforge.steps.sources.slide_list import SlideItem
 
 
-def slide_regions(
-    item: SlideItem, slide: Slide, classes: list[str], config: PreprocessConfig, reading: Reading
-) -> list[Region]:
-    """The annotated regions of a slide; none where it has no annotation.
+def slide_regions(item: SlideItem, slide: Slide, classes: list[str], config: PreprocessConfig) -> Annotations:
+    """The annotated regions of a slide and what was mended; no regions where it has no annotation.
 
     A region of a class to ignore keeps a label beyond the classes, so that it still covers what lies below it. A region
     without a class has the slide's. With `outside_class`, everything outside the regions is one more region.
@@ -20,14 +17,14 @@ def slide_regions(
         SlideError: the annotation cannot be read, is empty, belongs to another slide, or has an unknown class.
     """
     if item.annotation is None:
-        return []
+        return Annotations()
     aliases = {"": item.label} if item.label else None
     found = read_annotations(
         item.annotation, slide, [*classes, *sorted(config.ignored - set(classes))], aliases=aliases
     )
-    reading.warnings.extend(found.warnings)
     if not config.outside_class:
-        return found.regions
+        return found
     inside = shapely.union_all([region.polygon for region in found.regions])
     outside = shapely.difference(shapely.box(0, 0, *slide.size), inside)
-    return [*found.regions, Region(config.outside_class, classes.index(config.outside_class), outside)]
+    beyond = Region(config.outside_class, classes.index(config.outside_class), outside)
+    return Annotations([*found.regions, beyond], found.warnings)

@@ -10,7 +10,9 @@ import pandas as pd
 from histoforge.core.errors import SlideError, SourceError
 from histoforge.core.progress import Progress
 from histoforge.patches.duplicates import pixel_key, place_keys
+from histoforge.patches.images import Pixels
 from histoforge.slides import (
+    Annotations,
     PlanSettings,
     Region,
     Scale,
@@ -27,6 +29,7 @@ from histoforge.slides.pictures import write_picture
 from histoforge.slides.stain import fit_to_slide
 from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.sources.base import Reading, ordered, worker_count
+from histoforge.steps.sources.pixels import letterboxed
 from histoforge.steps.sources.regions import slide_regions
 from histoforge.steps.sources.sink import Sink
 from histoforge.steps.sources.slide_list import SlideItem, list_slides
@@ -69,7 +72,10 @@ class SlideSource:
 
     def read(self, sink: Sink) -> None:
         workers = worker_count(self._config)
-        ahead = 1 if isinstance(self._location, LocalLocation) else 0
+        local = isinstance(self._location, LocalLocation)
+        if local:
+            self._check_all(workers)
+        ahead = 1 if local else 0
         with ThreadPoolExecutor(1) as pool, Progress("preprocess", len(self.items), "slides") as progress:
             jobs: Iterator[Future[tuple[ExitStack, Opened | SlideError]]] = (
                 pool.submit(self._open, item) for item in self.items
@@ -82,38 +88,62 @@ class SlideSource:
                         self._cut(item, opened, sink, workers, progress)
                 progress.advance(slide=item.name, patches=sink.count)
 
+    def _check_all(self, workers: int) -> None:
+        """Find what the user has to mend before hours are spent on other slides; remote ones would have to be fetched.
+
+        Raises:
+            SourceError: a slide's mpp or annotation is missing or wrong.
+        """
+
+        def check(item: SlideItem) -> None:
+            with ExitStack() as stack:
+                try:
+                    slide = self._enter(item, stack)
+                except SlideError:
+                    return
+                self._regions(item, slide)
+
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(check, self.items))
+
+    def _enter(self, item: SlideItem, stack: ExitStack) -> Slide:
+        """Fetch and open a slide; the stack closes it and removes what was fetched.
+
+        Raises:
+            SlideError: it does not open.
+        """
+        for companion in item.companions:
+            stack.enter_context(self._location.fetched(companion, self._reading.temporary))
+        path = stack.enter_context(self._location.fetched(item.file, self._reading.temporary))
+        slide = stack.enter_context(open_slide(path, item.mpp))
+        if slide.mpp is None and self._config.slide_mpp:
+            slide.mpp = self._config.slide_mpp
+        return slide
+
     def _open(self, item: SlideItem) -> tuple[ExitStack, Opened | SlideError]:
-        """Fetch and open a slide and plan its patches; the stack closes it and removes what was fetched.
+        """Open a slide and plan its patches."""
+        with ExitStack() as stack:
+            try:
+                slide = self._enter(item, stack)
+                opened: Opened | SlideError = self._planned(item, slide, self._regions(item, slide))
+            except SlideError as error:
+                opened = error
+            return stack.pop_all(), opened
+
+    def _regions(self, item: SlideItem, slide: Slide) -> Annotations:
+        """The regions of a slide.
 
         Raises:
             SourceError: its mpp or its annotation is missing or wrong; that is for the user to mend.
         """
-        with ExitStack() as stack:
-            for companion in item.companions:
-                stack.enter_context(self._location.fetched(companion, self._reading.temporary))
-            path = stack.enter_context(self._location.fetched(item.file, self._reading.temporary))
-            try:
-                slide = stack.enter_context(open_slide(path, item.mpp))
-            except SlideError as error:
-                return stack.pop_all(), error
-            if slide.mpp is None and self._config.slide_mpp:
-                slide.mpp = self._config.slide_mpp
-            regions = self._regions(item, slide)
-            try:
-                return stack.pop_all(), self._planned(item, slide, regions)
-            except SlideError as error:
-                return stack.pop_all(), error
-        raise AssertionError("unreachable")
-
-    def _regions(self, item: SlideItem, slide: Slide) -> list[Region]:
         try:
             if self._config.level < 0:
                 slide.required_mpp()
-            return slide_regions(item, slide, self.classes, self._config, self._reading)
+            return slide_regions(item, slide, self.classes, self._config)
         except SlideError as error:
             raise SourceError(self._reading.named(error)) from error
 
-    def _planned(self, item: SlideItem, slide: Slide, regions: list[Region]) -> Opened:
+    def _planned(self, item: SlideItem, slide: Slide, annotations: Annotations) -> Opened:
         by_level = self._config.level >= 0
         scale = patch_scale(
             slide,
@@ -123,9 +153,10 @@ class SlideSource:
         )
         tissue = find_tissue(slide)
         label = self.classes.index(item.label) if item.label in self.classes else None
-        plan = plan_patches(slide, scale, tissue, self._settings, regions, label)
+        plan = plan_patches(slide, scale, tissue, self._settings, annotations.regions, label)
         plan = plan[plan["label"] < len(self.classes)].reset_index(drop=True)
-        return Opened(slide, scale, tissue, regions, plan)
+        self._reading.warnings.extend(annotations.warnings)
+        return Opened(slide, scale, tissue, annotations.regions, plan)
 
     def _cut(self, item: SlideItem, opened: Opened, sink: Sink, workers: int, progress: Progress) -> None:
         plan = opened.plan
@@ -139,7 +170,7 @@ class SlideSource:
             return
         start = sink.count
         try:
-            overview = read_overview(opened.slide, self._config.overview_px)
+            overview = self._overview(opened)
             key = pixel_key(overview)
             transform = None
             if self._normaliser is not None:
@@ -162,6 +193,13 @@ class SlideSource:
         majority = int(plan["label"].mode()[0])
         sink.add_overview(overview, {**shared, "label": majority, "level": 0, "mpp": float("nan")})
         self._picture(item, opened, plan, sink)
+
+    def _overview(self, opened: Opened) -> Pixels:
+        """The slide shrunk to an overview, from the picture that tissue was found on where that is large enough."""
+        size, picture = self._config.overview_px, opened.tissue.image
+        if picture.shape[0] >= size[0] or picture.shape[1] >= size[1]:
+            return letterboxed(picture, size)
+        return read_overview(opened.slide, size)
 
     def _picture(self, item: SlideItem, opened: Opened, plan: pd.DataFrame, sink: Sink) -> None:
         """Draw the slide for the report."""
