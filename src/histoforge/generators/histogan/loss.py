@@ -65,7 +65,7 @@ def generator_loss(critics: nn.ModuleList, fake: Sequence[Tensor], labels: Tenso
     return torch.stack(losses).sum()
 
 
-def _scores(critic: HistoganCritic, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _scores(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Scores [B] of both: in one pass, unless the critic's statistics would mix them."""
     if critic.couples_patches:
         return critic(real, labels), critic(fake, labels)

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from histoforge.core.seeds import numpy_rng
+from histoforge.generators.model_selection import FidJudge, ModelSelection, share_labels
+from histoforge.metrics.extract import NamedExtractor
+from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.training.models import ModelInfo
+from histoforge.training.state import load_state, save_state
+
+
+def network(value):
+    net = nn.Linear(1, 1)
+    nn.init.constant_(net.weight, value)
+    nn.init.zeros_(net.bias)
+    return net
+
+
+def observed(scores, alpha=0.5):
+    selection = ModelSelection(alpha)
+    for place, score in enumerate(scores):
+        selection.add(10 + place, score, network(place))
+    return selection
+
+
+def test_smoothing_is_equation_5_by_hand():
+    assert observed([8.0, 4.0, 2.0, 6.0]).smoothed == [8.0, 6.0, 4.0, 5.0]
+    assert observed([8.0, 4.0], alpha=0.75).smoothed == [8.0, 7.0]
+
+
+def test_the_lowest_smoothed_score_wins_over_the_lowest_raw_one():
+    raw = [9.0, 1.0, 9.0, 3.0, 3.0, 3.0]
+    selection = observed(raw)  # smoothed: 9, 5, 7, 5, 4, 3.5
+    assert int(np.argmin(raw)) == 1
+    assert selection.best_epoch == 15
+    assert float(selection.best_weights["weight"]) == 5.0
+
+
+def test_of_equal_epochs_the_earliest_is_kept():
+    assert observed([4.0, 4.0, 4.0]).best_epoch == 10
+
+
+def test_the_kept_weights_are_a_copy():
+    selection, net = ModelSelection(0.5), network(1.0)
+    selection.add(1, 2.0, net)
+    nn.init.constant_(net.weight, 7.0)
+    assert float(selection.best_weights["weight"]) == 1.0
+
+
+def test_survives_a_checkpoint(tmp_path):
+    before, after = observed([8.0, 4.0]), ModelSelection(0.5)
+    save_state(tmp_path / "state", before.state_dict())
+    after.load_state_dict(load_state(tmp_path / "state"))
+    before.add(12, 5.0, network(2))
+    after.add(12, 5.0, network(2))
+    assert vars(after)["smoothed"] == vars(before)["smoothed"]
+    assert after.best_epoch == before.best_epoch
+    torch.testing.assert_close(dict(after.best_weights), dict(before.best_weights))
+
+
+def test_labels_follow_the_classes_shares():
+    labels = np.array([0] * 30 + [1] * 10)
+    assert np.bincount(share_labels(labels, 80, seed=0)).tolist() == [60, 20]
+    assert len(share_labels(labels, 50, seed=0)) == 50
+    assert sorted(share_labels(labels, 40, seed=0)) == sorted(labels)
+
+
+class Replay:
+    """A generator that draws given patches."""
+
+    def __init__(self, pool, classes):
+        self.pool = pool
+        self.info = ModelInfo(kind="generator", method="replay", config={}, classes=classes, patch_size=(8, 8))
+
+    def sample(self, labels, rng):
+        rows = torch.randint(len(self.pool), (len(labels),), generator=rng)
+        return self.pool[rows]
+
+
+@pytest.fixture
+def patches(tmp_path):
+    images = numpy_rng(0, "test").integers(0, 256, (64, 8, 8, 3)).astype(np.uint8)
+    with PatchSetWriter.create(tmp_path / "set", ["a", "b"], (8, 8)) as writer:
+        writer.add(images, label=0, patient="p")
+        writer.finish({"step": "test"})
+    return PatchSet.open(tmp_path / "set")
+
+
+def test_the_judge_prefers_patches_that_are_like_the_real_ones(patches):
+    extractor = NamedExtractor("mean colours", lambda images: images.mean(dim=(2, 3)))
+    judge = FidJudge(extractor, patches, 200, 0, torch.device("cpu"), torch.float32)
+    real = torch.from_numpy(patches.images()).permute(0, 3, 1, 2) / 127.5 - 1
+    alike, darker = Replay(real, patches.classes), Replay(real * 0.5 - 0.5, patches.classes)
+    assert judge.score(alike) == judge.score(alike)
+    assert judge.score(alike) < judge.score(darker) / 10

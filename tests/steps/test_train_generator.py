@@ -1,0 +1,173 @@
+"""The step `train_generator`: what it learns, what it writes, and that a killed one loses nothing."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from processes import run_process
+from two_pictures import CLASSES, SETTINGS, make_extractor, make_patchset, pictures, read_png
+
+from histoforge.core.errors import ModelError, SettingsError, TrainingError
+from histoforge.core.files import read_json
+from histoforge.generators.histogan import train as histogan
+from histoforge.generators.registry import draw, load_generator
+from histoforge.steps import train_generator
+from histoforge.steps.config.train_generator import TrainGeneratorConfig
+from histoforge.training.models import read_model_info
+
+KILL_SETTINGS = {"epochs": 3, "epoch_steps": 4, "precision": "float32", "flips": True, "ema_decay": 0.9}
+
+
+def settings(**values):
+    return TrainGeneratorConfig.make({**SETTINGS, **values})
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory):
+    return make_patchset(tmp_path_factory.mktemp("data") / "patches")
+
+
+@pytest.fixture(scope="module")
+def extractor(tmp_path_factory):
+    return make_extractor(tmp_path_factory.mktemp("data") / "extractor")
+
+
+@pytest.fixture(scope="module")
+def learnt(patches, tmp_path_factory):
+    """A generator that was trained for long enough on two pictures."""
+    out = tmp_path_factory.mktemp("learnt") / "generator"
+    config = settings(epochs=4, epoch_steps=40, learning_rate=2e-3, checkpoint_every=0)
+    summary = train_generator.run(config, patches=patches, generator=out)
+    return out, summary
+
+
+def test_learns_one_picture_a_class(learnt):
+    generator = load_generator(learnt[0], "cpu")
+    drawn = draw(generator, np.array([0, 1]).repeat(8), seed=1).astype(float)
+    difference = [[np.abs(drawn[8 * c : 8 * c + 8] - pictures()[d]).mean() for d in (0, 1)] for c in (0, 1)]
+    for own in (0, 1):
+        assert difference[own][own] < 30, difference
+        assert difference[own][1 - own] > 2 * difference[own][own], difference
+
+
+def test_equal_seeds_draw_equal_patches_and_others_do_not(learnt):
+    generator = load_generator(learnt[0], "cpu")
+    labels = np.array([0, 1, 1])
+    np.testing.assert_array_equal(draw(generator, labels, seed=5), draw(generator, labels, seed=5))
+    assert (draw(generator, labels, seed=5) != draw(generator, labels, seed=6)).any()
+
+
+def test_without_an_extractor_the_last_epoch_is_kept_and_that_is_said(learnt):
+    _, summary = learnt
+    assert (summary.chosen_epoch, summary.chosen_by, summary.fid) == (4, "last epoch", None)
+
+
+def test_writes_model_history_and_pictures(learnt):
+    out, summary = learnt
+    info = read_model_info(out, "generator")
+    assert (info.method, info.classes, info.patch_size, info.mpp) == ("histogan", CLASSES, (16, 16), 0.5)
+    assert info.digest == summary.digest
+    history = read_json(out / "history.json")
+    assert [row["epoch"] for row in history["epochs"]] == [1, 2, 3, 4]
+    assert {"wasserstein", "penalty", "generator", "seconds", "fid", "fid_smoothed"} <= set(history["epochs"][0])
+    assert list(history["pictures"]) == ["1", "2", "4"]  # the first, the middle and the chosen
+    for name in (*history["pictures"].values(), history["attention"]):
+        assert read_png(out / name).std() > 0
+    tile = 16 * 6  # enlarged for the eye
+    assert read_png(out / history["attention"]).shape[:2] == (4 * (tile + 2) - 2, 8 * (tile + 2) - 2)
+    assert not list(out.parent.rglob("checkpoint-*"))
+
+
+def test_attention_is_a_weight_for_each_position(learnt):
+    generator = load_generator(learnt[0], "cpu")
+    images, attention = generator.sample_with_attention(torch.tensor([0, 1]), torch.Generator().manual_seed(0))
+    assert images.shape == (2, 3, 16, 16)
+    torch.testing.assert_close(attention.sum(dim=(1, 2)), torch.ones(2), rtol=1e-2, atol=0)
+    assert attention.shape == (2, 8, 8)
+
+
+def test_the_epoch_of_the_lowest_smoothed_fid_is_kept(patches, extractor, tmp_path):
+    config = settings(epochs=5, epoch_steps=2, select_from_epoch=2, fid_samples=12)
+    summary = train_generator.run(config, patches=patches, extractor=extractor, generator=tmp_path / "g")
+    rows = read_json(tmp_path / "g" / "history.json")["epochs"]
+    raw, smoothed = ([row[name] for row in rows] for name in ("fid", "fid_smoothed"))
+    assert raw[0] is None
+    expected = raw[1]
+    for place in range(1, 5):
+        expected = 0.5 * expected + 0.5 * raw[place] if place > 1 else expected
+        assert smoothed[place] == pytest.approx(expected)
+    assert summary.chosen_epoch == 2 + int(np.argmin(smoothed[1:]))
+    assert summary.chosen_by == "lowest smoothed FID"
+    assert summary.extractor.startswith("resnet10")
+
+
+def test_fids_come_at_their_distance_and_at_the_end(patches, extractor, tmp_path):
+    config = settings(epochs=6, epoch_steps=1, select_from_epoch=2, fid_every=3, fid_samples=4)
+    train_generator.run(config, patches=patches, extractor=extractor, generator=tmp_path / "g")
+    rows = read_json(tmp_path / "g" / "history.json")["epochs"]
+    assert [row["epoch"] for row in rows if row["fid"] is not None] == [2, 5, 6]
+
+
+def train_and_die(patches, extractor, out, die_at=0):
+    """Train; with `die_at`, die by SIGKILL in that step, between the critics' update and the generator's."""
+    torch.set_num_threads(1)
+    count, loss = 0, histogan.generator_loss
+
+    def deadly(*arguments):
+        nonlocal count
+        count += 1
+        if count == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss(*arguments)
+
+    histogan.generator_loss = deadly
+    train_generator.run(settings(**KILL_SETTINGS), patches=patches, extractor=extractor, generator=out)
+
+
+def test_a_killed_training_ends_with_the_same_bytes(patches, extractor, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run_process(tmp_path / "1.log", train_and_die, patches, extractor, whole).code == 0
+    die_at = int(np.random.default_rng().integers(4, 13))
+    first = run_process(tmp_path / "2.log", train_and_die, patches, extractor, killed, die_at)
+    assert first.code == -signal.SIGKILL
+    assert not killed.exists()
+    second = run_process(tmp_path / "3.log", train_and_die, patches, extractor, killed)
+    assert second.code == 0, second.stderr
+    assert "goes on after step" in second.stderr
+    names = ("model.safetensors", *(f"pictures/epoch-{n:04d}.png" for n in (1, 2)))
+    for name in names:
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), f"killed in step {die_at}"
+    histories = [json.loads((folder / "history.json").read_text())["epochs"] for folder in (whole, killed)]
+    for one, other in zip(*histories, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(patches, tmp_path, monkeypatch):
+    steps, loss = iter(range(1, 100)), histogan.generator_loss
+    monkeypatch.setattr(
+        histogan, "generator_loss", lambda *given: loss(*given) * (float("nan") if next(steps) == 5 else 1.0)
+    )
+    with pytest.raises(TrainingError, match="histogan: a loss was not finite at step 5 "):
+        train_generator.run(settings(epochs=2, epoch_steps=5), patches=patches, generator=tmp_path / "g")
+    assert not (tmp_path / "g").exists()
+    (checkpoint,) = (tmp_path / "g-training").rglob("checkpoint-*")
+    assert checkpoint.name.startswith("checkpoint-0000000003-")
+
+
+def test_a_patch_size_that_it_cannot_make_is_named(tmp_path, patches):
+    with pytest.raises(SettingsError, match="16x16 px.*multiples of 64.*64x64 px"):
+        train_generator.run(settings(stages=3, up_blocks=4), patches=patches, generator=tmp_path / "g")
+
+
+def test_an_extractor_of_other_classes_is_refused(tmp_path, patches):
+    other = make_extractor(tmp_path / "other", ["x", "y"])
+    with pytest.raises(ModelError, match="knows the classes x, y"):
+        train_generator.run(settings(), patches=patches, extractor=other, generator=tmp_path / "g")
+
+
+def test_a_classifier_is_no_generator(extractor):
+    with pytest.raises(ModelError, match="is a classifier, and a generator is needed"):
+        load_generator(extractor)
