@@ -56,6 +56,7 @@ def choose(config: PreprocessConfig, source: Source, reading: Reading, sink: Sin
     splits[keep], split_by = make_splits(config, source, index[keep])
     leaks = same_pixels_under(sink.keys[keep], splits[keep], index["file"][keep])
     keep = _settle(leaks, leaks.rows & (splits[keep] != "train"), "in two splits", keep, config, reading)
+    check_every_class(labels[keep], splits[keep], source.classes, [split for split in SPLITS if split in splits])
     if config.train_fraction < 1 and source.kind != "pcam":
         train = np.flatnonzero(keep & (splits == "train"))
         thinned = ~fraction_of_each_class(labels[train], config.train_fraction, config.seed)
@@ -92,7 +93,7 @@ def make_splits(config: PreprocessConfig, source: Source, index: pd.DataFrame) -
                 config.seed,
                 config.split_by,
             )
-    check_every_class(labels, splits, source.classes, [split for split in SPLITS if split in set(splits)])
+    check_every_class(labels, splits, source.classes, [split for split in SPLITS if split in splits])
     return splits, "source"
 
 

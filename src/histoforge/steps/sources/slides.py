@@ -14,7 +14,6 @@ from histoforge.patches.images import Pixels
 from histoforge.slides import (
     Annotations,
     PlanSettings,
-    Region,
     Scale,
     Slide,
     Tissue,
@@ -45,7 +44,7 @@ class Opened:
     slide: Slide
     scale: Scale
     tissue: Tissue
-    regions: list[Region]
+    annotations: Annotations
     plan: pd.DataFrame
 
 
@@ -155,10 +154,10 @@ class SlideSource:
         label = self.classes.index(item.label) if item.label in self.classes else None
         plan = plan_patches(slide, scale, tissue, self._settings, annotations.regions, label)
         plan = plan[plan["label"] < len(self.classes)].reset_index(drop=True)
-        self._reading.warnings.extend(annotations.warnings)
-        return Opened(slide, scale, tissue, annotations.regions, plan)
+        return Opened(slide, scale, tissue, annotations, plan)
 
     def _cut(self, item: SlideItem, opened: Opened, sink: Sink, workers: int, progress: Progress) -> None:
+        self._reading.warnings.extend(opened.annotations.warnings)
         plan = opened.plan
         draws = sink.draw(item.file, len(plan))
         admitted = sink.cap.admit(draws, plan["label"].to_numpy())
@@ -204,7 +203,7 @@ class SlideSource:
     def _picture(self, item: SlideItem, opened: Opened, plan: pd.DataFrame, sink: Sink) -> None:
         """Draw the slide for the report."""
         name = f"{item.name}.jpg"
-        drawn = [region for region in opened.regions if region.label < len(self.classes)]
+        drawn = [region for region in opened.annotations.regions if region.label < len(self.classes)]
         width, height = write_picture(sink.picture_folder / name, opened.tissue, plan, opened.scale, drawn)
         sink.add_picture(
             {
