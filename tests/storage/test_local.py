@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from s3_server import S3Server
+from small_disk import mounted_small_disk
 
 from histoforge.core.errors import StorageError
 from histoforge.storage import open_location
@@ -17,14 +18,8 @@ MIB = 1 << 20
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB; the test is skipped where it cannot be mounted."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("a small file system can be mounted by root alone")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted_small_disk(tmp_path / "small") as folder:
+        yield folder
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from s3_server import ACCESS_KEY, SECRET_KEY, S3Server, free_port, serve_s3, set
 
 from histoforge.core.errors import StorageError
 from histoforge.storage import open_location
+from histoforge.storage.s3 import S3Location
 from histoforge.storage.s3_errors import explain
 from histoforge.storage.s3_settings import S3Settings
 
@@ -182,11 +183,13 @@ def test_what_arrives_is_verified(s3_server: S3Server, bucket: Path, tmp_path: P
 
 def test_another_process_uses_a_client_of_its_own(slide: str, tmp_path: Path) -> None:
     location = open_location(slide)
+    assert isinstance(location, S3Location)
     assert location.exists()
+    client = location.server.client
     child = os.fork()
     if child == 0:
         location.get("a.svs", tmp_path / "a.svs")
-        os._exit(0)
+        os._exit(int(location.server.client is client))
     assert os.waitpid(child, 0)[1] == 0
     assert location.exists()
     assert (tmp_path / "a.svs").read_bytes() == SLIDE

@@ -63,7 +63,7 @@ class S3Settings:
             ca=_ca(environment),
             connect_timeout=_number(environment, "HISTOFORGE_S3_CONNECT_TIMEOUT", 15.0),
             read_timeout=_number(environment, "HISTOFORGE_S3_READ_TIMEOUT", 30.0),
-            attempts=int(_number(environment, "HISTOFORGE_S3_ATTEMPTS", 4)),
+            attempts=max(1, round(_number(environment, "HISTOFORGE_S3_ATTEMPTS", 4))),
             backoff=_number(environment, "HISTOFORGE_S3_BACKOFF", 0.5),
         )
 

@@ -23,7 +23,7 @@ class FaultyProxy:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._fault, self._upstream, self._after, self._left, self._passed = "", False, 0, 0, 0
-        self.struck = 0
+        self._for_good, self.struck = False, 0
         self.on_strike: Callable[[], None] = lambda: None
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -31,11 +31,19 @@ class FaultyProxy:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def arm(self, fault: str, after: int = 0, times: int = 1, upload: bool = False) -> None:
-        """Set the fault: 'cut', 'hang', 'drip' or '503' (a connection is answered so instead of forwarded)."""
+    def arm(self, fault: str, after: int = 0, times: int = 1, upload: bool = False, for_good: bool = False) -> None:
+        """Set the fault: 'cut', 'hang', 'drip' or '503' (a connection is answered so instead of forwarded).
+
+        Args:
+            fault: its name.
+            after: bytes that pass before it strikes.
+            times: how often it strikes, each time after so many bytes.
+            upload: whether it strikes what goes to the server.
+            for_good: whether nothing passes any more once it has struck.
+        """
         with self._lock:
             self._fault, self._after, self._left, self._upstream, self._passed = fault, after, times, upload, 0
-            self.struck = 0
+            self._for_good, self.struck = for_good, 0
 
     def close(self) -> None:
         self._ended.set()
@@ -90,5 +98,9 @@ class FaultyProxy:
             self._passed += size
             if self._passed < self._after:
                 return False
-            self._left, self._passed, self.struck = self._left - 1, 0, self.struck + 1
+            self._passed, self.struck = 0, self.struck + 1
+            if self._for_good:
+                self._after = 0
+            else:
+                self._left -= 1
             return True
