@@ -36,7 +36,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures side by side where there is room, below one another on a phone."""
+    """Figures side by side where there is room, below one another on a phone; wide ones always so."""
 
     figures: Sequence[Figure]
     wide: bool = False
@@ -64,6 +64,7 @@ class Table:
 
     Attributes:
         stacked: on a phone each row becomes a card, for tables of wide cells.
+        words: cells are words, not figures: set to the left, and broken where need be.
         marked: the row that is set off, or None.
     """
 
@@ -72,6 +73,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     stacked: bool = False
+    words: bool = False
     marked: int | None = None
     kind: ClassVar[str] = "table"
 

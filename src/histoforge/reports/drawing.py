@@ -47,32 +47,44 @@ STYLE: Any = {
 
 
 class Drawing:
-    """A figure of one pair of axes that becomes inline SVG.
+    """A figure that becomes inline SVG.
 
     Attributes:
         axes: to draw on, with Matplotlib.
+        rows: these axes, and those below them with the same horizontal axis.
         svg: the SVG element, once the `draw` block has ended.
     """
 
-    def __init__(self, axes: Axes) -> None:
-        self.axes = axes
+    def __init__(self, figure: MatplotlibFigure, rows: int) -> None:
+        self._figure = figure
+        self.rows: list[Axes] = figure.subplots(rows, sharex=True, squeeze=False)[:, 0].tolist()
+        self.axes = self.rows[0]
         self.svg = Markup("")
+
+    def legend(self, columns: int = 2, title: str | None = None, **style: Any) -> None:
+        """A legend below the axes, where it hides nothing."""
+        handles, labels = self.axes.get_legend_handles_labels()
+        if labels:
+            place = {"loc": "outside lower center", "title_fontsize": STYLE["legend.fontsize"]}
+            self._figure.legend(handles, labels, ncols=columns, title=title, **place, **style)
 
 
 @contextmanager
-def draw(x: str = "", y: str = "", height: float = HEIGHT, width: float = WIDTH) -> Iterator[Drawing]:
+def draw(x: str = "", y: str = "", height: float = HEIGHT, rows: int = 1) -> Iterator[Drawing]:
     """Yield axes in the report's style; when the block ends well, the drawing's `svg` is there.
 
     Args:
         x: label of the horizontal axis.
-        y: label of the vertical axis.
+        y: label of the vertical axes.
         height: inches; the width is that of a phone, so that 9.5 pt stay readable there.
-        width: inches.
+        rows: axes below one another.
     """
     with matplotlib.rc_context(STYLE):
-        figure = MatplotlibFigure(figsize=(width, height), layout="constrained")
-        drawing = Drawing(figure.add_subplot())
-        drawing.axes.set(xlabel=x, ylabel=y)
+        figure = MatplotlibFigure(figsize=(WIDTH, height), layout="constrained")
+        drawing = Drawing(figure, rows)
+        drawing.rows[-1].set_xlabel(x)
+        for axes in drawing.rows:
+            axes.set_ylabel(y)
         yield drawing
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -94,7 +106,7 @@ def inline_svg(text: str) -> str:
     keep = {first or second for first, second in used}
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in keep else "", text)
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text).replace("xlink:href", "href")
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"<[^>]+>", lambda m: re.sub(r"(\d+\.\d\d)\d+", r"\1", m[0]), text)
     for colour, ink in PAGE_COLOURS.items():
         text = text.replace(colour, ink)
     text = re.sub(r'<svg ([^>]*?)(?:width|height)="[^"]*"([^>]*?)(?:width|height)="[^"]*"', r"<svg \1\2", text, count=1)

@@ -171,14 +171,15 @@ class PoolFindings:
         labels: int64 [N].
         kept: bool [N].
         scores: by name, float [N].
-        rule: how they were chosen, in the words of the selection's own description.
+        rule: how they were chosen, in words.
+        decisive: names of the scores that the rule looks at.
     """
 
     labels: NDArray[np.int64]
     kept: NDArray[np.bool_]
     scores: dict[str, NDArray[np.float64]]
     rule: str
-    facts: dict[str, Any]
+    decisive: tuple[str, ...]
 
 
 @dataclass(frozen=True)

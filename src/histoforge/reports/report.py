@@ -1,7 +1,7 @@
 """The whole report from the findings, in the order in which a reader asks."""
 
 from histoforge.reports.blocks import Block, Cell, Details, Page, Section, Table, cells
-from histoforge.reports.findings import SCORE_NAMES, Findings
+from histoforge.reports.findings import Findings
 from histoforge.reports.study_sections import study_sections, training_section
 from histoforge.reports.synthetic_sections import (
     generator_section,
@@ -10,7 +10,7 @@ from histoforge.reports.synthetic_sections import (
     selection_section,
     slides_section,
 )
-from histoforge.reports.words import Answer, arm_title, counted
+from histoforge.reports.words import Answer, arm_title, counted, score_name
 
 
 def build_page(found: Findings, answer: Answer) -> Page:
@@ -43,7 +43,7 @@ def _facts(found: Findings, answer: Answer) -> list[tuple[str, str]]:
     test, units = found.counts.get("test", {}), found.units.get("test", {})
     score = study.arm(answer.best).scores[study.score].mean
     base = study.arm(study.reference).scores[study.score].mean
-    name = SCORE_NAMES[study.score].lower()
+    name = score_name(study.score)
     facts = []
     if answer.difference is not None and score is not None:
         facts.append((f"{score:.3f}", f"{name} of {arm_title(answer.best)}"))
@@ -88,6 +88,7 @@ def _provenance_section(found: Findings) -> Section:
         caption="Digests, versions and durations",
         columns=["What", "Value"],
         rows=[cells(name, value) for name, value in found.provenance],
+        words=True,
     )
     blocks: list[Block] = [table] if found.provenance else []
     blocks += [Details(title, text) for title, text in found.settings]

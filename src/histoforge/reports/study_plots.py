@@ -80,7 +80,7 @@ def roc_figure(study: StudyFindings, classes: Sequence[str]) -> Figure | None:
     arms = [arm for arm in leading(study) if any(run.roc for run in arm.runs)]
     if not arms:
         return None
-    with draw("1 - specificity", "Sensitivity", height=3.6) as drawing:
+    with draw("1 - specificity", "Sensitivity", height=4.1) as drawing:
         axes = drawing.axes
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle=":")
         for arm in arms:
@@ -89,7 +89,7 @@ def roc_figure(study: StudyFindings, classes: Sequence[str]) -> Figure | None:
                 FALSE_RATES, mean_roc(arm), label=f"{arm_title(arm.name)} ({_three(arm.scores['auc'].mean)})", **style
             )
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
-        axes.legend(loc="lower right", title="Arm (AUC)", title_fontsize=8.5)
+        drawing.legend(title="Arm (AUC)")
     what = f"class '{classes[1]}'" if len(classes) == 2 else "each class against all others, mean over the classes"
     return Figure(
         alt="ROC curves of "
@@ -112,19 +112,18 @@ def mean_roc(arm: ArmFindings) -> NDArray[np.float64]:
 def calibration_figure(study: StudyFindings) -> Figure | None:
     """Reliability of the leading arms, patches of all seeds pooled."""
     arms = leading(study)
-    with draw("Confidence (highest probability)", "Share that is right", height=3.6) as drawing:
+    with draw("Confidence (highest probability)", "Share that is right", height=4.1) as drawing:
         axes = drawing.axes
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle=":")
-        lowest = 1.0
+        lowest = 1 - 1e-9
         for arm in arms:
             confidence, right, _ = pooled_reliability(arm)
-            lowest = min(lowest, confidence.min(), right.min())
+            lowest = min(lowest, confidence.min())
             style = {**_style(study, arm), "markersize": 4}
             label = f"{arm_title(arm.name)} ({_three(arm.scores['calibration_error'].mean)})"
             axes.plot(confidence, right, label=label, marker=marker(study.arms.index(arm)), **style)
-        start = max(0.0, float(np.floor(lowest * 10) / 10))
-        axes.set(xlim=(start - 0.01, 1.01), ylim=(min(start, 0.0 if lowest < 0.3 else start) - 0.01, 1.02))
-        axes.legend(loc="upper left", title="Arm (calibration error)", title_fontsize=8.5)
+        axes.set(xlim=(np.floor(lowest * 10) / 10 - 0.01, 1.01), ylim=(-0.02, 1.02))
+        drawing.legend(title="Arm (calibration error)")
     return Figure(
         alt="Reliability curves of " + ", ".join(arm_title(arm.name) for arm in arms) + ".",
         caption="How far a probability can be believed: of the patches that a classifier is 80% sure of, 80% should "
@@ -164,7 +163,7 @@ def histories_figures(study: StudyFindings) -> list[Figure]:
                     row[: len(run)] = run
                 line = np.nanmean(table, axis=0)
                 drawing.axes.plot(np.arange(1, longest + 1), line, label=arm_title(arm.name), **_style(study, arm))
-            drawing.axes.legend(loc="best")
+            drawing.legend(columns=3)
         caption = (
             f"{title} while the classifiers were trained, mean over the seeds still in training. Every arm gets the "
             "same number of steps; the epoch with the lowest validation loss is kept."
@@ -235,7 +234,7 @@ def _factor_figure(
         mean = reference.scores[study.score].mean
         if mean is not None and factor not in reference.factors:
             axes.axhline(mean, color=INK, linewidth=1, linestyle=":", label=arm_title(reference.name))
-        axes.legend(loc="best")
+        drawing.legend()
     return Figure(
         alt=f"{SCORE_NAMES[study.score]} by {label.lower()} for {', '.join(lines)}.",
         caption=f"{what} Points: mean over seeds; bars: standard deviation over seeds.",

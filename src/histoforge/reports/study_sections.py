@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from histoforge.metrics.results import Effect
 from histoforge.reports import study_plots as plots
 from histoforge.reports.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
-from histoforge.reports.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Difference, StudyFindings
+from histoforge.reports.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
 from histoforge.reports.words import arm_title, counted, judge, p_value
 
 MOST_PATIENTS = 60
@@ -46,7 +45,7 @@ def score_text(arm: ArmFindings, score: str) -> str:
     found = arm.scores[score]
     if found.mean is None:
         return "undefined"
-    return f"{found.mean:.3f}" + ("" if found.deviation is None else f" ± {found.deviation:.3f}")
+    return f"{found.mean:.3f}" + ("" if found.deviation is None else f"\u00a0±\u00a0{found.deviation:.3f}")
 
 
 def _study(study: StudyFindings) -> Section:
@@ -55,10 +54,10 @@ def _study(study: StudyFindings) -> Section:
         caption="Classification of the test split: mean ± standard deviation over seeds",
         columns=["Arm", "Training patches", *(SCORE_NAMES[score] for score in TABLE_SCORES)],
         rows=[_study_row(study, arm) for arm in study.arms],
-        note=f"In brackets the {study.confidence:.0%} bootstrap interval over test {study.units}. Below it the "
-        f"difference from {arm_title(study.reference)} with its interval, then p-values after Holm's correction: a "
-        f"bootstrap over {study.units}, and a paired t-test over seeds. "
-        f"{study.arms[0].runs[0].averaging.capitalize()} for sensitivity and specificity.",
+        note=f"[ ]: {study.confidence:.0%} bootstrap interval over test {study.units}. Gained: difference from "
+        f"{arm_title(study.reference)}, its interval, and two p-values after Holm's correction over the arms: of the "
+        f"bootstrap over {study.units}, and of a paired t-test over seeds. Sensitivity and specificity: "
+        f"{study.arms[0].runs[0].averaging}.",
         stacked=True,
         marked=place,
     )
@@ -75,31 +74,19 @@ def _study_row(study: StudyFindings, arm: ArmFindings) -> list[Cell]:
 
 def _score_cell(study: StudyFindings, arm: ArmFindings, score: str) -> Cell:
     found = arm.scores[score]
-    lines = [] if found.low is None or found.high is None else [f"({found.low:.3f} to {found.high:.3f})"]
+    lines = [_between(found.low, found.high, ".3f")]
     difference = study.difference(arm.name, score, study.reference_of(arm))
     tone = ""
-    if difference is not None:
-        lines += _difference_lines(difference)
+    if difference is not None and difference.over_patients.difference is not None:
+        patients, seeds = difference.over_patients, difference.over_seeds
+        tests = [p_value(effect) or "no test" for effect in (patients, seeds) if effect]
+        lines += [f"{patients.difference:+.3f} gained", _between(patients.low, patients.high, "+.3f"), "; ".join(tests)]
         tone = {"better": "good", "worse": "bad"}.get(judge(difference), "")
-    return Cell(score_text(arm, score), "\n".join(lines), tone)
+    return Cell(score_text(arm, score), "\n".join(line for line in lines if line), tone)
 
 
-def _difference_lines(difference: Difference) -> list[str]:
-    patients, seeds = difference.over_patients, difference.over_seeds
-    if patients.difference is None:
-        return []
-    tests = [
-        f"{_p(effect)} {unit}" for effect, unit in ((patients, "bootstrap"), (seeds, "seeds")) if effect and _p(effect)
-    ]
-    return [f"{patients.difference:+.3f}{_brackets(patients)}", *tests]
-
-
-def _brackets(effect: Effect) -> str:
-    return "" if effect.low is None or effect.high is None else f" ({effect.low:+.3f} to {effect.high:+.3f})"
-
-
-def _p(effect: Effect) -> str:
-    return p_value(effect)
+def _between(low: float | None, high: float | None, form: str) -> str:
+    return "" if low is None or high is None else f"[{low:{form}}, {high:{form}}]"
 
 
 def _factors(study: StudyFindings) -> Section:
@@ -139,8 +126,8 @@ def _confusion_table(arm: ArmFindings, classes: Sequence[str]) -> Table:
     rows = [
         [
             Cell(classes[true]),
-            *(Cell(f"{counts[true, called]:,.4g}", f"{shares[true, called]:.0%}", share=float(shares[true, called]))
-              for called in range(len(classes))),
+            *(Cell(f"{count:,.1f}".removesuffix(".0"), f"{share:.0%}", share=float(share))
+              for count, share in zip(counts[true], shares[true], strict=True)),
         ]
         for true in range(len(classes))
     ]  # fmt: skip
@@ -157,7 +144,7 @@ def _mean_text(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "undefined"
-    spread = f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
+    spread = f"\u00a0±\u00a0{np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
     return f"{np.mean(known):.3f}{spread}"
 
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histoforge.reports.blocks import Figure
 from histoforge.reports.drawing import FAINT, INK, colour, draw, marker
 from histoforge.reports.findings import PoolFindings, Projection
 
+REJECTED = "#b4bdc6"
 ORIGIN_NAMES = {"real": "real", "kept": "synthetic, kept", "rejected": "synthetic, rejected"}
 SCORE_LABELS = {
     "entropy": ("Entropy of the prediction (nats)", "how unsure the extractor is of a patch: lower is surer"),
@@ -35,7 +37,7 @@ def fid_figure(curves: Mapping[str, tuple[list[float], list[float]]], chosen: in
         positive = [v for _, values in (raw, smoothed or raw) for v in values if v > 0]
         if positive and max(positive) > 20 * min(positive):
             axes.set_yscale("log")
-        axes.legend(loc="upper right")
+        drawing.legend()
     which = f" Epoch {chosen} was kept." if chosen is not None else ""
     return Figure(
         alt=f"FID of the generator by epoch, from {raw[1][0]:.3g} to {raw[1][-1]:.3g}.{which}",
@@ -54,7 +56,7 @@ def losses_figure(curves: Mapping[str, tuple[list[float], list[float]]]) -> Figu
     with draw("Epoch", "Loss") as drawing:
         for place, (name, (x, y)) in enumerate(losses.items()):
             drawing.axes.plot(x, y, color=colour(place), label=name.replace("_", " "), linewidth=1.3)
-        drawing.axes.legend(loc="best")
+        drawing.legend(columns=3)
     return Figure(
         alt=f"Losses of the generator's training: {', '.join(losses)}.",
         caption="Losses by epoch. Their level says little; what matters is that none runs away.",
@@ -78,7 +80,7 @@ def projection_figures(projection: Projection, classes: Sequence[str]) -> list[F
     }
     figures = []
     for origins, (title, caption) in captions.items():
-        with draw(height=3.7) as drawing:
+        with draw(height=3.2 + 0.19 * len(origins) * -(-len(classes) // 2)) as drawing:
             axes = drawing.axes
             for label, name in enumerate(classes):
                 for origin in origins:
@@ -91,49 +93,46 @@ def projection_figures(projection: Projection, classes: Sequence[str]) -> list[F
             low, high = projection.points.min(0), projection.points.max(0)
             margin = 0.04 * (high - low + 1e-6)
             axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, fontsize=7.5, markerscale=1.4)
+            drawing.legend(markerscale=1.4)
         counts = ", ".join(f"{int((projection.origin == o).sum())} {ORIGIN_NAMES[o]}" for o in origins)
         figures.append(Figure(f"{title}: map of {counts}.", f"{title}. {caption} Points: {counts}.", svg=drawing.svg))
     return figures
 
 
 def score_figures(pool: PoolFindings, classes: Sequence[str]) -> list[Figure]:
-    """The distribution of each selection score, kept and rejected candidates apart, with each class's cut-off."""
-    figures = []
-    for name, values in pool.scores.items():
-        label, meaning = SCORE_LABELS.get(name, (name.replace("_", " ").capitalize(), "a score of the selection"))
-        known = np.isfinite(values)
-        if not known.any():
-            continue
-        edges = np.histogram_bin_edges(values[known], bins=32)
-        with draw(label, "Candidates", height=2.9) as drawing:
-            axes = drawing.axes
-            groups = [values[known & pool.kept], values[known & ~pool.kept]]
-            axes.hist(groups, edges.tolist(), stacked=True, color=[colour(0), "#b9c2ca"], label=["kept", "rejected"])
-            told = []
-            for place, class_name in enumerate(classes):
-                kept = values[known & pool.kept & (pool.labels == place)]
-                if len(kept):
-                    cut = kept.min() if name == "confidence" else kept.max()
-                    axes.axvline(
-                        cut,
-                        color=INK,
-                        linestyle=("-", "--", "-.", ":")[place % 4],
-                        linewidth=1.1,
-                        label=f"cut-off {class_name}",
-                    )
-                    told.append(f"{class_name} {cut:.3g}")
-            axes.legend(loc="upper right", fontsize=7.5)
-        figures.append(
-            Figure(
-                alt=f"Histogram of {label.lower()} of {int(known.sum())} candidates; cut-offs "
-                f"{', '.join(told) or 'none'}.",
-                caption=f"{label}: {meaning}. Blue: kept, grey: rejected. Lines: the last patch kept of each class "
-                f"({', '.join(told)}). Rejected patches on the kept side of a line fell to another score.",
-                svg=drawing.svg,
-            )
-        )
-    return figures
+    """The distribution of each selection score by class, kept and rejected candidates apart, with the cut-offs."""
+    shown = {name: values for name, values in pool.scores.items() if np.isfinite(values).any()}
+    return [_score_figure(pool, classes, name, values) for name, values in shown.items()]
+
+
+def _score_figure(pool: PoolFindings, classes: Sequence[str], name: str, values: NDArray[np.float64]) -> Figure:
+    label, meaning = SCORE_LABELS.get(name, (name.replace("_", " ").capitalize(), "a score of the selection"))
+    known = np.isfinite(values)
+    edges = np.histogram_bin_edges(values[known], bins=40).tolist()
+    told = []
+    with draw(label, height=1.0 + 1.05 * len(classes), rows=len(classes)) as drawing:
+        for place, (axes, class_name) in enumerate(zip(drawing.rows, classes, strict=True)):
+            own = known & (pool.labels == place)
+            groups = [values[own & pool.kept], values[own & ~pool.kept]]
+            axes.hist(groups, edges, stacked=True, color=[colour(0), REJECTED], label=["kept", "rejected"])
+            axes.set_ylabel(class_name)
+            axes.locator_params(axis="y", nbins=3)
+            if name in pool.decisive and len(groups[0]):
+                cut = float(groups[0].min() if name == "confidence" else groups[0].max())
+                axes.axvline(cut, color=INK, linestyle="--", linewidth=1.1, label="last one kept")
+                told.append(f"{class_name} {cut:.3g}")
+        drawing.legend(columns=3)
+    cuts = f" Dashed line: the last candidate kept ({', '.join(told)})." if told else " It did not decide here."
+    also = (
+        " Grey ones on the kept side of the line fell to the rule's other score."
+        if len(pool.decisive) > 1 and told
+        else ""
+    )
+    return Figure(
+        alt=f"Histogram of {label.lower()} of {int(known.sum())} candidates by class.{cuts}",
+        caption=f"{label}: {meaning}. Candidates by class; blue: kept, grey: rejected.{cuts}{also}",
+        svg=drawing.svg,
+    )
 
 
 def _look(origin: str, label: int) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def selection_section(found: Findings) -> Section:
     if pool is not None:
         blocks += [_counts_table(pool, found.classes), Figures(plots.score_figures(pool, found.classes))]
     if found.projection is not None:
-        blocks.append(Figures(plots.projection_figures(found.projection, found.classes), wide=True))
+        blocks.append(Figures(plots.projection_figures(found.projection, found.classes)))
         blocks.append(
             Text([f"Features for the maps: {found.projection.extractor}, real patches from the training split."])
         )
@@ -103,6 +103,7 @@ def memorisation_section(found: Findings) -> Section:
         ["Question", "Finding"],
         [cells(*row) for row in rows],
         note=f"Features: {audit.extractor}.",
+        words=True,
     )
     blocks: list[Block] = [Text([audit.verdict]), table]
     if found.pairs:
@@ -119,7 +120,7 @@ def slides_section(found: Findings) -> Section:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure for a table, or 'n/a'."""
-    return "n/a" if value is None else f"{value:.{digits}g}" if abs(value) >= 1000 else f"{value:.{digits}f}"
+    return "n/a" if value is None else f"{value:,.{0 if abs(value) >= 1000 else digits}f}"
 
 
 def _generative_tables(found: Findings) -> list[Block]:
@@ -127,13 +128,13 @@ def _generative_tables(found: Findings) -> list[Block]:
     tables: list[Block] = []
     for extractor in extractors:
         rows = [row for row in found.generative if row.metrics.extractor == extractor]
-        notes = list(dict.fromkeys(row.metrics.note for row in rows if row.metrics.note))
+        fewest = min(rows, key=lambda row: min(row.metrics.n_fake, row.metrics.n_real))
         tables.append(
             Table(
                 caption=f"Distance of synthetic to real patches, features of {extractor}",
-                columns=["Synthetic against real", "Patches", *COLUMN_NAMES],
-                rows=[[Cell(f"{row.subset}, against {row.against}"), *_generative_cells(row.metrics)] for row in rows],
-                note=" ".join(notes),
+                columns=["Patches", "Number", *COLUMN_NAMES],
+                rows=[[Cell(row.subset, f"against {row.against}"), *_generative_cells(row.metrics)] for row in rows],
+                note=fewest.metrics.note,
             )
         )
     words = (

@@ -64,19 +64,24 @@ def judge(difference: Difference) -> Verdict:
     return "worse" if signs == {-1} else "no_difference"
 
 
-def amount(score: str, value: float, signed: bool = True) -> str:
-    """A difference as it is told: '+2.1 percentage points', or '+0.021' for an AUC."""
-    if score in POINTS:
-        return f"{value * 100:{'+' if signed else ''}.1f} percentage points"
-    return f"{value:{'+' if signed else ''}.3f}"
+def amount(score: str, value: float) -> str:
+    """A difference as it is told: '2.1 percentage points above', or '0.021 below' for an AUC."""
+    size = f"{abs(value) * 100:.1f} percentage points" if score in POINTS else f"{abs(value):.3f}"
+    return f"{size} {'below' if value < 0 else 'above'}"
+
+
+def score_name(score: str) -> str:
+    """A score's name within a sentence: 'accuracy', 'AUC'."""
+    name = SCORE_NAMES[score]
+    return name if name.isupper() or name == "F1" else name.lower()
 
 
 def interval(score: str, effect: Effect) -> str:
-    """'95% interval over 12 patients -0.4 to 3.8 points', or why there is none."""
+    """'95% interval -0.4 to +3.8 points', or why there is none."""
     if effect.low is None or effect.high is None:
         return f"no interval: {effect.note}" if effect.note else "no interval"
     low, high = (f"{v * 100:+.1f}" if score in POINTS else f"{v:+.3f}" for v in (effect.low, effect.high))
-    return f"{effect.confidence:.0%} interval {low} to {high}"
+    return f"{effect.confidence:.0%} interval {low} to {high}{' points' if score in POINTS else ''}"
 
 
 def arm_title(name: str) -> str:
@@ -105,42 +110,34 @@ def _sign(effect: Effect) -> int:
 
 
 def _best(arms: list[ArmFindings], score: str) -> ArmFindings:
-    return max(arms, key=lambda arm: -1.0 if arm.scores[score].mean is None else arm.scores[score].mean)  # type: ignore[arg-type, return-value]
+    return max(arms, key=lambda arm: -1.0 if (mean := arm.scores[score].mean) is None else mean)
 
 
 def _headline(study: StudyFindings, best: ArmFindings, found: Difference, verdict: Verdict, units: int) -> str:
-    name, reference = arm_title(best.name), arm_title(study.reference)
-    score = SCORE_NAMES[study.score]
+    name, reference, score = arm_title(best.name), arm_title(study.reference), score_name(study.score)
     value = found.over_patients.difference
     if value is None:
-        return f"{score} cannot be compared on this test split."
+        return f"The {score} of the arms cannot be compared on this test split."
+    seen = f"{name} is {amount(study.score, value)} {reference} in {score}"
     if verdict == "too_few":
-        few = []
-        if found.over_patients.n < FEWEST_PATIENTS:
-            few.append(f"test {study.units} ({units})")
         seeds = found.over_seeds.n if found.over_seeds else 0
-        if seeds < FEWEST_SEEDS:
-            few.append(f"seeds ({seeds})")
-        return (
-            f"Too few {' and '.join(few)} to tell whether any arm helps. Seen: {name} "
-            f"{amount(study.score, value)} {score} against {reference}."
-        )
+        few = [f"test {study.units} ({units})"] if found.over_patients.n < FEWEST_PATIENTS else []
+        few += [f"seeds ({seeds})"] if seeds < FEWEST_SEEDS else []
+        return f"Too few {' and '.join(few)} to tell whether any arm helps. Seen here: {seen}."
     if verdict == "better":
-        return f"{name.capitalize()} helps: {score} {amount(study.score, value)} against {reference}."
+        return f"{seen[0].upper()}{seen[1:]}, and the difference holds over {study.units} and over seeds."
     if verdict == "worse":
-        return f"No arm helps: even the best, {name}, has {amount(study.score, value)} {score} against {reference}."
-    return f"No difference found: the best arm, {name}, has {amount(study.score, value)} {score} against {reference}."
+        return f"No arm helps: even the best of them, {seen}."
+    return f"No difference found: {seen}, which chance alone can explain."
 
 
 def _scores_line(study: StudyFindings, best: ArmFindings, found: Difference, patches: int, units: int) -> str:
     mine, theirs = best.scores[study.score].mean, study.arm(study.reference).scores[study.score].mean
-    means = (
-        "" if mine is None or theirs is None else f" {mine:.3f} against {theirs:.3f} of {arm_title(study.reference)}"
-    )
+    means = "" if mine is None or theirs is None else f" {mine:.3f} against {theirs:.3f}"
     return (
-        f"{SCORE_NAMES[study.score]} of {arm_title(best.name)} is{means}, "
-        f"{interval(study.score, found.over_patients)} for the difference, on {counted(patches, 'patches')} of "
-        f"{counted(units, study.units)} that no training and no selection has seen; means over "
+        f"{SCORE_NAMES[study.score]} of {arm_title(best.name)}, the best arm besides {arm_title(study.reference)}, "
+        f"is{means}, {interval(study.score, found.over_patients)} for the difference, on {counted(patches, 'patches')} "
+        f"of {counted(units, study.units)} that no training and no selection has seen; means over "
         f"{counted(len(best.seeds), 'seeds')}."
     )
 
@@ -171,7 +168,7 @@ def _selection_line(study: StudyFindings) -> list[str]:
     names = {arm.name for arm in study.arms}
     if not {"selective", "gan"} <= names or study.difference("selective", study.score, "gan") is None:
         return []
-    return [_against(study, "selective", "gan", "Does choosing help over taking any synthetic patch? Here:")]
+    return [_against(study, "selective", "gan", "Does choosing help over taking any synthetic patch? Seen:")]
 
 
 def _against(study: StudyFindings, arm: str, other: str, start: str) -> str:
@@ -182,8 +179,8 @@ def _against(study: StudyFindings, arm: str, other: str, start: str) -> str:
         "better": "better", "worse": "worse", "no_difference": "no difference found", "too_few": "too few to tell",
     }[judge(found)]  # fmt: skip
     return (
-        f"{start} {arm_title(arm)} {amount(study.score, found.over_patients.difference)} {SCORE_NAMES[study.score]} "
-        f"against {arm_title(other)} ({interval(study.score, found.over_patients)}): {verdict}."
+        f"{start} {arm_title(arm)}, {amount(study.score, found.over_patients.difference)} {arm_title(other)} in "
+        f"{score_name(study.score)} ({interval(study.score, found.over_patients)}): {verdict}."
     )
 
 
@@ -192,6 +189,7 @@ def _single(study: StudyFindings, patches: int, units: int) -> Answer:
     score = arm.scores[study.score]
     value = "undefined" if score.mean is None else f"{score.mean:.3f}"
     between = "" if score.low is None or score.high is None else f" (95% interval {score.low:.3f} to {score.high:.3f})"
-    headline = f"One arm only, {arm_title(arm.name)}: {SCORE_NAMES[study.score]} {value}{between}; nothing to compare."
+    name = score_name(study.score)
+    headline = f"One arm only, {arm_title(arm.name)}, so there is nothing to compare: {name} {value}{between}."
     line = f"On {counted(patches, 'patches')} of {counted(units, study.units)}, {counted(len(arm.seeds), 'seeds')}."
     return Answer("no_comparison", arm.name, None, headline, [line])

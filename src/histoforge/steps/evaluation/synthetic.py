@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.extract import Extractor, extract_features
@@ -22,11 +23,14 @@ from histoforge.steps.config.evaluate import EvaluateConfig
 Rows = NDArray[np.int64]
 TRAIN, HELD_OUT = "training patches", "held-out patches"
 UNSELECTED, SELECTED, REJECTED = "unselected", "selected", "rejected"
-RULES = {
-    "entropy_centroid": "low entropy first, then near the class centroid (Algorithm 1 of Xue et al. 2021)",
-    "distance": "near the class centroid (single filtering, Xue et al. 2019)",
-    "random": "at random (no selection)",
-    "confidence": "high probability of the assigned class",
+RULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "entropy_centroid": (
+        "low entropy first, then near the class centroid (Algorithm 1 of Xue et al. 2021)",
+        ("entropy", "distance"),
+    ),
+    "distance": ("near the class centroid (single filtering, Xue et al. 2019)", ("distance",)),
+    "random": ("at random (no selection)", ()),
+    "confidence": ("high probability of the assigned class", ("confidence",)),
 }
 SHOWN_SCORES = ("entropy", "distance", "confidence")
 
@@ -167,10 +171,15 @@ def audit(
 
 
 def project(seen: Seen, real: RealSets, sets: SyntheticSets, config: EvaluateConfig) -> Projection | None:
-    """The t-SNE map of training patches and candidates, each drawn at random, so that proportions stay."""
+    """The t-SNE map of training patches and candidates, each drawn at random, so that proportions stay.
+
+    One thread: t-SNE waits at a barrier a thousand times, which takes minutes where a pod may use fewer cores than the
+    node has.
+    """
     if len(seen.train) + len(seen.synthetic) < 5:
         return None
-    found = embed({"real": seen.train, "synthetic": seen.synthetic}, config.map_patches, config.seed)
+    with threadpool_limits(1):
+        found = embed({"real": seen.train, "synthetic": seen.synthetic}, config.map_patches, config.seed)
     reals, fakes = found["real"], found["synthetic"]
     origin = np.where(sets.kept[fakes.rows], "kept", "rejected")
     return Projection(
@@ -185,7 +194,8 @@ def pool_findings(sets: SyntheticSets) -> PoolFindings:
     """The scored candidates and the rule that chose."""
     made_by = sets.patches.info.made_by
     rule = made_by.get("config", {}).get("rule", "")
-    return PoolFindings(sets.patches.labels, sets.kept, sets.scores, RULES.get(rule, rule or "unknown"), dict(made_by))
+    words, decisive = RULES.get(rule, (rule or "unknown", ()))
+    return PoolFindings(sets.patches.labels, sets.kept, sets.scores, words, decisive)
 
 
 def samples(
