@@ -49,6 +49,7 @@ class Scorer:
 
     Attributes:
         centroids: of each layer, unit-normalised over channels, float32 [classes, C_l, H_l, W_l].
+        streams: the generator of each pass's dropout masks.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Scorer:
         self.device, self.dtype = device, dtype
         classifier.mc_dropout(False)
         self.centroids: list[Tensor] = []
-        self._streams = [self._stream(seed, "pass", k) for k in range(passes)]
+        self.streams = [self._stream(seed, "pass", k) for k in range(passes)]
         self._centroid_stream = self._stream(seed, "centroid")
 
     @torch.inference_mode()
@@ -97,7 +98,7 @@ class Scorer:
                 batch = real.batch(rows)
                 with autocast(self.device, self.dtype):
                     trunk = self.classifier.trunk(batch.images, self.layers)
-                    tail = self.classifier.tail(trunk.hidden, self._masks([self._centroid_stream], trunk.hidden))
+                    tail = self.classifier.tail(trunk.hidden, self.masks([self._centroid_stream], trunk.hidden))
                 members = F.one_hot(batch.labels, classes).T.float()
                 for layer, activation in enumerate((*trunk.maps, tail.map)):
                     total = torch.einsum("kb,bchw->kchw", members, activation.float()).double()
@@ -124,11 +125,11 @@ class Scorer:
         Raises:
             ModelError: the classifier's answers are not finite.
         """
-        passes, batch = len(self._streams), len(images)
+        passes, batch = len(self.streams), len(images)
         *fixed, moving = self.centroids
         with autocast(self.device, self.dtype):
             trunk = self.classifier.trunk(images, self.layers)
-            masks = self._masks(self._streams, trunk.hidden)
+            masks = self.masks(self.streams, trunk.hidden)
             tail = self.classifier.tail(torch.cat([trunk.hidden] * passes), masks)
         distance = torch.zeros(batch, dtype=torch.float64, device=self.device)
         for activation, centroid in zip(trunk.maps, fixed, strict=True):
@@ -150,7 +151,7 @@ class Scorer:
             )
         return scores
 
-    def _masks(self, streams: list[torch.Generator], hidden: Tensor) -> Tensor:
+    def masks(self, streams: list[torch.Generator], hidden: Tensor) -> Tensor:
         """Dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, C, H, W], channels_last."""
         keep = 1 - self.classifier.dropout.p
         batch, channels, height, width = hidden.shape
