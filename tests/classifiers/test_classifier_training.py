@@ -23,7 +23,7 @@ SMALL = Architecture("resnet10", "imagenet", 0.125, 0.5, "", "")
 def recipe(**changes):
     values = {
         "augmentation": "none", "brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.02, "epochs": 3,
-        "batch_size": 8, "learning_rate": 3e-3, "weight_decay": 0.01, "patience": 0, "device": "cpu",
+        "max_steps": 0, "batch_size": 8, "learning_rate": 3e-3, "weight_decay": 0.01, "patience": 0, "device": "cpu",
         "precision": "float32", "checkpoints": "", "checkpoint_every": 2,
     }  # fmt: skip
     return Recipe(**{**values, **changes})
@@ -99,6 +99,11 @@ def test_every_arm_gets_the_same_steps_and_only_training_patches_are_added(real,
     assert (len(data.train), data.real, len(data.val)) == (60, 40, 16)
     assert torch.equal(data.class_weights, load_data(real, None, torch.device("cpu")).class_weights)
     assert torch.equal(data.train.images[40:].permute(0, 2, 3, 1), torch.from_numpy(synthetic.images()))
+
+
+def test_the_number_of_steps_can_be_bounded(real, tmp_path):
+    run = train("short", SMALL, recipe(epochs=50, max_steps=7), [0], real, None, tmp_path / "short")["runs"][0]
+    assert (run["steps"], run["epochs"]) == (7, 2)  # the last epoch is cut short, and judged like any other
 
 
 def test_a_seed_starts_each_arm_from_the_same_weights_and_another_seed_from_others(real):

@@ -30,6 +30,7 @@ class Recipe:
         augmentation: 'none' or 'traditional'.
         brightness, contrast, saturation, hue: strengths of the traditional augmentation's colour jitter.
         epochs: the budget; an epoch is as many steps as one pass over the *real* training patches takes.
+        max_steps: an upper bound on the steps of the whole training; 0 for none.
         batch_size: patches a step.
         learning_rate: of AdamW at the start; it falls to 0 along a cosine.
         weight_decay: of AdamW.
@@ -43,6 +44,7 @@ class Recipe:
     saturation: float
     hue: float
     epochs: int
+    max_steps: int
     batch_size: int
     learning_rate: float
     weight_decay: float
@@ -138,7 +140,7 @@ def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engi
     weights = data.class_weights.to(engine.device)
     jitter = ColourJitter(recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
     steps = math.ceil(data.real / recipe.batch_size)
-    for batch in engine.batches(data.train, recipe.batch_size, recipe.epochs, steps_an_epoch=steps):
+    for batch in engine.batches(data.train, recipe.batch_size, recipe.epochs, steps, recipe.max_steps):
         if progress.has_stalled(recipe.patience):
             break
         started = time.monotonic()

@@ -47,6 +47,12 @@ class TrainClassifierConfig(TrainingConfig):
     epochs: int = Field(
         50, ge=1, le=100_000, description="budget; an epoch is one pass over the real training patches' number of steps"
     )
+    max_steps: int = Field(
+        0,
+        ge=0,
+        description="upper bound on the steps of each training, however many patches there are; 0 is none",
+        json_schema_extra={"unit": "steps"},
+    )
     batch_size: int = Field(64, ge=2, le=8192, description="patches a step", json_schema_extra={"unit": "patches"})
     learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's at the start; it falls to 0 along a cosine")
     weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's weight decay")
