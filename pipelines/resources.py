@@ -85,6 +85,8 @@ def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTa
     else:
         task.set_cpu_limit(pool.cpu).set_memory_limit(pool.memory)
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=SHARED_MEMORY)
+        # kfp 2.17 forgets to hand parameters of these setters into a loop unless the task is told of them.
+        task.register_pipeline_channels([pool.cpu, pool.memory, pool.gpu_count, pool.gpu_type])
     if name in ON_GPU:
         task.set_accelerator_type(pool.gpu_type).set_accelerator_limit(pool.gpu_count)
         kubernetes.add_node_selector_json(task, pool.node_selector)

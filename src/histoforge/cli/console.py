@@ -56,7 +56,8 @@ class Console(io.TextIOBase):
 
     def show(self, text: str) -> None:
         """A line for whoever watches, and for the log."""
-        print(text, file=self._terminal, flush=True)
+        self._terminal.write(f"{text}\n")  # not print(), which kfp replaces by one that comes back here
+        self._terminal.flush()
         self._log.write(f"{text}\n")
         self._log.flush()
 
