@@ -4,11 +4,11 @@
     python benchmarks/tiling.py --size 4000 --repeats 1                       # a quick look
     python benchmarks/tiling.py --histolab venv-h/bin/python --tiatoolbox venv-t/bin/python
 
-The slide is a JPEG-tiled pyramid made of the repeated pixels of one slide (`--slide`; without it, of the real region that
-lies beside the project, or of a phantom). All sides read it one after the other, each in a process of its own that is
-pinned to the cores in question, imports not counted; the median of the repeats counts. A rate is megapixels of kept
-patches a second: each side chooses its own patches, the bare loop reads those of preprocess. Peers that do not import are
-left out with a line; they may live in environments of their own.
+The slide is a JPEG-tiled pyramid made of the repeated pixels of one slide (`--slide`; without it, of the real region
+that lies beside the project, or of a phantom). All sides read it one after the other, each in a process of its own that
+is pinned to the cores in question, imports not counted; the median of the repeats counts. A rate is megapixels of kept
+patches a second: each side chooses its own patches, the bare loop reads those of preprocess. Peers that do not import
+are left out with a line; they may live in environments of their own.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def measure(name: str, python: str, cores: list[int], slide: Path, patch_px: int
     """Megapixels of patches a second, once; None where the peer does not import."""
     command = [python, str(WORKERS), name, str(slide), str(patch_px), str(slide.parent.parent)]
     pin = ["taskset", "--cpu-list", ",".join(map(str, cores))]
-    result = subprocess.run([*pin, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run([*pin, *command], capture_output=True, text=True, check=False)
     if result.returncode:
         say(f"tiling: {name} failed: {result.stderr.strip().splitlines()[-1]}")
         return None

@@ -1,7 +1,7 @@
 """What `tiling.py` measures, each in a process of its own: python tiling_workers.py NAME SLIDE PATCH_PX WORKPLACE.
 
-Prints one line of JSON: patches and seconds, imports not counted. Peers are imported only when asked for, and nothing of
-histoforge then, so that they can live in an environment of their own.
+Prints one line of JSON: patches and seconds, imports not counted. Peers are imported only when asked for, and nothing
+of histoforge then, so that they can live in an environment of their own.
 """
 
 import json
@@ -53,9 +53,7 @@ def histolab(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory(dir=workplace) as out:
         start = time.perf_counter()
-        tiler = GridTiler(
-            tile_size=(patch_px, patch_px), level=0, check_tissue=True, tissue_percent=100 * LEAST_TISSUE
-        )
+        tiler = GridTiler(tile_size=(patch_px, patch_px), level=0, check_tissue=True, tissue_percent=100 * LEAST_TISSUE)
         tiler.extract(Slide(slide, processed_path=out), log_level="CRITICAL")
         taken = time.perf_counter() - start
         return len(list(Path(out).rglob("*.png"))), taken

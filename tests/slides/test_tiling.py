@@ -13,6 +13,7 @@ from histoforge.core.errors import SlideError
 from histoforge.slides import (
     PlanSettings,
     Region,
+    Scale,
     Slide,
     Tissue,
     open_slide,
@@ -127,13 +128,11 @@ def test_the_order_does_not_depend_on_the_threads(slide: Slide) -> None:
     np.testing.assert_array_equal(orders[0], orders[2])
 
 
-def test_far_patches_are_not_read_as_one_block(slide: Slide) -> None:
-    scale = patch_scale(slide, (32, 32), level=0)
-    far = plan_blocks(np.array([0, 600]), np.array([0, 500]), scale)
-    near = plan_blocks(np.array([0, 32, 0, 32]), np.array([0, 0, 32, 32]), scale)
-    assert [rows.tolist() for rows in far] == [[0], [1]]
-    assert [rows.tolist() for rows in near] == [[0, 1, 2, 3]]
-    assert plan_blocks(np.array([], int), np.array([], int), scale) == []
+def test_blocks_hold_near_patches_in_bands_from_the_top() -> None:
+    scale = Scale((32, 32), 0, 1.0, (32, 32), 0.5)
+    x, y = np.array([9000, 32, 0, 9032, 0, 0]), np.array([0, 0, 0, 0, 64, 5000])
+    assert [rows.tolist() for rows in plan_blocks(x, y, scale)] == [[2, 1, 4], [0, 3], [5]]
+    assert plan_blocks(x[:0], y[:0], scale) == []
 
 
 def test_a_transform_is_applied_to_every_patch(slide: Slide) -> None:

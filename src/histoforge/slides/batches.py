@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from histoforge.slides.reading import Pixels, Slide, to_rgb
-from histoforge.slides.scale import Scale, resize_window
+from histoforge.slides.reading import Pixels, Slide
+from histoforge.slides.scale import Scale, read_patch, resize_window
 
 Rows = NDArray[np.int64]
-BLOCK_PX = 1024
+BLOCK_PX = 1536
 MOST_WASTE = 1.6
 
 
@@ -25,7 +25,7 @@ def read_patches(
 ) -> Iterator[tuple[Rows, Pixels]]:
     """Read the patches of a plan, a block of the slide at a time, always in the same order.
 
-    Adjacent patches are read by one call, so that a tile of the file is decoded once. OpenSlide works outside Python's
+    Adjacent patches are read by one call, so that a tile of the file is decoded once. Decoding runs outside Python's
     global lock, so that threads on one handle (with one cache of decoded tiles) use all cores.
 
     Args:
@@ -55,7 +55,7 @@ def read_patches(
         try:
             for rows in blocks:
                 waiting.append(pool.submit(read, rows))
-                if len(waiting) > 2 * threads:
+                if len(waiting) > threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -67,8 +67,7 @@ def read_patches(
 def plan_blocks(x: Rows, y: Rows, scale: Scale) -> list[Rows]:
     """Patches that are read together: rows of the plan, block by block, in bands from the top.
 
-    A block is about 1024 px of the level. Where its patches lie so far apart that reading it whole would be a waste,
-    each is a block of its own.
+    A block is about 1536 px of the level.
     """
     if not len(x):
         return []
@@ -77,33 +76,33 @@ def plan_blocks(x: Rows, y: Rows, scale: Scale) -> list[Rows]:
     order = np.lexsort((x, y, column, band))
     keys = np.stack([band[order], column[order]])
     starts = np.flatnonzero(np.any(np.diff(keys, axis=1), axis=0)) + 1
-    blocks = []
-    for rows in np.split(order, starts):
-        blocks += [rows] if _is_dense(x[rows], y[rows], scale) else list(rows[:, None])
-    return blocks
+    return list(np.split(order, starts))
+
+
+def _read_block(slide: Slide, x: Rows, y: Rows, scale: Scale) -> Pixels:
+    """The patches at (x, y), uint8 [n, h, w, 3]: cut from one rectangle, or one by one where most of it were waste."""
+    images = np.empty((len(x), *scale.patch_size, 3), np.uint8)
+    if not _is_dense(x, y, scale):
+        for image, left, top in zip(images, x.tolist(), y.tolist(), strict=True):
+            image[:] = read_patch(slide, scale, left, top)
+        return images
+    left, top = int(x.min()), int(y.min())
+    lefts, tops = (x - left) / scale.downsample, (y - top) / scale.downsample
+    if not scale.resizes:
+        lefts, tops = np.round(lefts), np.round(tops)
+    height, width = scale.window
+    right, bottom = (int(np.ceil(side - 1e-6)) for side in (lefts.max() + width, tops.max() + height))
+    block = slide.read(left, top, scale.level, right, bottom)
+    for image, across, down in zip(images, lefts, tops, strict=True):
+        if scale.resizes:
+            image[:] = resize_window(block, across, down, scale)
+        else:
+            rows, columns = int(down), int(across)
+            image[:] = block[rows : rows + scale.patch_size[0], columns : columns + scale.patch_size[1]]
+    return images
 
 
 def _is_dense(x: Rows, y: Rows, scale: Scale) -> bool:
     height, width = scale.footprint
     whole = (np.ptp(x) + width) * (np.ptp(y) + height)
     return bool(whole <= MOST_WASTE * len(x) * height * width)
-
-
-def _read_block(slide: Slide, x: Rows, y: Rows, scale: Scale) -> Pixels:
-    """Read the rectangle that holds the patches at (x, y) and cut it, uint8 [n, h, w, 3]."""
-    left, top = int(x.min()), int(y.min())
-    lefts, tops = (x - left) / scale.downsample, (y - top) / scale.downsample
-    if not scale.resizes:
-        lefts, tops = np.round(lefts), np.round(tops)
-    height, width = scale.window
-    block = slide.read_bgrx(
-        left, top, scale.level, int(np.ceil(lefts.max() + width - 1e-6)), int(np.ceil(tops.max() + height - 1e-6))
-    )
-    images = np.empty((len(x), *scale.patch_size, 3), np.uint8)
-    for image, across, down in zip(images, lefts, tops, strict=True):
-        if scale.resizes:
-            image[:] = resize_window(block, across, down, scale)
-        else:
-            rows, columns = int(down), int(across)
-            to_rgb(block[rows : rows + scale.patch_size[0], columns : columns + scale.patch_size[1]], image)
-    return images

@@ -2,17 +2,19 @@
 
 import ctypes
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
 import openslide
+import tifffile
 from numpy.typing import NDArray
 from openslide import lowlevel
 
 from histoforge.core.errors import SlideError
+from histoforge.slides.jpeg_tiles import VENDORS, JpegSlide
 
 Pixels = NDArray[np.uint8]
 EXTENSIONS = (
@@ -20,6 +22,7 @@ EXTENSIONS = (
 )  # fmt: skip
 MPP_BOUNDS = (0.02, 50.0)
 CACHE_BYTES = 96 * 2**20
+OPAQUE = 0xFF000000
 
 
 class Box(NamedTuple):
@@ -43,7 +46,6 @@ class Slide:
         mpp: micrometres a level-0 pixel, as the file or the user states it; None where nobody does.
         bounds: the part of level 0 that was scanned (the whole of it for most formats).
         background: colour of what was not scanned, RGB.
-        tile_size: width and height of the file's own tiles at level 0, px; (256, 256) where it has none.
     """
 
     def __init__(self, path: Path, handle: openslide.OpenSlide, mpp: float | None) -> None:
@@ -55,10 +57,7 @@ class Slide:
         self.mpp = mpp if mpp is not None else _stated_mpp(properties)
         self.bounds = _bounds(properties, self.size)
         self.background = _background(properties)
-        self.tile_size = (
-            int(properties.get("openslide.level[0].tile-width", 256)),
-            int(properties.get("openslide.level[0].tile-height", 256)),
-        )
+        self._jpeg = _jpeg_slide(path, properties, self.level_sizes, self._of_level)
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +70,8 @@ class Slide:
     def close(self) -> None:
         """Close the file."""
         self._handle.close()
+        if self._jpeg is not None:
+            self._jpeg.close()
 
     def required_mpp(self) -> float:
         """Micrometres a level-0 pixel.
@@ -92,10 +93,11 @@ class Slide:
             return None
         return np.asarray(image.convert("RGB"))
 
-    def read_bgrx(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
-        """Pixels as OpenSlide leaves them, without a copy: uint8 [height, width, 4], blue, green, red, unused.
+    def read(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
+        """A rectangle of a level, uint8 [height, width, 3].
 
-        What the file does not hold is in the background's colour.
+        What the file does not hold is in the background's colour. JPEG tiles are read without OpenSlide where that
+        gives the same.
 
         Args:
             x, y: upper left corner, level-0 px; may lie outside the slide.
@@ -105,22 +107,38 @@ class Slide:
         Raises:
             SlideError: the file is damaged there.
         """
+        tiles = self._jpeg.level(level) if self._jpeg is not None else None
+        if tiles is not None:
+            own = self.downsamples[level]
+            try:
+                pixels = tiles.read(round(x / own), round(y / own), width, height, self.background)
+            except ValueError as error:
+                raise self._damaged(x, y, level, error) from error
+            if pixels is not None:
+                return pixels
+        return self.read_with_openslide(x, y, level, width, height)
+
+    def read_with_openslide(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
+        """The same as `read`, always through OpenSlide, uint8 [height, width, 3]."""
         pixels = np.empty((height, width), np.uint32)
         pointer = pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32))
         try:
             lowlevel._read_region(self._handle._osr, pointer, x, y, level, width, height)
         except openslide.OpenSlideError as error:
-            raise SlideError(
-                f"The slide {self.path} is damaged at x={x}, y={y} of level {level} ({error}): copy or scan it again."
-            ) from error
-        bytes_ = pixels.view(np.uint8).reshape(height, width, 4)
-        if pixels.min() < 0xFF000000:
-            _lay_on(self.background, bytes_)
-        return bytes_
+            raise self._damaged(x, y, level, error) from error
+        bgra = pixels.view(np.uint8).reshape(height, width, 4)
+        if pixels.min() < OPAQUE:
+            _lay_on(self.background, bgra)
+        return _to_rgb(bgra)
 
-    def read(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
-        """The same as RGB, uint8 [height, width, 3]."""
-        return to_rgb(self.read_bgrx(x, y, level, width, height))
+    def _of_level(self, level: int, box: tuple[int, int, int, int]) -> Pixels:
+        own = self.downsamples[level]
+        return self.read_with_openslide(round(box[0] * own), round(box[1] * own), level, *box[2:])
+
+    def _damaged(self, x: int, y: int, level: int, error: Exception) -> SlideError:
+        return SlideError(
+            f"The slide {self.path} is damaged at x={x}, y={y} of level {level} ({error}): copy or scan it again."
+        )
 
 
 def open_slide(path: Path, mpp: float | None = None) -> Slide:
@@ -152,15 +170,29 @@ def is_slide(path: Path) -> bool:
     return openslide.OpenSlide.detect_format(path) is not None
 
 
-def to_rgb(bgrx: Pixels, out: Pixels | None = None) -> Pixels:
-    """uint8 [h, w, 4] in the order blue, green, red, unused to RGB, uint8 [h, w, 3].
+def _jpeg_slide(
+    path: Path,
+    properties: Mapping[str, str],
+    level_sizes: Sequence[tuple[int, int]],
+    through_openslide: Callable[[int, tuple[int, int, int, int]], Pixels],
+) -> JpegSlide | None:
+    if properties.get(openslide.PROPERTY_NAME_VENDOR) not in VENDORS:
+        return None
+    try:
+        return JpegSlide(path, level_sizes, through_openslide)
+    except (tifffile.TiffFileError, ValueError, OSError):
+        return None
+
+
+def _to_rgb(bgra: Pixels) -> Pixels:
+    """uint8 [h, w, 4] in the order blue, green, red, alpha to RGB, uint8 [h, w, 3].
 
     Channel by channel, which is five times as fast as a reversed slice.
     """
-    out = np.empty((*bgrx.shape[:2], 3), np.uint8) if out is None else out
+    rgb = np.empty((*bgra.shape[:2], 3), np.uint8)
     for channel in range(3):
-        out[..., channel] = bgrx[..., 2 - channel]
-    return out
+        rgb[..., channel] = bgra[..., 2 - channel]
+    return rgb
 
 
 def _lay_on(background: tuple[int, int, int], bgra: Pixels) -> None:

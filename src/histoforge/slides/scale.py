@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from histoforge.core.errors import SlideError
-from histoforge.slides.reading import Pixels, Slide, to_rgb
+from histoforge.slides.reading import Pixels, Slide
 
 SAME_MPP = 0.02
 MOST_ENLARGEMENT = 1.25
@@ -87,16 +87,16 @@ def _at_level(slide: Slide, patch_size: tuple[int, int], level: int) -> Scale:
     return Scale(patch_size, level, downsample, patch_size, mpp)
 
 
-def resize_window(bgrx: Pixels, left: float, top: float, scale: Scale) -> Pixels:
-    """A patch, uint8 [h, w, 3], from a window that starts at (left, top) of level pixels, uint8 [H, W, 4].
+def resize_window(pixels: Pixels, left: float, top: float, scale: Scale) -> Pixels:
+    """A patch, uint8 [h, w, 3], from a window that starts at (left, top) of level pixels, uint8 [H, W, 3].
 
     Only pixels that the window touches take part, so that a patch does not depend on what was read around it.
     """
     height, width = scale.window
     x0, y0 = int(left), int(top)
-    x1 = min(int(np.ceil(left + width - 1e-6)), bgrx.shape[1])
-    y1 = min(int(np.ceil(top + height - 1e-6)), bgrx.shape[0])
-    touched = to_rgb(bgrx[y0:y1, x0:x1])
+    x1 = min(int(np.ceil(left + width - 1e-6)), pixels.shape[1])
+    y1 = min(int(np.ceil(top + height - 1e-6)), pixels.shape[0])
+    touched = np.ascontiguousarray(pixels[y0:y1, x0:x1])
     box = (left - x0, top - y0, min(left - x0 + width, x1 - x0), min(top - y0 + height, y1 - y0))
     method = Image.Resampling.BOX if height >= scale.patch_size[0] else Image.Resampling.BICUBIC
     size = (scale.patch_size[1], scale.patch_size[0])
@@ -106,8 +106,8 @@ def resize_window(bgrx: Pixels, left: float, top: float, scale: Scale) -> Pixels
 def read_patch(slide: Slide, scale: Scale, x: int, y: int) -> Pixels:
     """One patch with its upper left corner at level-0 (x, y), uint8 [h, w, 3]."""
     height, width = (int(np.ceil(side - 1e-6)) for side in scale.window)
-    pixels = slide.read_bgrx(x, y, scale.level, width, height)
-    return resize_window(pixels, 0.0, 0.0, scale) if scale.resizes else to_rgb(pixels)
+    pixels = slide.read(x, y, scale.level, width, height)
+    return resize_window(pixels, 0.0, 0.0, scale) if scale.resizes else pixels
 
 
 def read_overview(slide: Slide, size: tuple[int, int]) -> Pixels:
