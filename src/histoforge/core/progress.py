@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 LINE_EVERY_SECONDS = 5.0
 
@@ -11,18 +11,25 @@ LINE_EVERY_SECONDS = 5.0
 class Progress:
     """Shows how far `total` units of work have come, on standard error.
 
+    Within another one it counts and shows nothing: a person watches one thing at a time.
+
     >>> with Progress("tiling", total=12, unit="slides") as progress:
     ...     progress.advance(1, patches=180)
     """
+
+    _open: ClassVar[int] = 0
 
     def __init__(self, label: str, total: int, unit: str = "") -> None:
         self.label, self.total, self.unit = label, total, unit
         self.done = 0
         self._start = self._last_line = time.monotonic()
         self._bar: Any = None
+        self._inner = False
 
     def __enter__(self) -> "Progress":
-        if sys.stderr.isatty():
+        self._inner = Progress._open > 0
+        Progress._open += 1
+        if sys.stderr.isatty() and not self._inner:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
@@ -40,12 +47,15 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        Progress._open -= 1
         if self._bar is not None:
             self._bar.stop()
 
     def advance(self, units: int = 1, **facts: float | int | str) -> None:
         """Count `units` more as done, and show `facts` beside them."""
         self.done += units
+        if self._inner:
+            return
         shown = " ".join(f"{name} {_short(value)}" for name, value in facts.items())
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, facts=shown)
