@@ -114,7 +114,8 @@ def _score_figure(pool: PoolFindings, classes: Sequence[str], name: str, values:
         for place, (axes, class_name) in enumerate(zip(drawing.rows, classes, strict=True)):
             own = known & (pool.labels == place)
             groups = [values[own & pool.kept], values[own & ~pool.kept]]
-            axes.hist(groups, edges, stacked=True, color=[colour(0), REJECTED], label=["kept", "rejected"])
+            look: Any = {"histtype": "stepfilled", "color": [colour(0), REJECTED], "label": ["kept", "rejected"]}
+            axes.hist(groups, edges, stacked=True, **look)
             axes.set_ylabel(class_name)
             axes.locator_params(axis="y", nbins=3)
             if name in pool.decisive and len(groups[0]):

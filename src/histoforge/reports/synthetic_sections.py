@@ -16,6 +16,8 @@ GROUP_NAMES = {
     "selected": "synthetic patches, selected",
     "rejected": "synthetic patches, rejected",
 }
+SLIDE_COLOURS = ("blue", "red-orange", "green", "pink", "orange", "light blue", "olive")
+"""Names of `slides.pictures.CLASS_COLOURS`."""
 COLUMNS = ("fid", "kid", "precision", "recall", "density", "coverage")
 COLUMN_NAMES = ("FID", "KID x 1000", "Precision", "Recall", "Density", "Coverage")
 
@@ -114,7 +116,10 @@ def memorisation_section(found: Findings) -> Section:
 def slides_section(found: Findings) -> Section:
     """Slides with tissue, grid and regions, as preprocess drew them."""
     figures = [_picture(slide, 640) for slide in found.slides]
-    lead = "Where do the patches come from? Tissue, annotated regions and patches taken, slide by slide."
+    named = ", ".join(f"{name} {SLIDE_COLOURS[i % len(SLIDE_COLOURS)]}" for i, name in enumerate(found.classes))
+    lead = (
+        f"Where do the patches come from? Black outline: tissue. Frames: patches. Coloured outlines: regions ({named})."
+    )
     return Section("slides", "Slides and their grids", lead, [Figures(figures)] if figures else [])
 
 

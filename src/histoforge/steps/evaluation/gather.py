@@ -137,8 +137,7 @@ def _provenance(
     if given.synthetic is not None:
         rows.append(("Candidates" if given.synthetic.whole else "Selected patches", given.synthetic.patches.digest))
     for arm in given.study.arms:
-        for seed, digest in zip(arm.seeds, arm.facts["models"], strict=True):
-            rows.append((f"Classifier {arm_title(arm.name)}, seed {seed}", digest))
+        rows.append((f"Classifiers {arm_title(arm.name)}", ", ".join(digest[:12] for digest in arm.facts["models"])))
     spent = sum(sum(arm.facts["seconds"]) for arm in given.study.arms)
     written_by = sorted({str(arm.facts.get("code_version", "")) for arm in given.arms} | {__version__})
     return [

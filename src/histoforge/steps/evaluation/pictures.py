@@ -1,6 +1,5 @@
 """What earlier steps drew and recorded: the generator's history and pictures, and the slides with their grids."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,15 +43,10 @@ def slide_pictures(overviews: Path, most: int) -> list[PictureFile]:
     folder = Path(overviews) / "pictures"
     file = folder / "pictures.json"
     entries = read_json(file) if file.is_file() else []
-    found = []
-    for entry in entries:
-        name = str(entry.get("slide", entry.get("name", "")))
-        picture = folder / str(entry.get("picture", entry.get("file", f"{name}.jpg")))
-        if picture.is_file():
-            facts = {
-                k: v for k, v in entry.items() if k not in ("slide", "name", "picture", "file") and v not in ("", None)
-            }
-            found.append(PictureFile(picture, f"Slide {name} with its grid", f"{name}. {_told(facts)}"))
+    shown = [(folder / str(entry.get("picture", "")), entry) for entry in entries]
+    found = [
+        PictureFile(path, f"Slide {entry['slide']}", _slide_text(entry)) for path, entry in shown if path.is_file()
+    ]
     return found[:most]
 
 
@@ -75,13 +69,13 @@ def _generator_pictures(path: Path, history: dict[str, Any]) -> list[PictureFile
     return [one for one in found if one.path.is_file()]
 
 
-def _told(facts: dict[str, Any]) -> str:
-    return "; ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in facts.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return value if isinstance(value, str) else json.dumps(value)
+def _slide_text(entry: dict[str, Any]) -> str:
+    """'s1, patient p1: 120 normal, 80 tumour patches; tissue on 34% of the slide; 0.5 um/px.'"""
+    patient = f", patient {entry['patient']}" if entry.get("patient") else ""
+    patches = ", ".join(f"{count:,} {name}" for name, count in entry.get("patches", {}).items() if count)
+    parts = [f"{patches or 'no'} patches"]
+    if entry.get("tissue") is not None:
+        parts.append(f"tissue on {entry['tissue']:.0%} of the slide")
+    if entry.get("mpp"):
+        parts.append(f"{entry['mpp']:.3g} um/px")
+    return f"{entry['slide']}{patient}: {'; '.join(parts)}."

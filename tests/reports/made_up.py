@@ -1,0 +1,117 @@
+"""Studies and findings made of random predictions, by the project's own statistics."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from histoforge.metrics.generative import generative_metrics
+from histoforge.metrics.memorisation import audit_memorisation
+from histoforge.patches import PatchSet
+from histoforge.patches.patchset import PatchSetInfo
+from histoforge.reports.findings import (
+    Findings,
+    GenerativeRow,
+    Pair,
+    PoolFindings,
+    Projection,
+    SamplePatch,
+    StudyFindings,
+)
+from histoforge.steps.evaluation.inputs import ArmInput
+from histoforge.steps.evaluation.study import ArmPredictions, find_study
+
+CLASSES = ["normal", "tumour"]
+
+
+def make_study(
+    skills: dict[str, float],
+    patients: int = 12,
+    seeds: int = 5,
+    classes: Sequence[str] = CLASSES,
+    score: str = "accuracy",
+    patches: int = 40,
+    names: Sequence[str] | None = None,
+) -> StudyFindings:
+    """Arms whose logits lean to the truth by `skills`; the noise of a patch is shared by all arms of a seed."""
+    rng = np.random.default_rng(7)
+    named = list(names) if names is not None else [f"p{i:02d}" for i in range(patients)]
+    index = pd.DataFrame(
+        {
+            "label": np.tile(np.arange(len(classes)), patients * patches // len(classes)),
+            "patient": np.repeat(named, patches),
+        }
+    )
+    info = PatchSetInfo.model_construct(classes=list(classes))
+    test = PatchSet(info, index, reader=None, rows=np.arange(len(index)))  # type: ignore[arg-type]
+    truth = np.eye(len(classes))[test.labels]
+    noise = [rng.normal(size=truth.shape) for _ in range(seeds)]
+    predictions = []
+    for place, (name, skill) in enumerate(skills.items()):
+        own = [skill + 0.02 * np.sin(place + seed) for seed in range(seeds)]
+        logits = [s * truth + n for s, n in zip(own, noise, strict=True)]
+        probabilities = [np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in logits]
+        predictions.append(ArmPredictions(ArmInput(Path(name), _arm(name, seeds, classes)), probabilities))
+    return find_study(
+        predictions, test, index["patient"].to_numpy(), "patients",
+        reference="baseline", score=score, confidence=0.95, resamples=400, seed=0,
+    )  # fmt: skip
+
+
+def make_findings(study: StudyFindings, classes: Sequence[str] = CLASSES) -> Findings:
+    """Findings with something in every part of the page that needs no file."""
+    rng = np.random.default_rng(3)
+    features = {name: rng.normal(size=(60, 8)).astype(np.float32) for name in ("train", "test", "fake")}
+    labels = np.arange(60) % len(classes)
+    patch = rng.integers(0, 255, (16, 24, 3)).astype(np.uint8)
+    epochs = [1.0, 2.0, 3.0]
+    return Findings(
+        title="Do synthetic patches help?",
+        subtitle="made up",
+        classes=list(classes),
+        counts={split: dict.fromkeys(classes, 30) for split in ("train", "val", "test")},
+        units={split: {"": 4, **dict.fromkeys(classes, 2)} for split in ("train", "val", "test")},
+        study=study,
+        warnings=["A warning."],
+        pool=PoolFindings(
+            labels, labels == 0, {"entropy": rng.random(60), "distance": rng.random(60)}, "rule", ("entropy",)
+        ),
+        generative=[
+            GenerativeRow(
+                subset, "training patches", generative_metrics(features["train"], features["fake"], extractor)
+            )
+            for extractor in ("net a", "net b")
+            for subset in ("unselected", "selected", "rejected")
+        ],
+        projection=Projection(
+            rng.normal(size=(60, 2)), labels, np.array(["real", "kept", "rejected"])[np.arange(60) % 3], "net a"
+        ),
+        audit=audit_memorisation(features["fake"], features["train"], features["test"], "net b"),
+        pairs=[Pair(classes[0], patch, patch, patch, 0.5, 0.7)],
+        samples={
+            name: {g: [SamplePatch(patch, "0.1")] * 3 for g in ("real", "selected", "rejected")} for name in classes
+        },
+        curves={
+            "fid": (epochs, [9.0, 7.0, 8.0]),
+            "fid_smoothed": (epochs, [9.0, 8.0, 8.0]),
+            "penalty": (epochs, [1.0, 0.5, 0.4]),
+        },
+        chosen_epoch=2,
+        settings=[("Preprocess", '{"a": 1}')],
+        provenance=[("Real patches", "ab" * 32)],
+    )
+
+
+def _arm(name: str, seeds: int, classes: Sequence[str]) -> dict[str, object]:
+    history = [{"val_loss": 1 / (1 + e), "val_accuracy": 0.5, "val_balanced_accuracy": 0.4 + 0.1 * e} for e in range(4)]
+    run = {"epochs": 4, "best_epoch": 3, "steps": 20, "seconds": 1.5, "digest": "cd" * 32, "history": history}
+    counts = {"train": dict.fromkeys(classes, 30)}
+    if name.startswith(("gan", "selective", "single")):
+        counts["synthetic"] = dict.fromkeys(classes, 15)
+    return {
+        "arm": name,
+        "seeds": list(range(seeds)),
+        "counts": counts,
+        "runs": [{**run, "seed": s} for s in range(seeds)],
+    }

@@ -1,0 +1,170 @@
+"""The page loads nothing, leaves out what there is nothing to say of, and can be read without seeing the pictures."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+from made_up import CLASSES, make_findings, make_study
+
+from histoforge.reports.page import render
+from histoforge.reports.report import build_page
+from histoforge.reports.words import answer
+
+VOID = {"meta", "link", "img", "br"}
+SKILLS = {"baseline": 0.5, "traditional": 0.7, "gan": 0.8, "single_filter": 0.9, "selective": 1.2}
+
+
+class Outline(HTMLParser):
+    """Tags, attributes and texts of a page; fails where a tag is closed that is not open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+def page_of(findings) -> str:
+    return render(build_page(findings, answer(findings.study, 480, 12)))
+
+
+@pytest.fixture(scope="module")
+def findings():
+    return make_findings(make_study(SKILLS))
+
+
+@pytest.fixture(scope="module")
+def html(findings) -> str:
+    return page_of(findings)
+
+
+def test_nothing_is_loaded_from_anywhere(html):
+    outline = Outline(html)
+    assert not outline.open
+    assert "http:" not in html
+    assert "https:" not in html
+    addresses = [a.get("src") or a.get("href") for _, a in outline.tags if a.get("src") or a.get("href")]
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    assert not outline.all("script")
+
+
+def test_every_anchor_has_its_target_and_ids_are_unique(html):
+    tags = Outline(html).tags
+    ids = [a["id"] for _, a in tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    targets = [a["href"][1:] for _, a in tags if (a.get("href") or "").startswith("#")]
+    targets += re.findall(r"url\(#([^)]+)\)", html)
+    assert targets
+    assert set(targets) <= set(ids)
+
+
+def test_the_contents_name_every_section(html):
+    outline = Outline(html)
+    sections = [a["id"] for a in outline.all("section")]
+    links = [a["href"] for a in outline.all("a")]
+    assert {"study", "classes", "calibration", "patients", "patches", "selection", "generator", "memorisation"} <= set(
+        sections
+    )
+    assert all(f"#{section}" in links for section in sections)
+
+
+def test_pictures_and_drawings_are_described(html):
+    outline = Outline(html)
+    assert len(outline.all("img")) >= 21
+    assert all(image.get("alt") for image in outline.all("img"))
+    drawings = [a for a in outline.all("div") if a.get("role") == "img"]
+    assert len(drawings) == len(outline.all("svg")) >= 10
+    assert all(a.get("aria-label") for a in drawings)
+
+
+def test_tables_have_captions_and_scopes(html):
+    outline = Outline(html)
+    assert len(outline.all("table")) == len(outline.all("caption"))
+    assert all(a.get("scope") in ("row", "col") for a in outline.all("th"))
+
+
+def test_the_answer_comes_first(html, findings):
+    text = Outline(html).text
+    assert text.index(answer(findings.study, 480, 12).headline) < text.index("The arms compared")
+
+
+def test_the_study_table_holds_mean_deviation_and_interval(html, findings):
+    score = findings.study.arm("selective").scores["auc"]
+    assert f"{score.mean:.3f}\u00a0±\u00a0{score.deviation:.3f}" in html
+    assert f"[{score.low:.3f}, {score.high:.3f}]" in html
+
+
+def test_names_are_shown_and_never_run():
+    classes = ["<script>alert(1)</script>", 'b"&<b>']
+    study = make_study(
+        {"baseline": 0.5, "selective": 1.0}, classes=classes, names=["<img src=x onerror=alert(1)>"] * 12
+    )
+    html = page_of(make_findings(study, classes))
+    outline = Outline(html)
+    assert not outline.all("script")
+    assert all(image["src"].startswith("data:") for image in outline.all("img"))
+    assert classes[0] in outline.text
+    assert "<img src=x onerror=alert(1)>" in outline.text
+
+
+def test_parts_without_data_are_left_out():
+    study = make_study({"baseline": 0.5}, seeds=1)
+    bare = dataclasses.replace(
+        make_findings(study), pool=None, generative=(), projection=None, audit=None, pairs=(), samples={}, curves={},
+        settings=(), provenance=(),
+    )  # fmt: skip
+    outline = Outline(page_of(bare))
+    sections = {a["id"] for a in outline.all("section")}
+    assert sections == {"study", "classes", "calibration", "patients", "data", "training"}
+    assert {a["href"] for a in outline.all("a")} == {"#answer", *(f"#{one}" for one in sections)}
+
+
+def test_a_study_of_ratios_and_pools_draws_a_line_a_pool_and_few_curves():
+    skills = {"baseline": 0.5} | {f"selective_r{r}_pool{p}n": 0.6 for p in (2, 4) for r in ("0_4", "0_5", "1")}
+    study = make_study(skills, seeds=2)
+    assert study.arm("selective_r0_4_pool2n").factors == {"kind": "selective", "ratio": 0.4, "pool": 2.0}
+    outline = Outline(page_of(make_findings(study)))
+    assert "factors" in {a["id"] for a in outline.all("section")}
+    assert "pool 2 N" in outline.text
+    assert "leading arms of 7" in outline.text
+
+
+def test_arms_of_a_training_fraction_are_compared_with_their_own_baseline():
+    study = make_study({"baseline": 2.0, "baseline_10pct": 0.2, "selective_10pct": 1.0, "selective_20pct": 1.5})
+    assert study.difference("selective_10pct", "accuracy", "baseline_10pct").over_patients.difference > 0
+    assert study.difference("selective_10pct", "accuracy") is None
+    assert study.reference_of(study.arm("selective_20pct")) == "baseline"
+    assert "Fraction of the training patches" in Outline(page_of(make_findings(study))).text
+
+
+def test_three_classes_and_a_class_without_test_patches():
+    classes = ["a", "b", "c"]
+    html = page_of(make_findings(make_study(SKILLS, classes=classes, patches=30), classes))
+    assert "macro mean over 3 classes" in html
+    assert all(f">{name}</th>" in html for name in classes)
+
+
+def test_a_page_is_the_same_each_time(findings, html):
+    assert page_of(findings) == html
+    assert CLASSES[0] in html

@@ -1,0 +1,67 @@
+"""What machines read: JSON without NaN, flat finite numbers, and Markdown."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from made_up import make_findings, make_study
+
+from histoforge.reports.record import as_markdown, as_record, flat_metrics, jsonable
+from histoforge.reports.words import answer
+
+
+@pytest.fixture(scope="module")
+def findings():
+    return make_findings(make_study({"baseline": 0.5, "gan": 0.7, "selective": 1.5}))
+
+
+def test_the_record_is_strict_json_with_every_part(findings):
+    record = as_record(findings, answer(findings.study, 480, 12))
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["answer"]["verdict"] == "better"
+    assert record["answer"]["difference"]["over_patients"]["low"] > 0
+    assert set(record["arms"]) == {"baseline", "gan", "selective"}
+    assert record["arms"]["gan"]["scores"]["auc"]["mean"] == findings.study.arm("gan").scores["auc"].mean
+    assert len(record["arms"]["gan"]["runs"]) == 5
+    assert np.sum(record["arms"]["gan"]["confusion"]) == pytest.approx(480)
+    assert len(record["patients"]) == 12
+    assert record["selection"]["classes"]["normal"]["kept"] == 30
+    assert record["memorisation"]["extractor"] == "net b"
+
+
+def test_what_is_not_finite_becomes_null():
+    assert jsonable({"a": np.float64("nan"), "b": [math.inf, 1], "c": np.arange(2)}) == {
+        "a": None,
+        "b": [None, 1],
+        "c": [0, 1],
+    }
+
+
+def test_flat_numbers_are_finite_and_of_the_independent_extractor(findings):
+    flat = flat_metrics(findings)
+    assert all(type(value) is float and math.isfinite(value) for value in flat.values())
+    assert flat["selective_accuracy"] == findings.study.arm("selective").scores["accuracy"].mean
+    assert flat["selective_gain"] == pytest.approx(flat["selective_accuracy"] - flat["baseline_accuracy"])
+    independent = next(r for r in findings.generative if r.metrics.extractor == "net b" and r.subset == "selected")
+    assert flat["fid_selected_training"] == independent.metrics.fid
+
+
+def test_an_undefined_score_is_left_out_of_the_flat_numbers():
+    study = make_study({"baseline": 0.5, "gan": 0.7})
+    for arm in study.arms:
+        arm.scores["auc"] = type(arm.scores["auc"])(None, None, None, None, [None] * 5)
+    flat = flat_metrics(make_findings(study))
+    assert "gan_auc" not in flat
+    assert "gan_accuracy" in flat
+    assert "undefined" in as_markdown(make_findings(study), answer(study, 480, 12))
+
+
+def test_markdown_has_the_answer_and_a_row_an_arm(findings):
+    said = answer(findings.study, 480, 12)
+    text = as_markdown(findings, said)
+    assert text.startswith(f"## {said.headline}")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 3
+    assert len({row.count("|") for row in rows}) == 1
+    assert "- A warning." in text
