@@ -1,0 +1,48 @@
+"""The presets of `train_generator`: what the paper says, and that each one fits its patches."""
+
+import pytest
+
+from histoforge.core.settings import load_preset
+from histoforge.generators.histogan.critic import HistoganCritic
+from histoforge.generators.histogan.generator import HistoganGenerator
+from histoforge.generators.histogan.geometry import Geometry
+from histoforge.steps.config.train_generator import TrainGeneratorConfig
+
+
+def preset(name):
+    return TrainGeneratorConfig.make(load_preset(name)["train_generator"])
+
+
+def millions(network):
+    return sum(p.numel() for p in network.parameters()) / 1e6
+
+
+@pytest.mark.parametrize(
+    ("name", "patch_size", "classes", "stages", "batch_size"),
+    [("paper-cervical", (256, 128), 4, 3, 64), ("paper-pcam", (96, 96), 2, 2, 256)],
+)
+def test_the_papers_settings_are_those_of_section_4_2(name, patch_size, classes, stages, batch_size):
+    config = preset(name)
+    geometry = Geometry.of(config, patch_size)
+    assert geometry.stages == stages
+    published = {
+        "batch_size": batch_size, "epochs": 1000, "learning_rate": 2e-4, "gp_weight": 50, "critic_norm": "cbn",
+        "select_from_epoch": 100, "fid_every": 1, "fid_alpha": 0.5, "up_blocks": 4, "minibatch_discrimination": True,
+    }  # fmt: skip
+    assert {key: getattr(config, key) for key in published} == published
+    generator = HistoganGenerator(config, geometry, classes)
+    critics = [HistoganCritic(config, geometry, stage, classes) for stage in range(stages)]
+    assert generator.embed.weight.shape == (128 + classes, 512, *geometry.base)
+    assert [len(generator.first), len(generator.later), len(critics)] == [4, stages - 1, stages]
+    expected = {"paper-cervical": (2.51, 40.99), "paper-pcam": (2.38, 23.99)}[name]
+    assert (millions(generator), sum(map(millions, critics))) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("size", [32, 48, 64, 96, 128, 224])
+@pytest.mark.parametrize("name", ["demo", "quickstart"])
+def test_the_small_presets_fit_usual_patch_sizes(name, size):
+    if name == "demo" and size > 64:
+        pytest.skip("the demo has small patches")
+    geometry = Geometry.of(preset(name), (size, size))
+    assert min(geometry.base) >= 2
+    assert geometry.sizes[-1] == (size, size)
