@@ -1,46 +1,53 @@
-# `make demo` and `make test` make their own environment in .venv from requirements.lock.
-PYTHON ?= python3
+# make demo    the whole pipeline on drawn slides: runs/demo/report.html, runs/demo/metrics.json
+# make test    the whole test suite
+# make lint    ruff and mypy
+# make compile writes components/*/component.yaml, their READMEs, and pipelines/*.yaml
+# make bench   every benchmark, at its full size
+
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV ?= $(shell command -v uv)
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+INSTALLED := $(VENV)/.installed
+DEMO := runs/demo
 
-.PHONY: help demo test lint compile bench clean
+.PHONY: demo test lint compile bench clean
+.DELETE_ON_ERROR:
 
-help:
-	@echo "make demo     draw phantom slides, run the whole pipeline on them, print where the report is"
-	@echo "make test     run the whole test suite"
-	@echo "make lint     ruff and mypy"
-	@echo "make compile  compile every component and pipeline, and write the components' READMEs"
-	@echo "make bench    run every benchmark (minutes; wants a quiet machine)"
-	@echo "make clean    delete the environment and the demo's output"
+# The environment: the locked packages, then the project itself, from where it lies.
+$(INSTALLED): requirements.lock pyproject.toml setup.py
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "histoforge needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	"$(PYTHON)" -m venv $(VENV)
+ifneq ($(UV),)
+	"$(UV)" pip install --python $(BIN)/python --quiet --require-hashes --compile-bytecode --requirement requirements.lock
+	"$(UV)" pip install --python $(BIN)/python --quiet --no-deps --editable .
+else
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+endif
+	touch $@
 
-$(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "histoforge needs Python 3.11 or later: make PYTHON=python3.11 …" >&2; exit 2; }
-	@echo "making the environment in $(VENV) (about 6 GB, once)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@sed -n '/^uv==/,/# via/p' requirements.lock > $(VENV)/uv.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
+$(DEMO)/.drawn: | $(INSTALLED)
+	$(BIN)/histoforge phantom --out $(DEMO)/slides --patients 30 --size-px 1536
+	touch $@
 
-demo: $(READY)
-	@$(BIN)/histoforge phantom --out runs/demo/slides --preset demo
-	@$(BIN)/histoforge run selective-augmentation --source runs/demo/slides --out runs/demo --preset demo
+demo: $(INSTALLED) $(DEMO)/.drawn
+	$(BIN)/histoforge run selective-augmentation --source $(DEMO)/slides --out $(DEMO) --preset demo
 
-test: $(READY)
-	@$(BIN)/python -m pytest -q
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q -ra --durations=15 -n 2
 
-lint: $(READY)
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
-compile: $(READY)
-	@$(BIN)/python -m histoforge_pipelines.compile
+compile: $(INSTALLED)
+	$(BIN)/python -m histoforge_pipelines.compile
 
-bench: $(READY)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(INSTALLED)
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:
-	rm -rf $(VENV) runs/demo
+	rm -rf $(DEMO) build dist

@@ -12,6 +12,9 @@ from kfp import dsl, kubernetes
 
 HOUR = 3600
 RETRIES = 2
+AT_ONCE = 4
+"""Iterations of a study's loop that may run at the same time."""
+
 SHARED_MEMORY = "2Gi"
 """Of /dev/shm, whose 64 MB are else too few for torch; it counts against the memory limit."""
 

@@ -18,7 +18,8 @@ def evaluate(
     traditional: Optional[dsl.Input[dsl.Model]] = None,
     selective: Optional[dsl.Input[dsl.Model]] = None,
     arms: Optional[dsl.Input[List[dsl.Model]]] = None,
-    more_arms: Optional[dsl.Input[List[dsl.Model]]] = None,
+    fraction_baselines: Optional[dsl.Input[List[dsl.Model]]] = None,
+    fraction_selectives: Optional[dsl.Input[List[dsl.Model]]] = None,
     generator: Optional[dsl.Input[dsl.Model]] = None,
     pool: Optional[dsl.Input[dsl.Dataset]] = None,
     selected: Optional[dsl.Input[dsl.Dataset]] = None,
@@ -40,7 +41,8 @@ def evaluate(
         traditional: arm with traditional augmentation.
         selective: arm with selected synthetic patches.
         arms: further arms, as a loop collects them.
-        more_arms: further arms, as another loop collects them.
+        fraction_baselines: baselines trained on parts of the training patches.
+        fraction_selectives: the arms with selected synthetic patches beside these.
         generator: the generator, for its curves and pictures.
         pool: scored candidate pool.
         selected: patch set of the kept synthetic patches.
@@ -57,7 +59,14 @@ def evaluate(
         given={"seed": seed},
         inputs={
             "patches": patches,
-            "arms": [baseline, traditional, *(arms or []), selective, *(more_arms or [])],
+            "arms": [
+                baseline,
+                traditional,
+                *(arms or []),
+                selective,
+                *(fraction_baselines or []),
+                *(fraction_selectives or []),
+            ],
             "generator": generator,
             "pool": pool,
             "selected": selected,

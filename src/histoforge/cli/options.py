@@ -63,9 +63,13 @@ def _kind(field: FieldInfo) -> str:
     return f"{_KINDS[str]},…" if _is_list(field) else _KINDS.get(typing.cast(type, field.annotation), _KINDS[str])
 
 
+def facts(field: FieldInfo) -> str:
+    """Unit, bounds and default of a setting, as `--help` shows them."""
+    return "; ".join(part for part in (_unit(field), _bounds(field), _default(field)) if part)
+
+
 def _help(field: FieldInfo) -> str:
-    facts = [part for part in (_unit(field), _bounds(field), _default(field)) if part]
-    return f"{field.description} [{'; '.join(facts)}]" if facts else str(field.description)
+    return f"{field.description} [{facts(field)}]" if facts(field) else str(field.description)
 
 
 def _unit(field: FieldInfo) -> str:

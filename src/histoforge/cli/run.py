@@ -163,6 +163,6 @@ def _tell(out: Path, console: Console, seconds: float) -> None:
     for name, duration in console.seconds.items():
         console.show(f"  {name:<24} {duration:7.1f} s")
     console.show(f"finished in {seconds:.0f} s")
-    for line in read_json(out / "metrics.json").get("answer", []):
-        print(line)
+    said = read_json(out / "metrics.json")["answer"]
+    print("\n".join([said["headline"], *said["lines"][:1]]))
     print(f"report:  {out / 'report.html'}\nmetrics: {out / 'metrics.json'}")

@@ -1,0 +1,169 @@
+"""How many synthetic patches, from how large a pool, and for how few real ones (Xue et al. 2021, Fig. 12, Table 2)."""
+
+from typing import List, NamedTuple
+
+from histoforge_components.evaluate.component import evaluate
+from histoforge_components.plan_study.component import plan_study
+from histoforge_components.preprocess.component import preprocess
+from histoforge_components.scan_source.component import scan_source
+from histoforge_components.select_samples.component import select_samples
+from histoforge_components.train_classifier.component import train_classifier
+from histoforge_components.train_generator.component import train_generator
+from histoforge_pipelines import resources
+from kfp import dsl
+
+FIXED = {
+    "train_classifier": {"arm": "baseline", "augmentation": "none"},
+    "select_samples": {"rule": "entropy_centroid"},
+}
+
+
+class Outputs(NamedTuple):
+    """What the pipeline hands on."""
+
+    report: dsl.HTML
+    metrics: dsl.Artifact
+    patches: dsl.Dataset
+    overviews: dsl.Dataset
+    generator: dsl.Model
+    pool: dsl.Dataset
+    baseline: dsl.Model
+    cells: List[dsl.Model]
+    fraction_baselines: List[dsl.Model]
+    fraction_selectives: List[dsl.Model]
+
+
+@dsl.pipeline(name="augmentation-study", display_name="Augmentation study")
+def augmentation_study(
+    source: str,
+    ratios: list = [0.5, 1.0],
+    pool_multiples: list = [4.0, 8.0],
+    fractions: list = [0.5],
+    preset: str = "quickstart",
+    patch_size: str = "",
+    slide_mpp: float = 0.0,
+    seeds: int = 0,
+    seed: int = 0,
+    overrides: dict = {},
+    checkpoints: str = "",
+    gpu_count: str = resources.GPU_COUNT,
+    gpu_type: str = resources.GPU_TYPE,
+    cpu: str = resources.CPU,
+    memory: str = resources.MEMORY,
+    node_selector: dict = resources.NODE_SELECTOR,
+    tolerations: list = resources.TOLERATIONS,
+    storage_secret: str = resources.STORAGE_SECRET,
+) -> Outputs:
+    """Vary ratio and pool size of selective augmentation, and the number of real training patches.
+
+    One pool is drawn and scored once, at the largest size, and every cell of ratio and pool chooses from it. For each
+    fraction of the training patches, baseline, generator, selection and selective arm are made anew.
+
+    Args:
+        source: folder, or s3:// or minio:// prefix, of the slides or images.
+        ratios: kept patches for each real training patch (r); the paper has 0.4 to 1.0.
+        pool_multiples: candidates for each real training patch; the paper has 2, 4, 6 and 8.
+        fractions: parts of the training patches to train on; the paper has 0.03, 0.05, 0.1 and 0.2.
+        preset: a published or ready-made setting of all steps, such as 'quickstart'.
+        patch_size: height and width of a patch, px: '96', or '256x128'; '' as the preset says.
+        slide_mpp: resolution of slides whose file does not state it, um/px; 0 where it is not known.
+        seeds: classifiers to train for each arm; 0 as the preset says.
+        seed: of all random choices.
+        overrides: 'step.parameter' to value, for any other parameter of any step.
+        checkpoints: folder or s3:// prefix for checkpoints, so that a retried task goes on where it stopped.
+        gpu_count: GPUs of a task; '0' for the processor alone.
+        gpu_type: resource name of the GPU.
+        cpu: cores of a task.
+        memory: memory of a task, in whole Gi or Mi.
+        node_selector: labels of the nodes to run on.
+        tolerations: taints of nodes that may be run on.
+        storage_secret: secret with accesskey, secretkey and endpoint of the S3 server; it need not exist.
+    """
+    pool = resources.Pool(gpu_count, gpu_type, cpu, memory, node_selector, tolerations, storage_secret)
+    common = {"seed": seed, "preset": preset, "overrides": overrides}
+    cutting = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp, **common}
+    training = {"augmentation": "none", "seeds": seeds, "checkpoints": checkpoints, **common}
+
+    scan = scan_source(seeds=seeds, fixed=FIXED, **cutting)
+    resources.place(scan, pool, "Check settings and source")
+    plan = plan_study(ratios=ratios, pool_multiples=pool_multiples, fractions=fractions)
+    resources.place(plan, pool, "Plan the arms")
+    cut = preprocess(dataset_digest=scan.outputs["Output"], **cutting)
+    resources.place(cut, pool, "Cut patches").after(plan)
+    patches = cut.outputs["patches"]
+
+    baseline = train_classifier(arm="baseline", patches=patches, **training)
+    resources.place(baseline, pool, "Train the baseline")
+    extractor = baseline.outputs["model"]
+    forge = train_generator(patches=patches, extractor=extractor, checkpoints=checkpoints, **common)
+    resources.place(forge, pool, "Train HistoGAN")
+    drawn = select_samples(
+        patches=patches,
+        extractor=extractor,
+        generator=forge.outputs["generator"],
+        rule="entropy_centroid",
+        pool_multiple=plan.outputs["largest_pool"],
+        **common,
+    )
+    resources.place(drawn, pool, "Draw and score the largest pool")
+
+    with dsl.ParallelFor(plan.outputs["cells"], name="Ratios and pools", parallelism=resources.AT_ONCE) as cell:
+        chosen = select_samples(
+            patches=patches,
+            extractor=extractor,
+            pool_in=drawn.outputs["pool"],
+            rule="entropy_centroid",
+            ratio=cell.ratio,
+            pool_multiple=cell.pool_multiple,
+            **common,
+        )
+        resources.place(chosen, pool, "Select patches")
+        arm = train_classifier(arm=cell.arm, patches=patches, synthetic=chosen.outputs["selected"], **training)
+        resources.place(arm, pool, "Train with them")
+
+    with dsl.ParallelFor(plan.outputs["fractions"], name="Fractions", parallelism=resources.AT_ONCE) as part:
+        few = preprocess(dataset_digest=scan.outputs["Output"], train_fraction=part.train_fraction, **cutting)
+        resources.place(few, pool, "Cut fewer patches")
+        first = train_classifier(arm=part.baseline, patches=few.outputs["patches"], **training)
+        resources.place(first, pool, "Train the baseline on them")
+        small = train_generator(
+            patches=few.outputs["patches"], extractor=first.outputs["model"], checkpoints=checkpoints, **common
+        )
+        resources.place(small, pool, "Train HistoGAN on them")
+        picked = select_samples(
+            patches=few.outputs["patches"],
+            extractor=first.outputs["model"],
+            generator=small.outputs["generator"],
+            rule="entropy_centroid",
+            **common,
+        )
+        resources.place(picked, pool, "Draw and select patches")
+        second = train_classifier(
+            arm=part.selective, patches=few.outputs["patches"], synthetic=picked.outputs["selected"], **training
+        )
+        resources.place(second, pool, "Train with selected patches")
+
+    judged = evaluate(
+        patches=patches,
+        baseline=extractor,
+        arms=dsl.Collected(arm.outputs["model"]),
+        fraction_baselines=dsl.Collected(first.outputs["model"]),
+        fraction_selectives=dsl.Collected(second.outputs["model"]),
+        generator=forge.outputs["generator"],
+        pool=drawn.outputs["pool"],
+        overviews=cut.outputs["overviews"],
+        **common,
+    )
+    resources.place(judged, pool, "Evaluate and report")
+    return Outputs(
+        report=judged.outputs["report"],
+        metrics=judged.outputs["results"],
+        patches=patches,
+        overviews=cut.outputs["overviews"],
+        generator=forge.outputs["generator"],
+        pool=drawn.outputs["pool"],
+        baseline=extractor,
+        cells=dsl.Collected(arm.outputs["model"]),
+        fraction_baselines=dsl.Collected(first.outputs["model"]),
+        fraction_selectives=dsl.Collected(second.outputs["model"]),
+    )

@@ -1,0 +1,67 @@
+"""Write what is generated: each component's YAML and README, and each pipeline's YAML.
+
+`make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1.
+"""
+
+import re
+import sys
+import tempfile
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+from histoforge_pipelines.readme import component_readme
+from kfp.compiler import Compiler
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPONENTS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
+PIPELINES = ("selective_augmentation", "augmentation_study")
+_SDK = re.compile(r"sdkVersion: kfp-\S+")
+
+
+def write_all(folder: Path) -> list[Path]:
+    """Write everything below `folder`; returns the paths relative to it."""
+    written = []
+    for name in COMPONENTS:
+        component = getattr(import_module(f"histoforge_components.{name}.component"), name)
+        target = folder / "components" / name
+        target.mkdir(parents=True, exist_ok=True)
+        _compile(component, target / "component.yaml")
+        (target / "README.md").write_text(component_readme(name, component), encoding="utf-8")
+        written += [target / "component.yaml", target / "README.md"]
+    for name in PIPELINES:
+        target = folder / "pipelines" / f"{name}.yaml"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _compile(getattr(import_module(f"histoforge_pipelines.{name}"), name), target)
+        written.append(target)
+    return [path.relative_to(folder) for path in written]
+
+
+def outdated() -> list[Path]:
+    """The generated files that are not what their source says; the patch version of kfp does not count."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        return [path for path in write_all(fresh) if _text(fresh / path) != _text(ROOT / path)]
+
+
+def _compile(what: object, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Compiler().compile(what, str(path))
+
+
+def _text(path: Path) -> str:
+    return _SDK.sub("sdkVersion: kfp", path.read_text(encoding="utf-8")) if path.is_file() else ""
+
+
+def main() -> None:
+    """Write, or with `--check` compare."""
+    if "--check" not in sys.argv[1:]:
+        print("\n".join(map(str, write_all(ROOT))))
+        return
+    if stale := outdated():
+        sys.exit(f"Out of date, run 'make compile': {', '.join(map(str, stale))}")
+
+
+if __name__ == "__main__":
+    main()
