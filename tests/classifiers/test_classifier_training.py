@@ -12,7 +12,7 @@ from textures import CLASSES, write_stripes
 
 from histoforge.classifiers import Architecture, Recipe, load_arm, load_classifier, read_arm, train, training
 from histoforge.classifiers.study import build, describe, load_data
-from histoforge.classifiers.training import Progress, class_weights, evaluate
+from histoforge.classifiers.training import FitState, class_weights, evaluate
 from histoforge.core.errors import ModelError, PatchSetError, TrainingError
 from histoforge.patches import PatchSet
 from histoforge.training.engine import Engine
@@ -130,7 +130,7 @@ def test_rare_classes_weigh_more():
 
 
 class Recorded:
-    """The only thing that `Progress.add` wants of a classifier."""
+    """The only thing that `FitState.add` wants of a classifier."""
 
     def __init__(self, value):
         self.value = value
@@ -140,7 +140,7 @@ class Recorded:
 
 
 def test_training_stops_after_so_many_epochs_without_a_better_loss():
-    progress = Progress()
+    progress = FitState()
     for epoch, loss in enumerate([0.9, 0.5, 0.5, 0.7], start=1):
         progress.add({"val_loss": loss}, Recorded(float(epoch)))
     assert (progress.best_epoch, float(progress.weights["w"])) == (2, 2.0)  # the earlier of two equal ones

@@ -13,7 +13,7 @@ from histoforge import __version__
 from histoforge.classifiers.arms import ARM_NAME, seed_directory
 from histoforge.classifiers.backbones import StemChoice, resolve_stem
 from histoforge.classifiers.network import Classifier
-from histoforge.classifiers.training import Progress, Recipe, TrainingData, class_weights, fit
+from histoforge.classifiers.training import FitState, Recipe, TrainingData, class_weights, fit
 from histoforge.classifiers.weights import load_backbone, read_weights
 from histoforge.core.errors import PatchSetError
 from histoforge.core.files import atomic_directory, write_json
@@ -96,7 +96,7 @@ def train(
         for seed in seeds:
             engine = _engine(arm, recipe, info, seed, work / seed_directory(seed))
             classifier = build(info, start[0] if start else None, architecture.weights, seed)
-            progress = Progress()
+            progress = FitState()
             fit(classifier.to(engine.device).to(memory_format=torch.channels_last), data, recipe, engine, progress)
             runs.append(_save(directory / seed_directory(seed), arm, seed, classifier, engine, progress))
             engines.append(engine)
@@ -210,7 +210,7 @@ def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path) ->
 
 
 def _save(
-    path: Path, arm: str, seed: int, classifier: Classifier, engine: Engine, progress: Progress
+    path: Path, arm: str, seed: int, classifier: Classifier, engine: Engine, progress: FitState
 ) -> dict[str, Any]:
     run = {
         "arm": arm,

@@ -72,7 +72,7 @@ class TrainingData:
     class_weights: Tensor
 
 
-class Progress:
+class FitState:
     """How far a training has come: validation results of each epoch, and the best epoch's weights.
 
     The best epoch is the one with the lowest validation loss, the earliest among equal ones: the loss moves with each
@@ -114,7 +114,7 @@ class Progress:
         vars(self).update(state)
 
 
-def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engine, progress: Progress) -> None:
+def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engine, progress: FitState) -> None:
     """Train `classifier` in place and leave the best epoch's weights in it.
 
     What is fair between arms: each arm gets the same number of steps (`epochs` passes over the real patches), the same
