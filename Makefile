@@ -21,10 +21,10 @@ $(INSTALLED): requirements.lock pyproject.toml setup.py
 	"$(PYTHON)" -m venv $(VENV)
 ifneq ($(UV),)
 	"$(UV)" pip install --python $(BIN)/python --quiet --require-hashes --compile-bytecode --requirement requirements.lock
-	"$(UV)" pip install --python $(BIN)/python --quiet --no-deps --editable .
+	"$(UV)" pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 else
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 endif
 	touch $@
 

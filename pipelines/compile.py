@@ -3,6 +3,8 @@
 `make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1.
 """
 
+import ast
+import json
 import re
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from kfp.compiler import Compiler
 ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
 PIPELINES = ("selective_augmentation", "augmentation_study")
+_DEFAULT = re.compile(r"(?m)^(#    \w+: (?:list|dict) \[Default: )(.*)\]$")
 _SDK = re.compile(r"sdkVersion: kfp-\S+")
 
 
@@ -48,6 +51,13 @@ def _compile(what: object, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         Compiler().compile(what, str(path))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(_DEFAULT.sub(lambda found: found[1] + _in_order(found[2]) + "]", text), encoding="utf-8")
+
+
+def _in_order(default: str) -> str:
+    """A default in the head's comment with its keys sorted: kfp writes them in any order."""
+    return json.dumps(ast.literal_eval(default), sort_keys=True)
 
 
 def _text(path: Path) -> str:

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from docstring_parser import parse
-from histoforge.cli.options import facts
-from histoforge.steps.registry import STEPS
 from kfp.dsl.base_component import BaseComponent
 
 
 def component_readme(name: str, component: BaseComponent) -> str:
     """The README as Markdown."""
+    from docstring_parser import parse
+    from histoforge.steps.facts import facts
+    from histoforge.steps.registry import STEPS
+
     said = parse(component.python_func.__doc__)
     about = {one.arg_name: " ".join((one.description or "").split()) for one in said.params}
     spec = component.component_spec

@@ -3,13 +3,13 @@
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
-import annotated_types
 import typer
 from pydantic.fields import FieldInfo
 
 from histoforge.core.settings import Settings
+from histoforge.steps.facts import facts, is_list
 
 _KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
@@ -43,7 +43,7 @@ def given_settings(config: type[Settings], values: Mapping[str, Any]) -> dict[st
     """The settings among a command's values that were given; lists may be written with commas."""
     given = {name: values[name] for name in config.model_fields if values.get(name) is not None}
     for name, value in given.items():
-        if isinstance(value, str) and _is_list(config.model_fields[name]):
+        if isinstance(value, str) and is_list(config.model_fields[name]):
             given[name] = [part.strip() for part in value.split(",")]
     return given
 
@@ -60,53 +60,8 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 def _kind(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return "NAME"
-    return f"{_KINDS[str]},…" if _is_list(field) else _KINDS.get(typing.cast(type, field.annotation), _KINDS[str])
-
-
-def facts(field: FieldInfo) -> str:
-    """Unit, bounds and default of a setting, as `--help` shows them."""
-    return "; ".join(part for part in (_unit(field), _bounds(field), _default(field)) if part)
+    return f"{_KINDS[str]},…" if is_list(field) else _KINDS.get(typing.cast(type, field.annotation), _KINDS[str])
 
 
 def _help(field: FieldInfo) -> str:
     return f"{field.description} [{facts(field)}]" if facts(field) else str(field.description)
-
-
-def _unit(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
-
-
-def _bounds(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return "one of " + ", ".join(map(str, get_args(field.annotation)))
-    low = high = ""
-    for rule in field.metadata:
-        if isinstance(rule, annotated_types.Ge):
-            low = f"{rule.ge} <= "
-        elif isinstance(rule, annotated_types.Gt):
-            low = f"{rule.gt} < "
-        elif isinstance(rule, annotated_types.Le):
-            high = f" <= {rule.le}"
-        elif isinstance(rule, annotated_types.Lt):
-            high = f" < {rule.lt}"
-    return f"{low}x{high}" if (low or high) and not _is_text(field) else ""
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
-    if isinstance(value, list | tuple):
-        value = ",".join(map(str, value))
-    if isinstance(value, bool):
-        value = "yes" if value else "no"
-    return f"default: {value}" if value != "" else ""
-
-
-def _is_list(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) in (list, tuple)
-
-
-def _is_text(field: FieldInfo) -> bool:
-    return field.annotation is str or _is_list(field)

@@ -1,0 +1,52 @@
+"""Unit, bounds and default of a setting in words, for `--help` and for the components' READMEs."""
+
+from typing import Literal, get_args, get_origin
+
+import annotated_types
+from pydantic.fields import FieldInfo
+
+
+def facts(field: FieldInfo) -> str:
+    """Unit, bounds and default of a setting, joined by semicolons."""
+    return "; ".join(part for part in (_unit(field), _bounds(field), _default(field)) if part)
+
+
+def _unit(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _bounds(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(map(str, get_args(field.annotation)))
+    low = high = ""
+    for rule in field.metadata:
+        if isinstance(rule, annotated_types.Ge):
+            low = f"{rule.ge} <= "
+        elif isinstance(rule, annotated_types.Gt):
+            low = f"{rule.gt} < "
+        elif isinstance(rule, annotated_types.Le):
+            high = f" <= {rule.le}"
+        elif isinstance(rule, annotated_types.Lt):
+            high = f" < {rule.lt}"
+    return f"{low}x{high}" if (low or high) and not _is_text(field) else ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    return f"default: {value}" if value != "" else ""
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a setting takes several values."""
+    return get_origin(field.annotation) in (list, tuple)
+
+
+def _is_text(field: FieldInfo) -> bool:
+    return field.annotation is str or is_list(field)
