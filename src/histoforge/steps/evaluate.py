@@ -26,6 +26,7 @@ from histoforge.steps.evaluation.inputs import ArmInput, data_warnings, open_arm
 from histoforge.steps.evaluation.study import ArmPredictions, find_study, predict
 from histoforge.steps.evaluation.synthetic import SyntheticSets
 from histoforge.training.device import resolve_device, resolve_precision
+from histoforge.training.models import read_model_info
 
 
 def run(
@@ -63,6 +64,9 @@ def run(
     units = test_units(real)
     inputs, reference, warnings = open_arms(arms, real, config.reference)
     synthetic = _synthetic(pool, selected, real)
+    inception = _inception(config, device) if synthetic is not None else []
+    if generator is not None:
+        read_model_info(generator, "generator")
     warnings += data_warnings(real, inputs, units)
     predictions, extractors = _predict(config, inputs, test, device)
     study = find_study(
@@ -71,12 +75,11 @@ def run(
         seed=config.seed,
     )  # fmt: skip
     say(f"evaluate: {len(inputs)} arms compared on {len(test)} test patches")
-    if config.inception_weights and synthetic is not None:
-        sha256 = config.inception_sha256 or None
-        extractors.append(InceptionExtractor(Path(config.inception_weights), device, sha256))
     if synthetic is not None and len(extractors) < 2:
         warnings.append("There is no second baseline seed, so no independent extractor: generative metrics flatter.")
-    materials = Materials(real, test, units, inputs, study, extractors, synthetic, generator, overviews, warnings)
+    materials = Materials(
+        real, test, units, inputs, study, [*extractors, *inception], synthetic, generator, overviews, warnings
+    )
     found = gather(config, materials, device, started)
     return _write(config, found, predictions, test, report, metrics, started)
 
@@ -85,6 +88,12 @@ def _synthetic(pool: Path | None, selected: Path | None, real: PatchSet) -> Synt
     candidates = open_synthetic(pool, real, "candidate pool") if pool else None
     chosen = open_synthetic(selected, real, "selection") if selected and candidates is None else None
     return SyntheticSets(candidates, chosen) if candidates is not None or chosen is not None else None
+
+
+def _inception(config: EvaluateConfig, device: torch.device) -> list[Extractor]:
+    if not config.inception_weights:
+        return []
+    return [InceptionExtractor(Path(config.inception_weights), device, config.inception_sha256 or None)]
 
 
 def _predict(
