@@ -11,6 +11,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.ticker import MaxNLocator
 
 INK, FAINT, GRID = "#010203", "#040506", "#070809"
 PAGE_COLOURS = {INK: "currentColor", FAINT: "var(--faint)", GRID: "var(--line)"}
@@ -83,6 +84,8 @@ def draw(x: str = "", y: str = "", height: float = HEIGHT, rows: int = 1) -> Ite
         figure = MatplotlibFigure(figsize=(WIDTH, height), layout="constrained")
         drawing = Drawing(figure, rows)
         drawing.rows[-1].set_xlabel(x)
+        if x == "Epoch":
+            drawing.axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         for axes in drawing.rows:
             axes.set_ylabel(y)
         yield drawing

@@ -91,7 +91,7 @@ def memorisation_section(found: Findings) -> Section:
         ("Exact copies of training patches", duplicates),
         (
             "Nearer to a training patch than to a held-out one",
-            f"{audit.closer_to_training:.1%} (50% is expected of no copying)",
+            f"{audit.closer_to_training:.1%} (50% where both kinds of patients are alike)",
         ),
         (
             "Nearer to training than a held-out patch is",

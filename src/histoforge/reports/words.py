@@ -46,8 +46,7 @@ def answer(study: StudyFindings, patches: int, units: int) -> Answer:
     if found is None:
         raise RuntimeError(f"{best.name} was not compared with {study.reference}")
     verdict = judge(found)
-    lines = [_scores_line(study, best, found, patches, units)]
-    lines += _how_sure(study, found, verdict, units)
+    lines = [_scores_line(study, best, found, patches, units), _how_sure(study, found, verdict)]
     lines += _synthetic_line(study, best, others)
     lines += _selection_line(study)
     return Answer(verdict, best.name, found, _headline(study, best, found, verdict, units), lines)
@@ -96,9 +95,10 @@ def counted(number: int, plural: str) -> str:
 
 
 def p_value(effect: Effect) -> str:
-    """The p-value, corrected where it was; empty where there is none."""
+    """The p-value, corrected where it was; empty where there is none, or too few units for it to mean anything."""
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
-    return "" if p is None else p_text(p)
+    fewest = FEWEST_SEEDS if effect.unit == "seeds" else FEWEST_PATIENTS
+    return "" if p is None or effect.n < fewest else p_text(p)
 
 
 def _sign(effect: Effect) -> int:
@@ -142,17 +142,17 @@ def _scores_line(study: StudyFindings, best: ArmFindings, found: Difference, pat
     )
 
 
-def _how_sure(study: StudyFindings, found: Difference, verdict: Verdict, units: int) -> list[str]:
-    seeds, patients = found.over_seeds, found.over_patients
-    over_patients = f"over {study.units}: {p_value(patients) or 'no test'}"
-    over_seeds = f"over seeds: {p_value(seeds) or 'no test'}" if seeds else "over seeds: no test"
-    tests = f"Bootstrap {over_patients}; paired t-test {over_seeds} (both after Holm's correction over the arms)."
+def _how_sure(study: StudyFindings, found: Difference, verdict: Verdict) -> str:
     if verdict == "too_few":
-        return [
-            f"A claim needs at least {FEWEST_SEEDS} seeds and {FEWEST_PATIENTS} test {study.units}: give more of "
-            f"them before believing any number below. {tests}"
-        ]
-    return [tests]
+        return (
+            f"A claim needs at least {FEWEST_SEEDS} seeds and {FEWEST_PATIENTS} test {study.units}: until then an "
+            "interval says little, and the numbers below show what was seen, not what is so."
+        )
+    over_seeds = p_value(found.over_seeds) if found.over_seeds else ""
+    return (
+        f"Bootstrap over {study.units}: {p_value(found.over_patients) or 'no test'}; paired t-test over seeds: "
+        f"{over_seeds or 'no test'} (both after Holm's correction over the arms)."
+    )
 
 
 def _synthetic_line(study: StudyFindings, best: ArmFindings, others: list[ArmFindings]) -> list[str]:
