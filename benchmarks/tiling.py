@@ -4,11 +4,11 @@
     python benchmarks/tiling.py --size 4000 --repeats 1                       # a quick look
     python benchmarks/tiling.py --histolab venv-h/bin/python --tiatoolbox venv-t/bin/python
 
-The slide is a JPEG-tiled pyramid made of the repeated pixels of one slide (`--slide`; without it, of the real region
-that lies beside the project, or of a phantom). All sides read it one after the other, each in a process of its own that
-is pinned to the cores in question, imports not counted; the median of the repeats counts. A rate is megapixels of kept
-patches a second: each side chooses its own patches, the bare loop reads those of preprocess. Peers that do not import
-are left out with a line; they may live in environments of their own.
+The slide is a JPEG-tiled pyramid as Aperio writes it: a disc of repeated tissue of one slide (`--slide`; without it, of
+the real region that lies beside the project, or of a phantom) on empty glass. All sides read it one after the other,
+each in a process of its own that is pinned to the cores in question, imports not counted; the median of the repeats
+counts. A rate is megapixels of kept patches a second: each side chooses its own patches, the bare loop reads those of
+preprocess. Peers that do not import are left out with a line; they may live in environments of their own.
 """
 
 import argparse
@@ -34,24 +34,35 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "wsi" / "cmu-1-
 WORKERS = Path(__file__).with_name("tiling_workers.py")
 MPP = 0.499
 TILE_PX = 240
+WINDOW_PX = 1024
+DISC = 0.8
+GLASS = 243
 PEERS = ("histolab", "tiatoolbox")
 
 
 def texture(slide: Path | None, workplace: Path) -> np.ndarray:
-    """The pixels to repeat, uint8 [h, w, 3]."""
+    """The pixels to repeat: the window of a slide that holds most tissue, uint8 [h, w, 3]."""
     if slide is None:
         slide = REAL if REAL.exists() else draw_slides(workplace / "phantom", patients=1, corrupt=False)[0]
-    say(f"tiling: the slide is made of {slide.name}")
     with open_slide(slide) as opened:
-        return opened.read(0, 0, 0, min(6000, opened.size[0]), min(6000, opened.size[1]))
+        tissue = find_tissue(opened)
+        width, height = (min(side, WINDOW_PX) for side in opened.size)
+        x, y = (np.arange(0, whole - side + 1, 32) for whole, side in zip(opened.size, (width, height), strict=True))
+        places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        best = places[tissue.fractions(places[:, 0], places[:, 1], (height, width)).argmax()]
+        say(f"tiling: the slide is made of {width} x {height} px of {slide.name}")
+        return opened.read(int(best[0]), int(best[1]), 0, width, height)
 
 
 def tiles(level: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Tiles of a level of `size` px that repeats `level`."""
+    """Tiles of a level of `size` px: a disc of repeated tissue on empty glass."""
+    glass = np.full((TILE_PX, TILE_PX, 3), GLASS, np.uint8)
     for y in range(0, size, TILE_PX):
         rows = np.arange(y, y + TILE_PX) % level.shape[0]
         for x in range(0, size, TILE_PX):
-            yield level[rows[:, None], np.arange(x, x + TILE_PX) % level.shape[1]]
+            away = np.hypot(x + TILE_PX / 2 - size / 2, y + TILE_PX / 2 - size / 2)
+            inside = away < DISC * size / 2
+            yield level[rows[:, None], np.arange(x, x + TILE_PX) % level.shape[1]] if inside else glass
 
 
 def make_slide(path: Path, pixels: np.ndarray, size: int) -> None:
@@ -71,6 +82,7 @@ def make_slide(path: Path, pixels: np.ndarray, size: int) -> None:
                 resolution=(1e4 / MPP * shrink,) * 2,
                 resolutionunit="CENTIMETER",
                 subfiletype=1 if level else 0,
+                description=f"Aperio Image Library v11.0.37\n{size}x{size} JPEG/RGB Q=80|AppMag = 20|MPP = {MPP}",
                 metadata=None,
             )
 
@@ -79,9 +91,9 @@ def prepare(folder: Path, pixels: np.ndarray, size: int, patch_px: int) -> Path:
     """A folder with the slide under two names (two classes, two patients), and the places that preprocess reads."""
     source = folder / "source"
     source.mkdir()
-    slide = source / "a.tiff"
+    slide = source / "a.svs"
     make_slide(slide, pixels, size)
-    os.link(slide, source / "b.tiff")
+    os.link(slide, source / "b.svs")
     (source / "slides.csv").write_text("slide,patient,label\na,p1,normal\nb,p2,tumour\n")
     with open_slide(slide) as opened:
         scale = patch_scale(opened, (patch_px, patch_px), level=0)
