@@ -19,20 +19,24 @@ class HistoganCritic(nn.Module):
     Down-blocks to the base map with self-attention between them, a 3x3 convolution with spectral normalisation,
     normalisation and LeakyReLU, minibatch discrimination, and a fully connected layer.
 
-    Deviations: A4-2, the normalisation is a setting. A4-3, "a spectral normalization layer" followed by a
-    batch normalisation one wraps the 3x3 convolution, and with `sn` 'all' each convolution. A4-4, the label enters
-    through the conditional normalisation alone; with `projection`, or where there is no normalisation, also as in
-    Miyato and Koyama 2018. The paper does not say where the attention stands: it stands before the last two
-    down-blocks, where the map is four times the base map (12x12 for PCam).
+    Deviations: A4-2, the normalisation is a setting; layer normalisation leaves out the first block, where it would
+    hide how bright an image is (generators then drew patches that were too pale). A4-3, "a spectral normalization
+    layer" followed by a batch normalisation one wraps the 3x3 convolution, and with `sn` 'all' each convolution. A4-4,
+    the label enters through the conditional normalisation alone; with `projection`, or where there is no
+    normalisation, also as in Miyato and Koyama 2018. The paper does not say where the attention stands: it stands
+    before the last two down-blocks, where the map is four times the base map (12x12 for PCam).
     """
 
     def __init__(self, config: HistoganConfig, geometry: Geometry, stage: int, classes: int) -> None:
         super().__init__()
         downs = geometry.up_blocks + stage
         channels = [min(config.critic_channels << step, config.critic_max_channels) for step in range(downs)]
+        norms = [config.critic_norm] * downs
+        if config.critic_norm == "cln":
+            norms[0] = "none"
         blocks = [
-            DownBlock(before, after, classes, config.critic_norm, sn=config.sn == "all")
-            for before, after in zip([3, *channels[:-1]], channels, strict=True)
+            DownBlock(before, after, classes, norm, sn=config.sn == "all")
+            for before, after, norm in zip([3, *channels[:-1]], channels, norms, strict=True)
         ]
         self.couples_patches = config.critic_norm == "cbn"
         early = max(downs - 2, 1)
