@@ -4,6 +4,7 @@ Kept free of heavy imports: `histoforge STEP --help` is built from these classes
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any, Self
@@ -12,6 +13,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from histoforge.core.errors import SettingsError
+
+
+_CLOCK = re.compile(r"[-+]?[0-9]+(:[0-9.]+)+")
 
 
 class Settings(BaseModel):
@@ -99,7 +103,7 @@ def load_preset(name: str) -> dict[str, dict[str, Any]]:
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """`["a.b=3", "c=x"]` as `{"a.b": 3, "c": "x"}`: values are read as YAML.
+    """`["a.b=3", "c=x"]` as `{"a.b": 3, "c": "x"}`: values are read as YAML, but that 7:1:2 is text and no time.
 
     Raises:
         SettingsError: an assignment without `=`.
@@ -112,7 +116,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
                 f"'--set {assignment}' is not NAME=VALUE: write for example '--set train_generator.epochs=3'."
             )
         try:
-            overrides[name.strip()] = yaml.safe_load(value)
+            overrides[name.strip()] = value if _CLOCK.fullmatch(value.strip()) else yaml.safe_load(value)
         except yaml.YAMLError:
             overrides[name.strip()] = value
     return overrides
