@@ -84,12 +84,7 @@ def train(
     """
     data = load_data(patches, synthetic, resolve_device(recipe.device))
     start = read_weights(architecture.weights, architecture.weights_sha256) if architecture.weights else None
-    digests = {"patches": patches.digest}
-    if synthetic is not None:
-        digests["synthetic"] = synthetic.digest
-    if start is not None:
-        digests["weights"] = start[1]
-    info = describe(architecture, recipe, patches, digests)
+    info = describe(architecture, recipe, patches, _digests(patches, synthetic, start))
     work = out.with_name(f"{out.name}.work")
     runs, engines = [], []
     with atomic_directory(out) as directory:
@@ -100,19 +95,7 @@ def train(
             fit(classifier.to(engine.device).to(memory_format=torch.channels_last), data, recipe, engine, progress)
             runs.append(_save(directory / seed_directory(seed), arm, seed, classifier, engine, progress))
             engines.append(engine)
-        result = {
-            "arm": arm,
-            "seeds": list(seeds),
-            "method": info.method,
-            "config": info.config,
-            "classes": info.classes,
-            "patch_size": list(info.patch_size),
-            "digests": digests,
-            "counts": count(patches, synthetic),
-            "class_weights": dict(zip(patches.classes, data.class_weights.tolist(), strict=True)),
-            "code_version": __version__,
-            "runs": runs,
-        }
+        result = _arm(arm, info, count(patches, synthetic), data, runs)
         write_json(directory / ARM_NAME, result)
     for engine in engines:
         engine.finish()
@@ -181,6 +164,35 @@ def count(patches: PatchSet, synthetic: PatchSet | None) -> dict[str, dict[str, 
     if synthetic is not None:
         used["synthetic"] = synthetic
     return {use: dict(zip(patches.classes, chosen.counts.tolist(), strict=True)) for use, chosen in used.items()}
+
+
+def _digests(
+    patches: PatchSet, synthetic: PatchSet | None, start: tuple[dict[str, Tensor], str] | None
+) -> dict[str, str]:
+    digests = {"patches": patches.digest}
+    if synthetic is not None:
+        digests["synthetic"] = synthetic.digest
+    if start is not None:
+        digests["weights"] = start[1]
+    return digests
+
+
+def _arm(
+    arm: str, info: ModelInfo, counts: dict[str, dict[str, int]], data: TrainingData, runs: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "arm": arm,
+        "seeds": [run["seed"] for run in runs],
+        "method": info.method,
+        "config": info.config,
+        "classes": info.classes,
+        "patch_size": list(info.patch_size),
+        "digests": info.digests,
+        "counts": counts,
+        "class_weights": dict(zip(info.classes, data.class_weights.tolist(), strict=True)),
+        "code_version": __version__,
+        "runs": runs,
+    }
 
 
 def _check_synthetic(patches: PatchSet, synthetic: PatchSet) -> None:
