@@ -55,7 +55,7 @@ def make_study(
         predictions.append(ArmPredictions(ArmInput(Path(name), _arm(name, seeds, classes)), probabilities))
     return find_study(
         predictions, test, index["patient"].to_numpy(), "patients",
-        reference="baseline", score=score, confidence=0.95, resamples=400, seed=0,
+        reference=next(iter(skills)), score=score, confidence=0.95, resamples=400, seed=0,
     )  # fmt: skip
 
 

@@ -47,6 +47,14 @@ def page_of(findings) -> str:
     return render(build_page(findings, answer(findings.study, 480, 12)))
 
 
+def bare(study):
+    """Findings of a study alone."""
+    return dataclasses.replace(
+        make_findings(study), pool=None, generative=(), projection=None, audit=None, pairs=(), samples={}, curves={},
+        settings=(), provenance=(),
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def findings():
     return make_findings(make_study(SKILLS))
@@ -130,11 +138,7 @@ def test_names_are_shown_and_never_run():
 
 def test_parts_without_data_are_left_out():
     study = make_study({"baseline": 0.5}, seeds=1)
-    bare = dataclasses.replace(
-        make_findings(study), pool=None, generative=(), projection=None, audit=None, pairs=(), samples={}, curves={},
-        settings=(), provenance=(),
-    )  # fmt: skip
-    outline = Outline(page_of(bare))
+    outline = Outline(page_of(bare(study)))
     sections = {a["id"] for a in outline.all("section")}
     assert sections == {"study", "classes", "calibration", "patients", "data", "training"}
     assert {a["href"] for a in outline.all("a")} == {"#answer", *(f"#{one}" for one in sections)}
@@ -144,7 +148,7 @@ def test_a_study_of_ratios_and_pools_draws_a_line_a_pool_and_few_curves():
     skills = {"baseline": 0.5} | {f"selective_r{r}_pool{p}n": 0.6 for p in (2, 4) for r in ("0_4", "0_5", "1")}
     study = make_study(skills, seeds=2)
     assert study.arm("selective_r0_4_pool2n").factors == {"kind": "selective", "ratio": 0.4, "pool": 2.0}
-    outline = Outline(page_of(make_findings(study)))
+    outline = Outline(page_of(bare(study)))
     assert "factors" in {a["id"] for a in outline.all("section")}
     assert "pool 2 N" in outline.text
     assert "leading arms of 7" in outline.text
@@ -152,10 +156,12 @@ def test_a_study_of_ratios_and_pools_draws_a_line_a_pool_and_few_curves():
 
 def test_arms_of_a_training_fraction_are_compared_with_their_own_baseline():
     study = make_study({"baseline": 2.0, "baseline_10pct": 0.2, "selective_10pct": 1.0, "selective_20pct": 1.5})
-    assert study.difference("selective_10pct", "accuracy", "baseline_10pct").over_patients.difference > 0
-    assert study.difference("selective_10pct", "accuracy") is None
+    assert study.difference("selective_10pct", "accuracy").against == "baseline_10pct"
+    assert study.difference("selective_10pct", "accuracy").over_patients.difference > 0
+    assert study.difference("selective_10pct", "accuracy", "baseline") is None
+    assert study.difference("baseline_10pct", "accuracy") is None
     assert study.reference_of(study.arm("selective_20pct")) == "baseline"
-    assert "Fraction of the training patches" in Outline(page_of(make_findings(study))).text
+    assert "Fraction of the training patches" in Outline(page_of(bare(study))).text
 
 
 def test_three_classes_and_a_class_without_test_patches():

@@ -6,7 +6,7 @@ from made_up import make_study
 
 from histoforge.metrics.results import Effect
 from histoforge.reports.findings import Difference
-from histoforge.reports.words import answer, counted, judge
+from histoforge.reports.words import answer, arm_title, counted, judge
 
 
 def effect(
@@ -76,6 +76,16 @@ def test_one_arm_is_reported_without_a_comparison():
     assert f"{study.arms[0].scores['accuracy'].mean:.3f}" in said.headline
 
 
+def test_arms_of_a_training_fraction_are_judged_beside_their_own_baseline():
+    said = answer(
+        make_study({"baseline_5pct": 0.3, "selective_5pct": 0.9, "baseline_20pct": 2.5, "selective_20pct": 2.5}),
+        480,
+        12,
+    )
+    assert (said.best, said.reference) == ("selective_20pct", "baseline_20pct")
+    assert said.verdict == "no_difference"
+
+
 def test_an_auc_is_not_told_in_percentage_points():
     said = answer(make_study({"baseline": 0.5, "selective": 2.0}, score="auc"), 480, 12)
     assert "percentage" not in said.headline
@@ -101,3 +111,23 @@ def test_differences_are_paired_by_the_seeds_that_both_arms_have():
 )
 def test_counts_read_as_words(number, word, text):
     assert counted(number, word) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("single_filter", "single filter"),
+        ("selective_r0_5_pool4n", "selective r=0.5 of 4N"),
+        ("single_filter_r1_pool2_5n", "single filter r=1 of 2.5N"),
+        ("baseline_12_5pct", "baseline at 12.5%"),
+        ("resnet_r2", "resnet r2"),
+    ],
+)
+def test_arms_of_a_study_are_called_by_what_was_varied(name, title):
+    assert arm_title(name) == title
+
+
+def test_many_arms_get_resamples_enough_to_pass_the_correction():
+    study = make_study({"baseline": 0.3} | {f"arm{i}": 2.0 for i in range(12)}, seeds=3, patches=8)
+    p = study.difference("arm3", "accuracy").over_patients.p_adjusted
+    assert p == pytest.approx(12 * 2 / (13 * 200 + 1))

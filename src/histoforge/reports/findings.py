@@ -137,9 +137,14 @@ class StudyFindings:
         same = (one.name for one in self.arms if one.kind == kind and one.factors.get("fraction") == fraction)
         return next(same, self.reference) if fraction is not None else self.reference
 
+    @property
+    def challengers(self) -> list[ArmFindings]:
+        """The arms that are compared with another."""
+        return [arm for arm in self.arms if self.reference_of(arm) != arm.name]
+
     def difference(self, arm: str, score: str, against: str | None = None) -> Difference | None:
-        """The difference of `arm` from another (the reference where None) in one score, if it was computed."""
-        against = against or self.reference
+        """The difference of `arm` from another (where None, from its reference) in one score, if it was computed."""
+        against = against or self.reference_of(self.arm(arm))
         found = (c for c in self.differences if (c.arm, c.against, c.score) == (arm, against, score))
         return next(found, None)
 

@@ -32,7 +32,7 @@ def as_record(found: Findings, answer: Answer) -> dict[str, Any]:
             "headline": answer.headline,
             "lines": answer.lines,
             "best": answer.best,
-            "reference": study.reference,
+            "reference": answer.reference,
             "score": study.score,
             "difference": answer.difference,
         },
@@ -62,7 +62,7 @@ def flat_metrics(found: Findings) -> dict[str, float]:
     for arm in found.study.arms:
         for name, score in arm.scores.items():
             flat[f"{arm.name}_{name}"] = score.mean
-        difference = found.study.difference(arm.name, found.study.score, found.study.reference_of(arm))
+        difference = found.study.difference(arm.name, found.study.score)
         if difference is not None:
             flat[f"{arm.name}_gain"] = difference.over_patients.difference
             flat[f"{arm.name}_gain_low"] = difference.over_patients.low
@@ -157,7 +157,7 @@ def _summary(values: np.ndarray) -> dict[str, float] | None:
 
 
 def _gain(found: Findings, arm: ArmFindings) -> str:
-    difference = found.study.difference(arm.name, found.study.score, found.study.reference_of(arm))
+    difference = found.study.difference(arm.name, found.study.score)
     if difference is None or difference.over_patients.difference is None:
         return "reference" if arm.name == found.study.reference else "-"
     effect: Effect = difference.over_patients

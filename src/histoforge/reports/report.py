@@ -42,13 +42,13 @@ def _facts(found: Findings, answer: Answer) -> list[tuple[str, str]]:
     study = found.study
     test, units = found.counts.get("test", {}), found.units.get("test", {})
     score = study.arm(answer.best).scores[study.score].mean
-    base = study.arm(study.reference).scores[study.score].mean
+    base = study.arm(answer.reference).scores[study.score].mean
     name = score_name(study.score)
     facts = []
     if answer.difference is not None and score is not None:
         facts.append((f"{score:.3f}", f"{name} of {arm_title(answer.best)}"))
     if base is not None:
-        facts.append((f"{base:.3f}", f"{name} of {arm_title(study.reference)}"))
+        facts.append((f"{base:.3f}", f"{name} of {arm_title(answer.reference)}"))
     synthetic = max((arm.synthetic for arm in study.arms), default=0)
     if synthetic:
         facts.append((f"{synthetic:,}", "synthetic patches added at most"))

@@ -46,13 +46,13 @@ def scores_figure(study: StudyFindings) -> Figure:
 
 def differences_figure(study: StudyFindings) -> Figure | None:
     """Each arm's difference from its reference with both intervals; None without a comparison."""
-    found = [study.difference(arm.name, study.score, study.reference_of(arm)) for arm in study.arms]
+    found = [study.difference(arm.name, study.score) for arm in study.challengers]
     shown = [one for one in found if one is not None and one.over_patients.difference is not None]
     if not shown:
         return None
     arms = [study.arm(one.arm) for one in shown]
     with draw(
-        x=f"{SCORE_NAMES[study.score]} minus {arm_title(study.reference)}", height=_rows_height(len(arms))
+        x=f"{SCORE_NAMES[study.score]} minus that of {reference_words(study)}", height=_rows_height(len(arms))
     ) as drawing:
         axes = drawing.axes
         axes.axvline(0, color=INK, linewidth=1)
@@ -67,8 +67,8 @@ def differences_figure(study: StudyFindings) -> Figure | None:
         axes.grid(visible=False, axis="y")
     told = "; ".join(f"{arm_title(one.arm)} {one.over_patients.difference:+.3f}" for one in shown)
     return Figure(
-        alt=f"Differences from {arm_title(study.reference)}: {told}.",
-        caption=f"Difference from {arm_title(study.reference)}; right of zero is better. Solid: {study.confidence:.0%} "
+        alt=f"Differences from {reference_words(study)}: {told}.",
+        caption=f"Difference from {reference_words(study)}; right of zero is better. Solid: {study.confidence:.0%} "
         f"interval over test {study.units}. Dotted: interval of the paired t-test over seeds, where there are two or "
         "more. An arm helps where both lie right of zero.",
         svg=drawing.svg,
@@ -245,6 +245,12 @@ def _factor_figure(
 def _style(study: StudyFindings, arm: ArmFindings) -> dict[str, Any]:
     place = study.arms.index(arm)
     return {"color": INK if arm.name == study.reference else colour(place), "linestyle": dash(place)}
+
+
+def reference_words(study: StudyFindings) -> str:
+    """What arms are compared with, in words: one arm, or each one's own."""
+    names = {study.reference_of(arm) for arm in study.challengers}
+    return arm_title(names.pop()) if len(names) == 1 else "the reference"
 
 
 def _rows_height(rows: int) -> float:

@@ -55,7 +55,7 @@ def _study(study: StudyFindings) -> Section:
         columns=["Arm", "Training patches", *(SCORE_NAMES[score] for score in TABLE_SCORES)],
         rows=[_study_row(study, arm) for arm in study.arms],
         note=f"[ ]: {study.confidence:.0%} bootstrap interval over test {study.units}. Gained: difference from "
-        f"{arm_title(study.reference)}, its interval, and two p-values after Holm's correction over the arms: of the "
+        f"{plots.reference_words(study)}, its interval, and two p-values after Holm's correction over the arms: of the "
         f"bootstrap over {study.units}, and of a paired t-test over seeds. Sensitivity and specificity: "
         f"{study.arms[0].runs[0].averaging}.",
         stacked=True,
@@ -75,12 +75,13 @@ def _study_row(study: StudyFindings, arm: ArmFindings) -> list[Cell]:
 def _score_cell(study: StudyFindings, arm: ArmFindings, score: str) -> Cell:
     found = arm.scores[score]
     lines = [_between(found.low, found.high, ".3f")]
-    difference = study.difference(arm.name, score, study.reference_of(arm))
+    difference = study.difference(arm.name, score)
     tone = ""
     if difference is not None and difference.over_patients.difference is not None:
         patients, seeds = difference.over_patients, difference.over_seeds
-        tests = [p_value(effect) or "no test" for effect in (patients, seeds) if effect]
-        lines += [f"{patients.difference:+.3f} gained", _between(patients.low, patients.high, "+.3f"), "; ".join(tests)]
+        tests = [p_value(effect) if effect else "" for effect in (patients, seeds)]
+        told = "; ".join(p or "no test" for p in tests) if any(tests) else ""
+        lines += [f"{patients.difference:+.3f} gained", _between(patients.low, patients.high, "+.3f"), told]
         tone = {"better": "good", "worse": "bad"}.get(judge(difference), "")
     return Cell(score_text(arm, score), "\n".join(line for line in lines if line), tone)
 

@@ -1,5 +1,6 @@
 """The answer in plain words: which arm, by how much, how sure, on how many patches and patients."""
 
+import re
 from dataclasses import dataclass
 
 from histoforge.metrics.bootstrap import FEWEST_PATIENTS
@@ -7,6 +8,8 @@ from histoforge.metrics.compare import FEWEST_SEEDS, p_text
 from histoforge.metrics.results import Effect
 from histoforge.reports.findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
 
+CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
+FRACTION = re.compile(r"(?P<kind>\w+?)_(?P<percent>\d+(?:_\d+)?)pct")
 POINTS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1")
 """Scores whose differences are told in percentage points."""
 
@@ -27,6 +30,11 @@ class Answer:
     headline: str
     lines: list[str]
 
+    @property
+    def reference(self) -> str:
+        """The arm that `best` is compared with; itself where it is alone."""
+        return self.difference.against if self.difference else self.best
+
 
 def answer(study: StudyFindings, patches: int, units: int) -> Answer:
     """The answer of a study.
@@ -38,13 +46,13 @@ def answer(study: StudyFindings, patches: int, units: int) -> Answer:
         patches: of the test split.
         units: patients (slides, images) of the test split.
     """
-    others = [arm for arm in study.arms if arm.name != study.reference]
+    others = study.challengers
     if not others:
         return _single(study, patches, units)
     best = _best(others, study.score)
     found = study.difference(best.name, study.score)
     if found is None:
-        raise RuntimeError(f"{best.name} was not compared with {study.reference}")
+        raise RuntimeError(f"{best.name} was compared with nothing")
     verdict = judge(found)
     lines = [_scores_line(study, best, found, patches, units), _how_sure(study, found, verdict)]
     lines += _synthetic_line(study, best, others)
@@ -84,8 +92,25 @@ def interval(score: str, effect: Effect) -> str:
 
 
 def arm_title(name: str) -> str:
-    """An arm's name as it is shown: 'single_filter' is 'single filter'."""
-    return name.replace("_", " ")
+    """An arm's name as it is shown: 'single_filter' is 'single filter', 'gan_10pct' is 'gan at 10%'."""
+    factors = name_factors(name)
+    kind = str(factors.get("kind", name)).replace("_", " ")
+    if "fraction" in factors:
+        return f"{kind} at {float(factors['fraction']) * 100:.3g}%"
+    return f"{kind} r={factors['ratio']:g} of {factors['pool']:g}N" if factors else kind
+
+
+def name_factors(name: str) -> dict[str, float | str]:
+    """What a study varied, as `plan_study` puts it into an arm's name; empty for any other name.
+
+    'selective_r0_5_pool4n' has a ratio of 0.5 and 4 N candidates, 'selective_10pct' a fraction of 0.1; the kind of both
+    is 'selective'.
+    """
+    if cell := CELL.fullmatch(name):
+        return {"kind": cell["kind"], "ratio": _number(cell["ratio"]), "pool": _number(cell["pool"])}
+    if part := FRACTION.fullmatch(name):
+        return {"kind": part["kind"], "fraction": _number(part["percent"]) / 100}
+    return {}
 
 
 def counted(number: int, plural: str) -> str:
@@ -101,6 +126,11 @@ def p_value(effect: Effect) -> str:
     return "" if p is None or effect.n < fewest else p_text(p)
 
 
+def _number(text: str) -> float:
+    """'0_5' is 0.5: an arm's name has no full stops."""
+    return float(text.replace("_", "."))
+
+
 def _sign(effect: Effect) -> int:
     """1 or -1 where interval and corrected p-value agree that the difference is above or below zero, else 0."""
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
@@ -114,7 +144,7 @@ def _best(arms: list[ArmFindings], score: str) -> ArmFindings:
 
 
 def _headline(study: StudyFindings, best: ArmFindings, found: Difference, verdict: Verdict, units: int) -> str:
-    name, reference, score = arm_title(best.name), arm_title(study.reference), score_name(study.score)
+    name, reference, score = arm_title(best.name), arm_title(found.against), score_name(study.score)
     value = found.over_patients.difference
     if value is None:
         return f"The {score} of the arms cannot be compared on this test split."
@@ -132,10 +162,10 @@ def _headline(study: StudyFindings, best: ArmFindings, found: Difference, verdic
 
 
 def _scores_line(study: StudyFindings, best: ArmFindings, found: Difference, patches: int, units: int) -> str:
-    mine, theirs = best.scores[study.score].mean, study.arm(study.reference).scores[study.score].mean
+    mine, theirs = best.scores[study.score].mean, study.arm(found.against).scores[study.score].mean
     means = "" if mine is None or theirs is None else f" {mine:.3f} against {theirs:.3f}"
     return (
-        f"{SCORE_NAMES[study.score]} of {arm_title(best.name)}, the best arm besides {arm_title(study.reference)}, "
+        f"{SCORE_NAMES[study.score]} of {arm_title(best.name)}, the best arm besides {arm_title(found.against)}, "
         f"is{means}, {interval(study.score, found.over_patients)} for the difference, on {counted(patches, 'patches')} "
         f"of {counted(units, study.units)} that no training and no selection has seen; means over "
         f"{counted(len(best.seeds), 'seeds')}."
@@ -160,7 +190,7 @@ def _synthetic_line(study: StudyFindings, best: ArmFindings, others: list[ArmFin
     if best.synthetic or not with_synthetic:
         return []
     arm = _best(with_synthetic, study.score)
-    return [_against(study, arm.name, study.reference, "The best arm with synthetic patches is")]
+    return [_against(study, arm.name, study.reference_of(arm), "The best arm with synthetic patches is")]
 
 
 def _selection_line(study: StudyFindings) -> list[str]:

@@ -137,7 +137,7 @@ def _write(
         answer=[said.headline, *said.lines],
         score=config.score,
         best=said.best,
-        reference=found.study.reference,
+        reference=said.reference,
         difference=effect.difference if effect else None,
         low=effect.low if effect else None,
         high=effect.high if effect else None,

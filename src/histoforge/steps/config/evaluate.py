@@ -18,7 +18,9 @@ class EvaluateConfig(TrainingConfig):
         "accuracy", description="score that the answer rests on; all are reported"
     )
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
-    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of test patients")
+    resamples: int = Field(
+        2000, ge=100, le=100_000, description="bootstrap resamples of test patients; never fewer than 200 for each arm"
+    )
     batch_size: int = Field(
         128, ge=1, le=65536, description="patches computed at once", json_schema_extra={"unit": "patches"}
     )

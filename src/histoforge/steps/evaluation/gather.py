@@ -51,7 +51,7 @@ def gather(config: EvaluateConfig, given: Materials, device: torch.device, start
     size = "x".join(map(str, given.real.patch_size))
     mpp = f" at {given.real.info.mpp:.3g} um/px" if given.real.info.mpp else ""
     return Findings(
-        title=config.heading or f"Do synthetic patches help to tell {_listed(classes)} apart?",
+        title=config.heading or f"{_question(given.study)} {_listed(classes)} apart?",
         subtitle=f"histoforge evaluation, {time.strftime('%Y-%m-%d')}: patches of {size} px{mpp}",
         classes=classes,
         counts=_counts(given.real),
@@ -149,6 +149,12 @@ def _provenance(
         ("Device", f"{device} at precision {config.precision}"),
         ("Seed of this evaluation", str(config.seed)),
     ]
+
+
+def _question(study: StudyFindings) -> str:
+    if any(arm.synthetic for arm in study.arms):
+        return "Do synthetic patches help to tell"
+    return "Which way of training is best at telling" if len(study.arms) > 1 else "How well can it tell"
 
 
 def _listed(names: Sequence[str]) -> str:

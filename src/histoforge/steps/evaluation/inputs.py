@@ -1,6 +1,5 @@
 """The arms and patch sets of an evaluation, opened and checked against each other."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 from histoforge.classifiers import read_arm
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError
 from histoforge.patches import PatchSet
-
-CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
-FRACTION = re.compile(r"(?P<kind>\w+?)_(?P<percent>\d+(?:_\d+)?)pct")
+from histoforge.reports.words import name_factors
 
 
 @dataclass(frozen=True)
@@ -72,25 +69,17 @@ def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[li
         raise SettingsError(f"Two arms are called '{twice[0]}': train one of them again under another name of 'arm'.")
     warnings = []
     if reference not in names:
-        found = next((name for name in names if name.split("_")[0] == reference), names[0])
-        if len(arms) > 1:
+        same_kind = [arm.name for arm in arms if factors_of(arm).get("kind") == reference]
+        found = (same_kind or names)[0]
+        if len(arms) > 1 and not same_kind:
             warnings.append(f"There is no arm '{reference}': all arms are compared with '{found}' instead.")
         reference = found
     return sorted(arms, key=lambda arm: arm.name != reference), reference, warnings
 
 
 def factors_of(arm: ArmInput) -> dict[str, float | str]:
-    """What sets an arm apart in a study: 'factors' of `arm.json`, or else parts of its name.
-
-    `plan_study` calls an arm `selective_r0_5_pool4n` (ratio 0.5, candidates 4 N) or `selective_10pct` (fraction 0.1).
-    """
-    if arm.facts.get("factors"):
-        return dict(arm.facts["factors"])
-    if cell := CELL.fullmatch(arm.name):
-        return {"kind": cell["kind"], "ratio": _number(cell["ratio"]), "pool": _number(cell["pool"])}
-    if part := FRACTION.fullmatch(arm.name):
-        return {"kind": part["kind"], "fraction": _number(part["percent"]) / 100}
-    return {}
+    """What sets an arm apart in a study: 'factors' of `arm.json`, or else what its name says."""
+    return dict(arm.facts.get("factors") or name_factors(arm.name))
 
 
 def test_units(real: PatchSet) -> TestUnits:
@@ -197,11 +186,6 @@ def _check_arm(arm: ArmInput, real: PatchSet) -> None:
             f"The arm {arm.path} was trained on patches of {_size(size)} px, and the patch set has "
             f"{_size(real.patch_size)} px: train it on that patch set."
         )
-
-
-def _number(text: str) -> float:
-    """'0_5' is 0.5: an arm's name has no full stops."""
-    return float(text.replace("_", "."))
 
 
 def _size(size: Sequence[int]) -> str:

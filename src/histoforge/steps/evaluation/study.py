@@ -20,6 +20,8 @@ from histoforge.steps.evaluation.inputs import ArmInput, factors_of
 from histoforge.training.device import autocast
 
 Probabilities = NDArray[np.float64]
+RESAMPLES_AN_ARM = 200
+"""So that the least p-value, 2 / resamples, stays below 0.05 after Holm's correction over many arms."""
 COMPARED = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "precision", "f1")
 
 
@@ -63,7 +65,7 @@ def find_study(
         units_name: 'patients', 'slides' or 'images'.
         score: what the answer rests on.
     """
-    bootstrap = PatientBootstrap(units, resamples, seed, confidence)
+    bootstrap = PatientBootstrap(units, max(resamples, RESAMPLES_AN_ARM * len(predictions)), seed, confidence)
     statistics = {
         one.arm.name: {
             name: [statistic(name, probabilities, test.labels) for probabilities in one.probabilities]
@@ -125,8 +127,7 @@ def _differences(
     study: StudyFindings, statistics: Mapping[str, Mapping[str, list[Statistic]]], bootstrap: PatientBootstrap
 ) -> list[Difference]:
     """Each arm against its reference, and 'selective' against 'gan', in all scores of which higher is better."""
-    pairs = [(arm.name, study.reference_of(arm)) for arm in study.arms]
-    pairs = [(arm, against) for arm, against in pairs if arm != against]
+    pairs = [(arm.name, study.reference_of(arm)) for arm in study.challengers]
     names = {arm.name for arm in study.arms}
     extra = [("selective", "gan")] if {"selective", "gan"} <= names and study.reference != "gan" else []
     found = []
