@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 VENDORS = ("aperio", "generic-tiff")
 JPEG = 7
-CACHE_BYTES = 96 * 2**20
+CACHE_BYTES = 64 * 2**20
 SAME_COLOUR = 2.0
 
 

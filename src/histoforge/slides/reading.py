@@ -21,7 +21,7 @@ EXTENSIONS = (
     ".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm",
 )  # fmt: skip
 MPP_BOUNDS = (0.02, 50.0)
-CACHE_BYTES = 96 * 2**20
+CACHE_BYTES = 64 * 2**20
 OPAQUE = 0xFF000000
 
 

@@ -10,7 +10,7 @@ from histoforge.slides.reading import Pixels, Slide
 
 SAME_MPP = 0.02
 MOST_ENLARGEMENT = 1.25
-STRIP_PX = 16_000_000
+STRIP_PX = 6_000_000
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from histoforge.slides.scale import Scale
 from histoforge.slides.tissue import Tissue
 
 Membership = Literal["centre", "fraction"]
-COLUMNS = ("x", "y", "label", "tissue")
+LATTICE_POINTS = 200_000
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,7 @@ def plan_patches(
         A table with a row a patch: x and y (upper left corner, level-0 px, int64), label (int64) and tissue (part of
         the patch, float64 in [0, 1]).
     """
-    x, y = lattice(slide, scale, settings.stride)
-    fractions = tissue.fractions(x, y, scale.footprint)
-    kept = fractions >= max(settings.min_tissue, 1e-9)
-    x, y, fractions = x[kept], y[kept], fractions[kept]
+    x, y, fractions = _on_tissue(*lattice(slide, scale, settings.stride), scale, tissue, settings.min_tissue)
     if regions:
         labels = region_labels(x, y, scale.footprint, regions, settings)
     else:
@@ -70,7 +67,7 @@ def plan_patches(
 
 
 def lattice(slide: Slide, scale: Scale, stride: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Upper left corners, level-0 px, of all patches that lie wholly in the scanned area, row by row."""
+    """Left edges of columns and upper edges of rows of patches that lie wholly in the scanned area, level-0 px."""
     rows, columns = (
         _starts(length, footprint, (stride or side) * footprint / side, scale.downsample) + origin
         for length, footprint, side, origin in zip(
@@ -81,8 +78,22 @@ def lattice(slide: Slide, scale: Scale, stride: int | None) -> tuple[NDArray[np.
             strict=True,
         )
     )
-    y, x = np.meshgrid(rows, columns, indexing="ij")
-    return x.ravel(), y.ravel()
+    return columns, rows
+
+
+def _on_tissue(
+    columns: NDArray[np.int64], rows: NDArray[np.int64], scale: Scale, tissue: Tissue, least: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Corners of the lattice's patches with enough tissue, and how much; some rows at a time, to keep memory flat."""
+    parts = []
+    step = max(1, LATTICE_POINTS // max(1, len(columns)))
+    for start in range(0, max(1, len(rows)), step):
+        y, x = (side.ravel() for side in np.meshgrid(rows[start : start + step], columns, indexing="ij"))
+        fractions = tissue.fractions(x, y, scale.footprint)
+        kept = fractions >= max(least, 1e-9)
+        parts.append((x[kept], y[kept], fractions[kept]))
+    x, y, fractions = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return x, y, fractions
 
 
 def region_labels(
