@@ -33,11 +33,6 @@ def evaluate(
     Args:
         patches: patch set of real patches; its test split is read here and nowhere else.
         baseline: the arm that the others are compared with.
-        report: one HTML page that opens without a network.
-        results: all results, one JSON file.
-        metrics: the scores of each arm and of the generator.
-        classification: confusion matrix and ROC curve of the best arm.
-        summary: the answer and the table of the study.
         traditional: arm with traditional augmentation.
         selective: arm with selected synthetic patches.
         arms: further arms, as a loop collects them.
@@ -50,6 +45,13 @@ def evaluate(
         seed: of all random choices.
         preset: name of a preset; '' for none.
         overrides: any other parameter of the step to its value.
+
+    Returns:
+        report: one HTML page that opens without a network.
+        results: all results, one JSON file.
+        metrics: the scores of each arm and of the generator.
+        classification: confusion matrix and ROC curve of the best arm.
+        summary: the answer and the table of the study.
     """
     from histoforge.steps.component import run_evaluate
 

@@ -24,10 +24,6 @@ def preprocess(
 
     Args:
         source: folder, or s3:// or minio:// prefix, of the slides or images.
-        patches: patch set, split by patient and stratified by class.
-        overviews: patch set of shrunken slides, with a picture of tissue, grid and regions a slide.
-        metrics: numbers of patches, patients and slides.
-        summary: the same as a table, with the slides that were skipped and why.
         dataset_digest: digest of the source, from scan_source: a new one keeps old patches from being served from the
             cache.
         patch_size: height and width of a patch, px: '96', or '256x128'; '' as the preset says.
@@ -37,6 +33,12 @@ def preprocess(
         seed: of all random choices.
         preset: name of a preset; '' for none.
         overrides: any other parameter of the step to its value.
+
+    Returns:
+        patches: patch set, split by patient and stratified by class.
+        overviews: patch set of shrunken slides, with a picture of tissue, grid and regions a slide.
+        metrics: numbers of patches, patients and slides.
+        summary: the same as a table, with the slides that were skipped and why.
     """
     from histoforge.steps.component import run_step
 

@@ -23,8 +23,6 @@ def scan_source(
 
     Args:
         source: folder, or s3:// or minio:// prefix, of the slides or images.
-        metrics: number and size of the files.
-        summary: what lies at the source.
         patch_size: as preprocess has it; '' as the preset says.
         slide_mpp: as preprocess has it; 0 as the preset says.
         seeds: as train_classifier has it; 0 as the preset says.
@@ -34,7 +32,9 @@ def scan_source(
         fixed: what the pipeline sets itself and no override may change, by step.
 
     Returns:
-        Digest over the names, sizes and versions of all files there.
+        metrics: number and size of the files.
+        summary: what lies at the source.
+        Output: digest over the names, sizes and versions of all files there.
     """
     from histoforge.steps.component import run_scan
 

@@ -28,10 +28,6 @@ def select_samples(
     Args:
         patches: patch set of real patches; its training split gives the counts and the class centroids.
         extractor: classifier or arm (then its lowest seed) that scores.
-        selected: patch set of the kept synthetic patches, with their scores.
-        pool: patch set of all candidates, with their scores.
-        metrics: numbers of candidates and kept patches, mean scores.
-        summary: the same as a table.
         generator: draws the candidates; not needed where pool_in is given.
         pool_in: pool of an earlier select_samples, so that several rules choose from the same candidates.
         rule: 'entropy_centroid', 'distance', 'random' or 'confidence'; '' as the preset says.
@@ -40,6 +36,12 @@ def select_samples(
         seed: of all random choices.
         preset: name of a preset; '' for none.
         overrides: any other parameter of the step to its value.
+
+    Returns:
+        selected: patch set of the kept synthetic patches, with their scores.
+        pool: patch set of all candidates, with their scores.
+        metrics: numbers of candidates and kept patches, mean scores.
+        summary: the same as a table.
     """
     from histoforge.steps.component import run_step
 

@@ -25,9 +25,6 @@ def train_classifier(
 
     Args:
         patches: patch set of real patches; its test split is not read.
-        model: the arm: a classifier a seed.
-        metrics: means over the seeds on the validation split.
-        summary: the same as a table.
         synthetic: patch set of synthetic patches to add to the training split.
         arm: name of the arm, such as 'baseline' or 'selective'.
         augmentation: 'none' or 'traditional' (flips and colour jitter); '' as the preset says.
@@ -36,6 +33,11 @@ def train_classifier(
         seed: of the first classifier; the others follow.
         preset: name of a preset; '' for none.
         overrides: any other parameter of the step to its value.
+
+    Returns:
+        model: the arm: a classifier a seed.
+        metrics: means over the seeds on the validation split.
+        summary: the same as a table.
     """
     from histoforge.steps.component import run_step
 

@@ -23,15 +23,17 @@ def train_generator(
 
     Args:
         patches: patch set of real patches; its training split alone is read.
-        generator: the trained generator, with its history and pictures.
-        metrics: FID of the chosen epoch, epochs, steps, parameters.
-        summary: the same as a table.
         extractor: classifier or arm whose features choose the epoch by FID; without it the last epoch is kept.
         method: the published way to generate, such as 'histogan'; '' as the preset says.
         checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
         seed: of all random choices.
         preset: name of a preset; '' for none.
         overrides: any other parameter of the step to its value.
+
+    Returns:
+        generator: the trained generator, with its history and pictures.
+        metrics: FID of the chosen epoch, epochs, steps, parameters.
+        summary: the same as a table.
     """
     from histoforge.steps.component import run_step
 

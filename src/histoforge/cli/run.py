@@ -1,5 +1,6 @@
 """`histoforge run`: a whole pipeline on this machine, through kfp's local runner."""
 
+import builtins
 import contextlib
 import logging
 import os
@@ -7,6 +8,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,8 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
             f"There is no pipeline '{name}'{nearest(name, PIPELINES)}: choose one of {', '.join(PIPELINES)}."
         )
     source = source if "://" in source else str(Path(source).expanduser().resolve())
-    scan_source.run(source, preset, overrides, {})
+    pipeline = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
+    scan_source.run(source, preset, overrides, pipeline.FIXED)
     out = Path(out).expanduser().resolve()
     with explained_write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
             "overrides": overrides,
             "checkpoints": str(out / "checkpoints"),
         }
-        outputs = _execute(PIPELINES[name], arguments, out, console)
+        outputs = _execute(getattr(pipeline, PIPELINES[name]), arguments, out, console)
         _collect(outputs, out)
         write_json(
             out / "run.json", {**arguments, "pipeline": name, "seconds": console.seconds, "cached": console.cached}
@@ -74,14 +77,11 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         console.close()
 
 
-def _execute(module: str, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
+def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
     """Run the pipeline with kfp's local runner; returns its outputs, artifacts or lists of them."""
     with _quiet(console):
-        from importlib import import_module
-
         from kfp import local
 
-        pipeline = getattr(import_module(f"histoforge_pipelines.{module}"), module)
         _prepare(pipeline.pipeline_spec)
         local.init(
             local.SubprocessRunner(use_venv=False),
@@ -132,7 +132,7 @@ def _tasks(dag: Any) -> list[str]:
 def _quiet(console: Console) -> Iterator[None]:
     """Keep kfp's warnings and log to the log file, and tell the tasks who runs them."""
     handler, root = ToConsole(console), logging.getLogger()
-    level = root.level
+    level, plain_print = root.level, builtins.print
     os.environ[RUN] = str(os.getpid())
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -143,6 +143,7 @@ def _quiet(console: Console) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
+        builtins.print = plain_print  # two tasks at once leave kfp's own in its place
         os.environ.pop(RUN, None)
 
 

@@ -1,5 +1,6 @@
 """What a component's body calls: settings from the form, the step, and what the Kubeflow UI shows of it."""
 
+import json
 import math
 import os
 import sys
@@ -92,11 +93,11 @@ def run_evaluate(
     """Run `evaluate` as a task of a pipeline; as `run_step`, with the summary in the forms that the UI draws."""
     with task("evaluate"):
         result: Any = _run("evaluate", preset, overrides, given, inputs, outputs)
-        for name, value in result.metrics.items():
-            metrics.log_metric(name, value)
+        log_numbers(metrics, result.metrics)
         classification.log_confusion_matrix(result.confusion.categories, result.confusion.matrix)
         if result.roc is not None:
             classification.log_roc_curve(result.roc.fpr, result.roc.tpr, result.roc.threshold)
+        write_text(classification, result.confusion.model_dump_json())
         write_text(summary, result.markdown)
         for line in result.answer:
             say(line)
@@ -141,9 +142,14 @@ def task(label: str) -> Iterator[None]:
 
 
 def log_numbers(metrics: MetricsArtifact, values: Mapping[str, Any]) -> None:
-    """Log the finite numbers in nested `values`, the names joined by dots."""
-    for name, value in numbers(values).items():
+    """Log the finite numbers in nested `values`, the names joined by dots.
+
+    They are written to the artifact's file too: kfp's local cache takes no task whose artifacts are not all there.
+    """
+    found = numbers(values)
+    for name, value in found.items():
         metrics.log_metric(name, value)
+    write_text(metrics, json.dumps(found, indent=2))
 
 
 def numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

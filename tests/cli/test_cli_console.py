@@ -1,0 +1,109 @@
+"""What a run shows: the tasks' own lines and the reason of a failure, and nothing of kfp's noise."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+
+from histoforge.cli.console import Console, ToConsole
+from histoforge.steps.relay import RUN, Relay, parse
+
+TASK = """
+import sys
+from histoforge.core.errors import SourceError
+from histoforge.core.progress import say
+from histoforge.steps.component import task
+
+with task("preprocess"):
+    say("preprocess: 3/8 slides")
+    print("noise of a library")
+    {body}
+"""
+
+
+def run_task(body, run_id):
+    code = TASK.format(body=body)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, RUN: run_id}
+    )
+
+
+def test_a_task_in_a_pod_ends_with_its_sentence():
+    done = run_task("raise SourceError('There are no slides.')", "")
+    assert (done.returncode, done.stderr) == (2, "preprocess: 3/8 slides\nThere are no slides.\n")
+
+
+def test_a_task_of_a_run_marks_its_lines():
+    done = run_task("raise SourceError('There are no slides.')", str(os.getpid()))
+    lines = [parse(line) for line in done.stderr.split("\n") if line]
+    assert lines == [
+        ("progress", "preprocess", "preprocess: 3/8 slides"),
+        ("error", "preprocess", "There are no slides."),
+    ]
+    assert done.returncode == 2
+
+
+def test_a_bug_in_a_task_keeps_its_traceback():
+    done = run_task("1 / 0", "")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_task_ends_with_the_run_that_started_it():
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    done = run_task("import time; time.sleep(60)", str(ended.pid))
+    assert done.returncode == -15
+
+
+def test_the_console_shows_tasks_and_logs_the_rest(tmp_path, capsys):
+    console = Console(tmp_path / "run.log")
+    relay = Relay("train_classifier gan", console)
+    relay.write("gan seed 0: 3/6 steps\nhalf a ")
+    console.write("12:00:00.000 - INFO - Executing task \x1b[96m'train-classifier'\x1b[0m\n")
+    relay.write("line\n")
+    console.write(
+        "12:00:09.000 - INFO - Task \x1b[96m'train-classifier'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m\n"
+    )
+    relay.end("A loss was not finite.")
+    console.close()
+    assert capsys.readouterr().err == (
+        "train_classifier gan: gan seed 0: 3/6 steps\ntrain_classifier gan: half a line\n"
+    )
+    assert list(console.seconds) == ["train-classifier"]
+    assert console.error == "A loss was not finite."
+    assert "Executing task 'train-classifier'" in (tmp_path / "run.log").read_text()
+
+
+def test_two_threads_do_not_mix_their_lines(tmp_path):
+    console = Console(tmp_path / "run.log")
+
+    def write(name):
+        for number in range(200):
+            console.write(f"{name} ")
+            if number % 50 == 0:
+                time.sleep(0.001)
+            console.write(f"{number}\n")
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    console.close()
+    lines = (tmp_path / "run.log").read_text().splitlines()
+    assert sorted(lines) == sorted(f"{name} {number}" for name in ("first", "second") for number in range(200))
+
+
+def test_what_kfp_takes_from_its_cache_is_said(tmp_path, capsys):
+    console = Console(tmp_path / "run.log")
+    ToConsole(console).handle(
+        logging.makeLogRecord(
+            {"msg": "Task preprocess cache hit (key=1); skipping execution.", "levelno": logging.INFO}
+        )
+    )
+    console.close()
+    assert console.cached == ["preprocess"]
+    assert capsys.readouterr().err == "preprocess: done before\n"

@@ -1,0 +1,68 @@
+"""What a user gets wrong: one sentence on standard error, exit code 2, the nearest name, no traceback."""
+
+import pytest
+from commands import call, run
+
+TRAIN = ("train-classifier", "--patches", "nowhere", "--out", "out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("proprocess",), ("proprocess", "preprocess")),
+        (("preprocess", "--sorce", "x"), ("--sorce", "--source")),
+        (("preprocess", "--source", "x"), ("--out",)),
+        ((*TRAIN, "--preset", "quikstart"), ("quikstart", "quickstart")),
+        ((*TRAIN, "--set", "epoch=3"), ("'epoch'", "'epochs'")),
+        ((*TRAIN, "--set", "train_clasifier.epochs=3"), ("train_clasifier", "'train_classifier'")),
+        ((*TRAIN, "--set", "epochs"), ("epochs", "NAME=VALUE")),
+        ((*TRAIN, "--epochs", "0"), ("'epochs'", "greater than or equal to 1", "0")),
+        ((*TRAIN, "--epochs", "three"), ("'epochs'", "three")),
+        ((*TRAIN, "--config", "nowhere.yaml"), ("nowhere.yaml", "cannot be read")),
+        (TRAIN, ("nowhere", "not a patch set")),
+        (("select-samples", "--patches", "p", "--extractor", "e", "--out", "o", "--rule", "best"), ("'rule'", "best")),
+        (("run", "selectiv", "--source", "x", "--out", "o"), ("selectiv", "selective-augmentation")),
+        (("inspect", "nowhere"), ("nowhere",)),
+        (("presets", "quik"), ("quik",)),
+    ],
+)
+def test_is_one_sentence_and_2(capsys, tmp_path, monkeypatch, arguments, parts):
+    monkeypatch.chdir(tmp_path)
+    ended = call(capsys, *arguments)
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert all(part in ended.err for part in parts), ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_itself_ends_so(tmp_path):
+    ended = run("run", "selective-augmentation", "--source", tmp_path / "none", "--out", tmp_path / "out")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "none" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_setting_of_the_last_step_stops_a_run_before_the_first(capsys, tmp_path):
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "one.tiff").touch()
+    where = ("--source", tmp_path / "slides", "--out", tmp_path / "out")
+    ended = call(capsys, "run", "selective-augmentation", *where, "--set", "evaluate.resample=5")
+    assert ended.code == 2
+    assert "did you mean 'resamples'" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_pipeline_sets_itself_cannot_be_overridden(capsys, tmp_path):
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "one.tiff").touch()
+    where = ("--source", tmp_path / "slides", "--out", tmp_path / "out")
+    ended = call(capsys, "run", "selective-augmentation", *where, "--set", "train_classifier.arm=mine")
+    assert ended.code == 2
+    assert "'arm'" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bug_keeps_its_traceback(capsys, monkeypatch):
+    monkeypatch.setattr("histoforge.cli.presets.show_presets", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        call(capsys, "presets")

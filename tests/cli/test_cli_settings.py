@@ -1,0 +1,82 @@
+"""How settings come together on a command line."""
+
+import pytest
+
+from histoforge.cli.app import build
+from histoforge.cli.options import given_settings
+from histoforge.cli.steps import read_settings, settings_of
+from histoforge.core.errors import SettingsError
+from histoforge.steps.config.phantom import PhantomConfig
+from histoforge.steps.registry import STEPS, all_settings, step_config
+
+TRAIN = STEPS["train_classifier"]
+NOTHING = {"preset": "", "assignments": None, "config_file": None}
+
+
+def test_options_stand_above_set_above_file_above_preset(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("description: mine\ntrain_classifier: {epochs: 7, batch_size: 9, seeds: 2}\n")
+    values = {"preset": "paper-pcam", "config_file": file, "assignments": ["epochs=8", "train_classifier.seeds=3"]}
+    config = settings_of(TRAIN, {**values, "epochs": "11"})
+    assert (config.epochs, config.seeds, config.batch_size) == (11, 3, 9)
+    assert settings_of(TRAIN, {**NOTHING, "preset": "paper-pcam"}).seeds == 5
+
+
+def test_a_setting_of_another_step_is_left_to_it():
+    config = settings_of(TRAIN, {**NOTHING, "assignments": ["train_generator.epochs=3"]})
+    assert config == TRAIN.config_class()
+
+
+def test_lists_are_written_with_commas():
+    assert given_settings(PhantomConfig, {"classes": "a, b,c", "patients": None}) == {"classes": ["a", "b", "c"]}
+
+
+def test_ratios_are_no_time_of_day():
+    values = {**NOTHING, "assignments": ["split_ratios=2:1:1", "source=x"]}
+    assert settings_of(STEPS["preprocess"], values).split_ratios == "2:1:1"
+
+
+def test_a_file_without_sections_is_refused(tmp_path):
+    file = tmp_path / "list.yaml"
+    file.write_text("- 1\n")
+    with pytest.raises(SettingsError, match=r"list\.yaml"):
+        read_settings(file)
+
+
+def test_only_the_command_asked_for_gets_its_options():
+    from typer.main import get_command
+
+    commands = get_command(build("select-samples")).commands
+    assert len(commands["select-samples"].params) > 10
+    assert len(commands["preprocess"].params) <= 1
+
+
+def test_empty_parameters_of_a_component_are_left_to_the_preset():
+    given = {"seeds": 0, "augmentation": "", "arm": "mine"}
+    config = step_config(TRAIN, "paper-pcam", {"epochs": 3.0}, given)
+    assert (config.seeds, config.augmentation, config.arm, config.epochs) == (5, "none", "mine", 3)
+    assert step_config(TRAIN, "paper-pcam", {}, {"seeds": 2}).seeds == 2
+
+
+def test_saying_a_parameter_twice_is_an_error_unless_it_is_the_same():
+    assert step_config(TRAIN, "", {"seeds": 2}, {"seeds": 2}).seeds == 2
+    with pytest.raises(SettingsError, match="'seeds' is 2 as a parameter of its own and 3"):
+        step_config(TRAIN, "", {"seeds": 3}, {"seeds": 2})
+
+
+def test_a_name_alone_goes_to_every_step_that_has_it():
+    made = all_settings("", {"device": "cpu", "epochs": 2}, {"preprocess": {"source": "x"}})
+    assert {name for name, config in made.items() if getattr(config, "device", "") == "cpu"} == set(STEPS) - {
+        "preprocess"
+    }
+    assert made["train_generator"].epochs == made["train_classifier"].epochs == 2
+
+
+def test_a_name_that_no_step_has_is_an_error():
+    with pytest.raises(SettingsError, match=r"epoks.*did you mean 'epochs'"):
+        all_settings("", {"epoks": 2}, {"preprocess": {"source": "x"}})
+
+
+@pytest.mark.parametrize("preset", ["demo", "quickstart", "sane", "paper-pcam", "paper-cervical"])
+def test_each_preset_is_right_for_every_step(preset):
+    all_settings(preset, {}, {"preprocess": {"source": "x"}})

@@ -1,0 +1,149 @@
+"""The components' interfaces: held against the steps' settings, and what each compiled file asks for."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from histoforge.steps.registry import STEPS, step_config
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
+EMPTY = ("", 0, 0.0)
+PLAIN = {"preset", "overrides", "dataset_digest"}
+"""Parameters of components that are not settings of a step."""
+METADATA = {"name", "title", "category", "stability", "tags", "kubeflow_pipelines", "gpus"}
+
+
+def component(name):
+    return getattr(import_module(f"histoforge_components.{name}.component"), name)
+
+
+def compiled(path):
+    return next(yaml.safe_load_all((ROOT / path).read_text(encoding="utf-8")))
+
+
+def compiled_files():
+    return [
+        path.relative_to(ROOT) for path in (*ROOT.glob("components/*/component.yaml"), *ROOT.glob("pipelines/*.yaml"))
+    ]
+
+
+def test_there_is_a_component_for_every_step():
+    assert set(NAMES) == {*STEPS, "scan_source", "plan_study"}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_parameters_agree_with_the_settings(name):
+    fields = STEPS[name].config_class.model_fields
+    for parameter in inspect.signature(component(name).python_func).parameters.values():
+        if parameter.annotation not in (str, int, float, bool) or parameter.name in PLAIN:
+            continue
+        field = fields[parameter.name]
+        kind = str if typing_is_literal(field.annotation) else field.annotation
+        assert parameter.annotation is kind, parameter.name
+        if field.is_required():
+            assert parameter.default is inspect.Parameter.empty
+        elif parameter.default != field.default:
+            assert parameter.default in EMPTY, f"{parameter.name} must be empty, for 'as the preset says'"
+        assert step_config(STEPS[name], "", {}, {**required(name), parameter.name: empty(parameter)})
+
+
+def typing_is_literal(annotation):
+    return "Literal" in str(annotation)
+
+
+def required(name):
+    return {"source": "x"} if name == "preprocess" else {}
+
+
+def empty(parameter):
+    return "x" if parameter.default is inspect.Parameter.empty else parameter.default
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_input_and_output_of_the_step_is_there(name):
+    spec = component(name).component_spec
+    names = {*(spec.inputs or {}), *(spec.outputs or {})}
+    ports = {port.name for port in (*STEPS[name].inputs, *STEPS[name].outputs)}
+    assert ports - names <= ({"metrics"} if name == "evaluate" else set())
+    for port in STEPS[name].inputs:
+        if not port.many:
+            assert spec.inputs[port.name].optional == port.optional, port.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_is_described(name):
+    spec = component(name).component_spec
+    for key, value in {**(spec.inputs or {}), **(spec.outputs or {})}.items():
+        assert value.description, f"{name}: {key}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_top_of_the_module_imports_kfp_and_the_standard_library_alone(name):
+    tree = ast.parse((ROOT / "components" / name / "component.py").read_text(encoding="utf-8"))
+    modules = {
+        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert modules <= {"kfp", "typing", "histoforge_components"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_body_is_an_import_and_a_call(name):
+    tree = ast.parse((ROOT / "components" / name / "component.py").read_text(encoding="utf-8"))
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    kinds = [type(node) for node in function.body[1:]]
+    assert kinds in ([ast.ImportFrom, ast.Expr], [ast.ImportFrom, ast.Return])
+
+
+@pytest.mark.parametrize("path", compiled_files(), ids=str)
+def test_compiled_files_use_the_one_image_and_install_nothing(path):
+    for name, executor in compiled(path)["deploymentSpec"]["executors"].items():
+        container = executor["container"]
+        assert container["image"].startswith("ghcr.io/histoforge/histoforge-cuda:"), name
+        assert "pip install" not in " ".join(container["command"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metadata_is_whole(name):
+    said = yaml.safe_load((ROOT / "components" / name / "metadata.yaml").read_text(encoding="utf-8"))
+    assert set(said) == METADATA
+    assert said["name"] == name
+    assert said["stability"] in ("alpha", "beta", "stable")
+    assert said["tags"]
+
+
+def test_generated_files_are_what_their_source_says():
+    environment = {"PYTHONHASHSEED": "7", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "histoforge_pipelines.compile", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_image_can_be_another_one():
+    code = "from histoforge_components.image import IMAGE; print(IMAGE)"
+    environment = {"HISTOFORGE_IMAGE": "mirror.example/histoforge:1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "mirror.example/histoforge:1\n"
+
+
+def test_the_image_has_the_version_of_the_package():
+    from histoforge_components.image import VERSION
+
+    from histoforge import __version__
+
+    assert __version__ == VERSION
+
+
+def test_a_component_can_be_loaded_from_its_file():
+    from kfp import components
+
+    loaded = components.load_component_from_file(str(ROOT / "components" / "select_samples" / "component.yaml"))
+    assert {"patches", "extractor", "rule"} <= set(loaded.component_spec.inputs)

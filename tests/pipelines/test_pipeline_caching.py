@@ -1,0 +1,54 @@
+"""New files under the same location are never served from the cache; unchanged ones are."""
+
+from contextlib import redirect_stdout
+
+from histoforge_components.preprocess.component import preprocess
+from histoforge_components.scan_source.component import scan_source
+from kfp import dsl, local
+from tiny_study import write_images
+
+from histoforge.cli.console import Console, ToConsole
+from histoforge.patches import PatchSet
+
+OVERRIDES = {"preprocess.patch_size": "16", "preprocess.overview_size": 32, "preprocess.patient_pattern": "(p[0-9]+)-"}
+
+
+@dsl.pipeline(name="first-steps")
+def first_steps(source: str) -> dsl.Dataset:
+    scan = scan_source(source=source, overrides=OVERRIDES)
+    scan.set_caching_options(False)
+    cut = preprocess(source=source, dataset_digest=scan.outputs["Output"], overrides=OVERRIDES)
+    return cut.outputs["patches"]
+
+
+def call(source, folder, caplog):
+    import logging
+
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder),
+        enable_caching=True,
+        cache_root=str(folder / "cache"),
+    )
+    console, root = Console(folder / "run.log"), logging.getLogger()
+    handler = ToConsole(console)
+    root.addHandler(handler)
+    try:
+        with caplog.at_level(logging.INFO), redirect_stdout(console):
+            made = first_steps(source=str(source)).output
+    finally:
+        root.removeHandler(handler)
+        console.close()
+    return PatchSet.open(made.path), console.cached
+
+
+def test_a_new_file_runs_preprocess_again_and_nothing_new_does_not(tmp_path, caplog):
+    source = write_images(tmp_path / "images")
+    first, cached = call(source, tmp_path / "kfp", caplog)
+    assert cached == []
+    again, cached = call(source, tmp_path / "kfp", caplog)
+    assert (cached, again.digest) == (["preprocess"], first.digest)
+    (source / "benign" / "p1-new.png").write_bytes((source / "tumour").iterdir().__next__().read_bytes()[:-1] + b"\x82")
+    more, cached = call(source, tmp_path / "kfp", caplog)
+    assert cached == []
+    assert len(more) == len(first) + 1

@@ -1,0 +1,122 @@
+"""The compiled pipelines: what each task asks of the cluster, and what the form has."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from histoforge.steps.registry import STEPS, all_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PIPELINES = ("selective_augmentation", "augmentation_study")
+RESOURCES = {"gpu_count", "gpu_type", "cpu", "memory", "storage_secret"}
+HEAVY = ("train-generator", "select-samples", "train-classifier", "evaluate")
+
+
+def load(name):
+    documents = list(yaml.safe_load_all((ROOT / "pipelines" / f"{name}.yaml").read_text(encoding="utf-8")))
+    return documents[0], documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+def tasks(spec):
+    """Executor label to the task's specification, in loops too."""
+    dags = [spec["root"]["dag"], *(c["dag"] for c in spec["components"].values() if "dag" in c)]
+    found = {}
+    for dag in dags:
+        for task in dag["tasks"].values():
+            component = spec["components"][task["componentRef"]["name"]]
+            if "executorLabel" in component:
+                found[component["executorLabel"]] = task
+    return found
+
+
+@pytest.fixture(scope="module", params=PIPELINES)
+def pipeline(request):
+    return load(request.param)
+
+
+def test_every_task_has_a_time_limit_a_retry_no_root_and_the_secret(pipeline):
+    spec, platform = pipeline
+    for label, task in tasks(spec).items():
+        asked = platform[label]
+        assert int(asked["activeDeadlineSeconds"]) >= 3600
+        assert asked["securityContext"]["runAsNonRoot"] is True
+        assert task["retryPolicy"]["maxRetryCount"] == 2
+        (secret,) = asked["secretAsEnv"]
+        assert secret["optional"] is True
+        assert {one["envVar"] for one in secret["keyToEnv"]} == {
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "HISTOFORGE_S3_ENDPOINT",
+        }
+        assert secret["secretNameParameter"]["componentInputParameter"].endswith("storage_secret")
+
+
+def test_heavy_tasks_take_gpu_memory_and_nodes_from_the_form(pipeline):
+    spec, platform = pipeline
+    for label in tasks(spec):
+        asked = spec["deploymentSpec"]["executors"][label]["container"]["resources"]
+        if not label.removeprefix("exec-").startswith(HEAVY):
+            assert "accelerator" not in asked
+            assert "tolerations" not in platform[label]
+            continue
+        assert asked["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--gpu_count']}}"
+        assert asked["accelerator"]["resourceType"] == "{{$.inputs.parameters['pipelinechannel--gpu_type']}}"
+        assert asked["resourceMemoryLimit"] == "{{$.inputs.parameters['pipelinechannel--memory']}}"
+        assert asked["resourceCpuLimit"] == "{{$.inputs.parameters['pipelinechannel--cpu']}}"
+        (shm,) = platform[label]["emptyDirMounts"]
+        assert (shm["mountPath"], shm["medium"]) == ("/dev/shm", "Memory")
+        assert platform[label]["nodeSelector"]["nodeSelectorJson"]["componentInputParameter"].endswith("node_selector")
+        assert platform[label]["tolerations"][0]["tolerationJson"]["componentInputParameter"].endswith("tolerations")
+
+
+def test_parameters_that_a_task_in_a_loop_reads_are_handed_into_the_loop(pipeline):
+    spec, _ = pipeline
+    loops = [component for component in spec["components"].values() if "dag" in component]
+    assert loops
+    for loop in loops:
+        there = set(loop["inputDefinitions"]["parameters"])
+        for task in loop["dag"]["tasks"].values():
+            wanted = {
+                value["componentInputParameter"]
+                for value in task["inputs"]["parameters"].values()
+                if "componentInputParameter" in value
+            }
+            assert wanted <= there
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_what_a_person_sets_is_text_and_has_a_default(name):
+    spec, _ = load(name)
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    for parameter in RESOURCES:
+        assert inputs[parameter]["parameterType"] == "STRING", "the backend drops a number without a word"
+    assert inputs["tolerations"]["parameterType"] == "LIST"
+    assert inputs["node_selector"]["parameterType"] == "STRUCT"
+    assert [key for key, value in inputs.items() if not value.get("isOptional")] == ["source"]
+    assert all(value.get("description") for value in inputs.values())
+
+
+def test_the_source_is_looked_at_anew_each_time_and_its_digest_reaches_preprocess(pipeline):
+    spec, _ = pipeline
+    scan, cut = spec["root"]["dag"]["tasks"]["scan-source"], spec["root"]["dag"]["tasks"]["preprocess"]
+    assert scan["cachingOptions"] == {}
+    assert cut["cachingOptions"] == {"enableCache": True}
+    assert cut["inputs"]["parameters"]["dataset_digest"]["taskOutputParameter"]["producerTask"] == "scan-source"
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_what_the_pipeline_fixes_is_right(name):
+    from importlib import import_module
+
+    fixed = import_module(f"histoforge_pipelines.{name}").FIXED
+    assert set(fixed) <= set(STEPS)
+    all_settings("", {}, {"preprocess": {"source": "x"}, **fixed})
+
+
+def test_settings_that_no_number_may_have_in_memory():
+    from histoforge_pipelines import resources
+
+    assert all(
+        str(limit).endswith("Gi") and limit[:-2].isdigit() for limit in (resources.MEMORY, resources.SHARED_MEMORY)
+    )

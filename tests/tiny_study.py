@@ -1,0 +1,48 @@
+"""Image folders and settings so small that a whole pipeline is a matter of seconds."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from histoforge.phantom import draw_patches
+
+CLASSES = ("benign", "tumour")
+SETTINGS = {
+    "preprocess.patch_size": "16",
+    "preprocess.overview_size": 32,
+    "preprocess.split_ratios": "2:1:1",
+    "preprocess.patient_pattern": "(p[0-9]+)-",
+    "train_classifier.backbone": "resnet10",
+    "train_classifier.stem": "small",
+    "train_classifier.width": 0.125,
+    "train_classifier.epochs": 1,
+    "train_classifier.seeds": 2,
+    "train_classifier.batch_size": 16,
+    "train_generator.up_blocks": 2,
+    "train_generator.stages": 2,
+    "train_generator.z_dim": 8,
+    "train_generator.base_channels": 32,
+    "train_generator.min_channels": 16,
+    "train_generator.residual_blocks": 1,
+    "train_generator.critic_channels": 16,
+    "train_generator.critic_max_channels": 32,
+    "train_generator.minibatch_kernels": 4,
+    "train_generator.minibatch_dims": 4,
+    "train_generator.batch_size": 8,
+    "train_generator.epochs": 2,
+    "train_generator.epoch_steps": 2,
+    "select_samples.passes": 2,
+    "evaluate.resamples": 100,
+    "evaluate.map_patches": 10,
+    "evaluate.neighbours": 2,
+}
+
+
+def write_images(folder: Path, per_class: int = 32, patients: int = 8) -> Path:
+    """Folders of 16 px images by class, whose names say the patient."""
+    drawn = draw_patches(per_class, (16, 16), mpp=2.0, patients=patients)
+    for number, (image, label, patient) in enumerate(zip(drawn.images, drawn.labels, drawn.patients, strict=True)):
+        place = folder / CLASSES[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"p{int(''.join(filter(str.isdigit, patient)))}-{number}.png")
+    return folder
