@@ -26,9 +26,7 @@ def test_batch_norm_has_statistics_of_the_batch_and_scales_of_the_class(x):
     norm = with_random_affine(ConditionalBatchNorm(5, 3))
     plain = F.batch_norm(x, None, None, training=True)
     gamma, beta = norm.affine.gamma, norm.affine.beta
-    expected = torch.stack(
-        [gamma[c][:, None, None] * plain[i] + beta[c][:, None, None] for i, c in enumerate(LABELS)]
-    )
+    expected = torch.stack([gamma[c][:, None, None] * plain[i] + beta[c][:, None, None] for i, c in enumerate(LABELS)])
     torch.testing.assert_close(norm(x, LABELS), expected)
 
 
