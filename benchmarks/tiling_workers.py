@@ -6,7 +6,6 @@ of histoforge then, so that they can live in an environment of their own.
 
 import json
 import logging
-import os
 import sys
 import tempfile
 import time
@@ -83,7 +82,8 @@ def main() -> None:
     except ImportError as error:
         print(json.dumps({"missing": str(error)}), flush=True)
         return
-    print(json.dumps({"patches": count, "seconds": taken, "cores": len(os.sched_getaffinity(0))}), flush=True)
+    slides = 2 if name == "preprocess" else 1
+    print(json.dumps({"patches": count, "seconds": taken, "slides": slides}), flush=True)
 
 
 if __name__ == "__main__":
