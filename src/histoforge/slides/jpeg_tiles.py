@@ -140,13 +140,13 @@ class JpegSlide:
         through_openslide: Callable[[int, tuple[int, int, int, int]], Pixels],
     ) -> None:
         self._reference = through_openslide
-        self._file = os.open(path, os.O_RDONLY)
         self._checked: dict[int, bool] = {}
         self._lock = Lock()
         cache = TileCache()
         self._levels: dict[int, JpegTiles] = {}
         with tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage) and _is_plain(page)]
+            self._file = os.open(path, os.O_RDONLY)
             for level, size in enumerate(level_sizes):
                 of_size = [page for page in pages if (page.imagewidth, page.imagelength) == size]
                 if len(of_size) == 1:
