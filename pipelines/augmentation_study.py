@@ -3,7 +3,8 @@
 from typing import List, NamedTuple
 
 from histoforge_components.evaluate.component import evaluate
-from histoforge_components.plan_study.component import plan_study
+from histoforge_components.plan_cells.component import plan_cells
+from histoforge_components.plan_fractions.component import plan_fractions
 from histoforge_components.preprocess.component import preprocess
 from histoforge_components.scan_source.component import scan_source
 from histoforge_components.select_samples.component import select_samples
@@ -86,10 +87,12 @@ def augmentation_study(
 
     scan = scan_source(seeds=seeds, fixed=FIXED, **cutting)
     resources.place(scan, pool, "Check settings and source")
-    plan = plan_study(ratios=ratios, pool_multiples=pool_multiples, fractions=fractions)
-    resources.place(plan, pool, "Plan the arms")
+    cells = plan_cells(ratios=ratios, pool_multiples=pool_multiples)
+    resources.place(cells, pool, "Plan ratios and pools")
+    parts = plan_fractions(fractions=fractions)
+    resources.place(parts, pool, "Plan fractions")
     cut = preprocess(dataset_digest=scan.outputs["Output"], **cutting)
-    resources.place(cut, pool, "Cut patches").after(plan)
+    resources.place(cut, pool, "Cut patches").after(cells, parts)
     patches = cut.outputs["patches"]
 
     baseline = train_classifier(arm="baseline", patches=patches, **training)
@@ -102,12 +105,12 @@ def augmentation_study(
         extractor=extractor,
         generator=forge.outputs["generator"],
         rule="entropy_centroid",
-        pool_multiple=plan.outputs["largest_pool"],
+        pool_multiple=cells.outputs["largest_pool"],
         **common,
     )
     resources.place(drawn, pool, "Draw and score the largest pool")
 
-    with dsl.ParallelFor(plan.outputs["cells"], name="Ratios and pools", parallelism=resources.AT_ONCE) as cell:
+    with dsl.ParallelFor(cells.outputs["Output"], name="Ratios and pools", parallelism=resources.AT_ONCE) as cell:
         chosen = select_samples(
             patches=patches,
             extractor=extractor,
@@ -121,7 +124,7 @@ def augmentation_study(
         arm = train_classifier(arm=cell.arm, patches=patches, synthetic=chosen.outputs["selected"], **training)
         resources.place(arm, pool, "Train with them")
 
-    with dsl.ParallelFor(plan.outputs["fractions"], name="Fractions", parallelism=resources.AT_ONCE) as part:
+    with dsl.ParallelFor(parts.output, name="Fractions", parallelism=resources.AT_ONCE) as part:
         few = preprocess(dataset_digest=scan.outputs["Output"], train_fraction=part.train_fraction, **cutting)
         resources.place(few, pool, "Cut fewer patches")
         first = train_classifier(arm=part.baseline, patches=few.outputs["patches"], **training)

@@ -34,7 +34,8 @@ STORAGE_KEYS = {
 
 TIME_LIMITS = {
     "scan-source": HOUR,
-    "plan-study": HOUR,
+    "plan-cells": HOUR,
+    "plan-fractions": HOUR,
     "preprocess": 24 * HOUR,
     "train-generator": 72 * HOUR,
     "select-samples": 12 * HOUR,
@@ -44,7 +45,7 @@ TIME_LIMITS = {
 """Seconds after which a task is stopped."""
 
 ON_GPU = {"train-generator", "select-samples", "train-classifier", "evaluate"}
-SMALL = {"scan-source", "plan-study"}
+SMALL = {"scan-source", "plan-cells", "plan-fractions"}
 SIDE_EFFECTS = {"scan-source"}
 """Never served from the cache: what they look at is not among their inputs."""
 

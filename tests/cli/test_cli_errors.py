@@ -66,3 +66,12 @@ def test_a_bug_keeps_its_traceback(capsys, monkeypatch):
     monkeypatch.setattr("histoforge.cli.presets.show_presets", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         call(capsys, "presets")
+
+
+def test_a_pipeline_needs_all_three_splits(capsys, tmp_path):
+    (tmp_path / "one.tiff").touch()
+    ended = call(
+        capsys, "run", "selective-augmentation", "--source", tmp_path, "--out", "o", "--set", "split_ratios=1:1:0"
+    )
+    assert ended.code == 2
+    assert "'split_ratios' is 1:1:0" in ended.err

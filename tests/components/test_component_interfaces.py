@@ -35,7 +35,7 @@ def compiled_files():
 
 
 def test_there_is_a_component_for_every_step():
-    assert set(NAMES) == {*STEPS, "scan_source", "plan_study"}
+    assert set(NAMES) == {*STEPS, "scan_source", "plan_cells", "plan_fractions"}
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
         if not hasattr(error, "format_message"):
             raise
         _end(error.format_message(), EXIT_CODE)
+    if code == STOPPED:
+        _end("stopped", STOPPED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -18,6 +18,7 @@ from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import explained_write_errors, read_json, write_json
 from histoforge.core.settings import nearest
 from histoforge.steps import scan_source
+from histoforge.steps.registry import parameters
 from histoforge.steps.relay import RUN
 
 PIPELINES = {
@@ -43,7 +44,7 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         source: folder, or s3:// or minio:// prefix.
         out: the folder to write.
         preset: name of a preset.
-        overrides: `step.parameter` or `parameter` to value.
+        overrides: `step.parameter`, `parameter`, or a parameter of the pipeline that is no step's, to value.
 
     Raises:
         HistoforgeError: the settings or the source are wrong (before anything starts), or a task says so.
@@ -53,8 +54,11 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
             f"There is no pipeline '{name}'{nearest(name, PIPELINES)}: choose one of {', '.join(PIPELINES)}."
         )
     source = source if "://" in source else str(Path(source).expanduser().resolve())
-    pipeline = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
-    scan_source.run(source, preset, overrides, pipeline.FIXED)
+    module = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
+    pipeline = getattr(module, PIPELINES[name])
+    own = {key: value for key, value in overrides.items() if key in set(pipeline.component_spec.inputs) - parameters()}
+    overrides = {key: value for key, value in overrides.items() if key not in own}
+    scan_source.run(source, preset, overrides, module.FIXED)
     out = Path(out).expanduser().resolve()
     with explained_write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -66,8 +70,9 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
             "preset": preset,
             "overrides": overrides,
             "checkpoints": str(out / "checkpoints"),
+            **own,
         }
-        outputs = _execute(getattr(pipeline, PIPELINES[name]), arguments, out, console)
+        outputs = _execute(pipeline, arguments, out, console)
         _collect(outputs, out)
         write_json(
             out / "run.json", {**arguments, "pipeline": name, "seconds": console.seconds, "cached": console.cached}
@@ -111,7 +116,7 @@ def code_digest() -> str:
 
 def _prepare(spec: Any) -> None:
     """Fit a pipeline to one machine: no retries, and the cores shared among the tasks of a loop."""
-    cores = os.cpu_count() or 1
+    cores = int(os.environ.get("OMP_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
     root = set(_tasks(spec.root.dag))
     for component in [spec.root, *spec.components.values()]:
         for task in component.dag.tasks.values():

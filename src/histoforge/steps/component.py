@@ -216,11 +216,19 @@ def run_scan(
     return result.digest
 
 
-def run_plan(ratios: list[float], pool_multiples: list[float], fractions: list[float]) -> Any:
-    """List the arms of a study; see `plan_study.run`."""
-    from histoforge.steps import plan_study
+def run_plan_cells(ratios: list[float], pool_multiples: list[float]) -> tuple[list[dict[str, Any]], float]:
+    """List the cells of a study and its largest pool; see `plan_study.plan_cells`."""
+    from histoforge.steps.plan_study import plan_cells
 
-    with task("plan_study"):
-        plan = plan_study.run(ratios, pool_multiples, fractions)
-        say(f"{len(plan.cells)} cells of ratio and pool, {len(plan.fractions)} fractions")
-    return plan
+    with task("plan_cells"):
+        cells = plan_cells(ratios, pool_multiples)
+        say(f"{len(cells)} cells of ratio and pool")
+    return cells, max(cell["pool_multiple"] for cell in cells)
+
+
+def run_plan_fractions(fractions: list[float]) -> list[dict[str, Any]]:
+    """List the fractions of a study; see `plan_study.plan_fractions`."""
+    from histoforge.steps.plan_study import plan_fractions
+
+    with task("plan_fractions"):
+        return plan_fractions(fractions)

@@ -156,6 +156,11 @@ def step_config(
     return step.config_class.make({**step_values(step.name, preset, own, STEPS), **said})
 
 
+def parameters() -> set[str]:
+    """The names of all parameters of all steps."""
+    return {name for step in STEPS.values() for name in step.config_class.model_fields}
+
+
 def all_settings(
     preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, StepConfig]:
@@ -169,7 +174,7 @@ def all_settings(
     Raises:
         SettingsError: as `step_config`, or a parameter that no step has.
     """
-    known = {name for step in STEPS.values() for name in step.config_class.model_fields}
+    known = parameters()
     for name in overrides:
         if "." not in name and name not in known:
             raise SettingsError(f"No step has a parameter '{name}'{nearest(name, known)}.")

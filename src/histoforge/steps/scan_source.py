@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from histoforge.core.digests import digest_json
+from histoforge.core.errors import SettingsError
 from histoforge.core.settings import Settings
 from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.registry import all_settings
@@ -37,24 +38,28 @@ def run(source: str, preset: str, overrides: Mapping[str, Any], given: Mapping[s
         given: what the pipeline itself sets, by step.
 
     Raises:
-        SettingsError: a preset, step or parameter that there is not, or a value out of its bounds.
+        SettingsError: a preset, step or parameter that there is not, a value out of its bounds, or a split left out.
         StorageError: the location does not exist, is empty, or does not answer.
     """
-    settings = all_settings(
-        preset, overrides, {**given, "preprocess": {"source": source, **given.get("preprocess", {})}}
-    )
+    given = {**given, "preprocess": {"source": source, **given.get("preprocess", {})}}
+    cutting = all_settings(preset, overrides, given)["preprocess"]
+    assert isinstance(cutting, PreprocessConfig)
+    if 0 in cutting.ratios:
+        raise SettingsError(
+            f"preprocess: 'split_ratios' is {cutting.split_ratios}, and a pipeline needs training, validation and test "
+            "patches: give three numbers above 0."
+        )
     location = open_location(source)
     entries = location.source_entries()
     return ScanSummary(
         source=str(location),
         files=len(entries),
         bytes=sum(entry.size for entry in entries),
-        digest=_digest(settings["preprocess"]),
+        digest=_digest(cutting),
     )
 
 
-def _digest(config: Any) -> str:
-    assert isinstance(config, PreprocessConfig)
+def _digest(config: PreprocessConfig) -> str:
     digests = [digest_of_source(open_location(place)) for place in (config.source, config.annotations) if place]
     if config.labels:
         folder, _, name = config.labels.rpartition("/")

@@ -1,0 +1,26 @@
+"""The component `plan_cells`."""
+
+from typing import NamedTuple
+
+from histoforge_components.image import IMAGE
+from kfp import dsl
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def plan_cells(
+    ratios: list = [0.5, 1.0],
+    pool_multiples: list = [4.0, 8.0],
+) -> NamedTuple("Plan", [("Output", list), ("largest_pool", float)]):
+    """List the arms of a study of ratios and pool sizes.
+
+    Args:
+        ratios: kept patches for each real training patch (r).
+        pool_multiples: candidates for each real training patch; each is combined with each ratio that is not larger.
+
+    Returns:
+        Output: arm, ratio and pool_multiple of each cell.
+        largest_pool: the largest pool, which all cells choose from.
+    """
+    from histoforge.steps.component import run_plan_cells
+
+    return run_plan_cells(ratios, pool_multiples)

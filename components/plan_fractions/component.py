@@ -1,0 +1,19 @@
+"""The component `plan_fractions`."""
+
+from histoforge_components.image import IMAGE
+from kfp import dsl
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def plan_fractions(fractions: list = [0.5]) -> list:
+    """List the arms of a study of fewer training patches.
+
+    Args:
+        fractions: parts of the training patches to train on.
+
+    Returns:
+        Output: train_fraction and the names of the two arms of each fraction.
+    """
+    from histoforge.steps.component import run_plan_fractions
+
+    return run_plan_fractions(fractions)

@@ -1,0 +1,45 @@
+"""The arms of an augmentation study."""
+
+import pytest
+
+from histoforge.core.errors import SettingsError
+from histoforge.steps.config.train_classifier import TrainClassifierConfig
+from histoforge.steps.plan_study import plan_cells, plan_fractions
+
+
+def test_cells_are_all_ratios_and_pools_that_go_together():
+    cells = plan_cells([1, 0.4], [8, 0.5, 2])
+    assert [(cell["ratio"], cell["pool_multiple"]) for cell in cells] == [
+        (0.4, 0.5),
+        (0.4, 2),
+        (1, 2),
+        (0.4, 8),
+        (1, 8),
+    ]
+    assert cells[1]["arm"] == "selective_r0_4_pool2n"
+    assert len({cell["arm"] for cell in cells}) == len(cells)
+
+
+def test_fractions_name_two_arms_each():
+    assert plan_fractions([0.03, 0.5]) == [
+        {"train_fraction": 0.03, "baseline": "baseline_3pct", "selective": "selective_3pct"},
+        {"train_fraction": 0.5, "baseline": "baseline_50pct", "selective": "selective_50pct"},
+    ]
+
+
+def test_their_names_are_names_of_arms():
+    names = [cell["arm"] for cell in plan_cells([0.125, 2 / 3], [2.5])]
+    names += [name for part in plan_fractions([0.125, 1 / 3]) for name in (part["baseline"], part["selective"])]
+    for name in names:
+        assert TrainClassifierConfig.make({"arm": name}).arm == name
+
+
+@pytest.mark.parametrize("values", [[], [0], [-1, 0.5], [1.5], ["many"], 0.5, [float("nan")]])
+def test_wrong_fractions_are_said(values):
+    with pytest.raises(SettingsError, match="'fractions'"):
+        plan_fractions(values)
+
+
+def test_a_pool_must_hold_what_is_kept_of_it():
+    with pytest.raises(SettingsError, match="larger than each"):
+        plan_cells([2], [1])
