@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from histoforge.core.errors import SettingsError
 
-
 _CLOCK = re.compile(r"[-+]?[0-9]+(:[0-9.]+)+")
 
 
