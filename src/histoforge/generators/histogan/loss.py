@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histoforge.generators import wgan_gp
-from histoforge.generators.histogan.critic import HistoganCritic
 
 
 def at_each_stage(images: Tensor, stages: int) -> list[Tensor]:
