@@ -76,5 +76,5 @@ def test_a_limit_on_the_size_of_files_is_a_sentence(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert "StorageError" in done.stderr.splitlines()[-1]
-    assert "could not be copied" in done.stderr.splitlines()[-1]
+    assert "cannot be written (File too large)" in done.stderr.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["source"]

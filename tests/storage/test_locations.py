@@ -135,7 +135,7 @@ def test_a_tree_that_fails_leaves_the_old_one(location: Location, tree: Path, tm
 def test_the_last_file_of_a_tree_waits_for_the_others(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "place" / "empty" / "in the way").mkdir(parents=True)
     location = open_location(str(tmp_path / "place"))
-    with pytest.raises(StorageError, match="empty could not be copied"):
+    with pytest.raises(StorageError, match="empty cannot be written"):
         location.put_tree(tree, last="index.json")
     assert not (tmp_path / "place" / "index.json").exists()
 
