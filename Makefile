@@ -35,8 +35,9 @@ $(DEMO)/.drawn: | $(INSTALLED)
 demo: $(INSTALLED) $(DEMO)/.drawn
 	$(BIN)/histoforge run selective-augmentation --source $(DEMO)/slides --out $(DEMO) --preset demo
 
+# One thread a process: threads of two processes that wait for each other on the same cores take ten times as long.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -ra --durations=15 -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -ra --durations=15 -n 2
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
