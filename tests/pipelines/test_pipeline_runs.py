@@ -116,9 +116,9 @@ def test_inspect_shows_what_a_run_holds(finished):
     for name, parts in {
         "patches": ("16x16 px", "benign", "patients", "digest"),
         "generator": ("histogan", "parameters"),
-        "baseline": ("baseline", "seeds"),
-        "report.html": ("answer.headline",),
-        ".": ("answer.headline",),
+        "baseline": ("baseline", "seeds", "validation accuracy"),
+        "report.html": ("single_filter", "accuracy", "±"),
+        ".": ("single_filter", "accuracy", "±"),
     }.items():
         done = subprocess.run([PROGRAM, "inspect", out / name], capture_output=True, text=True, check=True)
         assert all(part in done.stdout for part in parts), done.stdout

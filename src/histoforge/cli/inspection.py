@@ -6,8 +6,9 @@ from typing import Any
 
 from histoforge.core.errors import SourceError
 from histoforge.core.files import read_json
-from histoforge.steps.describe import description, format_of
+from histoforge.steps.describe import format_of
 
+SCORES = ("accuracy", "auc", "sensitivity", "specificity")
 INNER = ("patches", "overviews", "baseline", "generator", "selected")
 
 
@@ -21,12 +22,12 @@ def show(path: Path) -> None:
     if not path.exists():
         raise SourceError(f"There is no {path}: name a folder or file that histoforge wrote.")
     if path.is_file():
-        path = path.with_name("metrics.json") if path.suffix == ".html" else path
-        return _print(str(path), _results(path))
+        return _print_results(path.with_name("metrics.json") if path.suffix == ".html" else path)
     if kind := format_of(path):
-        return _print(f"{path}: {kind.removeprefix('histoforge.')}", SHOWN[kind](path))
+        title, facts = SHOWN[kind]
+        return _print(f"{path}: {title}", facts(path))
     if (path / "metrics.json").is_file():
-        return _print(f"{path}: run", _results(path / "metrics.json"))
+        return _print_results(path / "metrics.json")
     inner = [path / name for name in INNER if format_of(path / name)]
     if not inner:
         raise SourceError(f"{path} holds no patch set, model, arm or report: name a folder that histoforge wrote.")
@@ -73,8 +74,11 @@ def _model(path: Path) -> dict[str, Any]:
 
 
 def _arm(path: Path) -> dict[str, Any]:
-    said = description(path)
-    return {name.replace("_", " "): value for name, value in said.items() if name not in ("runs", "schema_version")}
+    from histoforge.classifiers.arms import read_arm
+
+    said = read_arm(path)
+    facts = {name.replace("_", " "): value for name, value in said.items() if name not in ("runs", "schema_version")}
+    return {"validation accuracy": [run.get("val_accuracy") for run in said["runs"]], **facts}
 
 
 def _results(path: Path) -> dict[str, Any]:
@@ -84,12 +88,36 @@ def _results(path: Path) -> dict[str, Any]:
         raise SourceError(f"{path} is not JSON: name a metrics.json or report.html.") from None
     except FileNotFoundError:
         raise SourceError(f"There is no metrics.json beside the report {path.parent}: name that file.") from None
-    if not isinstance(said, dict):
-        raise SourceError(f"{path} holds no results: name a metrics.json.")
+    if not isinstance(said, dict) or "answer" not in said:
+        raise SourceError(f"{path} holds no results: name a metrics.json that evaluate wrote.")
     return said
 
 
-SHOWN = {"histoforge.patchset": _patch_set, "histoforge.model": _model, "histoforge.arm": _arm}
+def _print_results(path: Path) -> None:
+    said = _results(path)
+    print(f"{path}\n\n{said['answer']['headline']}\n")
+    for line in said["answer"]["lines"]:
+        print(f"- {line}")
+    print(f"\n{'arm':<24}" + "".join(f"{name:>20}" for name in SCORES))
+    for name, arm in said["arms"].items():
+        print(f"{name:<24}" + "".join(f"{_score(arm['scores'].get(score)):>20}" for score in SCORES))
+    print()
+    for name, text in _rows({"test": said["data"]["patches"].get("test", {}), "warnings": said["warnings"]}, ""):
+        print(f"  {name:<28} {text}")
+
+
+def _score(value: Mapping[str, Any] | None) -> str:
+    if not value or value.get("mean") is None:
+        return "-"
+    spread = "" if value.get("deviation") is None else f" ± {value['deviation']:.3f}"
+    return f"{value['mean']:.3f}{spread}"
+
+
+SHOWN = {
+    "histoforge.patchset": ("patch set", _patch_set),
+    "histoforge.model": ("model", _model),
+    "histoforge.arm": ("arm", _arm),
+}
 
 
 def _print(title: str, facts: Mapping[str, Any]) -> None:

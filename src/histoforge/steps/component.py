@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from histoforge.steps.describe import artifact_metadata
 from histoforge.steps.registry import step_config, step_named
 from histoforge.steps.relay import relay_to_run
 
-STOPPED = 130
+STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 class Artifact(Protocol):
@@ -99,8 +100,6 @@ def run_evaluate(
             classification.log_roc_curve(result.roc.fpr, result.roc.tpr, result.roc.threshold)
         write_text(classification, result.confusion.model_dump_json())
         write_text(summary, result.markdown)
-        for line in result.answer:
-            say(line)
         return result
 
 
@@ -139,6 +138,10 @@ def task(label: str) -> Iterator[None]:
         sys.exit(EXIT_CODE)
     except KeyboardInterrupt:
         os._exit(STOPPED)
+    except SystemExit as stop:
+        if relay and stop.code == TERMINATED:
+            relay.end(f"{label} was stopped: run the same command again to go on from there.")
+        raise
 
 
 def log_numbers(metrics: MetricsArtifact, values: Mapping[str, Any]) -> None:

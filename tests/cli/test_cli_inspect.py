@@ -1,0 +1,46 @@
+"""What `inspect` says of damaged and foreign things, and of a patch set."""
+
+import numpy as np
+import pytest
+from commands import call
+
+from histoforge.patches import PatchSetWriter
+
+
+@pytest.fixture
+def patches(tmp_path):
+    path = tmp_path / "patches"
+    with PatchSetWriter.create(path, ["benign", "tumour"], (8, 12), 0.5) as writer:
+        for label in (0, 1):
+            writer.add(np.full((3, 8, 12, 3), 100, np.uint8), label=label, patient=f"p{label}")
+        writer.finish({"step": "test", "config": {"stain": "none"}}, split=["train"] * 6)
+    return path
+
+
+def test_a_patch_set_is_told_by_split_class_and_patient(capsys, patches):
+    text = call(capsys, "inspect", patches).out
+    for part in ("patch set", "8x12 px", "0.5 um/px", "3 benign, 3 tumour, 2 patients", "settings.stain", "real"):
+        assert part in text
+
+
+def test_a_damaged_patch_set_is_not_shown(capsys, patches):
+    pixels = bytearray((patches / "images.npy").read_bytes())
+    pixels[-1] ^= 1
+    (patches / "images.npy").write_bytes(pixels)
+    ended = call(capsys, "inspect", patches)
+    assert (ended.code, ended.out) == (2, "")
+    assert "images.npy" in ended.err
+
+
+@pytest.mark.parametrize(("name", "text"), [("metrics.json", "[1]"), ("metrics.json", "{"), ("page.html", "<p>")])
+def test_what_holds_no_results_is_said(capsys, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    ended = call(capsys, "inspect", tmp_path / name)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "metrics.json" in ended.err
+
+
+def test_a_foreign_folder_is_said(capsys, tmp_path):
+    ended = call(capsys, "inspect", tmp_path)
+    assert ended.code == 2
+    assert str(tmp_path) in ended.err
