@@ -37,7 +37,7 @@ demo: $(INSTALLED) $(DEMO)/.drawn
 
 # One thread a process: threads of two processes that wait for each other on the same cores take ten times as long.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -ra --durations=15 -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -ra --durations=15 -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -72,7 +72,7 @@ def test_the_console_shows_tasks_and_logs_the_rest(tmp_path, capsys):
     assert capsys.readouterr().err == (
         "train_classifier gan: gan seed 0: 3/6 steps\ntrain_classifier gan: half a line\n"
     )
-    assert list(console.seconds) == ["train-classifier"]
+    assert list(console.seconds) == ["train_classifier gan"]
     assert console.error == "A loss was not finite."
     assert "Executing task 'train-classifier'" in (tmp_path / "run.log").read_text()
 
@@ -98,12 +98,12 @@ def test_two_threads_do_not_mix_their_lines(tmp_path):
 
 
 def test_what_kfp_takes_from_its_cache_is_said(tmp_path, capsys):
-    console = Console(tmp_path / "run.log")
+    console = Console(tmp_path / "run.log", {"preprocess": "Cut patches"})
     ToConsole(console).handle(
         logging.makeLogRecord(
             {"msg": "Task preprocess cache hit (key=1); skipping execution.", "levelno": logging.INFO}
         )
     )
     console.close()
-    assert console.cached == ["preprocess"]
-    assert capsys.readouterr().err == "preprocess: done before\n"
+    assert console.cached == ["Cut patches"]
+    assert capsys.readouterr().err == "Cut patches: done before\n"

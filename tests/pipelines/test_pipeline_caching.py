@@ -1,7 +1,9 @@
 """New files under the same location are never served from the cache; unchanged ones are."""
 
+import logging
 from contextlib import redirect_stdout
 
+import pytest
 from histoforge_components.preprocess.component import preprocess
 from histoforge_components.scan_source.component import scan_source
 from kfp import dsl, local
@@ -22,8 +24,6 @@ def first_steps(source: str) -> dsl.Dataset:
 
 
 def call(source, folder, caplog):
-    import logging
-
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder),
@@ -42,6 +42,7 @@ def call(source, folder, caplog):
     return PatchSet.open(made.path), console.cached
 
 
+@pytest.mark.filterwarnings("ignore:You may be attem:RuntimeWarning")
 def test_a_new_file_runs_preprocess_again_and_nothing_new_does_not(tmp_path, caplog):
     source = write_images(tmp_path / "images")
     first, cached = call(source, tmp_path / "kfp", caplog)

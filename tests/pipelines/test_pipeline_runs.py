@@ -5,36 +5,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from tiny_study import SETTINGS, write_images
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-PROGRAM = Path(sys.executable).with_name("histoforge")
-
-
-def command(pipeline, source, out, **more):
-    settings = [part for name, value in {**SETTINGS, **more}.items() for part in ("--set", f"{name}={value}")]
-    return [str(PROGRAM), "run", pipeline, "--source", str(source), "--out", str(out), "--preset", "", *settings]
-
-
-def run(*arguments, **more):
-    return subprocess.run(command(*arguments, **more), capture_output=True, text=True, check=False, env=ENVIRONMENT)
-
-
-def start(source, out):
-    """The command as a process of a session of its own."""
-    return subprocess.Popen(
-        command("selective-augmentation", source, out),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-        start_new_session=True,
-    )
+from running import ENVIRONMENT, PROGRAM, command, run, start
 
 
 def children(process):
@@ -45,11 +20,6 @@ def children(process):
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found - {process}
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("source") / "images")
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +47,8 @@ def test_a_killed_run_leaves_no_task_behind(finished):
 def test_the_same_command_goes_on_and_ends_well(finished):
     _, done, _ = finished
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "preprocess: done before" in done.stderr
-    assert "train-classifier: done before" in done.stderr
+    assert "Cut patches: done before" in done.stderr
+    assert "Train the baseline: done before" in done.stderr
     assert "train_generator: done in" in done.stderr
 
 
@@ -124,20 +94,6 @@ def test_inspect_shows_what_a_run_holds(finished):
         assert all(part in done.stdout for part in parts), done.stdout
 
 
-def test_the_study_has_a_report_of_its_cells_and_fractions(source, tmp_path):
-    asked = {"ratios": "[0.5, 1]", "pool_multiples": "[2]", "fractions": "[0.5]"}
-    done = run("augmentation-study", source, tmp_path / "out", **asked)
-    assert done.returncode == 0, done.stderr[-2000:]
-    results = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert set(results["arms"]) == {
-        "baseline",
-        "selective_r0_5_pool2n",
-        "selective_r1_pool2n",
-        "baseline_50pct",
-        "selective_50pct",
-    }
-
-
 def test_a_user_error_in_a_task_is_the_last_line_and_2(source, tmp_path):
     done = run("selective-augmentation", source, tmp_path / "out", **{"preprocess.patch_size": "64"})
     assert done.returncode == 2
@@ -156,3 +112,24 @@ def test_ctrl_c_stops_the_tasks_and_says_so(source, tmp_path):
     assert process.returncode == 130
     assert error.splitlines()[-1] == "stopped"
     assert "Traceback" not in error
+
+
+def test_a_bug_in_a_task_shows_its_traceback_and_ends_with_1(source, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Broken:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'histoforge.steps.preprocess':\n"
+        "            raise ZeroDivisionError('a bug')\n"
+        "sys.meta_path.insert(0, Broken())\n"
+    )
+    done = subprocess.run(
+        command("selective-augmentation", source, tmp_path / "out"),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**ENVIRONMENT, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError: a bug" in done.stderr
+    assert "run.log" in done.stderr.splitlines()[-1]

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from histoforge.steps.relay import parse
@@ -19,20 +20,26 @@ _CACHED = re.compile(r"Task (\S+) cache hit")
 class Console(io.TextIOBase):
     """Stands in for standard output while kfp runs a pipeline.
 
+    Args:
+        log: the file that gets every line.
+        titles: what to call a task that says nothing itself, by kfp's name of it.
+
     Attributes:
         error: the sentence that a task ended with, or ''.
         failed: the tasks that failed.
-        seconds: duration of each task that ran, by kfp's name of it.
+        seconds: duration of each task that ran, its start included.
         cached: tasks whose results were there already.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, titles: Mapping[str, str] | None = None) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log.open("a", encoding="utf-8")
         self._terminal = sys.stderr
         self._lock = threading.Lock()
         self._rest: dict[int, str] = {}
-        self._began: dict[str, float] = {}
+        self._began: dict[int, float] = {}
+        self._task: dict[int, str] = {}
+        self._titles = titles or {}
         self.error = ""
         self.failed: list[str] = []
         self.seconds: dict[str, float] = {}
@@ -44,7 +51,7 @@ class Console(io.TextIOBase):
             thread = threading.get_ident()
             *lines, self._rest[thread] = (self._rest.get(thread, "") + text).split("\n")
             for line in lines:
-                self._take(_COLOUR.sub("", line))
+                self._take(_COLOUR.sub("", line), thread)
         return len(text)
 
     def flush(self) -> None:
@@ -61,32 +68,35 @@ class Console(io.TextIOBase):
         self._log.write(f"{text}\n")
         self._log.flush()
 
-    def _take(self, line: str) -> None:
+    def _take(self, line: str, thread: int) -> None:
         said = parse(line)
         if said is None:
             self._log.write(f"{line}\n")
             self._log.flush()
-            self._follow(line)
-        elif said.kind == "error":
+            self._follow(line, thread)
+            return
+        self._task[thread] = said.task
+        if said.kind == "error":
             self.error = said.text
             self._log.write(f"{said.task}: {said.text}\n")
         else:
-            prefix = "" if said.text.startswith(said.task) else f"{said.task}: "
-            self.show(f"{prefix}{said.text}")
+            self.show(said.text if said.text.startswith(said.task) else f"{said.task}: {said.text}")
 
-    def _follow(self, line: str) -> None:
+    def _follow(self, line: str, thread: int) -> None:
         if match := _STARTED.search(line):
-            self._began[match.group(1)] = time.monotonic()
+            self._began[thread] = time.monotonic()
+            self._task[thread] = self._title(match.group(1))
         elif match := _CACHED.search(line):
-            self.cached.append(match.group(1))
-            self.show(f"{match.group(1)}: done before")
-        elif match := _ENDED.search(line):
-            name, status = match.groups()
-            self.seconds[name] = (
-                self.seconds.get(name, 0.0) + time.monotonic() - self._began.get(name, time.monotonic())
-            )
-            if status == "FAILURE":
+            self.cached.append(self._title(match.group(1)))
+            self.show(f"{self.cached[-1]}: done before")
+        elif (match := _ENDED.search(line)) and thread in self._began:
+            name = self._task[thread]
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - self._began.pop(thread)
+            if match.group(2) == "FAILURE":
                 self.failed.append(name)
+
+    def _title(self, name: str) -> str:
+        return self._titles.get(name, name)
 
 
 class ToConsole(logging.Handler):

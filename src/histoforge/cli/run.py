@@ -63,7 +63,7 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
     with explained_write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    console = Console(out / "run.log")
+    console = Console(out / "run.log", _titles(pipeline.pipeline_spec))
     try:
         arguments = {
             "source": source,
@@ -97,13 +97,12 @@ def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Conso
         with contextlib.redirect_stdout(console):
             try:
                 return dict(pipeline(**arguments).outputs)
-            except RuntimeError as error:
+            except RuntimeError:
                 if console.error:
                     raise RunError(console.error) from None
                 if console.failed:
-                    raise RuntimeError(
-                        f"{', '.join(console.failed)} failed: see the end of {out / 'run.log'}"
-                    ) from error
+                    console.show(f"{', '.join(console.failed)} failed; all that was printed is in {out / 'run.log'}")
+                    raise SystemExit(1) from None
                 raise
 
 
@@ -116,7 +115,8 @@ def code_digest() -> str:
 
 def _prepare(spec: Any) -> None:
     """Fit a pipeline to one machine: no retries, and the cores shared among the tasks of a loop."""
-    cores = int(os.environ.get("OMP_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(asked) if asked.isdigit() and int(asked) else os.cpu_count() or 1
     root = set(_tasks(spec.root.dag))
     for component in [spec.root, *spec.components.values()]:
         for task in component.dag.tasks.values():
@@ -127,6 +127,12 @@ def _prepare(spec: Any) -> None:
         container = spec.deployment_spec["executors"][component.executor_label]["container"]
         threads = cores if name in root else max(1, cores // AT_ONCE)
         container.update({"env": [{"name": "OMP_NUM_THREADS", "value": str(threads)}]})
+
+
+def _titles(spec: Any) -> dict[str, str]:
+    """The names of tasks as the UI shows them, by kfp's own."""
+    dags = [spec.root.dag, *(component.dag for component in spec.components.values())]
+    return {name: task.task_info.name or name for dag in dags for name, task in dag.tasks.items()}
 
 
 def _tasks(dag: Any) -> list[str]:
@@ -167,7 +173,7 @@ def _collect(outputs: dict[str, Any], out: Path) -> None:
 
 def _tell(out: Path, console: Console, seconds: float) -> None:
     for name, duration in console.seconds.items():
-        console.show(f"  {name:<24} {duration:7.1f} s")
+        console.show(f"  {name:<32} {duration:7.1f} s")
     console.show(f"finished in {seconds:.0f} s")
     said = read_json(out / "metrics.json")["answer"]
     print("\n".join([said["headline"], *said["lines"][:1]]))

@@ -1,0 +1,32 @@
+"""`histoforge run` as a user types it, on a tiny source."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tiny_study import SETTINGS
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+PROGRAM = Path(sys.executable).with_name("histoforge")
+
+
+def command(pipeline, source, out, **more):
+    settings = [part for name, value in {**SETTINGS, **more}.items() for part in ("--set", f"{name}={value}")]
+    return [str(PROGRAM), "run", pipeline, "--source", str(source), "--out", str(out), "--preset", "", *settings]
+
+
+def run(*arguments, **more):
+    return subprocess.run(command(*arguments, **more), capture_output=True, text=True, check=False, env=ENVIRONMENT)
+
+
+def start(source, out):
+    """The command as a process of a session of its own."""
+    return subprocess.Popen(
+        command("selective-augmentation", source, out),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
