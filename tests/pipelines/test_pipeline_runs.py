@@ -1,5 +1,6 @@
-"""Both pipelines from image folders to the report, through kfp's local runner, as `histoforge run` does it."""
+"""Selective augmentation from image folders to the report, through kfp's local runner, as `histoforge run` does it."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,8 +15,10 @@ from running import ENVIRONMENT, PROGRAM, command, run, start
 
 def children(process):
     """Processes that descend from `process`."""
-    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listing.splitlines())}
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     found = {process}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more

@@ -77,6 +77,7 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         write_json(
             out / "run.json", {**arguments, "pipeline": name, "seconds": console.seconds, "cached": console.cached}
         )
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
         _tell(out, console, time.monotonic() - began)
     finally:
         console.close()

@@ -121,7 +121,7 @@ def _port(port: Port) -> Any:
     flag = f"--{port.name.replace('_', '-')}"
     option = typer.Option(flag, metavar="PATH", help=port.about)
     if port.many:
-        option = typer.Option(flag.removesuffix("s"), metavar="PATH", help=f"{port.about}; give it once for each")
+        option = typer.Option(flag, flag.removesuffix("s"), metavar="PATH", help=f"{port.about}; once for each")
         return options.parameter(port.name, Annotated[list[Path], option])
     if port.optional:
         return options.parameter(port.name, Annotated[Path | None, option], None)
