@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import shared_data
+from real_data import shared_data
 
 from histoforge.core.errors import SlideError
 from histoforge.slides import Slide, open_slide

@@ -7,7 +7,7 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
-from conftest import shared_data
+from real_data import shared_data
 
 from histoforge.core.errors import SlideError
 from histoforge.slides import find_tissue, is_slide, open_slide

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import shared_data
+from real_data import shared_data
 
 from histoforge.slides import Tissue, find_tissue, open_slide
 from histoforge.slides.tissue import tissue_mask
