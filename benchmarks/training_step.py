@@ -5,8 +5,9 @@
 
 Both sides have the same networks, weights, losses and data, and take one step of the critic (or discriminator) and
 one of the generator; HistoGAN's has its gradient penalty. Ours: bfloat16 autocast where the processor has it,
-channels_last, fused Adam. Plain: float32, contiguous, torch's default Adam. Steps of both sides alternate; the
-fastest of each counts.
+channels_last, fused Adam, and in the generator's turn no gradients of the critic's weights, as `Engine.step` does it.
+Plain: float32, contiguous, torch's default Adam, a whole backward pass. Steps of both sides alternate; the fastest of
+each counts.
 """
 
 import argparse
@@ -56,7 +57,7 @@ class Side:
     def update(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
         """One step of the optimiser."""
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward(inputs=optimizer.param_groups[0]["params"] if self.ours else None)
         optimizer.step()
 
 

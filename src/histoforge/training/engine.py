@@ -153,15 +153,17 @@ class Engine:
     ) -> None:
         """Update the optimiser's parameters by the gradient of `loss`.
 
+        Gradients of other parameters (those of the critic when the generator is updated) are not computed.
+
         Raises:
             TrainingError: the loss is not finite (on a GPU, noticed at the next line of the log).
         """
         self._finite &= torch.isfinite(loss.detach())
         if self.device.type == "cpu":
             self._stop_unless_finite()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward(inputs=parameters)
         processes.average_gradients(parameters)
         if clip_value is not None:
             torch.nn.utils.clip_grad_value_(parameters, clip_value)

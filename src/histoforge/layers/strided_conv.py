@@ -1,0 +1,124 @@
+"""The 4x4 convolutions of stride 2 of DCGAN (Radford et al. 2016), fast on a CPU in bfloat16 where maps are small.
+
+There, with few positions and many channels, oneDNN's kernels took half of DCGAN-64's step; plain matrix products over
+the same values take a quarter of their time (docs/benchmarks.md). On a GPU, in float32 and at larger maps these are
+the ordinary layers; weights and results are the same everywhere.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+KERNEL, STRIDE, PADDING = 4, 2, 1
+SMALL_MAP = 36
+"""Positions of the smaller map up to which matrix products are faster."""
+
+
+class StridedConv2d(nn.Conv2d):
+    """A convolution 4x4 of stride 2 and padding 1 without bias: [B, C, H, W] to [B, D, H / 2, W / 2]."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, KERNEL, STRIDE, PADDING, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The halved map; height and width must be even."""
+        if not _as_products(input, input.shape[2] * input.shape[3] // STRIDE**2):
+            return super().forward(input)
+        return _Conv.apply(input.bfloat16(), self.weight.bfloat16())
+
+
+class StridedConvTranspose2d(nn.ConvTranspose2d):
+    """The transpose of `StridedConv2d`: [B, D, H, W] to [B, C, 2 H, 2 W]."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, KERNEL, STRIDE, PADDING, bias=False)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """The doubled map."""
+        if output_size is not None or not _as_products(input, input.shape[2] * input.shape[3]):
+            return super().forward(input, output_size)
+        return _ConvTranspose.apply(input.bfloat16(), self.weight.bfloat16())
+
+
+def _as_products(input: Tensor, positions: int) -> bool:
+    return (
+        input.device.type == "cpu"
+        and positions <= SMALL_MAP
+        and torch.is_autocast_enabled("cpu")
+        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    )
+
+
+class _Conv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, large: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(large, weight)
+        return _convolved(large, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (large, weight), (small,) = ctx.saved_tensors, gradients
+        to_input, to_weight = ctx.needs_input_grad
+        return (
+            _transposed(small, weight) if to_input else None,
+            _weight_gradient(large, small) if to_weight else None,
+        )
+
+
+class _ConvTranspose(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, small: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(small, weight)
+        return _transposed(small, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (small, weight), (large,) = ctx.saved_tensors, gradients
+        to_input, to_weight = ctx.needs_input_grad
+        return (
+            _convolved(large, weight) if to_input else None,
+            _weight_gradient(large, small) if to_weight else None,
+        )
+
+
+def _convolved(large: Tensor, weight: Tensor) -> Tensor:
+    """The convolution [B, C, 2 H, 2 W] to [B, D, H, W] as one matrix product."""
+    padded = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1)
+    windows = padded.unfold(1, KERNEL, STRIDE).unfold(2, KERNEL, STRIDE).permute(0, 1, 2, 4, 5, 3)
+    small = windows.flatten(3).flatten(0, 2) @ weight.permute(2, 3, 1, 0).flatten(0, 2)
+    return small.unflatten(0, windows.shape[:3]).permute(0, 3, 1, 2)
+
+
+def _transposed(small: Tensor, weight: Tensor) -> Tensor:
+    """The transposed convolution [B, D, H, W] to [B, C, 2 H, 2 W], one matrix product for each of its four phases.
+
+    Each phase (the results of one parity in y and x) sees a 2x2 part of the kernel.
+    """
+    batch, _, height, width = small.shape
+    padded = F.pad(small, (1, 1, 1, 1)).permute(0, 2, 3, 1)
+    phases = []
+    for y in range(STRIDE):
+        for x in range(STRIDE):
+            seen = [padded[:, y + i : y + i + height, x + j : x + j + width] for i in range(2) for j in range(2)]
+            kernel = [weight[:, :, 3 - y - 2 * i, 3 - x - 2 * j] for i in range(2) for j in range(2)]
+            phases.append(torch.cat(seen, -1).flatten(0, 2) @ torch.cat(kernel))
+    large = torch.stack(phases).view(STRIDE, STRIDE, batch, height, width, -1)
+    return large.permute(2, 3, 0, 4, 1, 5).reshape(batch, STRIDE * height, STRIDE * width, -1).permute(0, 3, 1, 2)
+
+
+def _weight_gradient(large: Tensor, small: Tensor) -> Tensor:
+    """The gradient [D, C, 4, 4] from the map [B, C, 2 H, 2 W] and the gradient at (or the map) [B, D, H, W].
+
+    dL/dw[d, c, i, j] = sum over b, y, x of small[b, d, y, x] * large[b, c, 2 y + i - 1, 2 x + j - 1].
+    """
+    height, width = (STRIDE * side for side in small.shape[2:])
+    rows = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1)
+    columns = small.permute(0, 2, 3, 1).flatten(0, 2).t().contiguous()
+    taps = [
+        columns @ rows[:, i : i + height : STRIDE, j : j + width : STRIDE].reshape(-1, large.shape[1])
+        for i in range(KERNEL)
+        for j in range(KERNEL)
+    ]
+    return torch.stack(taps, 2).unflatten(2, (KERNEL, KERNEL))

@@ -1,0 +1,49 @@
+"""The fast strided convolutions against torch's own."""
+
+import pytest
+import torch
+from torch import nn
+
+from histoforge.layers.strided_conv import StridedConv2d, StridedConvTranspose2d
+
+DOWN = (StridedConv2d(16, 24), nn.Conv2d(16, 24, 4, 2, 1, bias=False), (3, 16, 8, 12))
+UP = (StridedConvTranspose2d(24, 16), nn.ConvTranspose2d(24, 16, 4, 2, 1, bias=False), (3, 24, 4, 6))
+
+
+def _twice(ours, reference, shape):
+    """Value, first and second gradients of a layer, as a gradient penalty takes them."""
+    reference.load_state_dict(ours.state_dict())
+    found = []
+    for layer in (ours, reference):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = layer(x)
+            to_x, to_w = torch.autograd.grad(y.float().square().sum(), (x, layer.weight), create_graph=True)
+            (second,) = torch.autograd.grad(to_x.float().square().sum(), layer.weight)
+        found.append([y.float(), to_x.float(), to_w, second])
+    return found
+
+
+@pytest.mark.parametrize("layers", [DOWN, UP], ids=["down", "up"])
+def test_values_and_gradients_are_those_of_torch(layers):
+    ours, torchs = _twice(*layers)
+    for value, expected in zip(ours, torchs, strict=True):
+        assert value.dtype == expected.dtype
+        torch.testing.assert_close(value, expected, rtol=0.03, atol=0.01 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("layers", [DOWN, UP], ids=["down", "up"])
+def test_the_result_keeps_channels_last(layers):
+    ours, _, shape = layers
+    with torch.autocast("cpu", torch.bfloat16):
+        y = ours(torch.randn(shape).contiguous(memory_format=torch.channels_last))
+    assert y.dtype == torch.bfloat16
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("layers", [DOWN, UP], ids=["down", "up"])
+def test_float32_is_torchs_own_layer_bit_for_bit(layers):
+    ours, reference, shape = layers
+    reference.load_state_dict(ours.state_dict())
+    x = torch.randn(shape)
+    assert torch.equal(ours(x), reference(x))
