@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +31,34 @@ class Generator(Protocol):
         Args:
             labels: a class for each patch.
             rng: a generator on the CPU; equal ones give equal patches.
+        """
+
+
+@runtime_checkable
+class LatentGenerator(Generator, Protocol):
+    """A generator whose patches follow from points of a space in which one can walk: path lengths are measured there.
+
+    Optional: a method without such a space leaves both functions out, and its path lengths are then reported as None.
+    The points of `latents` are standard normal (z of a GAN, the first noise of a diffusion model with a deterministic
+    sampler), and `decode` gives the same patch for the same point and label, whatever else is in the batch.
+    """
+
+    def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """A standard normal point a patch, float32 [B, ...] on the CPU.
+
+        Args:
+            labels: int64 [B] on the CPU; one GAN a class has one space a class.
+            rng: a generator on the CPU; equal ones give equal points.
+        """
+
+    def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Patches at these points: float32 [B, 3, H, W] in [-1, 1].
+
+        Always computed in float32, whatever the model's precision: a step of 1e-4 is lost in bfloat16.
+
+        Args:
+            latents: float32 [B, ...] on any device.
+            labels: int64 [B] on the CPU.
         """
 
 
