@@ -5,9 +5,9 @@
 
 Both sides have the same networks, weights, losses and data, and take one step of the critic (or discriminator) and
 one of the generator; HistoGAN's has its gradient penalty. Ours: bfloat16 autocast where the processor has it,
-channels_last, fused Adam, and in the generator's turn no gradients of the critic's weights, as `Engine.step` does it.
-Plain: float32, contiguous, torch's default Adam, a whole backward pass. Steps of both sides alternate; the fastest of
-each counts.
+channels_last, `layers.strided_conv`, fused Adam, and in the generator's turn no gradients of the critic's weights, as
+in `Engine.step`. Plain: float32, contiguous, torch's layers and default Adam, a whole backward pass. Steps of both
+sides alternate; the fastest of each counts.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from histoforge.generators.histogan.critic import HistoganCritic
 from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
 from histoforge.generators.histogan.loss import at_each_stage, critic_loss, generator_loss
+from histoforge.layers.strided_conv import StridedConv2d, StridedConvTranspose2d
 from histoforge.training.device import autocast, resolve_device, resolve_precision
 
 CLASSES = 2
@@ -44,6 +45,20 @@ class Side:
         module = module.to(self.device)
         return module.to(memory_format=torch.channels_last) if self.ours else module
 
+    def down(self, channels: int, out_channels: int) -> nn.Module:
+        """A convolution 4x4 of stride 2."""
+        return (
+            StridedConv2d(channels, out_channels)
+            if self.ours
+            else nn.Conv2d(channels, out_channels, 4, 2, 1, bias=False)
+        )
+
+    def up(self, channels: int, out_channels: int) -> nn.Module:
+        """Its transpose."""
+        if self.ours:
+            return StridedConvTranspose2d(channels, out_channels)
+        return nn.ConvTranspose2d(channels, out_channels, 4, 2, 1, bias=False)
+
     def images(self, batch: int, size: int) -> Tensor:
         """Images in [-1, 1], [batch, 3, size, size]."""
         images = torch.rand(batch, 3, size, size, device=self.device) * 2 - 1
@@ -61,21 +76,20 @@ class Side:
         optimizer.step()
 
 
-def dcgan_generator(maps: int = 64, z_dim: int = 100) -> nn.Module:
+def dcgan_generator(side: Side, maps: int = 64, z_dim: int = 100) -> nn.Module:
     """The generator of Radford et al. 2016 for 64x64 px, 3.6 M weights at 64 maps."""
-    channels = [z_dim, 8 * maps, 4 * maps, 2 * maps, maps]
-    layers: list[nn.Module] = []
-    for place, (before, after) in enumerate(pairwise(channels)):
-        stride, padding = (2, 1) if place else (1, 0)
-        layers += [nn.ConvTranspose2d(before, after, 4, stride, padding, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(maps, 3, 4, 2, 1, bias=False), nn.Tanh())
+    channels = [8 * maps, 4 * maps, 2 * maps, maps]
+    layers: list[nn.Module] = [nn.ConvTranspose2d(z_dim, 8 * maps, 4, bias=False), nn.BatchNorm2d(8 * maps), nn.ReLU()]
+    for before, after in pairwise(channels):
+        layers += [side.up(before, after), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, side.up(maps, 3), nn.Tanh())
 
 
-def dcgan_discriminator(maps: int = 64) -> nn.Module:
+def dcgan_discriminator(side: Side, maps: int = 64) -> nn.Module:
     """Its discriminator, 2.8 M weights at 64 maps."""
-    layers: list[nn.Module] = [nn.Conv2d(3, maps, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+    layers: list[nn.Module] = [side.down(3, maps), nn.LeakyReLU(0.2)]
     for factor in (1, 2, 4):
-        conv = nn.Conv2d(factor * maps, 2 * factor * maps, 4, 2, 1, bias=False)
+        conv = side.down(factor * maps, 2 * factor * maps)
         layers += [conv, nn.BatchNorm2d(2 * factor * maps), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(8 * maps, 1, 4, 1, 0, bias=False), nn.Flatten(0))
 
@@ -83,7 +97,7 @@ def dcgan_discriminator(maps: int = 64) -> nn.Module:
 def dcgan_step(side: Side, batch: int) -> Step:
     """One step of DCGAN-64 with the non-saturating loss."""
     torch.manual_seed(0)
-    generator, discriminator = side.place(dcgan_generator()), side.place(dcgan_discriminator())
+    generator, discriminator = side.place(dcgan_generator(side)), side.place(dcgan_discriminator(side))
     optimizers = [side.adam(network, 0.5) for network in (generator, discriminator)]
     real, precision = side.images(batch, 64), autocast(side.device, side.dtype)
 

@@ -7,6 +7,7 @@ from torch import nn
 from histoforge.layers.strided_conv import StridedConv2d, StridedConvTranspose2d
 
 DOWN = (StridedConv2d(16, 24), nn.Conv2d(16, 24, 4, 2, 1, bias=False), (3, 16, 8, 12))
+BIASED = (StridedConv2d(16, 24, bias=True), nn.Conv2d(16, 24, 4, 2, 1), (3, 16, 8, 12))
 UP = (StridedConvTranspose2d(24, 16), nn.ConvTranspose2d(24, 16, 4, 2, 1, bias=False), (3, 24, 4, 6))
 
 
@@ -24,7 +25,7 @@ def _twice(ours, reference, shape):
     return found
 
 
-@pytest.mark.parametrize("layers", [DOWN, UP], ids=["down", "up"])
+@pytest.mark.parametrize("layers", [DOWN, BIASED, UP], ids=["down", "biased", "up"])
 def test_values_and_gradients_are_those_of_torch(layers):
     ours, torchs = _twice(*layers)
     for value, expected in zip(ours, torchs, strict=True):

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from histoforge.layers.critic_norm import CriticNorm, critic_norm
 from histoforge.layers.spectral_norm import spectral_norm
+from histoforge.layers.strided_conv import StridedConv2d
 
 
 class DownBlock(nn.Module):
@@ -20,7 +21,7 @@ class DownBlock(nn.Module):
 
     def __init__(self, channels: int, out_channels: int, classes: int, norm: CriticNorm, sn: bool) -> None:
         super().__init__()
-        conv = nn.Conv2d(channels, out_channels, 4, stride=2, padding=1, bias=norm == "none")
+        conv = StridedConv2d(channels, out_channels, bias=norm == "none")
         self.conv = spectral_norm(conv) if sn else conv
         self.norm = critic_norm(norm, out_channels, classes)
 

@@ -17,16 +17,17 @@ SMALL_MAP = 36
 
 
 class StridedConv2d(nn.Conv2d):
-    """A convolution 4x4 of stride 2 and padding 1 without bias: [B, C, H, W] to [B, D, H / 2, W / 2]."""
+    """A convolution 4x4 of stride 2 and padding 1: [B, C, H, W] to [B, D, H / 2, W / 2]."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, KERNEL, STRIDE, PADDING, bias=False)
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = False) -> None:
+        super().__init__(in_channels, out_channels, KERNEL, STRIDE, PADDING, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """The halved map; height and width must be even."""
         if not _as_products(input, input.shape[2] * input.shape[3] // STRIDE**2):
             return super().forward(input)
-        return _Conv.apply(input.bfloat16(), self.weight.bfloat16())
+        halved = _Conv.apply(input.bfloat16(), self.weight.bfloat16())
+        return halved if self.bias is None else halved + self.bias.bfloat16().view(-1, 1, 1)
 
 
 class StridedConvTranspose2d(nn.ConvTranspose2d):

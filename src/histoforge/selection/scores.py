@@ -156,10 +156,10 @@ class Scorer:
         keep = 1 - self.classifier.dropout.p
         batch, channels, height, width = hidden.shape
         drawn = [
-            torch.empty(batch, height, width, channels, device=self.device).bernoulli_(keep, generator=stream)
+            torch.rand(batch, height, width, channels, device=self.device, generator=stream) < keep
             for stream in streams
         ]
-        return torch.cat(drawn).div_(keep).permute(0, 3, 1, 2)
+        return torch.cat(drawn).to(hidden.dtype).div_(keep).permute(0, 3, 1, 2)
 
     def _stream(self, seed: int, *purpose: str | int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(derive_seed(seed, "monte carlo dropout", *purpose))
