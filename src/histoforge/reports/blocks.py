@@ -142,6 +142,7 @@ class Page:
         answer: the first lines, plain words.
         facts: figures below the answer: value, what it is.
         warnings: what the reader must know before believing the answer.
+        numbers: the file beside the page that holds its numbers.
     """
 
     title: str
@@ -152,6 +153,7 @@ class Page:
     facts: Sequence[tuple[str, str]]
     warnings: Sequence[str]
     sections: Sequence[Section] = field(default_factory=tuple)
+    numbers: str = "metrics.json"
 
 
 def cells(*texts: Any) -> list[Cell]:
