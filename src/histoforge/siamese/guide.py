@@ -1,0 +1,112 @@
+"""A trained MFT-SNN as a guide: a frozen network that says how alike patches are."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from histoforge.core.errors import ModelError
+from histoforge.siamese.network import IMAGENET_MEAN, IMAGENET_STD, MftSnn
+from histoforge.training.device import autocast, resolve_device, resolve_precision
+from histoforge.training.models import ModelInfo, load_model
+
+METHOD = "mft_snn"
+NORMALISATION = {"range": [-1.0, 1.0], "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
+"""What a guide takes: images in this range, which it brings to this mean and deviation (of images in [0, 1])."""
+
+SAME_MPP = 0.05
+
+
+class Guide:
+    """A frozen MFT-SNN.
+
+    Attributes:
+        info: the model's description, of the kind 'guide'.
+        network: in evaluation, channels_last, without gradients for its weights.
+        device, dtype: where and at which precision it computes.
+    """
+
+    def __init__(
+        self, info: ModelInfo, network: MftSnn, device: torch.device | str = "auto", precision: str = "auto"
+    ) -> None:
+        self.info = info
+        self.device = device if isinstance(device, torch.device) else resolve_device(device)
+        self.dtype = resolve_precision(precision, self.device)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    @property
+    def name(self) -> str:
+        """What results call this guide: its method and the first digits of its digest."""
+        return f"{self.info.method} {self.info.digest[:8]}".strip()
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> Tensor:
+        """Embeddings, float32 [B, D] (D = 512 at width 1), of length 1 and without negative values.
+
+        The cosine of two of them, in [0, 1], is the similarity of their images.
+
+        Args:
+            images: float [B, 3, H, W] in [-1, 1], on any device.
+        """
+        images = images.to(self.device, memory_format=torch.channels_last)
+        with autocast(self.device, self.dtype):
+            return self.network(images)
+
+    def check_fits(self, classes: list[str], patch_size: tuple[int, int], mpp: float | None, where: str) -> None:
+        """Make sure that the guide can judge patches of these classes, this size and this resolution.
+
+        Args:
+            classes: class names in the order of the labels.
+            patch_size: height and width, px.
+            mpp: um/px, or None where it is unknown.
+            where: what the message calls the patches.
+
+        Raises:
+            ModelError: it was trained on other classes, another patch size or another resolution.
+        """
+        mine, own = ", ".join(self.info.classes), self.info.mpp
+        for what, my, their in (
+            ("the classes", mine, ", ".join(classes)),
+            ("patches of", _px(self.info.patch_size), _px(patch_size)),
+        ):
+            if my != their:
+                raise ModelError(
+                    f"The guide {self.name} was trained on {what} {my}, and {where} has {their}: run finetune_snn on "
+                    "that patch set."
+                )
+        if own and mpp and abs(own - mpp) > SAME_MPP * own:
+            raise ModelError(
+                f"The guide {self.name} was trained at {own:.3g} um/px, and {where} has {mpp:.3g} um/px: run "
+                "finetune_snn on that patch set."
+            )
+
+
+def load_guide(path: Path, device: torch.device | str = "auto", precision: str = "auto") -> Guide:
+    """Load a trained guide.
+
+    Args:
+        path: the model directory.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        precision: 'auto', 'float32' or 'bfloat16'.
+
+    Raises:
+        ModelError: it is missing, damaged, no guide, or was trained on images of another normalisation.
+    """
+    info, state = load_model(path, "guide")
+    if info.method != METHOD:
+        raise ModelError(f"The guide {path} was made by '{info.method}', which this version does not have: train anew.")
+    if info.config.get("normalisation") != NORMALISATION:
+        raise ModelError(
+            f"The guide {path} was trained on images of another normalisation ({info.config.get('normalisation')}, not "
+            f"{NORMALISATION}): run finetune_snn again with this version."
+        )
+    network = MftSnn(info.config["width"])
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise ModelError(f"The weights in {path} do not fit its description: run finetune_snn again.") from None
+    return Guide(info, network, device, precision)
+
+
+def _px(size: tuple[int, int]) -> str:
+    return "x".join(map(str, size)) + " px"

@@ -1,0 +1,150 @@
+"""The MFT-SNN: a VGG-16 autoencoder whose encoder says how alike two images are."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from histoforge.core.errors import ModelError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Channels of the 13 convolutions, in five blocks with a 2x2 maximum between them (Simonyan and Zisserman 2015)."""
+
+ENCODER_LAYERS = sum(map(len, VGG16))
+LEAST_SIZE_PX = 16
+
+
+class MftSnn(nn.Module):
+    """VGG-16 autoencoder with a similarity embedding ("Enhancing GANs with Contrastive Learning-Based Multistage
+    Progressive Finetuning SNN", section III.A).
+
+    A0-5: the paper trains with a Euclidean distance and uses a cosine in [0, 1]. The embedding here is the mean over
+    all positions of the last convolution's output after its ReLU, scaled to length 1: no value is negative, so the
+    cosine of two embeddings lies in [0, 1], and the squared distance is 2 - 2 cos, so that both say the same.
+    A0-7: the encoder is fully convolutional and takes patches of 64 px and overviews of 224 px alike; images in
+    [-1, 1] are brought to ImageNet's mean and deviation inside. VGG-16's fifth maximum is left out, as the mean over
+    positions takes its place. The paper does not describe its decoder: this one has a convolution for each halving of
+    the encoder.
+
+    Attributes:
+        features: the encoder, with the names of torchvision's `vgg16().features`, so that its weights fit.
+        decoder: the decoder's convolutions.
+        dims: length of an embedding, 512 at width 1.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, width: float = 1.0) -> None:
+        """Make the network with random weights (He initialisation, as torchvision's).
+
+        Args:
+            width: factor on all numbers of channels; 1 is VGG-16.
+        """
+        super().__init__()
+        blocks = [[max(8, round(width * channels / 8) * 8) for channels in block] for block in VGG16]
+        layers: list[nn.Module] = []
+        inputs = 3
+        for number, block in enumerate(blocks):
+            layers += [nn.MaxPool2d(2)] if number else []
+            for channels in block:
+                layers += [nn.Conv2d(inputs, channels, 3, padding=1), nn.ReLU(inplace=True)]
+                inputs = channels
+        self.features = nn.Sequential(*layers)
+        self.dims = inputs
+        outputs = [block[-1] for block in reversed(blocks[:-1])]
+        self.decoder = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1) for a, b in zip([inputs, *outputs], [*outputs, 3], strict=True)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        # ((x + 1) / 2 - mean) / std
+        self.register_buffer("scale", (0.5 / std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", ((0.5 - mean) / std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embeddings, float32 [B, dims], of length 1 and without negative values.
+
+        Args:
+            images: float [B, 3, H, W] in [-1, 1], of at least 16 px.
+        """
+        return self.pool(self.maps(images))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """The encoder's output before pooling, [B, dims, H/16, W/16], without negative values.
+
+        Args:
+            images: float [B, 3, H, W] in [-1, 1], of at least 16 px.
+        """
+        return self.late_maps(self.early_maps(images, ENCODER_LAYERS), ENCODER_LAYERS)
+
+    def early_maps(self, images: Tensor, trainable_layers: int) -> Tensor:
+        """What comes before the last `trainable_layers` convolutions of the encoder.
+
+        Args:
+            images: float [B, 3, H, W] in [-1, 1].
+            trainable_layers: 0 to 13.
+        """
+        return self.features[: self._first_of(trainable_layers)](images * self.scale + self.shift)
+
+    def late_maps(self, hidden: Tensor, trainable_layers: int) -> Tensor:
+        """The encoder's output of what `early_maps` gave, [B, dims, H/16, W/16]; `hidden` is left as it is."""
+        return self.features[self._first_of(trainable_layers) :](hidden)
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Embeddings, float32 [B, dims], of the encoder's output."""
+        return F.normalize(maps.float().mean(dim=(2, 3)), dim=1)
+
+    def decode(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """The images that the decoder makes of the encoder's output.
+
+        Args:
+            maps: [B, dims, H/16, W/16].
+            size: height and width of the images, px.
+
+        Returns:
+            float [B, 3, H, W] in [-1, 1].
+        """
+        for halvings, convolution in enumerate(self.decoder):
+            level = len(self.decoder) - 1 - halvings
+            if halvings:
+                maps = F.interpolate(F.relu(maps), size=(size[0] >> level, size[1] >> level))
+            maps = convolution(maps)
+        return torch.tanh(maps)
+
+    def trainable_convolutions(self, layers: int) -> list[nn.Conv2d]:
+        """The last `layers` convolutions of the encoder, in forward order (A0-2: weighted layers are counted)."""
+        convolutions = [module for module in self.features if isinstance(module, nn.Conv2d)]
+        return convolutions[len(convolutions) - layers :]
+
+    def load_encoder(self, weights: dict[str, Tensor], source: str) -> None:
+        """Begin with an encoder of torchvision's names (`features.0.weight`, …); other tensors are left out.
+
+        Args:
+            weights: tensors by name.
+            source: what an error message calls them.
+
+        Raises:
+            ModelError: a tensor is missing or has another shape; the sentence names it.
+        """
+        mine = {name: tensor for name, tensor in self.state_dict().items() if name.startswith("features.")}
+        for name, tensor in mine.items():
+            theirs = weights.get(name)
+            if theirs is None or theirs.shape != tensor.shape:
+                found = (
+                    "is missing" if theirs is None else f"has the shape {list(theirs.shape)}, not {list(tensor.shape)}"
+                )
+                raise ModelError(
+                    f"The weights {source} do not fit a VGG-16 encoder ('{name}' {found}): give those of torchvision's "
+                    "vgg16, with width=1."
+                )
+        self.load_state_dict({**self.state_dict(), **{name: weights[name] for name in mine}})
+
+    def _first_of(self, trainable_layers: int) -> int:
+        """Where the last `trainable_layers` convolutions begin in `features`."""
+        places = [place for place, module in enumerate(self.features) if isinstance(module, nn.Conv2d)]
+        return len(self.features) if not trainable_layers else places[len(places) - trainable_layers]
