@@ -1,0 +1,61 @@
+"""The settings of the denoising diffusion model; imports nothing heavy."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from histoforge.generators.config import GeneratorConfig
+
+TIMESTEPS = 1000
+"""Steps of the forward process (T in Ho et al. 2020, section 4)."""
+
+
+class DdpmConfig(GeneratorConfig):
+    """The U-Net, its training and its sampling.
+
+    Mustafa 2024 compares with "a Denoising Diffusion Probabilistic Model (DDPM) [13]" and says no more of it: epochs
+    and batch size are those of its GANs, and all else is Ho et al.'s for CIFAR-10 (their section 4 and appendix B),
+    whose four levels reach down to 8x8 where patches have 64 px. The fifty deterministic steps of sampling are ours;
+    Ho et al.'s own ancestral sampling is `sampling_steps` 1000 with `eta` 1.
+    """
+
+    batch_size: int = Field(128, ge=1, description="patches a step", json_schema_extra={"unit": "patches"})
+    fid_every: int = Field(10, ge=1, description="epochs between FIDs", json_schema_extra={"unit": "epochs"})
+    by_label: bool = Field(
+        False, description="whether one model learns all classes by their labels, instead of one model a class"
+    )
+    unet_channels: int = Field(
+        128, ge=4, le=1024, multiple_of=4, description="channels of the U-Net's first level; later ones have twice that"
+    )
+    levels: int = Field(4, ge=1, le=7, description="levels of the U-Net, each half the size of the one before")
+    level_blocks: int = Field(2, ge=1, le=8, description="residual blocks of each level")
+    attention_size: int = Field(
+        16,
+        ge=1,
+        le=256,
+        description="the level whose map is the largest of at most this many px a side has self-attention",
+        json_schema_extra={"unit": "px"},
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the residual blocks")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="Adam's learning rate, fixed")
+    ema_decay: float = Field(
+        0.9999, ge=0, lt=1, description="decay of the moving average of the network's weights (0: no average)"
+    )
+    sampling_steps: int = Field(
+        50,
+        ge=1,
+        le=TIMESTEPS,
+        description=f"denoising steps for a patch; must divide {TIMESTEPS}",
+        json_schema_extra={"unit": "steps"},
+    )
+    eta: float = Field(
+        0.0, ge=0, le=1, description="noise added on the way: 0 for DDIM, 1 for DDPM's ancestral sampling"
+    )
+
+    @model_validator(mode="after")
+    def _steps_divide_the_timesteps(self) -> Self:
+        if TIMESTEPS % self.sampling_steps:
+            raise ValueError(
+                f"sampling_steps={self.sampling_steps} must divide {TIMESTEPS}: choose for example 50 or 100"
+            )
+        return self

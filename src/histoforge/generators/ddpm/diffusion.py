@@ -1,0 +1,59 @@
+"""The forward process and its loss (Ho et al. 2020), and the way back (Song et al. 2021)."""
+
+import torch
+import torch.nn.functional as F
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import Tensor
+
+from histoforge.generators.ddpm.config import TIMESTEPS
+from histoforge.generators.ddpm.network import NoiseNetwork
+
+
+def noise_schedule() -> DDIMScheduler:
+    """Beta from 0.0001 to 0.02 in equal steps (Ho et al. 2020, section 4); the predicted image is held in [-1, 1]."""
+    return DDIMScheduler(TIMESTEPS, beta_start=1e-4, beta_end=0.02, clip_sample=True, timestep_spacing="trailing")
+
+
+def simple_loss(
+    network: NoiseNetwork, schedule: DDIMScheduler, images: Tensor, labels: Tensor, times: Tensor, noise: Tensor
+) -> Tensor:
+    """L_simple = E[(eps - eps_theta(sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, t))^2] (Ho et al. 2020, eq. 14).
+
+    The mean is taken over the channels and pixels too.
+
+    Args:
+        network: predicts the noise.
+        schedule: with the abar_t.
+        images: x_0, float32 [B, 3, H, W] in [-1, 1].
+        labels: int64 [B].
+        times: t, from 0 to T - 1, int64 [B].
+        noise: eps, standard normal, [B, 3, H, W].
+    """
+    return F.mse_loss(network(schedule.add_noise(images, noise, times), times, labels), noise)
+
+
+def denoise(
+    network: NoiseNetwork, labels: Tensor, steps: int, eta: float, rng: torch.Generator, device: torch.device
+) -> Tensor:
+    """Images from noise (Song et al. 2021, eq. 12): x_T down to x_0 in `steps` equal steps.
+
+    Args:
+        network: in evaluation mode, on `device`.
+        labels: int64 [B], on `device`.
+        steps: a divisor of T.
+        eta: 0 for DDIM, where the first noise decides the image; 1 for DDPM.
+        rng: of all noise, on the CPU.
+        device: where to compute.
+
+    Returns:
+        float32 [B, 3, H, W] in [-1, 1].
+    """
+    schedule = noise_schedule()
+    schedule.set_timesteps(steps)
+    shape = (len(labels), 3, *network.patch_size)
+    images = torch.randn(shape, generator=rng).to(device, memory_format=torch.channels_last)
+    for time in schedule.timesteps:
+        noise = network(images, time.to(device), labels)
+        fresh = torch.randn(shape, generator=rng).to(device) if eta else None
+        images = schedule.step(noise, int(time), images, eta=eta, variance_noise=fresh).prev_sample
+    return images

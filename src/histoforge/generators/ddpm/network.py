@@ -1,0 +1,77 @@
+"""The U-Net that predicts the noise in an image (Ho et al. 2020, section 4 and appendix B)."""
+
+import math
+
+from diffusers.models.unets.unet_2d import UNet2DModel
+from torch import Tensor, nn
+
+from histoforge.core.errors import SettingsError
+from histoforge.generators.ddpm.config import DdpmConfig
+
+
+class NoiseNetwork(nn.Module):
+    """Predicts the noise in images of a patch size, by the time of the diffusion and, if it is so built, the class.
+
+    Two residual blocks a level, channels doubled after the first level, self-attention with one head at one level and
+    at the bottom. Deviation: Ho et al. attend at 16x16; a patch size without that map has the next smaller one.
+
+    Attributes:
+        patch_size: height and width, px.
+    """
+
+    def __init__(self, config: DdpmConfig, patch_size: tuple[int, int], classes: int) -> None:
+        super().__init__()
+        check_size(config, patch_size)
+        self.patch_size = patch_size
+        attends = [level == attention_level(config, patch_size) for level in range(config.levels)]
+        self.unet = UNet2DModel(
+            sample_size=patch_size,
+            block_out_channels=[config.unet_channels * (2 if level else 1) for level in range(config.levels)],
+            layers_per_block=config.level_blocks,
+            down_block_types=["AttnDownBlock2D" if attend else "DownBlock2D" for attend in attends],
+            up_block_types=["AttnUpBlock2D" if attend else "UpBlock2D" for attend in reversed(attends)],
+            attention_head_dim=None,
+            norm_num_groups=math.gcd(config.unet_channels // 4, 32),
+            norm_eps=1e-6,
+            dropout=config.dropout,
+            downsample_padding=0,
+            flip_sin_to_cos=False,
+            freq_shift=1,
+            num_class_embeds=classes if config.by_label else None,
+        )
+
+    def forward(self, noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+        """The noise in images.
+
+        Args:
+            noisy: [B, 3, H, W].
+            times: int64 [B] or a scalar, from 0.
+            labels: int64 [B]; not looked at where the network does not go by label.
+
+        Returns:
+            float32 [B, 3, H, W].
+        """
+        by_label = self.unet.class_embedding is not None
+        return self.unet(noisy, times, labels if by_label else None, return_dict=False)[0].float()
+
+
+def attention_level(config: DdpmConfig, patch_size: tuple[int, int]) -> int | None:
+    """The first level whose map is at most `attention_size` px a side, or None."""
+    fitting = (level for level in range(config.levels) if max(patch_size) >> level <= config.attention_size)
+    return next(fitting, None)
+
+
+def check_size(config: DdpmConfig, patch_size: tuple[int, int]) -> None:
+    """Refuse a patch size that cannot be halved for each level.
+
+    Raises:
+        SettingsError: the sentence names sizes near by that can.
+    """
+    factor = 2 ** (config.levels - 1)
+    if any(side % factor for side in patch_size):
+        lower, upper = ([max(f(side / factor), 1) * factor for side in patch_size] for f in (math.floor, math.ceil))
+        near = " or ".join(dict.fromkeys("x".join(map(str, size)) for size in (lower, upper)))
+        raise SettingsError(
+            f"ddpm with levels={config.levels} cannot make patches of {patch_size[0]}x{patch_size[1]} px, since both "
+            f"sides must be multiples of {factor}: preprocess to {near} px, or choose fewer levels."
+        )

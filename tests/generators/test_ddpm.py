@@ -1,0 +1,103 @@
+"""The diffusion model's network, its loss and its way back from noise, against the equations."""
+
+import pytest
+import torch
+from torch import nn
+
+from histoforge.core.errors import SettingsError
+from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
+from histoforge.generators.ddpm.diffusion import denoise, noise_schedule, simple_loss
+from histoforge.generators.ddpm.network import NoiseNetwork, attention_level
+
+TINY = {"unet_channels": 8, "levels": 2, "level_blocks": 1, "attention_size": 4}
+MEAN, DEVIATION = 0.3, 0.1
+
+
+def rng():
+    return torch.Generator().manual_seed(0)
+
+
+ABAR = (1 - torch.linspace(1e-4, 0.02, TIMESTEPS, dtype=torch.float64)).cumprod(0)
+"""The product of 1 - beta up to a time (Ho et al. 2020, section 2)."""
+
+
+class GaussianNoise(nn.Module):
+    """The best prediction of the noise where the pixels of images are N(+-MEAN, DEVIATION^2), in closed form."""
+
+    patch_size = (4, 6)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[int] = []
+
+    def forward(self, noisy, times, labels):
+        self.times.append(int(times.flatten()[0]))
+        kept = ABAR[times].float().expand(len(noisy))[:, None, None, None]
+        mean = MEAN * (labels * 2 - 1)[:, None, None, None]
+        return (1 - kept).sqrt() * (noisy - kept.sqrt() * mean) / (kept * DEVIATION**2 + 1 - kept)
+
+
+def test_the_loss_is_ho_et_al_s_equation_14():
+    images, noise = torch.rand(4, 3, 4, 6, generator=rng()) * 2 - 1, torch.randn(4, 3, 4, 6, generator=rng())
+    times, labels = torch.tensor([0, 10, 500, 999]), torch.tensor([0, 1, 0, 1])
+    network = GaussianNoise()
+    expected = torch.stack(
+        [
+            (noise[i] - network(ABAR[t] ** 0.5 * images[i] + (1 - ABAR[t]) ** 0.5 * noise[i], t, labels[i : i + 1])[0])
+            .square()
+            .mean()
+            for i, t in enumerate(times)
+        ]
+    ).mean()
+    torch.testing.assert_close(simple_loss(network, noise_schedule(), images, labels, times, noise), expected)
+
+
+@pytest.mark.parametrize(("steps", "eta"), [(500, 0.0), (1000, 1.0)])
+def test_denoising_with_the_best_network_draws_the_distribution_that_was_learned(steps, eta):
+    network, labels = GaussianNoise(), torch.tensor([0, 1]).repeat_interleave(64)
+    images = denoise(network, labels, steps, eta, rng(), torch.device("cpu"))
+    assert (images.shape, images.dtype) == ((128, 3, 4, 6), torch.float32)
+    for label, part in enumerate(images.chunk(2)):
+        assert float(part.mean()) == pytest.approx(MEAN * (2 * label - 1), abs=0.01)
+        assert float(part.std()) == pytest.approx(DEVIATION, rel=0.05)
+    assert network.times == list(range(TIMESTEPS - 1, -1, -TIMESTEPS // steps))
+
+
+def test_the_first_noise_alone_decides_a_ddim_image():
+    labels = torch.tensor([0, 1])
+    state = rng()
+    denoise(GaussianNoise(), labels, 10, 0.0, state, torch.device("cpu"))
+    after = rng()
+    torch.randn(2, 3, 4, 6, generator=after)
+    assert torch.equal(state.get_state(), after.get_state())
+
+
+def test_a_network_by_label_heeds_the_label_and_any_other_does_not():
+    noisy, times = torch.randn(2, 3, 8, 16, generator=rng()), torch.tensor([5, 900])
+    for by_label in (False, True):
+        torch.manual_seed(0)
+        network = NoiseNetwork(DdpmConfig.make({**TINY, "by_label": by_label}), (8, 16), classes=2).eval()
+        first, second = (network(noisy, times, torch.tensor(labels)) for labels in ([0, 0], [0, 1]))
+        assert first.shape == noisy.shape
+        assert torch.equal(first[0], second[0])
+        assert torch.equal(first[1], second[1]) != by_label
+
+
+def test_the_defaults_are_ho_et_al_s_network_for_cifar10():
+    """35.7 M weights (Ho et al. 2020, appendix B), with attention at 16x16."""
+    network = NoiseNetwork(DdpmConfig(), (32, 32), classes=2)
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(35.7e6, rel=0.002)
+    assert attention_level(DdpmConfig(), (32, 32)) == 1
+    assert attention_level(DdpmConfig(), (64, 64)) == 2
+    assert attention_level(DdpmConfig(), (96, 96)) == 3
+    assert attention_level(DdpmConfig(), (256, 256)) is None
+
+
+def test_a_patch_size_that_it_cannot_make_is_named_with_those_it_can():
+    with pytest.raises(SettingsError, match="levels=4 cannot make patches of 50x64 px.*48x64 or 56x64 px"):
+        NoiseNetwork(DdpmConfig(), (50, 64), classes=1)
+
+
+def test_steps_that_do_not_divide_the_process_are_refused():
+    with pytest.raises(SettingsError, match="sampling_steps=30 must divide 1000"):
+        DdpmConfig.make({"sampling_steps": 30})
