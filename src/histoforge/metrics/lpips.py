@@ -1,0 +1,69 @@
+"""LPIPS with VGG-16 (Zhang et al. 2018), from weights that the user names. Nothing is downloaded."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image.lpips import _NoTrainLpips
+
+from histoforge.core.errors import ModelError
+
+SMALLEST_SIDE = 16
+
+
+class LpipsDistance:
+    """Learned perceptual image patch similarity, version 0.1, as torchmetrics computes it.
+
+    The backbone's weights are given; the five learned heads (a few kB) come with torchmetrics. Images keep their size.
+
+    Attributes:
+        name: what results call it, with the first digits of the backbone's SHA-256.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, Tensor], sha256: str, source: str, device: torch.device | str = "cpu"
+    ) -> None:
+        """Build the network.
+
+        Args:
+            weights: of torchvision's VGG-16, by its names ('features.0.weight', …); its classifying layers are not
+                needed.
+            sha256: of the file that they were read from.
+            source: that file's name in messages.
+
+        Raises:
+            ModelError: a tensor is missing or has another shape.
+        """
+        self.name = f"LPIPS-VGG (backbone {sha256[:8]})"
+        network = _NoTrainLpips(pretrained=True, net="vgg", pnet_rand=True)
+        _fill(network.net, weights, source)
+        self._network = network.to(device).requires_grad_(False)
+
+    def between(self, first: Tensor, second: Tensor) -> Tensor:
+        """Distances float32 [B] of images float32 [-1, 1] [B, 3, H, W].
+
+        Raises:
+            ModelError: patches of fewer than 16 px, of which the network's last layer sees nothing.
+        """
+        if min(first.shape[2:]) < SMALLEST_SIDE:
+            size = "x".join(map(str, first.shape[2:]))
+            raise ModelError(
+                f"LPIPS needs patches of at least {SMALLEST_SIDE} px, not {size}: leave lpips_weights out, and the "
+                "extractor's features are used."
+            )
+        with torch.autocast(first.device.type, enabled=False):
+            distances: Tensor = self._network(first.float(), second.float())
+        return distances.flatten()
+
+
+def _fill(backbone: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Put torchvision's tensors into the slices of the network, whose layers keep torchvision's numbers."""
+    for name, mine in backbone.state_dict().items():
+        theirs = weights.get(f"features.{name.split('.', 1)[1]}")
+        if theirs is None or theirs.shape != mine.shape:
+            found = "is missing" if theirs is None else f"has the shape {list(theirs.shape)}"
+            raise ModelError(
+                f"The weights {source} are not those of torchvision's VGG-16 ('features.{name.split('.', 1)[1]}' "
+                f"{found}): give the state_dict of vgg16."
+            )
+        mine.copy_(theirs)
