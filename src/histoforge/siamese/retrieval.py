@@ -1,0 +1,149 @@
+"""The patches that are most similar to a given one, by the guide's embeddings.
+
+Mustafa 2024, "Qualitative Evaluation": a graphical interface extracts the K images of a distribution that the MFT-SNN
+finds most similar to a chosen one. Similarity is the cosine of the embeddings; these are non-negative and of length 1
+(A0-5), so that it lies in [0, 1]. The search is exact: every pair is compared.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from histoforge.core.digests import digest_json
+from histoforge.core.errors import SettingsError
+from histoforge.core.files import atomic_file
+from histoforge.core.progress import Progress, say
+from histoforge.metrics.extract import NamedExtractor, extract_features
+from histoforge.patches import PatchSet
+from histoforge.siamese.guide import Guide
+
+Embeddings = NDArray[np.float32]
+QUERY_BLOCK, GALLERY_BLOCK = 512, 8192
+LAST_ROW = (1 << 32) - 1
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The patches most similar to each query, the most similar first; of equally similar ones the first in the set.
+
+    Attributes:
+        rows: places in the gallery, int64 [Q, k].
+        similarities: cosines in [0, 1], float32 [Q, k].
+    """
+
+    rows: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+
+
+def embed_images(guide: Guide, images: NDArray[np.uint8] | PatchSet, label: str = "embeddings") -> Embeddings:
+    """Embeddings of patches, float32 [N, D], in their order.
+
+    Args:
+        guide: the network that embeds, on its own device and at its own precision.
+        images: a patch set, or uint8 [N, H, W, 3].
+        label: what the progress line says.
+    """
+    return extract_features(NamedExtractor(guide.name, guide.embed), images, guide.device, label=label)
+
+
+def embed_set(guide: Guide, patches: PatchSet, cache: Path | None = None, label: str = "embeddings") -> Embeddings:
+    """Embeddings of a whole patch set, float32 [N, D], computed once where there is a cache.
+
+    Args:
+        guide: the network that embeds.
+        patches: the set as it was opened, not a view on it: the cache knows it by its digest.
+        cache: a folder for embeddings, by the digests of guide and set; nothing is written where it is None. A file
+            in it that is damaged or of other patches is made anew.
+        label: what the progress line says.
+    """
+    if cache is None:
+        return embed_images(guide, patches, label)
+    made_with = {"guide": guide.info.digest, "device": guide.device.type, "dtype": str(guide.dtype)}
+    file = cache / f"{digest_json({'patches': patches.digest, **made_with})}.npy"
+    found = _read(file, len(patches))
+    if found is not None:
+        say(f"{label}: {len(found):,} taken from {file}")
+        return found
+    made = embed_images(guide, patches, label)
+    with atomic_file(file) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, made, allow_pickle=False)
+    return made
+
+
+def most_similar(
+    queries: Embeddings,
+    gallery: Embeddings,
+    k: int,
+    *,
+    device: torch.device | str = "cpu",
+    own: NDArray[np.int64] | None = None,
+    label: str = "search",
+) -> Neighbours:
+    """The `k` rows of the gallery that are most similar to each query.
+
+    Products are summed in float64 and rounded to float32, so that equal patches get equal similarities wherever they
+    stand; similarity and row are then ranked as one integer, so that ties have one order.
+
+    Args:
+        queries: [Q, D], non-negative and of length 1.
+        gallery: [N, D], likewise.
+        k: how many.
+        device: where to compute.
+        own: the row of the gallery that is the query itself and is left out, int64 [Q].
+        label: what the progress line says.
+
+    Raises:
+        SettingsError: the gallery has fewer than `k` rows.
+    """
+    there = len(gallery) - (own is not None)
+    if not 1 <= k <= there:
+        raise SettingsError(f"k is {k}, and there are {there:,} patches to choose from: ask for 1 to {there:,}.")
+    points = torch.from_numpy(gallery).to(device)
+    best: list[Tensor] = []
+    with Progress(label, len(queries), "patches") as progress:
+        for start in range(0, len(queries), QUERY_BLOCK):
+            rows = slice(start, start + QUERY_BLOCK)
+            block = torch.from_numpy(queries[rows]).to(device, torch.float64)
+            left_out = None if own is None else torch.from_numpy(own[rows]).to(device)
+            best.append(_best_of(block, points, k, left_out).cpu())
+            progress.advance(len(block))
+    keys = torch.cat(best)
+    similarities = (keys >> 32).to(torch.int32).view(torch.float32)
+    return Neighbours((LAST_ROW - (keys & LAST_ROW)).numpy(), similarities.numpy())
+
+
+def typical_similarity(queries: Embeddings, gallery: Embeddings) -> NDArray[np.float32]:
+    """Median similarity of each query to the whole gallery, float32 [Q], against which other ones are to be read."""
+    return np.array([np.median(gallery @ query) for query in queries], np.float32).clip(0, 1)
+
+
+def _best_of(queries: Tensor, points: Tensor, k: int, own: Tensor | None) -> Tensor:
+    """The `k` largest keys of each query over the whole gallery, int64 [b, k], in falling order."""
+    found = []
+    for start in range(0, len(points), GALLERY_BLOCK):
+        keys = _keys(queries @ points[start : start + GALLERY_BLOCK].to(torch.float64).T, start)
+        if own is not None:
+            here = (own >= start) & (own < start + keys.shape[1])
+            keys[here, own[here] - start] = -1
+        found.append(keys.topk(min(k, keys.shape[1]), dim=1).values)
+    return torch.cat(found, dim=1).topk(k, dim=1).values
+
+
+def _keys(cosines: Tensor, first_row: int) -> Tensor:
+    """Integers that order pairs by similarity and then by row: a float32 >= 0 has the order of its bits."""
+    similarities = cosines.clamp_(0, 1).to(torch.float32).abs_()
+    rows = torch.arange(first_row, first_row + cosines.shape[1], device=cosines.device)
+    return similarities.view(torch.int32).to(torch.int64) << 32 | (LAST_ROW - rows)
+
+
+def _read(file: Path, count: int) -> Embeddings | None:
+    try:
+        found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype == np.float32 and len(found) == count
+    return found if fits and bool(np.isfinite(found).all()) else None
