@@ -1,0 +1,185 @@
+"""How well a siamese network tells similar pairs from dissimilar ones, and whether its similarity falls by level."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from histoforge.core.errors import PatchSetError
+from histoforge.core.seeds import derive_seed
+from histoforge.metrics.bootstrap import Interval, PatientBootstrap
+from histoforge.metrics.results import Effect, Floats, Result, Statistic
+from histoforge.metrics.roc import RocCurve, roc_curve, weighted_auc
+from histoforge.siamese.pairs import OTHER_PATIENT, SAME_SLIDE, SIMILAR, PairSource
+
+BATCH = 128
+LEVELS = {
+    SIMILAR: "a patch and its augmentation",
+    SAME_SLIDE: "two patches of one slide",
+    OTHER_PATIENT: "patches of two patients",
+}
+
+
+class LevelSimilarity(Result):
+    """The similarity (cosine, 0 to 1) of the pairs of one level.
+
+    Attributes:
+        level: 0 similar, 1 and 2 dissimilar.
+        about: what these pairs are.
+        pairs: how many.
+        mean, deviation: of their similarities.
+    """
+
+    level: int
+    about: str
+    pairs: int
+    mean: float
+    deviation: float
+
+
+class PairReport(Result):
+    """How a network judges pairs of held-out patients.
+
+    Attributes:
+        pairs, patients: how many.
+        threshold: pairs of at least this similarity are called similar; chosen on training pairs.
+        accuracy: of that call.
+        auc: area under the ROC curve.
+        roc: of the similarity, positive being the similar pairs.
+        levels: similarity by level.
+        steps: similarity of a level minus that of the next one.
+        finding: what these say, in a sentence.
+    """
+
+    pairs: int
+    patients: int
+    threshold: float
+    accuracy: Interval
+    auc: Interval
+    roc: RocCurve
+    levels: list[LevelSimilarity]
+    steps: list[Effect]
+    finding: str
+
+
+@dataclass
+class ScoredPairs:
+    """Similarities of pairs.
+
+    Attributes:
+        similarity: cosines, float64 [P].
+        levels: int64 [P].
+        patient: of the first patch of each, [P].
+    """
+
+    similarity: Floats
+    levels: NDArray[np.int64]
+    patient: NDArray[np.str_]
+
+
+def score_pairs(embed: Callable[[Tensor], Tensor], source: PairSource, count: int, seed: int) -> ScoredPairs:
+    """Similarities of `count` pairs, the same ones for every network at a seed.
+
+    Args:
+        embed: images [B, 3, H, W] in [-1, 1] to embeddings [B, D] of length 1.
+        source: of the pairs.
+        count: pairs; each patch comes first about equally often.
+        seed: of the pairs.
+    """
+    device = source.patches.device
+    rng = torch.Generator(device).manual_seed(derive_seed(seed, "pairs"))
+    passes = -(-count // len(source))
+    rows = torch.cat([torch.randperm(len(source), generator=rng, device=device) for _ in range(passes)])[:count]
+    similarity, levels = [], []
+    for chosen in rows.split(BATCH):
+        pairs = source.pairs(chosen, rng)
+        similarity.append((embed(pairs.first) * embed(pairs.second)).sum(dim=1).clamp(0, 1))
+        levels.append(pairs.levels)
+    return ScoredPairs(
+        torch.cat(similarity).double().cpu().numpy(), torch.cat(levels).cpu().numpy(), source.patient[rows.cpu()]
+    )
+
+
+def best_threshold(scored: ScoredPairs) -> float:
+    """The similarity that parts similar from dissimilar pairs with the highest balanced accuracy."""
+    order = np.argsort(-scored.similarity, kind="stable")
+    similar = scored.levels[order] == SIMILAR
+    hits, alarms = np.cumsum(similar) / max(similar.sum(), 1), np.cumsum(~similar) / max((~similar).sum(), 1)
+    best = int(np.argmax(hits - alarms))
+    falling = np.append(scored.similarity[order], 0.0)
+    return float(falling[best] + falling[best + 1]) / 2
+
+
+def report_pairs(train: ScoredPairs, val: ScoredPairs, seed: int) -> PairReport:
+    """Judge the pairs of held-out patients, with intervals over patients.
+
+    Args:
+        train: pairs of training patches, which choose the threshold.
+        val: pairs of held-out patients.
+        seed: of the resamples.
+
+    Raises:
+        PatchSetError: the held-out patches have no dissimilar pairs.
+    """
+    similar = val.levels == SIMILAR
+    if similar.all():
+        raise PatchSetError(
+            "The patches in the 'val' split make no dissimilar pairs (one patient with one patch a slide): give the "
+            "split more patients."
+        )
+    threshold = best_threshold(train)
+    right = ((val.similarity >= threshold) == similar).astype(np.float64)
+    bootstrap = PatientBootstrap(val.patient, seed=seed)
+    present = [level for level in LEVELS if (val.levels == level).any()]
+    means = {level: _mean(val.similarity, val.levels == level) for level in present}
+    levels = [_level(val, level) for level in present]
+    steps = [bootstrap.difference(means[one], means[two]) for one, two in zip(present, present[1:], strict=False)]
+    return PairReport(
+        pairs=len(val.levels),
+        patients=bootstrap.n_patients,
+        threshold=threshold,
+        accuracy=bootstrap.interval(_mean(right, np.ones_like(similar))),
+        auc=bootstrap.interval(weighted_auc(similar, val.similarity)),
+        roc=roc_curve("similar", similar, val.similarity),
+        levels=levels,
+        steps=steps,
+        finding=_finding(levels, steps),
+    )
+
+
+def _mean(values: Floats, chosen: NDArray[np.bool_]) -> Statistic:
+    """The weighted mean of the chosen values."""
+
+    def statistic(weights: Floats) -> Floats:
+        total = weights[:, chosen].sum(axis=1)
+        return np.divide(weights[:, chosen] @ values[chosen], total, out=np.full(len(weights), np.nan), where=total > 0)
+
+    return statistic
+
+
+def _level(scored: ScoredPairs, level: int) -> LevelSimilarity:
+    own = scored.similarity[scored.levels == level]
+    return LevelSimilarity(
+        level=level, about=LEVELS[level], pairs=len(own), mean=float(own.mean()), deviation=float(own.std())
+    )
+
+
+def _finding(levels: list[LevelSimilarity], steps: list[Effect]) -> str:
+    """What the levels say, without claiming an order that the intervals do not show."""
+    parts = [f"{level.about}: {level.mean:.3f}" for level in levels]
+    for one, two, step in zip(levels, levels[1:], steps, strict=False):
+        between = f"from level {one.level} to level {two.level}"
+        if step.low is None or step.high is None:
+            parts.append(f"{between} no interval can be given ({step.note})")
+        elif step.low > 0:
+            parts.append(f"it falls {between} (by {step.difference:.3f}, {step.low:.3f} to {step.high:.3f})")
+        elif step.high < 0:
+            parts.append(f"it rises {between} (by {-(step.difference or 0):.3f}, {-step.high:.3f} to {-step.low:.3f})")
+        else:
+            parts.append(f"{between} no difference was found ({step.low:.3f} to {step.high:.3f})")
+    missing = [LEVELS[level] for level in LEVELS if level not in {one.level for one in levels}]
+    parts += [f"there were no {about}" for about in missing]
+    return "Mean similarity: " + "; ".join(parts) + "."

@@ -1,0 +1,149 @@
+"""One stage of the fine-tuning of an MFT-SNN."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from histoforge.siamese.loss import contrastive_loss
+from histoforge.siamese.network import MftSnn
+from histoforge.siamese.pairs import PairSource
+from histoforge.training.engine import Engine
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every stage is trained (section V.C.1).
+
+    Attributes:
+        batch_size: pairs a step.
+        reconstruction_rate: Adagrad's learning rate, for the reconstruction.
+        similarity_rate: Adam's learning rate, for the contrastive loss.
+        margin: of the contrastive loss.
+    """
+
+    batch_size: int
+    reconstruction_rate: float
+    similarity_rate: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage trains, and for how long.
+
+    A0-2: layers are the encoder's convolutions, counted from the last one. The decoder is trained in stage 1; in
+    stage 2 it is frozen, and the gradient of the reconstruction flows through it.
+
+    Attributes:
+        name: such as 'stage-1'.
+        layers: how many of the encoder's last convolutions are trained.
+        decoder: whether the decoder is trained.
+        epochs: how many.
+        epoch_steps: steps that count as an epoch; 0 for one pass over the stage's first source.
+    """
+
+    name: str
+    layers: int
+    decoder: bool
+    epochs: int
+    epoch_steps: int
+
+
+class Losses:
+    """Mean losses of each epoch.
+
+    Attributes:
+        rows: a dict an epoch: epoch, step, contrastive, reconstruction, seconds.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+
+    def add(self, **values: Tensor) -> None:
+        """Take in the losses of a step."""
+        self._steps += 1
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
+
+    def end_epoch(self, epoch: int, step: int, seconds: float) -> None:
+        """Close an epoch's row."""
+        means = {name: float(total) / self._steps for name, total in self._sums.items()}
+        self.rows.append({"epoch": epoch, "step": step, **means, "seconds": round(seconds, 3)})
+        self._sums, self._steps = {}, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        vars(self).update(state)
+
+
+def fit(network: MftSnn, stage: Stage, sources: list[PairSource], recipe: Recipe, engine: Engine) -> Losses:
+    """Train `network` in place by one stage.
+
+    A0-4: the two optimisers share parameters, so each batch makes two clean graphs: reconstruction, backward, Adagrad;
+    then the embeddings of the network as it is now, contrastive loss, backward, Adam. Both images of each pair are
+    reconstructed. What comes before the trained layers does not change in between and is computed once.
+
+    Args:
+        network: on the engine's device.
+        stage: what is trained.
+        sources: of the pairs; where there are several, they take turns (the single-stage ablation).
+        recipe: the hyper-parameters.
+        engine: of this training; where it finds a checkpoint, the training goes on from there.
+
+    Raises:
+        TrainingError: a loss is not finite; the last good checkpoint is kept.
+    """
+    similarity, reconstruction = _optimizers(network, stage, recipe)
+    losses = Losses()
+    engine.track(network=network, similarity=similarity, reconstruction=reconstruction, losses=losses)
+    network.train()
+    started = time.monotonic()
+    for batch in engine.batches(sources[0].patches, recipe.batch_size, stage.epochs, stage.epoch_steps):
+        source, rows = _turn(sources, batch.rows, engine)
+        pairs = source.pairs(rows, engine.rng)
+        images = torch.cat([pairs.first, pairs.second])
+        with engine.autocast(), torch.no_grad():
+            early = network.early_maps(images, stage.layers)
+        with engine.autocast():
+            restored = network.decode(network.late_maps(early, stage.layers), source.size)
+        error = F.mse_loss(restored.float(), images)
+        engine.step(reconstruction, error)
+        with engine.autocast():
+            first, second = network.pool(network.late_maps(early, stage.layers)).chunk(2)
+        contrast = contrastive_loss(first, second, pairs.is_dissimilar, recipe.margin)
+        engine.step(similarity, contrast)
+        losses.add(contrastive=contrast, reconstruction=error)
+        if engine.epoch_ended:
+            losses.end_epoch(engine.epoch, engine.global_step + 1, time.monotonic() - started)
+            started = time.monotonic()
+        engine.end_of_step(contrastive=contrast, reconstruction=error)
+    network.eval()
+    return losses
+
+
+def _optimizers(network: MftSnn, stage: Stage, recipe: Recipe) -> tuple[torch.optim.Adam, torch.optim.Adagrad]:
+    network.requires_grad_(False)
+    encoder = list(nn.ModuleList(network.trainable_convolutions(stage.layers)).requires_grad_(True).parameters())
+    decoder = list(network.decoder.requires_grad_(True).parameters()) if stage.decoder else []
+    return (
+        torch.optim.Adam(encoder, recipe.similarity_rate, fused=True),
+        torch.optim.Adagrad([*encoder, *decoder], recipe.reconstruction_rate),
+    )
+
+
+def _turn(sources: list[PairSource], rows: Tensor, engine: Engine) -> tuple[PairSource, Tensor]:
+    """The source whose turn it is, and rows of it."""
+    source = sources[engine.global_step % len(sources)]
+    if source is not sources[0]:
+        rows = torch.randint(len(source), rows.shape, generator=engine.rng, device=engine.device)
+    return source, rows

@@ -1,0 +1,129 @@
+"""Parameters and summary of the step `finetune_snn`."""
+
+from pydantic import Field, model_validator
+
+from histoforge.core.settings import Settings, TrainingConfig
+
+
+class FinetuneSnnConfig(TrainingConfig):
+    """How the MFT-SNN, the siamese guide, is fine-tuned in two stages.
+
+    "Enhancing GANs with Contrastive Learning-Based Multistage Progressive Finetuning SNN and RL-Based External
+    Optimization", sections III.A, IV.B.1 and V.C.1. A0-2: eight layers in stage 1 are said twice, twelve once.
+    """
+
+    weights: str = Field(
+        "",
+        description="path or s3:// address of .safetensors or .pth weights with the names of torchvision's vgg16 that "
+        "the encoder begins with; '' begins from scratch",
+    )
+    weights_sha256: str = Field(
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that the weights file must have; '' is unchecked"
+    )
+    width: float = Field(1.0, gt=0, le=4, description="factor on the numbers of channels; 1 is VGG-16")
+    stage1: bool = Field(
+        True, description="whether overviews are trained on first; without, the guide is trained on patches alone"
+    )
+    stage1_layers: int = Field(8, ge=1, le=13, description="last encoder convolutions, of 13, that stage 1 trains")
+    stage2_layers: int = Field(
+        3, ge=1, le=13, description="last encoder convolutions that stage 2 trains; at most stage1_layers"
+    )
+    stage1_epochs: int = Field(
+        10, ge=1, le=100_000, description="epochs of stage 1", json_schema_extra={"unit": "epochs"}
+    )
+    stage2_epochs: int = Field(
+        8, ge=1, le=100_000, description="epochs of stage 2", json_schema_extra={"unit": "epochs"}
+    )
+    stage1_epoch_steps: int = Field(
+        0,
+        ge=0,
+        description="steps that count as an epoch of stage 1 (0: one pass over the overviews)",
+        json_schema_extra={"unit": "steps"},
+    )
+    stage2_epoch_steps: int = Field(
+        0,
+        ge=0,
+        description="steps that count as an epoch of stage 2 (0: one pass over the patches)",
+        json_schema_extra={"unit": "steps"},
+    )
+    max_patches: int = Field(
+        0,
+        ge=0,
+        description="training patches that stage 2 uses, drawn by seed (0: all)",
+        json_schema_extra={"unit": "patches"},
+    )
+    batch_size: int = Field(32, ge=4, le=8192, description="pairs a step", json_schema_extra={"unit": "pairs"})
+    reconstruction_rate: float = Field(1e-3, gt=0, le=1, description="Adagrad's learning rate, for the reconstruction")
+    similarity_rate: float = Field(5e-4, gt=0, le=1, description="Adam's learning rate, for the contrastive loss")
+    margin: float = Field(
+        1.0, gt=0, le=1.4142, description="distance (0 to 1.414) up to which dissimilar pairs are pushed apart"
+    )
+    brightness: float = Field(0.2, ge=0, le=1, description="similar pairs: brightness factor within 1 +- this")
+    contrast: float = Field(0.2, ge=0, le=1, description="similar pairs: contrast factor within 1 +- this")
+    noise: float = Field(
+        0.03, ge=0, le=1, description="similar pairs: deviation of the noise, as a part of the range of values"
+    )
+    checked_pairs: int = Field(
+        2000,
+        ge=8,
+        description="pairs of held-out patients that the guide is judged by",
+        json_schema_extra={"unit": "pairs"},
+    )
+    ablations: bool = Field(
+        False, description="also train on patches alone and on both data sets in one stage, and report these beside it"
+    )
+    cost_batch: int = Field(
+        128, ge=1, le=8192, description="images whose embedding is timed", json_schema_extra={"unit": "images"}
+    )
+    shown: int = Field(8, ge=1, le=64, description="validation patches that get a Grad-CAM picture")
+    checkpoint_every: int = Field(
+        200, ge=0, description="steps between checkpoints (0: only when stopped)", json_schema_extra={"unit": "steps"}
+    )
+    checkpoints: str = Field(
+        "", description="location to copy checkpoints to, so that a retry on another machine goes on ('': none)"
+    )
+
+    @model_validator(mode="after")
+    def _progressive(self) -> "FinetuneSnnConfig":
+        if self.stage2_layers > self.stage1_layers:
+            raise ValueError("stage2_layers must be at most stage1_layers: stage 2 trains the last of stage 1's layers")
+        return self
+
+
+class FinetuneSnnSummary(Settings):
+    """What a fine-tuning of the siamese guide came to.
+
+    Attributes:
+        stages: what was trained: 'overviews', then 'patches'; without overviews, 'patches' alone.
+        weights: what the encoder began with.
+        overviews, patches: training images of each stage.
+        pair_accuracy, pair_auc: on pairs of held-out patients.
+        similarity: mean similarity (cosine, 0 to 1) of those pairs by level: 'similar', 'same_slide', 'other_patient'.
+        finding: whether similarity falls by level, in a sentence.
+        ablations: pair accuracy of other ways to train, by name; empty where none was asked for.
+        images_per_second: embedded at inference, where the training ran.
+        macs_per_image: multiplications with additions of an embedding.
+        steps: of all stages.
+        precision, device: that it was trained at and on.
+        seconds: time spent training.
+        digest: the guide's identity.
+        warnings: what a reader should know.
+    """
+
+    stages: list[str]
+    weights: str
+    overviews: int
+    patches: int
+    pair_accuracy: float
+    pair_auc: float
+    similarity: dict[str, float]
+    finding: str
+    ablations: dict[str, float]
+    images_per_second: float
+    macs_per_image: int
+    steps: int
+    precision: str
+    device: str
+    seconds: float
+    digest: str
+    warnings: list[str]
