@@ -1,14 +1,16 @@
 """A folder as a location."""
 
+import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from histoforge.core.errors import StorageError
-from histoforge.core.files import atomic_file
+from histoforge.core.files import atomic_file, explained_write_errors
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
 
 _CHUNK = 1 << 20
@@ -55,6 +57,27 @@ class LocalLocation(Location):
                 break
             parent.rmdir()
 
+    def read(self, name: str) -> tuple[bytes, str] | None:
+        path = self.root / checked_name(name, self)
+        with _explained_reading(path):
+            try:
+                content = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return content, hashlib.sha256(content).hexdigest()
+
+    def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
+        path = self.root / checked_name(name, self)
+        with explained_write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent):
+            found = self.read(name) if only_over is not None else None
+            if only_over is not None and (found[1] if found else "") != only_over:
+                return False
+            with atomic_file(path) as temporary:
+                temporary.write_bytes(content)
+        return True
+
     def child(self, name: str) -> "LocalLocation":
         return LocalLocation(self.root / checked_name(name, self))
 
@@ -92,6 +115,18 @@ def _copy(source: Path, target: Path) -> None:
             written = writer.tell()
         if written != size:
             raise StorageError(f"{source} changed while it was copied ({size} to {written} bytes): run it again.")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time in the block, as far as the file system knows locks."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

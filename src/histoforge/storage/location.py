@@ -54,6 +54,25 @@ class Location(ABC):
         """Whether there is at least one file below the location."""
 
     @abstractmethod
+    def read(self, name: str) -> tuple[bytes, str] | None:
+        """Content and version of a small file, None where there is none; the version is for `write`."""
+
+    @abstractmethod
+    def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
+        """Make `content` the file `name`, whole at once.
+
+        Args:
+            name: the file.
+            content: what it is to hold.
+            only_over: the version that `read` gave: another file than that stays, and so does any where this is ''.
+                None replaces whatever is there. A server that knows no conditions replaces it all the same: whoever
+                writes at the same time as others reads again afterwards.
+
+        Returns:
+            Whether it was written.
+        """
+
+    @abstractmethod
     def child(self, name: str) -> "Location":
         """The location `name` below this one, whether or not something is there."""
 

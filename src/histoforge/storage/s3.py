@@ -1,11 +1,13 @@
 """An S3 prefix as a location, through the minio client."""
 
 import hashlib
+import io
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ import certifi
 import urllib3
 from minio import Minio
 from minio.datatypes import Object
+from minio.error import InvalidResponseError
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 
 from histoforge.core.digests import digest_file
@@ -21,7 +24,7 @@ from histoforge.core.errors import StorageError
 from histoforge.core.files import atomic_file
 from histoforge.core.progress import say
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
-from histoforge.storage.s3_errors import FAILURES, explain
+from histoforge.storage.s3_errors import FAILURES, explain, is_missing
 from histoforge.storage.s3_settings import S3Settings
 from histoforge.storage.transfers import WORKERS
 
@@ -29,6 +32,8 @@ CHUNK = 1 << 20
 SLOWEST_BYTES_A_SECOND = 1024
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _RETRIED_STATUSES = (429, 500, 502, 503, 504)
+_CONDITION_NOT_MET = (409, 412)
+_PRESIGNED_FOR = timedelta(minutes=15)
 
 
 class S3Location(Location):
@@ -82,6 +87,37 @@ class S3Location(Location):
     def delete(self, name: str) -> None:
         with self._explained(f"{self}/{name}"):
             self.server.client.remove_object(self.bucket, self._key(name))
+
+    def read(self, name: str) -> tuple[bytes, str] | None:
+        with self._explained(f"{self}/{name}"):
+            try:
+                response = self.server.client.get_object(self.bucket, self._key(name))
+            except FAILURES as error:
+                if is_missing(error):
+                    return None
+                raise
+            try:
+                return response.read(), str(response.headers.get("etag", "")).replace('"', "")
+            finally:
+                response.close()
+                response.release_conn()
+
+    def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
+        """As everywhere; the minio client sends no conditions, so they go with a request that it has signed."""
+        key = self._key(name)
+        with self._explained(f"{self}/{name}"):
+            if only_over is None:
+                self.server.client.put_object(self.bucket, key, io.BytesIO(content), len(content))
+                return True
+            url = self.server.client.get_presigned_url("PUT", self.bucket, key, expires=_PRESIGNED_FOR)
+            condition = {"If-Match": f'"{only_over}"'} if only_over else {"If-None-Match": "*"}
+            response = self.server.http.request("PUT", url, body=content, headers=condition)
+            if response.status in _CONDITION_NOT_MET:
+                return False
+            if response.status >= 300:
+                kind = response.headers.get("content-type", "")
+                raise InvalidResponseError(response.status, kind, response.data.decode("utf-8", "replace"))
+            return True
 
     def child(self, name: str) -> "S3Location":
         return S3Location(self.scheme, self.bucket, self._key(name), self.server)
@@ -163,14 +199,23 @@ class Server:
     def __init__(self, settings: S3Settings) -> None:
         self.settings = settings
         self._process = 0
-        self._client: Minio | None = None
+        self._made: tuple[Minio, urllib3.PoolManager] | None = None
 
     @property
     def client(self) -> Minio:
         """The client of this process."""
-        if self._client is None or self._process != os.getpid():
-            self._client, self._process = _client(self.settings), os.getpid()
-        return self._client
+        return self._of_this_process()[0]
+
+    @property
+    def http(self) -> urllib3.PoolManager:
+        """What that client sends its requests with."""
+        return self._of_this_process()[1]
+
+    def _of_this_process(self) -> tuple[Minio, urllib3.PoolManager]:
+        if self._made is None or self._process != os.getpid():
+            http = _http(self.settings)
+            self._made, self._process = (_client(self.settings, http), http), os.getpid()
+        return self._made
 
 
 def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:
@@ -192,8 +237,7 @@ def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:
     return S3Location(scheme, bucket, prefix, Server(S3Settings.from_environment()))
 
 
-def _client(settings: S3Settings) -> Minio:
-    address = urlsplit(settings.endpoint)
+def _http(settings: S3Settings) -> urllib3.PoolManager:
     retries = urllib3.Retry(
         total=settings.attempts - 1,
         redirect=False,
@@ -204,13 +248,17 @@ def _client(settings: S3Settings) -> Minio:
         raise_on_status=False,
         respect_retry_after_header=False,
     )
-    http = urllib3.PoolManager(
+    return urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout),
         maxsize=2 * WORKERS,
         cert_reqs="CERT_REQUIRED",
         ca_certs=settings.ca or certifi.where(),
         retries=retries,
     )
+
+
+def _client(settings: S3Settings, http: urllib3.PoolManager) -> Minio:
+    address = urlsplit(settings.endpoint)
     at_aws = (address.hostname or "").endswith(".amazonaws.com")
     return Minio(
         address.netloc,

@@ -80,6 +80,11 @@ def explain(error: Exception, settings: S3Settings, what: str) -> StorageError:
     )
 
 
+def is_missing(error: Exception) -> bool:
+    """Whether a request failed because there is no such object (in a bucket that is there)."""
+    return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchKey"
+
+
 def _refusal(error: MinioException, settings: S3Settings, what: str) -> str:
     code, status, text = _facts(error)
     kind = _CODES.get(code) or _STATUSES.get(status) or ("Failing" if status >= 500 or status == 429 else "Refused")
