@@ -13,6 +13,7 @@ def train_generator(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
     extractor: Optional[dsl.Input[dsl.Model]] = None,
+    guide: Optional[dsl.Input[dsl.Model]] = None,
     method: str = "",
     checkpoints: str = "",
     seed: int = 0,
@@ -24,6 +25,7 @@ def train_generator(
     Args:
         patches: patch set of real patches; its training split alone is read.
         extractor: classifier or arm whose features choose the epoch by FID; without it the last epoch is kept.
+        guide: guide that scores fakes while they are trained, for the methods that have one, such as 'rleo'.
         method: the published way to generate, such as 'histogan'; '' as the preset says.
         checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
         seed: of all random choices.
@@ -42,7 +44,7 @@ def train_generator(
         preset=preset,
         overrides=overrides,
         given={"method": method, "checkpoints": checkpoints, "seed": seed},
-        inputs={"patches": patches, "extractor": extractor},
+        inputs={"patches": patches, "extractor": extractor, "guide": guide},
         outputs={"generator": generator},
         metrics=metrics,
         summary=summary,

@@ -2,15 +2,15 @@
 
 import pytest
 
-from histoforge.core.settings import load_preset
 from histoforge.generators.histogan.critic import HistoganCritic
 from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
-from histoforge.steps.config.train_generator import TrainGeneratorConfig
+from histoforge.steps.config.train_generator import own_config
+from histoforge.steps.registry import STEPS, step_config
 
 
-def preset(name):
-    return TrainGeneratorConfig.make(load_preset(name)["train_generator"])
+def preset(name, method="histogan"):
+    return own_config(step_config(STEPS["train_generator"], name, {}, {"method": method}))
 
 
 def millions(network):

@@ -1,7 +1,6 @@
 """Command line options made from a step's settings, so that `--help` says what the settings class says."""
 
 import inspect
-import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_origin
 
@@ -9,7 +8,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from histoforge.core.settings import Settings
-from histoforge.steps.facts import facts, is_list
+from histoforge.steps.facts import facts, is_list, kind_of
 
 _KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
@@ -50,7 +49,7 @@ def given_settings(config: type[Settings], values: Mapping[str, Any]) -> dict[st
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
-    if field.annotation is bool:
+    if kind_of(field) is bool:
         option = typer.Option(f"{flag}/--no-{flag[2:]}", help=_help(field), show_default=False)
         return parameter(name, Annotated[bool | None, option], None)
     option = typer.Option(flag, help=_help(field), metavar=_kind(field), show_default=False)
@@ -58,9 +57,9 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _kind(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
+    if get_origin(kind_of(field)) is Literal:
         return "NAME"
-    return f"{_KINDS[str]},…" if is_list(field) else _KINDS.get(typing.cast(type, field.annotation), _KINDS[str])
+    return f"{_KINDS[str]},…" if is_list(field) else _KINDS.get(kind_of(field), _KINDS[str])
 
 
 def _help(field: FieldInfo) -> str:

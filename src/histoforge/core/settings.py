@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
-from typing import Any, Self
+from typing import Any, ClassVar, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -21,6 +21,9 @@ class Settings(BaseModel):
     """Settings that cannot change once made, and that refuse a name they do not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    variant_by: ClassVar[str] = ""
+    """The parameter whose value chooses a section of its own, such as `train_generator.dcgan`; '' for none."""
 
     @classmethod
     def make(cls, values: Mapping[str, Any]) -> Self:
@@ -58,7 +61,7 @@ class Settings(BaseModel):
         """Kubeflow hands an integer inside a dict parameter over as a float: 5 arrives as 5.0."""
         if isinstance(value, float) and value.is_integer() and info.field_name in cls.model_fields:
             annotation = cls.model_fields[info.field_name].annotation
-            if annotation is int:
+            if int in (annotation, *get_args(annotation)):
                 return int(value)
         return value
 
@@ -121,26 +124,39 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     return overrides
 
 
-def step_values(step: str, preset: str, overrides: Mapping[str, Any], steps: Iterable[str]) -> dict[str, Any]:
-    """A step's values: its section of the preset, then the overrides `step.name` and, alone, `name`.
+def step_values(
+    step: str, preset: str, overrides: Mapping[str, Any], steps: Iterable[str], variant: str = ""
+) -> dict[str, Any]:
+    """A step's values: what the preset says of it and of its variant, then what overrides say, in the same order.
 
     Args:
+        step: the step; the preset's section of that name, the overrides `step.name` and, alone, `name`.
+        preset: name of a preset, or ''.
+        overrides: name to value.
         steps: the names of all steps; an override that is addressed to another of them is left out.
+        variant: one of several forms of the step, such as a method; the preset's section `step.variant` and the
+            overrides `step.variant.name` are its own.
 
     Raises:
         SettingsError: an override for a step that there is not.
     """
-    known = list(steps)
-    values = dict(load_preset(preset).get(step, {}))
+    known, sections = list(steps), load_preset(preset)
+    values, special = dict(sections.get(step, {})), {}
+    if variant:
+        values.update(sections.get(f"{step}.{variant}", {}))
     for name, value in overrides.items():
         target, dot, parameter = name.partition(".")
         if not dot:
             values[name] = value
         elif target == step:
-            values[parameter] = value
+            form, inner, own = parameter.partition(".")
+            if not inner:
+                values[parameter] = value
+            elif form == variant:
+                special[own] = value
         elif target not in known:
             raise SettingsError(f"There is no step '{target}'{nearest(target, known)} (in '{name}').")
-    return values
+    return {**values, **special}
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

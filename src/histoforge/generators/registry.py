@@ -12,12 +12,10 @@ from torch import Tensor
 from histoforge.core.errors import ModelError
 from histoforge.core.seeds import derive_seed
 from histoforge.core.settings import nearest
+from histoforge.generators.methods import METHODS
 from histoforge.patches.device import to_uint8
 from histoforge.training.device import resolve_device
 from histoforge.training.models import ModelInfo, load_model
-
-METHODS = {"histogan": "histoforge.generators.histogan"}
-"""A package a method; its module `trained` has `load(info, state, device) -> Generator`."""
 
 
 class Generator(Protocol):
@@ -74,7 +72,8 @@ def load_generator(path: Path, device: str = "auto") -> Generator:
             f"{path} was made by the method '{info.method}', which this version does not have"
             f"{nearest(info.method, METHODS)}: upgrade histoforge or train the generator again."
         )
-    generator: Generator = import_module(f"{METHODS[info.method]}.trained").load(info, state, resolve_device(device))
+    trained = import_module(f"{METHODS[info.method].package}.trained")
+    generator: Generator = trained.load(info, state, resolve_device(device))
     return generator
 
 

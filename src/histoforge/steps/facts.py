@@ -1,6 +1,7 @@
 """Unit, bounds and default of a setting in words, for `--help` and for the components' READMEs."""
 
-from typing import Literal, get_args, get_origin
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 from pydantic.fields import FieldInfo
@@ -17,8 +18,9 @@ def _unit(field: FieldInfo) -> str:
 
 
 def _bounds(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return "one of " + ", ".join(map(str, get_args(field.annotation)))
+    kind = kind_of(field)
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, get_args(kind)))
     low = high = ""
     for rule in field.metadata:
         if isinstance(rule, annotated_types.Ge):
@@ -40,13 +42,19 @@ def _default(field: FieldInfo) -> str:
         value = ",".join(map(str, value))
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    return f"default: {value}" if value != "" else ""
+    return f"default: {value}" if value not in ("", None) else ""
+
+
+def kind_of(field: FieldInfo) -> Any:
+    """The type of a setting; of one that may be None, that of its other values."""
+    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
+    return kinds[0] if NoneType in get_args(field.annotation) else field.annotation
 
 
 def is_list(field: FieldInfo) -> bool:
     """Whether a setting takes several values."""
-    return get_origin(field.annotation) in (list, tuple)
+    return get_origin(kind_of(field)) in (list, tuple)
 
 
 def _is_text(field: FieldInfo) -> bool:
-    return field.annotation is str or is_list(field)
+    return kind_of(field) is str or is_list(field)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import StepConfig, nearest, step_values
@@ -76,7 +76,11 @@ STEPS = {
         Step(
             "train_generator",
             "Train a generator of patches, and keep the epoch whose patches look most like the real ones.",
-            inputs=(_PATCHES, Port("extractor", f"{_EXTRACTOR.about} to choose the epoch by FID", optional=True)),
+            inputs=(
+                _PATCHES,
+                Port("extractor", f"{_EXTRACTOR.about} to choose the epoch by FID", optional=True),
+                Port("guide", "guide that scores fakes while they are trained (methods with one)", optional=True),
+            ),
             outputs=(Port("generator", "the generator"),),
         ),
         Step(
@@ -138,7 +142,8 @@ def step_config(
     Args:
         step: the step.
         preset: name of a preset, or '' for none.
-        overrides: `step.parameter` or, for every step that has it, `parameter`.
+        overrides: `step.parameter` or, for every step that has it, `parameter`; `train_generator.dcgan.parameter` for
+            one method alone.
         given: parameters of their own, as a component's; an empty one ('' or 0) is left to the preset.
 
     Raises:
@@ -147,13 +152,33 @@ def step_config(
     fields = step.config_class.model_fields
     own = {name: value for name, value in overrides.items() if "." in name or name in fields}
     said = {name: value for name, value in (given or {}).items() if value or name not in fields}
-    for name, value in step_values(step.name, "", own, STEPS).items():
+    variant = _variant(step, preset, own, said)
+    for name, value in step_values(step.name, "", own, STEPS, variant).items():
         if name in said and said[name] != value:
             raise SettingsError(
                 f"{step.name}: '{name}' is {said[name]!r} as a parameter of its own and {value!r} among the overrides: "
                 "leave it out of the overrides."
             )
-    return step.config_class.make({**step_values(step.name, preset, own, STEPS), **said})
+    return step.config_class.make({**step_values(step.name, preset, own, STEPS, variant), **said})
+
+
+def _variant(step: Step, preset: str, overrides: Mapping[str, Any], said: Mapping[str, Any]) -> str:
+    """The form of the step that its settings ask for, as `method` does; '' where it has but one.
+
+    Raises:
+        SettingsError: an override for a form that there is not.
+    """
+    by = step.config_class.variant_by
+    if not by:
+        return ""
+    field = step.config_class.model_fields[by]
+    forms = get_args(field.annotation)
+    for name in overrides:
+        target, _, parameter = name.partition(".")
+        form, inner, _ = parameter.partition(".")
+        if target == step.name and inner and form not in forms:
+            raise SettingsError(f"{step.name} has no {by} '{form}'{nearest(form, forms)} (in '{name}').")
+    return str({by: field.default, **step_values(step.name, preset, overrides, STEPS), **said}[by])
 
 
 def parameters() -> set[str]:

@@ -4,11 +4,12 @@ from importlib import import_module
 from pathlib import Path
 
 from histoforge.classifiers import Classifier, load_classifier
+from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.model_selection import FidJudge
 from histoforge.generators.outcome import Outcome, write_outcome
 from histoforge.generators.registry import METHODS
 from histoforge.patches import PatchSet
-from histoforge.steps.config.train_generator import TrainGeneratorConfig, TrainGeneratorSummary
+from histoforge.steps.config.train_generator import TrainGeneratorConfig, TrainGeneratorSummary, own_config
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
 from histoforge.training.models import ModelInfo, save_model
@@ -18,7 +19,12 @@ NOT_IDENTITY = {"checkpoint_every", "checkpoints", "device"}
 
 
 def run(
-    config: TrainGeneratorConfig, *, patches: Path, extractor: Path | None = None, generator: Path
+    config: TrainGeneratorConfig,
+    *,
+    patches: Path,
+    extractor: Path | None = None,
+    guide: Path | None = None,
+    generator: Path,
 ) -> TrainGeneratorSummary:
     """Train a generator on the training split.
 
@@ -27,6 +33,7 @@ def run(
         patches: patch set of real patches; its val and test splits are not read.
         extractor: a classifier, or an arm (then its lowest seed), whose features choose the epoch by FID; None keeps
             the last epoch.
+        guide: a guide, for the methods that have one; others do not use it.
         generator: the model directory to write, with `history.json` and `pictures/` beside the weights. The log and
             the checkpoint of the training stand in `<generator>-training`, from where a killed one goes on.
 
@@ -36,39 +43,40 @@ def run(
     """
     data, generator = PatchSet.open(patches).split("train"), Path(generator)
     classifier = load_classifier(extractor, resolve_device(config.device)) if extractor else None
-    info = _info(config, data, classifier)
-    engine = _engine(config, info, generator)
+    own = own_config(config)
+    info = _info(config.method, own, data, classifier)
+    engine = _engine(own, info, generator)
     judge = None
     if classifier is not None:
         classifier.check_fits(data.classes, data.patch_size, "the patch set")
-        judge = FidJudge(classifier, data, config.fid_samples, config.seed, engine.device, engine.dtype)
-    outcome = import_module(f"{METHODS[config.method]}.train").train(config, data, engine, judge, info)
+        judge = FidJudge(classifier, data, own.fid_samples, own.seed, engine.device, engine.dtype)
+    outcome = import_module(f"{METHODS[config.method].package}.train").train(own, data, engine, judge, info)
     summary = _summary(config, len(data), outcome, engine, classifier)
     facts = {
         "chosen_by": summary.chosen_by,
         "extractor": summary.extractor,
-        "fid_alpha": config.fid_alpha,
-        "fid_samples": config.fid_samples or len(data),
-        "select_from_epoch": config.select_from_epoch,
+        "fid_alpha": own.fid_alpha,
+        "fid_samples": own.fid_samples or len(data),
+        "select_from_epoch": own.select_from_epoch,
     }
     info = save_model(
         generator,
         info.model_copy(update={"training": summary.model_dump(exclude={"digest"})}),
         outcome.state,
-        lambda folder: write_outcome(outcome, folder, facts, config.seed),
+        lambda folder: write_outcome(outcome, folder, facts, own.seed),
     )
     engine.finish()
     return summary.model_copy(update={"digest": info.digest})
 
 
-def _info(config: TrainGeneratorConfig, data: PatchSet, classifier: Classifier | None) -> ModelInfo:
+def _info(method: str, config: GeneratorConfig, data: PatchSet, classifier: Classifier | None) -> ModelInfo:
     digests = {"patches": data.digest}
     if classifier is not None:
         digests["extractor"] = classifier.info.digest
     return ModelInfo(
         kind="generator",
-        method=config.method,
-        config=config.model_dump(exclude=NOT_IDENTITY),
+        method=method,
+        config={"method": method, **config.model_dump(exclude=NOT_IDENTITY)},
         classes=data.classes,
         patch_size=data.patch_size,
         mpp=data.info.mpp,
@@ -76,7 +84,7 @@ def _info(config: TrainGeneratorConfig, data: PatchSet, classifier: Classifier |
     )
 
 
-def _engine(config: TrainGeneratorConfig, info: ModelInfo, generator: Path) -> Engine:
+def _engine(config: GeneratorConfig, info: ModelInfo, generator: Path) -> Engine:
     return Engine(
         generator.with_name(f"{generator.name}-training"),
         identity={"step": "train_generator", **info.model_dump(mode="json")},
@@ -85,7 +93,7 @@ def _engine(config: TrainGeneratorConfig, info: ModelInfo, generator: Path) -> E
         seed=config.seed,
         checkpoints=config.checkpoints,
         checkpoint_every=config.checkpoint_every,
-        label=config.method,
+        label=info.method,
     )
 
 

@@ -1,17 +1,40 @@
 """Parameters and summary of the step `train_generator`."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, create_model, model_validator
 
 from histoforge.core.settings import Settings
-from histoforge.generators.histogan.config import HistoganConfig
+from histoforge.generators import methods
+from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.methods import merged_fields
+
+_Merged: Any = create_model("_Merged", __base__=GeneratorConfig, **merged_fields())
 
 
-class TrainGeneratorConfig(HistoganConfig):
-    """How a generator of patches is trained and its weights are chosen (Xue et al. 2021, sections 3.1 and 4.2)."""
+class TrainGeneratorConfig(_Merged):
+    """How a generator of patches is trained and its weights are chosen.
+
+    It has the parameters of all methods. Where methods differ, None is the method's own default.
+    """
+
+    variant_by: ClassVar[str] = "method"
 
     method: Literal["histogan"] = Field("histogan", description="the published way to generate")
+
+    @model_validator(mode="after")
+    def _has_only_what_its_method_has(self) -> Self:
+        own_config(self)
+        return self
+
+
+def own_config(config: TrainGeneratorConfig) -> GeneratorConfig:
+    """The settings of the method that is to be trained.
+
+    Raises:
+        SettingsError: a parameter that the method does not have, or a value out of its bounds.
+    """
+    return methods.own_config(config.method, config.model_dump(exclude={"method"}))
 
 
 class TrainGeneratorSummary(Settings):

@@ -1,0 +1,98 @@
+"""The methods by name, each with its settings, and the settings of all of them in one; imports nothing heavy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Optional
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from histoforge.core.errors import SettingsError
+from histoforge.core.settings import nearest
+from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.histogan.config import HistoganConfig
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published way to generate.
+
+    Attributes:
+        name: as in settings and in `model.json`.
+        config_class: its settings with its own defaults.
+        package: where it stands. Its module `train` has `train(config, data, engine, judge, info) -> Outcome`, and
+            its module `trained` has `load(info, state, device) -> Generator`.
+        guided: whether `train` takes a guide too, as `guide`.
+    """
+
+    name: str
+    config_class: type[GeneratorConfig]
+    package: str
+    guided: bool = False
+
+    def config(self, values: Mapping[str, Any]) -> GeneratorConfig:
+        """Its settings, from those of `values` that it has; None is its own default."""
+        fields = self.config_class.model_fields
+        return self.config_class.make(
+            {name: value for name, value in values.items() if name in fields and value is not None}
+        )
+
+
+METHODS = {method.name: method for method in (Method("histogan", HistoganConfig, "histoforge.generators.histogan"),)}
+
+
+def own_config(method: str, values: Mapping[str, Any]) -> GeneratorConfig:
+    """The settings of a method from values by name, of which None is the method's own default.
+
+    Raises:
+        SettingsError: a value for a parameter that the method does not have (the nearest one is given).
+    """
+    fields = METHODS[method].config_class.model_fields
+    for name, value in values.items():
+        if value is not None and name not in fields:
+            raise SettingsError(
+                f"train_generator: the method '{method}' has no parameter '{name}'{nearest(name, fields)}: leave it "
+                "out, or choose a method that has it."
+            )
+    return METHODS[method].config(values)
+
+
+def merged_fields() -> dict[str, Any]:
+    """The parameters of all methods, as `pydantic.create_model` takes them.
+
+    Those that all have with one default are left out: they stand in `GeneratorConfig`. Each of the others may be None,
+    for the method's own default, which its description tells; bounds that methods do not share are theirs to check.
+    """
+    names = dict.fromkeys(name for method in METHODS.values() for name in method.config_class.model_fields)
+    return {name: _merged(name) for name in names if not _is_shared(name)}
+
+
+def _is_shared(name: str) -> bool:
+    if name not in GeneratorConfig.model_fields:
+        return False
+    default = GeneratorConfig.model_fields[name].default
+    return all(method.config_class.model_fields[name].default == default for method in METHODS.values())
+
+
+def _merged(name: str) -> tuple[Any, Any]:
+    fields = {
+        method.name: method.config_class.model_fields[name]
+        for method in METHODS.values()
+        if name in method.config_class.model_fields
+    }
+    first = next(iter(fields.values()))
+    if any(field.annotation != first.annotation for field in fields.values()):
+        raise TypeError(f"the parameter '{name}' is not of the same type for {', '.join(fields)}")
+    bounds = [bound for bound in first.metadata if all(bound in field.metadata for field in fields.values())]
+    about = Field(description=f"{first.description} ({_defaults(fields)})", json_schema_extra=first.json_schema_extra)
+    return Annotated[(Optional[first.annotation], about, *bounds)], None  # noqa: UP045 - a value
+
+
+def _defaults(fields: Mapping[str, FieldInfo]) -> str:
+    """'100 for dcgan, sngan; 128 for histogan'."""
+    methods: dict[str, list[str]] = {}
+    for method, field in fields.items():
+        value = field.default
+        text = ("yes" if value else "no") if isinstance(value, bool) else str(value) or "''"
+        methods.setdefault(text, []).append(method)
+    return "; ".join(f"{value} for {', '.join(names)}" for value, names in methods.items())
