@@ -1,0 +1,281 @@
+"""Did the generator make duplicates of its training patches, or of its own?
+
+Mustafa 2024, "Qualitative Evaluation", looks at the most similar images of a few chosen ones. Here every synthetic
+patch is asked for its nearest training patch, and a similarity is judged by what is usual: that of held-out real
+patches, which nobody can have copied, to their nearest training patch. The stricter reference, training patches and
+their nearest other training patch, has the patients in common, as the generator has.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from histoforge.core.seeds import numpy_rng
+from histoforge.metrics.compare import p_text
+from histoforge.metrics.memorisation import copying_test
+from histoforge.metrics.results import Result
+from histoforge.patches import PatchSet
+from histoforge.patches.device import READ_ROWS
+from histoforge.patches.duplicates import pixel_key
+from histoforge.siamese.retrieval import Embeddings, Neighbours, most_similar
+
+FEWEST_PATCHES = 30
+ALPHA = 0.01
+NOTABLE = 2.0
+MOST_COMPARED = 5000
+Rows = NDArray[np.int64]
+Similarities = NDArray[np.float32]
+
+
+class ClosePair(Result):
+    """A synthetic patch and the real or synthetic one most similar to it.
+
+    Attributes:
+        synthetic, other: rows in the sets given.
+        similarity: cosine of the guide's embeddings, in [0, 1].
+    """
+
+    synthetic: int
+    other: int
+    similarity: float
+
+
+class Copies(Result):
+    """Patches with the same pixels.
+
+    Attributes:
+        of_training, of_held_out: pairs (synthetic row, first row).
+        within: pairs (synthetic row, first synthetic row).
+    """
+
+    of_training: list[tuple[int, int]]
+    of_held_out: list[tuple[int, int]]
+    within: list[tuple[int, int]]
+
+
+class Nearness(Result):
+    """Similarity to the nearest training patch.
+
+    Attributes:
+        quantile: of the held-out similarities, above which a synthetic patch is flagged.
+        threshold: that similarity.
+        flagged: synthetic patches that are more similar to a training patch, the most similar first.
+        closest: the most similar pairs, flagged or not.
+        share, held_out_share: of synthetic and of held-out patches above the threshold.
+        p: one-sided p-value of more flagged ones than by chance (Fisher's exact test; patches of one patient are taken
+            for independent).
+        median, held_out_median: of synthetic and of held-out patches.
+        training_median: of training patches to the nearest other one.
+        more_similar: chance that a synthetic patch is more similar to training than a held-out one is.
+    """
+
+    quantile: float
+    threshold: float
+    flagged: list[ClosePair]
+    closest: list[ClosePair]
+    share: float
+    held_out_share: float
+    p: float
+    median: float
+    held_out_median: float
+    training_median: float
+    more_similar: float
+
+
+class Within(Result):
+    """Synthetic patches among themselves, against as many training patches: more patches are nearer to each other.
+
+    Attributes:
+        n: patches of each kind that were compared.
+        threshold: the quantile of these training patches' similarity to the nearest other one.
+        share: of the synthetic patches whose nearest other synthetic one is more similar than that.
+        closest: the most similar pairs of synthetic patches.
+    """
+
+    n: int
+    threshold: float
+    share: float
+    closest: list[ClosePair]
+
+
+class DuplicateAudit(Result):
+    """What the audit found.
+
+    Attributes:
+        n_synthetic, n_training, n_held_out: patches given.
+        enough: whether there are patches enough to judge.
+        copied: whether the audit speaks of copying.
+        verdict: the finding in a sentence.
+    """
+
+    n_synthetic: int
+    n_training: int
+    n_held_out: int
+    copies: Copies
+    nearness: Nearness
+    within: Within
+    enough: bool
+    copied: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
+class PixelKeys:
+    """The keys of the patches' pixels (`pixel_keys`), uint64 [S], [T] and [H]."""
+
+    synthetic: NDArray[np.uint64]
+    training: NDArray[np.uint64]
+    held_out: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class NearestSimilarities:
+    """Similarity to the nearest training patch: of synthetic [S] and held-out [H] ones, and of training ones to others.
+
+    Attributes:
+        training: of at most `MOST_COMPARED` training patches to the nearest other one.
+    """
+
+    synthetic: Similarities
+    held_out: Similarities
+    training: Similarities
+
+
+def audit_duplicates(
+    synthetic: Embeddings,
+    training: Embeddings,
+    held_out: Embeddings,
+    keys: PixelKeys,
+    *,
+    quantile: float = 0.99,
+    n_closest: int = 12,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> tuple[DuplicateAudit, NearestSimilarities]:
+    """Audit synthetic patches against training and held-out real ones, by embeddings [S, D], [T, D] and [H, D].
+
+    Args:
+        synthetic, training, held_out: non-negative and of length 1, at least two of each.
+        keys: of the same patches' pixels.
+        quantile: of the held-out similarities, above which a synthetic patch is flagged.
+        n_closest: how many closest pairs to name.
+        seed: of the subsamples that are compared among themselves.
+        device: where to compute.
+
+    Raises:
+        ValueError: fewer than two patches of a kind.
+    """
+    if min(len(synthetic), len(training), len(held_out)) < 2:
+        raise ValueError("an audit needs at least two synthetic, training and held-out patches")
+    to_training = most_similar(synthetic, training, 1, device=device, label="synthetic to training")
+    held = most_similar(held_out, training, 1, device=device, label="held out to training")
+    sample = _subsample(len(training), MOST_COMPARED, seed, "training")
+    among = most_similar(training[sample], training, 1, device=device, own=sample, label="training to other training")
+    found = NearestSimilarities(*(part.similarities[:, 0] for part in (to_training, held, among)))
+    nearness = _nearness(found, to_training, quantile, n_closest)
+    copies = Copies(
+        of_training=first_matches(keys.synthetic, keys.training),
+        of_held_out=first_matches(keys.synthetic, keys.held_out),
+        within=[(row, first) for row, first in first_matches(keys.synthetic, keys.synthetic) if row != first],
+    )
+    enough = min(len(synthetic), len(held_out)) >= FEWEST_PATCHES
+    notable = nearness.p < ALPHA and nearness.share > NOTABLE * max(1 - quantile, nearness.held_out_share)
+    audit = DuplicateAudit(
+        n_synthetic=len(synthetic),
+        n_training=len(training),
+        n_held_out=len(held_out),
+        copies=copies,
+        nearness=nearness,
+        within=_within(synthetic, training, quantile, n_closest, seed, device),
+        enough=enough,
+        copied=bool(copies.of_training) or (enough and notable),
+        verdict="",
+    )
+    return audit.model_copy(update={"verdict": _verdict(audit)}), found
+
+
+def pixel_keys(patches: PatchSet) -> NDArray[np.uint64]:
+    """64 bits for each patch that are equal for equal pixels, uint64 [N]."""
+    keys = np.empty(len(patches), np.uint64)
+    for start in range(0, len(patches), READ_ROWS):
+        rows = slice(start, start + READ_ROWS)
+        keys[rows] = [pixel_key(patch) for patch in patches.images(rows)]
+    return keys
+
+
+def first_matches(keys: NDArray[np.uint64], others: NDArray[np.uint64]) -> list[tuple[int, int]]:
+    """Pairs (row, first row of `others`) with the same key."""
+    known, first = np.unique(others, return_index=True)
+    places = np.searchsorted(known, keys).clip(max=len(known) - 1)
+    return [(int(row), int(first[places[row]])) for row in np.flatnonzero(known[places] == keys)]
+
+
+def _nearness(found: NearestSimilarities, to_training: Neighbours, quantile: float, n_closest: int) -> Nearness:
+    threshold = float(np.quantile(found.held_out, quantile, method="higher"))
+    flagged, above = (int((part > threshold).sum()) for part in (found.synthetic, found.held_out))
+    table = [[flagged, len(found.synthetic) - flagged], [above, len(found.held_out) - above]]
+    pairs = _closest(to_training)
+    distances = (torch.from_numpy(1 - part) for part in (found.synthetic, found.held_out))
+    return Nearness(
+        quantile=quantile,
+        threshold=threshold,
+        flagged=pairs[:flagged],
+        closest=pairs[:n_closest],
+        share=flagged / len(found.synthetic),
+        held_out_share=above / len(found.held_out),
+        p=float(stats.fisher_exact(table, alternative="greater").pvalue),
+        median=float(np.median(found.synthetic)),
+        held_out_median=float(np.median(found.held_out)),
+        training_median=float(np.median(found.training)),
+        more_similar=copying_test(*distances)[0],
+    )
+
+
+def _within(
+    synthetic: Embeddings, training: Embeddings, quantile: float, n_closest: int, seed: int, device: torch.device | str
+) -> Within:
+    n = min(len(synthetic), len(training), MOST_COMPARED)
+    own = np.arange(n)
+    rows = _subsample(len(synthetic), n, seed, "synthetic within")
+    drawn, real = synthetic[rows], training[_subsample(len(training), n, seed, "training within")]
+    usual = most_similar(real, real, 1, device=device, own=own, label="training among themselves").similarities
+    found = most_similar(drawn, drawn, 1, device=device, own=own, label="synthetic among themselves")
+    threshold = float(np.quantile(usual, quantile, method="higher"))
+    once: dict[tuple[int, int], ClosePair] = {}
+    for pair in _closest(found):
+        first, second = sorted((int(rows[pair.synthetic]), int(rows[pair.other])))
+        once.setdefault((first, second), ClosePair(synthetic=second, other=first, similarity=pair.similarity))
+    share = float((found.similarities > threshold).mean())
+    return Within(n=n, threshold=threshold, share=share, closest=list(once.values())[:n_closest])
+
+
+def _closest(found: Neighbours) -> list[ClosePair]:
+    """The pairs of queries and their nearest, the most similar first; equal ones by the query's row."""
+    similarities, rows = found.similarities[:, 0], found.rows[:, 0]
+    order = np.argsort(-similarities, kind="stable")
+    return [ClosePair(synthetic=int(row), other=int(rows[row]), similarity=float(similarities[row])) for row in order]
+
+
+def _subsample(count: int, most: int, seed: int, purpose: str) -> Rows:
+    if count <= most:
+        return np.arange(count)
+    return np.sort(numpy_rng(seed, "duplicates", purpose).choice(count, most, replace=False))
+
+
+def _verdict(audit: DuplicateAudit) -> str:
+    copies, near = len(audit.copies.of_training), audit.nearness
+    if copies:
+        return f"{copies:,} of {audit.n_synthetic:,} synthetic patches are exact copies of training patches."
+    if not audit.enough:
+        return (
+            f"{audit.n_synthetic:,} synthetic and {audit.n_held_out:,} held-out patches are too few to tell (at least "
+            f"{FEWEST_PATCHES} of each are needed)."
+        )
+    facts = (
+        f"{near.share:.1%} of synthetic patches are more similar to a training patch than {100 * near.quantile:.4g}% "
+        f"of the held-out real patches are, where {1 - near.quantile:.1%} are expected ({p_text(near.p)})"
+    )
+    return f"Signs of copying: {facts}; look at the pairs." if audit.copied else f"No signs of copying: {facts}."
