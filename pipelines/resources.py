@@ -2,12 +2,13 @@
 
 What a person changes in the UI is a `str` (or list, or dict) parameter of the pipeline. Numbers would compile, and the
 backend would then leave the limit out without a word; a parameter that is a `str` it reads. What Kubeflow takes at
-compile time alone (time limits, the size of /dev/shm) is a constant here.
+compile time alone (time limits, the size of /dev/shm, the queue) is a constant here.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+from histoforge_pipelines.profiles import profile_of_environment
 from kfp import dsl, kubernetes
 
 HOUR = 3600
@@ -15,15 +16,17 @@ RETRIES = 2
 AT_ONCE = 4
 """Iterations of a study's loop that may run at the same time."""
 
-SHARED_MEMORY = "2Gi"
-"""Of /dev/shm, whose 64 MB are else too few for torch; it counts against the memory limit."""
+PROFILE = profile_of_environment()
+"""What is asked for unless the form says otherwise; `HISTOFORGE_PROFILE` at compile time names another."""
 
-GPU_COUNT = "1"
-GPU_TYPE = "nvidia.com/gpu"
-CPU = "8"
-MEMORY = "32Gi"
-NODE_SELECTOR: dict[str, str] = {}
-TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+SHARED_MEMORY = PROFILE.shared_memory
+GPU_COUNT = PROFILE.gpu_count
+GPU_TYPE = PROFILE.gpu_type
+CPU = PROFILE.cpu
+MEMORY = PROFILE.memory
+NODE_SELECTOR = PROFILE.node_selector
+TOLERATIONS = PROFILE.tolerations
+QUEUE_LABELS = {"kueue.x-k8s.io/queue-name": PROFILE.queue, "kueue.x-k8s.io/priority-class": PROFILE.priority}
 STORAGE_SECRET = "histoforge-storage"
 STORAGE_KEYS = {
     "accesskey": "AWS_ACCESS_KEY_ID",
@@ -95,6 +98,9 @@ def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTa
         task.set_accelerator_type(pool.gpu_type).set_accelerator_limit(pool.gpu_count)
         kubernetes.add_node_selector_json(task, pool.node_selector)
         kubernetes.add_toleration_json(task, pool.tolerations)
+        for label, value in QUEUE_LABELS.items():
+            if value:
+                kubernetes.add_pod_label(task, label, value)
     if name in SIDE_EFFECTS:
         task.set_caching_options(False)
     task.set_retry(RETRIES, backoff_duration="30s", backoff_factor=2, backoff_max_duration="300s")
