@@ -19,7 +19,7 @@ class DdpmConfig(GeneratorConfig):
     Ho et al.'s own ancestral sampling is `sampling_steps` 1000 with `eta` 1.
     """
 
-    batch_size: int = Field(128, ge=1, description="patches a step", json_schema_extra={"unit": "patches"})
+    batch_size: int = Field(128, ge=2, description="patches a step", json_schema_extra={"unit": "patches"})
     fid_every: int = Field(10, ge=1, description="epochs between FIDs", json_schema_extra={"unit": "epochs"})
     by_label: bool = Field(
         False, description="whether one model learns all classes by their labels, instead of one model a class"

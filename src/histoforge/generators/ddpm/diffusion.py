@@ -1,5 +1,7 @@
 """The forward process and its loss (Ho et al. 2020), and the way back (Song et al. 2021)."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -29,7 +31,8 @@ def simple_loss(
         times: t, from 0 to T - 1, int64 [B].
         noise: eps, standard normal, [B, 3, H, W].
     """
-    return F.mse_loss(network(schedule.add_noise(images, noise, times), times, labels), noise)
+    noisy = schedule.add_noise(images, noise, cast(torch.IntTensor, times))
+    return F.mse_loss(network(noisy, times, labels), noise)
 
 
 def denoise(
@@ -55,5 +58,5 @@ def denoise(
     for time in schedule.timesteps:
         noise = network(images, time.to(device), labels)
         fresh = torch.randn(shape, generator=rng).to(device) if eta else None
-        images = schedule.step(noise, int(time), images, eta=eta, variance_noise=fresh).prev_sample
+        images = schedule.step(noise, int(time), images, eta=eta, variance_noise=fresh, return_dict=False)[0]
     return images

@@ -1,0 +1,100 @@
+"""What happens at the end of each epoch of any generator's training: it is judged, recorded and pictured."""
+
+import time
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.history import History
+from histoforge.generators.model_selection import EpochJudge, ModelSelection
+from histoforge.generators.outcome import Outcome, snapshot
+from histoforge.generators.registry import Generator
+from histoforge.training.engine import Engine
+
+
+class TrainedNetwork(Generator, Protocol):
+    """A generator that is still trained."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What it draws with."""
+
+
+class Epochs:
+    """Follows a training epoch by epoch, and ends with the weights that the judge liked best.
+
+    >>> epochs = Epochs(config, engine, judge, trained)
+    >>> engine.track(network=network, **epochs.parts())
+    >>> for real in engine.batches(...):
+    ...     facts = {"loss": loss.detach()}
+    ...     epochs.end_of_step(facts)
+    ...     engine.end_of_step(**facts)
+    >>> return epochs.outcome(sizes, parameters)
+
+    Args:
+        config: says which epochs are judged.
+        engine: runs the training.
+        judge: None keeps the last epoch.
+        trained: draws with the weights that are judged and kept.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, engine: Engine, judge: EpochJudge | None, trained: TrainedNetwork
+    ) -> None:
+        self.config, self.engine, self.judge, self.trained = config, engine, judge, trained
+        self.selection, self.history = ModelSelection(config.fid_alpha), History()
+        self._started = time.monotonic()
+
+    def parts(self) -> dict[str, ModelSelection | History]:
+        """What a checkpoint holds of it."""
+        return {"selection": self.selection, "history": self.history}
+
+    def end_of_step(self, facts: dict[str, Tensor]) -> None:
+        """Take in a step's values, scalars; at the end of an epoch judge it, close its row and take its picture."""
+        self.history.add_step(facts)
+        if self.engine.epoch_ended:
+            fid = self._judge()
+            seconds, self._started = time.monotonic() - self._started, time.monotonic()
+            self.history.end_epoch(self.engine.epoch, self.engine.global_step + 1, fid=fid, seconds=seconds)
+            self._take_snapshot()
+
+    def outcome(self, sizes: tuple[tuple[int, int], ...], parameters: dict[str, int]) -> Outcome:
+        """What the training ends with, the best weights in its generator.
+
+        Args:
+            sizes: of the images of its stages, height and width, px.
+            parameters: how many weights its networks have, by name.
+        """
+        network, selection, history = self.trained.network, self.selection, self.history
+        if selection.best_epoch:
+            network.load_state_dict(selection.best_weights)
+        chosen = selection.best_epoch or int(history.rows[-1]["epoch"] or 0)
+        history.snapshots[chosen] = snapshot(self.trained, self.config.seed)
+        return Outcome(self.trained, network.state_dict(), selection, history, chosen, sizes, parameters)
+
+    def _judge(self) -> float | None:
+        """The epoch's FID where it is to be judged: from `select_from_epoch` on, and the last one always."""
+        config, epoch = self.config, self.engine.epoch
+        last = self.engine.global_step + 1 == self.engine.total_steps
+        due = epoch >= config.select_from_epoch and (epoch - config.select_from_epoch) % config.fid_every == 0
+        if self.judge is None or not (due or last):
+            return None
+        fid = self.judge.score(self.trained)
+        self.selection.add(epoch, fid, self.trained.network)
+        return fid
+
+    def _take_snapshot(self) -> None:
+        """Keep pictures of the first epoch, the middle one and the last."""
+        epochs = -(-self.engine.total_steps // self.engine.steps_an_epoch)
+        if self.engine.epoch in {1, (epochs + 1) // 2, epochs}:
+            self.history.snapshots[self.engine.epoch] = snapshot(self.trained, self.config.seed)
+
+
+def flipped(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Each image, [B, 3, H, W], mirrored at random along each axis."""
+    for axis in (2, 3):
+        chosen = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
+        images = torch.where(chosen, images.flip(axis), images)
+    return images
