@@ -14,6 +14,7 @@ def train_classifier(
     summary: dsl.Output[dsl.Markdown],
     synthetic: Optional[dsl.Input[dsl.Dataset]] = None,
     arm: str = "baseline",
+    use: str = "",
     augmentation: str = "",
     seeds: int = 0,
     checkpoints: str = "",
@@ -25,8 +26,9 @@ def train_classifier(
 
     Args:
         patches: patch set of real patches; its test split is not read.
-        synthetic: patch set of synthetic patches to add to the training split.
+        synthetic: patch set of synthetic patches to add to the training split, or to train on alone.
         arm: name of the arm, such as 'baseline' or 'selective'.
+        use: 'both', 'real' or 'synthetic' patches to train on; '' as the preset says.
         augmentation: 'none' or 'traditional' (flips and colour jitter); '' as the preset says.
         seeds: classifiers to train; 0 as the preset says.
         checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
@@ -45,7 +47,14 @@ def train_classifier(
         "train_classifier",
         preset=preset,
         overrides=overrides,
-        given={"arm": arm, "augmentation": augmentation, "seeds": seeds, "checkpoints": checkpoints, "seed": seed},
+        given={
+            "arm": arm,
+            "use": use,
+            "augmentation": augmentation,
+            "seeds": seeds,
+            "checkpoints": checkpoints,
+            "seed": seed,
+        },
         inputs={"patches": patches, "synthetic": synthetic},
         outputs={"model": model},
         metrics=metrics,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork, Stem
+from histoforge.classifiers.freezing import freeze_all_but
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.settings import nearest
 from histoforge.training.models import ModelInfo
@@ -35,7 +36,7 @@ class Tail:
 
     Attributes:
         map: activation after the last residual block, [B, C_L, H_L, W_L].
-        features: its mean over all positions, [B, C_L], float32.
+        features: its mean over all positions, [B, C_L], float32; the hidden layer of the head comes after them.
         logits: [B, classes], float32.
     """
 
@@ -56,8 +57,9 @@ class Classifier(nn.Module):
     and deviation itself.
 
     Attributes:
-        info: the model's description; the backbone is its `method`, and `config` holds stem, width, dropout and
-            imagenet_normalisation.
+        info: the model's description; the backbone is its `method`, and `config` holds stem, width, dropout,
+            imagenet_normalisation and, where they are not 0, head_width and trainable_layers.
+        frozen: the modules that do not train; see `freeze_all_but`.
     """
 
     scale: Tensor
@@ -67,7 +69,8 @@ class Classifier(nn.Module):
         """Make the network with random weights.
 
         Raises:
-            SettingsError: there is no backbone of that name (the nearest one is given).
+            SettingsError: there is no backbone of that name (the nearest one is given), or more layers are to train
+                than it has.
         """
         super().__init__()
         if info.method not in BACKBONES:
@@ -76,12 +79,21 @@ class Classifier(nn.Module):
         stem: Stem = info.config["stem"]
         self.backbone = ResidualNetwork(BACKBONES[info.method], stem, info.config["width"])
         self.dropout = nn.Dropout(info.config["dropout"])
-        self.fc = nn.Linear(self.backbone.channels, len(info.classes))
+        self.head, width = _head(self.backbone.channels, info.config.get("head_width", 0))
+        self.fc = nn.Linear(width, len(info.classes))
         normalise = info.config["imagenet_normalisation"]
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if normalise else ((0.5,) * 3, (0.5,) * 3)
         # ((x + 1) / 2 - mean) / std, the identity for a mean and deviation of 1/2
         self.register_buffer("scale", (0.5 / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", ((0.5 - torch.tensor(mean)) / torch.tensor(std)).view(1, 3, 1, 1), False)
+        self.frozen = freeze_all_but(self, info.config.get("trainable_layers", 0))
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """As of any module, but that frozen layers stay in evaluation: their statistics do not move."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     @property
     def name(self) -> str:
@@ -128,7 +140,7 @@ class Classifier(nn.Module):
         last = self.backbone.stages[-1][-1](hidden)
         features = last.float().mean(dim=(2, 3))
         with torch.autocast(features.device.type, enabled=False):
-            return Tail(last, features, self.fc(features))
+            return Tail(last, features, self.fc(self.head(features)))
 
     def mc_dropout(self, active: bool) -> None:
         """Put the network in evaluation, with its dropout drawing anew in each pass where `active`."""
@@ -159,3 +171,10 @@ class Classifier(nn.Module):
                 f"The classifier {self.name} was trained on patches of {mine} px, and {what} has {theirs} px: train "
                 "a classifier on that patch set."
             )
+
+
+def _head(features: int, width: int) -> tuple[nn.Module, int]:
+    """The layer between the pooled features and the classifying layer, if there is one, and the width of its output."""
+    if not width:
+        return nn.Identity(), features
+    return nn.Sequential(nn.Linear(features, width), nn.ReLU(inplace=True)), width

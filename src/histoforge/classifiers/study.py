@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ from histoforge.training.log import LOG_NAME
 from histoforge.training.models import ModelInfo, save_model
 
 NOT_IN_IDENTITY = ("device", "checkpoints", "checkpoint_every")
+Use = Literal["both", "real", "synthetic"]
+"""Which patches an arm is trained on."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Architecture:
         dropout: rate p of the dropout before the last residual block.
         weights: file of weights to begin with; '' begins with random ones.
         weights_sha256: SHA-256 of that file; '' leaves it unchecked.
+        trainable_layers: weighted layers that train, counted from the end; 0 is all (see `freeze_all_but`).
+        head_width: units of a hidden layer before the classifying one; 0 for none.
     """
 
     backbone: str
@@ -47,6 +51,8 @@ class Architecture:
     dropout: float
     weights: str
     weights_sha256: str
+    trainable_layers: int = 0
+    head_width: int = 0
 
 
 def train(
@@ -57,11 +63,12 @@ def train(
     patches: PatchSet,
     synthetic: PatchSet | None,
     out: Path,
+    use: Use = "both",
 ) -> dict[str, Any]:
     """Train a classifier a seed and write the arm directory `out`: `arm.json` and `seed-<n>/` models.
 
-    Only the real training split, with `synthetic` added to it, trains; the real validation split chooses the epoch;
-    the test split is not looked at. A4-12: so the baseline arm can serve as the extractor of selection and of FID.
+    Only the real training split, `synthetic`, or both train; the real validation split chooses the epoch; the test
+    split is not looked at. A4-12: so the baseline arm can serve as the extractor of selection and of FID.
     Checkpoints lie in `<out>.work` until the whole arm is written: a task that is killed goes on from there, and ends
     with the same weights, bit for bit on a CPU.
 
@@ -73,18 +80,23 @@ def train(
         patches: the real patches.
         synthetic: synthetic patches of the same classes and size, or None.
         out: the directory to write.
+        use: which of them train: 'both' (the real ones alone where there is no `synthetic`), 'real' or 'synthetic'.
 
     Returns:
         What `arm.json` says.
 
     Raises:
-        PatchSetError: the train or val split is empty, or `synthetic` has other classes or another patch size.
+        PatchSetError: the train or val split is empty, or `synthetic` has other classes or another patch size, or is
+            to be used alone and is not given or lacks a class.
+        SettingsError: more layers are to train than the network has.
         ModelError: the weights to begin with do not fit.
         TrainingError: a loss is not finite.
     """
-    data = load_data(patches, synthetic, resolve_device(recipe.device))
+    if use == "real" or (use == "both" and synthetic is None):
+        use, synthetic = "real", None
+    data = load_data(patches, synthetic, resolve_device(recipe.device), use)
     start = read_weights(architecture.weights, architecture.weights_sha256) if architecture.weights else None
-    info = describe(architecture, recipe, patches, _digests(patches, synthetic, start))
+    info = describe(architecture, recipe, patches, _digests(patches, synthetic, start), use)
     work = out.with_name(f"{out.name}.work")
     runs, engines = [], []
     with atomic_directory(out) as directory:
@@ -103,24 +115,40 @@ def train(
     return result
 
 
-def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device) -> TrainingData:
-    """Training and validation patches on the device; synthetic ones are added to the training patches alone.
+def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device, use: Use = "both") -> TrainingData:
+    """Training and validation patches on the device; synthetic ones are never among the latter.
 
     Raises:
-        PatchSetError: a split is empty, or `synthetic` has other classes or another patch size.
+        PatchSetError: a split is empty, or `synthetic` has other classes or another patch size, or is to be used
+            alone and is not given or lacks a class.
     """
     real, val = patches.split("train"), patches.split("val")
-    train_patches = DevicePatches.load(real, device)
+    weights = class_weights(real.counts)
+    train_weights = weights
     if synthetic is not None:
         _check_synthetic(patches, synthetic)
-        added = DevicePatches.load(synthetic, device)
-        home = train_patches.images.device
-        images = torch.cat([train_patches.images, added.images.to(home)])
-        train_patches = DevicePatches(images, torch.cat([train_patches.labels, added.labels.to(home)]), device)
-    return TrainingData(train_patches, DevicePatches.load(val, device), len(real), class_weights(real.counts))
+    if use != "synthetic":
+        train_patches = DevicePatches.load(real, device)
+        if synthetic is not None:
+            train_patches = _joined(train_patches, DevicePatches.load(synthetic, device))
+    else:
+        synthetic = _check_alone(synthetic)
+        train_patches, train_weights = DevicePatches.load(synthetic, device), class_weights(synthetic.counts)
+    return TrainingData(train_patches, DevicePatches.load(val, device), len(real), train_weights, weights)
 
 
-def describe(architecture: Architecture, recipe: Recipe, patches: PatchSet, digests: dict[str, str]) -> ModelInfo:
+def _joined(first: DevicePatches, second: DevicePatches) -> DevicePatches:
+    home = first.images.device
+    return DevicePatches(
+        torch.cat([first.images, second.images.to(home)]),
+        torch.cat([first.labels, second.labels.to(home)]),
+        first.device,
+    )
+
+
+def describe(
+    architecture: Architecture, recipe: Recipe, patches: PatchSet, digests: dict[str, str], use: Use = "real"
+) -> ModelInfo:
     """What the arm's models have in common."""
     pretrained = bool(architecture.weights)
     config = {
@@ -128,6 +156,9 @@ def describe(architecture: Architecture, recipe: Recipe, patches: PatchSet, dige
         "width": architecture.width,
         "dropout": architecture.dropout,
         "imagenet_normalisation": pretrained,
+        "trainable_layers": architecture.trainable_layers,
+        "head_width": architecture.head_width,
+        "use": use,
         **{name: value for name, value in asdict(recipe).items() if name not in NOT_IN_IDENTITY},
     }
     return ModelInfo(
@@ -205,6 +236,18 @@ def _check_synthetic(patches: PatchSet, synthetic: PatchSet) -> None:
                 f"The synthetic patch set has {what} {theirs}, and the real one {mine}: select patches of a generator "
                 "that was trained on the real one."
             )
+
+
+def _check_alone(synthetic: PatchSet | None) -> PatchSet:
+    if synthetic is None:
+        raise PatchSetError("use=synthetic trains on synthetic patches alone, and none are given: name a patch set.")
+    for name, count in zip(synthetic.classes, synthetic.counts.tolist(), strict=True):
+        if not count:
+            raise PatchSetError(
+                f"use=synthetic trains on synthetic patches alone, and there are none of the class '{name}': draw "
+                "patches of every class, or choose use=both."
+            )
+    return synthetic
 
 
 def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path) -> Engine:

@@ -24,7 +24,9 @@ EVALUATION_BATCH = 256
 class Recipe:
     """How classifiers are trained, the same in every arm but for `augmentation` and the synthetic patches.
 
-    A4-14: the paper gives no hyper-parameters of its classifiers, only that they are the same in all experiments.
+    A4-14: Xue et al. 2021 give no hyper-parameters of their classifiers, only that they are the same in all
+    experiments. Those of the RL-EO paper's downstream task ("Optimizer: Adam with lr=1e-5, LR Scheduler with a step
+    size of 7, and gamma=0.1") are `schedule` 'step' with its defaults and no weight decay, which makes AdamW Adam.
 
     Attributes:
         augmentation: 'none' or 'traditional'.
@@ -32,8 +34,10 @@ class Recipe:
         epochs: the budget; an epoch is as many steps as one pass over the *real* training patches takes.
         max_steps: an upper bound on the steps of the whole training; 0 for none.
         batch_size: patches a step.
-        learning_rate: of AdamW at the start; it falls to 0 along a cosine.
+        learning_rate: of AdamW at the start.
         weight_decay: of AdamW.
+        schedule: 'cosine', from the learning rate to 0, or 'step', times `step_factor` after every `step_epochs`.
+        step_epochs, step_factor: of the schedule 'step'.
         patience: epochs without a better validation loss after which training stops; 0 for never.
         device, precision, checkpoints, checkpoint_every: see `training.engine.Engine`.
     """
@@ -48,6 +52,9 @@ class Recipe:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    schedule: str
+    step_epochs: int
+    step_factor: float
     patience: int
     device: str
     precision: str
@@ -60,16 +67,18 @@ class TrainingData:
     """What an arm is trained on, on the device.
 
     Attributes:
-        train: the real training patches, followed by the synthetic ones of the arm.
+        train: the real training patches, the synthetic ones of the arm, or the former followed by the latter.
         val: the real validation patches.
-        real: how many of `train` are real.
+        real: how many real training patches there are, whether they train or not: they set the length of an epoch.
         class_weights: weight of each class in the loss, float32 [classes].
+        val_weights: weight of each class in the validation loss, float32 [classes], the same in every arm.
     """
 
     train: DevicePatches
     val: DevicePatches
     real: int
     class_weights: Tensor
+    val_weights: Tensor
 
 
 class FitState:
@@ -121,7 +130,7 @@ def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engi
     schedule and the same number of looks at the validation split. Synthetic patches are mixed among the real ones and
     take their share of the steps; they do not buy more of them. So an arm that wins does not win by training longer,
     as it would with epochs over the larger set. The loss weighs classes by 1 / frequency among the *real* training
-    patches, in every arm alike.
+    patches, in every arm alike that has any; in one that is trained on synthetic patches alone, by that among those.
 
     Args:
         classifier: with its first weights, on the engine's device.
@@ -134,17 +143,20 @@ def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engi
         TrainingError: the loss is not finite.
     """
     optimizer = torch.optim.AdamW(
-        classifier.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        [parameter for parameter in classifier.parameters() if parameter.requires_grad],
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        fused=True,
     )
     engine.track(classifier=classifier, optimizer=optimizer, progress=progress)
-    weights = data.class_weights.to(engine.device)
+    weights, val_weights = data.class_weights.to(engine.device), data.val_weights.to(engine.device)
     jitter = ColourJitter(recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
     steps = math.ceil(data.real / recipe.batch_size)
     for batch in engine.batches(data.train, recipe.batch_size, recipe.epochs, steps, recipe.max_steps):
         if progress.has_stalled(recipe.patience):
             break
         started = time.monotonic()
-        set_learning_rate(optimizer, recipe.learning_rate, engine.global_step / engine.total_steps)
+        set_learning_rate(optimizer, recipe, engine.epoch, engine.global_step / engine.total_steps)
         images = batch.images
         if recipe.augmentation == "traditional":
             images = traditional(images, jitter, engine.rng)
@@ -154,17 +166,21 @@ def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engi
         loss = F.cross_entropy(logits, batch.labels, weight=weights)
         engine.step(optimizer, loss)
         if engine.epoch_ended:
-            progress.add(evaluate(classifier, data.val, weights, engine), classifier)
+            progress.add(evaluate(classifier, data.val, val_weights, engine), classifier)
         progress.seconds += time.monotonic() - started
         engine.end_of_step(loss=loss)
     classifier.load_state_dict(progress.weights)
     classifier.eval()
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, start: float, done: float) -> None:
-    """A cosine from `start` to 0, at the share `done` of the training."""
+def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int, done: float) -> None:
+    """What the recipe's schedule says in an epoch, from 1, after the share `done` of the steps."""
+    if recipe.schedule == "step":
+        factor = recipe.step_factor ** ((epoch - 1) // recipe.step_epochs)
+    else:
+        factor = 0.5 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
-        group["lr"] = start * 0.5 * (1 + math.cos(math.pi * done))
+        group["lr"] = recipe.learning_rate * factor
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ def run(
     Args:
         config: the settings.
         patches: patch set of real patches, split into train, val and test; the test split is not read.
-        synthetic: patch set of synthetic patches to add to the training split, or None.
+        synthetic: patch set of synthetic patches to add to the training split or to train on alone, or None.
         model: the arm directory to write: `arm.json` and a model directory `seed-<n>` a seed.
 
     Raises:
@@ -31,11 +31,13 @@ def run(
         PatchSet.open(patches),
         None if synthetic is None else PatchSet.open(synthetic),
         Path(model),
+        config.use,
     )
     runs, counts = arm["runs"], arm["counts"]
     return TrainClassifierSummary(
         arm=config.arm,
         seeds=arm["seeds"],
+        use=config.use,
         train=sum(counts["train"].values()),
         synthetic=sum(counts.get("synthetic", {}).values()),
         val=sum(counts["val"].values()),

@@ -1,8 +1,8 @@
 """Parameters and summary of the step `train_classifier`."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from histoforge.core.settings import Settings, TrainingConfig
 
@@ -10,7 +10,8 @@ from histoforge.core.settings import Settings, TrainingConfig
 class TrainClassifierConfig(TrainingConfig):
     """How the classifiers of one arm are trained: the same in every arm but for `augmentation` and synthetic patches.
 
-    Xue et al. 2021, section 4.3.3, gives backbone and number of runs, and no hyper-parameters (A4-14).
+    Xue et al. 2021, section 4.3.3, gives backbone and number of runs, and no hyper-parameters (A4-14). The RL-EO paper
+    gives those of its downstream task: see the preset paper-rleo.
     """
 
     arm: str = Field(
@@ -19,6 +20,11 @@ class TrainClassifierConfig(TrainingConfig):
         description="name of the arm: 'baseline', 'traditional', 'selective', …",
     )
     seeds: int = Field(5, ge=1, le=100, description="classifiers to train, with the seeds seed, seed+1, …")
+    use: Literal["both", "real", "synthetic"] = Field(
+        "both",
+        description="training patches: 'both' (the real ones and, where given, the synthetic), 'real' or 'synthetic'; "
+        "the validation patches are real",
+    )
     backbone: str = Field(
         "resnet34", description="network: resnet10, resnet18, resnet34, resnet50, resnet101 or resnet152"
     )
@@ -34,6 +40,20 @@ class TrainClassifierConfig(TrainingConfig):
     )
     weights_sha256: str = Field(
         "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that the weights file must have; '' is unchecked"
+    )
+    trainable_layers: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="weighted layers (convolutions, linear ones) that train, counted from the end, with those of the "
+        "head; the others keep the given weights; 0 is all",
+    )
+    head_width: int = Field(
+        0,
+        ge=0,
+        le=65_536,
+        description="units of a hidden layer between features and classes; 0 is none",
+        json_schema_extra={"unit": "units"},
     )
     augmentation: Literal["none", "traditional"] = Field(
         "none", description="'none', or 'traditional' (horizontal flips and colour jitter)"
@@ -54,8 +74,15 @@ class TrainClassifierConfig(TrainingConfig):
         json_schema_extra={"unit": "steps"},
     )
     batch_size: int = Field(64, ge=2, le=8192, description="patches a step", json_schema_extra={"unit": "patches"})
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's at the start; it falls to 0 along a cosine")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's weight decay")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's at the start; see schedule")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's weight decay; with 0 it is Adam")
+    schedule: Literal["cosine", "step"] = Field(
+        "cosine", description="of the learning rate: 'cosine' (to 0), or 'step' (times step_factor every step_epochs)"
+    )
+    step_epochs: int = Field(
+        7, ge=1, description="epochs between falls of the schedule 'step'", json_schema_extra={"unit": "epochs"}
+    )
+    step_factor: float = Field(0.1, gt=0, le=1, description="what each fall of the schedule 'step' multiplies by")
     patience: int = Field(
         15,
         ge=0,
@@ -70,6 +97,15 @@ class TrainClassifierConfig(TrainingConfig):
         json_schema_extra={"unit": "steps"},
     )
 
+    @model_validator(mode="after")
+    def _frozen_layers_have_learnt_something(self) -> Self:
+        if self.trainable_layers and not self.weights:
+            raise ValueError(
+                f"trainable_layers={self.trainable_layers} keeps all other layers as they begin, and no weights are "
+                "given to begin with: set weights, or trainable_layers=0 to train all"
+            )
+        return self
+
 
 class TrainClassifierSummary(Settings):
     """What an arm came to on the validation split.
@@ -77,6 +113,7 @@ class TrainClassifierSummary(Settings):
     Attributes:
         arm: its name.
         seeds: the seeds that were trained.
+        use: which of them trained.
         train, synthetic, val: numbers of patches.
         val_accuracy, val_balanced_accuracy, val_loss: means over the seeds, at each seed's best epoch.
         best_epochs: the epoch that was kept, a seed each.
@@ -85,6 +122,7 @@ class TrainClassifierSummary(Settings):
 
     arm: str
     seeds: list[int]
+    use: str
     train: int
     synthetic: int
     val: int
