@@ -43,14 +43,17 @@ TIME_LIMITS = {
     "train-generator": 72 * HOUR,
     "select-samples": 12 * HOUR,
     "train-classifier": 48 * HOUR,
+    "score-generator": 12 * HOUR,
+    "leaderboard": 6 * HOUR,
     "evaluate": 6 * HOUR,
+    "publish-model": 3 * HOUR,
 }
 """Seconds after which a task is stopped."""
 
-ON_GPU = {"train-generator", "select-samples", "train-classifier", "evaluate"}
+ON_GPU = {"train-generator", "select-samples", "train-classifier", "score-generator", "leaderboard", "evaluate", "publish-model"}
 SMALL = {"scan-source", "plan-cells", "plan-fractions"}
-SIDE_EFFECTS = {"scan-source"}
-"""Never served from the cache: what they look at is not among their inputs."""
+SIDE_EFFECTS = {"scan-source", "publish-model"}
+"""Never served from the cache: what they look at, or change, is not among their inputs."""
 
 
 @dataclass(frozen=True)

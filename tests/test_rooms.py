@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "histoforge"
 ROOMS = [
     "core", "storage", "patches", "slides", "phantom", "training", "layers", "metrics", "siamese", "classifiers",
-    "generators", "selection", "reports", "steps", "presets", "cluster", "cli",
+    "generators", "selection", "registry", "reports", "steps", "presets", "cluster", "cli",
 ]  # fmt: skip
 MODULES = sorted(SOURCE.rglob("*.py"))
 NAMED_MODULE = re.compile(r"histoforge(\.[a-z_][a-z0-9_]*)+")

@@ -74,6 +74,12 @@ STEPS = {
             ),
         ),
         Step(
+            "finetune_snn",
+            "Fine-tune the siamese guide on overviews, then on patches, and say how well it tells them apart.",
+            inputs=(_PATCHES, Port("overviews", "overviews of the slides, for the first stage", optional=True)),
+            outputs=(Port("guide", "the guide"),),
+        ),
+        Step(
             "train_generator",
             "Train a generator of patches, and keep the epoch whose patches look most like the real ones.",
             inputs=(
@@ -104,6 +110,19 @@ STEPS = {
             outputs=(Port("model", "the arm: a classifier a seed"),),
         ),
         Step(
+            "score_generator",
+            "Draw patches from a generator, keep them, and score them in every way that the leaderboard shows.",
+            inputs=(
+                _PATCHES,
+                Port("generator", "trained generator"),
+                Port("extractor", "classifier trained on real patches, or its arm (then its two lowest seeds)"),
+            ),
+            outputs=(
+                Port("samples", "patch set of the synthetic patches", file="samples"),
+                Port("scores", "scores, features and a picture", file="scores"),
+            ),
+        ),
+        Step(
             "evaluate",
             "Compare the arms on the test split, and write the report.",
             inputs=(
@@ -118,6 +137,16 @@ STEPS = {
                 Port("report", "the report, one HTML page", file="report.html"),
                 Port("metrics", "all results as JSON", file="metrics.json"),
             ),
+        ),
+        Step(
+            "publish_model",
+            "Publish a classifier where it is better than the published one, or not worse by a margin.",
+            inputs=(
+                _PATCHES,
+                Port("challenger", "arm or classifier to publish, trained on these patches"),
+                Port("results", "metrics.json of its evaluation, for the memorisation audit", optional=True),
+            ),
+            outputs=(Port("publication", "the decision and the model card"),),
         ),
     )
 }

@@ -1,0 +1,138 @@
+"""The model card: what a published model is, what it was made of, what it was found to do, and what it is not for."""
+
+from typing import Any
+
+from pydantic import Field
+
+from histoforge import __version__
+from histoforge.core.settings import Settings
+
+CARD_NAME = "model_card.json"
+README_NAME = "README.md"
+
+
+class CardScore(Settings):
+    """A score on the test split and its bootstrap interval over patients; None where it is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class ModelCard(Settings):
+    """What `model_card.json` says.
+
+    Attributes:
+        name: what the model is published as.
+        kind: what it is for.
+        form: 'arm' (a classifier a seed) or 'classifier' (one).
+        arm: the way it was trained.
+        method: the backbone.
+        seeds: of its classifiers.
+        classes: class names; a label is a place in this list.
+        patch_size: height and width, px.
+        mpp: micrometres a pixel, or None.
+        model: SHA-256 over the names and digests of the model's files.
+        digests: identities of what it was trained on (patches, source, synthetic, weights).
+        unit: what intervals rest on: 'patients', or 'slides' or 'images' where the source names no patients.
+        patches, units: how many by split and class name; units also by '' for all classes together.
+        synthetic: synthetic training patches by class name.
+        presets: settings that it was trained with, by name.
+        config: the settings of its training.
+        confidence: coverage of the intervals.
+        scores: on the test split, means over the seeds.
+        extractors: networks whose features judged its synthetic patches.
+        audit: what the memorisation audit said; '' where there were no synthetic patches.
+        licences: of the model, the data and the code.
+        intended_use: what it is for.
+        limits: what it is not for, and what is not known of it, a sentence each.
+        seen: digests of the patients (slides, images) that it was trained and validated on, so that a later challenger
+            is compared with it on others.
+        code_version: of histoforge.
+    """
+
+    schema_version: int = 1
+    name: str
+    kind: str
+    form: str
+    arm: str
+    method: str
+    seeds: list[int]
+    classes: list[str]
+    patch_size: tuple[int, int]
+    mpp: float | None
+    model: str
+    digests: dict[str, str]
+    unit: str
+    patches: dict[str, dict[str, int]]
+    units: dict[str, dict[str, int]]
+    synthetic: dict[str, int] = Field(default_factory=dict)
+    presets: list[str] = Field(default_factory=list)
+    config: dict[str, Any] = Field(default_factory=dict)
+    confidence: float
+    scores: dict[str, CardScore]
+    extractors: list[str] = Field(default_factory=list)
+    audit: str = ""
+    licences: dict[str, str]
+    intended_use: str
+    limits: list[str]
+    seen: list[str] = Field(default_factory=list)
+    code_version: str = __version__
+
+    def as_markdown(self) -> str:
+        """The card as a page."""
+        size = "x".join(map(str, self.patch_size))
+        mpp = "of unknown resolution" if self.mpp is None else f"at {self.mpp:g} um/px"
+        seeds = f"{len(self.seeds)} classifiers, seeds {', '.join(map(str, self.seeds))}"
+        lines = [
+            f"# {self.name}",
+            "",
+            f"Tells {', '.join(self.classes)} apart on patches of {size} px {mpp}: {self.method}, arm '{self.arm}' "
+            f"({seeds}), model {self.model[:16]}, histoforge {self.code_version}.",
+            *_section("Intended use", [self.intended_use]),
+            *_section("Limits", [f"- {text}" for text in self.limits]),
+            *_section(f"Scores on the test split ({self.confidence:.0%} intervals over {self.unit})", self._scores()),
+            *_section(f"Data: patches ({self.unit})", self._data()),
+            *_section("Synthetic patches", self._synthetic()),
+            *_section("Trained with", [f"Preset: {', '.join(self.presets) or 'none was named'}.", *self._settings()]),
+            *_section("Digests", [f"- {name}: `{digest}`" for name, digest in self.digests.items()]),
+            *_section("Licences", [f"- {what}: {licence}" for what, licence in self.licences.items()]),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _scores(self) -> list[str]:
+        rows = [f"| {name} | {_number(s.value)} | {_number(s.low)} to {_number(s.high)} |" for name, s in self._known()]
+        return ["| score | mean over seeds | interval |", "| --- | ---: | ---: |", *rows]
+
+    def _known(self) -> list[tuple[str, CardScore]]:
+        return [(name.replace("_", " "), score) for name, score in self.scores.items() if score.value is not None]
+
+    def _data(self) -> list[str]:
+        head = ["| split | " + " | ".join(self.classes) + " |", "| --- |" + " ---: |" * len(self.classes)]
+        rows = []
+        for split, counts in self.patches.items():
+            units = self.units.get(split, {})
+            rows.append(
+                f"| {split} | "
+                + " | ".join(f"{counts.get(name, 0)} ({units.get(name, 0)})" for name in self.classes)
+                + " |"
+            )
+        return [*head, *rows]
+
+    def _synthetic(self) -> list[str]:
+        if not self.synthetic:
+            return ["None."]
+        counted = ", ".join(f"{count} {name}" for name, count in self.synthetic.items())
+        extractors = ", ".join(self.extractors) or "none"
+        return [f"{counted}. {self.audit}", "", f"Judged by the features of: {extractors}."]
+
+    def _settings(self) -> list[str]:
+        return ["", ", ".join(f"{name} {value}" for name, value in self.config.items() if value != "")]
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", f"## {title}", "", *lines]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

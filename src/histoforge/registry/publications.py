@@ -1,0 +1,81 @@
+"""What is written when a champion changes: one small file a change, named so that none replaces another."""
+
+import json
+import re
+import time
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from histoforge import __version__
+from histoforge.core.digests import digest_json
+from histoforge.core.settings import Settings
+
+FOLDER = "champions"
+_NAME = re.compile(rf"{FOLDER}/(\d{{6,}})-[0-9a-f]{{12}}\.json")
+
+
+class Publication(Settings):
+    """One change of the champion.
+
+    Attributes:
+        serial: one more than that of the champion that it replaces; 1 for the first.
+        version: the champion from then on.
+        model: digest of that version's model files.
+        action: 'publish', 'rollback' (by a person), or 'yield' (to another that was published at the same moment).
+        replaces: the version before; '' for the first.
+        replaced_model: digest of its model files.
+        reason: why, in words.
+        evidence: the paired test, where there was one.
+        time: UTC, ISO 8601; for people alone, the order is by serial.
+        code_version: of histoforge.
+        digest: SHA-256 over all of the above.
+    """
+
+    serial: int = Field(ge=1)
+    version: str
+    model: str
+    action: Literal["publish", "rollback", "yield"]
+    replaces: str = ""
+    replaced_model: str = ""
+    reason: str
+    evidence: dict[str, Any] = Field(default_factory=dict)
+    time: str
+    code_version: str = __version__
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's name below the model's location: in the order of serials, another for other content."""
+        return f"{FOLDER}/{self.serial:06d}-{self.digest[:12]}.json"
+
+    def content(self) -> bytes:
+        """The file."""
+        return (json.dumps(self.model_dump(mode="json"), indent=2, allow_nan=False) + "\n").encode()
+
+    def sealed(self) -> "Publication":
+        """The same with its digest."""
+        return self.model_copy(update={"digest": self._own_digest()})
+
+    def _own_digest(self) -> str:
+        return digest_json(self.model_dump(mode="json", exclude={"digest"}))
+
+
+def parse_publication(content: bytes) -> Publication | None:
+    """The publication in a file; None where it is not whole."""
+    try:
+        found = Publication.model_validate_json(content)
+    except ValidationError:
+        return None
+    return found if found.digest == found.sealed().digest else None
+
+
+def serial_of(name: str) -> int | None:
+    """The serial that a file's name says; None for a file that is no publication."""
+    match = _NAME.fullmatch(name)
+    return int(match.group(1)) if match else None
+
+
+def now() -> str:
+    """The time, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,80 @@
+"""Parameters and summary of the step `publish_model`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from histoforge.core.settings import Settings, TrainingConfig
+
+
+class PublishModelConfig(TrainingConfig):
+    """Where models are published, and what a challenger must show to replace the champion."""
+
+    models: str = Field("", description="location of the published models: a folder, or s3:// or minio:// prefix")
+    name: str = Field(
+        "classifier",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        description="what the model is published as; champion and challenger share it",
+    )
+    score: Literal["accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
+        "accuracy", description="score that champion and challenger are compared in"
+    )
+    margin: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="how much worse than the champion the challenger may be; 0 lets only a better one pass",
+    )
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
+    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of test patients")
+    fewest_patients: int = Field(5, ge=5, le=100_000, description="test patients without which nothing is published")
+    batch_size: int = Field(
+        128, ge=1, le=65536, description="patches computed at once", json_schema_extra={"unit": "patches"}
+    )
+    trained_with: str = Field("", description="preset that the challenger was trained with, for the model card")
+    licence: str = Field("not stated", description="licence of the model, for the model card")
+    data_licence: str = Field("not stated", description="licence of the slides, for the model card")
+    intended_use: str = Field(
+        "Research on patches like those that it was trained on; not for diagnosis.",
+        description="what the model is for, for the model card",
+    )
+    limits: str = Field("", description="what else it is not for, for the model card")
+
+
+class PublishModelSummary(Settings):
+    """What came of it.
+
+    Attributes:
+        published: whether the challenger is the champion.
+        said: that and why, in a sentence.
+        name: what the model is published as.
+        location: where.
+        version: the champion's version; '' where there is none.
+        challenger: the challenger's version; '' where it was not stored.
+        score: what was compared.
+        value, low, high: of the challenger on the test split, with its bootstrap interval.
+        difference, difference_low, difference_high: challenger minus champion; None where nothing was compared.
+        margin: the margin asked for.
+        test_patches, test_units: how much was tested on.
+        unit: what the units are.
+        seconds: of the whole step.
+    """
+
+    published: bool
+    said: str
+    name: str
+    location: str
+    version: str
+    challenger: str
+    score: str
+    value: float | None
+    low: float | None
+    high: float | None
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    margin: float
+    test_patches: int
+    test_units: int
+    unit: str
+    seconds: float

@@ -1,0 +1,119 @@
+"""Champion and challenger on the same test patients."""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.classifiers import Classifier
+from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
+from histoforge.metrics.classification import SCORES, statistic
+from histoforge.metrics.results import Effect, Statistic
+from histoforge.patches import PatchSet
+from histoforge.patches.device import DevicePatches
+from histoforge.registry import ModelCard, Publication, Registry, Verdict
+from histoforge.registry.card import CardScore
+from histoforge.registry.gate import judge_difference
+from histoforge.steps.config.publish_model import PublishModelConfig
+from histoforge.steps.evaluation.inputs import TestUnits, test_units
+from histoforge.steps.evaluation.study import Probabilities, predict
+from histoforge.steps.publishing.challenger import Challenger, check_comparable, load
+from histoforge.training.device import resolve_device, resolve_precision
+
+
+class Trial:
+    """The challenger's predictions on the test split, and its comparison with one champion after another."""
+
+    def __init__(self, config: PublishModelConfig, patches: PatchSet, challenger: Challenger) -> None:
+        self.config, self.challenger = config, challenger
+        self.device = resolve_device(config.device)
+        self.test = patches.split("test")
+        self.units: TestUnits = test_units(patches)
+        self.names = self.units.of(self.test)
+        self._patches = DevicePatches.load(self.test, self.device)
+        self._mine = self._probabilities(challenger.path, "the patch set")
+        self._against: dict[str, Verdict] = {}
+
+    @property
+    def n_units(self) -> int:
+        """Patients (slides, images) in the test split."""
+        return len(set(self.names))
+
+    def scores(self) -> dict[str, CardScore]:
+        """All scores of the challenger, means over its seeds, with their intervals."""
+        bootstrap = self._bootstrap(self.names)
+        every = np.ones(len(self.test), bool)
+        found = {name: bootstrap.interval(self._statistic(self._mine, name, every)) for name in SCORES}
+        return {name: CardScore(value=one.value, low=one.low, high=one.high) for name, one in found.items()}
+
+    def against(self, registry: Registry, champion: Publication) -> Verdict:
+        """Judge the challenger against a champion, on the test patients that the champion was not trained on.
+
+        Raises:
+            ModelError: the champion is of another kind, classes or patch size, or is damaged.
+        """
+        if champion.version not in self._against:
+            card = registry.card(champion.version)
+            check_comparable(card, self.challenger)
+            with tempfile.TemporaryDirectory() as folder:
+                model = registry.fetch(champion.version, Path(folder) / "champion")
+                theirs = self._probabilities(model, f"the challenger to '{card.name}'")
+            self._against[champion.version] = self._judge(theirs, card)
+        return self._against[champion.version]
+
+    def _judge(self, theirs: Sequence[Probabilities], card: ModelCard) -> Verdict:
+        fair = ~np.isin(unit_digests(self.names), card.seen)
+        names = self.names[fair]
+        config, unit = self.config, self.units.name
+        known = self.n_units - len(set(names))
+        if len(set(names)) < config.fewest_patients:
+            also = f" ({known} others trained the champion)" if known else ""
+            reason = (
+                f"only {len(set(names))} test {unit} can be compared{also}, and {config.fewest_patients} are needed"
+            )
+            return Verdict(False, reason, {"score": config.score, "n": len(set(names))})
+        effect: Effect = self._bootstrap(names).difference(
+            self._statistic(self._mine, config.score, fair), self._statistic(theirs, config.score, fair)
+        )
+        return judge_difference(effect, config.score, config.margin, config.fewest_patients, unit)
+
+    def _statistic(self, probabilities: Sequence[Probabilities], name: str, rows: NDArray[np.bool_]) -> Statistic:
+        labels = self.test.labels[rows]
+        return mean_statistic([statistic(name, one[rows], labels) for one in probabilities])
+
+    def _bootstrap(self, names: NDArray[np.str_]) -> PatientBootstrap:
+        return PatientBootstrap(names, self.config.resamples, self.config.seed, self.config.confidence)
+
+    def _probabilities(self, path: Path, what: str) -> list[Probabilities]:
+        dtype = resolve_precision(self.config.precision, self.device)
+        classifiers: list[Classifier] = load(path, self.device)
+        for classifier in classifiers:
+            classifier.check_fits(self.test.classes, self.test.patch_size, what)
+        return [predict(one, self._patches, self.config.batch_size, dtype) for one in classifiers]
+
+
+def unit_digests(names: NDArray[np.str_]) -> NDArray[np.str_]:
+    """What a card says of patients: the first 16 digits of the SHA-256 of each name [N], not the name."""
+    return np.array([hashlib.sha256(str(name).encode()).hexdigest()[:16] for name in names], dtype="<U16")
+
+
+def seen_units(patches: PatchSet, units: TestUnits) -> list[str]:
+    """Digests of the patients (slides, images) of the training and validation splits, sorted."""
+    if not units.column:
+        return []
+    used = patches.where(np.flatnonzero(patches.index["split"].isin(["train", "val"]).to_numpy()))
+    return sorted(set(unit_digests(units.of(used)).tolist()))
+
+
+def unit_counts(patches: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
+    """Patients (slides, images) by split and class name; '' is all classes together."""
+    found: dict[str, dict[str, int]] = {}
+    for split in patches.info.counts:
+        part = patches.split(split)
+        names, labels = units.of(part), part.labels
+        own = {name: len(set(names[labels == label])) for label, name in enumerate(patches.classes)}
+        found[split] = {"": len(set(names)), **own}
+    return found
