@@ -34,14 +34,25 @@ class TrainedHistogan:
             float32 [B, 3, H, W] in [-1, 1], and float32 [B, h, w]: for each position of the map after stage 1 the mean
             weight that all regions gave to it (the mean of alpha over j).
         """
-        z = torch.randn(len(labels), self.network.z_dim, generator=rng).to(self.device)
-        training = self.network.training
-        self.network.eval()
-        with torch.inference_mode(), autocast(self.device, self.dtype):
-            images, attention = self.network.draw(z, labels.to(self.device))
-        self.network.train(training)
+        images, attention = self._draw(self.latents(labels, rng), labels, self.dtype)
         height, width = images[0].shape[2:]
         return images[-1], attention.float().mean(dim=1).unflatten(1, (height, width))
+
+    def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """The noise z of each patch, standard normal, float32 [B, z_dim]."""
+        return torch.randn(len(labels), self.network.z_dim, generator=rng)
+
+    def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """The patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
+        return self._draw(latents, labels, torch.float32)[0][-1]
+
+    def _draw(self, z: Tensor, labels: Tensor, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
+        training = self.network.training
+        self.network.eval()
+        with torch.inference_mode(), autocast(self.device, dtype):
+            drawn = self.network.draw(z.to(self.device), labels.to(self.device))
+        self.network.train(training)
+        return drawn
 
 
 def build(config: HistoganConfig, patch_size: tuple[int, int], classes: int) -> HistoganGenerator:

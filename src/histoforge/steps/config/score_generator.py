@@ -1,0 +1,114 @@
+"""Parameters and summary of the step `score_generator`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from histoforge.core.settings import Settings, TrainingConfig
+
+
+class ScoreGeneratorConfig(TrainingConfig):
+    """How many patches of a generator are judged, and by what (the RL-EO paper, section V.A)."""
+
+    name: str = Field(
+        "",
+        max_length=60,
+        description="name under which the leaderboard groups seeds; '' is the method, with the reward where it has one",
+    )
+    count: int = Field(
+        5000,
+        ge=10,
+        le=1_000_000,
+        description="synthetic patches drawn, compared with as many real ones where there are so many",
+        json_schema_extra={"unit": "patches"},
+    )
+    labels: Literal["shares", "balanced"] = Field(
+        "shares", description="classes of the patches drawn: in the shares of the training patches, or as many of each"
+    )
+    batch_size: int = Field(
+        128, ge=1, le=65536, description="patches drawn or judged at once", json_schema_extra={"unit": "patches"}
+    )
+    neighbours: int = Field(5, ge=1, le=100, description="k of precision, recall, density and coverage")
+    audit_patches: int = Field(
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description="most training patches that the memorisation audit looks through",
+        json_schema_extra={"unit": "patches"},
+    )
+    path_pairs: int = Field(
+        500, ge=0, le=1_000_000, description="pairs of latent points for the path lengths; 0 leaves them out"
+    )
+    path_steps: int = Field(
+        10, ge=1, le=1000, description="steps of the paper's path length, for which it gives no number"
+    )
+    path_epsilon: float = Field(1e-4, gt=0, le=0.1, description="step of the standard PPL, as a part of the path")
+    path_interpolation: Literal["slerp", "lerp"] = Field(
+        "slerp", description="path of the standard PPL; the paper's path length is always linear"
+    )
+    lpips_weights: str = Field(
+        "",
+        description="path or s3:// address of torchvision's VGG-16 weights for LPIPS; '' uses the extractor's features",
+    )
+    lpips_sha256: str = Field(
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that this file must have; '' is unchecked"
+    )
+    inception_weights: str = Field(
+        "", description="path of clean-fid's inception-2015-12-05.pt; '' reports the classifiers' features alone"
+    )
+    inception_sha256: str = Field(
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that this file must have; '' is unchecked"
+    )
+    map_patches: int = Field(
+        400,
+        ge=10,
+        le=20_000,
+        description="real and synthetic patches whose features are kept for the leaderboard's map",
+        json_schema_extra={"unit": "patches"},
+    )
+    shown_patches: int = Field(8, ge=1, le=40, description="patches of each class on the picture")
+
+
+class ScoreGeneratorSummary(Settings):
+    """What a generator came to; metrics are those of the extractor `judge`, and None where they cannot be computed.
+
+    Attributes:
+        name, method, seed: of the generator.
+        count, compared: synthetic patches drawn, and of each kind compared.
+        judge: the extractor.
+        fid, kid, precision, recall, density, coverage: against training patches.
+        path_length, ppl, distance: the paper's and the standard one, and the perceptual distance of both.
+        spread, distinct: signs of mode collapse; real patches have a spread of 1.
+        collapsed: classes with such signs.
+        label_accuracy, label_macro_f1: of the real-trained classifier on the synthetic patches (Table IV).
+        seconds_per_thousand, peak_memory_mb: of drawing.
+        training_seconds: of the generator.
+        warnings: a sentence each.
+        seconds: of the whole step.
+    """
+
+    name: str
+    method: str
+    seed: int
+    count: int
+    compared: int
+    judge: str
+    fid: float | None
+    kid: float | None
+    precision: float | None
+    recall: float | None
+    density: float | None
+    coverage: float | None
+    path_length: float | None
+    ppl: float | None
+    distance: str
+    spread: float | None
+    distinct: float | None
+    collapsed: list[str]
+    label_accuracy: float
+    label_macro_f1: float | None
+    seconds_per_thousand: float
+    peak_memory_mb: float
+    training_seconds: float | None
+    warnings: list[str]
+    seconds: float

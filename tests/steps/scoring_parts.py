@@ -1,0 +1,62 @@
+"""A patch set, an arm and generators so small that they are made in seconds, for the scoring of generators."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from histoforge.generators.histogan.trained import build
+from histoforge.generators.methods import METHODS
+from histoforge.patches import PatchSetWriter
+from histoforge.steps import train_classifier
+from histoforge.steps.config.train_classifier import TrainClassifierConfig
+from histoforge.training.models import ModelInfo, save_model
+
+CLASSES = ["dark", "light"]
+SIDE = 16
+PATIENTS = {"train": 6, "val": 4, "test": 6}
+CLASSIFIER = {
+    "backbone": "resnet10", "width": 0.125, "stem": "small", "epochs": 2, "batch_size": 16, "device": "cpu",
+    "precision": "float32",
+}  # fmt: skip
+HISTOGAN = {
+    "stages": 1, "up_blocks": 2, "z_dim": 6, "base_channels": 16, "min_channels": 8, "residual_blocks": 1,
+    "precision": "float32", "device": "cpu",
+}  # fmt: skip
+SCORING = {"device": "cpu", "count": 40, "path_pairs": 6, "path_steps": 2, "map_patches": 20, "neighbours": 3}
+
+
+def write_patches(path: Path, splits: dict[str, int] = PATIENTS, classes: list[str] = CLASSES) -> Path:
+    """Ten patches a patient, dark or light noise."""
+    rng = np.random.default_rng(0)
+    with PatchSetWriter.create(path, classes, (SIDE, SIDE), mpp=1.0) as writer:
+        for split, patients in splits.items():
+            for patient in range(patients):
+                pixels = rng.normal((80, 170)[patient % 2], 40, (10, SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
+                writer.add(
+                    pixels, label=patient % 2, patient=f"{split}{patient}", slide=f"{split}{patient}", split=split
+                )
+        writer.finish({"step": "preprocess"})
+    return path
+
+
+def train_arm(path: Path, patches: Path, name: str = "baseline", seeds: int = 2, **inputs: Path) -> Path:
+    """An arm of tiny classifiers."""
+    config = TrainClassifierConfig.make({**CLASSIFIER, "arm": name, "seeds": seeds})
+    train_classifier.run(config, patches=patches, synthetic=inputs.get("synthetic"), model=path)
+    return path
+
+
+def write_generator(path: Path, seed: int = 0, history: bytes = b"", weights: dict[str, Tensor] | None = None) -> Path:
+    """A HistoGAN with random weights."""
+    config = METHODS["histogan"].config(HISTOGAN)
+    torch.manual_seed(seed)
+    network = build(config, (SIDE, SIDE), len(CLASSES))
+    info = ModelInfo(
+        kind="generator", method="histogan", config={**config.model_dump(), "seed": seed}, classes=CLASSES,
+        patch_size=(SIDE, SIDE), mpp=1.0, training={"seconds": 12.5, "steps": 40, "parameters": {"generator": 7}},
+    )  # fmt: skip
+    state = weights or network.state_dict()
+    save_model(path, info, state, lambda folder: (folder / "history.json").write_bytes(history) if history else None)
+    return path

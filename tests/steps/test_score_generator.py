@@ -1,0 +1,167 @@
+"""The step `score_generator`: what it writes, held against a computation of its own, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scoring_parts import SCORING, SIDE, train_arm, write_generator, write_patches
+
+from histoforge.classifiers import load_arm
+from histoforge.core.errors import ModelError
+from histoforge.core.files import read_json
+from histoforge.generators.registry import LatentGenerator, load_generator
+from histoforge.metrics.extract import extract_features
+from histoforge.metrics.frechet import frechet_distance
+from histoforge.patches import PatchSet
+from histoforge.reports.leaderboard_scores import read_scores
+from histoforge.steps.config.score_generator import ScoreGeneratorConfig
+from histoforge.steps.score_generator import run
+
+
+def score(folder, out, **config):
+    return run(
+        ScoreGeneratorConfig.make({**SCORING, **config}),
+        patches=folder / "patches", generator=folder / "generator", extractor=folder / "baseline",
+        samples=out / "samples", scores=out / "scores",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    write_patches(folder / "patches")
+    train_arm(folder / "baseline", folder / "patches")
+    write_generator(folder / "generator", seed=3, history=b'{"epochs": []}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(given, tmp_path_factory):
+    out = tmp_path_factory.mktemp("made")
+    return out, score(given, out), read_scores(out / "scores")
+
+
+def test_the_samples_are_a_patch_set_in_the_shares_of_the_training_patches(made):
+    out, summary, _ = made
+    samples = PatchSet.open(out / "samples")
+    assert samples.info.synthetic
+    assert samples.counts.tolist() == [20, 20]
+    assert samples.digest == read_scores(out / "scores").digests.samples
+    assert set(samples.index["method"]) == {"histogan"}
+    assert summary.count == 40
+
+
+def test_the_scores_are_those_of_the_written_samples_and_of_the_second_seed(given, made):
+    out, summary, scores = made
+    second = load_arm(given / "baseline")[1]
+    assert scores.judge == summary.judge == second.name
+    assert scores.independent
+    real = extract_features(second, PatchSet.open(given / "patches").split("train"))
+    fake = extract_features(second, PatchSet.open(out / "samples"))
+    n = 40
+    assert (scores.judged.n_real, scores.judged.n_fake) == (n, n)
+    rows = read_rows(out)
+    np.testing.assert_allclose(rows["fake"], fake[:20], rtol=1e-5, atol=1e-6)
+    order = np.array([np.abs(real - row).sum(1).argmin() for row in rows["real"]])
+    np.testing.assert_allclose(real[order], rows["real"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(PatchSet.open(given / "patches").split("train").labels[order], rows["real_labels"])
+
+
+def read_rows(out):
+    with np.load(out / "scores" / "features.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+def test_the_labels_are_those_that_the_first_seed_finds(given, made):
+    out, _, scores = made
+    first = load_arm(given / "baseline")[0]
+    samples = PatchSet.open(out / "samples")
+    logits = extract_features(NamedLogits(first), samples)
+    assert scores.labels.micro == pytest.approx((logits.argmax(1) == samples.labels).mean())
+    assert scores.labels.classifier == first.name
+    assert [row[1] for row in scores.labels.classes] == [20, 20]
+
+
+class NamedLogits:
+    def __init__(self, classifier):
+        self.name, self.features = "logits", classifier
+
+
+def test_path_lengths_and_what_they_rest_on_are_there(made):
+    _, summary, scores = made
+    assert scores.paths.path_length > 0
+    assert scores.paths.ppl > 0
+    assert (scores.paths.steps, scores.paths.pairs) == (2, 6)
+    assert summary.distance == f"squared distance of unit features, {scores.judge}"
+
+
+def test_a_histogan_can_be_walked_and_draws_the_same_that_way(given):
+    generator = load_generator(given / "generator", "cpu")
+    assert isinstance(generator, LatentGenerator)
+    labels = torch.tensor([0, 1, 1])
+    points = generator.latents(labels, torch.Generator().manual_seed(1))
+    drawn = generator.sample(labels, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(generator.decode(points, labels), drawn)
+
+
+def test_too_few_real_patches_are_said(made, given, tmp_path):
+    _, _, scores = made
+    assert scores.warnings == []
+    score(given, tmp_path, count=100, path_pairs=0)
+    capped = read_scores(tmp_path / "scores")
+    assert (capped.judged.n_real, capped.judged.n_fake, capped.drawing.count) == (60, 60, 100)
+    judge = load_arm(given / "baseline")[1]
+    fake = extract_features(judge, PatchSet.open(tmp_path / "samples"))[:60]
+    real = extract_features(judge, PatchSet.open(given / "patches").split("train"))
+    assert capped.judged.fid == pytest.approx(frechet_distance(real, fake), rel=1e-4)
+    assert capped.warnings == [
+        "There are 60 training patches, fewer than the 100 asked for: generative metrics compare 60 of each kind."
+    ]
+    assert "few" in capped.judged.note
+    assert (capped.paths, capped.paths_note) == (None, "not asked for (path_pairs is below 2)")
+
+
+def test_the_same_seed_gives_the_same_scores(given, made, tmp_path):
+    again = score(given, tmp_path)
+    one, other = (folder.model_dump(exclude={"seconds", "seconds_per_thousand", "peak_memory_mb"}) for folder in (
+        made[1], again
+    ))  # fmt: skip
+    assert one == other
+
+
+def test_pictures_history_and_costs_are_kept(made):
+    out, _, scores = made
+    with Image.open(out / "scores" / "pictures" / "grid.png") as picture:
+        assert picture.width > 8 * SIDE
+    assert read_json(out / "scores" / "history.json") == {"epochs": []}
+    assert (scores.training_seconds, scores.training_steps, scores.parameters) == (12.5, 40, {"generator": 7})
+    assert scores.seed == 3
+    assert scores.name == "histogan"
+    assert scores.drawing.seconds_per_thousand > 0
+    assert scores.drawing.memory_of == "process"
+
+
+def test_one_classifier_alone_is_said_to_flatter(given, tmp_path):
+    run(
+        ScoreGeneratorConfig.make({**SCORING, "labels": "balanced", "count": 11, "path_pairs": 0, "name": "x:y"}),
+        patches=given / "patches", generator=given / "generator", extractor=given / "baseline" / "seed-0",
+        samples=tmp_path / "samples", scores=tmp_path / "scores",
+    )  # fmt: skip
+    scores = read_scores(tmp_path / "scores")
+    assert scores.name == "x:y"
+    assert list(scores.drawing.by_class.values()) == [6, 5]
+    assert any("no second seed" in text for text in scores.warnings)
+
+
+def test_what_does_not_belong_together_is_refused(given, tmp_path):
+    write_patches(tmp_path / "patches", classes=["dark", "bright"])
+    (tmp_path / "generator").symlink_to(given / "generator")
+    with pytest.raises(ModelError, match=r"draws dark, light at 16x16 px, and the patch set has dark, bright at 16x16"):
+        score(tmp_path, tmp_path)
+    with pytest.raises(ModelError, match=r"There is no weights file .*none\.pth"):
+        score(given, tmp_path, lpips_weights=str(tmp_path / "none.pth"))
+    (tmp_path / "vgg.pth").write_bytes(b"x")
+    with pytest.raises(ModelError, match="has the SHA-256"):
+        score(given, tmp_path, lpips_weights=str(tmp_path / "vgg.pth"), lpips_sha256="0" * 64)
+    with pytest.raises(ModelError, match=r"holds no scores .*scores\.json"):
+        read_scores(given / "generator")
