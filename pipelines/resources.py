@@ -40,6 +40,7 @@ TIME_LIMITS = {
     "plan-cells": HOUR,
     "plan-fractions": HOUR,
     "preprocess": 24 * HOUR,
+    "finetune-snn": 24 * HOUR,
     "train-generator": 72 * HOUR,
     "select-samples": 12 * HOUR,
     "train-classifier": 48 * HOUR,
@@ -50,7 +51,7 @@ TIME_LIMITS = {
 }
 """Seconds after which a task is stopped."""
 
-ON_GPU = {"train-generator", "select-samples", "train-classifier", "score-generator", "leaderboard", "evaluate", "publish-model"}
+ON_GPU = {"finetune-snn", "train-generator", "select-samples", "train-classifier", "score-generator", "leaderboard", "evaluate", "publish-model"}
 SMALL = {"scan-source", "plan-cells", "plan-fractions"}
 SIDE_EFFECTS = {"scan-source", "publish-model"}
 """Never served from the cache: what they look at, or change, is not among their inputs."""

@@ -43,7 +43,8 @@ class Stage:
         layers: how many of the encoder's last convolutions are trained.
         decoder: whether the decoder is trained.
         epochs: how many.
-        epoch_steps: steps that count as an epoch; 0 for one pass over the stage's first source.
+        epoch_steps: steps that count as an epoch.
+        second_share: part of the steps that train on a second source (the single-stage ablation).
     """
 
     name: str
@@ -51,6 +52,12 @@ class Stage:
     decoder: bool
     epochs: int
     epoch_steps: int
+    second_share: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole stage."""
+        return self.epochs * self.epoch_steps
 
 
 class Losses:
@@ -96,7 +103,7 @@ def fit(network: MftSnn, stage: Stage, sources: list[PairSource], recipe: Recipe
     Args:
         network: on the engine's device.
         stage: what is trained.
-        sources: of the pairs; where there are several, they take turns (the single-stage ablation).
+        sources: of the pairs; a second one takes `second_share` of the steps, evenly spread.
         recipe: the hyper-parameters.
         engine: of this training; where it finds a checkpoint, the training goes on from there.
 
@@ -109,7 +116,7 @@ def fit(network: MftSnn, stage: Stage, sources: list[PairSource], recipe: Recipe
     network.train()
     started = time.monotonic()
     for batch in engine.batches(sources[0].patches, recipe.batch_size, stage.epochs, stage.epoch_steps):
-        source, rows = _turn(sources, batch.rows, engine)
+        source, rows = _turn(stage, sources, batch.rows, engine)
         pairs = source.pairs(rows, engine.rng)
         images = torch.cat([pairs.first, pairs.second])
         with engine.autocast(), torch.no_grad():
@@ -141,9 +148,9 @@ def _optimizers(network: MftSnn, stage: Stage, recipe: Recipe) -> tuple[torch.op
     )
 
 
-def _turn(sources: list[PairSource], rows: Tensor, engine: Engine) -> tuple[PairSource, Tensor]:
+def _turn(stage: Stage, sources: list[PairSource], rows: Tensor, engine: Engine) -> tuple[PairSource, Tensor]:
     """The source whose turn it is, and rows of it."""
-    source = sources[engine.global_step % len(sources)]
-    if source is not sources[0]:
-        rows = torch.randint(len(source), rows.shape, generator=engine.rng, device=engine.device)
-    return source, rows
+    step = engine.global_step
+    if int((step + 1) * stage.second_share) == int(step * stage.second_share):
+        return sources[0], rows
+    return sources[1], torch.randint(len(sources[1]), rows.shape, generator=engine.rng, device=engine.device)

@@ -1,0 +1,134 @@
+"""The two stages of the MFT-SNN's fine-tuning, and the other ways to train it that the paper compares it with."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from histoforge.siamese.network import MftSnn
+from histoforge.siamese.pairs import PairSource
+from histoforge.siamese.training import Losses, Recipe, Stage, fit
+from histoforge.training.engine import Engine
+
+ABLATIONS = {
+    "initial": "the encoder as it began, without any training",
+    "overviews_only": "stage 1 alone: one data set, overviews",
+    "patches_only": "one stage on patches alone, as many steps as both stages",
+    "single_stage": "one stage on overviews and patches together, as many steps as both stages",
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how deep each stage trains; the parameters of `FinetuneSnnConfig` of these names."""
+
+    stage1_layers: int
+    stage2_layers: int
+    stage1_epochs: int
+    stage2_epochs: int
+    stage1_epoch_steps: int
+    stage2_epoch_steps: int
+
+
+@dataclass
+class Trained:
+    """A network and the stages that made it.
+
+    Attributes:
+        network: in evaluation.
+        stages: in their order.
+        losses: of each stage.
+    """
+
+    network: MftSnn
+    stages: list[Stage] = field(default_factory=list)
+    losses: list[Losses] = field(default_factory=list)
+
+
+class Finetuning:
+    """Trains networks of one start by several plans, each stage with an engine of its own.
+
+    Attributes:
+        engines: of the stages that were trained, to be finished when the model is written.
+    """
+
+    def __init__(
+        self,
+        start: MftSnn,
+        overviews: PairSource | None,
+        patches: PairSource,
+        schedule: Schedule,
+        recipe: Recipe,
+        engine_of: Callable[[str], Engine],
+    ) -> None:
+        """Prepare the stages.
+
+        Args:
+            start: the network that every plan begins with; it is not changed.
+            overviews: of stage 1, or None to train on patches alone.
+            patches: of stage 2.
+            schedule: how long and how deep.
+            recipe: the hyper-parameters.
+            engine_of: makes the engine of the stage of a name.
+        """
+        self._start, self._overviews, self._patches = start, overviews, patches
+        self._recipe, self._engine_of = recipe, engine_of
+        self.engines: list[Engine] = []
+        self._layers = schedule.stage1_layers
+        second = schedule.stage2_epoch_steps or math.ceil(len(patches) / recipe.batch_size)
+        self._stage2 = Stage("stage-2", schedule.stage2_layers, False, schedule.stage2_epochs, second)
+        self._stage1: Stage | None = None
+        if overviews is not None:
+            first = schedule.stage1_epoch_steps or math.ceil(len(overviews) / recipe.batch_size)
+            self._stage1 = Stage("stage-1", schedule.stage1_layers, True, schedule.stage1_epochs, first)
+
+    def two_stages(self) -> tuple[Trained, Trained]:
+        """The network after stage 1 and after stage 2 (section III.A.3).
+
+        A0-3: the formula would freeze what stage 2 trains; stage 2 trains the last of stage 1's layers, from where
+        stage 1 left them. Without overviews there is one stage, on patches, which trains as many layers as stage 1
+        would have, and the decoder, since nothing has trained them before.
+        """
+        first = self._begin()
+        if self._overviews is None or self._stage1 is None:
+            self._train(first, self._alone("patches-alone", self._stage2.steps), [self._patches])
+            return first, first
+        self._train(first, self._stage1, [self._overviews])
+        second = copy.deepcopy(first)
+        self._train(second, self._stage2, [self._patches])
+        return first, second
+
+    def ablations(self, after_first: Trained) -> dict[str, Trained]:
+        """The networks of `ABLATIONS`; without overviews, only the one that was not trained.
+
+        Args:
+            after_first: the network after stage 1.
+        """
+        found = {"initial": self._begin()}
+        if self._overviews is None or self._stage1 is None:
+            return found
+        steps = self._stage1.steps + self._stage2.steps
+        found["overviews_only"] = after_first
+        found["patches_only"] = self._begin()
+        self._train(found["patches_only"], self._alone("patches-only", steps), [self._patches])
+        found["single_stage"] = self._begin()
+        stage = self._alone("single-stage", steps, self._stage1.steps / steps)
+        self._train(found["single_stage"], stage, [self._patches, self._overviews])
+        return found
+
+    def _alone(self, name: str, steps: int, second_share: float = 0.0) -> Stage:
+        """A stage with nothing before it."""
+        epochs = min(self._stage2.epochs, steps)
+        return Stage(name, self._layers, True, epochs, math.ceil(steps / epochs), second_share)
+
+    def _begin(self) -> Trained:
+        return Trained(copy.deepcopy(self._start).eval())
+
+    def _train(self, trained: Trained, stage: Stage, sources: list[PairSource]) -> None:
+        engine = self._engine_of(stage.name)
+        network = trained.network.to(engine.device).to(memory_format=torch.channels_last)
+        trained.losses.append(fit(network, stage, sources, self._recipe, engine))
+        trained.stages.append(stage)
+        self.engines.append(engine)

@@ -1,0 +1,276 @@
+"""The step `finetune_snn`: the siamese guide is fine-tuned on overviews, then on patches, and judged."""
+
+import copy
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from histoforge.classifiers.weights import read_weights
+from histoforge.core.errors import PatchSetError
+from histoforge.core.files import write_json
+from histoforge.core.progress import say
+from histoforge.core.seeds import derive_seed, numpy_rng
+from histoforge.patches import PatchSet
+from histoforge.siamese.cost import InferenceCost, inference_cost
+from histoforge.siamese.evaluation import PairReport, report_pairs, score_pairs
+from histoforge.siamese.finetuning import ABLATIONS, Finetuning, Schedule, Trained
+from histoforge.siamese.gradcam import gradcam_pictures
+from histoforge.siamese.guide import METHOD, NORMALISATION, Guide
+from histoforge.siamese.network import LEAST_SIZE_PX, MftSnn
+from histoforge.siamese.pairs import Augmentation, PairSource, check_patients
+from histoforge.siamese.training import Recipe
+from histoforge.steps.config.finetune_snn import FinetuneSnnConfig, FinetuneSnnSummary
+from histoforge.training.device import resolve_device
+from histoforge.training.engine import Engine
+from histoforge.training.models import ModelInfo, save_model
+
+NOT_IDENTITY = {"ablations", "checked_pairs", "checkpoint_every", "checkpoints", "cost_batch", "device", "shown"}
+"""Parameters that do not change what a training ends with, so that a retry may change them."""
+
+REPORT_NAME = "guide.json"
+PICTURE_NAME = "pictures/gradcam.png"
+LEVEL_NAMES = ("similar", "same_slide", "other_patient")
+PATCHES_ALONE = "set stage1=false to train on patches alone"
+
+
+@dataclass
+class _Data:
+    """What is trained on and judged by."""
+
+    overviews: PatchSet | None
+    train: PatchSet
+    val: PatchSet
+    warnings: list[str]
+
+
+def run(config: FinetuneSnnConfig, *, patches: Path, overviews: Path | None = None, guide: Path) -> FinetuneSnnSummary:
+    """Fine-tune the MFT-SNN.
+
+    Args:
+        config: the settings.
+        patches: patch set; its training split trains, its val split judges, its test split is not read.
+        overviews: patch set of shrunken slides; needed unless `config.stage1` is off.
+        guide: the model directory to write, with `guide.json` and `pictures/` beside the weights. Logs and checkpoints
+            of the stages stand in `<guide>-training`, from where a killed one goes on.
+
+    Raises:
+        HistoforgeError: there are no overviews, no dissimilar slides, no held-out pairs, the weights do not fit, or a
+            loss is not finite.
+    """
+    guide, device = Path(guide), resolve_device(config.device)
+    data = _open(config, patches, overviews)
+    start, weights_digest = _start(config)
+    info = _info(config, data, weights_digest)
+
+    def engine_of(stage: str) -> Engine:
+        return Engine(
+            guide.with_name(f"{guide.name}-training") / stage,
+            identity={"step": "finetune_snn", "stage": stage, **info.model_dump(mode="json")},
+            device=config.device,
+            precision=config.precision,
+            seed=config.seed,
+            checkpoints=config.checkpoints,
+            checkpoint_every=config.checkpoint_every,
+            label=f"guide {stage}",
+        )
+
+    strengths = Augmentation(config.brightness, config.contrast, config.noise)
+    source = PairSource(data.train, device, strengths)
+    first = None
+    if data.overviews is not None:
+        first = PairSource(data.overviews, device, strengths, same_slide=False, augment_first=True)
+    schedule, recipe = _part(Schedule, config), _part(Recipe, config)
+    finetuning = Finetuning(start, first, source, schedule, recipe, engine_of)
+    after_first, trained = finetuning.two_stages()
+    judge = _Judge(config, info, source, PairSource(data.val, device, strengths))
+    report = judge.report(trained)
+    others = finetuning.ablations(after_first) if config.ablations else {}
+    ablations = {
+        name: {"about": ABLATIONS[name], **_losses(one), "pairs": judge.report(one)} for name, one in others.items()
+    }
+    final = judge.guide(trained)
+    cost = inference_cost(final, config.cost_batch)
+    summary = _summary(config, data, trained, final, report, cost, {n: a["pairs"] for n, a in ablations.items()})
+    written = {
+        "weights": {"source": summary.weights, "sha256": weights_digest},
+        "warnings": summary.warnings,
+        **_losses(trained),
+        "pairs": report,
+        "ablations": ablations,
+        "inference": cost,
+        "pictures": [PICTURE_NAME],
+    }
+    info = _save(config, guide, final, data, summary, written)
+    for engine in finetuning.engines:
+        engine.finish()
+    say(f"finetune_snn: {report.finding}")
+    return summary.model_copy(update={"digest": info.digest})
+
+
+class _Judge:
+    """Judges networks by the same pairs: training pairs choose the threshold, those of the val split are judged."""
+
+    def __init__(self, config: FinetuneSnnConfig, info: ModelInfo, train: PairSource, val: PairSource) -> None:
+        self._config, self._info, self._train, self._val = config, info, train, val
+
+    def guide(self, trained: Trained) -> Guide:
+        """The network as a guide; the trained one is not touched."""
+        device = self._train.patches.device
+        return Guide(self._info, copy.deepcopy(trained.network), device, self._config.precision)
+
+    def report(self, trained: Trained) -> PairReport:
+        """How it judges pairs."""
+        embed, seed, count = self.guide(trained).embed, self._config.seed, self._config.checked_pairs
+        train, val = (score_pairs(embed, source, count, seed) for source in (self._train, self._val))
+        return report_pairs(train, val, seed)
+
+
+def _open(config: FinetuneSnnConfig, patches: Path, overviews: Path | None) -> _Data:
+    """Open what is trained on, and make sure that pairs can be made of it."""
+    whole = PatchSet.open(patches)
+    if min(whole.patch_size) < LEAST_SIZE_PX:
+        raise PatchSetError(
+            f"{patches} has patches of {min(whole.patch_size)} px, and VGG-16 halves them four times: preprocess "
+            f"with a patch_size of at least {LEAST_SIZE_PX}."
+        )
+    train, val = whole.split("train"), whole.split("val")
+    check_patients(train, "The 'train' split", "give the patch set more patients")
+    if config.max_patches and config.max_patches < len(train):
+        chosen = numpy_rng(config.seed, "snn patches").choice(len(train), config.max_patches, replace=False)
+        chosen.sort()
+        train = train.where(chosen)
+        check_patients(train, "What max_patches keeps of the 'train' split", "raise max_patches")
+    first = _open_overviews(overviews) if config.stage1 else None
+    return _Data(first, train, val, _warnings(config, train, val))
+
+
+def _open_overviews(overviews: Path | None) -> PatchSet:
+    if overviews is None:
+        raise PatchSetError(
+            f"finetune_snn trains its first stage on overviews, and none were given: name them, or {PATCHES_ALONE}."
+        )
+    whole = PatchSet.open(overviews)
+    if not (whole.index["split"] == "train").any():
+        raise PatchSetError(f"There are no training overviews in {overviews} for the first stage: {PATCHES_ALONE}.")
+    train = whole.split("train")
+    check_patients(train, f"The 'train' split of {overviews}", PATCHES_ALONE)
+    return train
+
+
+def _warnings(config: FinetuneSnnConfig, train: PatchSet, val: PatchSet) -> list[str]:
+    found = []
+    if not config.stage1:
+        found.append("Stage 1 was left out (stage1=false): the guide has seen patches alone")
+    if not config.weights:
+        found.append("The encoder began with random weights, not with those of ImageNet as in the paper")
+    patients, seen = set(val.index["patient"]), set(train.index["patient"])
+    if patients & seen:
+        found.append(
+            f"{len(patients & seen)} of {len(patients)} validation patients also have training patches (the set was "
+            "not split by patient): the pair results flatter"
+        )
+    return found
+
+
+def _start(config: FinetuneSnnConfig) -> tuple[MftSnn, str]:
+    """The network that every plan begins with, and the SHA-256 of its weights' file or ''."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.seed, "snn", "weights"))
+        network = MftSnn(config.width)
+    if not config.weights:
+        return network, ""
+    weights, digest = read_weights(config.weights, config.weights_sha256)
+    network.load_encoder(weights, config.weights)
+    return network, digest
+
+
+def _info(config: FinetuneSnnConfig, data: _Data, weights_digest: str) -> ModelInfo:
+    digests = {"patches": data.train.digest}
+    if data.overviews is not None:
+        digests["overviews"] = data.overviews.digest
+    if weights_digest:
+        digests["weights"] = weights_digest
+    return ModelInfo(
+        kind="guide",
+        method=METHOD,
+        config={**config.model_dump(exclude=NOT_IDENTITY), "normalisation": NORMALISATION},
+        classes=data.train.classes,
+        patch_size=data.train.patch_size,
+        mpp=data.train.info.mpp,
+        digests=digests,
+    )
+
+
+def _part(kind: Any, config: FinetuneSnnConfig) -> Any:
+    """The settings that a dataclass takes."""
+    return kind(**config.model_dump(include={one.name for one in fields(kind)}))
+
+
+def _losses(trained: Trained) -> dict[str, Any]:
+    """The stages of a network, each with its losses by epoch."""
+    return {
+        "stages": [
+            {"name": stage.name, "layers": stage.layers, "decoder": stage.decoder, "steps": stage.steps, "epochs": rows}
+            for stage, rows in zip(trained.stages, (losses.rows for losses in trained.losses), strict=True)
+        ]
+    }
+
+
+def _summary(
+    config: FinetuneSnnConfig,
+    data: _Data,
+    trained: Trained,
+    guide: Guide,
+    report: PairReport,
+    cost: InferenceCost,
+    ablations: dict[str, PairReport],
+) -> FinetuneSnnSummary:
+    few = [f"Interval: {report.accuracy.note}"] if report.accuracy.note else []
+    return FinetuneSnnSummary(
+        stages=[stage.name for stage in trained.stages],
+        weights=config.weights or "random",
+        overviews=0 if data.overviews is None else len(data.overviews),
+        patches=len(data.train),
+        pair_accuracy=report.accuracy.value or 0.0,
+        pair_auc=report.auc.value or 0.0,
+        similarity={LEVEL_NAMES[one.level]: one.mean for one in report.levels},
+        finding=report.finding,
+        ablations={name: one.accuracy.value or 0.0 for name, one in ablations.items()},
+        images_per_second=cost.images_per_second,
+        macs_per_image=cost.macs_per_image,
+        steps=sum(stage.steps for stage in trained.stages),
+        precision=str(guide.dtype).removeprefix("torch."),
+        device=guide.device.type,
+        seconds=round(sum(row["seconds"] for losses in trained.losses for row in losses.rows), 2),
+        digest="",
+        warnings=data.warnings + few,
+    )
+
+
+def _save(
+    config: FinetuneSnnConfig,
+    path: Path,
+    guide: Guide,
+    data: _Data,
+    summary: FinetuneSnnSummary,
+    report: dict[str, Any],
+) -> ModelInfo:
+    """Write the model directory, with the report and the pictures."""
+    info = guide.info.model_copy(update={"training": summary.model_dump(exclude={"digest"})})
+    count = min(config.shown, len(data.val))
+    rows = numpy_rng(config.seed, "snn pictures").choice(len(data.val), count, replace=False)
+
+    def add_files(folder: Path) -> None:
+        write_json(folder / REPORT_NAME, _plain(report))
+        gradcam_pictures(guide, data.val.images(rows), folder / PICTURE_NAME)
+
+    return save_model(path, info, guide.network.state_dict(), add_files)
+
+
+def _plain(value: Any) -> Any:
+    """Results as JSON values."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
