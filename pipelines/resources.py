@@ -51,7 +51,16 @@ TIME_LIMITS = {
 }
 """Seconds after which a task is stopped."""
 
-ON_GPU = {"finetune-snn", "train-generator", "select-samples", "train-classifier", "score-generator", "leaderboard", "evaluate", "publish-model"}
+ON_GPU = {
+    "finetune-snn",
+    "train-generator",
+    "select-samples",
+    "train-classifier",
+    "score-generator",
+    "leaderboard",
+    "evaluate",
+    "publish-model",
+}
 SMALL = {"scan-source", "plan-cells", "plan-fractions"}
 SIDE_EFFECTS = {"scan-source", "publish-model"}
 """Never served from the cache: what they look at, or change, is not among their inputs."""
