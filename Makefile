@@ -3,6 +3,10 @@
 # make lint    ruff and mypy
 # make compile writes components/*/component.yaml, their READMEs, and pipelines/*.yaml
 # make bench   every benchmark, at its full size
+# make lock    resolves the packages anew: requirements.lock and the locks of the images
+# make images  builds the images cuda and cpu: make images REGISTRY=registry.example/team BASE=… TORCH_INDEX=…
+# make push    pushes them to REGISTRY
+# make e2e     runs every pipeline on the real image, in containers without a network
 
 SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -12,7 +16,15 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := runs/demo
 
-.PHONY: demo test lint compile bench clean
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+REGISTRY ?= ghcr.io/histoforge
+RUNTIMES ?= cuda cpu
+BASE ?= docker.io/library/python:3.11.14-slim-bookworm
+TORCH_INDEX ?=
+CONTAINER ?= $(shell command -v podman || command -v docker)
+
+.PHONY: demo test lint compile bench lock images push e2e clean
 .DELETE_ON_ERROR:
 
 # The environment: the locked packages, then the project itself, from where it lies.
@@ -49,6 +61,30 @@ compile: $(INSTALLED)
 
 bench: $(INSTALLED)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet pyproject.toml
+
+lock: $(INSTALLED)
+	$(LOCK) --all-extras --output-file requirements.lock
+	$(LOCK) --extra build --constraint requirements.lock --output-file images/cuda/requirements.lock
+	grep -E '^(torch|torchvision)==' images/cuda/requirements.lock | sed 's/ .*//' >images/cpu/torch.txt
+	$(LOCK) --extra build --constraint requirements.lock $$(sed -n 's/^\(torch\|torchvision\|triton\|nvidia-[a-z0-9-]*\|cuda-[a-z0-9-]*\)==.*/--no-emit-package \1/p' \
+	    images/cuda/requirements.lock) --output-file images/cpu/requirements.lock
+
+images: $(RUNTIMES:%=image-%)
+
+image-%:
+	$(CONTAINER) build --file images/Dockerfile --build-arg RUNTIME=$* --build-arg BASE=$(BASE) \
+	    --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+	    --tag $(REGISTRY)/histoforge-$*:$(VERSION) .
+
+push: $(RUNTIMES:%=push-%)
+
+push-%:
+	$(CONTAINER) push $(REGISTRY)/histoforge-$*:$(VERSION)
+
+e2e: $(INSTALLED)
+	HISTOFORGE_E2E_IMAGE=$(REGISTRY)/histoforge-cuda:$(VERSION) $(BIN)/python -m pytest -q -ra tests/e2e
 
 clean:
 	rm -rf $(DEMO) build dist

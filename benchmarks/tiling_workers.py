@@ -59,13 +59,14 @@ def histolab(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
 
 
 def tiatoolbox(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
-    """Its sliding-window extractor with an Otsu mask; patches are read and thrown away."""
+    """Its sliding-window extractor with preprocess's tissue mask; patches are read and thrown away."""
+    import numpy as np
     from tiatoolbox.tools.patchextraction import SlidingWindowPatchExtractor
 
     start = time.perf_counter()
     extractor = SlidingWindowPatchExtractor(
-        input_img=slide, patch_size=(patch_px, patch_px), resolution=0, units="level", input_mask="otsu",
-        min_mask_ratio=LEAST_TISSUE,
+        input_img=slide, patch_size=(patch_px, patch_px), resolution=0, units="level", min_mask_ratio=LEAST_TISSUE,
+        input_mask=np.load(workplace / "mask.npy"),
     )  # fmt: skip
     count = sum(1 for _ in extractor)
     return count, time.perf_counter() - start
