@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from histoforge import __version__
+from histoforge.cli.similar import duplicates, similar
 from histoforge.cli.steps import FILE, PRESET, SET, add_steps, read_settings
 from histoforge.core.errors import EXIT_CODE, HistoforgeError
 from histoforge.core.settings import parse_overrides
@@ -50,6 +51,8 @@ def build(asked: str = "") -> typer.Typer:
     app.callback()(_callback)
     app.command()(run)
     add_steps(app, asked)
+    app.command()(similar)
+    app.command()(duplicates)
     app.command()(inspect)
     app.command()(presets)
     return app

@@ -268,7 +268,8 @@ def _subsample(count: int, most: int, seed: int, purpose: str) -> Rows:
 def _verdict(audit: DuplicateAudit) -> str:
     copies, near = len(audit.copies.of_training), audit.nearness
     if copies:
-        return f"{copies:,} of {audit.n_synthetic:,} synthetic patches are exact copies of training patches."
+        are = "is an exact copy of a training patch" if copies == 1 else "are exact copies of training patches"
+        return f"{copies:,} of {audit.n_synthetic:,} synthetic patches {are}."
     if not audit.enough:
         return (
             f"{audit.n_synthetic:,} synthetic and {audit.n_held_out:,} held-out patches are too few to tell (at least "

@@ -1,0 +1,193 @@
+"""The work behind `histoforge duplicates`: embed both sets, audit, write the page and its numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.cli.searching import numbers_file
+from histoforge.core.errors import PatchSetError, SettingsError
+from histoforge.core.files import write_json
+from histoforge.core.progress import say
+from histoforge.patches import PatchSet
+from histoforge.reports.duplicates_page import ShownPair, ShownPatch, build_duplicates_page
+from histoforge.reports.page import write_page
+from histoforge.siamese.duplicates import ClosePair, DuplicateAudit, PixelKeys, audit_duplicates, pixel_keys
+from histoforge.siamese.guide import load_guide
+from histoforge.siamese.retrieval import Embeddings, embed_set, most_similar
+
+PAIRS_SHOWN = 18
+TRAIN, HELD_OUT = ("train",), ("val", "test")
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was asked.
+
+    Attributes:
+        synthetic: the patch set that a generator drew.
+        real: the patch set that it was trained on.
+        model: the guide.
+        out: the page.
+        quantile: of the held-out patches' similarity, above which a patch is flagged.
+        cache: a folder for embeddings, or None.
+        device: where to compute.
+    """
+
+    synthetic: Path
+    real: Path
+    model: Path
+    out: Path
+    quantile: float
+    cache: Path | None
+    device: str
+
+
+def show_duplicates(asked: Audit) -> None:
+    """Write the page of the audit of a synthetic set, and its numbers as JSON beside it.
+
+    Raises:
+        SettingsError: a quantile that is none, or `out` is no page.
+        PatchSetError, ModelError: a set or the guide is missing, damaged or does not fit the others.
+    """
+    numbers = numbers_file(asked.out)
+    if not 0.5 <= asked.quantile < 1:
+        raise SettingsError(f"--quantile is {asked.quantile:g}: give one from 0.5 to below 1, such as 0.99.")
+    synthetic, real = PatchSet.open(asked.synthetic), PatchSet.open(asked.real)
+    _check_sets(asked, synthetic, real)
+    train, held = _rows(real, TRAIN, asked.real), _rows(real, HELD_OUT, asked.real)
+    guide = load_guide(asked.model, asked.device)
+    guide.check_fits(real.classes, real.patch_size, real.info.mpp, f"the patch set {asked.real}")
+    drawn = embed_set(guide, synthetic, asked.cache, "synthetic patches")
+    known = embed_set(guide, real, asked.cache, "real patches")
+    pixels = pixel_keys(real)
+    keys = PixelKeys(pixel_keys(synthetic), pixels[train], pixels[held])
+    audit, found = audit_duplicates(
+        drawn, known[train], known[held], keys, quantile=asked.quantile, n_closest=PAIRS_SHOWN, device=guide.device
+    )
+    audit = _with_rows_of_the_set(audit, train, held)
+    page = build_duplicates_page(
+        audit,
+        found,
+        pairs=_pairs(audit, (synthetic, drawn), (real, known), held),
+        pairs_within=_pairs_within(audit.within.closest, synthetic),
+        subtitle=f"{asked.synthetic} against {asked.real}",
+        guide=guide.name,
+        warnings=_doubts(asked, audit, synthetic, real),
+        numbers=numbers.name,
+    )
+    digests = {"guide": guide.info.digest, "synthetic": synthetic.digest, "real": real.digest}
+    write_json(numbers, {**digests, **audit.model_dump(mode="json")})
+    write_page(asked.out, page)
+    say(f"written to {asked.out} and {numbers}")
+    print(audit.verdict)
+
+
+def _check_sets(asked: Audit, synthetic: PatchSet, real: PatchSet) -> None:
+    if not synthetic.info.synthetic or real.info.synthetic:
+        wrong, kind = (asked.real, "synthetic") if real.info.synthetic else (asked.synthetic, "real")
+        raise PatchSetError(
+            f"{wrong} holds {kind} patches: give --in the synthetic set and --of the one it was made of."
+        )
+    theirs, ours = ((one.classes, one.patch_size) for one in (synthetic, real))
+    if theirs != ours:
+        raise PatchSetError(
+            f"{asked.synthetic} has {_described(*theirs)}, and {asked.real} has {_described(*ours)}: name the patch "
+            "set that the generator was trained on."
+        )
+    if len(synthetic) < 2:
+        raise PatchSetError(f"{asked.synthetic} has {len(synthetic)} patches: an audit needs at least two.")
+
+
+def _described(classes: Sequence[str], size: tuple[int, int]) -> str:
+    return f"classes {', '.join(classes)} at {size[0]}x{size[1]} px"
+
+
+def _rows(real: PatchSet, splits: Sequence[str], where: Path) -> Rows:
+    rows = np.flatnonzero(real.index["split"].isin(splits).to_numpy())
+    if len(rows) < 2:
+        raise PatchSetError(
+            f"The patch set {where} has {len(rows)} patches in its {' and '.join(splits)} split: the audit compares "
+            "with training and with held-out patches, and needs at least two of each."
+        )
+    return rows
+
+
+def _with_rows_of_the_set(audit: DuplicateAudit, train: Rows, held: Rows) -> DuplicateAudit:
+    """The audit with places in the whole real set instead of those in its splits."""
+
+    def moved(pairs: Sequence[ClosePair]) -> list[ClosePair]:
+        return [pair.model_copy(update={"other": int(train[pair.other])}) for pair in pairs]
+
+    near, copies = audit.nearness, audit.copies
+    nearness = near.model_copy(update={"flagged": moved(near.flagged), "closest": moved(near.closest)})
+    of_training = [(row, int(train[other])) for row, other in copies.of_training]
+    of_held_out = [(row, int(held[other])) for row, other in copies.of_held_out]
+    copies = copies.model_copy(update={"of_training": of_training, "of_held_out": of_held_out})
+    return audit.model_copy(update={"nearness": nearness, "copies": copies})
+
+
+def _pairs(
+    audit: DuplicateAudit, synthetic: tuple[PatchSet, Embeddings], real: tuple[PatchSet, Embeddings], held: Rows
+) -> list[ShownPair]:
+    """The closest pairs, each with the held-out patch nearest to its synthetic one."""
+    drawn, embedded = synthetic
+    patches, known = real
+    closest, names = audit.nearness.closest, patches.index["class_name"].to_numpy()
+    rows = np.array([pair.synthetic for pair in closest])
+    others = most_similar(embedded[rows], known[held], 1, label="closest to held out")
+    pairs = []
+    for place, pair in enumerate(closest):
+        outside, similarity = int(held[others.rows[place, 0]]), float(others.similarities[place, 0])
+        flagged = "flagged" if pair.similarity > audit.nearness.threshold else "not flagged"
+        own = str(drawn.index["class_name"].iloc[pair.synthetic])
+        shown = [
+            _shown(drawn, pair.synthetic, f"synthetic patch of pair {place + 1}", f"synthetic, row {pair.synthetic}"),
+            _shown(
+                patches, pair.other, "nearest training patch",
+                f"training, {names[pair.other]}, row {pair.other}: {pair.similarity:.4f}",
+            ),
+            _shown(patches, outside, "nearest held-out patch", f"held out, {names[outside]}: {similarity:.4f}"),
+        ]  # fmt: skip
+        pairs.append(ShownPair(f"{place + 1}. {own}, {flagged}", shown))
+    return pairs
+
+
+def _pairs_within(closest: Sequence[ClosePair], drawn: PatchSet) -> list[ShownPair]:
+    names = drawn.index["class_name"].to_numpy()
+    return [
+        ShownPair(
+            f"{place}. similarity {pair.similarity:.4f}",
+            [_shown(drawn, row, f"synthetic patch, row {row}", f"{names[row]}, row {row}") for row in both],
+        )
+        for place, pair in enumerate(closest, start=1)
+        for both in [(pair.other, pair.synthetic)]
+    ]
+
+
+def _shown(patches: PatchSet, row: int, alt: str, text: str) -> ShownPatch:
+    return ShownPatch(patches.images(np.array([row]))[0], alt, text)
+
+
+def _doubts(asked: Audit, audit: DuplicateAudit, synthetic: PatchSet, real: PatchSet) -> list[str]:
+    doubts = []
+    made_of = (synthetic.info.made_by.get("scoring") or {}).get("patches")
+    if made_of not in (None, real.digest):
+        doubts.append(
+            f"{asked.synthetic} was made from another patch set than {asked.real}: its training patches are not those "
+            "that were compared."
+        )
+    if audit.copies.of_held_out:
+        doubts.append(
+            f"{len(audit.copies.of_held_out):,} synthetic patches are exact copies of held-out patches, which no "
+            "generator should have seen."
+        )
+    if audit.n_held_out * (1 - audit.nearness.quantile) < 1:
+        doubts.append(
+            f"{audit.n_held_out:,} held-out patches are few for a quantile of {audit.nearness.quantile:g}: the "
+            "threshold is the similarity of the closest one of them."
+        )
+    return doubts

@@ -1,0 +1,206 @@
+"""The work behind `histoforge similar`: read the queries, embed, search, write the page and its numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from histoforge.core.errors import PatchSetError, SettingsError, SourceError
+from histoforge.core.files import write_json
+from histoforge.core.progress import say, track
+from histoforge.patches import PatchSet
+from histoforge.reports.page import write_page
+from histoforge.reports.similar_page import Match, Query, build_similar_page
+from histoforge.siamese.gradcam import overlaid
+from histoforge.siamese.guide import load_guide
+from histoforge.siamese.retrieval import embed_images, embed_set, most_similar, typical_similarity
+from histoforge.steps.sources.images import EXTENSIONS
+from histoforge.steps.sources.pixels import read_rgb, resize
+
+MOST_QUERIES = 200
+REAL_PLACE = ("patient", "slide", "x", "y", "split")
+SYNTHETIC_PLACE = ("method", "seed")
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was asked.
+
+    Attributes:
+        query: an image, or a folder of images.
+        patches: the patch set to search in.
+        model: the guide.
+        out: the page.
+        k: how many patches to show.
+        split: 'all', or the one to search in.
+        gradcam: whether to show what makes patches similar.
+        cache: a folder for embeddings, or None.
+        device: where to compute.
+    """
+
+    query: Path
+    patches: Path
+    model: Path
+    out: Path
+    k: int
+    split: str
+    gradcam: bool
+    cache: Path | None
+    device: str
+
+
+def show_similar(asked: Search) -> None:
+    """Write the page of the patches most similar to each query, and the same as JSON beside it.
+
+    Raises:
+        SourceError: the query is missing, no image, or a folder of none or too many.
+        SettingsError: k is more than there are patches, or `out` is no page.
+        PatchSetError, ModelError: the set or the guide is missing, damaged or does not fit.
+    """
+    numbers = numbers_file(asked.out)
+    files = query_files(asked.query)
+    patches = PatchSet.open(asked.patches)
+    guide = load_guide(asked.model, asked.device)
+    guide.check_fits(patches.classes, patches.patch_size, patches.info.mpp, f"the patch set {asked.patches}")
+    read = [fitted(read_rgb(file, str(file)), patches.patch_size) for file in files]
+    rows = _searched(asked, patches)
+    gallery = embed_set(guide, patches, asked.cache)[rows]
+    wanted = embed_images(guide, np.stack([image for image, _ in read]), "queries")
+    found = most_similar(wanted, gallery, asked.k, device=guide.device)
+    typical = typical_similarity(wanted, gallery)
+    queries = []
+    for place, file in enumerate(track(files, "page", len(files), "queries")):
+        image, note = read[place]
+        nearest = rows[found.rows[place]]
+        pixels = patches.images(nearest)
+        overlays: Sequence[Pixels | None] = [None] * (asked.k + 1)
+        if asked.gradcam:
+            reference = torch.from_numpy(wanted[place]).expand(asked.k + 1, -1)
+            overlays = list(overlaid(guide, np.concatenate([image[None], pixels]), reference))
+        matches = _matches(patches, nearest, found.similarities[place], image, pixels, overlays[1:])
+        queries.append(Query(file.name, image, overlays[0], note, float(typical[place]), matches))
+    page = build_similar_page(
+        queries,
+        searched=len(rows),
+        where=f"patches of {asked.patches} ({asked.split})",
+        guide=guide.name,
+        warnings=_resolution(patches, any(note for _, note in read)),
+        numbers=numbers.name,
+    )
+    facts = {"guide": guide.info.digest, "patches": patches.digest, "split": asked.split, "searched": len(rows)}
+    write_json(numbers, {**facts, "queries": [_as_numbers(query) for query in queries]})
+    write_page(asked.out, page)
+    say(f"written to {asked.out} and {numbers}")
+    print(page.headline)
+
+
+def query_files(path: Path) -> list[Path]:
+    """The image at `path`, or those in the folder, by name.
+
+    Raises:
+        SourceError: there is none, or too many for a page.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise SourceError(f"There is no {path} to look for: give --query an image, or a folder of images.")
+    files = sorted(file for file in path.iterdir() if file.is_file() and file.name.lower().endswith(EXTENSIONS))
+    if not 1 <= len(files) <= MOST_QUERIES:
+        raise SourceError(
+            f"The folder {path} has {len(files):,} images to look for: give --query one with 1 to {MOST_QUERIES} "
+            f"({', '.join(EXTENSIONS)})."
+        )
+    return files
+
+
+def fitted(image: Pixels, size: tuple[int, int]) -> tuple[Pixels, str]:
+    """An image, uint8 [H, W, 3], as a patch of a size (height, width) in px, and what was done to it.
+
+    Its middle is cut out in the patch's shape, so that nothing is stretched, and brought to the patch's size.
+    """
+    height, width = image.shape[:2]
+    if (height, width) == size:
+        return image, ""
+    scale = min(height / size[0], width / size[1])
+    kept = min(height, max(1, round(size[0] * scale))), min(width, max(1, round(size[1] * scale)))
+    top, left = (height - kept[0]) // 2, (width - kept[1]) // 2
+    cut = image[top : top + kept[0], left : left + kept[1]]
+    middle = "" if kept == (height, width) else f"cut to its middle {kept[0]}x{kept[1]} px and "
+    note = f"The image of {height}x{width} px was {middle}resized to {size[0]}x{size[1]} px, the size of the patches."
+    return resize(cut, size), note
+
+
+def numbers_file(out: Path) -> Path:
+    """The JSON file beside a page.
+
+    Raises:
+        SettingsError: `out` does not end in .html.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise SettingsError(f"--out is {out}, which is no page: give it a name that ends in .html.")
+    return out.with_suffix(".json")
+
+
+def _searched(asked: Search, patches: PatchSet) -> NDArray[np.int64]:
+    splits = patches.index["split"].to_numpy()
+    rows = np.arange(len(patches)) if asked.split == "all" else np.flatnonzero(splits == asked.split)
+    if not len(rows):
+        raise PatchSetError(f"The patch set {asked.patches} has no patches in its '{asked.split}' split: name another.")
+    if not 1 <= asked.k <= len(rows):
+        raise SettingsError(
+            f"-k is {asked.k}, and there are {len(rows):,} patches to choose from: ask for 1 to {len(rows):,}."
+        )
+    return rows
+
+
+def _matches(
+    patches: PatchSet,
+    rows: NDArray[np.int64],
+    similarities: NDArray[np.float32],
+    query: Pixels,
+    pixels: Pixels,
+    overlays: Sequence[Pixels | None],
+) -> list[Match]:
+    columns = SYNTHETIC_PLACE if patches.info.synthetic else REAL_PLACE
+    index = patches.index.iloc[rows]
+    places = index[[name for name in columns if name in index]].to_dict("records")
+    return [
+        Match(
+            image=pixels[n],
+            overlay=overlays[n],
+            similarity=float(similarities[n]),
+            class_name=str(index["class_name"].iloc[n]),
+            patient=str(index["patient"].iloc[n]),
+            place={**{str(name): value for name, value in places[n].items()}, "row": int(row)},
+            same_pixels=bool(np.array_equal(pixels[n], query)),
+        )
+        for n, row in enumerate(rows)
+    ]
+
+
+def _resolution(patches: PatchSet, resized: bool) -> list[str]:
+    if not resized:
+        return []
+    mpp = f"{patches.info.mpp:g} um/px" if patches.info.mpp else "of unknown resolution"
+    return [
+        f"The patches are {mpp}; an image's resolution is not known, and at another one nuclei of another size look "
+        "alike: give images at the patches' resolution."
+    ]
+
+
+def _as_numbers(query: Query) -> dict[str, Any]:
+    matches = [
+        {
+            "similarity": match.similarity,
+            "class": match.class_name,
+            "same_pixels": match.same_pixels,
+            **match.place,
+        }
+        for match in query.matches
+    ]
+    return {"query": query.name, "note": query.note, "median_similarity": query.typical, "matches": matches}

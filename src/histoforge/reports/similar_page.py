@@ -1,0 +1,177 @@
+"""The page of `histoforge similar`: each query with the patches that the guide finds most like it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.reports.blocks import Block, Cell, Gallery, Page, Section, Table, Text, Thumbnail, cells
+from histoforge.reports.pictures import thumbnail
+from histoforge.reports.words import counted
+
+READING = (
+    "Similarity is the cosine of the guide's embeddings, from 0 to 1; it is no probability, and what is high depends "
+    "on the guide: read it against the median over all patches."
+)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A patch of the set that was searched.
+
+    Attributes:
+        image: uint8 [H, W, 3].
+        overlay: the same under its Grad-CAM, or None.
+        similarity: to the query, in [0, 1].
+        class_name: its class.
+        patient: '' where it has none.
+        place: where it comes from, by the name of a column.
+        same_pixels: whether it is the query itself, pixel by pixel.
+    """
+
+    image: NDArray[np.uint8]
+    overlay: NDArray[np.uint8] | None
+    similarity: float
+    class_name: str
+    patient: str
+    place: Mapping[str, str | int]
+    same_pixels: bool
+
+
+@dataclass(frozen=True)
+class Query:
+    """What was searched for, and what was found.
+
+    Attributes:
+        name: of its file.
+        image: as it was compared, uint8 [H, W, 3].
+        overlay: the same under its Grad-CAM, or None.
+        note: what was done to it first; '' where nothing was.
+        typical: the median similarity to all patches.
+        matches: the most similar first, at least one.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    overlay: NDArray[np.uint8] | None
+    note: str
+    typical: float
+    matches: Sequence[Match]
+
+
+def build_similar_page(
+    queries: Sequence[Query], *, searched: int, where: str, guide: str, warnings: Sequence[str], numbers: str
+) -> Page:
+    """The page.
+
+    Args:
+        queries: at least one.
+        searched: patches that were compared with each.
+        where: what they are, such as 'patches of runs/a/patches, split train'.
+        guide: the guide's name.
+        warnings: what the reader must know first.
+        numbers: the file with the same as JSON.
+    """
+    best = max(query.matches[0].similarity for query in queries)
+    shown = len(queries[0].matches)
+    sections = [_section(query, number) for number, query in enumerate(queries, start=1)]
+    return Page(
+        title="Similar patches",
+        subtitle=f"{searched:,} {where}, by the guide {guide}",
+        verdict="no_difference",
+        headline=_headline(queries),
+        answer=[*_lines(queries), READING],
+        facts=[
+            (f"{searched:,}", "patches searched"),
+            (f"{shown:,}", "most similar ones shown"),
+            (f"{best:.4f}", "highest similarity"),
+            (f"{np.median([query.typical for query in queries]):.4f}", "median over all patches"),
+        ],
+        warnings=warnings,
+        sections=[_overview(queries), *sections],
+        numbers=numbers,
+    )
+
+
+def _headline(queries: Sequence[Query]) -> str:
+    if len(queries) == 1:
+        first = queries[0].matches[0]
+        if first.same_pixels:
+            return f"The patch itself is in the set (class {first.class_name})."
+        return f"The most similar patch reaches {first.similarity:.4f} and is of class {first.class_name}."
+    tops = [query.matches[0].similarity for query in queries]
+    return f"The most similar patches of {len(queries):,} queries reach {min(tops):.4f} to {max(tops):.4f}."
+
+
+def _lines(queries: Sequence[Query]) -> list[str]:
+    if len(queries) > 1:
+        same = sum(query.matches[0].same_pixels for query in queries)
+        return [f"{counted(same, 'queries')} stand in the set themselves, pixel by pixel."] if same else []
+    matches = queries[0].matches
+    patients = len({match.patient for match in matches if match.patient})
+    whose = f", from {counted(patients, 'patients')}" if patients else ""
+    return [
+        f"Of the {len(matches)} most similar patches: {_classes(matches)}{whose}.",
+        f"Half of all patches reach {queries[0].typical:.4f} with this query.",
+    ]
+
+
+def _classes(matches: Sequence[Match]) -> str:
+    found = Counter(match.class_name for match in matches).most_common()
+    return ", ".join(f"{count} {name}" for name, count in found)
+
+
+def _overview(queries: Sequence[Query]) -> Section:
+    rows = [
+        [
+            Cell(query.name),
+            Cell(f"{query.matches[0].similarity:.4f}", "the same pixels" if query.matches[0].same_pixels else ""),
+            Cell(query.matches[0].class_name),
+            Cell(f"{query.typical:.4f}"),
+            Cell(_classes(query.matches)),
+        ]
+        for query in queries
+    ]
+    columns = ["Query", "Most similar", "Its class", "Median over all", "Classes of those shown"]
+    blocks = [Table("Queries and what was found", columns, rows, stacked=True)] if len(queries) > 1 else []
+    return Section("queries", "All queries", "", blocks)
+
+
+def _section(query: Query, number: int) -> Section:
+    own = [Thumbnail(thumbnail(query.image), f"query {query.name}", "query")]
+    if query.overlay is not None:
+        own.append(Thumbnail(thumbnail(query.overlay), f"Grad-CAM of the query {query.name}", "where the guide looks"))
+    rows = [(query.name, own), ("Most similar, in order", [_thumb(m, n) for n, m in enumerate(query.matches, 1)])]
+    overlays = [
+        Thumbnail(thumbnail(match.overlay), f"Grad-CAM of match {place}", str(place))
+        for place, match in enumerate(query.matches, start=1)
+        if match.overlay is not None
+    ]
+    if overlays:
+        rows.append(("What makes them similar", overlays))
+    caption = "Below each patch its similarity and class."
+    if overlays:
+        caption += " Warm colours: what adds most to the similarity (Grad-CAM), each patch on its own scale."
+    blocks: list[Block] = [Text([query.note])] if query.note else []
+    blocks += [Gallery(caption, rows), _table(query)]
+    return Section(f"query-{number}", query.name, "", blocks)
+
+
+def _thumb(match: Match, place: int) -> Thumbnail:
+    text = f"{match.similarity:.4f} {match.class_name}" + (", the same pixels" if match.same_pixels else "")
+    return Thumbnail(thumbnail(match.image), f"match {place}, class {match.class_name}", text)
+
+
+def _table(query: Query) -> Table:
+    names = list(query.matches[0].place)
+    rows = [
+        [
+            Cell(str(place)),
+            Cell(f"{match.similarity:.4f}", share=match.similarity),
+            *cells(match.class_name, *(match.place[name] for name in names)),
+        ]
+        for place, match in enumerate(query.matches, start=1)
+    ]
+    return Table(f"Where they come from: {query.name}", ["Rank", "Similarity", "Class", *names], rows, stacked=True)
