@@ -39,6 +39,8 @@ TIME_LIMITS = {
     "scan-source": HOUR,
     "plan-cells": HOUR,
     "plan-fractions": HOUR,
+    "plan-benchmark": HOUR,
+    "plan-classes": HOUR,
     "preprocess": 24 * HOUR,
     "finetune-snn": 24 * HOUR,
     "train-generator": 72 * HOUR,
@@ -61,7 +63,7 @@ ON_GPU = {
     "evaluate",
     "publish-model",
 }
-SMALL = {"scan-source", "plan-cells", "plan-fractions"}
+SMALL = {"scan-source", "plan-cells", "plan-fractions", "plan-benchmark", "plan-classes"}
 SIDE_EFFECTS = {"scan-source", "publish-model"}
 """Never served from the cache: what they look at, or change, is not among their inputs."""
 

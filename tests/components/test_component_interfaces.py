@@ -35,7 +35,7 @@ def compiled_files():
 
 
 def test_there_is_a_component_for_every_step():
-    assert set(NAMES) == {*STEPS, "scan_source", "plan_cells", "plan_fractions"}
+    assert set(NAMES) == {*STEPS, "scan_source", "plan_cells", "plan_fractions", "plan_benchmark", "plan_classes"}
 
 
 @pytest.mark.parametrize("name", STEPS)

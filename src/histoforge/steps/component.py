@@ -235,3 +235,31 @@ def run_plan_fractions(fractions: list[float]) -> list[dict[str, Any]]:
 
     with task("plan_fractions"):
         return plan_fractions(fractions)
+
+
+def run_plan_benchmark(
+    methods: list[str],
+    generator_seeds: int,
+    seed: int,
+    preset: str,
+    overrides: Mapping[str, Any],
+    downstream_seeds: int,
+) -> list[dict[str, Any]]:
+    """List the runs of a benchmark; see `plan_benchmark.plan_benchmark`."""
+    from histoforge.steps.plan_benchmark import plan_benchmark
+
+    with task("plan_benchmark"):
+        runs = plan_benchmark(methods, generator_seeds, seed, preset, overrides, downstream_seeds)
+        say(f"{len(runs)} generators: {', '.join(dict.fromkeys(run['name'] for run in runs))}")
+    return runs
+
+
+def run_plan_classes(
+    patches: Artifact, run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """List the trainings of one run; see `plan_benchmark.plan_classes`."""
+    from histoforge.patches.patchset import read_info
+    from histoforge.steps.plan_benchmark import plan_classes
+
+    with task("plan_classes"):
+        return plan_classes(run, read_info(Path(patches.path)).classes, preset, overrides)
