@@ -25,7 +25,7 @@ def finetune_snn(
     Args:
         patches: patch set of real patches; its training split trains, its validation split judges.
         overviews: overviews of the slides, for the first stage; needed unless the override stage1 is false.
-        weights: path or s3:// address of torchvision's vgg16 weights that the encoder begins with; '' as the preset says.
+        weights: path or s3:// address of torchvision's vgg16 weights to begin with; '' as the preset says.
         weights_sha256: SHA-256 that the weights file must have; '' is unchecked.
         checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
         seed: of all random choices.
