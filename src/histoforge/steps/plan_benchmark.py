@@ -47,8 +47,8 @@ def plan_benchmark(
         raise SettingsError(f"'generator_seeds' is {generator_seeds}: give at least 1.")
     if len(names) * generator_seeds > MOST_RUNS:
         raise SettingsError(
-            f"{len(names)} methods with {generator_seeds} seeds each are {len(names) * generator_seeds} generators, and "
-            f"a benchmark takes {MOST_RUNS}: name fewer methods or lower generator_seeds."
+            f"{len(names)} methods with {generator_seeds} seeds each are {len(names) * generator_seeds} generators, "
+            f"and a benchmark takes {MOST_RUNS}: name fewer methods or lower generator_seeds."
         )
     runs = [_run(method, reward, seed + i) for method, reward in names for i in range(generator_seeds)]
     for run in runs:
