@@ -6,25 +6,23 @@ lost; the last whole one names the champion. `<models>/<name>/champion.json` rep
 tools, and is written last.
 """
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError, StorageError
-from histoforge.core.files import atomic_directory, read_json, write_json
+from histoforge.core.files import read_json
 from histoforge.core.settings import nearest
-from histoforge.registry.card import CARD_NAME, README_NAME, ModelCard
+from histoforge.registry.card import CARD_NAME, ModelCard
 from histoforge.registry.publications import Publication, now, parse_publication, serial_of
+from histoforge.registry.versions import MODEL, WHOLE, version_of
 from histoforge.storage import Location
 
 POINTER = "champion.json"
-WHOLE = "version.json"
-MODEL = "model"
 ROUNDS = 25
 
 
@@ -60,8 +58,8 @@ class Outcome:
     verdict: Verdict
 
 
-Judge = Callable[[Publication | None], Verdict]
-"""What decides between a challenger and the champion (None where there is none)."""
+Judge = Callable[[str, Publication | None], Verdict]
+"""Decides whether a version may replace a champion (None where there is none)."""
 
 
 class Registry:
@@ -85,11 +83,11 @@ class Registry:
 
     def history(self) -> list[Publication]:
         """All changes of the champion, the last one last; files that are not whole are passed over."""
-        return list(reversed(list(self._latest_first())))
+        return [found for found in map(self._read, self._names()) if found is not None]
 
     def champion(self) -> Publication | None:
         """The last change of the champion; None where nothing was published."""
-        return next(self._latest_first(), None)
+        return self._last(self._names())
 
     def card(self, version: str) -> ModelCard:
         """The model card of a version.
@@ -128,36 +126,40 @@ class Registry:
         """Make a model the champion where `judge` finds it fit, even while others do the same.
 
         The challenger is judged against the champion, stored, and named champion. Where another was named meanwhile,
-        it is judged against that one. Where two were named at the very same moment, whoever sees it judges again and
-        yields to the other where it is not fit to replace it.
+        it is judged against that one. What was named so late that the challenger was not judged against it, is judged
+        afterwards, by whoever sees it, and takes the champion's place where the challenger may not replace it.
 
         Args:
             folder: the version as `pack` made it.
             card: its model card.
-            judge: decides against one champion; it may be asked several times.
+            judge: may be asked several times, and about the versions of others.
 
         Raises:
             StorageError: others keep changing the champion.
         """
-        version, stored = version_of(folder), ""
+        version = version_of(folder)
         if withdrawn := self._rolled_back(card.model):
-            reason = f"it was rolled back on {withdrawn.time[:10]} ('{withdrawn.reason}'): roll forward by hand"
+            reason = (
+                f"it was rolled back on {withdrawn.time[:10]} ('{withdrawn.reason}'), and only a person puts it back"
+            )
             return Outcome(False, "", self.champion(), Verdict(False, reason))
+        candidate, stored = (version, card.model), ""
         for _ in range(ROUNDS):
-            base = self.champion()
-            if base and base.model == card.model:
-                self._point()
-                return Outcome(True, base.version, base, Verdict(True, base.reason, base.evidence))
-            verdict = judge(base)
+            names = self._names()
+            base = self._last(names)
+            if base and base.model == candidate[1]:
+                return self._ended(card.model, stored, base, Verdict(True, base.reason, base.evidence))
+            verdict = judge(candidate[0], base)
             if not verdict.accepted:
-                self._point()
-                return Outcome(False, stored, base, verdict)
+                return self._ended(card.model, stored, base, verdict)
             stored = self.store(folder, version)
-            if self.champion() != base:
+            if self._names() != names:
                 continue
-            own = self._append(base, version, card.model, "publish", verdict)
-            if self.champion() == own:
-                return self._settled(own, version, verdict, judge)
+            own = self._append(base, *candidate, "publish", verdict)
+            own, verdict, stands = self._compare_with_late_ones(own, names, verdict, judge)
+            if stands:
+                return self._ended(card.model, stored, own, verdict)
+            candidate = (own.version, own.model)
         raise _too_busy(self)
 
     def rollback(self, version: str, reason: str) -> Publication:
@@ -184,21 +186,41 @@ class Registry:
             self.place.child(version).put_tree(Path(folder), last=WHOLE)
         return version
 
-    def _settled(self, own: Publication, version: str, verdict: Verdict, judge: Judge) -> Outcome:
-        """The end of a publication that stands last: others of the same serial were not compared with it yet."""
-        for rival in self._latest_first():
-            if rival.serial != own.serial:
-                break
-            if rival == own or rival.model == own.model:
-                continue
-            against = judge(rival)
-            if not against.accepted:
-                reason = f"{rival.version} was published at the same moment, and {against.reason}"
-                given = self._append(own, rival.version, rival.model, "yield", Verdict(False, reason, against.evidence))
-                self._point()
-                return Outcome(False, version, given, against)
+    def _compare_with_late_ones(
+        self, own: Publication, seen: list[str], verdict: Verdict, judge: Judge
+    ) -> tuple[Publication, Verdict, bool]:
+        """Judge a publication against those that came between its judging and its writing.
+
+        Args:
+            own: the publication, just written.
+            seen: the names of those that were there when it was judged.
+            verdict: by which it was written.
+            judge: as in `publish`.
+
+        Returns:
+            The publication, or the one that took its place; the verdict behind it; whether it is the last one now.
+        """
+        while True:
+            names = self._names()
+            if names[-1] != own.name:
+                return own, verdict, False
+            for name in [name for name in names if name not in (*seen, own.name)]:
+                rival = self._read(name)
+                if rival is None or rival.model == own.model:
+                    continue
+                against = judge(own.version, rival)
+                if not against.accepted:
+                    reason = f"{rival.version} was published at the same moment, and {against.reason}"
+                    verdict = Verdict(False, reason, against.evidence)
+                    own = self._append(own, rival.version, rival.model, "yield", verdict)
+                    break
+            else:
+                return own, verdict, True
+            seen = names
+
+    def _ended(self, model: str, stored: str, champion: Publication | None, verdict: Verdict) -> Outcome:
         self._point()
-        return Outcome(True, version, own, verdict)
+        return Outcome(champion is not None and champion.model == model, stored, champion, verdict)
 
     def _append(
         self,
@@ -230,17 +252,23 @@ class Registry:
                 return
             self.place.write(POINTER, champion.content(), only_over=found[1] if found else "")
 
-    def _latest_first(self) -> Iterator[Publication]:
+    def _names(self) -> list[str]:
+        """The files of all publications, in order."""
         names = [entry.name for entry in self.place.entries() if serial_of(entry.name) is not None]
-        for name in sorted(names, key=lambda name: (serial_of(name), name), reverse=True):
-            found = self.place.read(name)
-            publication = parse_publication(found[0]) if found else None
-            if publication is not None and publication.name == name:
-                yield publication
+        return sorted(names, key=lambda name: (serial_of(name), name))
+
+    def _read(self, name: str) -> Publication | None:
+        """A publication; None where its file is not whole."""
+        found = self.place.read(name)
+        publication = parse_publication(found[0]) if found else None
+        return publication if publication is not None and publication.name == name else None
+
+    def _last(self, names: list[str]) -> Publication | None:
+        return next(filter(None, map(self._read, reversed(names))), None)
 
     def _rolled_back(self, model: str) -> Publication | None:
         """The rollback that took this model away, where it is the last that was done with it."""
-        for publication in self._latest_first():
+        for publication in reversed(self.history()):
             if publication.model == model:
                 return None
             if publication.action == "rollback" and publication.replaced_model == model:
@@ -250,28 +278,6 @@ class Registry:
 
 def _too_busy(registry: Registry) -> StorageError:
     return StorageError(f"{registry} has too many publishers at once: run it again when the others have ended.")
-
-
-def pack(model: Path, card: ModelCard, folder: Path) -> Path:
-    """Make the directory of a version: the model, its card as JSON and as a page, and the list that makes it whole."""
-    with atomic_directory(folder) as directory:
-        shutil.copytree(model, directory / MODEL)
-        write_json(directory / CARD_NAME, card.model_dump(mode="json"))
-        (directory / README_NAME).write_text(card.as_markdown(), encoding="utf-8")
-        files = file_digests(directory)
-        write_json(directory / WHOLE, {"schema_version": 1, "version": digest_json(files)[:16], "files": files})
-    return folder
-
-
-def version_of(folder: Path) -> str:
-    """The name of a packed version."""
-    return str(read_json(Path(folder) / WHOLE)["version"])
-
-
-def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file below a directory, by its relative name."""
-    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): digest_file(path) for path in paths}
 
 
 def model_names(models: Location) -> list[str]:

@@ -12,7 +12,7 @@ from histoforge.patches import PatchSet
 from histoforge.registry import ModelCard, Outcome, Publication, Registry, Verdict
 from histoforge.registry.card import CARD_NAME, README_NAME
 from histoforge.registry.gate import judge_audit
-from histoforge.registry.store import pack
+from histoforge.registry.versions import pack, version_of
 from histoforge.steps.config.publish_model import PublishModelConfig, PublishModelSummary
 from histoforge.steps.publishing.challenger import Challenger, Results, open_challenger, open_results
 from histoforge.steps.publishing.trial import Trial, seen_units, unit_counts
@@ -48,15 +48,18 @@ def run(
     card = describe(config, real, model, found, trial)
     audit = judge_audit(model.synthetic, found.audit)
 
-    def judge(champion: Publication | None) -> Verdict:
-        if not audit.accepted:
-            return audit
-        if champion is not None:
-            return trial.against(registry, champion)
-        return _first(config, trial)
-
     with tempfile.TemporaryDirectory() as folder:
-        outcome = registry.publish(pack(model.path, card, Path(folder) / "version"), card, judge)
+        packed = pack(model.path, card, Path(folder) / "version")
+        own = version_of(packed)
+
+        def judge(version: str, champion: Publication | None) -> Verdict:
+            if not audit.accepted:
+                return audit
+            if champion is None:
+                return _first(config, trial)
+            return trial.compare(registry, own, version, champion.version)
+
+        outcome = registry.publish(packed, card, judge)
     said = sentence(registry, outcome)
     say(f"publish_model: {said}")
     summary = _summary(config, registry, outcome, card, trial, said, time.monotonic() - started)

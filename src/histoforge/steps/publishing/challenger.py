@@ -14,7 +14,7 @@ from histoforge.core.errors import ModelError, PatchSetError, SourceError
 from histoforge.core.files import read_json
 from histoforge.patches import PatchSet
 from histoforge.registry import ModelCard
-from histoforge.registry.store import file_digests
+from histoforge.registry.versions import file_digests
 from histoforge.training.models import INFO_NAME, read_model_info
 
 

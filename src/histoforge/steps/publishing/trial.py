@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from histoforge.metrics.classification import SCORES, statistic
 from histoforge.metrics.results import Effect, Statistic
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
-from histoforge.registry import ModelCard, Publication, Registry, Verdict
+from histoforge.registry import Registry, Verdict
 from histoforge.registry.card import CardScore
 from histoforge.registry.gate import judge_difference
 from histoforge.steps.config.publish_model import PublishModelConfig
@@ -24,8 +24,16 @@ from histoforge.steps.publishing.challenger import Challenger, check_comparable,
 from histoforge.training.device import resolve_device, resolve_precision
 
 
+@dataclass(frozen=True)
+class _Side:
+    """A version's probabilities on the test split, [N, C] a classifier, and digests of the patients that it knows."""
+
+    probabilities: list[Probabilities]
+    seen: list[str]
+
+
 class Trial:
-    """The challenger's predictions on the test split, and its comparison with one champion after another."""
+    """The challenger's predictions on the test split, and its comparison with published versions."""
 
     def __init__(self, config: PublishModelConfig, patches: PatchSet, challenger: Challenger) -> None:
         self.config, self.challenger = config, challenger
@@ -34,8 +42,8 @@ class Trial:
         self.units: TestUnits = test_units(patches)
         self.names = self.units.of(self.test)
         self._patches = DevicePatches.load(self.test, self.device)
-        self._mine = self._probabilities(challenger.path, "the patch set")
-        self._against: dict[str, Verdict] = {}
+        self.mine = _Side(self._probabilities(challenger.path, "the patch set"), seen_units(patches, self.units))
+        self._sides: dict[str, _Side] = {}
 
     @property
     def n_units(self) -> int:
@@ -46,43 +54,47 @@ class Trial:
         """All scores of the challenger, means over its seeds, with their intervals."""
         bootstrap = self._bootstrap(self.names)
         every = np.ones(len(self.test), bool)
-        found = {name: bootstrap.interval(self._statistic(self._mine, name, every)) for name in SCORES}
+        found = {name: bootstrap.interval(self._statistic(self.mine, name, every)) for name in SCORES}
         return {name: CardScore(value=one.value, low=one.low, high=one.high) for name, one in found.items()}
 
-    def against(self, registry: Registry, champion: Publication) -> Verdict:
-        """Judge the challenger against a champion, on the test patients that the champion was not trained on.
+    def compare(self, registry: Registry, own: str, version: str, champion: str) -> Verdict:
+        """Judge one version against another, on the test patients that neither was trained on.
+
+        Args:
+            registry: where the versions are.
+            own: the challenger's version.
+            version: what would replace the champion; the challenger's or another's that was published meanwhile.
+            champion: the champion's version.
 
         Raises:
-            ModelError: the champion is of another kind, classes or patch size, or is damaged.
+            ModelError: one of them is of another kind, classes or patch size, or is damaged.
         """
-        if champion.version not in self._against:
-            card = registry.card(champion.version)
-            check_comparable(card, self.challenger)
-            with tempfile.TemporaryDirectory() as folder:
-                model = registry.fetch(champion.version, Path(folder) / "champion")
-                theirs = self._probabilities(model, f"the challenger to '{card.name}'")
-            self._against[champion.version] = self._judge(theirs, card)
-        return self._against[champion.version]
-
-    def _judge(self, theirs: Sequence[Probabilities], card: ModelCard) -> Verdict:
-        fair = ~np.isin(unit_digests(self.names), card.seen)
-        names = self.names[fair]
+        first, second = (self.mine if one == own else self._side(registry, one) for one in (version, champion))
         config, unit = self.config, self.units.name
-        known = self.n_units - len(set(names))
-        if len(set(names)) < config.fewest_patients:
-            also = f" ({known} others trained the champion)" if known else ""
-            reason = (
-                f"only {len(set(names))} test {unit} can be compared{also}, and {config.fewest_patients} are needed"
-            )
-            return Verdict(False, reason, {"score": config.score, "n": len(set(names))})
+        fair = ~np.isin(unit_digests(self.names), [*first.seen, *second.seen])
+        names = self.names[fair]
+        count = len(set(names))
+        if count < config.fewest_patients:
+            also = f" ({self.n_units - count} others trained the champion)" if count < self.n_units else ""
+            reason = f"only {count} test {unit} can be compared{also}, and {config.fewest_patients} are needed"
+            return Verdict(False, reason, {"score": config.score, "n": count})
         effect: Effect = self._bootstrap(names).difference(
-            self._statistic(self._mine, config.score, fair), self._statistic(theirs, config.score, fair)
+            self._statistic(first, config.score, fair), self._statistic(second, config.score, fair)
         )
         return judge_difference(effect, config.score, config.margin, config.fewest_patients, unit)
 
-    def _statistic(self, probabilities: Sequence[Probabilities], name: str, rows: NDArray[np.bool_]) -> Statistic:
+    def _side(self, registry: Registry, version: str) -> _Side:
+        if version not in self._sides:
+            card = registry.card(version)
+            check_comparable(card, self.challenger)
+            with tempfile.TemporaryDirectory() as folder:
+                model = registry.fetch(version, Path(folder) / "version")
+                self._sides[version] = _Side(self._probabilities(model, f"the challenger to '{card.name}'"), card.seen)
+        return self._sides[version]
+
+    def _statistic(self, side: _Side, name: str, rows: NDArray[np.bool_]) -> Statistic:
         labels = self.test.labels[rows]
-        return mean_statistic([statistic(name, one[rows], labels) for one in probabilities])
+        return mean_statistic([statistic(name, one[rows], labels) for one in side.probabilities])
 
     def _bootstrap(self, names: NDArray[np.str_]) -> PatientBootstrap:
         return PatientBootstrap(names, self.config.resamples, self.config.seed, self.config.confidence)

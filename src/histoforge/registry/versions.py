@@ -1,0 +1,33 @@
+"""A version of a model as a directory: the model, its card, and the list of files that makes it whole."""
+
+import shutil
+from pathlib import Path
+
+from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.files import atomic_directory, read_json, write_json
+from histoforge.registry.card import CARD_NAME, README_NAME, ModelCard
+
+WHOLE = "version.json"
+MODEL = "model"
+
+
+def pack(model: Path, card: ModelCard, folder: Path) -> Path:
+    """Make the directory of a version: the model, its card as JSON and as a page, and the list that makes it whole."""
+    with atomic_directory(folder) as directory:
+        shutil.copytree(model, directory / MODEL)
+        write_json(directory / CARD_NAME, card.model_dump(mode="json"))
+        (directory / README_NAME).write_text(card.as_markdown(), encoding="utf-8")
+        files = file_digests(directory)
+        write_json(directory / WHOLE, {"schema_version": 1, "version": digest_json(files)[:16], "files": files})
+    return folder
+
+
+def version_of(folder: Path) -> str:
+    """The name of a packed version."""
+    return str(read_json(Path(folder) / WHOLE)["version"])
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file below a directory, by its relative name."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): digest_file(path) for path in paths}
