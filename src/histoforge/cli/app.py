@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from histoforge import __version__
+from histoforge.cli.schedule import schedule_app
 from histoforge.cli.similar import duplicates, similar
 from histoforge.cli.steps import FILE, PRESET, SET, add_steps, read_settings
+from histoforge.cli.submit import submit
+from histoforge.cli.uploads import pipelines_app
 from histoforge.core.errors import EXIT_CODE, HistoforgeError
 from histoforge.core.settings import parse_overrides
 
@@ -55,6 +58,9 @@ def build(asked: str = "") -> typer.Typer:
     app.command()(duplicates)
     app.command()(inspect)
     app.command()(presets)
+    app.add_typer(pipelines_app(), name="pipelines")
+    app.command()(submit)
+    app.add_typer(schedule_app(), name="schedule")
     return app
 
 

@@ -1,0 +1,106 @@
+"""`histoforge schedule`: make a cluster's recurring runs what a file declares."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histoforge import __version__
+
+if TYPE_CHECKING:
+    from histoforge.cli.kubeflow import Kubeflow
+    from histoforge.cluster.schedules import Change, Found, Standing
+
+FILE = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of schedules")]
+DEFAULT = Path("manifests/recurring_runs.yaml")
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="of the recurring run")]
+PRUNE = Annotated[bool, typer.Option("--prune", help="delete what is no longer declared")]
+_SIGNS = {"create": "+", "replace": "~", "resume": "~", "pause": "~", "nothing": " ", "undeclared": "-"}
+
+
+def schedule_app() -> typer.Typer:
+    """The command `schedule` with what it can do."""
+    app = typer.Typer(help="Make recurring runs on Kubeflow what a file declares.", no_args_is_help=True)
+    for command in (diff, apply, pause, delete):
+        app.command()(command)
+    return app
+
+
+def diff(file: FILE = DEFAULT) -> None:
+    """Say what 'apply' would do; ends with 1 where there is something to do."""
+    _, changes = _plan(file)
+    for change, _ in changes:
+        _tell(change)
+    if any(change.action not in ("nothing", "undeclared") for change, _ in changes):
+        raise typer.Exit(1)
+
+
+def apply(file: FILE = DEFAULT, prune: PRUNE = False) -> None:
+    """Create, replace, pause and resume recurring runs until they are as declared."""
+    kubeflow, changes = _plan(file)
+    for change, pipeline in changes:
+        _tell(change)
+        if change.wanted is not None:
+            assert pipeline is not None
+            kubeflow.create_recurring_run(pipeline, change.wanted)
+        for one in change.ids:
+            if change.action in ("resume", "pause"):
+                kubeflow.enable(one, change.action == "resume")
+            elif change.action == "replace" or (change.action == "undeclared" and prune):
+                kubeflow.delete(one)
+
+
+def pause(name: NAME) -> None:
+    """Pause a recurring run; 'apply' resumes it unless the file says 'enabled: false'."""
+    from histoforge.cli.kubeflow import Kubeflow
+    from histoforge.cluster.schedules import named
+
+    kubeflow = Kubeflow()
+    for one in named(kubeflow.recurring_runs(), name):
+        kubeflow.enable(one.id, False)
+    print(f"{name} paused")
+
+
+def delete(name: NAME) -> None:
+    """Delete a recurring run; the runs that it started stay."""
+    from histoforge.cli.kubeflow import Kubeflow
+    from histoforge.cluster.schedules import named
+
+    kubeflow = Kubeflow()
+    for one in named(kubeflow.recurring_runs(), name):
+        kubeflow.delete(one.id)
+    print(f"{name} deleted")
+
+
+def _plan(file: Path) -> "tuple[Kubeflow, list[tuple[Change, tuple[str, str] | None]]]":
+    """What is to be done, with the ids of the pipeline and version of what is to be made; nothing is changed yet."""
+    from histoforge.cli.kubeflow import Kubeflow
+    from histoforge.cli.namespace import check_namespace
+    from histoforge.cli.uploads import version_on
+    from histoforge.cluster.packages import open_package
+    from histoforge.cluster.requests import run_parameters
+    from histoforge.cluster.schedules import changes, read_schedules, standing
+
+    said, moment = read_schedules(file), datetime.now(UTC)
+    wanted: list[Standing] = []
+    for schedule in said.schedules:
+        package = open_package(schedule.pipeline)
+        parameters = run_parameters(package, schedule.profile, schedule.parameters)
+        renamed = schedule.model_copy(update={"pipeline": package.name})
+        wanted.append(standing(renamed, __version__, parameters, said.cluster_zone, moment))
+    kubeflow = Kubeflow()
+    ids = {one.name: version_on(kubeflow, one.pipeline, one.version) for one in wanted}
+    for schedule, one in zip(said.schedules, wanted, strict=True):
+        check_namespace(kubeflow.namespace, schedule.profile, one.parameters, one.pipeline_root)
+    found = [_named(kubeflow, one, set(ids)) for one in kubeflow.recurring_runs()]
+    return kubeflow, [(change, ids.get(change.name)) for change in changes(wanted, found)]
+
+
+def _named(kubeflow: "Kubeflow", found: "Found", wanted: set[str]) -> "Found":
+    """A recurring run with names for ids, if it is one to compare."""
+    return kubeflow.recurring_run(found) if found.ours and found.standing.name in wanted else found
+
+
+def _tell(change: "Change") -> None:
+    print(f"{_SIGNS[change.action]} {change.name}: {change.action} ({change.why})")

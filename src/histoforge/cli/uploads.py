@@ -1,0 +1,86 @@
+"""`histoforge pipelines`: compiled pipelines as versions on a cluster, named by the version of the program."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histoforge import __version__
+from histoforge.cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from histoforge.cli.kubeflow import Kubeflow
+    from histoforge.cluster.packages import Package
+
+NAMES = Annotated[
+    list[str] | None, typer.Argument(metavar="[PIPELINE]…", help="name, or compiled YAML file; all that come with it")
+]
+VERSION = Annotated[str, typer.Option("--version", metavar="NAME", help="of the pipeline; '' for this program's")]
+
+
+def pipelines_app() -> typer.Typer:
+    """The command `pipelines` with what it can do."""
+    app = typer.Typer(help="List the pipelines, or make them known to Kubeflow.", no_args_is_help=True)
+    app.command("list")(show)
+    app.command()(upload)
+    return app
+
+
+def show() -> None:
+    """List the pipelines that come with the program."""
+    from histoforge.cluster.packages import open_package, package_names
+
+    for name in package_names():
+        print(f"{name:<26} {open_package(name).about.splitlines()[0]}")
+
+
+def upload(names: NAMES = None, version: VERSION = "") -> None:
+    """Upload pipelines to Kubeflow, each as a version that is named by the version of this program.
+
+    What is there already with the same content is left; a version is never changed.
+    """
+    from histoforge.cli.kubeflow import Kubeflow
+    from histoforge.cluster.packages import open_package, package_names
+
+    packages = [open_package(name) for name in names or package_names()]
+    upload_packages(Kubeflow(), packages, version or __version__)
+
+
+def upload_packages(kubeflow: "Kubeflow", packages: "Sequence[Package]", version: str) -> None:
+    """Make each package the version `version` of its pipeline.
+
+    Raises:
+        ClusterError: a version of that name has another content; nothing was uploaded.
+    """
+    missing = []
+    for package in packages:
+        about, pipeline = f"histoforge {__version__}, sha256 {package.digest}", kubeflow.pipeline(package.name)
+        there = kubeflow.versions(pipeline).get(version) if pipeline else None
+        if there is None:
+            missing.append((package, pipeline, about))
+        elif package.digest not in (there.description or ""):
+            raise ClusterError(
+                f"The version {version} of '{package.name}' is there already with another content: versions never "
+                "change, so give this one a name of its own with --version."
+            )
+        else:
+            print(f"{package.name} {version} is there")
+    for package, pipeline, about in missing:
+        kubeflow.upload(pipeline or kubeflow.create_pipeline(package.name, package.about), package.path, version, about)
+        print(f"{package.name} {version} uploaded")
+
+
+def version_on(kubeflow: "Kubeflow", name: str, version: str) -> tuple[str, str]:
+    """The ids of a pipeline and of its version, on the cluster.
+
+    Raises:
+        ClusterError: the pipeline or the version is not there.
+    """
+    pipeline = kubeflow.pipeline(name)
+    there = kubeflow.versions(pipeline).get(version) if pipeline else None
+    if there is None:
+        what = f"the version {version} of the pipeline '{name}'" if pipeline else f"no pipeline '{name}'"
+        raise ClusterError(
+            f"Kubeflow has {'not ' if pipeline else ''}{what}: run 'histoforge pipelines upload {name}' first."
+        )
+    return pipeline, str(there.pipeline_version_id)

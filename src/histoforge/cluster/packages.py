@@ -1,0 +1,127 @@
+"""The compiled pipelines that come with the package, or a file of one's own: what is uploaded, and what it takes."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from histoforge.core.digests import digest_file
+from histoforge.core.errors import SettingsError
+from histoforge.core.settings import nearest
+
+_SECRET = re.compile(r"(?i)(^|[_.-])(access_?key|secret_?key|password|passwd|token|credentials?)([_.-]|$)")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "STRING": (str, "text"),
+    "NUMBER_INTEGER": (int, "a whole number"),
+    "NUMBER_DOUBLE": ((int, float), "a number"),
+    "BOOLEAN": (bool, "true or false"),
+    "LIST": (list, "a list"),
+    "STRUCT": (dict, "a mapping"),
+}
+
+
+@dataclass(frozen=True)
+class Package:
+    """A compiled pipeline.
+
+    Attributes:
+        name: as Kubeflow shows it, such as 'selective-augmentation'.
+        path: the YAML file.
+        inputs: kfp's description of each parameter, by name.
+        artifacts: names of inputs that are artifacts, which no form can give.
+        about: the pipeline's description.
+    """
+
+    name: str
+    path: Path
+    inputs: Mapping[str, Mapping[str, Any]]
+    artifacts: tuple[str, ...]
+    about: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return digest_file(self.path)
+
+    def check(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters as the pipeline takes them: a number for a text becomes text.
+
+        Raises:
+            SettingsError: one that the pipeline does not have, of another kind, or missing; or one that holds a secret.
+        """
+        for name, value in parameters.items():
+            if name not in self.inputs:
+                raise SettingsError(
+                    f"The pipeline '{self.name}' has no parameter '{name}'{nearest(name, self.inputs)}."
+                )
+            _refuse_secrets(name, value)
+        for name, described in self.inputs.items():
+            if name not in parameters and not described.get("isOptional"):
+                raise SettingsError(f"The pipeline '{self.name}' needs the parameter '{name}': {_about(described)}.")
+        return {name: self._fitting(name, value) for name, value in parameters.items()}
+
+    def _fitting(self, name: str, value: Any) -> Any:
+        kind = str(self.inputs[name]["parameterType"])
+        if kind == "STRING" and isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        accepted, words = _KINDS[kind]
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "BOOLEAN"):
+            raise SettingsError(f"The pipeline '{self.name}' wants {words} for '{name}', not {value!r}.")
+        return value
+
+
+def package_names() -> list[str]:
+    """The pipelines that come with the package."""
+    return sorted(path.stem.replace("_", "-") for path in _folder().glob("*.yaml"))
+
+
+def open_package(name: str) -> Package:
+    """A pipeline that comes with the package, or the one in a YAML file.
+
+    Raises:
+        SettingsError: there is none of that name, or the file holds no compiled pipeline.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = _folder() / f"{name.replace('-', '_')}.yaml"
+        if not path.is_file():
+            raise SettingsError(
+                f"There is no pipeline '{name}'{nearest(name, package_names())}: choose one of "
+                f"{', '.join(package_names())}, or give a compiled YAML file."
+            )
+    try:
+        spec = next(yaml.load_all(path.read_text(encoding="utf-8"), Loader=_LOADER))
+        inputs = spec["root"].get("inputDefinitions", {})
+        return Package(
+            name=str(spec["pipelineInfo"]["name"]),
+            path=path,
+            inputs=inputs.get("parameters", {}),
+            artifacts=tuple(inputs.get("artifacts", {})),
+            about=str(spec["pipelineInfo"].get("description", "")),
+        )
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration):
+        raise SettingsError(f"{path} is no compiled pipeline: give a file that kfp's compiler wrote.") from None
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("histoforge_pipelines")))
+
+
+def _about(described: Mapping[str, Any]) -> str:
+    return " ".join(str(described.get("description", "give a value")).split()).rstrip(".")
+
+
+def _refuse_secrets(name: str, value: Any) -> None:
+    names = [name, *(value if isinstance(value, dict) else ())]
+    found = [one for one in names if _SECRET.search(str(one))]
+    if found or re.search(r"://[^/\s]+:[^/\s]+@", json.dumps(value)):
+        raise SettingsError(
+            f"The parameter '{(found or [name])[0]}' seems to hold a secret, and parameters are shown and logged: "
+            "put it into the storage secret of the namespace."
+        )

@@ -1,0 +1,42 @@
+"""What a run is started with: parameters given and those of a resource profile, checked before anything starts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from histoforge.cluster.packages import Package
+from histoforge.core.errors import SettingsError
+
+
+def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a run.
+
+    Args:
+        package: the pipeline.
+        profile: name of a resource profile or of a file that holds one; '' for the pipeline's own defaults.
+        given: parameters by name; they win over the profile's.
+
+    Raises:
+        SettingsError: an unknown profile or parameter, a value of the wrong kind, a secret, a preset or override that
+            no step takes, or more GPUs than a node of the profile's pool has.
+    """
+    from histoforge_pipelines.profiles import check_profile, profile_named
+
+    try:
+        chosen = profile_named(profile or "gpu")
+        asked = {name: value for name, value in chosen.parameters.items() if profile and name in package.inputs}
+        checked = package.check({**asked, **given})
+        if "gpu_count" in checked:
+            own = {**vars(chosen), **{name: checked.get(name, getattr(chosen, name)) for name in chosen.parameters}}
+            check_profile(type(chosen)(**own), profile or "gpu")
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    _check_settings(checked)
+    return checked
+
+
+def _check_settings(parameters: Mapping[str, Any]) -> None:
+    from histoforge.steps.registry import all_settings
+
+    if "preset" in parameters or "overrides" in parameters:
+        cutting = {"preprocess": {"source": str(parameters.get("source") or "source")}}
+        all_settings(str(parameters.get("preset", "")), parameters.get("overrides", {}), cutting)

@@ -1,0 +1,231 @@
+"""Recurring runs as a file declares them, and what has to change on a cluster for it to have them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, field_validator
+
+from histoforge.cluster.cron import check_cron, in_cluster_zone, zone_named
+from histoforge.core.errors import SettingsError
+from histoforge.core.settings import Settings
+
+MARK = "Kept by 'histoforge schedule apply': change the file that declares it, not this."
+"""The description of a recurring run that is ours; another one of the same name is left alone."""
+
+Action = Literal["create", "replace", "resume", "pause", "nothing", "undeclared"]
+
+
+class Schedule(Settings):
+    """A recurring run."""
+
+    name: str = Field(min_length=1, max_length=120, description="of the recurring run")
+    pipeline: str = Field(min_length=1, description="name of a pipeline, or path of a compiled YAML file")
+    cron: str = Field(description="six fields: second minute hour day month weekday")
+    zone: str = Field("UTC", description="time zone that the line is in, such as 'Europe/Berlin'")
+    version: str = Field("", description="version of the pipeline; '' for the one of this program")
+    profile: str = Field("", description="resource profile that fills in the parameters it has; '' for none")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="parameters of each run")
+    experiment: str = Field("histoforge", min_length=1, description="experiment that the runs are listed in")
+    enabled: bool = Field(True, description="whether it runs")
+    catch_up: bool = Field(False, description="whether runs missed while it was paused are made up for")
+    at_once: int = Field(1, ge=1, le=10, description="runs at the same time")
+    service_account: str = Field("", description="service account of the pods; '' for the cluster's default")
+    pipeline_root: str = Field("", description="where artifacts go; '' for the namespace's default")
+
+    @field_validator("cron")
+    @classmethod
+    def _is_cron(cls, line: str) -> str:
+        check_cron(line)
+        return line
+
+    @field_validator("zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        zone_named(name)
+        return name
+
+
+class Schedules(Settings):
+    """All that a file declares."""
+
+    cluster_zone: str = Field("UTC", description="'cronScheduleTimezone' of the cluster")
+    schedules: tuple[Schedule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A recurring run as the cluster has it, or is to have it.
+
+    Attributes:
+        name: of the recurring run.
+        experiment, pipeline, version: names.
+        cron: in the cluster's zone.
+        parameters: JSON values.
+        catch_up, at_once, service_account, pipeline_root: as in `Schedule`.
+        enabled: whether it runs.
+    """
+
+    name: str
+    experiment: str
+    pipeline: str
+    version: str
+    cron: str
+    parameters: dict[str, Any]
+    catch_up: bool
+    at_once: int
+    service_account: str
+    pipeline_root: str
+    enabled: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recurring run on the cluster: its id, whether its description is `MARK`, and what it is."""
+
+    id: str
+    ours: bool
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be done for one name.
+
+    Attributes:
+        action: 'replace' makes a new one and deletes those in `ids`, for Kubeflow cannot change one.
+        name: of the recurring run.
+        why: what differs, in words.
+        ids: of the recurring runs that are paused, resumed or deleted.
+        wanted: what to make; None where nothing is to be made.
+    """
+
+    action: Action
+    name: str
+    why: str
+    ids: tuple[str, ...] = ()
+    wanted: Standing | None = None
+
+
+def read_schedules(path: Path) -> Schedules:
+    """What a YAML file declares.
+
+    Raises:
+        SettingsError: the file cannot be read, has an unknown name or a wrong value, or two schedules of a name.
+    """
+    try:
+        said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise SettingsError(f"The schedules {path} cannot be read ({reason}): give a YAML file.") from None
+    if not isinstance(said, dict) or not isinstance(said.get("schedules"), list):
+        raise SettingsError(f"{path} declares no schedules: write 'schedules:' and below it a list.")
+    made = [Schedule.make(one if isinstance(one, dict) else {"name": one}) for one in said["schedules"]]
+    names = [one.name for one in made]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SettingsError(f"{path} declares '{min(twice)}' twice: give each schedule a name of its own.")
+    zone = said.get("cluster_zone", "UTC")
+    zone_named(str(zone))
+    return Schedules.make({**said, "schedules": tuple(made)})
+
+
+def standing(schedule: Schedule, version: str, parameters: dict[str, Any], zone: str, moment: datetime) -> Standing:
+    """What a schedule is on a cluster whose scheduler runs in `zone`, at a moment.
+
+    Args:
+        schedule: the schedule.
+        version: of the pipeline, where the schedule does not say it.
+        parameters: checked, those of the profile among them.
+        zone: of the cluster's scheduler.
+        moment: whose difference of zones counts.
+
+    Raises:
+        SettingsError: the line cannot be moved to the cluster's zone.
+    """
+    return Standing(
+        name=schedule.name,
+        experiment=schedule.experiment,
+        pipeline=schedule.pipeline,
+        version=schedule.version or version,
+        cron=in_cluster_zone(schedule.cron, schedule.zone, zone, moment),
+        parameters=parameters,
+        catch_up=schedule.catch_up,
+        at_once=schedule.at_once,
+        service_account=schedule.service_account,
+        pipeline_root=schedule.pipeline_root,
+        enabled=schedule.enabled,
+    )
+
+
+def changes(wanted: Sequence[Standing], found: Sequence[Found]) -> list[Change]:
+    """What has to be done so that the cluster has what is wanted; what is ours and not wanted is only named.
+
+    Raises:
+        SettingsError: a recurring run of that name is there that is not ours.
+    """
+    listed = [_change(one, [other for other in found if other.standing.name == one.name]) for one in wanted]
+    names = {one.name for one in wanted}
+    for other in found:
+        if other.ours and other.standing.name not in names:
+            listed.append(Change("undeclared", other.standing.name, "no longer declared", (other.id,)))
+    return listed
+
+
+def _change(wanted: Standing, there: Sequence[Found]) -> Change:
+    if foreign := [one for one in there if not one.ours]:
+        raise SettingsError(
+            f"There is a recurring run '{wanted.name}' ({foreign[0].id}) that was not made by histoforge: give the "
+            "schedule another name, or delete that one."
+        )
+    if not there:
+        return Change("create", wanted.name, "not there", wanted=wanted)
+    same = [one for one in there if not _differences(wanted, one.standing)]
+    others = tuple(one.id for one in there if one not in same[:1])
+    if not same:
+        why = "; ".join(_differences(wanted, there[0].standing))
+        return Change("replace", wanted.name, why, others, wanted)
+    if others:
+        return Change("replace", wanted.name, "there more than once", others)
+    kept = same[0]
+    if kept.standing.enabled != wanted.enabled:
+        action: Action = "resume" if wanted.enabled else "pause"
+        return Change(action, wanted.name, "paused on the cluster" if wanted.enabled else "running", (kept.id,))
+    return Change("nothing", wanted.name, "as declared", (kept.id,))
+
+
+def _differences(wanted: Standing, there: Standing) -> list[str]:
+    pairs = ((one.name, getattr(there, one.name), getattr(wanted, one.name)) for one in fields(Standing))
+    return [
+        f"{name} is {_short(old)}, not {_short(new)}"
+        for name, old, new in pairs
+        if name != "enabled" and _plain(old) != _plain(new)
+    ]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as Kubeflow hands them back: 3 comes as 3.0."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def named(schedules: Iterable[Found], name: str) -> list[Found]:
+    """Those of ours that have a name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    found = [one for one in schedules if one.ours and one.standing.name == name]
+    if not found:
+        raise SettingsError(f"There is no recurring run '{name}' of histoforge's: see 'histoforge schedule diff'.")
+    return found
