@@ -42,3 +42,21 @@ class GeneratorConfig(TrainingConfig):
     checkpoints: str = Field(
         "", description="location to copy checkpoints to, so that a retry on another machine goes on ('': none)"
     )
+
+    @property
+    def class_wise(self) -> bool:
+        """Whether there is one model a class."""
+        return False
+
+
+class ClassWiseConfig(GeneratorConfig):
+    """What methods have that know no labels, and so train one model a class."""
+
+    only_class: str = Field(
+        "", description="class to train alone, for another task each ('': all, one after the other)"
+    )
+
+    @property
+    def class_wise(self) -> bool:
+        """Whether there is one model a class."""
+        return True

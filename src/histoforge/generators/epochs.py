@@ -1,6 +1,8 @@
 """What happens at the end of each epoch of any generator's training: it is judged, recorded and pictured."""
 
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -11,6 +13,8 @@ from histoforge.generators.history import History
 from histoforge.generators.model_selection import EpochJudge, ModelSelection
 from histoforge.generators.outcome import Outcome, snapshot
 from histoforge.generators.registry import Generator
+from histoforge.patches.device import Batch, DevicePatches
+from histoforge.patches.patchset import PatchSet
 from histoforge.training.engine import Engine
 
 
@@ -27,7 +31,7 @@ class Epochs:
 
     >>> epochs = Epochs(config, engine, judge, trained)
     >>> engine.track(network=network, **epochs.parts())
-    >>> for real in engine.batches(...):
+    >>> for real in epochs.batches(data):
     ...     facts = {"loss": loss.detach()}
     ...     epochs.end_of_step(facts)
     ...     engine.end_of_step(**facts)
@@ -50,6 +54,13 @@ class Epochs:
     def parts(self) -> dict[str, ModelSelection | History]:
         """What a checkpoint holds of it."""
         return {"selection": self.selection, "history": self.history}
+
+    def batches(self, data: PatchSet) -> Iterator[Batch]:
+        """Batches of real patches, mirrored at random where the settings say so, from where the training stands."""
+        config, engine = self.config, self.engine
+        patches = DevicePatches.load(data, engine.device)
+        for real in engine.batches(patches, config.batch_size, config.epochs, config.epoch_steps, config.max_steps):
+            yield replace(real, images=flipped(real.images, engine.rng)) if config.flips else real
 
     def end_of_step(self, facts: dict[str, Tensor]) -> None:
         """Take in a step's values, scalars; at the end of an epoch judge it, close its row and take its picture."""

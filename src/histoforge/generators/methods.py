@@ -10,6 +10,13 @@ from pydantic.fields import FieldInfo
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import nearest
 from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.dcgan.config import (
+    DcganConfig,
+    ImprovedDcganConfig,
+    LsganConfig,
+    SnganConfig,
+    WganGpConfig,
+)
 from histoforge.generators.histogan.config import HistoganConfig
 
 
@@ -38,7 +45,19 @@ class Method:
         )
 
 
-METHODS = {method.name: method for method in (Method("histogan", HistoganConfig, "histoforge.generators.histogan"),)}
+_DCGAN = "histoforge.generators.dcgan"
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("histogan", HistoganConfig, "histoforge.generators.histogan"),
+        Method("dcgan", DcganConfig, _DCGAN),
+        Method("improved_dcgan", ImprovedDcganConfig, _DCGAN),
+        Method("sngan", SnganConfig, _DCGAN),
+        Method("wgan_gp", WganGpConfig, _DCGAN),
+        Method("lsgan", LsganConfig, _DCGAN),
+    )
+}
 
 
 def own_config(method: str, values: Mapping[str, Any]) -> GeneratorConfig:

@@ -1,7 +1,6 @@
 """HistoGAN's loss: WGAN-GP at all stages, summed (Xue et al. 2021, section 4.2.1)."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -9,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histoforge.generators import wgan_gp
+from histoforge.generators.networks import fixed
 
 
 def at_each_stage(images: Tensor, stages: int) -> list[Tensor]:
@@ -59,7 +59,7 @@ def critic_loss(
 
 def generator_loss(critics: nn.ModuleList, fake: Sequence[Tensor], labels: Tensor) -> Tensor:
     """sum_s -E[D_s(fake_s)], without gradients for the critics' weights."""
-    with _fixed(critics):
+    with fixed(critics):
         losses = [wgan_gp.generator_loss(critic(images, labels)) for critic, images in zip(critics, fake, strict=True)]
     return torch.stack(losses).sum()
 
@@ -70,12 +70,3 @@ def _scores(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> tu
         return critic(real, labels), critic(fake, labels)
     both = critic(torch.cat([real, fake]), labels.repeat(2), batches=2)
     return both.chunk(2)
-
-
-@contextmanager
-def _fixed(networks: nn.Module) -> Iterator[None]:
-    networks.requires_grad_(False)
-    try:
-        yield
-    finally:
-        networks.requires_grad_(True)

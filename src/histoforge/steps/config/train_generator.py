@@ -20,7 +20,9 @@ class TrainGeneratorConfig(_Merged):
 
     variant_by: ClassVar[str] = "method"
 
-    method: Literal["histogan"] = Field("histogan", description="the published way to generate")
+    method: Literal["histogan", "dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan"] = Field(
+        "histogan", description="the published way to generate"
+    )
 
     @model_validator(mode="after")
     def _has_only_what_its_method_has(self) -> Self:

@@ -1,0 +1,132 @@
+"""The training of DCGAN and its kin: one loop, whose two losses are the method's (Radford et al. 2016, section 4)."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from histoforge.generators.dcgan.config import DcganConfig, GanConfig, SnganConfig, WganGpConfig
+from histoforge.generators.dcgan.geometry import doublings
+from histoforge.generators.dcgan.network import DcganDiscriminator, DcganGenerator
+from histoforge.generators.dcgan.objective import CrossEntropy, Hinge, LeastSquares, Objective, Turn, Wasserstein
+from histoforge.generators.dcgan.trained import TrainedGan
+from histoforge.generators.epochs import Epochs
+from histoforge.generators.model_selection import EpochJudge
+from histoforge.generators.networks import adam, fixed, placed, weights
+from histoforge.generators.outcome import Outcome
+from histoforge.layers.diff_augment import diff_augment
+from histoforge.patches.patchset import PatchSet
+from histoforge.training.ema import EMA
+from histoforge.training.engine import Engine
+from histoforge.training.models import ModelInfo
+
+
+def train(config: GanConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo) -> Outcome:
+    """Train the method that `config` is of on all patches of `data`, which are of one class.
+
+    Raises:
+        SettingsError: it cannot make the patch size.
+        TrainingError: a loss is not finite; the last good checkpoint is kept.
+    """
+    return train_gan(config, data, engine, judge, info, objective_of(config))
+
+
+def objective_of(config: GanConfig) -> Objective:
+    """The losses of a method."""
+    match config:
+        case DcganConfig():
+            return CrossEntropy(config.real_target)
+        case SnganConfig():
+            return Hinge()
+        case WganGpConfig():
+            return Wasserstein(config.gp_weight)
+    return LeastSquares()
+
+
+def train_gan(
+    config: GanConfig,
+    data: PatchSet,
+    engine: Engine,
+    judge: EpochJudge | None,
+    info: ModelInfo,
+    objective: Objective,
+) -> Outcome:
+    """Train DCGAN's networks with the losses of `objective`; as `train`.
+
+    On each batch the discriminator is updated, and on each `n_critic`-th the generator, by fakes that are drawn once
+    for both. The weights are those of the epoch that `judge` likes best, smoothed; without one, the last.
+    """
+    nets = _Networks(config, data, engine, info)
+    epochs = Epochs(config, engine, judge, nets.trained)
+    engine.track(**nets.parts(), **epochs.parts())
+    clip_value, clip_norm = (config.clip_at if config.clip == kind else None for kind in ("value", "norm"))
+    update = partial(engine.step, clip_value=clip_value, clip_norm=clip_norm)
+    augment = partial(diff_augment, policy=config.diff_augment, rng=engine.rng)
+
+    for real in epochs.batches(data):
+        generator_turn = (engine.global_step + 1) % config.n_critic == 0
+        with engine.autocast(), torch.set_grad_enabled(generator_turn):
+            drawn = nets.generator(engine.normal(config.batch_size, config.z_dim))
+
+        with engine.autocast():
+            shown, fake = augment(real.images), augment(drawn.detach())
+            scores = _scores(nets.discriminator, shown, fake)
+            turn = Turn(nets.discriminator, shown, fake, *scores, real, drawn.detach(), engine.rng)
+            loss, facts = objective.discriminator(turn)
+        update(nets.discriminator_optimizer, loss)
+        facts |= _balance(objective, loss, *scores)
+
+        if generator_turn:
+            with engine.autocast(), fixed(nets.discriminator):
+                loss = objective.generator(nets.discriminator(augment(drawn)))
+            update(nets.generator_optimizer, loss)
+            nets.average()
+
+        epochs.end_of_step(facts)
+        engine.end_of_step(**facts)
+
+    return epochs.outcome((data.patch_size,), nets.parameter_counts())
+
+
+class _Networks:
+    """Both networks, their optimisers, and the average of the generator if there is to be one."""
+
+    def __init__(self, config: GanConfig, data: PatchSet, engine: Engine, info: ModelInfo) -> None:
+        steps, sn = doublings(data.patch_size, info.method), isinstance(config, SnganConfig)
+        self.generator = placed(DcganGenerator(config, data.patch_size, steps), engine)
+        self.discriminator = placed(DcganDiscriminator(config, data.patch_size, steps, sn), engine)
+        self.generator_optimizer = adam(self.generator, config)
+        self.discriminator_optimizer = adam(self.discriminator, config)
+        self.ema = EMA(self.generator, config.ema_decay) if config.ema_decay else None
+        self.trained = TrainedGan(info, self.ema.module if self.ema else self.generator, engine.device)
+
+    def average(self) -> None:
+        """Follow the generator's last update."""
+        if self.ema:
+            self.ema.update(self.generator)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """How many weights are trained."""
+        return {"generator": weights(self.generator), "discriminator": weights(self.discriminator)}
+
+    def parts(self) -> dict:
+        """What a checkpoint holds of them."""
+        return {name: part for name, part in vars(self).items() if hasattr(part, "load_state_dict")}
+
+
+def _scores(discriminator: DcganDiscriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores [B] of both: in one pass, unless batch statistics would mix them."""
+    if discriminator.couples_patches:
+        return discriminator(real), discriminator(fake)
+    return discriminator(torch.cat([real, fake])).chunk(2)
+
+
+def _balance(objective: Objective, loss: Tensor, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
+    """How the two networks stand to each other: both losses, and what the discriminator thinks of real and fake."""
+    real_scores, fake_scores = real_scores.detach(), fake_scores.detach()
+    return {
+        "discriminator": loss.detach(),
+        "generator": objective.generator(fake_scores),
+        "d_real": objective.opinion(real_scores).mean(),
+        "d_fake": objective.opinion(fake_scores).mean(),
+    }
