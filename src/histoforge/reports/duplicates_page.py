@@ -78,11 +78,11 @@ def build_duplicates_page(
 
 
 def _within_line(audit: DuplicateAudit) -> str:
-    copies, within = len(audit.copies.within), audit.within
-    exact = f"{copies:,} repeat another synthetic patch pixel by pixel" if copies else "None repeats another exactly"
+    copies, quantile = len(audit.copies.within), 100 * audit.nearness.quantile
+    exact = "none has the pixels of another" if not copies else f"{copies:,} repeat the pixels of another"
     return (
-        f"Among themselves: {exact}; {within.share:.1%} are more similar to another synthetic patch than "
-        f"{100 * audit.nearness.quantile:.4g}% of as many training patches are to another training patch."
+        f"Among the synthetic patches, {exact}, and {audit.within.share:.1%} are more similar to another one than "
+        f"{quantile:.4g}% of as many training patches are to another training patch."
     )
 
 

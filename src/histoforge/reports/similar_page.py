@@ -11,6 +11,7 @@ from histoforge.reports.blocks import Block, Cell, Gallery, Page, Section, Table
 from histoforge.reports.pictures import thumbnail
 from histoforge.reports.words import counted
 
+TITLES = {"x": "x, px", "y": "y, px"}
 READING = (
     "Similarity is the cosine of the guide's embeddings, from 0 to 1; it is no probability, and what is high depends "
     "on the guide: read it against the median over all patches."
@@ -108,7 +109,7 @@ def _headline(queries: Sequence[Query]) -> str:
 def _lines(queries: Sequence[Query]) -> list[str]:
     if len(queries) > 1:
         same = sum(query.matches[0].same_pixels for query in queries)
-        return [f"{counted(same, 'queries')} stand in the set themselves, pixel by pixel."] if same else []
+        return [f"Of these queries, {same:,} stand in the set themselves, pixel by pixel."] if same else []
     matches = queries[0].matches
     patients = len({match.patient for match in matches if match.patient})
     whose = f", from {counted(patients, 'patients')}" if patients else ""
@@ -143,7 +144,7 @@ def _section(query: Query, number: int) -> Section:
     own = [Thumbnail(thumbnail(query.image), f"query {query.name}", "query")]
     if query.overlay is not None:
         own.append(Thumbnail(thumbnail(query.overlay), f"Grad-CAM of the query {query.name}", "where the guide looks"))
-    rows = [(query.name, own), ("Most similar, in order", [_thumb(m, n) for n, m in enumerate(query.matches, 1)])]
+    rows = [("Query", own), ("Most similar, in order", [_thumb(m, n) for n, m in enumerate(query.matches, 1)])]
     overlays = [
         Thumbnail(thumbnail(match.overlay), f"Grad-CAM of match {place}", str(place))
         for place, match in enumerate(query.matches, start=1)
@@ -169,9 +170,18 @@ def _table(query: Query) -> Table:
     rows = [
         [
             Cell(str(place)),
-            Cell(f"{match.similarity:.4f}", share=match.similarity),
+            Cell(f"{match.similarity:.4f}", share=_above(match.similarity, query.typical)),
             *cells(match.class_name, *(match.place[name] for name in names)),
         ]
         for place, match in enumerate(query.matches, start=1)
     ]
-    return Table(f"Where they come from: {query.name}", ["Rank", "Similarity", "Class", *names], rows, stacked=True)
+    columns = ["Rank", "Similarity", "Class", *(TITLES.get(name, name.capitalize()) for name in names)]
+    note = "Shade: none at the median over all patches, full at 1."
+    if "x" in names:
+        note += " x and y: the patch's upper left corner at level 0."
+    return Table(f"Where they come from: {query.name}", columns, rows, note, stacked=True)
+
+
+def _above(similarity: float, typical: float) -> float:
+    """Where a similarity lies between the median and 1, in [0, 1]."""
+    return max(0.0, (similarity - typical) / (1 - typical)) if typical < 1 else 0.0
