@@ -44,6 +44,7 @@ TIME_LIMITS = {
     "preprocess": 24 * HOUR,
     "finetune-snn": 24 * HOUR,
     "train-generator": 72 * HOUR,
+    "join-generators": HOUR,
     "select-samples": 12 * HOUR,
     "train-classifier": 48 * HOUR,
     "score-generator": 12 * HOUR,
@@ -63,7 +64,7 @@ ON_GPU = {
     "evaluate",
     "publish-model",
 }
-SMALL = {"scan-source", "plan-cells", "plan-fractions", "plan-benchmark", "plan-classes"}
+SMALL = {"scan-source", "plan-cells", "plan-fractions", "plan-benchmark", "plan-classes", "join-generators"}
 SIDE_EFFECTS = {"scan-source", "publish-model"}
 """Never served from the cache: what they look at, or change, is not among their inputs."""
 

@@ -24,7 +24,7 @@ def plan_benchmark(
         overrides: 'step.parameter' to value, for any step of the pipeline.
 
     Returns:
-        Output: name, method, reward, seed and the names of the two arms of each run.
+        Output: title, method, reward, seed and the names of the two arms of each run.
     """
     from histoforge.steps.component import run_plan_benchmark
 

@@ -13,7 +13,7 @@ def plan(methods, seeds=1, seed=0, overrides=None, **more):
 
 def test_each_method_has_a_run_a_seed():
     runs = plan(["dcgan", "rleo:literal"], seeds=2, seed=5)
-    assert [(run["name"], run["method"], run["reward"], run["seed"]) for run in runs] == [
+    assert [(run["title"], run["method"], run["reward"], run["seed"]) for run in runs] == [
         ("dcgan", "dcgan", "", 5),
         ("dcgan", "dcgan", "", 6),
         ("rleo:literal", "rleo", "literal", 5),
@@ -31,8 +31,8 @@ def test_their_arms_have_names_that_arms_may_have_and_no_two_the_same():
 
 
 def test_a_method_named_twice_is_planned_once_also_where_the_reward_is_the_default():
-    assert [run["name"] for run in plan(["rleo", "dcgan", "rleo:policy", "dcgan"])] == ["rleo:policy", "dcgan"]
-    assert [run["name"] for run in plan(["rleo"], overrides={"train_generator.rleo.reward": "reinforce"})] == [
+    assert [run["title"] for run in plan(["rleo", "dcgan", "rleo:policy", "dcgan"])] == ["rleo:policy", "dcgan"]
+    assert [run["title"] for run in plan(["rleo"], overrides={"train_generator.rleo.reward": "reinforce"})] == [
         "rleo:reinforce"
     ]
 

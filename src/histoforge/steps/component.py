@@ -250,7 +250,7 @@ def run_plan_benchmark(
 
     with task("plan_benchmark"):
         runs = plan_benchmark(methods, generator_seeds, seed, preset, overrides, downstream_seeds)
-        say(f"{len(runs)} generators: {', '.join(dict.fromkeys(run['name'] for run in runs))}")
+        say(f"{len(runs)} generators: {', '.join(dict.fromkeys(run['title'] for run in runs))}")
     return runs
 
 

@@ -10,7 +10,7 @@ from histoforge.generators.methods import METHODS
 from histoforge.steps.config.train_generator import own_config
 from histoforge.steps.registry import STEPS, step_config
 
-MOST_RUNS = 40
+MOST_RUNS = 36
 """Kubeflow hands a task the names of all that a loop collected as one argument, which Linux ends at 128 KiB."""
 
 
@@ -35,8 +35,9 @@ def plan_benchmark(
         downstream_seeds: as the pipeline has it for the classifiers that judge a generator; 0 as the preset says.
 
     Returns:
-        For each run: `name` (as the leaderboard shows it, 'rleo:literal'), `method`, `reward` ('' for a method without
-        one), `seed`, and the names of its arms: `arm` (synthetic patches alone) and `both` (with the real ones).
+        For each run: `title` (as the leaderboard shows it, 'rleo:literal'; kfp keeps `name` for a loop's item itself),
+        `method`, `reward` ('' for a method without one), `seed`, and the names of its arms: `arm` (synthetic patches
+        alone) and `both` (with the real ones).
 
     Raises:
         SettingsError: an empty list, a method or reward that there is not, too many runs, or settings that a step
@@ -112,6 +113,6 @@ def _resolved(text: str, preset: str, overrides: Mapping[str, Any]) -> tuple[str
 
 
 def _run(method: str, reward: str, seed: int) -> dict[str, Any]:
-    name = f"{method}:{reward}" if reward else method
-    arm = f"{re.sub('[^a-z0-9]', '_', name)}_s{seed}"
-    return {"name": name, "method": method, "reward": reward, "seed": seed, "arm": arm, "both": f"{arm}_both"}
+    title = f"{method}:{reward}" if reward else method
+    arm = f"{re.sub('[^a-z0-9]', '_', title)}_s{seed}"
+    return {"title": title, "method": method, "reward": reward, "seed": seed, "arm": arm, "both": f"{arm}_both"}

@@ -1,0 +1,164 @@
+"""What the pipelines `rleo` and `generator_benchmark` have in common: all but how a run's generator is trained."""
+
+from dataclasses import dataclass
+from typing import Any, List, NamedTuple
+
+from histoforge_components.finetune_snn.component import finetune_snn
+from histoforge_components.leaderboard.component import leaderboard
+from histoforge_components.plan_benchmark.component import plan_benchmark
+from histoforge_components.preprocess.component import preprocess
+from histoforge_components.scan_source.component import scan_source
+from histoforge_components.score_generator.component import score_generator
+from histoforge_components.train_classifier.component import train_classifier
+from histoforge_pipelines import resources
+from kfp import dsl
+
+FIXED = {"train_classifier": {"arm": "baseline", "use": "real"}}
+
+
+class Outputs(NamedTuple):
+    """What the pipelines hand on; lists are in the order of the runs."""
+
+    report: dsl.HTML
+    metrics: dsl.Artifact
+    patches: dsl.Dataset
+    overviews: dsl.Dataset
+    baseline: dsl.Model
+    guide: dsl.Model
+    generators: List[dsl.Model]
+    samples: List[dsl.Dataset]
+    arms: List[dsl.Model]
+    both: List[dsl.Model]
+
+
+@dataclass(frozen=True)
+class Form:
+    """The parameters of a pipeline that are not about the cluster; see `generator_benchmark`."""
+
+    source: Any
+    methods: Any
+    generator_seeds: Any
+    downstream_seeds: Any
+    preset: Any
+    patch_size: Any
+    slide_mpp: Any
+    seeds: Any
+    seed: Any
+    overrides: Any
+    checkpoints: Any
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What every step is told."""
+        return {"preset": self.preset, "overrides": self.overrides}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What all runs begin with.
+
+    Attributes:
+        patches, overviews: the data.
+        extractor: the arm of the classifiers trained on real patches: their baseline, and whose features judge.
+        guide: the siamese guide.
+        runs: a list of `title`, `method`, `reward`, `seed`, `arm` and `both`, one a run.
+    """
+
+    patches: Any
+    overviews: Any
+    extractor: Any
+    guide: Any
+    runs: Any
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The tasks that judge a run's generator: its scores, and classifiers trained on its patches."""
+
+    scored: dsl.PipelineTask
+    alone: dsl.PipelineTask
+    both: dsl.PipelineTask
+
+
+def begin(form: Form, pool: resources.Pool) -> Start:
+    """Check everything, cut patches, train the classifiers on real patches and the guide."""
+    common = {"seed": form.seed, **form.settings}
+    cutting = {"source": form.source, "patch_size": form.patch_size, "slide_mpp": form.slide_mpp, **common}
+    scan = scan_source(seeds=form.seeds, fixed=FIXED, **cutting)
+    resources.place(scan, pool, "Check settings and source")
+    plan = plan_benchmark(
+        methods=form.methods,
+        generator_seeds=form.generator_seeds,
+        downstream_seeds=form.downstream_seeds,
+        **common,
+    )
+    resources.place(plan, pool, "Plan the generators")
+    cut = preprocess(dataset_digest=scan.outputs["Output"], **cutting)
+    resources.place(cut, pool, "Cut patches").after(plan)
+    patches, overviews = cut.outputs["patches"], cut.outputs["overviews"]
+    baseline = train_classifier(
+        arm="baseline", use="real", patches=patches, seeds=form.seeds, checkpoints=form.checkpoints, **common
+    )
+    resources.place(baseline, pool, "Train on real patches")
+    snn = finetune_snn(patches=patches, overviews=overviews, checkpoints=form.checkpoints, **common)
+    resources.place(snn, pool, "Fine-tune the guide")
+    return Start(patches, overviews, baseline.outputs["model"], snn.outputs["guide"], plan.output)
+
+
+def judge(form: Form, pool: resources.Pool, start: Start, run: Any, generator: Any) -> Judged:
+    """Score a generator, and train classifiers on its patches alone and beside the real ones."""
+    scored = score_generator(
+        patches=start.patches,
+        generator=generator,
+        extractor=start.extractor,
+        name=run.title,
+        seed=run.seed,
+        **form.settings,
+    )
+    resources.place(scored, pool, "Draw patches and score them")
+    training = {
+        "patches": start.patches,
+        "synthetic": scored.outputs["samples"],
+        "seeds": form.downstream_seeds,
+        "seed": form.seed,
+        "checkpoints": form.checkpoints,
+        **form.settings,
+    }
+    alone = train_classifier(arm=run.arm, use="synthetic", **training)
+    resources.place(alone, pool, "Train on synthetic patches")
+    both = train_classifier(arm=run.both, use="both", **training)
+    resources.place(both, pool, "Train on real and synthetic patches")
+    return Judged(scored, alone, both)
+
+
+def conclude(form: Form, pool: resources.Pool, start: Start, judged: Judged, generator: Any) -> Outputs:
+    """Compare all runs, after the loop over them.
+
+    Args:
+        form, pool, start: as before.
+        judged: the tasks of a run.
+        generator: the output of the task that made a run's generator.
+    """
+    board = leaderboard(
+        patches=start.patches,
+        baseline=start.extractor,
+        guide=start.guide,
+        scores=dsl.Collected(judged.scored.outputs["scores"]),
+        arms=dsl.Collected(judged.alone.outputs["model"]),
+        both=dsl.Collected(judged.both.outputs["model"]),
+        seed=form.seed,
+        **form.settings,
+    )
+    resources.place(board, pool, "Compare and report")
+    return Outputs(
+        report=board.outputs["report"],
+        metrics=board.outputs["results"],
+        patches=start.patches,
+        overviews=start.overviews,
+        baseline=start.extractor,
+        guide=start.guide,
+        generators=dsl.Collected(generator),
+        samples=dsl.Collected(judged.scored.outputs["samples"]),
+        arms=dsl.Collected(judged.alone.outputs["model"]),
+        both=dsl.Collected(judged.both.outputs["model"]),
+    )
