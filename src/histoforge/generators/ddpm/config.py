@@ -4,13 +4,13 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.config import ClassWiseConfig
 
 TIMESTEPS = 1000
 """Steps of the forward process (T in Ho et al. 2020, section 4)."""
 
 
-class DdpmConfig(GeneratorConfig):
+class DdpmConfig(ClassWiseConfig):
     """The U-Net, its training and its sampling.
 
     Mustafa 2024 compares with "a Denoising Diffusion Probabilistic Model (DDPM) [13]" and says no more of it: epochs
@@ -52,10 +52,17 @@ class DdpmConfig(GeneratorConfig):
         0.0, ge=0, le=1, description="noise added on the way: 0 for DDIM, 1 for DDPM's ancestral sampling"
     )
 
+    @property
+    def class_wise(self) -> bool:
+        """Whether there is one model a class."""
+        return not self.by_label
+
     @model_validator(mode="after")
-    def _steps_divide_the_timesteps(self) -> Self:
+    def _fits_together(self) -> Self:
         if TIMESTEPS % self.sampling_steps:
             raise ValueError(
                 f"sampling_steps={self.sampling_steps} must divide {TIMESTEPS}: choose for example 50 or 100"
             )
+        if self.by_label and self.only_class:
+            raise ValueError("by_label trains one model of all classes: leave only_class out")
         return self

@@ -8,10 +8,10 @@ from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
 from histoforge.generators.ddpm.diffusion import noise_schedule, simple_loss
 from histoforge.generators.ddpm.network import NoiseNetwork
 from histoforge.generators.ddpm.trained import TrainedDdpm
-from histoforge.generators.epochs import Epochs, flipped
+from histoforge.generators.epochs import Epochs
 from histoforge.generators.model_selection import EpochJudge
+from histoforge.generators.networks import placed, weights
 from histoforge.generators.outcome import Outcome
-from histoforge.patches.device import DevicePatches
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
@@ -30,22 +30,18 @@ def train(config: DdpmConfig, data: PatchSet, engine: Engine, judge: EpochJudge 
         SettingsError: the patch size does not go with the settings.
         TrainingError: the loss is not finite; the last good checkpoint is kept.
     """
-    network = NoiseNetwork(config, data.patch_size, len(data.classes)).to(engine.device)
-    network = network.to(memory_format=torch.channels_last)
+    network = placed(NoiseNetwork(config, data.patch_size, len(data.classes)), engine)
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
-    ema = EMA(network, config.ema_decay)
-    schedule = noise_schedule()
+    ema, schedule = EMA(network, config.ema_decay), noise_schedule()
     trained = TrainedDdpm(info, config, cast(NoiseNetwork, ema.module), engine.device)
     epochs = Epochs(config, engine, judge, trained)
     engine.track(network=network, optimizer=optimizer, ema=ema, **epochs.parts())
 
-    patches = DevicePatches.load(data, engine.device)
-    for real in engine.batches(patches, config.batch_size, config.epochs, config.epoch_steps, config.max_steps):
-        images = flipped(real.images, engine.rng) if config.flips else real.images
-        noise = engine.normal(config.batch_size, *images.shape[1:])
-        times = torch.randint(TIMESTEPS, (len(images),), generator=engine.rng, device=engine.device)
+    for real in epochs.batches(data):
+        noise = engine.normal(config.batch_size, *real.images.shape[1:])
+        times = torch.randint(TIMESTEPS, (len(real.labels),), generator=engine.rng, device=engine.device)
         with engine.autocast():
-            loss = simple_loss(network, schedule, images, real.labels, times, noise)
+            loss = simple_loss(network, schedule, real.images, real.labels, times, noise)
         engine.step(optimizer, loss, clip_norm=CLIP_NORM)
         ema.update(network)
 
@@ -53,5 +49,4 @@ def train(config: DdpmConfig, data: PatchSet, engine: Engine, judge: EpochJudge 
         epochs.end_of_step(facts)
         engine.end_of_step(**facts)
 
-    parameters = {"generator": sum(p.numel() for p in network.parameters())}
-    return epochs.outcome((data.patch_size,), parameters)
+    return epochs.outcome((data.patch_size,), {"generator": weights(network)})

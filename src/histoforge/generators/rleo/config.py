@@ -2,5 +2,28 @@
 
 from typing import Literal
 
+from pydantic import Field
+
+from histoforge.generators.dcgan.config import ImprovedDcganConfig
+
 RewardMode = Literal["literal", "policy", "soft_target", "reinforce"]
 Pairing = Literal["random", "nearest"]
+
+
+class RleoConfig(ImprovedDcganConfig):
+    """The improved DCGAN, and a guide's reward in its discriminator's loss (Mustafa 2024, section III.C).
+
+    A0-10: the paper's reward has no gradient (`literal`); `policy` is the reading that has its equations and one.
+    """
+
+    reward: RewardMode = Field(
+        "policy",
+        description="how the guide's similarity enters the discriminator's loss: 'literal' as printed, which changes "
+        "nothing but the loss that is shown; 'policy', the expected reward of accepting a fake with D's probability; "
+        "'soft_target', fakes have the reward as their target; 'reinforce', policy's gradient by sampled decisions",
+    )
+    reward_weight: float = Field(0.3, ge=0, le=1, description="weight of the reward (eq. 4)")
+    pairing: Pairing = Field(
+        "random",
+        description="the real patch that a fake is compared with: 'random', or the 'nearest' of the batch (A0-8)",
+    )

@@ -1,0 +1,33 @@
+"""The training of RL-EO (Mustafa 2024, sections III.C and III.D)."""
+
+from histoforge.generators.dcgan.train import train_gan
+from histoforge.generators.model_selection import EpochJudge
+from histoforge.generators.outcome import Outcome
+from histoforge.generators.rleo.config import RleoConfig
+from histoforge.generators.rleo.objective import Embedder, RewardedCrossEntropy
+from histoforge.patches.device import DevicePatches
+from histoforge.patches.patchset import PatchSet
+from histoforge.training.engine import Engine
+from histoforge.training.models import ModelInfo
+
+
+def train(
+    config: RleoConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo, guide: Embedder
+) -> Outcome:
+    """Train the improved DCGAN on all patches of `data`, which are of one class, with the guide's reward.
+
+    Args:
+        config: the settings.
+        data: real patches.
+        engine: runs the training.
+        judge: gives each epoch an FID; None keeps the last epoch.
+        info: the model's description.
+        guide: on the engine's device; it is not changed.
+
+    Raises:
+        SettingsError: it cannot make the patch size.
+        TrainingError: a loss is not finite; the last good checkpoint is kept.
+    """
+    objective = RewardedCrossEntropy(config, guide, DevicePatches.load(data, engine.device), engine.rng)
+    engine.track(reward=objective)
+    return train_gan(config, data, engine, judge, info, objective)

@@ -1,0 +1,84 @@
+"""The training of the diffusion model: what it learns by label, and that one that was cut short loses nothing."""
+
+import numpy as np
+import pytest
+import torch
+from steps.two_pictures import CLASSES, pictures
+
+from histoforge.generators.ddpm import train as ddpm
+from histoforge.generators.ddpm.config import DdpmConfig
+from histoforge.generators.ddpm.trained import load
+from histoforge.generators.registry import draw
+from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.training.engine import Engine
+from histoforge.training.models import ModelInfo
+
+TINY = {
+    "unet_channels": 16, "levels": 3, "level_blocks": 1, "attention_size": 2, "dropout": 0.0, "batch_size": 16,
+    "by_label": True, "sampling_steps": 10, "ema_decay": 0.95, "learning_rate": 3e-3, "precision": "float32",
+}  # fmt: skip
+SMALL = pictures()[:, ::2, ::2]
+
+
+class CutShortError(Exception):
+    """Stands for whatever ends a process."""
+
+
+class CutShort(Engine):
+    """Ends in a step, before its checkpoint."""
+
+    end_at = 0
+
+    def end_of_step(self, **values):
+        if self.global_step + 1 == self.end_at:
+            raise CutShortError
+        super().end_of_step(**values)
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "patches"
+    with PatchSetWriter.create(path, CLASSES, (8, 8), 1.0) as writer:
+        for label, picture in enumerate(SMALL):
+            writer.add(np.repeat(picture[None], 8, axis=0), label=label, patient=f"p{label}")
+        writer.finish({"step": "test"}, split=["train"] * 16)
+    return PatchSet.open(path)
+
+
+def train(work, patches, end_at=0, **values):
+    config = DdpmConfig.make({**TINY, **values})
+    info = ModelInfo(
+        kind="generator", method="ddpm", config=config.model_dump(), classes=CLASSES, patch_size=patches.patch_size
+    )
+    engine = CutShort(work, {"ddpm": 1}, device="cpu", precision=config.precision, checkpoint_every=3)
+    engine.end_at = end_at
+    return ddpm.train(config, patches, engine, None, info)
+
+
+def test_learns_one_picture_a_label(patches, tmp_path):
+    outcome = train(tmp_path, patches, epochs=2, epoch_steps=90)
+    drawn = draw(outcome.generator, np.array([0, 1]).repeat(4), seed=1).astype(float)
+    difference = [[np.abs(drawn[4 * c : 4 * c + 4] - SMALL[d]).mean() for d in (0, 1)] for c in (0, 1)]
+    for own in (0, 1):
+        assert difference[own][own] < 35, difference
+        assert difference[own][1 - own] > 2 * difference[own][own], difference
+    losses = [row["loss"] for row in outcome.history.rows]
+    assert losses[1] < losses[0] / 2
+
+
+def test_a_trained_model_draws_the_same_when_it_is_loaded(patches, tmp_path):
+    outcome = train(tmp_path, patches, epochs=1, epoch_steps=1, eta=1.0)
+    loaded = load(outcome.generator.info, outcome.state, torch.device("cpu"))
+    labels = np.array([0, 1, 1])
+    np.testing.assert_array_equal(draw(outcome.generator, labels, seed=5), draw(loaded, labels, seed=5))
+    assert (draw(loaded, labels, seed=5) != draw(loaded, labels, seed=6)).any()
+
+
+def test_a_training_that_was_cut_short_ends_with_the_same_bits(patches, tmp_path):
+    settings = {"epochs": 3, "epoch_steps": 3, "flips": True, "dropout": 0.2, "precision": "auto"}
+    whole = train(tmp_path / "whole", patches, **settings)
+    with pytest.raises(CutShortError):
+        train(tmp_path / "cut", patches, end_at=5, **settings)
+    resumed = train(tmp_path / "cut", patches, **settings)
+    assert all(torch.equal(weight, resumed.state[name]) for name, weight in whole.state.items())
+    assert [row["loss"] for row in resumed.history.rows] == [row["loss"] for row in whole.history.rows]
