@@ -1,0 +1,269 @@
+"""`similar` and `duplicates`: the pages, the numbers beside them, and a sentence for each thing that can be wrong."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from commands import call
+from PIL import Image
+from tiny_guide import noise, save_random_guide, write_set
+
+from histoforge.cli.searching import fitted
+from histoforge.training.models import read_model_info
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--allow-file-access-from-files",
+    "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--log-level=0",
+)  # fmt: skip
+SEEN = """<body><script>
+addEventListener("load", () => {
+  const found = [...document.querySelectorAll("iframe")].map((frame) => {
+    const page = frame.contentDocument;
+    const loaded = [...page.images].every((image) => image.complete && image.naturalWidth > 0);
+    return { width: frame.width, scroll: page.documentElement.scrollWidth, images: page.images.length, loaded };
+  });
+  document.body.innerHTML = "<pre>" + JSON.stringify(found) + "</pre>";
+});
+</script>FRAMES</body>"""
+TRAIN, VAL, TEST = 40, 20, 20
+
+
+class Made(NamedTuple):
+    """What the commands are given."""
+
+    folder: Path
+    patches: Path
+    synthetic: Path
+    model: Path
+    images: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Made:
+    folder = tmp_path_factory.mktemp("similar")
+    images = noise(TRAIN + VAL + TEST, 0)
+    drawn = noise(40, 1)
+    drawn[5], drawn[9] = images[12], drawn[2]
+    write_set(folder / "patches", images, ["train"] * TRAIN + ["val"] * VAL + ["test"] * TEST)
+    write_set(folder / "drawn", drawn, synthetic=True)
+    (folder / "queries").mkdir()
+    Image.fromarray(images[7]).save(folder / "queries" / "a.png")
+    Image.fromarray(noise(1, 2, 128)[0][:64]).convert("L").save(folder / "queries" / "b <i>.tif")
+    (folder / "queries" / "notes.txt").write_text("no image")
+    return Made(folder, folder / "patches", folder / "drawn", save_random_guide(folder / "snn"), images)
+
+
+class Outline(HTMLParser):
+    """Tags with attributes, and all text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def pictures(self) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == "img"]
+
+
+@pytest.fixture(scope="module")
+def similar_page(made) -> Path:
+    from histoforge.cli import main
+
+    page = made.folder / "out" / "similar.html"
+    arguments = ["--query", made.folder / "queries", "--in", made.patches, "--model", made.model, "-k", 4]
+    with pytest.raises(SystemExit) as ended:
+        main(["similar", *map(str, [*arguments, "--out", page, "--cache", made.folder / "cache"])])
+    assert ended.value.code == 0
+    return page
+
+
+@pytest.fixture(scope="module")
+def duplicates_page(made) -> Path:
+    from histoforge.cli import main
+
+    page = made.folder / "out" / "duplicates.html"
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                "duplicates",
+                *map(str, ["--in", made.synthetic, "--of", made.patches, "--model", made.model, "--out", page]),
+            ]
+        )
+    assert ended.value.code == 0
+    return page
+
+
+def test_the_numbers_say_what_was_found_and_where_it_comes_from(made, similar_page):
+    said = json.loads(similar_page.with_suffix(".json").read_text())
+    assert said["guide"] == read_model_info(made.model).digest
+    assert said["searched"] == TRAIN + VAL + TEST
+    itself, other = said["queries"]
+    first = {"similarity": pytest.approx(1, abs=1e-6), "class": "tumour", "same_pixels": True, "patient": "p-train"}
+    assert itself["matches"][0] == {**first, "slide": "s1", "x": 7 * 32, "y": 0, "split": "train", "row": 7}
+    assert [len(query["matches"]) for query in said["queries"]] == [4, 4]
+    for query in said["queries"]:
+        similarities = [match["similarity"] for match in query["matches"]]
+        assert similarities == sorted(similarities, reverse=True)
+        assert 0 <= query["median_similarity"] <= similarities[0] <= 1
+    assert itself["note"] == ""
+    assert other["note"].startswith("The image of 64x128 px was cut to its middle 64x64 px and resized to 32x32 px")
+
+
+def test_the_similar_page_shows_queries_matches_and_what_makes_them_similar(similar_page):
+    page = Outline(similar_page.read_text())
+    assert len(page.pictures()) == 2 * (2 + 4 + 4)
+    assert all(picture["alt"] and picture["src"].startswith("data:image/") for picture in page.pictures())
+    for part in ("b <i>.tif", "the same pixels", "p-train", "0.5 um/px", "similar.json", "mft_snn"):
+        assert part in page.text
+    assert not any("src" in attributes for tag, attributes in page.tags if tag in ("script", "iframe"))
+
+
+def test_without_gradcam_and_in_one_split(capsys, made, tmp_path):
+    arguments = ("--in", made.patches, "--model", made.model, "-k", TEST, "--split", "test", "--no-gradcam")
+    ended = call(
+        capsys, "similar", "--query", made.folder / "queries" / "a.png", *arguments, "--out", tmp_path / "p.html"
+    )
+    assert ended.code == 0
+    assert ended.out.startswith("The most similar patch reaches 0.")
+    (query,) = json.loads((tmp_path / "p.json").read_text())["queries"]
+    assert sorted(match["row"] for match in query["matches"]) == list(range(TRAIN + VAL, TRAIN + VAL + TEST))
+    assert len(Outline((tmp_path / "p.html").read_text()).pictures()) == 1 + TEST
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.html", "p.json"]
+
+
+def test_the_cache_gives_the_same_page(capsys, made, similar_page, tmp_path):
+    arguments = ("--query", made.folder / "queries", "--in", made.patches, "--model", made.model, "-k", 4)
+    assert len(list((made.folder / "cache").glob("*.npy"))) == 1
+    ended = call(capsys, "similar", *arguments, "--out", tmp_path / "similar.html", "--cache", made.folder / "cache")
+    assert "80 taken from" in ended.err
+    assert (tmp_path / "similar.html").read_text() == similar_page.read_text()
+    assert (tmp_path / "similar.json").read_text() == similar_page.with_suffix(".json").read_text()
+
+
+def test_the_audit_names_rows_of_the_sets(duplicates_page):
+    said = json.loads(duplicates_page.with_suffix(".json").read_text())
+    assert said["copies"] == {"of_training": [[5, 12]], "of_held_out": [], "within": [[9, 2]]}
+    assert (said["n_synthetic"], said["n_training"], said["n_held_out"]) == (40, TRAIN, VAL + TEST)
+    assert said["verdict"] == "1 of 40 synthetic patches is an exact copy of a training patch."
+    assert said["nearness"]["closest"][0] == {"synthetic": 5, "other": 12, "similarity": pytest.approx(1, abs=1e-6)}
+    page = Outline(duplicates_page.read_text())
+    assert said["verdict"] in page.text
+    assert "40 held-out patches are few for a quantile of 0.99" in page.text
+    assert len(page.pictures()) == 18 * 3 + len(said["within"]["closest"]) * 2
+
+
+def test_an_image_is_cut_and_resized_without_being_stretched():
+    square = np.zeros((60, 100, 3), np.uint8)
+    square[20:40, 40:60] = 255
+    patch, note = fitted(square, (30, 30))
+    assert patch.shape == (30, 30, 3)
+    white = patch[..., 0] > 127
+    assert (white.any(0).sum(), white.any(1).sum()) == (10, 10)
+    assert "60x100 px was cut to its middle 60x60 px" in note
+    assert fitted(square, (60, 100))[1] == ""
+    assert fitted(np.zeros((5, 5, 3), np.uint8), (32, 48))[0].shape == (32, 48, 3)
+
+
+def sentence(capsys, *arguments: object) -> str:
+    ended = call(capsys, *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    return ended.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"--query": "nowhere.png"}, "There is no "),
+        ({"--query": "queries/notes.txt"}, "notes.txt cannot be read: it is no image"),
+        ({"--query": "snn"}, "has 0 images to look for"),
+        ({"--in": "queries"}, "is not a patch set"),
+        ({"--model": "patches"}, "is not a model"),
+        ({"--model": "classifier"}, "is a classifier, and a guide is needed here"),
+        ({"--model": "wide"}, "was trained on patches of 64x64 px, and the patch set"),
+        ({"--model": "others"}, "was trained on the classes normal, tumour, and the patch set"),
+        ({"-k": 81}, "-k is 81, and there are 80 patches to choose from: ask for 1 to 80."),
+        ({"-k": 0}, "-k is 0, and there are 80 patches"),
+        ({"--in": "drawn", "--split": "val"}, "has no patches in its 'val' split"),
+        ({"--out": "page.json"}, "ends in .html"),
+        ({"--device": "tpu9"}, "device 'tpu9' is not a device"),
+    ],
+    ids=str,
+)
+def test_what_similar_cannot_use_is_one_sentence(capsys, made, tmp_path, change, part):
+    save_random_guide(made.folder / "wide", size=64)
+    save_random_guide(made.folder / "others", classes=["normal", "tumour"])
+    shutil.copytree(made.model, made.folder / "classifier", dirs_exist_ok=True)
+    write_kind(made.folder / "classifier", "classifier")
+    asked = {"--query": "queries/a.png", "--in": "patches", "--model": "snn", "-k": 4, "--out": tmp_path / "p.html"}
+    asked.update({"--out": tmp_path / change["--out"]} if "--out" in change else change)
+    paths = {
+        name: made.folder / value if name in ("--query", "--in", "--model") else value for name, value in asked.items()
+    }
+    said = sentence(capsys, "similar", *(part for pair in paths.items() for part in pair))
+    assert part in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"--in": "patches", "--of": "drawn"}, "holds synthetic patches: give --in the synthetic set"),
+        ({"--in": "patches"}, "holds real patches: give --in the synthetic set"),
+        ({"--of": "untested"}, "has 0 patches in its val and test split"),
+        ({"--in": "large"}, "has classes benign, tumour at 64x64 px, and "),
+        ({"--quantile": 1.5}, "--quantile is 1.5: give one from 0.5 to below 1"),
+        ({"--model": "patches"}, "is not a model"),
+    ],
+    ids=str,
+)
+def test_what_duplicates_cannot_use_is_one_sentence(capsys, made, tmp_path, change, part):
+    write_set(made.folder / "untested", made.images[:TRAIN])
+    write_set(made.folder / "large", noise(4, 3, 64), synthetic=True)
+    asked = {"--in": "drawn", "--of": "patches", "--model": "snn", **change}
+    paths = {name: value if name == "--quantile" else made.folder / value for name, value in asked.items()}
+    said = sentence(
+        capsys, "duplicates", *(part for pair in paths.items() for part in pair), "--out", tmp_path / "p.html"
+    )
+    assert part in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def write_kind(model: Path, kind: str) -> None:
+    info = read_model_info(model).model_copy(update={"kind": kind})
+    (model / "model.json").write_text(info.model_copy(update={"digest": info.own_digest()}).model_dump_json())
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here (Debian's package is 'chromium')")
+def test_the_pages_fit_a_phone_and_a_desk_without_a_word_on_the_console(similar_page, duplicates_page, tmp_path):
+    frames = [
+        f'<iframe src="{page.as_uri()}" width="{width}" height="900"></iframe>'
+        for page in (similar_page, duplicates_page)
+        for width in (320, 390, 1200)
+    ]
+    (tmp_path / "seen.html").write_text(SEEN.replace("FRAMES", "".join(frames)))
+    command = [
+        str(BROWSER), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
+        (tmp_path / "seen.html").as_uri(),
+    ]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = json.loads(re.search(r"<pre>(.*)</pre>", result.stdout)[1])
+    assert len(found) == 6
+    assert all(one["scroll"] <= int(one["width"]) for one in found)
+    assert all(one["loaded"] and one["images"] >= 20 for one in found)
+    assert "CONSOLE" not in result.stderr
