@@ -17,7 +17,9 @@ from histoforge.generators.dcgan.config import (
     SnganConfig,
     WganGpConfig,
 )
+from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.histogan.config import HistoganConfig
+from histoforge.generators.rleo.config import RleoConfig
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ METHODS = {
         Method("sngan", SnganConfig, _DCGAN),
         Method("wgan_gp", WganGpConfig, _DCGAN),
         Method("lsgan", LsganConfig, _DCGAN),
+        Method("rleo", RleoConfig, "histoforge.generators.rleo", guided=True),
+        Method("ddpm", DdpmConfig, "histoforge.generators.ddpm"),
     )
 }
 
