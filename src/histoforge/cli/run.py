@@ -24,6 +24,8 @@ from histoforge.steps.relay import RUN
 PIPELINES = {
     "selective-augmentation": "selective_augmentation",
     "augmentation-study": "augmentation_study",
+    "rleo": "rleo",
+    "generator-benchmark": "generator_benchmark",
 }
 AT_ONCE = 2
 """Tasks of a loop that kfp's local runner runs at the same time."""
@@ -115,13 +117,15 @@ def code_digest() -> str:
 
 
 def _prepare(spec: Any) -> None:
-    """Fit a pipeline to one machine: no retries, and the cores shared among the tasks of a loop."""
+    """Fit a pipeline to one machine: no retries, the cores shared among the tasks of a loop, no loops side by side."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(asked) if asked.isdigit() and int(asked) else os.cpu_count() or 1
     root = set(_tasks(spec.root.dag))
     for component in [spec.root, *spec.components.values()]:
         for task in component.dag.tasks.values():
             task.ClearField("retry_policy")
+            if component is not spec.root and task.HasField("parameter_iterator"):
+                task.iterator_policy.parallelism_limit = 1
     for name, component in spec.components.items():
         if not component.executor_label:
             continue
@@ -162,12 +166,12 @@ def _quiet(console: Console) -> Iterator[None]:
 def _collect(outputs: dict[str, Any], out: Path) -> None:
     """Put the report and the results into `out`, and a link to each other artifact."""
     for name, value in outputs.items():
-        for artifact in value if isinstance(value, list) else [value]:
+        for number, artifact in enumerate(value if isinstance(value, list) else [value]):
             path = Path(artifact.path)
             if name in ("report", "metrics"):
                 shutil.copyfile(path, out / {"report": "report.html", "metrics": "metrics.json"}[name])
                 continue
-            link = out / (str(artifact.metadata.get("arm") or path.name) if isinstance(value, list) else name)
+            link = out / (artifact.metadata.get("arm") or f"{name}-{number}" if isinstance(value, list) else name)
             link.unlink(missing_ok=True)
             link.symlink_to(os.path.relpath(path, out))
 

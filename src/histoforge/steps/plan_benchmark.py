@@ -6,6 +6,7 @@ from typing import Any
 
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import nearest
+from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.methods import METHODS
 from histoforge.steps.config.train_generator import own_config
 from histoforge.steps.registry import STEPS, step_config
@@ -75,12 +76,12 @@ def plan_classes(
         overrides: `step.parameter` or `parameter` to value.
     """
     own = settings(run, preset, overrides)
-    apart = getattr(own, "only_class", None) == "" and not getattr(own, "by_label", False)
+    apart = own.class_wise and not getattr(own, "only_class", "")
     one = {name: run[name] for name in ("method", "reward", "seed")}
     return [{**one, "only_class": name} for name in (classes if apart else [""])]
 
 
-def settings(run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]) -> Any:
+def settings(run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]) -> GeneratorConfig:
     """The method's own settings in a run.
 
     Raises:
@@ -106,7 +107,7 @@ def _resolved(text: str, preset: str, overrides: Mapping[str, Any]) -> tuple[str
         )
     if "reward" in METHODS[method].config_class.model_fields:
         own = settings({"method": method, "reward": reward, "seed": 0}, preset, overrides)
-        return method, str(own.reward)
+        return method, str(own.model_dump()["reward"])
     if reward:
         raise SettingsError(f"'{text}' asks for a reward, and the method '{method}' has none: write '{method}'.")
     return method, ""
