@@ -10,7 +10,10 @@ from histoforge.steps.facts import facts
 from histoforge.steps.registry import STEPS
 
 HEAVY = {"torch", "kfp", "pandas", "numpy", "scipy", "matplotlib", "rich", "minio", "PIL"}
-COMMANDS = ["preprocess", "train-generator", "select-samples", "train-classifier", "evaluate", "phantom", "run"]
+COMMANDS = [
+    "preprocess", "train-generator", "select-samples", "train-classifier", "evaluate", "phantom", "run", "similar",
+    "duplicates",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
