@@ -20,7 +20,7 @@ class TrainGeneratorConfig(_Merged):
 
     variant_by: ClassVar[str] = "method"
 
-    method: Literal["histogan", "dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan"] = Field(
+    method: Literal["histogan", "dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan", "rleo", "ddpm"] = Field(
         "histogan", description="the published way to generate"
     )
 
