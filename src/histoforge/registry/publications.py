@@ -26,6 +26,7 @@ class Publication(Settings):
         replaces: the version before; '' for the first.
         replaced_model: digest of its model files.
         reason: why, in words.
+        withdrawn: models that a person rolled back from, by digest: when and why; they are not published again.
         evidence: the paired test, where there was one.
         time: UTC, ISO 8601; for people alone, the order is by serial.
         code_version: of histoforge.
@@ -39,6 +40,7 @@ class Publication(Settings):
     replaces: str = ""
     replaced_model: str = ""
     reason: str
+    withdrawn: dict[str, str] = Field(default_factory=dict)
     evidence: dict[str, Any] = Field(default_factory=dict)
     time: str
     code_version: str = __version__

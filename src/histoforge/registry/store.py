@@ -138,18 +138,13 @@ class Registry:
             StorageError: others keep changing the champion.
         """
         version = version_of(folder)
-        if withdrawn := self._rolled_back(card.model):
-            reason = (
-                f"it was rolled back on {withdrawn.time[:10]} ('{withdrawn.reason}'), and only a person puts it back"
-            )
-            return Outcome(False, "", self.champion(), Verdict(False, reason))
         candidate, stored = (version, card.model), ""
         for _ in range(ROUNDS):
             names = self._names()
             base = self._last(names)
             if base and base.model == candidate[1]:
                 return self._ended(card.model, stored, base, Verdict(True, base.reason, base.evidence))
-            verdict = judge(candidate[0], base)
+            verdict = _withdrawn(base, candidate[1]) or judge(candidate[0], base)
             if not verdict.accepted:
                 return self._ended(card.model, stored, base, verdict)
             stored = self.store(folder, version)
@@ -230,6 +225,10 @@ class Registry:
         action: Literal["publish", "rollback", "yield"],
         why: Verdict,
     ) -> Publication:
+        withdrawn = {**(base.withdrawn if base else {})}
+        if base and action == "rollback":
+            withdrawn[base.model] = f"on {now()[:10]} ('{why.reason}')"
+        withdrawn.pop(model, None)
         done = Publication(
             serial=base.serial + 1 if base else 1,
             version=version,
@@ -238,6 +237,7 @@ class Registry:
             replaces=base.version if base else "",
             replaced_model=base.model if base else "",
             reason=why.reason,
+            withdrawn=withdrawn,
             evidence=why.evidence,
             time=now(),
         ).sealed()
@@ -266,14 +266,11 @@ class Registry:
     def _last(self, names: list[str]) -> Publication | None:
         return next(filter(None, map(self._read, reversed(names))), None)
 
-    def _rolled_back(self, model: str) -> Publication | None:
-        """The rollback that took this model away, where it is the last that was done with it."""
-        for publication in reversed(self.history()):
-            if publication.model == model:
-                return None
-            if publication.action == "rollback" and publication.replaced_model == model:
-                return publication
-        return None
+
+def _withdrawn(base: Publication | None, model: str) -> Verdict | None:
+    """The refusal of a model that a person rolled back from."""
+    why = base.withdrawn.get(model, "") if base else ""
+    return Verdict(False, f"it was rolled back {why}, and only a person puts it back") if why else None
 
 
 def _too_busy(registry: Registry) -> StorageError:
