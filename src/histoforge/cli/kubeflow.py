@@ -8,6 +8,7 @@ Where it is and who asks comes from the environment and kfp's context file alone
 import contextlib
 import io
 import json
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from histoforge.cluster.schedules import MARK, Found, Standing
 
 _PAGE = 100
 _REFUSED = (401, 403)
+_NOWHERE = "http://localhost"
+"""The host of a kfp client that was given none and found no kubeconfig."""
 
 
 class Kubeflow:
@@ -182,12 +185,18 @@ def _connect() -> tuple[str, Any]:
     endpoint = os.environ.get("KF_PIPELINES_ENDPOINT") or os.environ.get("KFP_ENDPOINT")
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
         from kfp import client
 
         class Client(client.Client):
             """kfp's client, which asks the server once how it is: its own asks five times, whatever it hears."""
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
+                if not endpoint and self._existing_config.host == _NOWHERE:
+                    raise ClusterError(
+                        "It is not known where Kubeflow Pipelines is: set KF_PIPELINES_ENDPOINT, such as "
+                        "'http://localhost:8080' after 'kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80'."
+                    )
                 answer = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
                 health = json.loads(answer.data)
                 return self.api_models.V2beta1GetHealthzResponse(multi_user=health.get("multi_user"))
@@ -201,14 +210,8 @@ def _connect() -> tuple[str, Any]:
                 ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
                 credentials=client.ServiceAccountTokenVolumeCredentials() if in_pod else None,
             )
-            host = str(made._existing_config.host)
-            if not endpoint and host == "http://localhost":
-                raise ClusterError(
-                    "It is not known where Kubeflow Pipelines is: set KF_PIPELINES_ENDPOINT, such as "
-                    "'http://localhost:8080' after 'kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80'."
-                )
             made.get_kfp_healthz()
-    return host, made
+    return str(made._existing_config.host), made
 
 
 @contextlib.contextmanager

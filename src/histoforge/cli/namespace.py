@@ -124,7 +124,7 @@ def _connect() -> _Kubernetes | None:
         if in_pod:
             config.load_incluster_config(client_configuration=settings)
         else:
-            config.load_kube_config(client_configuration=settings)
+            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)
     except config.ConfigException:
         return None
     return _Kubernetes(client.ApiClient(settings))

@@ -1,0 +1,192 @@
+"""`histoforge pipelines` and `histoforge submit` against a server that holds requests against the published models."""
+
+import json
+
+import pytest
+from asking import call, write_pipeline
+from kubeflow_double import BadRequest, check
+
+from histoforge import __version__
+
+
+def test_pipelines_are_uploaded_once_as_versions_of_this_program(kubeflow, capsys):
+    done = call(capsys, "pipelines", "upload", "selective-augmentation")
+    assert (done.code, done.out) == (0, f"selective-augmentation {__version__} uploaded\n"), done.err
+    (version,) = kubeflow.versions.values()
+    assert version["display_name"] == __version__
+    assert "schemaVersion" in next(iter(kubeflow.packages.values()))
+    asked = len(kubeflow.changes())
+    again = call(capsys, "pipelines", "upload", "selective-augmentation")
+    assert (again.code, again.out) == (0, f"selective-augmentation {__version__} is there\n")
+    assert len(kubeflow.changes()) == asked
+    assert kubeflow.refused == []
+
+
+def test_a_version_never_changes_and_a_new_one_goes_beside_it(kubeflow, capsys, tmp_path):
+    path = write_pipeline(tmp_path)
+    assert call(capsys, "pipelines", "upload", path).code == 0
+    path.write_text(path.read_text().replace("for tests", "for other tests"))
+    refused = call(capsys, "pipelines", "upload", path)
+    assert refused.code == 2
+    assert "another content" in refused.err
+    assert call(capsys, "pipelines", "upload", path, "--version", "mine-2").code == 0
+    assert sorted(one["display_name"] for one in kubeflow.versions.values()) == sorted([__version__, "mine-2"])
+    assert len(kubeflow.pipelines) == 1
+
+
+def test_a_run_is_started_with_the_profile_and_followed(kubeflow, capsys, tmp_path):
+    path = write_pipeline(tmp_path)
+    call(capsys, "pipelines", "upload", path)
+    asked = ("--source", "s3://b/slides", "--set", "rounds=2", "--set", "train_generator.epochs=7")
+    done = call(capsys, "submit", path, *asked, "--profile", "small", "--every", "0")
+    assert done.code == 0, done.err
+    (run,) = kubeflow.runs.values()
+    parameters = run["runtime_config"]["parameters"]
+    assert (parameters["source"], parameters["rounds"]) == ("s3://b/slides", 2)
+    assert (parameters["cpu"], parameters["gpu_count"]) == ("4", "0")
+    assert parameters["overrides"] == {"train_generator.epochs": 7}
+    assert run["run_id"] in done.out
+    assert done.err.splitlines() == ["Cut patches: running", "Cut patches: succeeded", "the run succeeded"]
+    assert kubeflow.refused == []
+
+
+def test_a_run_that_fails_ends_with_1_and_the_sentence_of_its_task(kubeflow, capsys, tmp_path):
+    kubeflow.outcome = "FAILED"
+    path = write_pipeline(tmp_path)
+    call(capsys, "pipelines", "upload", path)
+    done = call(capsys, "submit", path, "--source", "s3://b/slides", "--every", "0")
+    assert done.code == 1
+    assert "Cut patches: failed (There is nothing at s3://b/slides.)" in done.err
+
+
+def test_a_run_may_be_left_alone(kubeflow, capsys, tmp_path):
+    path = write_pipeline(tmp_path)
+    call(capsys, "pipelines", "upload", path)
+    assert call(capsys, "submit", path, "--source", "s3://b/slides", "--no-follow").code == 0
+    assert not [one for one in kubeflow.asked if "GET /apis/v2beta1/runs" in one]
+
+
+WRONG = {
+    "--profile huge": "There is no profile 'huge'",
+    "--profile smal": "did you mean 'small'?",
+    "--set gpu_count=9 --profile gpu": "a node of its pool has 8",
+    "--set rounds=many": "a whole number",
+    "--set train_generator.epoks=3": "epoks",
+    "--preset quik": "There is no preset 'quik'",
+    "--set secret_key=x": "secret_key",
+    "--set train_generator.method=histogan --set source=s3://key:word@b/x": "seems to hold a secret",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_what_is_wrong_is_one_sentence_before_anything_is_asked_for(kubeflow, capsys, tmp_path, arguments):
+    path = write_pipeline(tmp_path)
+    path.write_text(
+        path.read_text().replace("  rounds:", "  preset: {parameterType: STRING, isOptional: true}\n      rounds:")
+    )
+    done = call(capsys, "submit", path, "--source", "s3://b/slides", *arguments.split())
+    assert done.code == 2
+    assert WRONG[arguments] in done.err, done.err
+    assert len(done.err.splitlines()) == 1
+    assert kubeflow.asked == []
+
+
+def test_a_missing_parameter_is_asked_for(kubeflow, capsys, tmp_path):
+    done = call(capsys, "submit", write_pipeline(tmp_path))
+    assert (done.code, done.err) == (2, "The pipeline 'tiny' needs the parameter 'source': where slides lie.\n")
+
+
+def test_a_pipeline_that_is_not_there(kubeflow, capsys, tmp_path):
+    done = call(capsys, "submit", write_pipeline(tmp_path), "--source", "s3://b/slides")
+    assert done.code == 2
+    assert "Kubeflow has no pipeline 'tiny'" in done.err
+    assert kubeflow.changes() == []
+    other = call(capsys, "submit", "selective-augmentatoin", "--source", "x")
+    assert "did you mean 'selective-augmentation'?" in other.err
+
+
+def test_the_token_comes_from_the_environment_and_is_never_shown(kubeflow, capsys, tmp_path, monkeypatch):
+    kubeflow.token = "quite-secret"
+    refused = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
+    assert (refused.code, "KFP_EXISTING_TOKEN" in refused.err) == (2, True)
+    monkeypatch.setenv("KFP_EXISTING_TOKEN", "quite-secret")
+    done = call(capsys, "pipelines", "upload", tmp_path / "tiny.yaml")
+    assert done.code == 0, done.err
+    assert "quite-secret" not in done.out + done.err
+
+
+def test_a_server_that_does_not_answer_or_is_none(kubeflow, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
+    done = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "127.0.0.1:9 does not answer" in done.err
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT")
+    done = call(capsys, "pipelines", "upload", tmp_path / "tiny.yaml")
+    assert "set KF_PIPELINES_ENDPOINT" in done.err
+
+
+def test_a_page_to_log_in_is_recognised(kubeflow, capsys, tmp_path):
+    kubeflow.login = "<html>Log in to Your Account</html>"
+    done = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
+    assert (done.code, "perhaps with a page to log in" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"name": "x", "cron": "1"}, {"display_name": 3}, {"mode": "ON"}, {"trigger": {"cron_schedule": {"zone": "UTC"}}}],
+)
+def test_the_double_refuses_what_the_published_models_do_not_have(body):
+    with pytest.raises(BadRequest):
+        check(body, "V2beta1RecurringRun")
+
+
+QUEUE = "/apis/kueue.x-k8s.io/v1beta1"
+
+
+def in_kubernetes(kubeflow, folder, monkeypatch, **objects):
+    """A kubeconfig that leads to the double, and what it is to have there."""
+    import os
+
+    server = os.environ["KF_PIPELINES_ENDPOINT"]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    (folder / "kubeconfig").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
+    quota = [{"name": "nvidia.com/gpu", "nominalQuota": 2}]
+    kubeflow.kubernetes = {
+        f"{QUEUE}/namespaces/kubeflow/localqueues/gpus": {"spec": {"clusterQueue": "pool"}},
+        f"{QUEUE}/clusterqueues/pool": {
+            "spec": {"resourceGroups": [{"flavors": [{"name": "a100", "resources": quota}]}]}
+        },
+        "/api/v1/namespaces/kubeflow/configmaps/kfp-launcher": {
+            "data": {"providers": "s3:\n  default: {endpoint: store}\n"}
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "root", "said"),
+    [
+        ("queue: gpus\ngpu_count: 1\n", "s3://b/out", ""),
+        ("queue: gpu\ngpu_count: 1\n", "", "There is no queue 'gpu' in the namespace 'kubeflow'"),
+        ("queue: gpus\ngpu_count: 4\n", "", "the queue 'gpus' has 2 at most"),
+        ("queue: gpus\n", "gs://b/out", "lacks the provider 'gs'"),
+    ],
+)
+def test_queue_pool_and_launcher_are_looked_at(kubeflow, capsys, tmp_path, monkeypatch, profile, root, said):
+    path = write_pipeline(tmp_path)
+    text = path.read_text().replace("  rounds:", "  gpu_type: {parameterType: STRING, isOptional: true}\n      rounds:")
+    path.write_text(text)
+    call(capsys, "pipelines", "upload", path)
+    in_kubernetes(kubeflow, tmp_path, monkeypatch)
+    (tmp_path / "mine.yaml").write_text(profile)
+    asked = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--pipeline-root", root, "--no-follow")
+    done = call(capsys, "submit", path, *asked)
+    assert (done.code, said in done.err) == (2 if said else 0, True), done.err
+    assert bool(kubeflow.runs) is not bool(said)
