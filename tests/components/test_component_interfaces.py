@@ -71,7 +71,7 @@ def test_every_input_and_output_of_the_step_is_there(name):
     spec = component(name).component_spec
     names = {*(spec.inputs or {}), *(spec.outputs or {})}
     ports = {port.name for port in (*STEPS[name].inputs, *STEPS[name].outputs)}
-    assert ports - names <= ({"metrics"} if name == "evaluate" else set())
+    assert ports - names <= ({"metrics"} if name in ("evaluate", "leaderboard") else set())
     for port in STEPS[name].inputs:
         if not port.many:
             assert spec.inputs[port.name].optional == port.optional, port.name

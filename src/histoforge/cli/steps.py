@@ -122,6 +122,8 @@ def _port(port: Port) -> Any:
     option = typer.Option(flag, metavar="PATH", help=port.about)
     if port.many:
         option = typer.Option(flag, flag.removesuffix("s"), metavar="PATH", help=f"{port.about}; once for each")
+        if port.optional:
+            return options.parameter(port.name, Annotated[list[Path] | None, option], None)
         return options.parameter(port.name, Annotated[list[Path], option])
     if port.optional:
         return options.parameter(port.name, Annotated[Path | None, option], None)

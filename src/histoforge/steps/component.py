@@ -64,7 +64,7 @@ def run_step(
         inputs: artifacts by the step's keyword; None where one was not given.
         outputs: artifacts to write, by the step's keyword.
         metrics: gets the summary's numbers.
-        summary: gets the summary as Markdown.
+        summary: gets the summary as Markdown: what the step itself wrote as `markdown`, or else a table.
 
     Returns:
         The step's summary.
@@ -75,8 +75,9 @@ def run_step(
     with task(_label(name, given)):
         result = _run(name, preset, overrides, given, inputs, outputs)
         values = result.model_dump(mode="json")
+        markdown = values.pop("markdown", "")
         log_numbers(metrics, values)
-        write_text(summary, markdown_table(name, values))
+        write_text(summary, markdown or markdown_table(name, values))
         return result
 
 

@@ -123,6 +123,21 @@ STEPS = {
             ),
         ),
         Step(
+            "leaderboard",
+            "Set generators side by side over seeds, with what classifiers learnt from their patches.",
+            inputs=(
+                _PATCHES,
+                Port("scores", "scores of a generator", many=True),
+                Port("arms", "arm trained on samples that were scored", optional=True, many=True),
+                Port("guide", "guide of the guided methods, for its report", optional=True),
+                Port("baseline", "arm trained on the real patches alone", optional=True),
+            ),
+            outputs=(
+                Port("report", "the leaderboard, one HTML page", file="leaderboard.html"),
+                Port("metrics", "all results as JSON", file="leaderboard.json"),
+            ),
+        ),
+        Step(
             "evaluate",
             "Compare the arms on the test split, and write the report.",
             inputs=(

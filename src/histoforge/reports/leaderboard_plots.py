@@ -1,0 +1,155 @@
+"""Drawings of the leaderboard."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from histoforge.reports.blocks import Figure
+from histoforge.reports.drawing import colour, dash, draw, marker
+from histoforge.reports.leaderboard_findings import Entrant, LeaderboardFindings, MethodsMap, Metric
+
+Curve = tuple[list[float], list[float]]
+REAL = "#9aa4ad"
+ROW_INCHES = 0.27
+BALANCE_WORDS = ("d_real", "d_fake", "discriminator", "generator", "critic", "loss")
+MOST_LINES = 8
+
+
+def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
+    """Each method's mean, deviation and single seeds in one measure; None where fewer than two have it."""
+    shown = found.ranking(metric)
+    if len(shown) < 2:
+        return None
+    with draw(metric.title, height=0.75 + ROW_INCHES * len(shown)) as drawing:
+        axes = drawing.axes
+        for place, one in enumerate(shown):
+            spread = metric.spread(one)
+            tint = colour(found.entrants.index(one))
+            axes.plot(
+                list(spread.values.values()), [place] * spread.n, "|", color=tint, markersize=9, markeredgewidth=1.2
+            )
+            axes.errorbar([spread.mean], [place], xerr=[spread.deviation or 0.0], fmt="o", color=tint, capsize=3)
+        axes.set_yticks(range(len(shown)), [one.name for one in shown])
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+    told = ", ".join(f"{one.name} {metric.spread(one).mean:.{metric.digits}f}" for one in shown)
+    return Figure(
+        alt=f"{metric.title} by method: {told}.",
+        caption=f"{metric.title}; {metric.best} is better. Points: mean over seeds; bars: standard deviation; strokes: "
+        "single seeds.",
+        svg=drawing.svg,
+    )
+
+
+def map_figures(found: MethodsMap) -> list[Figure]:
+    """The common map, a panel a method, real patches grey in each."""
+    points = np.concatenate([found.real, *found.entrants.values()])
+    low, high = points.min(0), points.max(0)
+    margin = 0.04 * (high - low + 1e-6)
+    figures = []
+    for place, (name, own) in enumerate(found.entrants.items()):
+        with draw(height=3.2) as drawing:
+            axes = drawing.axes
+            axes.plot(*found.real.T, "o", color=REAL, markersize=2.6, alpha=0.55, markeredgewidth=0, label="real")
+            axes.plot(*own.T, marker(place), linestyle="none", color=colour(place), markersize=3, alpha=0.75,
+                      markeredgewidth=0, label=name)  # fmt: skip
+            axes.set(xticks=[], yticks=[], title=name)
+            axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
+            drawing.legend(markerscale=1.6)
+        text = f"{name}: {len(own)} synthetic and {len(found.real)} real patches"
+        figures.append(
+            Figure(
+                alt=f"Map of {text}.",
+                caption=f"{text}. Synthetic patches that lie apart from the grey ones, or in one place among them, "
+                "differ from real ones; distances between far groups mean nothing in such a map.",
+                svg=drawing.svg,
+            )
+        )
+    return figures
+
+
+def fid_figure(entrants: Sequence[Entrant]) -> Figure | None:
+    """FID by epoch while training, a line a method: its lowest seed."""
+    lines = {one.name: line for one in entrants if (line := _mean_line(_first(one), "fid")) is not None}
+    if not lines:
+        return None
+    with draw("Epoch", "FID while training") as drawing:
+        _lines(drawing.axes, lines, [one.name for one in entrants])
+        values = [value for _, y in lines.values() for value in y if value > 0]
+        if values and max(values) > 20 * min(values):
+            drawing.axes.set_yscale("log")
+        drawing.legend()
+    return Figure(
+        alt=f"FID by epoch of {', '.join(lines)}.",
+        caption="FID against training patches by the extractor that chose the epoch, at the lowest seed of each "
+        "method; where one network a class is trained, the mean over the classes.",
+        svg=drawing.svg,
+    )
+
+
+def reward_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
+    """Reward and similarity by epoch, a line a reward mode (Figs. 5 and 6 of the paper)."""
+    captions = {
+        "reward": "The guide's reward, 0.3 times the mean similarity. With 'literal' it rises too wherever the "
+        "generator improves: it then shows that and drives nothing (A0-10).",
+        "similarity": "Similarity of fakes and the real patches that they are paired with, 0 to 1, by the guide.",
+    }
+    figures = []
+    for series, caption in captions.items():
+        lines = {one.reward: line for one in rewarded if (line := _mean_line(_first(one), series)) is not None}
+        if lines:
+            with draw("Epoch", series.capitalize()) as drawing:
+                _lines(drawing.axes, lines, [one.reward for one in rewarded])
+                drawing.legend()
+            figures.append(Figure(f"{series.capitalize()} by epoch of {', '.join(lines)}.", caption, svg=drawing.svg))
+    return figures
+
+
+def balance_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
+    """How discriminator and generator keep up with each other, a figure a reward mode."""
+    figures = []
+    for one in rewarded:
+        names = dict.fromkeys(_bare(name) for name in _first(one))
+        shown = [name for name in names if any(word in name for word in BALANCE_WORDS)]
+        lines = {name: line for name in shown if (line := _mean_line(_first(one), name)) is not None}
+        if lines:
+            with draw("Epoch", "Mean of the epoch") as drawing:
+                _lines(drawing.axes, dict(list(lines.items())[:MOST_LINES]), list(lines))
+                drawing.axes.set_title(one.name)
+                drawing.legend(columns=3)
+            figures.append(
+                Figure(
+                    alt=f"Balance of {one.name} by epoch: {', '.join(lines)}.",
+                    caption=f"{one.name}: discriminator and generator by epoch. A discriminator that always wins "
+                    "teaches nothing; one that always loses neither.",
+                    svg=drawing.svg,
+                )
+            )
+    return figures
+
+
+def _first(one: Entrant) -> Mapping[str, Curve]:
+    """The curves of the lowest seed."""
+    return one.curves.get(min(one.curves), {}) if one.curves else {}
+
+
+def _bare(name: str) -> str:
+    """A series' name without its class: 'tumour: fid' is 'fid'."""
+    return name.rpartition(": ")[2]
+
+
+def _mean_line(curves: Mapping[str, Curve], name: str) -> Curve | None:
+    """The series of that name; where there is one a class, their mean at the epochs that all have."""
+    own = [dict(zip(*curve, strict=True)) for key, curve in curves.items() if _bare(key) == name]
+    if not own:
+        return None
+    epochs = sorted(set.intersection(*(set(one) for one in own)))
+    return (epochs, [float(np.mean([one[epoch] for one in own])) for epoch in epochs]) if epochs else None
+
+
+def _lines(axes: Axes, lines: Mapping[str, Curve], order: Sequence[str]) -> None:
+    for name, (x, y) in lines.items():
+        place = list(order).index(name)
+        point = "o" if len(x) == 1 else ""
+        axes.plot(x, y, color=colour(place), linestyle=dash(place), marker=point, label=name.replace("_", " "))

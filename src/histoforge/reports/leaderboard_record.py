@@ -1,0 +1,69 @@
+"""The leaderboard as JSON (`metrics.json`) and as Markdown."""
+
+from typing import Any
+
+from histoforge.reports.leaderboard_findings import METRICS, Entrant, LeaderboardFindings, Spread
+from histoforge.reports.leaderboard_sections import BOARD
+from histoforge.reports.leaderboard_words import REWARD_METRICS, LeaderboardAnswer, spread_text
+from histoforge.reports.record import jsonable
+
+SCHEMA_VERSION = 1
+
+
+def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str, Any]:
+    """Everything that was found, as JSON values.
+
+    Keys: schema_version; answer (headline, lines); warnings; classes; data; methods (by name: method, reward, seeds,
+    metrics with mean, deviation and the value of each seed, downstream, runs with all that `scores.json` holds);
+    rewards (differences from the control at equal seeds); baseline; guide; provenance.
+    """
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "answer": {"verdict": answer.verdict, "headline": answer.headline, "lines": answer.lines},
+        "warnings": list(found.warnings),
+        "classes": found.classes,
+        "data": {"test_patches": found.test_patches, "test_units": found.test_units, "unit": found.units},
+        "judges": found.judges,
+        "methods": {one.name: _method(one) for one in found.entrants},
+        "rewards": [
+            {"metric": pair.metric, "reward": pair.reward, "against": pair.against, **_spread(pair.differences)}
+            for key in REWARD_METRICS
+            for pair in found.paired(key)
+        ],
+        "baseline": found.baseline,
+        "guide": dict(found.guide) if found.guide is not None else None,
+        "provenance": dict(found.provenance),
+    }
+    return dict(jsonable(record))
+
+
+def as_markdown(found: LeaderboardFindings, answer: LeaderboardAnswer) -> str:
+    """The answer, the leaderboard and the warnings."""
+    metrics = [METRICS[key] for key in (*BOARD, "seconds_per_thousand", "peak_memory_mb")]
+    shown = [metric for metric in metrics if any(metric.spread(one).n for one in found.entrants)]
+    table = [["Method", "Seeds", *(metric.title for metric in shown)], ["---"] * (len(shown) + 2)]
+    table += [
+        [one.name, str(len(one.scores)), *(spread_text(metric.spread(one), metric.digits) for metric in shown)]
+        for one in found.entrants
+    ]
+    lines = [f"## {answer.headline}", "", *(f"{line}\n" for line in answer.lines)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
+    lines += ["", f"Mean ± standard deviation over seeds; features of {', '.join(found.judges)}."]
+    if found.warnings:
+        lines += ["", "**Read with care**", "", *(f"- {warning}" for warning in found.warnings)]
+    return "\n".join(lines) + "\n"
+
+
+def _method(one: Entrant) -> dict[str, Any]:
+    return {
+        "method": one.method,
+        "reward": one.reward,
+        "seeds": one.seeds,
+        "metrics": {key: _spread(metric.spread(one)) for key, metric in METRICS.items()},
+        "downstream": dict(one.downstream),
+        "runs": list(one.scores),
+    }
+
+
+def _spread(spread: Spread) -> dict[str, Any]:
+    return {"mean": spread.mean, "deviation": spread.deviation, "n": spread.n, "seeds": dict(spread.values)}

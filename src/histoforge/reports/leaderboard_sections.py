@@ -1,0 +1,196 @@
+"""The parts of the leaderboard that say who is best, what the reward did, and what the patches are good for."""
+
+from collections.abc import Sequence
+
+from histoforge.reports import leaderboard_plots as plots
+from histoforge.reports.blocks import Block, Cell, Figure, Figures, Section, Table
+from histoforge.reports.leaderboard_findings import (
+    CONTROL,
+    METRICS,
+    USES,
+    Downstream,
+    Entrant,
+    LeaderboardFindings,
+    Metric,
+    Spread,
+)
+from histoforge.reports.leaderboard_words import REWARD_METRICS, reward_lines, spread_text
+from histoforge.reports.pictures import picture
+from histoforge.reports.words import counted
+
+BOARD = ("fid", "kid", "precision", "recall", "accuracy_synthetic", "accuracy_both", "path_length", "ppl")
+REWARDS = {
+    "literal": "the paper's formula to the letter: a constant for the discriminator, so no gradient; the control",
+    "policy": "the expected reward of accepting a fake with probability D: L_D - 0.3 mean(s D)",
+    "soft_target": "fakes are asked to score 0.3 s instead of 0",
+    "reinforce": "policy's gradient, estimated from drawn actions",
+}
+"""A0-10."""
+
+
+def board_section(found: LeaderboardFindings) -> Section:
+    """All methods by all main measures."""
+    metrics = [METRICS[key] for key in BOARD if any(METRICS[key].spread(one).n for one in found.entrants)]
+    extra = "an independent classifier" if found.independent else "the classifier that chose epochs, which flatters"
+    table = Table(
+        caption="The leaderboard: mean ± standard deviation over seeds, by rising FID",
+        columns=["Method", *(metric.title for metric in metrics)],
+        rows=[[_name(one), *(metric_cell(found, metric, one) for metric in metrics)] for one in found.entrants],
+        note=f"FID, KID, precision and recall: features of {', '.join(found.judges)} ({extra}), against training "
+        "patches. Lower FID and KID are nearer. Accuracy: classifiers on the real test split. Path lengths have no "
+        "better end: a short one is a smooth generator, or one that draws few images.",
+        stacked=True,
+    )
+    figures = [plots.spread_figure(found, METRICS[key]) for key in ("fid", "accuracy_synthetic")]
+    drawn = [figure for figure in figures if figure is not None]
+    blocks: list[Block] = [table, *([Figures(drawn)] if drawn else [])]
+    return Section("board", "Leaderboard", "Which method is best by what?", blocks)
+
+
+def reward_section(found: LeaderboardFindings) -> Section:
+    """The guide's reward: its modes at equal seeds, and its curves."""
+    if not found.rewarded:
+        return Section("reward", "The reward", "", [])
+    modes = Table(
+        caption="The rewards in this comparison",
+        columns=["Reward", "What it is"],
+        rows=[[Cell(one.reward), Cell(REWARDS.get(one.reward, ""))] for one in found.rewarded],
+        words=True,
+    )
+    blocks: list[Block] = [modes]
+    rows = [row for key in REWARD_METRICS for row in _paired_rows(found, METRICS[key])]
+    if rows:
+        blocks.append(
+            Table(
+                caption=f"Each reward minus '{CONTROL}', at the seeds that both have",
+                columns=["Measure", "Reward", "Mean difference", "Deviation", "Seeds", "By seed"],
+                rows=rows,
+                note="A reward helps in FID and KID where the difference is below zero, in the others above it; PPL "
+                "has no better end. No test is made: few seeds carry none, and signs that differ between seeds are "
+                "chance as far as this shows.",
+                stacked=True,
+            )
+        )
+    figures = [*plots.reward_figures(found.rewarded), *plots.balance_figures(found.rewarded)]
+    if figures:
+        blocks.append(Figures(figures))
+    lead = " ".join(reward_lines(found))
+    return Section("reward", "What the guide's reward does", lead, blocks)
+
+
+def downstream_section(found: LeaderboardFindings) -> Section:
+    """Classifiers trained on synthetic patches, with and without the real ones."""
+    rows = [] if found.baseline is None else [_downstream_row(found, "real patches", "", found.baseline)]
+    rows += [
+        _downstream_row(found, one.name, use, one.downstream[use])
+        for use in ("synthetic", "both")
+        for one in found.entrants
+        if use in one.downstream
+    ]
+    if not rows:
+        return Section("downstream", "Downstream task", "", [])
+    table = Table(
+        caption="Accuracy on the real test split: mean ± standard deviation over the generators' seeds",
+        columns=["Trained on", "Classifiers", "Accuracy", "Macro accuracy", *found.classes],
+        rows=rows,
+        note=f"[ ]: {found.confidence:.0%} bootstrap interval over {counted(found.test_units, found.units)} of the "
+        "test split; it does not hold the choice of seeds. Macro accuracy: mean over the classes. The columns of "
+        "classes: share of that class's test patches that are found. The paper prints 77.41% for synthetic and 73.24% for real "
+        "patches, which its own class-wise figures contradict (A0-13).",
+        stacked=True,
+    )
+    lead = "Does a classifier learn from the synthetic patches what it needs for real ones?"
+    return Section("downstream", "Downstream task", lead, [table])
+
+
+def patches_section(found: LeaderboardFindings) -> Section:
+    """Samples of each method."""
+    figures = []
+    for one in found.entrants:
+        if one.picture is not None:
+            image, size = picture(one.picture.path, 560)
+            figures.append(Figure(alt=one.picture.name, caption=one.picture.text, image=image, size=size))
+    lead = "Would a pathologist take them for their class? Nobody chose among them."
+    return Section("patches", "Patches", lead, [Figures(figures)] if figures else [])
+
+
+def map_section(found: LeaderboardFindings) -> Section:
+    """Real and synthetic patches on one map."""
+    if found.map is None:
+        return Section("map", "Map", "", [])
+    lead = (
+        "Where do the synthetic patches lie among the real ones? One t-SNE map of all (PCA to 50 dimensions first), "
+        f"shown method by method; features of {found.map.extractor}."
+    )
+    return Section("map", "One map of all methods", lead, [Figures(plots.map_figures(found.map))])
+
+
+def training_section(found: LeaderboardFindings) -> Section:
+    """FID by epoch."""
+    figures = [figure for figure in [plots.fid_figure(found.entrants)] if figure is not None]
+    lead = "Did each generator learn, and was it still learning when it stopped?"
+    return Section("training", "Training of the generators", lead, [Figures(figures)] if figures else [])
+
+
+def metric_cell(found: LeaderboardFindings, metric: Metric, one: Entrant) -> Cell:
+    """A mean with its deviation below; the best of the column is named as such."""
+    spread = metric.spread(one)
+    ranking = found.ranking(metric)
+    best = len(ranking) > 1 and metric.best != "" and ranking[0] is one
+    small = [f"± {spread.deviation:,.{metric.digits}f}"] if spread.deviation is not None else []
+    return Cell(
+        "n/a" if spread.mean is None else f"{spread.mean:,.{metric.digits}f}",
+        "\n".join([*small, *(["best"] if best else [])]),
+        tone="good" if best else "",
+    )
+
+
+def _name(one: Entrant) -> Cell:
+    return Cell(one.name, counted(len(one.scores), "seeds"))
+
+
+def _paired_rows(found: LeaderboardFindings, metric: Metric) -> list[list[Cell]]:
+    rows = []
+    for pair in found.paired(metric.key):
+        spread = pair.differences
+        if spread.mean is None:
+            continue
+        each = ", ".join(f"{seed}: {value:+,.{metric.digits}f}" for seed, value in spread.values.items())
+        rows.append(
+            [
+                Cell(metric.title),
+                Cell(f"{pair.reward} - {pair.against}"),
+                Cell(f"{spread.mean:+,.{metric.digits}f}"),
+                Cell("n/a" if spread.deviation is None else f"{spread.deviation:,.{metric.digits}f}"),
+                Cell(str(spread.n)),
+                Cell(each),
+            ]
+        )
+    return rows
+
+
+def _downstream_row(found: LeaderboardFindings, name: str, use: str, one: Downstream) -> list[Cell]:
+    trained = Cell(name, {"synthetic": "alone", "both": "and real patches", "": USES["real"]}[use])
+    scores = [
+        Cell(spread_text(spread, 3), "" if between is None else f"[{between[0]:.3f}, {between[1]:.3f}]")
+        for spread, between in ((one.accuracy, one.accuracy_between), (one.macro_accuracy, one.macro_between))
+    ]
+    classes = [Cell(_short(one.classes.get(label))) for label in found.classes]
+    return [trained, Cell(str(one.classifiers)), *scores, *classes]
+
+
+def _short(spread: Spread | None) -> str:
+    return "n/a" if spread is None else spread_text(spread, 3)
+
+
+def table_of(
+    found: LeaderboardFindings, caption: str, keys: Sequence[str], note: str, columns: Sequence[Metric] = ()
+) -> Table:
+    """A table with a row a method and a column a metric."""
+    metrics = [*(METRICS[key] for key in keys), *columns]
+    return Table(
+        caption=caption,
+        columns=["Method", *(metric.title for metric in metrics)],
+        rows=[[_name(one), *(metric_cell(found, metric, one) for metric in metrics)] for one in found.entrants],
+        note=note,
+    )

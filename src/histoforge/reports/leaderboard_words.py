@@ -1,0 +1,156 @@
+"""The first lines of a leaderboard: which method is best by what, and what the guide's reward did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from histoforge.metrics.compare import FEWEST_SEEDS
+from histoforge.reports.findings import Verdict
+from histoforge.reports.leaderboard_findings import (
+    CONTROL,
+    METRICS,
+    Entrant,
+    LeaderboardFindings,
+    Metric,
+    Paired,
+    Spread,
+)
+from histoforge.reports.words import counted
+
+FIRST = ("fid", "accuracy_synthetic")
+"""What the headline tells of."""
+REWARD_METRICS = ("fid", "kid", "precision", "recall", "ppl", "accuracy_synthetic", "accuracy_both")
+"""What rewards are compared by."""
+
+
+@dataclass(frozen=True)
+class LeaderboardAnswer:
+    """What the page says first."""
+
+    verdict: Verdict
+    headline: str
+    lines: list[str]
+
+
+def answer(found: LeaderboardFindings) -> LeaderboardAnswer:
+    """The first lines; no method is called better than another: means, deviations and overlaps are told."""
+    seeds = min(len(one.scores) for one in found.entrants)
+    lines = [*_others(found), _how_sure(found, seeds), *reward_lines(found), *_downstream(found), _collapse(found)]
+    if len(found.entrants) == 1:
+        one = found.entrants[0]
+        headline = f"One method only, {one.name}: FID {spread_text(METRICS['fid'].spread(one), 2)}."
+        return LeaderboardAnswer("no_comparison", headline, lines)
+    return LeaderboardAnswer("too_few" if seeds < FEWEST_SEEDS else "no_comparison", _headline(found), lines)
+
+
+def spread_text(spread: Spread, digits: int) -> str:
+    """'44.04 ± 1.20', '44.04' for one seed, or 'n/a'."""
+    if spread.mean is None:
+        return "n/a"
+    text = f"{spread.mean:,.{digits}f}"
+    return text if spread.deviation is None else f"{text}\u00a0±\u00a0{spread.deviation:,.{digits}f}"
+
+
+def overlap(first: Spread, second: Spread) -> bool:
+    """Whether two means lie within the sum of their deviations; of single seeds nothing is known, so they do."""
+    if first.mean is None or second.mean is None:
+        return False
+    if first.deviation is None or second.deviation is None:
+        return True
+    return abs(first.mean - second.mean) <= first.deviation + second.deviation
+
+
+def reward_lines(found: LeaderboardFindings) -> list[str]:
+    """What the guide's reward did, at equal seeds."""
+    if not found.rewarded:
+        return []
+    pairs = found.paired("fid")
+    if not pairs:
+        return [
+            f"There is no '{CONTROL}' reward here, which cannot change a gradient: so nothing tells what the reward "
+            "itself does."
+        ]
+    told = "; ".join(f"{one.reward} {paired_text(one, 2)}" for one in pairs)
+    return [
+        f"RL-EO's reward, FID minus that of '{CONTROL}' (the unguided GAN: this form of the reward cannot change a "
+        f"gradient) at equal seeds: {told}."
+    ]
+
+
+def paired_text(pair: Paired, digits: int) -> str:
+    """'-1.20 on average, at seed 0 -2.10, at seed 1 -0.30 (the same sign at all 2)'."""
+    spread = pair.differences
+    if spread.mean is None:
+        return "has no seed in common"
+    each = ", ".join(f"at seed {seed} {value:+,.{digits}f}" for seed, value in spread.values.items())
+    signs = {value > 0 for value in spread.values.values()}
+    agree = f"the same sign at all {spread.n}" if len(signs) == 1 and spread.n > 1 else "the signs differ"
+    note = agree if spread.n > 1 else "one seed tells nothing"
+    return f"{spread.mean:+,.{digits}f} on average, {each} ({note})"
+
+
+def _headline(found: LeaderboardFindings) -> str:
+    told: dict[str, list[str]] = {}
+    for metric in (METRICS[key] for key in FIRST):
+        ranking = found.ranking(metric)
+        if ranking:
+            told.setdefault(ranking[0].name, []).append(_has(metric, ranking[0]))
+    return "; ".join(f"{name} has {' and '.join(what)}" for name, what in told.items()) + "."
+
+
+def _has(metric: Metric, one: Entrant) -> str:
+    return f"{metric.phrase} ({spread_text(metric.spread(one), metric.digits)})"
+
+
+def _others(found: LeaderboardFindings) -> list[str]:
+    """Who is best by each measure that the headline does not tell of."""
+    if len(found.entrants) == 1:
+        return []
+    told: dict[str, list[str]] = {}
+    for metric in METRICS.values():
+        if metric.phrase and metric.key not in FIRST and (ranking := found.ranking(metric)):
+            told.setdefault(ranking[0].name, []).append(_has(metric, ranking[0]))
+    return [f"By other measures: {'; '.join(f'{name} has {_listed(what)}' for name, what in told.items())}."]
+
+
+def _how_sure(found: LeaderboardFindings, seeds: int) -> str:
+    text = f"Means ± standard deviations over {counted(seeds, 'seeds')} a method; no test is made between methods."
+    if seeds < FEWEST_SEEDS:
+        return f"{text} So few seeds cannot tell methods apart: the numbers show what was seen, not what is so."
+    close = [key for key in FIRST if _is_close(found, METRICS[key])]
+    if close:
+        names = " and ".join(METRICS[key].title for key in close)
+        return f"{text} In {names} the best and the next lie within their deviations of each other."
+    return text
+
+
+def _is_close(found: LeaderboardFindings, metric: Metric) -> bool:
+    ranking = found.ranking(metric)
+    return len(ranking) > 1 and overlap(metric.spread(ranking[0]), metric.spread(ranking[1]))
+
+
+def _downstream(found: LeaderboardFindings) -> list[str]:
+    metric = METRICS["accuracy_synthetic"]
+    ranking = found.ranking(metric)
+    if not ranking or found.baseline is None:
+        return []
+    return [
+        f"On {counted(found.test_patches, 'patches')} of {counted(found.test_units, found.units)} of the test split, "
+        f"classifiers from real patches alone reach {spread_text(found.baseline.accuracy, 3)}; from synthetic patches "
+        f"alone at best {spread_text(metric.spread(ranking[0]), 3)} ({ranking[0].name})."
+    ]
+
+
+def _collapse(found: LeaderboardFindings) -> str:
+    told = []
+    for one in found.entrants:
+        classes = dict.fromkeys(name for scores in one.scores for name in scores.diversity.collapsed)
+        if classes:
+            told.append(f"{one.name} ({', '.join(classes)})")
+    if told:
+        return f"Signs of mode collapse: {', '.join(told)}."
+    judged = any(scores.diversity.classes for one in found.entrants for scores in one.scores)
+    return "No method shows signs of mode collapse." if judged else "Too few patches to look for mode collapse."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

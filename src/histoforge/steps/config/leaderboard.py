@@ -1,0 +1,50 @@
+"""Parameters and summary of the step `leaderboard`."""
+
+from pydantic import Field
+
+from histoforge.core.settings import Settings, TrainingConfig
+
+
+class LeaderboardConfig(TrainingConfig):
+    """How generators are set side by side (the RL-EO paper, section VI, and A0-10 to A0-13)."""
+
+    heading: str = Field("", description="title of the page; '' names the classes")
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
+    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of test patients")
+    batch_size: int = Field(
+        128, ge=1, le=65536, description="test patches computed at once", json_schema_extra={"unit": "patches"}
+    )
+    map_patches: int = Field(
+        200,
+        ge=10,
+        le=20_000,
+        description="most patches of each method, and of real ones, on the t-SNE map",
+        json_schema_extra={"unit": "patches"},
+    )
+
+
+class LeaderboardSummary(Settings):
+    """What the leaderboard came to.
+
+    Attributes:
+        headline: the first line of the page.
+        answer: the lines below it.
+        methods: names, the lowest mean FID first.
+        seeds: seeds of each method.
+        means, deviations: of each number, over seeds, by method and then by name; finite.
+        test_patches: that classifiers were tested on.
+        markdown: the page in short.
+        warnings: a sentence each.
+        seconds: of the whole step.
+    """
+
+    headline: str
+    answer: list[str]
+    methods: list[str]
+    seeds: dict[str, int]
+    means: dict[str, dict[str, float]]
+    deviations: dict[str, dict[str, float]]
+    test_patches: int
+    markdown: str
+    warnings: list[str]
+    seconds: float

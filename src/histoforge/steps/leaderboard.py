@@ -1,0 +1,162 @@
+"""Set generators side by side: a page with everything that was measured of them, with deviations over seeds."""
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from histoforge import __version__
+from histoforge.core.files import read_json, write_json
+from histoforge.core.progress import say
+from histoforge.patches import PatchSet
+from histoforge.reports.findings import PictureFile
+from histoforge.reports.leaderboard_findings import METRICS, Downstream, LeaderboardFindings
+from histoforge.reports.leaderboard_page import build_leaderboard
+from histoforge.reports.leaderboard_record import as_markdown, as_record
+from histoforge.reports.leaderboard_words import answer
+from histoforge.reports.page import write_page
+from histoforge.steps.config.leaderboard import LeaderboardConfig, LeaderboardSummary
+from histoforge.steps.ranking.downstream import TestSplit, of_arms, of_baseline
+from histoforge.steps.ranking.entrants import Scored, entrants, methods_map, open_scores, with_order
+from histoforge.training.device import resolve_device
+from histoforge.training.models import read_model_info
+
+GUIDE_REPORT = "guide.json"
+
+
+def run(
+    config: LeaderboardConfig,
+    *,
+    patches: Path,
+    scores: Sequence[Path],
+    arms: Sequence[Path] | None = None,
+    guide: Path | None = None,
+    baseline: Path | None = None,
+    report: Path,
+    metrics: Path,
+) -> LeaderboardSummary:
+    """Write the leaderboard; the test split is read where there are arms.
+
+    Args:
+        config: the settings.
+        patches: patch set of real patches that all generators were trained on and scored with.
+        scores: folders that `score_generator` made; those of one name are seeds of one method.
+        arms: arms that `train_classifier` made of their samples, alone or with the real patches.
+        guide: the guide of guided methods, for its report.
+        baseline: arm trained on the real patches alone, to compare with.
+        report: the HTML page to write.
+        metrics: the JSON file to write.
+
+    Raises:
+        HistoforgeError: no scores, or parts that do not belong together.
+    """
+    started = time.monotonic()
+    real, device = PatchSet.open(patches), resolve_device(config.device)
+    scored, warnings = open_scores(scores, real)
+    split = TestSplit(real, config, device) if arms or baseline else None
+    reference: Downstream | None = None
+    downstream = {}
+    if split is not None:
+        downstream = of_arms(arms or (), scored, split)
+        reference = of_baseline(Path(baseline), split) if baseline else None
+    ordered = entrants(scored, downstream)
+    said, pictures = _guide(guide)
+    first = scored[0].scores
+    notes = dict.fromkeys(one.note for own in downstream.values() for one in own.values() if one.note)
+    found = LeaderboardFindings(
+        title=config.heading or f"Which generator draws {' and '.join(real.classes)} best?",
+        subtitle=_subtitle(real),
+        classes=real.classes,
+        entrants=ordered,
+        baseline=reference,
+        judges=[first.judge],
+        independent=first.independent,
+        confidence=config.confidence,
+        units=split.units if split else "",
+        test_patches=len(split.patches) if split else 0,
+        test_units=split.n_units if split else 0,
+        map=with_order(methods_map(scored, config), ordered),
+        guide=said,
+        guide_pictures=pictures,
+        warnings=[*warnings, *notes],
+        settings=_settings(config, scored),
+        provenance=_provenance(real, scored, guide, device, started),
+    )
+    return _write(found, Path(report), Path(metrics), started)
+
+
+def _subtitle(real: PatchSet) -> str:
+    size = "x".join(map(str, real.patch_size))
+    mpp = f" at {real.info.mpp:.3g} um/px" if real.info.mpp else ""
+    return f"histoforge leaderboard, {time.strftime('%Y-%m-%d')}: patches of {size} px{mpp}"
+
+
+def _guide(path: Path | None) -> tuple[dict[str, Any] | None, list[PictureFile]]:
+    """What the guide's own report says, and its pictures."""
+    if path is None:
+        return None, []
+    info = read_model_info(path, "guide")
+    file = Path(path) / GUIDE_REPORT
+    said = dict(read_json(file)) if file.is_file() else {}
+    text = "Where the guide's encoder looks (Grad-CAM): warm colours raise the similarity of a patch to its pair."
+    pictures = [PictureFile(Path(path) / name, "Grad-CAM of the guide", text) for name in said.get("pictures", [])]
+    return {**said, "name": f"{info.method} {info.digest[:8]}"}, [one for one in pictures if one.path.is_file()]
+
+
+def _settings(config: LeaderboardConfig, scored: Sequence[Scored]) -> list[tuple[str, str]]:
+    runs = {
+        f"{one.scores.name}, seed {one.scores.seed}": one.scores.model_dump(
+            mode="json", include={"digests", "drawing", "parameters", "training_steps", "training_seconds"}
+        )
+        for one in scored
+    }
+    return [
+        ("Settings of this page", json.dumps(config.model_dump(mode="json"), indent=2)),
+        ("The generators", json.dumps(runs, indent=2)),
+    ]
+
+
+def _provenance(
+    real: PatchSet, scored: Sequence[Scored], guide: Path | None, device: torch.device, started: float
+) -> list[tuple[str, str]]:
+    rows = [("Patch set", real.digest), ("Extractor", scored[0].scores.digests.extractor)]
+    if guide is not None:
+        rows.append(("Guide", read_model_info(guide, "guide").digest))
+    return [
+        *rows,
+        ("histoforge", __version__),
+        ("Python, PyTorch", f"{platform.python_version()}, {torch.__version__}"),
+        ("Device of this page", str(device)),
+        ("Time of this page", f"{time.monotonic() - started:.1f} s"),
+    ]
+
+
+def _write(found: LeaderboardFindings, report: Path, metrics: Path, started: float) -> LeaderboardSummary:
+    said = answer(found)
+    write_json(metrics, as_record(found, said))
+    size = write_page(report, build_leaderboard(found, said))
+    say(f"leaderboard: {said.headline}")
+    say(f"leaderboard: wrote {report} ({size / 1e6:.1f} MB)")
+    spreads = {one.name: {key: metric.spread(one) for key, metric in METRICS.items()} for one in found.entrants}
+    return LeaderboardSummary(
+        headline=said.headline,
+        answer=said.lines,
+        methods=[one.name for one in found.entrants],
+        seeds={one.name: len(one.scores) for one in found.entrants},
+        means={
+            name: {key: spread.mean for key, spread in own.items() if spread.mean is not None}
+            for name, own in spreads.items()
+        },
+        deviations={
+            name: {key: spread.deviation for key, spread in own.items() if spread.deviation is not None}
+            for name, own in spreads.items()
+        },
+        test_patches=found.test_patches,
+        markdown=as_markdown(found, said),
+        warnings=list(found.warnings),
+        seconds=round(time.monotonic() - started, 2),
+    )

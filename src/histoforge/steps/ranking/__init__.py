@@ -1,0 +1,1 @@
+"""The parts of `leaderboard`: the generators with their scores, their downstream classifiers, and the common map."""
