@@ -84,7 +84,9 @@ def _callback(
 
 
 def run(
-    pipeline: Annotated[str, typer.Argument(help="selective-augmentation, augmentation-study, rleo or generator-benchmark")],
+    pipeline: Annotated[
+        str, typer.Argument(help="selective-augmentation, augmentation-study, rleo or generator-benchmark")
+    ],
     source: Annotated[str, typer.Option("--source", help="folder, or s3:// or minio:// prefix, of slides or images")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],
     preset: PRESET = "quickstart",
