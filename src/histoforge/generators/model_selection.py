@@ -1,5 +1,6 @@
 """Which epoch's weights become the generator: the lowest smoothed FID (Xue et al. 2021, section 3.1.2)."""
 
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,7 +30,7 @@ class FidJudge:
 
     Args:
         extractor: the in-domain classifier, in evaluation mode, on `device`.
-        real: the training patches; their statistics are computed once.
+        real: the training patches; their statistics are computed once, when they are first asked for.
         samples: synthetic patches; 0 for as many as real ones.
         seed: of noise and labels.
         device: where both networks are.
@@ -42,11 +43,15 @@ class FidJudge:
         self.extractor, self.device, self.seed = extractor, device, derive_seed(seed, "fid")
         self.precision: Precision = "bfloat16" if dtype == torch.bfloat16 else "float32"
         self.labels = share_labels(real.labels, samples or len(real), seed)
-        self._reference = FrechetReference(self._features(real))
+        self._real = real
 
     def score(self, generator: Generator) -> float:
         """The FID."""
         return self._reference.distance(self._features(draw(generator, self.labels, self.seed)))
+
+    @cached_property
+    def _reference(self) -> FrechetReference:
+        return FrechetReference(self._features(self._real))
 
     def _features(self, patches: PatchSet | NDArray[np.uint8]) -> NDArray[np.float32]:
         return extract_features(

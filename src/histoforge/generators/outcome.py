@@ -64,22 +64,42 @@ def write_outcome(outcome: Outcome, folder: Path, facts: dict[str, Any], seed: i
         facts: further entries of `history.json`.
         seed: of the pictures' noise.
     """
+    write_json(folder / "history.json", _recorded(outcome, folder, "pictures", facts, seed))
+
+
+def write_outcomes(outcomes: dict[str, tuple[Outcome, dict[str, Any]]], folder: Path, seed: int) -> None:
+    """Write `history.json` and `pictures/` of a training a class: the former has each one's history under `by_class`.
+
+    Args:
+        outcomes: each class's outcome and further entries of its history, by its folder's name under `pictures/`.
+        folder: the model directory.
+        seed: of the pictures' noise.
+    """
+    by_class = {
+        outcome.generator.info.classes[0]: _recorded(outcome, folder, f"pictures/{name}", facts, seed)
+        for name, (outcome, facts) in outcomes.items()
+    }
+    write_json(folder / "history.json", {"classes": list(by_class), "by_class": by_class})
+
+
+def _recorded(outcome: Outcome, folder: Path, pictures: str, facts: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The history of a training, whose pictures are drawn into `pictures` under `folder`."""
     history, selection = outcome.history, outcome.selection
     smoothed = dict(zip(selection.epochs, selection.smoothed, strict=True))
-    pictures = {epoch: f"pictures/epoch-{epoch:04d}.png" for epoch in sorted(history.snapshots)}
-    for epoch, name in pictures.items():
+    names = {epoch: f"{pictures}/epoch-{epoch:04d}.png" for epoch in sorted(history.snapshots)}
+    for epoch, name in names.items():
         save_png(grid(history.snapshots[epoch].numpy(), COLUMNS), folder / name)
     value = {
         "epochs": [{**row, "fid_smoothed": smoothed.get(int(row["epoch"] or 0))} for row in history.rows],
         "chosen_epoch": outcome.chosen_epoch,
         "classes": outcome.generator.info.classes,
-        "pictures": {str(epoch): name for epoch, name in pictures.items()},
+        "pictures": {str(epoch): name for epoch, name in names.items()},
         **facts,
     }
     if hasattr(outcome.generator, "sample_with_attention"):
-        value["attention"] = "pictures/attention.png"
+        value["attention"] = f"{pictures}/attention.png"
         _draw_attention(outcome.generator, folder / value["attention"], seed)
-    write_json(folder / "history.json", value)
+    return value
 
 
 def _draw_attention(generator: Any, path: Path, seed: int) -> None:

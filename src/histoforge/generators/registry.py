@@ -12,6 +12,7 @@ from torch import Tensor
 from histoforge.core.errors import ModelError
 from histoforge.core.seeds import derive_seed
 from histoforge.core.settings import nearest
+from histoforge.generators import class_wise
 from histoforge.generators.methods import METHODS
 from histoforge.patches.device import to_uint8
 from histoforge.training.device import resolve_device
@@ -72,8 +73,11 @@ def load_generator(path: Path, device: str = "auto") -> Generator:
             f"{path} was made by the method '{info.method}', which this version does not have"
             f"{nearest(info.method, METHODS)}: upgrade histoforge or train the generator again."
         )
-    trained = import_module(f"{METHODS[info.method].package}.trained")
-    generator: Generator = trained.load(info, state, resolve_device(device))
+    method, place = METHODS[info.method], resolve_device(device)
+    load_one = import_module(f"{method.package}.trained").load
+    if method.config(info.config).class_wise:
+        return class_wise.load(info, state, place, load_one)
+    generator: Generator = load_one(info, state, place)
     return generator
 
 

@@ -123,6 +123,12 @@ class PatchSet:
         """A view on some rows, given by a boolean mask or by their places."""
         return PatchSet(self.info, self.index.iloc[rows].reset_index(drop=True), self._reader, self._rows[rows])
 
+    def of_class(self, label: int) -> "PatchSet":
+        """The view on one class, as a set that has no other: its labels are 0."""
+        view = self.where(self.labels == label)
+        info = self.info.model_copy(update={"classes": [self.classes[label]]})
+        return PatchSet(info, view.index.assign(label=0), view._reader, view._rows)
+
     def split(self, name: str) -> "PatchSet":
         """The view on one split: 'train', 'val' or 'test'.
 

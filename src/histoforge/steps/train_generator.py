@@ -1,21 +1,67 @@
 """Train a generator of patches, and keep the weights of the epoch whose patches look most like the real ones."""
 
+import re
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from histoforge.classifiers import Classifier, load_classifier
+from histoforge.core.errors import SettingsError
+from histoforge.core.settings import nearest
+from histoforge.generators.class_wise import merged
 from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.methods import METHODS
 from histoforge.generators.model_selection import FidJudge
-from histoforge.generators.outcome import Outcome, write_outcome
-from histoforge.generators.registry import METHODS
+from histoforge.generators.outcome import Outcome, write_outcome, write_outcomes
 from histoforge.patches import PatchSet
-from histoforge.steps.config.train_generator import TrainGeneratorConfig, TrainGeneratorSummary, own_config
+from histoforge.siamese.guide import Guide, load_guide
+from histoforge.steps.config.train_generator import (
+    ClassSummary,
+    TrainGeneratorConfig,
+    TrainGeneratorSummary,
+    own_config,
+)
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
 from histoforge.training.models import ModelInfo, save_model
 
-NOT_IDENTITY = {"checkpoint_every", "checkpoints", "device"}
+NOT_IDENTITY = {"checkpoint_every", "checkpoints", "device", "only_class"}
 """Parameters that do not change what a training ends with, so that a retry may change them."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one training is about: all classes, or one where a method has a model a class.
+
+    Attributes:
+        data: real patches for training.
+        info: the description of what becomes of them.
+        folder: '', or '<place>-<class>', for files.
+    """
+
+    data: PatchSet
+    info: ModelInfo
+    folder: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the log and the progress bar say."""
+        return f"{self.info.method} {self.info.classes[0]}" if self.folder else self.info.method
+
+
+@dataclass(frozen=True)
+class Judges:
+    """What looks at the fakes: the extractor that chooses the epoch, and the guide that the method trains with."""
+
+    extractor: Classifier | None
+    guide: Guide | None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Their identities by name."""
+        pairs = (("extractor", self.extractor), ("guide", self.guide))
+        return {name: judge.info.digest for name, judge in pairs if judge is not None}
 
 
 def run(
@@ -28,6 +74,9 @@ def run(
 ) -> TrainGeneratorSummary:
     """Train a generator on the training split.
 
+    A method that knows no labels is trained on one class after the other, each by itself; a training that is started
+    again goes on at the class and the step where it was.
+
     Args:
         config: the settings.
         patches: patch set of real patches; its val and test splits are not read.
@@ -38,41 +87,39 @@ def run(
             the checkpoint of the training stand in `<generator>-training`, from where a killed one goes on.
 
     Raises:
-        HistoforgeError: the patch size does not go with the settings, the extractor does not fit the patches, or a
-            loss is not finite.
+        HistoforgeError: the patch size does not go with the settings, the extractor or the guide does not fit the
+            patches, a class has fewer patches than a batch, the method needs a guide, or a loss is not finite.
     """
     data, generator = PatchSet.open(patches).split("train"), Path(generator)
-    classifier = load_classifier(extractor, resolve_device(config.device)) if extractor else None
     own = own_config(config)
-    info = _info(config.method, own, data, classifier)
-    engine = _engine(own, info, generator)
-    judge = None
-    if classifier is not None:
-        classifier.check_fits(data.classes, data.patch_size, "the patch set")
-        judge = FidJudge(classifier, data, own.fid_samples, own.seed, engine.device, engine.dtype)
-    outcome = import_module(f"{METHODS[config.method].package}.train").train(own, data, engine, judge, info)
-    summary = _summary(config, len(data), outcome, engine, classifier)
-    facts = {
-        "chosen_by": summary.chosen_by,
-        "extractor": summary.extractor,
-        "fid_alpha": own.fid_alpha,
-        "fid_samples": own.fid_samples or len(data),
-        "select_from_epoch": own.select_from_epoch,
-    }
-    info = save_model(
-        generator,
-        info.model_copy(update={"training": summary.model_dump(exclude={"digest"})}),
-        outcome.state,
-        lambda folder: write_outcome(outcome, folder, facts, own.seed),
-    )
-    engine.finish()
+    judges = _judges(config.method, own, data, extractor, guide)
+    info = _info(config.method, own, data, judges)
+    parts = _parts(own, data, info)
+    engines, outcomes = [], []
+    for part in parts:
+        engines.append(_engine(own, part, generator))
+        outcomes.append(_train(own, part, engines[-1], judges))
+    summary = _summary(own, parts, outcomes, engines, judges.extractor)
+    info = _save(generator, own, info, parts, outcomes, summary, data.classes)
+    for engine in engines:
+        engine.finish()
     return summary.model_copy(update={"digest": info.digest})
 
 
-def _info(method: str, config: GeneratorConfig, data: PatchSet, classifier: Classifier | None) -> ModelInfo:
-    digests = {"patches": data.digest}
+def _judges(method: str, config: GeneratorConfig, data: PatchSet, extractor: Path | None, guide: Path | None) -> Judges:
+    classifier = load_classifier(extractor, resolve_device(config.device)) if extractor else None
     if classifier is not None:
-        digests["extractor"] = classifier.info.digest
+        classifier.check_fits(data.classes, data.patch_size, "the patch set")
+    if not METHODS[method].guided:
+        return Judges(classifier, None)
+    if guide is None:
+        raise SettingsError(f"The method '{method}' needs a guide: give one that finetune_snn made (--guide).")
+    loaded = load_guide(guide, resolve_device(config.device), config.precision)
+    loaded.check_fits(data.classes, data.patch_size, data.info.mpp, "the patch set")
+    return Judges(classifier, loaded)
+
+
+def _info(method: str, config: GeneratorConfig, data: PatchSet, judges: Judges) -> ModelInfo:
     return ModelInfo(
         kind="generator",
         method=method,
@@ -80,42 +127,139 @@ def _info(method: str, config: GeneratorConfig, data: PatchSet, classifier: Clas
         classes=data.classes,
         patch_size=data.patch_size,
         mpp=data.info.mpp,
-        digests=digests,
+        digests={"patches": data.digest, **judges.digests},
     )
 
 
-def _engine(config: GeneratorConfig, info: ModelInfo, generator: Path) -> Engine:
+def _parts(config: GeneratorConfig, data: PatchSet, info: ModelInfo) -> list[Part]:
+    """The trainings: one of all classes, or one a class that is asked for.
+
+    Raises:
+        SettingsError: there is no such class, or one has fewer patches than a batch.
+    """
+    if not config.class_wise:
+        return [Part(data, info)]
+    only = getattr(config, "only_class", "")
+    if only and only not in data.classes:
+        raise SettingsError(
+            f"The patch set has no class '{only}'{nearest(only, data.classes)}: set only_class to one of "
+            f"{', '.join(data.classes)}."
+        )
+    parts = []
+    for label, name in enumerate(data.classes):
+        if only in ("", name):
+            count = int(data.counts[label])
+            if count < config.batch_size:
+                raise SettingsError(
+                    f"The class '{name}' has {count} training patches, fewer than a batch of {config.batch_size}: "
+                    f"lower batch_size{f' to {count} or less' if count > 1 else ''}, or give more patches of it."
+                )
+            folder = f"{label}-{re.sub(r'[^0-9A-Za-z]+', '-', name)}"
+            parts.append(Part(data.of_class(label), info.model_copy(update={"classes": [name]}), folder))
+    return parts
+
+
+def _engine(config: GeneratorConfig, part: Part, generator: Path) -> Engine:
+    work = generator.with_name(f"{generator.name}-training")
     return Engine(
-        generator.with_name(f"{generator.name}-training"),
-        identity={"step": "train_generator", **info.model_dump(mode="json")},
+        work / part.folder if part.folder else work,
+        identity={"step": "train_generator", **part.info.model_dump(mode="json")},
         device=config.device,
         precision=config.precision,
         seed=config.seed,
         checkpoints=config.checkpoints,
         checkpoint_every=config.checkpoint_every,
-        label=info.method,
+        label=part.label,
+    )
+
+
+def _train(config: GeneratorConfig, part: Part, engine: Engine, judges: Judges) -> Outcome:
+    judge = None
+    if judges.extractor is not None:
+        judge = FidJudge(judges.extractor, part.data, config.fid_samples, config.seed, engine.device, engine.dtype)
+    train = import_module(f"{METHODS[part.info.method].package}.train").train
+    guided = {} if judges.guide is None else {"guide": judges.guide}
+    outcome: Outcome = train(config, part.data, engine, judge, part.info, **guided)
+    return outcome
+
+
+def _save(
+    generator: Path,
+    config: GeneratorConfig,
+    info: ModelInfo,
+    parts: list[Part],
+    outcomes: list[Outcome],
+    summary: TrainGeneratorSummary,
+    classes: list[str],
+) -> ModelInfo:
+    """Write the model directory; one of several classes has the weights of all, and says which the patch set has."""
+    facts = {
+        "chosen_by": summary.chosen_by,
+        "extractor": summary.extractor,
+        "fid_alpha": config.fid_alpha,
+        "select_from_epoch": config.select_from_epoch,
+    }
+    samples = [config.fid_samples or len(part.data) for part in parts]
+    training: dict[str, Any] = summary.model_dump(exclude={"digest"}, exclude_defaults=True)
+    if not config.class_wise:
+        return save_model(
+            generator,
+            info.model_copy(update={"training": training}),
+            outcomes[0].state,
+            lambda folder: write_outcome(outcomes[0], folder, {**facts, "fid_samples": samples[0]}, config.seed),
+        )
+    by_class = {
+        part.folder: (outcome, {**facts, "fid_samples": count})
+        for part, outcome, count in zip(parts, outcomes, samples, strict=True)
+    }
+    training["patch_classes"] = classes
+    return save_model(
+        generator,
+        info.model_copy(update={"classes": [part.info.classes[0] for part in parts], "training": training}),
+        merged([outcome.state for outcome in outcomes]),
+        lambda folder: write_outcomes(by_class, folder, config.seed),
     )
 
 
 def _summary(
-    config: TrainGeneratorConfig, patches: int, outcome: Outcome, engine: Engine, classifier: Classifier | None
+    config: GeneratorConfig,
+    parts: list[Part],
+    outcomes: list[Outcome],
+    engines: list[Engine],
+    extractor: Classifier | None,
 ) -> TrainGeneratorSummary:
+    own = [_class_summary(*one) for one in zip(parts, outcomes, engines, strict=True)]
+    single = own[0] if len(own) == 1 else None
+    first, engine = outcomes[0], engines[0]
+    return TrainGeneratorSummary(
+        method=parts[0].info.method,
+        stages=["x".join(map(str, size)) for size in first.sizes],
+        patches=sum(one.patches for one in own),
+        epochs=max(one.epochs for one in own),
+        steps=sum(one.steps for one in own),
+        chosen_epoch=single.chosen_epoch if single else None,
+        chosen_by="last epoch" if first.fid is None else "lowest smoothed FID",
+        extractor="" if extractor is None else extractor.name,
+        fid=single.fid if single else None,
+        fid_smoothed=single.fid_smoothed if single else None,
+        parameters={name: sum(one.parameters[name] for one in outcomes) for name in first.parameters},
+        precision=str(engine.dtype).removeprefix("torch."),
+        device=engine.device.type,
+        seconds=round(sum(one.seconds for one in own), 2),
+        by_class={part.info.classes[0]: one for part, one in zip(parts, own, strict=True)} if config.class_wise else {},
+        digest="",
+    )
+
+
+def _class_summary(part: Part, outcome: Outcome, engine: Engine) -> ClassSummary:
     fid, smoothed = outcome.fid or (None, None)
     rows = outcome.history.rows
-    return TrainGeneratorSummary(
-        method=config.method,
-        stages=["x".join(map(str, size)) for size in outcome.sizes],
-        patches=patches,
+    return ClassSummary(
+        patches=len(part.data),
         epochs=len(rows),
         steps=engine.global_step,
         chosen_epoch=outcome.chosen_epoch,
-        chosen_by="last epoch" if fid is None else "lowest smoothed FID",
-        extractor="" if classifier is None else classifier.name,
         fid=fid,
         fid_smoothed=smoothed,
-        parameters=outcome.parameters,
-        precision=str(engine.dtype).removeprefix("torch."),
-        device=engine.device.type,
         seconds=round(sum(float(row["seconds"] or 0) for row in rows), 2),
-        digest="",
     )

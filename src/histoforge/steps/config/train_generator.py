@@ -39,6 +39,26 @@ def own_config(config: TrainGeneratorConfig) -> GeneratorConfig:
     return methods.own_config(config.method, config.model_dump(exclude={"method"}))
 
 
+class ClassSummary(Settings):
+    """What one training of the step came to.
+
+    Attributes:
+        patches: training patches.
+        epochs, steps: how long it was trained.
+        chosen_epoch: the epoch whose weights were kept.
+        fid, fid_smoothed: of that epoch, or None.
+        seconds: time spent training.
+    """
+
+    patches: int
+    epochs: int
+    steps: int
+    chosen_epoch: int
+    fid: float | None
+    fid_smoothed: float | None
+    seconds: float
+
+
 class TrainGeneratorSummary(Settings):
     """What a training of a generator came to.
 
@@ -46,14 +66,15 @@ class TrainGeneratorSummary(Settings):
         method: the published way to generate.
         stages: sizes of the images of its stages, height x width, px.
         patches: training patches.
-        epochs, steps: how long it was trained.
-        chosen_epoch: the epoch whose weights were kept.
+        epochs, steps: how long it was trained; with a model a class, the most epochs and the steps of all.
+        chosen_epoch: the epoch whose weights were kept; None where each class has its own.
         chosen_by: how: 'lowest smoothed FID', or 'last epoch' where no extractor was given.
         extractor: whose features the FID uses, or ''.
         fid, fid_smoothed: of the chosen epoch, or None.
-        parameters: of the generator and of its critics together.
+        parameters: of the generator and of its critics together; with a model a class, of all of them.
         precision, device: that it was trained at and on.
         seconds: time spent training.
+        by_class: each class's own training, where there is a model a class.
         digest: the generator's identity.
     """
 
@@ -62,7 +83,7 @@ class TrainGeneratorSummary(Settings):
     patches: int
     epochs: int
     steps: int
-    chosen_epoch: int
+    chosen_epoch: int | None
     chosen_by: str
     extractor: str
     fid: float | None
@@ -71,4 +92,5 @@ class TrainGeneratorSummary(Settings):
     precision: str
     device: str
     seconds: float
+    by_class: dict[str, ClassSummary] = Field(default_factory=dict)
     digest: str
