@@ -145,7 +145,7 @@ def conclude(form: Form, pool: resources.Pool, start: Start, judged: Judged, gen
         guide=start.guide,
         scores=dsl.Collected(judged.scored.outputs["scores"]),
         arms=dsl.Collected(judged.alone.outputs["model"]),
-        both=dsl.Collected(judged.both.outputs["model"]),
+        both_arms=dsl.Collected(judged.both.outputs["model"]),
         seed=form.seed,
         **form.settings,
     )

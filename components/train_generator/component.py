@@ -15,6 +15,8 @@ def train_generator(
     extractor: Optional[dsl.Input[dsl.Model]] = None,
     guide: Optional[dsl.Input[dsl.Model]] = None,
     method: str = "",
+    reward: str = "",
+    only_class: str = "",
     checkpoints: str = "",
     seed: int = 0,
     preset: str = "",
@@ -27,6 +29,8 @@ def train_generator(
         extractor: classifier or arm whose features choose the epoch by FID; without it the last epoch is kept.
         guide: guide that scores fakes while they are trained, for the methods that have one, such as 'rleo'.
         method: the published way to generate, such as 'histogan'; '' as the preset says.
+        reward: how the guide enters, for 'rleo': 'policy', 'literal', …; '' as the preset says.
+        only_class: class to train alone, for a method with a network a class; '' trains all, one after the other.
         checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
         seed: of all random choices.
         preset: name of a preset; '' for none.
@@ -43,7 +47,13 @@ def train_generator(
         "train_generator",
         preset=preset,
         overrides=overrides,
-        given={"method": method, "checkpoints": checkpoints, "seed": seed},
+        given={
+            "method": method,
+            "reward": reward,
+            "only_class": only_class,
+            "checkpoints": checkpoints,
+            "seed": seed,
+        },
         inputs={"patches": patches, "extractor": extractor, "guide": guide},
         outputs={"generator": generator},
         metrics=metrics,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -45,7 +46,7 @@ def test_parameters_agree_with_the_settings(name):
         if parameter.annotation not in (str, int, float, bool) or parameter.name in PLAIN:
             continue
         field = fields[parameter.name]
-        kind = str if typing_is_literal(field.annotation) else field.annotation
+        kind = plain_type(field.annotation)
         assert parameter.annotation is kind, parameter.name
         if field.is_required():
             assert parameter.default is inspect.Parameter.empty
@@ -54,8 +55,11 @@ def test_parameters_agree_with_the_settings(name):
         assert step_config(STEPS[name], "", {}, {**required(name), parameter.name: empty(parameter)})
 
 
-def typing_is_literal(annotation):
-    return "Literal" in str(annotation)
+def plain_type(annotation):
+    """The type that a form has for it: that of its choices, or of what it is where it is given at all."""
+    if "Literal" in str(annotation):
+        return str
+    return next((one for one in get_args(annotation) if one is not type(None)), annotation)
 
 
 def required(name):
