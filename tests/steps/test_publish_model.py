@@ -1,0 +1,254 @@
+"""The step `publish_model`: what the gate lets pass, what it keeps out and why, and what does not fit."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from s3_server import serve_s3, use
+
+from histoforge.core.digests import digest_file
+from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError, StorageError
+from histoforge.core.files import read_json, write_json
+from histoforge.metrics.results import Effect
+from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.registry import Registry
+from histoforge.registry.gate import judge_audit, judge_difference
+from histoforge.steps import evaluate, train_classifier
+from histoforge.steps.config.evaluate import EvaluateConfig
+from histoforge.steps.config.publish_model import PublishModelConfig
+from histoforge.steps.config.train_classifier import TrainClassifierConfig
+from histoforge.steps.publish_model import run
+from histoforge.steps.publishing.trial import unit_digests
+from histoforge.storage import open_location
+from histoforge.training.models import ModelInfo, save_model
+
+CLASSES = ["dark", "light"]
+SIZE = 16
+CPU = {"device": "cpu", "precision": "float32"}
+CLASSIFIER = {"backbone": "resnet10", "width": 0.125, "stem": "small", "batch_size": 16, "seeds": 2, **CPU}
+PASSED = {"copied": False, "enough": True, "verdict": "No sign of copying.", "extractor": "resnet10"}
+
+
+def write_patches(path: Path, splits: dict[str, int], classes: list[str] = CLASSES, size: int = SIZE) -> Path:
+    """Noise around 90 (dark) or 150 (light); a patient has one class."""
+    rng = np.random.default_rng(0)
+    with PatchSetWriter.create(path, classes, (size, size), mpp=0.5) as writer:
+        for split, patients in splits.items():
+            for patient in range(patients):
+                label = patient % 2
+                images = np.clip(rng.normal(90 + 60 * label, 40, (6, size, size, 3)), 0, 255).astype(np.uint8)
+                name = f"{split}{patient}"
+                writer.add(images, label=np.full(6, label), patient=name, slide=name, split=split)
+        writer.finish({"step": "preprocess", "source_digest": "cd" * 32})
+    return path
+
+
+def train(path: Path, patches: Path, synthetic: Path | None = None, **settings) -> Path:
+    config = TrainClassifierConfig.make({**CLASSIFIER, "arm": path.name, "epochs": 3, **settings})
+    train_classifier.run(config, patches=patches, synthetic=synthetic, model=path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Patches, and three arms: one that learnt nothing, one that learnt, and one with synthetic patches."""
+    folder = tmp_path_factory.mktemp("given")
+    patches = write_patches(folder / "patches", {"train": 4, "val": 2, "test": 12})
+    train(folder / "weak", patches, epochs=1, learning_rate=1e-12)
+    train(folder / "strong", patches)
+    with PatchSetWriter.create(folder / "fakes", CLASSES, (SIZE, SIZE), mpp=0.5, synthetic=True) as writer:
+        labels = np.arange(8) % 2
+        images = np.full((8, SIZE, SIZE, 3), 90, np.uint8) + 60 * labels.astype(np.uint8)[:, None, None, None]
+        writer.add(images, label=labels, method="histogan", generator="ab" * 32, seed=0)
+        writer.finish({"step": "select_samples"})
+    train(folder / "selective", patches, folder / "fakes")
+    config = EvaluateConfig.make({**CPU, "resamples": 100, "map_patches": 10, "shown_patches": 0})
+    evaluate.run(
+        config, patches=patches, arms=[folder / "weak", folder / "selective"], selected=folder / "fakes",
+        report=folder / "report.html", metrics=folder / "metrics.json",
+    )  # fmt: skip
+    return folder
+
+
+def publish(given: Path, out: Path, arm: str, results: Path | None = None, patches: str = "patches", **settings):
+    config = PublishModelConfig.make({"models": str(out / "models"), "resamples": 400, **CPU, **settings})
+    return run(
+        config, patches=given / patches, challenger=given / arm, results=results, publication=out / "publication"
+    )
+
+
+def registry_of(out: Path) -> Registry:
+    return Registry(open_location(str(out / "models")), "classifier")
+
+
+def results_with(given: Path, out: Path, audit: dict | None) -> Path:
+    """The evaluation's results with another audit."""
+    write_json(out / "metrics.json", {**read_json(given / "metrics.json"), "memorisation": audit})
+    return out / "metrics.json"
+
+
+def test_the_first_needs_no_champion_and_a_better_one_replaces_it(given: Path, tmp_path: Path) -> None:
+    first = publish(given, tmp_path, "weak")
+    assert first.published
+    assert first.said.startswith(f"published classifier {first.version} as champion because it is the first")
+    better = publish(given, tmp_path, "strong")
+    assert better.published
+    assert "because it is better by" in better.said
+    assert "12 patients" in better.said
+    assert 0 < better.difference_low <= better.difference
+    decision = read_json(tmp_path / "publication" / "decision.json")
+    assert decision["evidence"]["difference"] == better.difference
+    assert decision["champion"]["replaces"] == first.version
+    assert registry_of(tmp_path).champion().version == better.version
+    fetched = registry_of(tmp_path).fetch(better.version, tmp_path / "fetched")
+    assert (fetched / "arm.json").read_bytes() == (given / "strong" / "arm.json").read_bytes()
+
+
+def test_a_worse_or_equal_one_keeps_the_champion_and_is_no_error(given: Path, tmp_path: Path) -> None:
+    first = publish(given, tmp_path, "strong")
+    worse = publish(given, tmp_path, "weak")
+    assert (worse.published, worse.version, worse.challenger) == (False, first.version, "")
+    assert worse.said.startswith(f"kept the champion {first.version} of classifier because it is worse by")
+    shutil.copytree(given / "strong", given / "twin")
+    (given / "twin" / "notes.txt").write_text("trained once more")
+    equal = publish(given, tmp_path, "twin")
+    assert not equal.published
+    assert "because no difference found: +0.0 points" in equal.said
+    within = publish(given, tmp_path, "twin", margin=0.1)
+    assert within.published
+    assert "not worse by 10 points" in within.said
+
+
+def test_a_single_classifier_is_published_too(given: Path, tmp_path: Path) -> None:
+    done = publish(given, tmp_path, "strong/seed-1", name="one")
+    card = Registry(open_location(str(tmp_path / "models")), "one").card(done.version)
+    assert (card.form, card.arm, card.seeds) == ("classifier", "strong", [1])
+
+
+def test_the_card_says_what_the_model_was_made_of(given: Path, tmp_path: Path) -> None:
+    done = publish(
+        given, tmp_path, "selective", results_with(given, tmp_path, PASSED), trained_with="quickstart",
+        licence="CC-BY-4.0", limits="Not for frozen sections.",
+    )  # fmt: skip
+    assert done.published
+    card = registry_of(tmp_path).card(done.version)
+    patches = PatchSet.open(given / "patches")
+    assert card.digests == {
+        "patches": patches.digest, "synthetic": PatchSet.open(given / "fakes").digest, "source": "cd" * 32,
+    }  # fmt: skip
+    assert card.patches == patches.info.counts
+    assert card.units["test"] == {"": 12, "dark": 6, "light": 6}
+    assert card.synthetic == {"dark": 4, "light": 4}
+    assert (card.presets, card.licences["model"]) == (["quickstart"], "CC-BY-4.0")
+    assert card.extractors
+    assert card.limits[-1] == "Not for frozen sections."
+    assert len(card.seen) == 6
+    assert "train0" not in card.model_dump_json()
+    scores = card.scores["accuracy"]
+    assert scores.low <= scores.value <= scores.high
+    said = read_json(given / "metrics.json")["arms"]["selective"]["scores"]["accuracy"]
+    assert scores.value == pytest.approx(said["mean"])
+    page = (tmp_path / "models" / "classifier" / done.version / "README.md").read_text()
+    assert "No sign of copying." in page
+    assert "| test | 36 (6) | 36 (6) |" in page
+
+
+@pytest.mark.parametrize(
+    ("audit", "reason"),
+    [
+        (None, "have no memorisation audit"),
+        ({**PASSED, "copied": True, "verdict": "2 copies."}, r"audit failed \(2 copies\)"),
+        ({**PASSED, "enough": False, "verdict": "Too few."}, r"audit is undecided \(Too few\)"),
+    ],
+)
+def test_synthetic_patches_need_an_audit_that_passed(given: Path, tmp_path: Path, audit, reason: str) -> None:
+    done = publish(given, tmp_path, "selective", results_with(given, tmp_path, audit))
+    assert not done.published
+    assert done.version == ""
+    assert done.said.startswith("published nothing as classifier because its ")
+    assert re.search(reason, done.said)
+    assert registry_of(tmp_path).versions() == []
+    assert judge_audit(False, audit).accepted
+
+
+def test_too_few_test_patients_publish_nothing(given: Path, tmp_path: Path) -> None:
+    first = publish(given, tmp_path, "strong", fewest_patients=13)
+    assert (
+        first.said
+        == "published nothing as classifier because only 12 patients are in the test split, and 13 are needed."
+    )
+    publish(given, tmp_path, "weak")
+    card = next((tmp_path / "models").rglob("model_card.json"))
+    write_json(card, {**read_json(card), "seen": registry_seen(given)})
+    pinned = card.with_name("version.json")
+    files = read_json(pinned)
+    write_json(pinned, {**files, "files": {**files["files"], "model_card.json": digest_file(card)}})
+    known = publish(given, tmp_path, "strong")
+    assert "only 4 test patients can be compared (8 others trained the champion), and 5 are needed" in known.said
+
+
+def registry_seen(given: Path) -> list[str]:
+    return unit_digests(np.array([f"test{number}" for number in range(8)])).tolist()
+
+
+def test_the_whole_interval_must_lie_above_the_margin() -> None:
+    effect = Effect(difference=0.01, low=-0.02, high=0.04, p=0.4, n=12, unit="patients")
+    assert not judge_difference(effect, "auc", 0.0, 5, "patients").accepted
+    assert not judge_difference(effect, "auc", 0.02, 5, "patients").accepted
+    assert judge_difference(effect, "auc", 0.021, 5, "patients").accepted
+    assert not judge_difference(effect.model_copy(update={"n": 4}), "auc", 0.5, 5, "patients").accepted
+    undefined = effect.model_copy(update={"low": None, "high": None, "note": "most resamples lack a class"})
+    assert "lack a class" in judge_difference(undefined, "auc", 0.5, 5, "patients").reason
+
+
+def test_what_does_not_belong_together_is_one_sentence(given: Path, tmp_path: Path) -> None:
+    info = ModelInfo(kind="generator", method="dcgan", config={}, classes=CLASSES, patch_size=(SIZE, SIZE))
+    save_model(given / "generator", info, {"weight": torch.zeros(1)})
+    other = write_patches(tmp_path / "other", {"train": 2, "val": 2, "test": 6})
+    for arm, options, error, sentence in (
+        ("generator", {}, ModelError, "is a generator, and classifiers are published"),
+        ("nothing", {}, ModelError, "is not a model"),
+        ("strong", {"patches": other}, PatchSetError, "was trained on another patch set .* may know"),
+        ("strong", {"results": given / "metrics.json"}, SourceError, "of weak, selective and not of the models in"),
+        ("strong", {"results": given / "report.html"}, SourceError, "holds no results of an evaluation"),
+        ("strong", {"models": ""}, SettingsError, "'models' is empty"),
+    ):
+        with pytest.raises(error, match=sentence):
+            publish(given, tmp_path, arm, **options)
+    moved = {**read_json(given / "metrics.json"), "provenance": {"Real patches": "12" * 32}}
+    write_json(tmp_path / "metrics.json", moved)
+    with pytest.raises(SourceError, match="are of other test patients"):
+        publish(given, tmp_path, "selective", tmp_path / "metrics.json")
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"classes": ["a", "b"]}, "knows the classes a, b, and the challenger dark, light: choose another name"),
+        ({"patch_size": [32, 32]}, "takes patches of 32x32 px, and the challenger 16x16 px: choose another name"),
+        ({"kind": "generator"}, "is a generator, and the challenger is a classifier: choose another name"),
+    ],
+)
+def test_a_champion_that_does_something_else(given: Path, tmp_path: Path, change: dict, sentence: str) -> None:
+    publish(given, tmp_path, "weak")
+    card = next((tmp_path / "models").rglob("model_card.json"))
+    write_json(card, {**read_json(card), **change})
+    with pytest.raises(ModelError, match=f"The champion of 'classifier' {sentence}"):
+        publish(given, tmp_path, "strong")
+
+
+def test_a_bucket_and_one_without_permission(given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_s3(tmp_path / "buckets") as server:
+        server.bucket("pathology")
+        use(monkeypatch, server.endpoint)
+        done = publish(given, tmp_path, "weak", models="s3://pathology/models")
+        assert done.published
+        assert done.location == "s3://pathology/models/classifier"
+        use(monkeypatch, server.endpoint, AWS_SECRET_ACCESS_KEY="a-wrong-secret")
+        with pytest.raises(StorageError, match="does not accept the access key or its secret"):
+            publish(given, tmp_path, "strong", models="s3://pathology/models")
+    shutil.rmtree(tmp_path / "buckets")
