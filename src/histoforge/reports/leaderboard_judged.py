@@ -39,9 +39,9 @@ def distances_section(found: LeaderboardFindings) -> Section:
         )
     words = (
         "FID and KID: lower is nearer. Precision: share of synthetic patches that look real; recall and coverage: "
-        "share of the real variety that is reached; density: how crowded the synthetic ones lie among real ones. Numbers "
-        "of different extractors do not compare, and an FID compares at equal numbers of patches alone: the paper's "
-        "table (44.04 to 376.57, on 5,000 patches) rests on another extractor and other data."
+        "share of the real variety that is reached; density: how crowded the synthetic ones lie among real ones. "
+        "Numbers of different extractors do not compare, and an FID compares at equal numbers of patches alone: the "
+        "paper's table (44.04 to 376.57, on 5,000 patches) rests on another extractor and other data."
     )
     lead = "How near are the synthetic patches to the real ones, in the eyes of each extractor?"
     return Section("distances", "Distances", lead, [*tables, Text([words])])

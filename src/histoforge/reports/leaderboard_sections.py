@@ -95,8 +95,8 @@ def downstream_section(found: LeaderboardFindings) -> Section:
         rows=rows,
         note=f"[ ]: {found.confidence:.0%} bootstrap interval over {counted(found.test_units, found.units)} of the "
         "test split; it does not hold the choice of seeds. Macro accuracy: mean over the classes. The columns of "
-        "classes: share of that class's test patches that are found. The paper prints 77.41% for synthetic and 73.24% for real "
-        "patches, which its own class-wise figures contradict (A0-13).",
+        "classes: share of that class's test patches that are found. The paper prints 77.41% for synthetic and "
+        "73.24% for real patches, which its own class-wise figures contradict (A0-13).",
         stacked=True,
     )
     lead = "Does a classifier learn from the synthetic patches what it needs for real ones?"

@@ -1,0 +1,149 @@
+"""Leaderboards made of random features, by the project's own metrics."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from histoforge.metrics.diversity import diversity
+from histoforge.metrics.generative import generative_metrics
+from histoforge.metrics.memorisation import audit_memorisation
+from histoforge.metrics.path_length import PathLengths
+from histoforge.reports.findings import PictureFile
+from histoforge.reports.leaderboard_findings import Downstream, Entrant, LeaderboardFindings, MethodsMap, Spread
+from histoforge.reports.leaderboard_scores import Digests, Drawing, GeneratorScores, LabelScores
+
+CLASSES = ["benign", "invasive"]
+N, D = 120, 6
+FAR = {
+    "dcgan": 1.0, "improved_dcgan": 0.7, "sngan": 1.6, "wgan_gp": 1.4, "lsgan": 1.2, "ddpm": 0.9, "rleo:literal": 0.7,
+    "rleo:policy": 0.6, "rleo:soft_target": 0.65,
+}  # fmt: skip
+EPOCHS = [1.0, 2.0, 3.0, 4.0]
+GUIDE = {
+    "name": "mft_snn 0123abcd",
+    "warnings": ["Stage 1 was left out (stage1=false): the guide has seen patches alone"],
+    "stages": [{"name": "stage-1", "layers": 8, "decoder": True, "steps": 100, "epochs": []}],
+    "pairs": {
+        "pairs": 400, "patients": 9, "threshold": 0.9, "finding": "Similarity falls with the level.",
+        "accuracy": {"value": 0.8, "low": 0.75, "high": 0.86}, "auc": {"value": 0.88, "low": None, "high": None},
+        "roc": {"false_positive_rate": [0.0, 0.2, 1.0], "true_positive_rate": [0.0, 0.8, 1.0]},
+        "levels": [
+            {"level": level, "about": about, "pairs": 100, "mean": 0.9 - level / 10, "deviation": 0.05}
+            for level, about in enumerate(["augmented", "same slide", "other patient"])
+        ],
+    },
+    "ablations": {"patches_only": {"about": "one stage", "pairs": {"accuracy": {"value": 0.7}, "levels": []}}},
+    "inference": {"batch": 64, "seconds": 0.1, "images_per_second": 640.0, "macs_per_image": 1_250_000},
+}  # fmt: skip
+
+
+def make_scores(
+    name: str, seed: int, far: float = 1.0, spread: float = 1.0, walked: bool = True, classes: list[str] = CLASSES
+) -> GeneratorScores:
+    """Scores of a generator whose features lie `far` from the real ones and vary by `spread`."""
+    rng = np.random.default_rng([seed, len(name), *name.encode()])
+    labels = np.arange(N) % len(classes)
+    real, held_out = rng.normal(0, 1, (2, N, D))
+    fake = far * (1 + seed / 20) + rng.normal(0, spread, (N, D))
+    method, _, reward = name.partition(":")
+    judges = ["resnet18 (baseline, seed 0) aaaa", "resnet18 (baseline, seed 1) bbbb"]
+    paths = PathLengths(
+        distance=f"squared distance of unit features, {judges[1]}", pairs=500, path_length=far / 10,
+        path_deviation=0.01, steps=10, ppl=far * 100, ppl_deviation=3, epsilon=1e-4, interpolation="slerp",
+    )  # fmt: skip
+    micro = 0.9 - far / 10
+    return GeneratorScores(
+        name=name,
+        method=method,
+        reward=reward,
+        seed=seed,
+        classes=classes,
+        patch_size=(64, 64),
+        digests=Digests(generator=f"{name}{seed}", patches="p" * 64, samples=f"s{name}{seed}", extractor="e" * 64),
+        judge=judges[1],
+        independent=True,
+        generative=[generative_metrics(real, fake, judge) for judge in judges],
+        held_out=[generative_metrics(real, held_out, judge) for judge in judges],
+        labels=LabelScores(
+            classifier=judges[0], n=N, micro=micro, precision=micro, recall=micro - 0.01, f1=micro - 0.02,
+            classes=[(one, N // len(classes), micro, micro, micro) for one in classes],
+        ),
+        paths=paths if walked else None,
+        paths_note="" if walked else f"{method} has no latent space to walk",
+        diversity=diversity(real, labels, fake, labels, classes, judges[1]),
+        memorisation=audit_memorisation(fake, real, held_out, judges[1]),
+        drawing=Drawing(
+            count=N, by_class=dict.fromkeys(classes, N // 2), seconds_per_thousand=far, batch_size=128,
+            peak_memory_mb=1000 * far, memory_of="process", device="processor", precision="bfloat16",
+        ),
+        training_seconds=60 * far,
+        training_steps=1000,
+        parameters={"generator": 3_500_000},
+        warnings=[],
+    )  # fmt: skip
+
+
+def make_entrant(name: str, far: float, seeds: int = 3, picture: Path | None = None, **scores: object) -> Entrant:
+    """A method over its seeds, with classifiers and curves."""
+    made = [make_scores(name, seed, far, **scores) for seed in range(seeds)]  # type: ignore[arg-type]
+    downstream = {use: make_downstream(use, 0.85 - far / 10 + bonus, seeds) for use, bonus in (
+        ("synthetic", 0.0), ("both", 0.05)
+    )}  # fmt: skip
+    curves = {
+        f"{one}: {series}": (EPOCHS, [level - epoch * fall for epoch in EPOCHS])
+        for one in CLASSES
+        for series, level, fall in (
+            ("fid", 300 * far, 40), ("reward", 0.1, -0.02), ("similarity", 0.4, -0.05), ("discriminator", 1.4, 0.1),
+            ("generator", 0.7, -0.1),
+        )
+    }  # fmt: skip
+    shown = PictureFile(picture, f"Synthetic patches of {name}", f"{name}, seed 0.") if picture else None
+    return Entrant(name, made, downstream, dict.fromkeys(range(seeds), curves), shown)
+
+
+def make_downstream(use: str, level: float, seeds: int = 3) -> Downstream:
+    """Classifiers around a level."""
+    spread = Spread.of({seed: level + seed / 100 for seed in range(seeds)})
+    return Downstream(
+        use=use, accuracy=spread, macro_accuracy=spread, accuracy_between=(level - 0.1, level + 0.1),
+        macro_between=None, classes=dict.fromkeys(CLASSES, spread), classifiers=2 * seeds, note="",
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def make_leaderboard(
+    far: Mapping[str, float] = FAR, seeds: int = 3, folder: Path | None = None, **scores: object
+) -> LeaderboardFindings:
+    """All methods, nearest first."""
+    picture = None
+    if folder is not None:
+        picture = folder / "grid.png"
+        Image.effect_noise((600, 200), 60).convert("RGB").save(picture)
+    entrants = [
+        make_entrant(name, one, seeds, picture, **scores) for name, one in sorted(far.items(), key=lambda item: item[1])
+    ]
+    rng = np.random.default_rng(0)
+    return LeaderboardFindings(
+        title="Which generator draws benign and invasive best?",
+        subtitle="histoforge leaderboard, 2026-11-21: patches of 64x64 px at 0.5 um/px",
+        classes=CLASSES,
+        entrants=entrants,
+        baseline=make_downstream("real", 0.88),
+        judges=[entrants[0].scores[0].judge],
+        independent=True,
+        confidence=0.95,
+        units="patients",
+        test_patches=900,
+        test_units=12,
+        map=MethodsMap(
+            rng.normal(0, 9, (120, 2)).astype(np.float32),
+            {one.name: rng.normal(5, 9, (120, 2)).astype(np.float32) for one in entrants},
+            entrants[0].scores[0].judge,
+        ),
+        guide=GUIDE,
+        guide_pictures=[],
+        warnings=["There are 120 training patches, fewer than the 5,000 asked for."],
+        settings=[("The generators", "{}")],
+        provenance=[("Patch set", "p" * 64)],
+    )

@@ -1,0 +1,182 @@
+"""The leaderboard: what its first lines say and do not say, and a page that holds on a phone and in print."""
+
+import dataclasses
+import json
+import re
+import shutil
+
+import pytest
+from made_up_scores import CLASSES, FAR, make_entrant, make_leaderboard, make_scores
+from test_browser import SEEN, browse
+from test_page import Outline
+
+from histoforge.metrics.compare import deviation
+from histoforge.reports.leaderboard_findings import METRICS, Spread
+from histoforge.reports.leaderboard_page import build_leaderboard
+from histoforge.reports.leaderboard_record import as_markdown, as_record
+from histoforge.reports.leaderboard_words import answer, overlap, paired_text
+from histoforge.reports.page import render, write_page
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return make_leaderboard(folder=tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def html(found):
+    return render(build_leaderboard(found, answer(found)))
+
+
+def test_the_headline_names_the_best_with_its_deviation(found):
+    fid = METRICS["fid"].spread(found.entrants[0])
+    values = [one.judged.fid for one in found.entrants[0].scores]
+    assert found.entrants[0].name == "rleo:policy"
+    assert fid.deviation == pytest.approx(deviation(values))
+    text = answer(found).headline
+    assert text.startswith(f"rleo:policy has the lowest FID ({fid.mean:.2f}\u00a0±\u00a0{fid.deviation:.2f})")
+    assert "the most accurate classifiers from synthetic patches alone" in text
+
+
+def test_few_seeds_and_overlaps_are_said(found):
+    few = make_leaderboard({"dcgan": 1.0, "lsgan": 1.1}, seeds=2)
+    assert answer(few).verdict == "too_few"
+    assert any("So few seeds cannot tell methods apart" in line for line in answer(few).lines)
+    assert any("FID" in line and "within their deviations" in line for line in answer(found).lines)
+    assert any("no test is made between methods" in line for line in answer(found).lines)
+    assert overlap(Spread(1.0, 0.3, {}), Spread(1.5, 0.3, {}))
+    assert not overlap(Spread(1.0, 0.1, {}), Spread(1.5, 0.1, {}))
+
+
+def test_a_single_method_is_compared_with_nothing():
+    alone = make_leaderboard({"dcgan": 1.0})
+    assert answer(alone).headline.startswith("One method only, dcgan: FID ")
+    assert answer(alone).verdict == "no_comparison"
+    assert render(build_leaderboard(alone, answer(alone)))
+
+
+def test_rewards_are_paired_by_seed_with_the_control(found):
+    literal, policy = (next(one for one in found.entrants if one.name == f"rleo:{name}") for name in (
+        "literal", "policy"
+    ))  # fmt: skip
+    pair = next(one for one in found.paired("fid") if one.reward == "policy")
+    expected = {seed: policy.scores[seed].judged.fid - literal.scores[seed].judged.fid for seed in range(3)}
+    assert pair.differences.values == pytest.approx(expected)
+    assert pair.differences.deviation == pytest.approx(deviation(list(expected.values())))
+    assert {one.reward for one in found.paired("fid")} == {"policy", "soft_target"}
+    line = next(line for line in answer(found).lines if line.startswith("RL-EO's reward"))
+    assert "cannot change a gradient" in line
+    assert paired_text(pair, 2) in line
+
+
+def test_rewards_are_compared_at_the_seeds_that_both_have():
+    found = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6})
+    entrants = [
+        dataclasses.replace(one, scores=one.scores[1:] if one.reward == "literal" else one.scores[:2])
+        for one in found.entrants
+    ]
+    pair = dataclasses.replace(found, entrants=entrants).paired("fid")[0]
+    assert list(pair.differences.values) == [1]
+    assert "one seed tells nothing" in paired_text(pair, 2)
+
+
+def test_without_the_control_nothing_is_claimed_of_the_reward():
+    found = make_leaderboard({"rleo:policy": 0.6, "dcgan": 1.0})
+    assert found.paired("fid") == []
+    assert any("There is no 'literal' reward here" in line for line in answer(found).lines)
+
+
+def test_signs_that_differ_are_said():
+    pair = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6}).paired("fid")[0]
+    mixed = dataclasses.replace(pair, differences=Spread.of({0: 1.0, 1: -1.0}))
+    assert paired_text(mixed, 1) == "+0.0 on average, at seed 0 +1.0, at seed 1 -1.0 (the signs differ)"
+
+
+def test_collapse_and_methods_without_a_latent_space_are_named():
+    entrants = [make_entrant("dcgan", 1.0, spread=0.01), make_entrant("ddpm", 0.9, walked=False)]
+    found = dataclasses.replace(make_leaderboard({"dcgan": 1.0}), entrants=entrants)
+    assert "Signs of mode collapse: dcgan (benign, invasive)." in answer(found).lines
+    text = Outline(render(build_leaderboard(found, answer(found)))).text
+    assert "ddpm: ddpm has no latent space to walk." in text
+
+
+def test_table_iv_is_called_what_it_is(html):
+    text = Outline(html).text
+    assert "Micro P = R = F1" in text
+    assert "a generator that draws one perfect patch a class scores 1" in text
+
+
+def test_the_page_is_whole_and_loads_nothing(html):
+    outline = Outline(html)
+    assert not outline.open
+    assert "http:" not in html
+    assert "https:" not in html
+    sections = [a["id"] for a in outline.all("section")]
+    assert sections == [
+        "board", "reward", "downstream", "patches", "map", "distances", "labels", "paths", "collapse", "memorisation",
+        "training", "guide", "costs", "settings",
+    ]  # fmt: skip
+    links = [a.get("href") for a in outline.all("a")]
+    assert all(f"#{one}" in links for one in sections)
+    assert all(image.get("alt") for image in outline.all("img"))
+    assert len(html) < 3_000_000
+
+
+def test_what_is_not_there_is_left_out():
+    found = make_leaderboard({"dcgan": 1.0, "lsgan": 1.2})
+    bare = dataclasses.replace(
+        found, baseline=None, map=None, guide=None,
+        entrants=[dataclasses.replace(one, downstream={}, curves={}, picture=None) for one in found.entrants],
+    )  # fmt: skip
+    outline = Outline(render(build_leaderboard(bare, answer(bare))))
+    sections = {a["id"] for a in outline.all("section")}
+    assert sections == {"board", "distances", "labels", "paths", "collapse", "memorisation", "costs", "settings"}
+    assert "Accuracy, synthetic alone" not in outline.text
+
+
+def test_the_record_holds_every_seed_and_is_json(found):
+    record = json.loads(json.dumps(as_record(found, answer(found)), allow_nan=False))
+    own = record["methods"]["rleo:policy"]["metrics"]["fid"]
+    assert own["n"] == 3
+    assert own["seeds"]["2"] == pytest.approx(found.entrants[0].scores[2].judged.fid)
+    assert len(record["methods"]["dcgan"]["runs"]) == 3
+    assert {(row["reward"], row["against"]) for row in record["rewards"]} == {
+        ("policy", "literal"), ("soft_target", "literal"),
+    }  # fmt: skip
+
+
+def test_the_markdown_has_a_row_a_method(found):
+    text = as_markdown(found, answer(found))
+    assert all(f"| {name} | 3 |" in text for name in FAR)
+    assert text.startswith(f"## {answer(found).headline}")
+
+
+def test_names_are_shown_and_never_run():
+    found = make_leaderboard({"<script>alert(1)</script>": 1.0, "dcgan": 1.2})
+    outline = Outline(render(build_leaderboard(found, answer(found))))
+    assert not outline.all("script")
+    assert "<script>alert(1)</script>" in outline.text
+
+
+def test_scores_survive_json():
+    scores = make_scores("rleo:policy", 1)
+    assert type(scores).model_validate_json(scores.model_dump_json()) == scores
+    assert scores.judged.extractor == scores.judge
+    assert scores.classes == CLASSES
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here (Debian's package is 'chromium')")
+def test_it_fits_a_phone_and_a_desk_and_prints(found, tmp_path):
+    write_page(tmp_path / "leaderboard.html", build_leaderboard(found, answer(found)))
+    address = (tmp_path / "leaderboard.html").as_uri()
+    frames = [f'<iframe src="{address}" width="{width}" height="900"></iframe>' for width in (320, 390, 1200)]
+    (tmp_path / "seen.html").write_text(SEEN.replace("FRAMES", "".join(frames)))
+    result = browse(tmp_path, "--virtual-time-budget=10000", "--dump-dom", (tmp_path / "seen.html").as_uri())
+    seen = json.loads(re.search(r"<pre>(.*)</pre>", result.stdout)[1])
+    assert all(one["scroll"] <= int(one["width"]) for one in seen)
+    assert all(one["loaded"] for one in seen)
+    assert "CONSOLE" not in result.stderr
+    browse(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'page.pdf'}", address)
+    assert 4 <= (tmp_path / "page.pdf").read_bytes().count(b"/Type /Page\n") <= 40
