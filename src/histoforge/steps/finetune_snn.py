@@ -1,7 +1,8 @@
 """The step `finetune_snn`: the siamese guide is fine-tuned on overviews, then on patches, and judged."""
 
 import copy
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,72 +60,84 @@ def run(config: FinetuneSnnConfig, *, patches: Path, overviews: Path | None = No
         HistoforgeError: there are no overviews, no dissimilar slides, no held-out pairs, the weights do not fit, or a
             loss is not finite.
     """
-    guide, device = Path(guide), resolve_device(config.device)
-    data = _open(config, patches, overviews)
+    data, guide = _open(config, patches, overviews), Path(guide)
     start, weights_digest = _start(config)
     info = _info(config, data, weights_digest)
-
-    def engine_of(stage: str) -> Engine:
-        return Engine(
-            guide.with_name(f"{guide.name}-training") / stage,
-            identity={"step": "finetune_snn", "stage": stage, **info.model_dump(mode="json")},
-            device=config.device,
-            precision=config.precision,
-            seed=config.seed,
-            checkpoints=config.checkpoints,
-            checkpoint_every=config.checkpoint_every,
-            label=f"guide {stage}",
-        )
-
-    strengths = Augmentation(config.brightness, config.contrast, config.noise)
-    source = PairSource(data.train, device, strengths)
-    first = None
-    if data.overviews is not None:
-        first = PairSource(data.overviews, device, strengths, same_slide=False, augment_first=True)
-    schedule, recipe = _part(Schedule, config), _part(Recipe, config)
-    finetuning = Finetuning(start, first, source, schedule, recipe, engine_of)
+    sources = _Sources.load(config, data)
+    engine_of = partial(_engine, config, info, guide)
+    finetuning = Finetuning(
+        start, sources.overviews, sources.train, _part(Schedule, config), _part(Recipe, config), engine_of
+    )
     after_first, trained = finetuning.two_stages()
-    judge = _Judge(config, info, source, PairSource(data.val, device, strengths))
-    report = judge.report(trained)
+    judge = _Judge(config, info, sources)
     others = finetuning.ablations(after_first) if config.ablations else {}
-    ablations = {
-        name: {"about": ABLATIONS[name], **_losses(one), "pairs": judge.report(one)} for name, one in others.items()
-    }
-    final = judge.guide(trained)
-    cost = inference_cost(final, config.cost_batch)
-    summary = _summary(config, data, trained, final, report, cost, {n: a["pairs"] for n, a in ablations.items()})
-    written = {
-        "weights": {"source": summary.weights, "sha256": weights_digest},
-        "warnings": summary.warnings,
-        **_losses(trained),
-        "pairs": report,
-        "ablations": ablations,
-        "inference": cost,
-        "pictures": [PICTURE_NAME],
-    }
-    info = _save(config, guide, final, data, summary, written)
+    result = _Result(
+        trained,
+        judge.guide(trained),
+        judge.report(trained),
+        {name: (one, judge.report(one)) for name, one in others.items()},
+    )
+    cost = inference_cost(result.guide, config.cost_batch)
+    summary = _summary(config, data, result, cost)
+    saved = _save(config, guide, result, data, summary, cost)
     for engine in finetuning.engines:
         engine.finish()
-    say(f"finetune_snn: {report.finding}")
-    return summary.model_copy(update={"digest": info.digest})
+    say(f"finetune_snn: {result.report.finding}")
+    return summary.model_copy(update={"digest": saved.digest})
+
+
+@dataclass
+class _Sources:
+    """Pairs of what is trained on and judged by."""
+
+    overviews: PairSource | None
+    train: PairSource
+    val: PairSource
+
+    @classmethod
+    def load(cls, config: FinetuneSnnConfig, data: _Data) -> "_Sources":
+        """Put them on the device."""
+        device = resolve_device(config.device)
+        strengths = Augmentation(config.brightness, config.contrast, config.noise)
+        overviews = None
+        if data.overviews is not None:
+            overviews = PairSource(data.overviews, device, strengths, same_slide=False, augment_first=True)
+        return cls(overviews, PairSource(data.train, device, strengths), PairSource(data.val, device, strengths))
+
+
+@dataclass
+class _Result:
+    """What the training came to.
+
+    Attributes:
+        trained: the network after its last stage.
+        guide: the same as a guide.
+        report: how it judges pairs.
+        ablations: networks that were trained otherwise, with their reports.
+    """
+
+    trained: Trained
+    guide: Guide
+    report: PairReport
+    ablations: dict[str, tuple[Trained, PairReport]]
 
 
 class _Judge:
     """Judges networks by the same pairs: training pairs choose the threshold, those of the val split are judged."""
 
-    def __init__(self, config: FinetuneSnnConfig, info: ModelInfo, train: PairSource, val: PairSource) -> None:
-        self._config, self._info, self._train, self._val = config, info, train, val
+    def __init__(self, config: FinetuneSnnConfig, info: ModelInfo, sources: _Sources) -> None:
+        self._config, self._info, self._sources = config, info, sources
 
     def guide(self, trained: Trained) -> Guide:
         """The network as a guide; the trained one is not touched."""
-        device = self._train.patches.device
+        device = self._sources.train.patches.device
         return Guide(self._info, copy.deepcopy(trained.network), device, self._config.precision)
 
     def report(self, trained: Trained) -> PairReport:
         """How it judges pairs."""
         embed, seed, count = self.guide(trained).embed, self._config.seed, self._config.checked_pairs
-        train, val = (score_pairs(embed, source, count, seed) for source in (self._train, self._val))
-        return report_pairs(train, val, seed)
+        train = score_pairs(embed, self._sources.train, count, seed)
+        return report_pairs(train, score_pairs(embed, self._sources.val, count, seed), seed)
 
 
 def _open(config: FinetuneSnnConfig, patches: Path, overviews: Path | None) -> _Data:
@@ -203,31 +216,27 @@ def _info(config: FinetuneSnnConfig, data: _Data, weights_digest: str) -> ModelI
     )
 
 
+def _engine(config: FinetuneSnnConfig, info: ModelInfo, guide: Path, stage: str) -> Engine:
+    return Engine(
+        guide.with_name(f"{guide.name}-training") / stage,
+        identity={"step": "finetune_snn", "stage": stage, **info.model_dump(mode="json")},
+        device=config.device,
+        precision=config.precision,
+        seed=config.seed,
+        checkpoints=config.checkpoints,
+        checkpoint_every=config.checkpoint_every,
+        label=f"guide {stage}",
+    )
+
+
 def _part(kind: Any, config: FinetuneSnnConfig) -> Any:
     """The settings that a dataclass takes."""
     return kind(**config.model_dump(include={one.name for one in fields(kind)}))
 
 
-def _losses(trained: Trained) -> dict[str, Any]:
-    """The stages of a network, each with its losses by epoch."""
-    return {
-        "stages": [
-            {"name": stage.name, "layers": stage.layers, "decoder": stage.decoder, "steps": stage.steps, "epochs": rows}
-            for stage, rows in zip(trained.stages, (losses.rows for losses in trained.losses), strict=True)
-        ]
-    }
-
-
-def _summary(
-    config: FinetuneSnnConfig,
-    data: _Data,
-    trained: Trained,
-    guide: Guide,
-    report: PairReport,
-    cost: InferenceCost,
-    ablations: dict[str, PairReport],
-) -> FinetuneSnnSummary:
-    few = [f"Interval: {report.accuracy.note}"] if report.accuracy.note else []
+def _summary(config: FinetuneSnnConfig, data: _Data, result: _Result, cost: InferenceCost) -> FinetuneSnnSummary:
+    report, trained = result.report, result.trained
+    few = [f"Intervals: {report.accuracy.note}"] if report.accuracy.note else []
     return FinetuneSnnSummary(
         stages=[stage.name for stage in trained.stages],
         weights=config.weights or "random",
@@ -237,12 +246,12 @@ def _summary(
         pair_auc=report.auc.value or 0.0,
         similarity={LEVEL_NAMES[one.level]: one.mean for one in report.levels},
         finding=report.finding,
-        ablations={name: one.accuracy.value or 0.0 for name, one in ablations.items()},
+        ablations={name: report.accuracy.value or 0.0 for name, (_, report) in result.ablations.items()},
         images_per_second=cost.images_per_second,
         macs_per_image=cost.macs_per_image,
         steps=sum(stage.steps for stage in trained.stages),
-        precision=str(guide.dtype).removeprefix("torch."),
-        device=guide.device.type,
+        precision=str(result.guide.dtype).removeprefix("torch."),
+        device=result.guide.device.type,
         seconds=round(sum(row["seconds"] for losses in trained.losses for row in losses.rows), 2),
         digest="",
         warnings=data.warnings + few,
@@ -252,25 +261,39 @@ def _summary(
 def _save(
     config: FinetuneSnnConfig,
     path: Path,
-    guide: Guide,
+    result: _Result,
     data: _Data,
     summary: FinetuneSnnSummary,
-    report: dict[str, Any],
+    cost: InferenceCost,
 ) -> ModelInfo:
     """Write the model directory, with the report and the pictures."""
+    guide = result.guide
     info = guide.info.model_copy(update={"training": summary.model_dump(exclude={"digest"})})
+    said = {
+        "weights": {"source": summary.weights, "sha256": info.digests.get("weights", "")},
+        "warnings": summary.warnings,
+        "stages": _stages(result.trained),
+        "pairs": result.report.model_dump(mode="json"),
+        "ablations": {
+            name: {"about": ABLATIONS[name], "stages": _stages(one), "pairs": report.model_dump(mode="json")}
+            for name, (one, report) in result.ablations.items()
+        },
+        "inference": cost.model_dump(mode="json"),
+        "pictures": [PICTURE_NAME],
+    }
     count = min(config.shown, len(data.val))
     rows = numpy_rng(config.seed, "snn pictures").choice(len(data.val), count, replace=False)
 
     def add_files(folder: Path) -> None:
-        write_json(folder / REPORT_NAME, _plain(report))
+        write_json(folder / REPORT_NAME, said)
         gradcam_pictures(guide, data.val.images(rows), folder / PICTURE_NAME)
 
     return save_model(path, info, guide.network.state_dict(), add_files)
 
 
-def _plain(value: Any) -> Any:
-    """Results as JSON values."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+def _stages(trained: Trained) -> list[dict[str, Any]]:
+    """The stages of a network, each with its losses by epoch."""
+    return [
+        {**asdict(stage), "steps": stage.steps, "losses": losses.rows}
+        for stage, losses in zip(trained.stages, trained.losses, strict=True)
+    ]
