@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from histoforge import __version__
+from histoforge.cli.models import add_models
 from histoforge.cli.schedule import schedule_app
 from histoforge.cli.similar import duplicates, similar
 from histoforge.cli.steps import FILE, PRESET, SET, add_steps, read_settings
@@ -57,6 +58,7 @@ def build(asked: str = "") -> typer.Typer:
     app.command()(similar)
     app.command()(duplicates)
     app.command()(inspect)
+    add_models(app)
     app.command()(presets)
     app.add_typer(pipelines_app(), name="pipelines")
     app.command()(submit)
