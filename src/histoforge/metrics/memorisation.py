@@ -2,7 +2,7 @@
 
 The question is asked in four ways: exact copies of pixels; whether a synthetic patch lies nearer to training than to
 held-out patches; whether synthetic patches lie nearer to training patches than held-out real ones do (Meehan et al.
-2020, one cell for the whole space); and authenticity (Alaa et al. 2022).
+2020, over the whole space, within cells and within classes); and authenticity (Alaa et al. 2022).
 
 Held-out patches come from other patients, so that an innocent generator too stands nearer to the patients it learnt
 from. The extractor, if it was trained on the same patches, leans the same way. The audit therefore shows the closest
@@ -10,21 +10,28 @@ pairs, for eyes to decide.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.compare import p_text
+from histoforge.metrics.copying import (
+    ALPHA,
+    NOTABLE_SHARE,
+    CopyingByCell,
+    Names,
+    copying_by_cell,
+    copying_test,
+    kmeans_cells,
+)
 from histoforge.metrics.features import Features, nearest, neighbour_radii, same_space
 from histoforge.metrics.results import Result
 
 FEWEST_PATCHES = 30
-ALPHA = 0.01
-NOTABLE_SHARE = 0.6
 
 
 class ClosePair(Result):
@@ -65,6 +72,8 @@ class MemorisationAudit(Result):
         copied: whether the audit speaks of copying.
         enough: whether there are patches enough for the tests.
         verdict: the finding in a sentence.
+        cells: Meehan's statistic within cells of the space; None where there are too few patches for two cells.
+        by_class: the same within classes; None where no classes were given.
     """
 
     extractor: str
@@ -85,6 +94,8 @@ class MemorisationAudit(Result):
     copied: bool
     enough: bool
     verdict: str
+    cells: CopyingByCell | None = None
+    by_class: CopyingByCell | None = None
 
 
 def audit_memorisation(
@@ -94,6 +105,7 @@ def audit_memorisation(
     extractor: str,
     *,
     pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
+    classes: tuple[Names, Names, Names] | None = None,
     seed: int = 0,
     n_closest: int = 8,
 ) -> MemorisationAudit:
@@ -102,7 +114,8 @@ def audit_memorisation(
     Args:
         extractor: the name of the network that made the features.
         pixels: synthetic and training patches, uint8 [S, H, W, 3] and [T, H, W, 3], to look for exact copies.
-        seed: of the subsample that makes training and held-out patches equally many.
+        classes: class names of synthetic, training and held-out patches, str [S], [T] and [H].
+        seed: of the subsample that makes training and held-out patches equally many, and of the cells.
         n_closest: how many closest pairs to name; each synthetic patch appears once.
 
     Raises:
@@ -113,12 +126,12 @@ def audit_memorisation(
     if min(len(train), len(fakes), len(held)) < 2:
         raise ValueError("an audit needs at least two synthetic, training and held-out patches")
     n = min(len(train), len(held))
-    fair_train = train[_subsample(len(train), n, seed, "training").to(train.device)]
-    fair_held = held[_subsample(len(held), n, seed, "held out").to(train.device)]
-    to_train, to_held = nearest(fakes, fair_train)[0], nearest(fakes, fair_held)[0]
+    to_train = nearest(fakes, _subsample(train, n, seed, "training"))[0]
+    to_held = nearest(fakes, _subsample(held, n, seed, "held out"))[0]
     to_all, place = nearest(fakes, train)
     held_to_train = nearest(held, train)[0]
     chance, c_t, p = copying_test(to_all, held_to_train)
+    spaces = (fakes, train, held)
     duplicates = None if pixels is None else exact_duplicates(*pixels)
     closer = float(((to_train < to_held).double() + (to_train == to_held).double() / 2).mean())
     enough = min(len(fakes), n) >= FEWEST_PATCHES
@@ -142,25 +155,9 @@ def audit_memorisation(
         copied=copied,
         enough=enough,
         verdict=_verdict(copied, enough, len(duplicates or []), closer, chance, p, len(fakes), n),
+        cells=_by_cell(spaces, kmeans_cells(spaces, seed)),
+        by_class=_by_cell(spaces, classes),
     )
-
-
-def copying_test(synthetic_to_training: Tensor, held_out_to_training: Tensor) -> tuple[float, float, float]:
-    """Whether synthetic patches [S] are nearer to training than held-out ones [H] (Meehan et al. 2020, section 4).
-
-    Returns:
-        the chance that a synthetic patch is nearer than a held-out one (ties count half), the Mann-Whitney z-score
-        C_T (negative where synthetic ones are nearer), and its one-sided p-value.
-    """
-    first, second = synthetic_to_training.cpu().numpy(), held_out_to_training.cpu().numpy()
-    ranks = stats.rankdata(np.concatenate([first, second]))
-    n, m = len(first), len(second)
-    statistic = ranks[:n].sum() - n * (n + 1) / 2
-    _, ties = np.unique(ranks, return_counts=True)
-    total = n + m
-    spread = n * m / 12 * (total + 1 - float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1)))
-    score = (statistic - n * m / 2) / spread**0.5 if spread > 0 else 0.0
-    return float(1 - statistic / (n * m)), float(score), float(stats.norm.cdf(score))
 
 
 def exact_duplicates(synthetic: NDArray[np.uint8], training: NDArray[np.uint8]) -> list[tuple[int, int]]:
@@ -176,9 +173,13 @@ def _digest(patch: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(patch.tobytes(), digest_size=16).digest()
 
 
-def _subsample(count: int, kept: int, seed: int, purpose: str) -> Tensor:
-    rows = numpy_rng(seed, "memorisation", purpose).choice(count, kept, replace=False)
-    return torch.from_numpy(np.sort(rows))
+def _subsample(features: Tensor, kept: int, seed: int, purpose: str) -> Tensor:
+    rows = numpy_rng(seed, "memorisation", purpose).choice(len(features), kept, replace=False)
+    return features[torch.from_numpy(np.sort(rows)).to(features.device)]
+
+
+def _by_cell(spaces: Sequence[Tensor], cells: Sequence[Names] | None) -> CopyingByCell | None:
+    return None if cells is None else copying_by_cell(spaces, cells)
 
 
 def _closest(fakes: Tensor, held: Tensor, distances: Tensor, places: Tensor, count: int) -> list[ClosePair]:

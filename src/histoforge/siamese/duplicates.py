@@ -15,7 +15,7 @@ from scipy import stats
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.compare import p_text
-from histoforge.metrics.memorisation import copying_test
+from histoforge.metrics.copying import copying_test
 from histoforge.metrics.results import Result
 from histoforge.patches import PatchSet
 from histoforge.patches.device import READ_ROWS

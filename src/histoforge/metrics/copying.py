@@ -1,0 +1,155 @@
+"""The data-copying test of Meehan et al. 2020, over the whole space and cell by cell.
+
+A generator that copies in one part of the space and underfits in another may pass a test over the whole space; the
+paper therefore compares within cells, found by k-means on the training patches, and weighs them by their share of
+held-out patches.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from histoforge.core.seeds import derive_seed
+from histoforge.metrics.compare import holm
+from histoforge.metrics.features import nearest
+from histoforge.metrics.results import Result
+
+ALPHA = 0.01
+NOTABLE_SHARE = 0.6
+FEWEST_IN_CELL = 20
+HELD_OUT_A_CELL = 50
+MOST_CELLS = 10
+RESTARTS = 3
+Names = NDArray[Any]
+
+
+class CopyingCell(Result):
+    """One part of the space.
+
+    Attributes:
+        name: a class, or a number.
+        n_synthetic, n_training, n_held_out: patches in it.
+        nearer: chance that a synthetic patch is nearer to a training patch than a held-out one is; None where there
+            are too few patches.
+        z: the Mann-Whitney score, negative where synthetic ones are nearer.
+        p: its one-sided p-value after Holm's correction over the cells.
+    """
+
+    name: str
+    n_synthetic: int
+    n_training: int
+    n_held_out: int
+    nearer: float | None = None
+    z: float | None = None
+    p: float | None = None
+
+
+class CopyingByCell(Result):
+    """The test over cells.
+
+    Attributes:
+        cells: in the order of their names.
+        c_t: mean of the cells' scores, weighted by their held-out patches; far below 0 speaks of copying. None where no
+            cell has patches enough.
+        p: one-sided p-value of that.
+        compared: share of the held-out patches that lie in cells with patches enough.
+        copied: names of the cells that speak of copying.
+    """
+
+    cells: list[CopyingCell]
+    c_t: float | None
+    p: float | None
+    compared: float
+    copied: list[str]
+
+
+def copying_test(synthetic_to_training: Tensor, held_out_to_training: Tensor) -> tuple[float, float, float]:
+    """Whether synthetic patches [S] are nearer to training than held-out ones [H] (Meehan et al. 2020, section 4).
+
+    Returns:
+        the chance that a synthetic patch is nearer than a held-out one (ties count half), the Mann-Whitney z-score
+        C_T (negative where synthetic ones are nearer), and its one-sided p-value.
+    """
+    first, second = synthetic_to_training.cpu().numpy(), held_out_to_training.cpu().numpy()
+    ranks = stats.rankdata(np.concatenate([first, second]))
+    n, m = len(first), len(second)
+    statistic = ranks[:n].sum() - n * (n + 1) / 2
+    _, ties = np.unique(ranks, return_counts=True)
+    total = n + m
+    spread = n * m / 12 * (total + 1 - float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1)))
+    score = (statistic - n * m / 2) / spread**0.5 if spread > 0 else 0.0
+    return float(1 - statistic / (n * m)), float(score), float(stats.norm.cdf(score))
+
+
+def copying_by_cell(features: Sequence[Tensor], cells: Sequence[Names]) -> CopyingByCell:
+    """The test within each cell, and its weighted mean C_T = sum P(c) z(c) / sum P(c).
+
+    P(c) is the cell's share of the held-out patches; distances are those to the training patches of the same cell. The
+    paper leaves out cells with few generated patches; here also those with fewer than 20 held-out ones or no training
+    patch, as its z-score is normal only for samples of some size. Under no copying the cells' scores are independent
+    standard normals, so that their weighted mean has the variance sum P(c)^2 / (sum P(c))^2: from it comes `p`, which
+    the paper does not give.
+
+    Args:
+        features: of synthetic, training and held-out patches, [S, D], [T, D] and [H, D].
+        cells: the name of each patch's cell, [S], [T] and [H].
+    """
+    found = [
+        _in_cell(str(name), [part[torch.from_numpy(own == name)] for part, own in zip(features, cells, strict=True)])
+        for name in np.unique(np.concatenate([np.asarray(own) for own in cells]))
+    ]
+    adjusted = holm([cell.p for cell in found])
+    found = [cell.model_copy(update={"p": p}) for cell, p in zip(found, adjusted, strict=True)]
+    known = [(cell.z, cell.n_held_out) for cell in found if cell.z is not None]
+    scores, weights = np.array([z for z, _ in known]), np.array([n for _, n in known], float)
+    c_t = float((scores * weights).sum() / weights.sum()) if known else None
+    spread = float(np.sqrt((weights**2).sum()) / weights.sum()) if known else 1.0
+    return CopyingByCell(
+        cells=found,
+        c_t=c_t,
+        p=None if c_t is None else float(stats.norm.cdf(c_t / spread)),
+        compared=float(weights.sum() / max(1, len(features[2]))),
+        copied=[cell.name for cell in found if _speaks_of_copying(cell)],
+    )
+
+
+def kmeans_cells(features: Sequence[Tensor], seed: int) -> list[Names] | None:
+    """The cells that k-means finds among the training patches, named '01', '02', …
+
+    One cell for each 50 held-out patches, at most 10 (the paper chooses the number by hand). None where there is but
+    one.
+
+    Args:
+        features: of synthetic, training and held-out patches, [S, D], [T, D] and [H, D].
+        seed: of the restarts.
+
+    Returns:
+        the cell of each patch, str [S], [T] and [H].
+    """
+    synthetic, training, held_out = (part.cpu().numpy() for part in features)
+    count = min(MOST_CELLS, min(len(synthetic), len(training), len(held_out)) // HELD_OUT_A_CELL)
+    if count < 2:
+        return None
+    random_state = derive_seed(seed, "copying cells") % 2**32
+    clusters = KMeans(count, n_init=RESTARTS, random_state=random_state).fit(training)
+    names = np.array([f"{place:02d}" for place in range(1, count + 1)])
+    return [names[clusters.predict(part)] for part in (synthetic, training, held_out)]
+
+
+def _in_cell(name: str, features: Sequence[Tensor]) -> CopyingCell:
+    synthetic, training, held_out = features
+    cell = CopyingCell(name=name, n_synthetic=len(synthetic), n_training=len(training), n_held_out=len(held_out))
+    if min(len(synthetic), len(held_out)) < FEWEST_IN_CELL or not len(training):
+        return cell
+    nearer, z, p = copying_test(nearest(synthetic, training)[0], nearest(held_out, training)[0])
+    return cell.model_copy(update={"nearer": nearer, "z": z, "p": p})
+
+
+def _speaks_of_copying(cell: CopyingCell) -> bool:
+    return cell.p is not None and cell.nearer is not None and cell.p < ALPHA and cell.nearer > NOTABLE_SHARE
