@@ -16,7 +16,7 @@ from histoforge.training.engine import Engine
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every stage is trained (section V.C.1).
+    """How every stage is trained (section IV.C.1).
 
     Attributes:
         batch_size: pairs a step.

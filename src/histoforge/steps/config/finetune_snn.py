@@ -9,7 +9,7 @@ class FinetuneSnnConfig(TrainingConfig):
     """How the MFT-SNN, the siamese guide, is fine-tuned in two stages.
 
     "Enhancing GANs with Contrastive Learning-Based Multistage Progressive Finetuning SNN and RL-Based External
-    Optimization", sections III.A, IV.B.1 and V.C.1. A0-2: eight layers in stage 1 are said twice, twelve once.
+    Optimization", sections III.A, IV.B.1 and IV.C.1. A0-2: eight layers in stage 1 are said twice, twelve once.
     """
 
     weights: str = Field(
