@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from histoforge.metrics.copying import CopyingByCell, CopyingCell
 from histoforge.metrics.generative import GenerativeMetrics
+from histoforge.metrics.memorisation import MemorisationAudit
 from histoforge.reports import synthetic_plots as plots
 from histoforge.reports.blocks import Block, Cell, Figure, Figures, Gallery, Section, Table, Text, Thumbnail, cells
 from histoforge.reports.findings import Findings, Pair, PictureFile, PoolFindings
@@ -107,10 +109,35 @@ def memorisation_section(found: Findings) -> Section:
         note=f"Features: {audit.extractor}.",
         words=True,
     )
-    blocks: list[Block] = [Text([audit.verdict]), table]
+    blocks: list[Block] = [Text([audit.verdict]), table, *_copying_tables(audit)]
     if found.pairs:
         blocks.append(_pairs_gallery(found.pairs))
     return Section("memorisation", "Memorisation", "Are synthetic patches copies of training patches?", blocks)
+
+
+def _copying_tables(audit: MemorisationAudit) -> list[Table]:
+    """The same test within cells and within classes."""
+    parts = {"parts of the feature space (k-means of the training patches)": audit.cells, "classes": audit.by_class}
+    return [_copying_table(title, by_cell) for title, by_cell in parts.items() if by_cell is not None]
+
+
+def _copying_table(title: str, by_cell: CopyingByCell) -> Table:
+    mean = "" if by_cell.c_t is None else f" Weighted mean C_T {by_cell.c_t:+.2f}, one-sided p = {by_cell.p:.2g}."
+    note = (
+        "A generator can copy in one part and stray in another, which a test of the whole does not see. p after Holm's "
+        f"correction. {by_cell.compared:.0%} of the held-out patches lie in parts with enough of them to compare.{mean}"
+    )
+    columns = ["Part", "Synthetic", "Training", "Held out", "Nearer than held out", "C_T", "p"]
+    rows = [_copying_row(cell, cell.name in by_cell.copied) for cell in by_cell.cells]
+    return Table(f"Copying within {title}", columns, rows, note)
+
+
+def _copying_row(cell: CopyingCell, copied: bool) -> list[Cell]:
+    counts = (f"{count:,}" for count in (cell.n_synthetic, cell.n_training, cell.n_held_out))
+    if cell.p is None or cell.nearer is None:
+        return cells(cell.name, *counts, "too few", "n/a", "n/a")
+    p = Cell(f"{cell.p:.2g}", "speaks of copying" if copied else "", "bad" if copied else "")
+    return cells(cell.name, *counts, f"{cell.nearer:.1%}", number(cell.z, 2), p)
 
 
 def slides_section(found: Findings) -> Section:

@@ -155,6 +155,7 @@ def audit(
     found = audit_memorisation(
         seen.synthetic, seen.train, seen.held_out, seen.extractor,
         pixels=(sets.patches.images(), real.train.images()), seed=config.seed, n_closest=config.shown_pairs,
+        classes=(_class_names(sets.patches), _class_names(real.train), _class_names(real.held_out)),
     )  # fmt: skip
     pairs = [
         Pair(
@@ -168,6 +169,10 @@ def audit(
         for pair in found.closest
     ]
     return found, pairs
+
+
+def _class_names(patches: PatchSet) -> NDArray[np.object_]:
+    return patches.index["class_name"].to_numpy(object)
 
 
 def project(seen: Seen, real: RealSets, sets: SyntheticSets, config: EvaluateConfig) -> Projection | None:
