@@ -90,6 +90,12 @@ STEPS = {
             outputs=(Port("generator", "the generator"),),
         ),
         Step(
+            "join_generators",
+            "Make one generator of several that were trained side by side on one class each.",
+            inputs=(Port("generators", "generator of one class", many=True),),
+            outputs=(Port("generator", "the generator of all classes"),),
+        ),
+        Step(
             "select_samples",
             "Draw synthetic patches, score them, and keep those that a rule chooses.",
             inputs=(

@@ -1,0 +1,25 @@
+"""Summary of the step `join_generators`, which has no parameters of its own."""
+
+from histoforge.core.settings import Settings, StepConfig
+
+
+class JoinGeneratorsConfig(StepConfig):
+    """Joining has nothing to choose."""
+
+
+class JoinGeneratorsSummary(Settings):
+    """What was joined.
+
+    Attributes:
+        method: the published way to generate.
+        classes: that the generator draws.
+        patches, steps, seconds: of all trainings together.
+        digest: the generator's identity.
+    """
+
+    method: str
+    classes: list[str]
+    patches: int
+    steps: int
+    seconds: float
+    digest: str

@@ -1,0 +1,191 @@
+"""`train_generator` with one model a class: together, alone and joined, killed and gone on."""
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+import torch
+from processes import run_process
+from two_pictures import CLASSES, make_extractor, make_patchset, read_png
+
+from histoforge.core.errors import ModelError, SettingsError
+from histoforge.core.files import read_json
+from histoforge.generators.class_wise import join
+from histoforge.generators.dcgan.objective import CrossEntropy
+from histoforge.generators.registry import LatentGenerator, draw, load_generator
+from histoforge.patches import PatchSet
+from histoforge.steps import join_generators, train_generator
+from histoforge.steps.config.join_generators import JoinGeneratorsConfig
+from histoforge.steps.config.train_generator import TrainGeneratorConfig
+from histoforge.training.models import load_model, read_model_info
+
+SMALL = {
+    "method": "improved_dcgan", "z_dim": 8, "generator_maps": 8, "discriminator_maps": 8, "batch_size": 8,
+    "epochs": 3, "epoch_steps": 2, "device": "cpu", "checkpoint_every": 2, "ema_decay": 0.5, "fid_samples": 8,
+}  # fmt: skip
+
+
+def settings(**values):
+    return TrainGeneratorConfig.make({**SMALL, **values})
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory):
+    return make_patchset(tmp_path_factory.mktemp("data") / "patches")
+
+
+@pytest.fixture(scope="module")
+def extractor(tmp_path_factory):
+    return make_extractor(tmp_path_factory.mktemp("data") / "extractor")
+
+
+@pytest.fixture(scope="module")
+def whole(patches, extractor, tmp_path_factory):
+    """A generator of both classes, and the summary of its training."""
+    out = tmp_path_factory.mktemp("whole") / "generator"
+    return out, train_generator.run(settings(), patches=patches, extractor=extractor, generator=out)
+
+
+@pytest.fixture(scope="module")
+def apart(patches, extractor, tmp_path_factory):
+    """A generator of each class, trained alone."""
+    folder = tmp_path_factory.mktemp("apart")
+    for name in CLASSES:
+        config = settings(only_class=name)
+        train_generator.run(config, patches=patches, extractor=extractor, generator=folder / name)
+    return [folder / name for name in CLASSES]
+
+
+def test_each_class_is_drawn_by_its_own_network(whole, apart):
+    generator = load_generator(whole[0], "cpu")
+    assert generator.info.classes == CLASSES
+    labels = np.array([1, 0, 1, 1])
+    drawn = draw(generator, labels, seed=4)
+    np.testing.assert_array_equal(drawn, draw(generator, labels, seed=4))
+    assert isinstance(generator, LatentGenerator)
+    noise = generator.latents(torch.from_numpy(labels), torch.Generator().manual_seed(0))
+    together = generator.decode(noise, torch.from_numpy(labels))
+    for label in (0, 1):
+        rows = labels == label
+        alone = load_generator(apart[label], "cpu").decode(noise[rows], torch.zeros(rows.sum(), dtype=torch.int64))
+        torch.testing.assert_close(together[rows], alone)
+
+
+def test_the_summary_and_the_history_tell_each_class(whole):
+    out, summary = whole
+    assert (summary.chosen_epoch, summary.fid, summary.steps, summary.patches) == (None, None, 12, 16)
+    history = read_json(out / "history.json")
+    assert list(history["by_class"]) == list(summary.by_class) == CLASSES
+    for place, name in enumerate(CLASSES):
+        own, said = history["by_class"][name], summary.by_class[name]
+        assert [row["epoch"] for row in own["epochs"]] == [1, 2, 3]
+        assert {"d_real", "d_fake", "generator", "discriminator", "fid", "fid_smoothed"} <= set(own["epochs"][0])
+        smoothed = [row["fid_smoothed"] for row in own["epochs"]]
+        assert own["chosen_epoch"] == said.chosen_epoch == 1 + int(np.argmin(smoothed))
+        assert said.fid_smoothed == min(smoothed)
+        for picture in own["pictures"].values():
+            assert picture.startswith(f"pictures/{place}-{name}/")
+            assert read_png(out / picture).std() > 0
+    assert not list(out.parent.rglob("checkpoint-*"))
+
+
+def test_classes_that_were_trained_side_by_side_are_joined_to_the_same_model(whole, apart, tmp_path):
+    for path, name in zip(apart, CLASSES, strict=True):
+        assert read_model_info(path).classes == [name]
+    config = JoinGeneratorsConfig()
+    summary = join_generators.run(config, generators=apart[::-1], generator=tmp_path / "joined")
+    assert summary.digest == whole[1].digest
+    assert (summary.classes, summary.patches, summary.steps) == (CLASSES, 16, 12)
+    joined, trained = (load_model(path, "generator")[1] for path in (tmp_path / "joined", whole[0]))
+    assert joined.keys() == trained.keys()
+    assert all(torch.equal(joined[name], trained[name]) for name in joined)
+    one, other = (read_json(path / "history.json") for path in (tmp_path / "joined", whole[0]))
+    assert one.keys() == other.keys()
+    assert list(one["by_class"]) == CLASSES
+    for own in one["by_class"].values():
+        assert all((tmp_path / "joined" / name).is_file() for name in own["pictures"].values())
+
+
+def test_a_whole_generator_is_handed_on_as_it_is(whole, tmp_path):
+    assert join([whole[0]], tmp_path / "same").digest == whole[1].digest
+    files = [{path.relative_to(root) for path in root.rglob("*.*")} for root in (whole[0], tmp_path / "same")]
+    assert files[0] == files[1]
+
+
+def test_generators_that_do_not_belong_together_are_not_joined(whole, apart, patches, tmp_path):
+    other = tmp_path / "other"
+    train_generator.run(settings(only_class="tumour", z_dim=9, epochs=1), patches=patches, generator=other)
+    with pytest.raises(ModelError, match="cannot be joined, since their (epochs|z_dim) differ"):
+        join([apart[0], other], tmp_path / "joined")
+    with pytest.raises(ModelError, match="two models of the class 'benign'|no model of the class 'tumour'"):
+        join([apart[0], apart[0]], tmp_path / "joined")
+    with pytest.raises(ModelError, match="draws benign, tumour, and models of one class each can be joined"):
+        join([apart[0], whole[0]], tmp_path / "joined")
+    assert not (tmp_path / "joined").exists()
+
+
+def train_and_die(patches, extractor, out, die_at=0):
+    """Train; with `die_at`, die by SIGKILL in that step of the generators, the steps of all classes counted."""
+    torch.set_num_threads(1)
+    count, loss = 0, CrossEntropy.generator
+
+    def deadly(self, scores):
+        nonlocal count
+        count += scores.requires_grad
+        if count == die_at > 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss(self, scores)
+
+    CrossEntropy.generator = deadly
+    train_generator.run(settings(), patches=patches, extractor=extractor, generator=out)
+
+
+def test_a_killed_training_goes_on_at_the_class_where_it_was(whole, patches, extractor, tmp_path):
+    killed = tmp_path / "killed"
+    first = run_process(tmp_path / "1.log", train_and_die, patches, extractor, killed, 6 + 4)
+    assert first.code == -signal.SIGKILL
+    assert not killed.exists()
+    second = run_process(tmp_path / "2.log", train_and_die, patches, extractor, killed)
+    assert second.code == 0, second.stderr
+    assert "improved_dcgan benign: goes on after step 6 of 6" in second.stderr
+    assert "improved_dcgan tumour: goes on after step 2 of 6" in second.stderr
+    assert read_model_info(killed).digest == whole[1].digest
+    for picture in (whole[0] / "pictures").rglob("*.png"):
+        assert (killed / picture.relative_to(whole[0])).read_bytes() == picture.read_bytes()
+
+
+def test_a_class_of_fewer_patches_than_a_batch_is_named(patches, tmp_path):
+    with pytest.raises(SettingsError, match="class 'benign' has 8 training patches, fewer than a batch of 9: lower"):
+        train_generator.run(settings(batch_size=9), patches=patches, generator=tmp_path / "g")
+
+
+def test_an_unknown_class_names_the_nearest(patches, tmp_path):
+    with pytest.raises(SettingsError, match=r"no class 'tumor' \(did you mean 'tumour'\?\)"):
+        train_generator.run(settings(only_class="tumor"), patches=patches, generator=tmp_path / "g")
+
+
+def test_a_method_with_a_guide_asks_for_it(patches, tmp_path):
+    with pytest.raises(SettingsError, match="'rleo' needs a guide"):
+        train_generator.run(settings(method="rleo"), patches=patches, generator=tmp_path / "g")
+
+
+def test_weights_that_do_not_fit_the_description_are_refused(whole, tmp_path):
+    info, state = load_model(whole[0], "generator")
+    assert state["1.embed.weight"].shape[1] == 8
+    wrong = info.model_copy(update={"config": {**info.config, "z_dim": 9}})
+    shutil.copytree(whole[0], tmp_path / "g")
+    (tmp_path / "g" / "model.json").write_text(
+        wrong.model_copy(update={"digest": wrong.own_digest()}).model_dump_json()
+    )
+    with pytest.raises(ModelError, match="noise of length 8, and its model.json says z_dim=9"):
+        load_generator(tmp_path / "g", "cpu")
+
+
+def test_the_view_on_one_class_has_no_other(patches):
+    data = PatchSet.open(patches)
+    view = data.of_class(1)
+    assert (view.classes, view.labels.tolist(), view.counts.tolist()) == (["tumour"], [0] * 8, [8])
+    np.testing.assert_array_equal(view.images(), data.images(data.labels == 1))
+    assert view.digest == data.digest
