@@ -11,7 +11,14 @@ from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import audit_memorisation
 from histoforge.metrics.path_length import PathLengths
 from histoforge.reports.findings import PictureFile
-from histoforge.reports.leaderboard_findings import Downstream, Entrant, LeaderboardFindings, MethodsMap, Spread
+from histoforge.reports.leaderboard_findings import (
+    METRICS,
+    Downstream,
+    Entrant,
+    LeaderboardFindings,
+    MethodsMap,
+    Spread,
+)
 from histoforge.reports.leaderboard_scores import Digests, Drawing, GeneratorScores, LabelScores
 
 CLASSES = ["benign", "invasive"]
@@ -123,6 +130,7 @@ def make_leaderboard(
     entrants = [
         make_entrant(name, one, seeds, picture, **scores) for name, one in sorted(far.items(), key=lambda item: item[1])
     ]
+    entrants.sort(key=lambda one: METRICS["fid"].spread(one).mean or 0.0)
     rng = np.random.default_rng(0)
     return LeaderboardFindings(
         title="Which generator draws benign and invasive best?",

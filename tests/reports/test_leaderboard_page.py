@@ -133,7 +133,7 @@ def test_what_is_not_there_is_left_out():
     outline = Outline(render(build_leaderboard(bare, answer(bare))))
     sections = {a["id"] for a in outline.all("section")}
     assert sections == {"board", "distances", "labels", "paths", "collapse", "memorisation", "costs", "settings"}
-    assert "Accuracy, synthetic alone" not in outline.text
+    assert "Accuracy, synthetic" not in outline.text
 
 
 def test_the_record_holds_every_seed_and_is_json(found):

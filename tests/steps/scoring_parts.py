@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from histoforge.generators.histogan.trained import build
 from histoforge.generators.methods import METHODS
@@ -48,15 +47,20 @@ def train_arm(path: Path, patches: Path, name: str = "baseline", seeds: int = 2,
     return path
 
 
-def write_generator(path: Path, seed: int = 0, history: bytes = b"", weights: dict[str, Tensor] | None = None) -> Path:
-    """A HistoGAN with random weights."""
+def write_generator(path: Path, seed: int = 0, history: bytes = b"", reward: str = "") -> Path:
+    """A HistoGAN with random weights; with a reward it says that it had one."""
     config = METHODS["histogan"].config(HISTOGAN)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed + len(reward))
     network = build(config, (SIDE, SIDE), len(CLASSES))
     info = ModelInfo(
-        kind="generator", method="histogan", config={**config.model_dump(), "seed": seed}, classes=CLASSES,
+        kind="generator", method="histogan", classes=CLASSES,
+        config={**config.model_dump(), "seed": seed, "reward": reward},
         patch_size=(SIDE, SIDE), mpp=1.0, training={"seconds": 12.5, "steps": 40, "parameters": {"generator": 7}},
     )  # fmt: skip
-    state = weights or network.state_dict()
-    save_model(path, info, state, lambda folder: (folder / "history.json").write_bytes(history) if history else None)
+    save_model(
+        path,
+        info,
+        network.state_dict(),
+        lambda folder: (folder / "history.json").write_bytes(history) if history else None,
+    )
     return path

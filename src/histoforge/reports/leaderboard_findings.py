@@ -121,7 +121,8 @@ class Metric:
         best: whether lower or higher is better; '' where neither is.
         spread: of an entrant.
         digits: after the point.
-        phrase: what an entrant with the best mean 'has', in a sentence.
+        phrase: what an entrant with the best mean 'has', in a sentence; '' where this is not told.
+        unit: behind the number in a sentence.
     """
 
     key: str
@@ -130,6 +131,7 @@ class Metric:
     spread: Callable[[Entrant], Spread]
     digits: int
     phrase: str = ""
+    unit: str = ""
 
 
 def _generative(key: str, scale: float = 1.0) -> Callable[[Entrant], Spread]:
@@ -162,7 +164,7 @@ METRICS: dict[str, Metric] = {
         Metric("density", "Density", "higher", _generative("density"), 3),
         Metric("coverage", "Coverage", "higher", _generative("coverage"), 3),
         Metric(
-            "accuracy_synthetic", "Accuracy, synthetic alone", "higher", _downstream("synthetic", "accuracy"), 3,
+            "accuracy_synthetic", "Accuracy, synthetic", "higher", _downstream("synthetic", "accuracy"), 3,
             "the most accurate classifiers from synthetic patches alone",
         ),
         Metric(
@@ -179,6 +181,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "seconds_per_thousand", "s a thousand", "lower",
             lambda one: one.over_seeds(lambda s: s.drawing.seconds_per_thousand), 2, "the fastest drawing",
+            "s a thousand patches",
         ),
         Metric("peak_memory_mb", "Memory, MB", "", lambda one: one.over_seeds(lambda s: s.drawing.peak_memory_mb), 0),
         Metric("training_seconds", "Training", "", lambda one: one.over_seeds(lambda s: s.training_seconds), 0),

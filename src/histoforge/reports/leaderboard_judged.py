@@ -187,21 +187,15 @@ def _over(one: Entrant, value: Callable[[GeneratorScores], float | None]) -> Spr
 
 
 def _distance_row(one: Entrant, extractor: str) -> list[Cell]:
-    found = {
-        scores.seed: next((row for row in scores.generative if row.extractor == extractor), None)
-        for scores in one.scores
-    }
-    rows = {seed: row for seed, row in found.items() if row is not None}
+    rows = {scores.seed: row for scores in one.scores for row in scores.generative if row.extractor == extractor}
     numbers = sorted({(row.n_fake, row.n_real) for row in rows.values()})
     counts = Cell(", ".join(f"{fake:,}" for fake, _ in numbers), f"against {', '.join(f'{r:,}' for _, r in numbers)}")
-    return [
-        Cell(one.name),
-        counts,
-        *(
-            Cell(spread_text(Spread.of({seed: _scaled(row, key, scale) for seed, row in rows.items()}), digits))
-            for key, digits, scale in DISTANCES
-        ),
-    ]
+    cells = [Cell(one.name), counts]
+    for key, digits, scale in DISTANCES:
+        spread = Spread.of({seed: _scaled(row, key, scale) for seed, row in rows.items()})
+        mean = "n/a" if spread.mean is None else f"{spread.mean:,.{digits}f}"
+        cells.append(Cell(mean, "" if spread.deviation is None else f"± {spread.deviation:,.{digits}f}"))
+    return cells
 
 
 def _real_row(row: GenerativeMetrics) -> list[Cell]:

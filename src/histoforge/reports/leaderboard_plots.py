@@ -1,16 +1,19 @@
 """Drawings of the leaderboard."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from histoforge.reports.blocks import Figure
-from histoforge.reports.drawing import colour, dash, draw, marker
+from histoforge.reports.drawing import PALETTE, dash, draw, marker
 from histoforge.reports.leaderboard_findings import Entrant, LeaderboardFindings, MethodsMap, Metric
 
 Curve = tuple[list[float], list[float]]
 REAL = "#9aa4ad"
+TINTS = PALETTE[:-1]
+"""Without grey, which is for real patches."""
 ROW_INCHES = 0.27
 BALANCE_WORDS = ("d_real", "d_fake", "discriminator", "generator", "critic", "loss")
 MOST_LINES = 8
@@ -25,7 +28,7 @@ def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
         axes = drawing.axes
         for place, one in enumerate(shown):
             spread = metric.spread(one)
-            tint = colour(found.entrants.index(one))
+            tint = _tint(found.entrants.index(one))
             axes.plot(
                 list(spread.values.values()), [place] * spread.n, "|", color=tint, markersize=9, markeredgewidth=1.2
             )
@@ -43,29 +46,29 @@ def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
 
 
 def map_figures(found: MethodsMap) -> list[Figure]:
-    """The common map, a panel a method, real patches grey in each."""
+    """The common map with all methods, and with each method alone; real patches are grey in each."""
+    groups = {"all methods": found.entrants} if len(found.entrants) > 1 else {}
+    groups |= {name: {name: own} for name, own in found.entrants.items()}
     points = np.concatenate([found.real, *found.entrants.values()])
     low, high = points.min(0), points.max(0)
     margin = 0.04 * (high - low + 1e-6)
+    order = list(found.entrants)
     figures = []
-    for place, (name, own) in enumerate(found.entrants.items()):
-        with draw(height=3.2) as drawing:
+    for title, shown in groups.items():
+        with draw(height=2.9 + 0.19 * -(-(len(shown) + 1) // 2)) as drawing:
             axes = drawing.axes
-            axes.plot(*found.real.T, "o", color=REAL, markersize=2.6, alpha=0.55, markeredgewidth=0, label="real")
-            axes.plot(*own.T, marker(place), linestyle="none", color=colour(place), markersize=3, alpha=0.75,
-                      markeredgewidth=0, label=name)  # fmt: skip
-            axes.set(xticks=[], yticks=[], title=name)
+            look: Any = {"linestyle": "none", "markeredgewidth": 0}
+            axes.plot(*found.real.T, marker="o", color=REAL, markersize=2.6, alpha=0.6, label="real", **look)
+            for name, own in shown.items():
+                place = order.index(name)
+                shape, tint = marker(place), _tint(place)
+                axes.plot(*own.T, marker=shape, color=tint, markersize=3, alpha=0.7, label=name, **look)
+            axes.set(xticks=[], yticks=[], title=title)
             axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
             drawing.legend(markerscale=1.6)
-        text = f"{name}: {len(own)} synthetic and {len(found.real)} real patches"
-        figures.append(
-            Figure(
-                alt=f"Map of {text}.",
-                caption=f"{text}. Synthetic patches that lie apart from the grey ones, or in one place among them, "
-                "differ from real ones; distances between far groups mean nothing in such a map.",
-                svg=drawing.svg,
-            )
-        )
+        count = sum(len(own) for own in shown.values())
+        text = f"{title[0].upper()}{title[1:]}: {count:,} synthetic patches among {len(found.real):,} real ones."
+        figures.append(Figure(alt=f"Map. {text}", caption=text, svg=drawing.svg))
     return figures
 
 
@@ -129,6 +132,10 @@ def balance_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
     return figures
 
 
+def _tint(place: int) -> str:
+    return TINTS[place % len(TINTS)]
+
+
 def _first(one: Entrant) -> Mapping[str, Curve]:
     """The curves of the lowest seed."""
     return one.curves.get(min(one.curves), {}) if one.curves else {}
@@ -152,4 +159,4 @@ def _lines(axes: Axes, lines: Mapping[str, Curve], order: Sequence[str]) -> None
     for name, (x, y) in lines.items():
         place = list(order).index(name)
         point = "o" if len(x) == 1 else ""
-        axes.plot(x, y, color=colour(place), linestyle=dash(place), marker=point, label=name.replace("_", " "))
+        axes.plot(x, y, color=_tint(place), linestyle=dash(place), marker=point, label=name.replace("_", " "))

@@ -18,7 +18,10 @@ from histoforge.reports.leaderboard_words import REWARD_METRICS, reward_lines, s
 from histoforge.reports.pictures import picture
 from histoforge.reports.words import counted
 
-BOARD = ("fid", "kid", "precision", "recall", "accuracy_synthetic", "accuracy_both", "path_length", "ppl")
+BOARD = (
+    "fid", "kid", "precision", "recall", "accuracy_synthetic", "accuracy_both", "path_length", "ppl",
+    "seconds_per_thousand", "peak_memory_mb",
+)  # fmt: skip
 REWARDS = {
     "literal": "the paper's formula to the letter: a constant for the discriminator, so no gradient; the control",
     "policy": "the expected reward of accepting a fake with probability D: L_D - 0.3 mean(s D)",
@@ -39,7 +42,6 @@ def board_section(found: LeaderboardFindings) -> Section:
         note=f"FID, KID, precision and recall: features of {', '.join(found.judges)} ({extra}), against training "
         "patches. Lower FID and KID are nearer. Accuracy: classifiers on the real test split. Path lengths have no "
         "better end: a short one is a smooth generator, or one that draws few images.",
-        stacked=True,
     )
     figures = [plots.spread_figure(found, METRICS[key]) for key in ("fid", "accuracy_synthetic")]
     drawn = [figure for figure in figures if figure is not None]
@@ -120,7 +122,8 @@ def map_section(found: LeaderboardFindings) -> Section:
         return Section("map", "Map", "", [])
     lead = (
         "Where do the synthetic patches lie among the real ones? One t-SNE map of all (PCA to 50 dimensions first), "
-        f"shown method by method; features of {found.map.extractor}."
+        f"shown for all methods and for each; features of {found.map.extractor}. Synthetic patches that lie apart from "
+        "the grey real ones, or in one place among them, differ from these; distances between far groups mean nothing."
     )
     return Section("map", "One map of all methods", lead, [Figures(plots.map_figures(found.map))])
 

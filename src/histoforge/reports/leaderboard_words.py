@@ -16,7 +16,7 @@ from histoforge.reports.leaderboard_findings import (
 )
 from histoforge.reports.words import counted
 
-FIRST = ("fid", "accuracy_synthetic")
+FIRST = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
 """What the headline tells of."""
 REWARD_METRICS = ("fid", "kid", "precision", "recall", "ppl", "accuracy_synthetic", "accuracy_both")
 """What rewards are compared by."""
@@ -98,7 +98,7 @@ def _headline(found: LeaderboardFindings) -> str:
 
 
 def _has(metric: Metric, one: Entrant) -> str:
-    return f"{metric.phrase} ({spread_text(metric.spread(one), metric.digits)})"
+    return f"{metric.phrase} ({' '.join(filter(None, (spread_text(metric.spread(one), metric.digits), metric.unit)))})"
 
 
 def _others(found: LeaderboardFindings) -> list[str]:
@@ -116,10 +116,9 @@ def _how_sure(found: LeaderboardFindings, seeds: int) -> str:
     text = f"Means ± standard deviations over {counted(seeds, 'seeds')} a method; no test is made between methods."
     if seeds < FEWEST_SEEDS:
         return f"{text} So few seeds cannot tell methods apart: the numbers show what was seen, not what is so."
-    close = [key for key in FIRST if _is_close(found, METRICS[key])]
+    close = [name for key, name in FIRST.items() if _is_close(found, METRICS[key])]
     if close:
-        names = " and ".join(METRICS[key].title for key in close)
-        return f"{text} In {names} the best and the next lie within their deviations of each other."
+        return f"{text} In {' and in '.join(close)} the best and the next lie within their deviations of each other."
     return text
 
 

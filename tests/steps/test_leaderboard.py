@@ -1,0 +1,160 @@
+"""The step `leaderboard`: from scores and arms on disk to the page, against computations of its own; and refusals."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from scoring_parts import CLASSES, CLASSIFIER, SCORING, train_arm, write_generator, write_patches
+
+from histoforge.classifiers import load_arm
+from histoforge.core.errors import ModelError, SettingsError
+from histoforge.core.files import read_json, write_json
+from histoforge.patches import PatchSet
+from histoforge.patches.device import DevicePatches
+from histoforge.reports.leaderboard_scores import read_scores
+from histoforge.steps import score_generator, train_classifier
+from histoforge.steps.config.leaderboard import LeaderboardConfig
+from histoforge.steps.config.score_generator import ScoreGeneratorConfig
+from histoforge.steps.config.train_classifier import TrainClassifierConfig
+from histoforge.steps.leaderboard import run
+
+NAMES = ("rleo:literal", "rleo:policy")
+HISTORY = b'{"epochs": [{"epoch": 1, "step": 4, "fid": 90.5, "reward": 0.1}, {"epoch": 2, "step": 8, "fid": 80.0}]}'
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Two methods with two seeds, each with a classifier of its samples alone; one with the real patches too."""
+    folder = tmp_path_factory.mktemp("given")
+    write_patches(folder / "patches")
+    train_arm(folder / "baseline", folder / "patches")
+    for name in NAMES:
+        for seed in (0, 1):
+            own = folder / f"{name.replace(':', '_')}_s{seed}"
+            write_generator(own / "generator", seed, HISTORY, reward=name.partition(":")[2])
+            score_generator.run(
+                ScoreGeneratorConfig.make({**SCORING, "name": name}),
+                patches=folder / "patches", generator=own / "generator", extractor=folder / "baseline",
+                samples=own / "samples", scores=own / "scores",
+            )  # fmt: skip
+            arm(folder, own, own.name, "synthetic")
+    arm(folder, folder / "rleo_policy_s1", "another_name", "both")
+    return folder
+
+
+def arm(folder, own, name, use):
+    config = TrainClassifierConfig.make({**CLASSIFIER, "arm": name, "seeds": 1, "use": use, "epochs": 1})
+    train_classifier.run(config, patches=folder / "patches", synthetic=own / "samples", model=own / use)
+
+
+def make(given, out, scores=None, arms=None, **others):
+    runs = sorted(path for path in given.iterdir() if path.name.startswith("rleo"))
+    found = run(
+        LeaderboardConfig.make({"device": "cpu", "precision": "float32", "resamples": 200, "map_patches": 20}),
+        patches=others.pop("patches", given / "patches"),
+        scores=[one / "scores" for one in runs] if scores is None else scores,
+        arms=[*(one / "synthetic" for one in runs), runs[3] / "both"] if arms is None else arms,
+        **{"baseline": given / "baseline", **others}, report=out / "page.html", metrics=out / "page.json",
+    )  # fmt: skip
+    return found, read_json(out / "page.json")
+
+
+@pytest.fixture(scope="module")
+def made(given, tmp_path_factory):
+    out = tmp_path_factory.mktemp("made")
+    return *make(given, out), (out / "page.html").read_text(encoding="utf-8")
+
+
+def test_means_and_deviations_are_those_of_the_seeds(given, made):
+    summary, record, _ = made
+    assert summary.seeds == dict.fromkeys(sorted(NAMES, key=lambda name: summary.means[name]["fid"]), 2)
+    for name in NAMES:
+        fids = [read_scores(given / f"{name.replace(':', '_')}_s{seed}" / "scores").judged.fid for seed in (0, 1)]
+        assert summary.means[name]["fid"] == pytest.approx(np.mean(fids))
+        assert summary.deviations[name]["fid"] == pytest.approx(np.std(fids, ddof=1))
+        assert record["methods"][name]["metrics"]["fid"]["seeds"] == pytest.approx({"0": fids[0], "1": fids[1]})
+    assert summary.methods[0] == min(NAMES, key=lambda name: summary.means[name]["fid"])
+
+
+@torch.inference_mode()
+def test_downstream_accuracies_are_those_of_the_classifiers(given, made):
+    _, record, _ = made
+    test = PatchSet.open(given / "patches").split("test")
+    images = DevicePatches.load(test, "cpu").batch(torch.arange(len(test))).images
+    right = {}
+    for seed in (0, 1):
+        (classifier,) = load_arm(given / f"rleo_policy_s{seed}" / "synthetic")
+        right[str(seed)] = (classifier(images).argmax(1).numpy() == test.labels).mean()
+    found = record["methods"]["rleo:policy"]["downstream"]["synthetic"]
+    assert found["accuracy"]["values"] == pytest.approx(right)
+    assert found["accuracy_between"][0] <= np.mean(list(right.values())) <= found["accuracy_between"][1]
+    assert set(found["classes"]) == set(CLASSES)
+    assert found["classifiers"] == 2
+
+
+def test_an_arm_goes_to_the_generator_whose_samples_it_was_trained_on(made):
+    _, record, _ = made
+    policy, literal = (record["methods"][f"rleo:{name}"]["downstream"] for name in ("policy", "literal"))
+    assert list(policy["both"]["accuracy"]["values"]) == ["1"]
+    assert "both" not in literal
+    assert record["baseline"]["classifiers"] == 2
+
+
+def test_rewards_are_compared_at_equal_seeds(made):
+    _, record, page = made
+    (fid,) = [row for row in record["rewards"] if row["metric"] == "fid"]
+    values = {name: record["methods"][f"rleo:{name}"]["metrics"]["fid"]["seeds"] for name in ("policy", "literal")}
+    assert fid["seeds"] == pytest.approx({seed: values["policy"][seed] - values["literal"][seed] for seed in "01"})
+    assert "What the guide&#39;s reward does" in page or "What the guide's reward does" in page
+
+
+def test_the_page_has_every_part_and_loads_nothing(made):
+    _, _, page = made
+    for part in (
+        "board",
+        "reward",
+        "downstream",
+        "patches",
+        "map",
+        "distances",
+        "labels",
+        "paths",
+        "collapse",
+        "costs",
+    ):
+        assert f'<section id="{part}"' in page
+    assert "http" not in page
+    assert "FID while training" in page
+
+
+def test_scores_alone_suffice_and_the_test_split_is_not_read(given, tmp_path):
+    write_patches(tmp_path / "patches", {"train": 6, "val": 4})
+    scores = given / "rleo_policy_s0" / "scores"
+    shutil.copytree(scores, tmp_path / "scores")
+    said = read_json(scores / "scores.json")
+    said["digests"]["patches"] = PatchSet.open(tmp_path / "patches").digest
+    write_json(tmp_path / "scores" / "scores.json", said)
+    summary, record = make(
+        tmp_path, tmp_path, [tmp_path / "scores"], arms=[], baseline=None, patches=tmp_path / "patches"
+    )
+    assert summary.headline.startswith("One method only, rleo:policy: FID")
+    assert record["data"]["test_patches"] == 0
+
+
+def test_what_does_not_compare_is_refused(given, tmp_path):
+    scores = [given / f"rleo_policy_s{seed}" / "scores" for seed in (0, 1)]
+    with pytest.raises(SettingsError, match="nothing to compare"):
+        make(given, tmp_path, [])
+    with pytest.raises(SettingsError, match="Two generators are called 'rleo:policy' with the seed 0"):
+        make(given, tmp_path, [scores[0], scores[0]])
+    with pytest.raises(SettingsError, match="was trained on synthetic patches of none of the generators here"):
+        make(given, tmp_path, scores, arms=[given / "rleo_literal_s0" / "synthetic"])
+    for field, reason in (("patches", "with another patch set"), ("extractor", "with the extractor")):
+        shutil.copytree(scores[1], tmp_path / field)
+        said = read_json(scores[1] / "scores.json")
+        said["digests"][field] = "0" * 64
+        write_json(tmp_path / field / "scores.json", said)
+        with pytest.raises(ModelError, match=reason):
+            make(given, tmp_path, [scores[0], tmp_path / field], arms=[])
+    assert not (tmp_path / "page.html").exists()
