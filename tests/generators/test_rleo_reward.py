@@ -1,6 +1,6 @@
 """Each reward against its formula: closed forms, finite differences, and the sum over all that chance may do."""
 
-from itertools import product
+from itertools import permutations, product
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from histoforge.generators.rleo.reward import (
     BASELINE_STEPS,
     RewardTerm,
+    from_some,
     literal,
     policy,
     reinforce,
@@ -83,6 +84,21 @@ def test_soft_target_is_lowest_where_a_fake_is_accepted_with_probability_w_s(sim
 @pytest.mark.parametrize("term", [policy, soft_target])
 def test_gradients_are_the_differences_of_the_values(term, logits, similarities):
     assert torch.autograd.gradcheck(lambda x: term(x, similarities, WEIGHT), logits)
+
+
+@pytest.mark.parametrize("known", [2, 3, 5])
+def test_looking_at_some_fakes_gives_on_average_what_looking_at_all_does(known, similarities):
+    orders, mean = list(permutations(range(5))), torch.zeros_like(similarities)
+    for order in map(list, orders):
+        mean[order] += from_some(similarities[order][:known], 5) / len(orders)
+    torch.testing.assert_close(mean, similarities)
+
+
+@pytest.mark.parametrize("term", [literal, policy, soft_target])
+def test_each_term_is_linear_in_the_similarities(term, logits, similarities):
+    other = similarities.flip(0)
+    parts = term(logits, similarities, WEIGHT) + 2 * term(logits, other, WEIGHT)
+    torch.testing.assert_close(term(logits, similarities + 2 * other, WEIGHT), parts)
 
 
 @pytest.mark.parametrize("baseline", [0.0, 0.4])

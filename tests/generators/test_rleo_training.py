@@ -78,7 +78,7 @@ def test_literal_alone_ends_with_the_bits_of_the_training_without_a_guide(mode, 
 
 
 def test_the_settings_without_the_reward_are_the_improved_dcgans():
-    own = {"reward", "reward_weight", "pairing"}
+    own = {"reward", "reward_weight", "guide_share", "pairing"}
     assert RleoConfig().model_dump(exclude=own) == ImprovedDcganConfig().model_dump()
 
 
@@ -86,7 +86,7 @@ def test_the_history_tells_reward_similarity_and_balance(patches, guide, tmp_pat
     literal, policy = (train(tmp_path / mode, patches, guide, reward=mode).history.rows for mode in MODES[:2])
     for row in literal:
         assert 0 < row["similarity"] <= 1
-        assert row["reward"] == pytest.approx(0.3 * row["similarity"])
+        assert row["reward"] == pytest.approx(0.3 * row["similarity"])  # from all fakes or some
         assert row["gradient_share"] == 0
     for row in policy:
         assert 0 < row["reward"] < 0.3 * row["similarity"]
@@ -126,10 +126,13 @@ class CountingGuide:
         return self.guide.embed(images)
 
 
-def test_the_guide_sees_the_real_patches_once_and_the_fakes_once_a_step(patches, guide, tmp_path):
+@pytest.mark.parametrize(("share", "seen"), [(1.0, 8), (0.5, 4), (0.01, 2)])
+def test_the_guide_sees_the_real_patches_once_and_its_share_of_the_fakes_once_a_step(
+    share, seen, patches, guide, tmp_path
+):
     counting = CountingGuide(guide)
-    train(tmp_path, patches, counting)
-    assert counting.seen == [24, *[8] * 6]
+    train(tmp_path, patches, counting, guide_share=share)
+    assert counting.seen == [24, *[seen] * 6]
 
 
 def test_the_reward_takes_no_part_in_the_generators_loss(patches, guide):

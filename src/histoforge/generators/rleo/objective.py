@@ -8,7 +8,7 @@ from torch import Tensor
 from histoforge.core.progress import Progress
 from histoforge.generators.dcgan.objective import CrossEntropy, Facts, Turn
 from histoforge.generators.rleo.config import RleoConfig
-from histoforge.generators.rleo.reward import RewardTerm, similarity
+from histoforge.generators.rleo.reward import RewardTerm, from_some, similarity
 from histoforge.patches.device import DevicePatches
 
 SHARE_EVERY = 50
@@ -27,7 +27,8 @@ class RewardedCrossEntropy(CrossEntropy):
     """L_D less the reward; the generator's loss is the improved DCGAN's, and no gradient comes to it from the guide.
 
     The real patches are embedded once, as they are on disk: where `flips` mirrors them the reward does not see it. The
-    fakes are embedded in each turn of the discriminator, in one pass, as they were drawn, before any augmentation.
+    fakes are embedded in each turn of the discriminator, in one pass, as they were drawn, before any augmentation:
+    all of them, or as many as `guide_share` says.
 
     Args:
         config: the settings.
@@ -38,7 +39,7 @@ class RewardedCrossEntropy(CrossEntropy):
 
     def __init__(self, config: RleoConfig, guide: Embedder, patches: DevicePatches, rng: torch.Generator) -> None:
         super().__init__(config.real_target)
-        self.guide, self.pairing = guide, config.pairing
+        self.guide, self.pairing, self.guide_share = guide, config.pairing, config.guide_share
         self.term = RewardTerm(config.reward, config.reward_weight, rng)
         self.real = embed_all(guide, patches)
         self.share = torch.zeros((), device=rng.device)
@@ -51,14 +52,21 @@ class RewardedCrossEntropy(CrossEntropy):
         of the reward's gradient over that of the other terms', for the discriminator's weights, as last measured.
         """
         base, facts = super().discriminator(turn)
-        real = self.real[turn.batch.rows.to(self.real.device)]
-        similarities = similarity(real, self.guide.embed(turn.drawn), self.pairing)
-        term = self.term(turn.fake_scores, similarities)
+        similarities = self._similarities(turn)
+        term = self.term(turn.fake_scores, from_some(similarities, len(turn.drawn)))
         if self.turns % SHARE_EVERY == 0:
             self.share = gradient_share(term, base, list(turn.discriminator.parameters()))
         self.turns += 1
         shown = {"similarity": similarities.mean(), "reward": -term.detach(), "gradient_share": self.share}
         return base + term, facts | shown
+
+    def _similarities(self, turn: Turn) -> Tensor:
+        """Those of the first fakes, in [0, 1]; fakes are in no order, so these are as good as any."""
+        seen = min(len(turn.drawn), max(2, round(self.guide_share * len(turn.drawn))))
+        real = self.real[turn.batch.rows.to(self.real.device)]
+        if self.pairing == "random":
+            real = real[:seen]
+        return similarity(real, self.guide.embed(turn.drawn[:seen]), self.pairing)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""

@@ -39,6 +39,26 @@ def similarity(real: Tensor, fake: Tensor, pairing: Pairing) -> Tensor:
     return cosines.clamp(0, 1)
 
 
+def from_some(similarities: Tensor, count: int) -> Tensor:
+    """Values for all fakes of a batch that stand for their similarities where those of some are known.
+
+    Unknown ones are the mean m of the known, and a known one is m + (count - 1) / (known - 1) (s - m). Each term below
+    is linear in the similarities, and averaged over which ones are known it is what it would be from all of them.
+
+    Args:
+        similarities: of the first fakes of the batch, [known], at least two unless there is but one in all.
+        count: how many fakes the batch has.
+
+    Returns:
+        [count]; single values may lie outside [0, 1].
+    """
+    known = len(similarities)
+    if known == count:
+        return similarities
+    mean = similarities.mean()
+    return torch.cat([mean + (count - 1) / (known - 1) * (similarities - mean), mean.expand(count - known)])
+
+
 def literal(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
     """-w mean(s): eq. 4 and 5 as printed; no gradient reaches `logits`."""
     return -weight * similarities.mean()

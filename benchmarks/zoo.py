@@ -1,0 +1,241 @@
+"""Training and sampling of each method, and what the guide costs.
+
+    python benchmarks/zoo.py
+
+Ours is the method's own training, with its engine, its data and its history, on random patches; a step's time is the
+shortest between two ends of a step. Plain is a loop over the same networks and losses as tutorials write it: float32,
+contiguous, torch's default Adam, a whole backward pass, and, for rleo, a guide that embeds real patches anew in each
+step. Both sides run in turn, twice. The guide's cost is rleo's step over improved_dcgan's, both ours.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timing import surroundings, table, timed
+from torch import Tensor, nn
+
+from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.dcgan import train as dcgan
+from histoforge.generators.dcgan.config import SnganConfig
+from histoforge.generators.dcgan.geometry import doublings
+from histoforge.generators.dcgan.network import DcganDiscriminator, DcganGenerator
+from histoforge.generators.dcgan.objective import Turn
+from histoforge.generators.ddpm import train as ddpm
+from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
+from histoforge.generators.ddpm.diffusion import noise_schedule, simple_loss
+from histoforge.generators.ddpm.network import NoiseNetwork
+from histoforge.generators.methods import METHODS
+from histoforge.generators.rleo import train as rleo
+from histoforge.generators.rleo.reward import RewardTerm, similarity
+from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.patches.device import Batch, DevicePatches
+from histoforge.siamese.guide import METHOD, NORMALISATION, Guide
+from histoforge.siamese.network import MftSnn
+from histoforge.training.device import resolve_device
+from histoforge.training.engine import Engine
+from histoforge.training.models import ModelInfo
+
+MEASURED = ["dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan", "rleo", "ddpm"]
+Step = Callable[[], None]
+
+
+class TimedEngine(Engine):
+    """Notes when each step ends."""
+
+    def end_of_step(self, **values: Tensor) -> None:
+        """As the engine's; without a checkpoint, which only the last step writes."""
+        super().end_of_step(**values)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.ends = [*getattr(self, "ends", []), time.perf_counter()]
+
+
+def random_patches(path: Path, count: int, size: int) -> PatchSet:
+    """Patches of random pixels, of one class."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    with PatchSetWriter.create(path, ["all"], (size, size), 0.5) as writer:
+        writer.add(pixels, label=0, patient="p")
+        writer.finish({"step": "benchmark"}, split=["train"] * count)
+    return PatchSet.open(path)
+
+
+def settings(method: str, arguments: argparse.Namespace) -> GeneratorConfig:
+    """A method's settings at the size asked for."""
+    turns = getattr(METHODS[method].config_class(), "n_critic", 1)
+    steps = (arguments.rounds + 1) * turns + 2  # the first is to warm up, the last writes a checkpoint
+    values = {
+        "batch_size": arguments.ddpm_batch if method == "ddpm" else arguments.batch,
+        "epochs": 1,
+        "epoch_steps": steps,
+        "checkpoint_every": 0,
+        "device": arguments.device,
+        "unet_channels": arguments.unet_channels,
+        "generator_maps": arguments.maps,
+        "discriminator_maps": arguments.maps,
+    }
+    return METHODS[method].config(values)
+
+
+def describe(method: str, config: GeneratorConfig, patches: PatchSet) -> ModelInfo:
+    """What the model's description would be."""
+    return ModelInfo(
+        kind="generator",
+        method=method,
+        config=config.model_dump(),
+        classes=patches.classes,
+        patch_size=patches.patch_size,
+    )
+
+
+def ours(method: str, config: Any, patches: PatchSet, guide: Guide) -> tuple[float, Any]:
+    """Seconds of a step of the method's own training, and the generator that it ends with.
+
+    Where the generator has a turn each `n_critic`-th step, that many steps are timed together.
+    """
+    info = describe(method, config, patches)
+    with tempfile.TemporaryDirectory() as work:
+        engine = TimedEngine(Path(work), {}, device=config.device, checkpoint_every=0, label=method)
+        if method == "rleo":
+            outcome = rleo.train(config, patches, engine, None, info, guide)
+        else:
+            outcome = (ddpm if method == "ddpm" else dcgan).train(config, patches, engine, None, info)
+    turns, ends = getattr(config, "n_critic", 1), engine.ends[:-1]
+    fastest_cycle = min(after - before for before, after in zip(ends, ends[turns:], strict=False))
+    return fastest_cycle / turns, outcome.generator
+
+
+def plain(config: Any, patches: PatchSet, guide: nn.Module, device: torch.device) -> Step:
+    """One step of a plain loop over a method's networks."""
+    loaded = DevicePatches.load(patches, device)
+    batch = loaded.batch(torch.arange(config.batch_size) % len(loaded))
+    batch = Batch(batch.images.contiguous(), batch.labels, batch.rows)
+    return plain_ddpm(config, batch, device) if isinstance(config, DdpmConfig) else plain_gan(config, batch, guide)
+
+
+def plain_ddpm(config: DdpmConfig, batch: Batch, device: torch.device) -> Step:
+    """One step of the diffusion model's plain loop."""
+    height, width = batch.images.shape[2:]
+    network, schedule = NoiseNetwork(config, (height, width), 1).to(device), noise_schedule()
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+
+    def step() -> None:
+        times = torch.randint(TIMESTEPS, (len(batch.labels),), device=device)
+        noise = torch.randn_like(batch.images)
+        update(optimizer, simple_loss(network, schedule, batch.images, batch.labels, times, noise))
+
+    return step
+
+
+def plain_gan(config: Any, batch: Batch, guide: nn.Module) -> Step:
+    """One step of a GAN's plain loop: the discriminator, and the generator where it is its turn."""
+    device, rng = batch.images.device, torch.Generator(batch.images.device)
+    size = (int(batch.images.shape[2]), int(batch.images.shape[3]))
+    depth = doublings(size, "")
+    generator = DcganGenerator(config, size, depth).to(device)
+    discriminator = DcganDiscriminator(config, size, depth, isinstance(config, SnganConfig)).to(device)
+    options = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2)}
+    optimizers = [torch.optim.Adam(network.parameters(), **options) for network in (generator, discriminator)]
+    objective = dcgan.objective_of(config)
+    term = RewardTerm(config.reward, config.reward_weight, rng) if hasattr(config, "reward") else None
+    turns = 0
+
+    def step() -> None:
+        nonlocal turns
+        turns += 1
+        drawn = generator(torch.randn(len(batch.labels), config.z_dim, device=device))
+        seen = drawn.detach()
+        scores = discriminator(batch.images), discriminator(seen)
+        turn = Turn(discriminator, batch.images, seen, *scores, batch, seen, rng)
+        loss, _ = objective.discriminator(turn)
+        if term is not None:
+            with torch.no_grad():
+                similarities = similarity(guide(batch.images), guide(seen), config.pairing)
+            loss = loss + term(scores[1], similarities)
+        update(optimizers[1], loss, config.clip_at if config.clip == "value" else None)
+        if turns % config.n_critic == 0:
+            update(optimizers[0], objective.generator(discriminator(drawn)))
+
+    return step
+
+
+def update(optimizer: torch.optim.Adam, loss: Tensor, clip: float | None = None) -> None:
+    """A step as tutorials have it."""
+    optimizer.zero_grad()
+    loss.backward()
+    if clip is not None:
+        torch.nn.utils.clip_grad_value_(optimizer.param_groups[0]["params"], clip)
+    optimizer.step()
+
+
+def fastest(step: Step, rounds: int, turns: int) -> float:
+    """Seconds of a step in the fastest of `rounds` rounds of `turns` steps, after one to warm up."""
+
+    def some() -> None:
+        for _ in range(turns):
+            step()
+
+    some()
+    return min(timed(some)[0] for _ in range(rounds)) / turns
+
+
+def new_guide(width: float, size: int, device: torch.device) -> Guide:
+    """A guide with random weights: its cost is that of a trained one."""
+    info = ModelInfo(
+        kind="guide",
+        method=METHOD,
+        config={"width": width, "normalisation": NORMALISATION},
+        classes=["all"],
+        patch_size=(size, size),
+    )
+    return Guide(info, MftSnn(width), device)
+
+
+def main() -> None:
+    """Time each method and print its table, the guide's cost and the rates of sampling."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", default=MEASURED, choices=MEASURED)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--ddpm-batch", type=int, default=16)
+    parser.add_argument("--size", type=int, default=64, help="px")
+    parser.add_argument("--maps", type=int, default=64, help="feature maps of the GANs")
+    parser.add_argument("--unet-channels", type=int, default=64)
+    parser.add_argument("--guide-width", type=float, default=1.0, help="1 is VGG-16")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    device, sampled, steps = resolve_device(arguments.device), {}, {}
+    guide = new_guide(arguments.guide_width, arguments.size, device)
+    plain_guide = MftSnn(arguments.guide_width).to(device).eval().requires_grad_(False)
+    print(surroundings(["torch", "diffusers"]))
+    with tempfile.TemporaryDirectory() as folder:
+        patches = random_patches(Path(folder) / "patches", 4 * arguments.batch, arguments.size)
+        for method in arguments.methods:
+            config: Any = settings(method, arguments)
+            times = {"histoforge": float("inf"), "plain loop": float("inf")}
+            for _ in range(2):
+                seconds, generator = ours(method, config, patches, guide)
+                turns = getattr(config, "n_critic", 1)
+                other = fastest(plain(config, patches, plain_guide, device), arguments.rounds, turns)
+                times = {name: min(old, new) for (name, old), new in zip(times.items(), (seconds, other), strict=True)}
+            steps[method] = times["histoforge"]
+            labels = torch.zeros(config.batch_size, dtype=torch.int64)
+            rng = torch.Generator()
+            generator.sample(labels, rng)
+            sampled[method] = len(labels) / min(timed(lambda: generator.sample(labels, rng))[0] for _ in range(3))  # noqa: B023
+            name = f"{method}, {arguments.size} px, batch {config.batch_size}"
+            print("\n" + table(name, "img", config.batch_size, times, baseline="plain loop"), flush=True)
+    if {"rleo", "improved_dcgan"} <= set(steps):
+        print(f"\nThe guide adds {steps['rleo'] / steps['improved_dcgan'] - 1:.0%} to a step of improved_dcgan.")
+    print("\n| method | img/s sampled |\n| --- | ---: |")
+    for method, rate in sampled.items():
+        print(f"| {method} | {rate:,.0f} |")
+
+
+if __name__ == "__main__":
+    main()
