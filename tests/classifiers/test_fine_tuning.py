@@ -13,6 +13,7 @@ from histoforge.classifiers.freezing import freeze_all_but
 from histoforge.classifiers.study import build, describe, load_data
 from histoforge.classifiers.training import class_weights, set_learning_rate
 from histoforge.core.errors import PatchSetError, SettingsError
+from histoforge.core.settings import load_preset
 from histoforge.patches import PatchSet
 from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.training.models import ModelInfo
@@ -136,6 +137,14 @@ def test_synthetic_alone_wants_patches_of_every_class(real, tmp_path):
     half = write_stripes(tmp_path / "half", (6, 0), (), ())
     with pytest.raises(PatchSetError, match="none of the class 'fine'"):
         load_data(real, half, torch.device("cpu"), "synthetic")
+
+
+def test_the_papers_preset_says_all_but_the_weights():
+    preset = load_preset("paper-rleo")["train_classifier"]
+    config = TrainClassifierConfig.make({**preset, "weights": "resnet152.pth"})
+    assert (config.backbone, config.trainable_layers, config.head_width) == ("resnet152", 16, 1024)
+    assert (config.epochs, config.batch_size, config.learning_rate, config.weight_decay) == (10, 32, 1e-5, 0)
+    assert (config.schedule, config.step_epochs, config.step_factor) == ("step", 7, 0.1)
 
 
 def test_freezing_layers_that_have_learnt_nothing_is_refused():

@@ -34,7 +34,12 @@ class TrainClassifierConfig(TrainingConfig):
         "'small' below 64 px where no weights are given",
     )
     width: float = Field(1.0, gt=0, le=4, description="factor on the numbers of channels; 1 is the published network")
-    dropout: float = Field(0.5, gt=0, lt=1, description="rate of the dropout before the last residual block")
+    dropout: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="rate of the dropout before the last residual block; with 0 the passes of select_samples are alike",
+    )
     weights: str = Field(
         "", description="path or s3:// address of .safetensors or .pth weights to begin with; '' begins from scratch"
     )
