@@ -17,7 +17,7 @@ from kfp.compiler import Compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
-PIPELINES = ("selective_augmentation", "augmentation_study")
+PIPELINES = ("selective_augmentation", "augmentation_study", "retraining")
 _DEFAULT = re.compile(r"(?m)^(#    \w+: (?:list|dict) \[Default: )(.*)\]$")
 _SDK = re.compile(r"sdkVersion: kfp-\S+")
 

@@ -51,6 +51,8 @@ TIME_LIMITS = {
     "leaderboard": 6 * HOUR,
     "evaluate": 6 * HOUR,
     "publish-model": 3 * HOUR,
+    "find-news": HOUR,
+    "record-source": HOUR,
 }
 """Seconds after which a task is stopped."""
 
@@ -64,8 +66,17 @@ ON_GPU = {
     "evaluate",
     "publish-model",
 }
-SMALL = {"scan-source", "plan-cells", "plan-fractions", "plan-benchmark", "plan-classes", "join-generators"}
-SIDE_EFFECTS = {"scan-source", "publish-model"}
+SMALL = {
+    "scan-source",
+    "find-news",
+    "record-source",
+    "plan-cells",
+    "plan-fractions",
+    "plan-benchmark",
+    "plan-classes",
+    "join-generators",
+}
+SIDE_EFFECTS = {"scan-source", "find-news", "record-source", "publish-model"}
 """Never served from the cache: what they look at, or change, is not among their inputs."""
 
 

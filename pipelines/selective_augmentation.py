@@ -1,6 +1,7 @@
 """From slides to a report that says whether selected synthetic patches helped (Xue et al. 2021)."""
 
-from typing import List, NamedTuple
+from collections.abc import Mapping
+from typing import Any, List, NamedTuple
 
 from histoforge_components.evaluate.component import evaluate
 from histoforge_components.preprocess.component import preprocess
@@ -32,6 +33,52 @@ class Outputs(NamedTuple):
     traditional: dsl.Model
     arms: List[dsl.Model]
     selective: dsl.Model
+
+
+class Made(NamedTuple):
+    """What there is before the arms are compared: what trainings are told, and artifacts."""
+
+    training: Mapping[str, Any]
+    patches: Any
+    overviews: Any
+    generator: Any
+    pool: Any
+    selected: Any
+    baseline: Any
+
+
+def generate_and_select(
+    slides: Mapping[str, Any], digest: Any, training: Mapping[str, Any], common: Mapping[str, Any], pool: resources.Pool
+) -> Made:
+    """The tasks from slides to selected patches, in whatever pipeline or branch this is called.
+
+    Args:
+        slides: what `preprocess` is told of them, `seed`, `preset` and `overrides` left out.
+        digest: of the source.
+        training: what all trainings are told, those three left out.
+        common: `seed`, `preset` and `overrides`.
+        pool: where the heavy tasks run.
+    """
+    cut = preprocess(dataset_digest=digest, **slides, **common)
+    resources.place(cut, pool, "Cut patches")
+    patches = cut.outputs["patches"]
+    training = {"patches": patches, **training, **common}
+    baseline = train_classifier(arm="baseline", augmentation="none", **training)
+    resources.place(baseline, pool, "Train the baseline")
+    extractor = baseline.outputs["model"]
+
+    forge = train_generator(patches=patches, extractor=extractor, checkpoints=training["checkpoints"], **common)
+    resources.place(forge, pool, "Train HistoGAN")
+    choice = select_samples(
+        patches=patches,
+        extractor=extractor,
+        generator=forge.outputs["generator"],
+        rule="entropy_centroid",
+        **common,
+    )
+    resources.place(choice, pool, "Draw and select patches")
+    artifacts = {**cut.outputs, **choice.outputs, "generator": forge.outputs["generator"], "baseline": extractor}
+    return Made(training, *(artifacts[name] for name in Made._fields[1:]))
 
 
 @dsl.pipeline(name="selective-augmentation", display_name="Selective synthetic augmentation")
@@ -74,64 +121,48 @@ def selective_augmentation(
     pool = resources.Pool(gpu_count, gpu_type, cpu, memory, node_selector, tolerations, storage_secret)
     common = {"seed": seed, "preset": preset, "overrides": overrides}
 
-    scan = scan_source(source=source, patch_size=patch_size, slide_mpp=slide_mpp, seeds=seeds, fixed=FIXED, **common)
+    slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
+    scan = scan_source(seeds=seeds, fixed=FIXED, **slides, **common)
     resources.place(scan, pool, "Check settings and source")
-    cut = preprocess(
-        source=source, dataset_digest=scan.outputs["Output"], patch_size=patch_size, slide_mpp=slide_mpp, **common
+    made = generate_and_select(
+        slides, scan.outputs["Output"], {"seeds": seeds, "checkpoints": checkpoints}, common, pool
     )
-    resources.place(cut, pool, "Cut patches")
-    patches = cut.outputs["patches"]
-    training = {"patches": patches, "seeds": seeds, "checkpoints": checkpoints, **common}
-
-    baseline = train_classifier(arm="baseline", augmentation="none", **training)
-    resources.place(baseline, pool, "Train the baseline")
-    extractor = baseline.outputs["model"]
-
-    forge = train_generator(patches=patches, extractor=extractor, checkpoints=checkpoints, **common)
-    resources.place(forge, pool, "Train HistoGAN")
-    choice = select_samples(
-        patches=patches,
-        extractor=extractor,
-        generator=forge.outputs["generator"],
-        rule="entropy_centroid",
-        **common,
-    )
-    resources.place(choice, pool, "Draw and select patches")
+    training = made.training
 
     with dsl.ParallelFor(RULES, name="Other rules") as other:
         chosen = select_samples(
-            patches=patches, extractor=extractor, pool_in=choice.outputs["pool"], rule=other.rule, **common
+            patches=made.patches, extractor=made.baseline, pool_in=made.pool, rule=other.rule, **common
         )
         resources.place(chosen, pool, "Select patches")
         arm = train_classifier(arm=other.arm, augmentation="none", synthetic=chosen.outputs["selected"], **training)
         resources.place(arm, pool, "Train with them")
     traditional = train_classifier(arm="traditional", augmentation="traditional", **training)
     resources.place(traditional, pool, "Train with traditional augmentation")
-    selective = train_classifier(arm="selective", augmentation="none", synthetic=choice.outputs["selected"], **training)
+    selective = train_classifier(arm="selective", augmentation="none", synthetic=made.selected, **training)
     resources.place(selective, pool, "Train with selected patches")
 
     judged = evaluate(
-        patches=patches,
-        baseline=extractor,
+        patches=made.patches,
+        baseline=made.baseline,
         traditional=traditional.outputs["model"],
         arms=dsl.Collected(arm.outputs["model"]),
         selective=selective.outputs["model"],
-        generator=forge.outputs["generator"],
-        pool=choice.outputs["pool"],
-        selected=choice.outputs["selected"],
-        overviews=cut.outputs["overviews"],
+        generator=made.generator,
+        pool=made.pool,
+        selected=made.selected,
+        overviews=made.overviews,
         **common,
     )
     resources.place(judged, pool, "Evaluate and report")
     return Outputs(
         report=judged.outputs["report"],
         metrics=judged.outputs["results"],
-        patches=patches,
-        overviews=cut.outputs["overviews"],
-        generator=forge.outputs["generator"],
-        pool=choice.outputs["pool"],
-        selected=choice.outputs["selected"],
-        baseline=extractor,
+        patches=made.patches,
+        overviews=made.overviews,
+        generator=made.generator,
+        pool=made.pool,
+        selected=made.selected,
+        baseline=made.baseline,
         traditional=traditional.outputs["model"],
         arms=dsl.Collected(arm.outputs["model"]),
         selective=selective.outputs["model"],

@@ -1,0 +1,58 @@
+"""The component `find_news`."""
+
+from typing import NamedTuple
+
+from histoforge_components.image import IMAGE
+from kfp import dsl
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def find_news(
+    source: str,
+    dataset_digest: str,
+    state: str,
+    summary: dsl.Output[dsl.Markdown],
+    preset: str = "",
+    overrides: dict = {},
+    patch_size: str = "",
+    slide_mpp: float = 0.0,
+    seeds: int = 0,
+    seed: int = 0,
+) -> NamedTuple("News", [("Output", bool), ("record", str)]):
+    """Say whether a source holds other slides than when it was last trained on, or the settings are others.
+
+    Never cache it: what it compares with is not among its inputs.
+
+    Args:
+        source: folder, or s3:// or minio:// prefix, of the slides or images.
+        dataset_digest: over the files at the source, as scan_source gives it.
+        state: location of the record that record_source keeps.
+        preset: of the run.
+        overrides: of the run.
+        patch_size: of the run.
+        slide_mpp: of the run.
+        seeds: of the run.
+        seed: of the run.
+
+    Returns:
+        summary: what has changed, in a sentence.
+        Output: whether there is anything new.
+        record: what record_source is to keep once the run has ended well.
+    """
+    from histoforge.steps.source_record import run_find_news
+
+    return run_find_news(
+        source,
+        dataset_digest,
+        {
+            "source": source,
+            "preset": preset,
+            "overrides": overrides,
+            "patch_size": patch_size,
+            "slide_mpp": slide_mpp,
+            "seeds": seeds,
+            "seed": seed,
+        },
+        state,
+        summary,
+    )

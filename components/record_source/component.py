@@ -1,0 +1,20 @@
+"""The component `record_source`."""
+
+from histoforge_components.image import IMAGE
+from kfp import dsl
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def record_source(record: str, state: str) -> str:
+    """Keep what a source held, so that find_news can tell the next run whether it has changed.
+
+    Args:
+        record: as find_news gives it.
+        state: location of the record.
+
+    Returns:
+        Output: digest over the files at the source.
+    """
+    from histoforge.steps.source_record import run_record_source
+
+    return run_record_source(record, state)

@@ -1,0 +1,116 @@
+"""Whether there is anything new to train on: what a source held when it was last trained on, kept at a location."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from histoforge import __version__
+from histoforge.core.digests import digest_json
+from histoforge.core.errors import StorageError
+from histoforge.core.files import read_json, write_json
+from histoforge.core.progress import say
+from histoforge.core.settings import Settings
+from histoforge.storage import open_location
+
+NAME = "source.json"
+FORMAT, VERSION = "histoforge.source_record", 1
+
+
+class News(Settings):
+    """What a source holds against the last time.
+
+    Attributes:
+        changed: whether a run has something to do.
+        said: why, in a sentence.
+        record: what to keep once the run has ended well.
+    """
+
+    changed: bool
+    said: str
+    record: dict[str, Any]
+
+
+def find_news(source: str, dataset_digest: str, settings: Mapping[str, Any], state: str) -> News:
+    """Compare a source with the record of the last run that ended well.
+
+    Args:
+        source: location of the slides.
+        dataset_digest: over the names, sizes and versions of all files there.
+        settings: what the run is asked for; other settings are news as other slides are. Kubeflow makes floats of
+            integers, so that the two count as one.
+        state: location of the record.
+
+    Raises:
+        StorageError: the location does not answer, or the record there is damaged.
+    """
+    record = {
+        "format": FORMAT,
+        "schema_version": VERSION,
+        "source": source,
+        "dataset_digest": dataset_digest,
+        "settings_digest": digest_json(json.loads(json.dumps(settings), parse_int=float)),
+        "code_version": __version__,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    last = _read(state)
+    if last is None:
+        return News(changed=True, said=f"{source} has not been trained on before.", record=record)
+    if last["dataset_digest"] != dataset_digest:
+        return News(changed=True, said=f"{source} has changed since {last['time']}.", record=record)
+    if last["settings_digest"] != record["settings_digest"]:
+        return News(changed=True, said=f"The settings have changed since {last['time']}.", record=record)
+    said = f"{source} holds no new slides since {last['time']}, so there is nothing to train."
+    return News(changed=False, said=said, record=record)
+
+
+def keep(record: Mapping[str, Any], state: str) -> None:
+    """Put a record where the next run looks for it.
+
+    Raises:
+        StorageError: the location refuses or does not answer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        write_json(Path(folder) / NAME, dict(record))
+        open_location(state).put(Path(folder) / NAME, NAME)
+
+
+def run_find_news(
+    source: str, dataset_digest: str, settings: Mapping[str, Any], state: str, summary: Any
+) -> tuple[bool, str]:
+    """`find_news` as a task of a pipeline: whether to go on, and the record as JSON."""
+    from histoforge.steps.component import task, write_text
+
+    with task("find_news"):
+        news = find_news(source, dataset_digest, settings, state)
+        say(news.said)
+        write_text(summary, f"{news.said}\n")
+    return news.changed, json.dumps(news.record)
+
+
+def run_record_source(record: str, state: str) -> str:
+    """`keep` as a task of a pipeline; returns the dataset's digest."""
+    from histoforge.steps.component import task
+
+    with task("record_source"):
+        said = json.loads(record)
+        keep(said, state)
+        say(f"{said['source']} is recorded at {state}")
+    return str(said["dataset_digest"])
+
+
+def _read(state: str) -> dict[str, Any] | None:
+    location = open_location(state)
+    if not any(entry.name == NAME for entry in location.entries()):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        location.get(NAME, Path(folder) / NAME)
+        try:
+            said = read_json(Path(folder) / NAME)
+            if said["format"] == FORMAT and {"dataset_digest", "settings_digest", "time"} <= set(said):
+                return dict(said)
+        except (ValueError, KeyError, TypeError):
+            pass
+    raise StorageError(f"{NAME} at {state} is no record of a source: delete it to train anew, or name another place.")
