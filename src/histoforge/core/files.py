@@ -1,5 +1,6 @@
 """Atomic files and directories: what stands under a final name is whole, whatever happened while it was written."""
 
+import ctypes
 import errno
 import json
 import os
@@ -12,10 +13,16 @@ from typing import Any
 
 from histoforge.core.errors import StorageError
 
+MANY_FILES = 64
+
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` when the block ends well.
+
+    Args:
+        path: the file.
+        durable: whether it must survive a loss of power; False is for files of a directory that is synced as a whole.
 
     Raises:
         StorageError: the disk is full or `path` cannot be written; nothing is left behind.
@@ -26,9 +33,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary = _sibling(path)
         try:
             yield temporary
-            sync(temporary)
+            if durable:
+                sync(temporary)
             os.replace(temporary, path)
-            sync(path.parent)
+            if durable:
+                sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -49,9 +58,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         try:
             temporary.mkdir()
             yield temporary
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    sync(file)
+            sync_tree(temporary)
             if path.exists():
                 os.replace(path, old)
             os.replace(temporary, path)
@@ -79,6 +86,26 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush all files below a directory: many of them at once, by flushing their file system, where the system can."""
+    files = [file for file in Path(folder).rglob("*") if file.is_file()]
+    if len(files) >= MANY_FILES and _sync_file_system(folder):
+        return
+    for file in files:
+        sync(file)
+
+
+def _sync_file_system(folder: Path) -> bool:
+    syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
+    if syncfs is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        return bool(syncfs(descriptor) == 0)
     finally:
         os.close(descriptor)
 

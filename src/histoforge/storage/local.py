@@ -38,8 +38,8 @@ class LocalLocation(Location):
         with _explained_reading(self.root):
             return next(self._walk(), None) is not None
 
-    def get(self, name: str, path: Path) -> None:
-        _copy(self.root / checked_name(name, self), Path(path))
+    def get(self, name: str, path: Path, durable: bool = True) -> None:
+        _copy(self.root / checked_name(name, self), Path(path), durable)
 
     def put(self, path: Path, name: str) -> None:
         _copy(Path(path), self.root / checked_name(name, self))
@@ -107,8 +107,8 @@ class LocalLocation(Location):
                 )
 
 
-def _copy(source: Path, target: Path) -> None:
-    with explained_copy(source, target), _opened(source) as reader, atomic_file(target) as temporary:
+def _copy(source: Path, target: Path, durable: bool = True) -> None:
+    with explained_copy(source, target), _opened(source) as reader, atomic_file(target, durable) as temporary:
         size = os.fstat(reader.fileno()).st_size
         with open(temporary, "wb") as writer:
             shutil.copyfileobj(reader, writer, _CHUNK)

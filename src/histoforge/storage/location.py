@@ -38,8 +38,14 @@ class Location(ABC):
         """All files below the location, at any depth, sorted by name; none where nothing is there yet."""
 
     @abstractmethod
-    def get(self, name: str, path: Path) -> None:
-        """Copy the file `name` to `path`, which is whole and verified or not there at all."""
+    def get(self, name: str, path: Path, durable: bool = True) -> None:
+        """Copy the file `name` to `path`, which is whole and verified or not there at all.
+
+        Args:
+            name: the file.
+            path: where to.
+            durable: whether it must survive a loss of power at once; False where a whole tree is flushed afterwards.
+        """
 
     @abstractmethod
     def put(self, path: Path, name: str) -> None:
@@ -110,7 +116,7 @@ class Location(ABC):
         """
         entries = self.source_entries()
         with atomic_directory(Path(folder)) as partial:
-            in_parallel(f"reading {self}", entries, lambda entry: self.get(entry.name, partial / entry.name))
+            in_parallel(f"reading {self}", entries, lambda entry: self.get(entry.name, partial / entry.name, False))
 
     def put_tree(self, folder: Path, last: str = "") -> None:
         """Copy every file below the directory `folder`, several at a time, with progress.

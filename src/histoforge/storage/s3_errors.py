@@ -85,6 +85,11 @@ def is_missing(error: Exception) -> bool:
     return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchKey"
 
 
+def status_of(error: MinioException) -> int:
+    """The HTTP status of a refusal; 0 where there is none."""
+    return _facts(error)[1]
+
+
 def _refusal(error: MinioException, settings: S3Settings, what: str) -> str:
     code, status, text = _facts(error)
     kind = _CODES.get(code) or _STATUSES.get(status) or ("Failing" if status >= 500 or status == 429 else "Refused")

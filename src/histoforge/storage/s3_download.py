@@ -1,0 +1,168 @@
+"""One object on its way into a file: in one request where it is small, in ranges side by side where it is large."""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from minio.error import MinioException
+from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
+from urllib3.response import BaseHTTPResponse
+
+from histoforge.core.errors import StorageError
+from histoforge.core.progress import say
+from histoforge.storage.s3_errors import status_of
+from histoforge.storage.transfers import Bytes
+
+if TYPE_CHECKING:
+    from histoforge.storage.s3_server import Server
+
+CHUNK = 1 << 20
+RANGE = 32 << 20
+STREAMS = 4
+SLOWEST_BYTES_A_SECOND = 1024
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_EMPTY = 416
+
+
+@dataclass
+class _Span:
+    """Bytes `position` to `end` of the object, which are still to come."""
+
+    position: int
+    end: int
+
+
+@dataclass
+class Download:
+    """An object and the file that it goes to.
+
+    A connection that breaks is taken up where it broke, as long as the object is still the same.
+
+    Attributes:
+        server, bucket, key: where the object is.
+        what: its name in messages.
+        descriptor: of the file, open for writing.
+        size: bytes, once the first answer has come.
+        etag: of the object; '' where the server has none.
+        headers: of the first answer, which hold the object's metadata.
+    """
+
+    server: "Server"
+    bucket: str
+    key: str
+    what: str
+    descriptor: int
+    size: int = -1
+    etag: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    _in_ranges: bool = True
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Write the object to the file.
+
+        Raises:
+            StorageError: it was replaced while it was read.
+            HTTPError, MinioException: the server failed for good.
+        """
+        first = _Span(0, RANGE)
+        self._receive_all(first)
+        spans = [_Span(start, min(start + RANGE, self.size)) for start in range(first.position, self.size, RANGE)]
+        if not spans:
+            return
+        with Bytes(f"reading {self.what}", self.size) as progress, ThreadPoolExecutor(STREAMS) as pool:
+            progress.update(first.position)
+            for done in [pool.submit(self._receive_span, span, progress) for span in spans]:
+                try:
+                    done.result()
+                except BaseException:
+                    self._stopped.set()
+                    raise
+
+    def _receive_span(self, span: _Span, progress: Bytes) -> None:
+        start = span.position
+        self._receive_all(span)
+        progress.update(span.end - start)
+
+    def _receive_all(self, span: _Span) -> None:
+        settings, breaks, furthest = self.server.settings, 0, span.position
+        while self.size < 0 or span.position < min(span.end, self.size):
+            try:
+                self._receive(span)
+            except MaxRetryError:
+                raise
+            except HTTPError:
+                breaks = 1 if span.position - furthest >= CHUNK else breaks + 1
+                furthest = max(furthest, span.position)
+                if breaks >= settings.attempts or self._stopped.is_set():
+                    raise
+                say(f"{self.what} broke off at byte {span.position}: going on from there.")
+                time.sleep(settings.backoff * 2 ** (breaks - 1))
+
+    def _receive(self, span: _Span) -> None:
+        condition = {"If-Match": f'"{self.etag}"'} if self.etag else None
+        try:
+            response = self.server.client.get_object(
+                self.bucket, self.key, offset=span.position, length=span.end - span.position, request_headers=condition
+            )
+        except MinioException as error:
+            if status_of(error) == _EMPTY and self.size < 0:
+                return self._learn_of_nothing()
+            raise
+        try:
+            self._check(response, span)
+            self._copy(response, span)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _check(self, response: BaseHTTPResponse, span: _Span) -> None:
+        """Learn size and version from the first answer, and hold each other one against them."""
+        match = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
+        etag = response.headers.get("etag", "").replace('"', "")
+        if self.size < 0:
+            self.size = int(match.group(2) if match else response.headers.get("content-length", 0))
+            self.etag, self.headers, self._in_ranges = etag, response.headers, match is not None
+        if etag != self.etag or (match and int(match.group(2)) != self.size):
+            raise StorageError(f"{self.what} was replaced while it was read: run it again.")
+        if match is None or int(match.group(1)) != span.position:
+            if self._in_ranges:
+                raise ProtocolError("the server answered with other bytes than those asked for")
+            span.position = 0
+        if not self._in_ranges:
+            span.end = self.size
+
+    def _copy(self, response: BaseHTTPResponse, span: _Span) -> None:
+        patience, end = self.server.settings.read_timeout, min(span.end, self.size)
+        checked, checked_at = span.position, time.monotonic()
+        while chunk := response.read1(CHUNK, decode_content=False):
+            if self._stopped.is_set():
+                raise ProtocolError("another part failed")
+            _write(self.descriptor, chunk, span.position)
+            span.position += len(chunk)
+            waited = time.monotonic() - checked_at
+            if waited > patience:
+                if span.position - checked < SLOWEST_BYTES_A_SECOND * waited:
+                    raise ProtocolError("the server all but stopped sending")
+                checked, checked_at = span.position, time.monotonic()
+        if span.position < end:
+            raise ProtocolError("the server ended before the object did")
+
+    def _learn_of_nothing(self) -> None:
+        """An empty object has no range at all."""
+        stat = self.server.client.stat_object(self.bucket, self.key)
+        if stat.size:
+            raise ProtocolError("the server has no beginning of an object that is not empty")
+        self.size, self.etag, self.headers = 0, str(stat.etag or ""), dict(stat.metadata or {})
+
+
+def _write(descriptor: int, chunk: bytes, position: int) -> None:
+    view = memoryview(chunk)
+    while view:
+        written = os.pwrite(descriptor, view, position)
+        view, position = view[written:], position + written

@@ -1,0 +1,72 @@
+"""The client of one S3 server: how long it waits, how often it tries, and whom it trusts."""
+
+import os
+from urllib.parse import urlsplit
+
+import certifi
+import urllib3
+from minio import Minio
+
+from histoforge.storage.s3_settings import S3Settings
+from histoforge.storage.transfers import WORKERS
+
+_RETRIED_STATUSES = (429, 500, 502, 503, 504)
+
+
+class Server:
+    """A client of one S3 server, made anew in each process, since it must not be shared between them."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self.settings = settings
+        self._process = 0
+        self._made: tuple[Minio, urllib3.PoolManager] | None = None
+
+    @property
+    def client(self) -> Minio:
+        """The client of this process."""
+        return self._of_this_process()[0]
+
+    @property
+    def http(self) -> urllib3.PoolManager:
+        """What that client sends its requests with."""
+        return self._of_this_process()[1]
+
+    def _of_this_process(self) -> tuple[Minio, urllib3.PoolManager]:
+        if self._made is None or self._process != os.getpid():
+            http = _http(self.settings)
+            self._made, self._process = (_client(self.settings, http), http), os.getpid()
+        return self._made
+
+
+def _http(settings: S3Settings) -> urllib3.PoolManager:
+    retries = urllib3.Retry(
+        total=settings.attempts - 1,
+        redirect=False,
+        backoff_factor=settings.backoff,
+        backoff_max=30,
+        status_forcelist=_RETRIED_STATUSES,
+        allowed_methods=None,
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
+    return urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout),
+        maxsize=2 * WORKERS,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=settings.ca or certifi.where(),
+        retries=retries,
+    )
+
+
+def _client(settings: S3Settings, http: urllib3.PoolManager) -> Minio:
+    address = urlsplit(settings.endpoint)
+    at_aws = (address.hostname or "").endswith(".amazonaws.com")
+    return Minio(
+        address.netloc,
+        access_key=settings.access_key or None,
+        secret_key=settings.secret_key or None,
+        session_token=settings.session_token or None,
+        secure=address.scheme == "https",
+        region=settings.region or (None if at_aws else "us-east-1"),
+        http_client=http,
+    )
