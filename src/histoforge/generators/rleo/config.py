@@ -15,7 +15,7 @@ class RleoConfig(ImprovedDcganConfig):
 
     A0-10: the paper's reward has no gradient (`literal`); `policy` is the reading that has its equations and one.
     Deviation: for a fake of 64 px a VGG-16 costs as much as all the rest of the step, so by default the guide looks at
-    a quarter of them.
+    a fifth of them.
     """
 
     reward: RewardMode = Field(
@@ -26,7 +26,7 @@ class RleoConfig(ImprovedDcganConfig):
     )
     reward_weight: float = Field(0.3, ge=0, le=1, description="weight of the reward (eq. 4)")
     guide_share: float = Field(
-        0.25,
+        0.2,
         gt=0,
         le=1,
         description="share of each batch's fakes that the guide looks at, which its cost is in proportion to; the "
