@@ -151,7 +151,7 @@ def checked_name(name: str, where: object) -> str:
 
 
 @contextmanager
-def explained_copy(source: object, target: Path) -> Iterator[None]:
+def explained_copy(source: object, target: object) -> Iterator[None]:
     """Turn what the operating system says against a copy, other than a full disk, into a sentence for the user."""
     try:
         yield

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from io import FileIO
 from pathlib import Path
 
 from minio.error import InvalidResponseError
@@ -56,36 +57,28 @@ class S3Location(Location):
 
     def get(self, name: str, path: Path, durable: bool = True) -> None:
         key, what = self._key(name), f"{self}/{name}"
-        with self._explained(what), explained_copy(what, path), atomic_file(path, durable) as temporary:
-            with open(temporary, "wb") as file:
-                found = Download(self.server, self.bucket, key, what, file.fileno())
-                found.run()
-            _verify(temporary, found)
+        with (
+            self._explained(what),
+            explained_copy(what, path),
+            atomic_file(path, durable) as temporary,
+            open(temporary, "w+b", buffering=0) as file,
+        ):
+            found = Download(self.server, self.bucket, key, what, file.fileno())
+            found.run()
+            _verify(file, found)
 
     def put(self, path: Path, name: str) -> None:
+        """As everywhere; the server holds each part against the digest that the minio client signs it with."""
         key, path, what = self._key(name), Path(path), f"{self}/{name}"
         try:
-            size = path.stat().st_size
-            content = path.read_bytes() if size <= PART else None
-            digest = digest_file(path) if content is None else hashlib.sha256(content).hexdigest()
+            size, digest = path.stat().st_size, digest_file(path)
         except OSError as error:
             raise StorageError(f"{path} cannot be read ({error.strerror}): make it again, or correct it.") from error
-        client = self.server.client
-        metadata: dict[str, str | list[str] | tuple[str]] = {"sha256": digest}
-        with self._explained(what), explained_copy(path, what):
-            if content is not None:
-                done = client.put_object(self.bucket, key, io.BytesIO(content), size, metadata=metadata)
-                if done.etag == hashlib.md5(content, usedforsecurity=False).hexdigest():
-                    return
-            else:
-                with Bytes(f"writing {what}", size) as progress:
-                    client.fput_object(
-                        self.bucket, key, str(path), metadata=metadata, part_size=PART,
-                        num_parallel_uploads=STREAMS, progress=progress,
-                    )  # fmt: skip
-            stat = client.stat_object(self.bucket, key)
-        if stat.size != size or _recorded_sha256(stat.metadata) not in ("", digest):
-            raise StorageError(f"{what} did not arrive whole: check the server and run it again.")
+        with self._explained(what), explained_copy(path, what), Bytes(f"writing {what}", size) as progress:
+            self.server.client.fput_object(
+                self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART,
+                num_parallel_uploads=STREAMS, progress=progress,
+            )  # fmt: skip
 
     def delete(self, name: str) -> None:
         with self._explained(f"{self}/{name}"):
@@ -163,15 +156,14 @@ def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:
     return S3Location(scheme, bucket, prefix, Server(S3Settings.from_environment()))
 
 
-def _verify(path: Path, found: Download) -> None:
+def _verify(file: FileIO, found: Download) -> None:
     """Hold what arrived against the SHA-256 that `put` left with it or, where that is an MD5, against the etag."""
-    expected, digest = _recorded_sha256(found.headers), ""
-    if expected:
-        digest = digest_file(path)
-    elif _etag_is_md5(found.etag, found.headers):
-        expected = found.etag.lower()
-        digest = _md5(path)
-    if path.stat().st_size != found.size or digest != expected:
+    expected, algorithm = _recorded_sha256(found.headers), "sha256"
+    if not expected and _etag_is_md5(found.etag, found.headers):
+        expected, algorithm = found.etag.lower(), "md5"
+    file.seek(0)
+    digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    if file.tell() != found.size or (expected and digest != expected):
         raise StorageError(f"{found.what} is not what was stored there (its digest differs): store it again.")
 
 
@@ -184,8 +176,3 @@ def _etag_is_md5(etag: str, headers: Mapping[str, str] | None) -> bool:
     """Whether the etag is the MD5 of the content: not so for objects in parts or encrypted ones."""
     encrypted = any(name.lower().startswith("x-amz-server-side-encryption") for name in headers or {})
     return not encrypted and re.fullmatch(r"[0-9a-fA-F]{32}", etag) is not None
-
-
-def _md5(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -105,7 +105,7 @@ class Download:
                 time.sleep(settings.backoff * 2 ** (breaks - 1))
 
     def _receive(self, span: _Span) -> None:
-        condition = {"If-Match": f'"{self.etag}"'} if self.etag else None
+        condition: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{self.etag}"'} if self.etag else {}
         try:
             response = self.server.client.get_object(
                 self.bucket, self.key, offset=span.position, length=span.end - span.position, request_headers=condition
