@@ -1,10 +1,12 @@
 """A guide on disk and in use: frozen, and refused where it does not fit."""
 
+import numpy as np
 import pytest
 import torch
 from tiny_guide import CLASSES, guide_info, save_random_guide
 
 from histoforge.core.errors import ModelError
+from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.siamese.cost import inference_cost
 from histoforge.siamese.guide import NORMALISATION, load_guide
 from histoforge.siamese.network import MftSnn
@@ -48,6 +50,21 @@ def test_patches_that_it_was_trained_for_are_taken(path):
 def test_other_patches_are_refused(path, given, said):
     with pytest.raises(ModelError, match=f"{said}: run finetune_snn on that patch set"):
         load_guide(path, "cpu").check_fits(*given, "the pool")
+
+
+def stained(path, stain):
+    with PatchSetWriter.create(path, CLASSES, (16, 16), 0.5) as writer:
+        writer.add(np.zeros((1, 16, 16, 3), np.uint8), label=0)
+        writer.finish({"config": {"stain": stain}} if stain else {"step": "test"})
+    return PatchSet.open(path)
+
+
+def test_patches_of_another_stain_normalisation_are_refused(tmp_path):
+    guide = load_guide(write(tmp_path / "g", MftSnn(0.125), stain="macenko"), "cpu")
+    for stain in ("macenko", ""):
+        guide.check_patches(stained(tmp_path / f"same-{stain}", stain), "the patch set")
+    with pytest.raises(ModelError, match="the stain normalisation 'macenko', and the patch set has 'none'"):
+        guide.check_patches(stained(tmp_path / "other", "none"), "the patch set")
 
 
 def write(path, network, **config):

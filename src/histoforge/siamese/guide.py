@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from histoforge.core.errors import ModelError
+from histoforge.patches.patchset import PatchSet
 from histoforge.siamese.network import IMAGENET_MEAN, IMAGENET_STD, MftSnn
 from histoforge.training.device import autocast, resolve_device, resolve_precision
 from histoforge.training.models import ModelInfo, load_model
@@ -79,6 +80,29 @@ class Guide:
                 f"The guide {self.name} was trained at {own:.3g} um/px, and {where} has {mpp:.3g} um/px: run "
                 "finetune_snn on that patch set."
             )
+
+    def check_patches(self, patches: PatchSet, where: str) -> None:
+        """`check_fits` for a patch set; its stain normalisation must be that of the guide's patches too.
+
+        Args:
+            patches: real patches.
+            where: what the message calls them.
+
+        Raises:
+            ModelError: it was trained on other patches.
+        """
+        self.check_fits(patches.classes, patches.patch_size, patches.info.mpp, where)
+        mine, theirs = self.info.config.get("stain", ""), stain_of(patches)
+        if mine and theirs and mine != theirs:
+            raise ModelError(
+                f"The guide {self.name} was trained on patches with the stain normalisation '{mine}', and {where} has "
+                f"'{theirs}': run finetune_snn on that patch set."
+            )
+
+
+def stain_of(patches: PatchSet) -> str:
+    """The stain normalisation that `preprocess` gave the patches: 'none', 'macenko', …; '' where it is not known."""
+    return str((patches.info.made_by.get("config") or {}).get("stain", ""))
 
 
 def load_guide(path: Path, device: torch.device | str = "auto", precision: str = "auto") -> Guide:

@@ -18,7 +18,7 @@ from histoforge.siamese.cost import InferenceCost, inference_cost
 from histoforge.siamese.evaluation import PairReport, report_pairs, score_pairs
 from histoforge.siamese.finetuning import ABLATIONS, Finetuning, Schedule, Trained
 from histoforge.siamese.gradcam import gradcam_pictures
-from histoforge.siamese.guide import METHOD, NORMALISATION, Guide
+from histoforge.siamese.guide import METHOD, NORMALISATION, Guide, stain_of
 from histoforge.siamese.network import LEAST_SIZE_PX, MftSnn
 from histoforge.siamese.pairs import Augmentation, PairSource, check_patients
 from histoforge.siamese.training import Recipe
@@ -200,19 +200,20 @@ def _start(config: FinetuneSnnConfig) -> tuple[MftSnn, str]:
 
 
 def _info(config: FinetuneSnnConfig, data: _Data, weights_digest: str) -> ModelInfo:
-    digests = {"patches": data.train.digest}
-    if data.overviews is not None:
-        digests["overviews"] = data.overviews.digest
-    if weights_digest:
-        digests["weights"] = weights_digest
+    overviews = data.overviews.digest if data.overviews is not None else ""
+    digests = {"patches": data.train.digest, "overviews": overviews, "weights": weights_digest}
     return ModelInfo(
         kind="guide",
         method=METHOD,
-        config={**config.model_dump(exclude=NOT_IDENTITY), "normalisation": NORMALISATION},
+        config={
+            **config.model_dump(exclude=NOT_IDENTITY),
+            "normalisation": NORMALISATION,
+            "stain": stain_of(data.train),
+        },
         classes=data.train.classes,
         patch_size=data.train.patch_size,
         mpp=data.train.info.mpp,
-        digests=digests,
+        digests={name: digest for name, digest in digests.items() if digest},
     )
 
 
