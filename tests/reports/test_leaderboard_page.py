@@ -50,6 +50,15 @@ def test_few_seeds_and_overlaps_are_said(found):
     assert not overlap(Spread(1.0, 0.1, {}), Spread(1.5, 0.1, {}))
 
 
+def test_a_draw_has_no_winner():
+    found = make_leaderboard({"dcgan": 1.0, "lsgan": 1.1})
+    same = METRICS["label_f1"]
+    assert found.best(same).name == "dcgan"
+    drawn = dataclasses.replace(same, spread=lambda one: Spread(0.90001 if one.name == "dcgan" else 0.9, None, {}))
+    assert found.best(drawn) is None
+    assert found.best(METRICS["ppl"]) is None
+
+
 def test_a_single_method_is_compared_with_nothing():
     alone = make_leaderboard({"dcgan": 1.0})
     assert answer(alone).headline.startswith("One method only, dcgan: FID ")
@@ -68,7 +77,7 @@ def test_rewards_are_paired_by_seed_with_the_control(found):
     assert {one.reward for one in found.paired("fid")} == {"policy", "soft_target"}
     line = next(line for line in answer(found).lines if line.startswith("RL-EO's reward"))
     assert "cannot change a gradient" in line
-    assert paired_text(pair, 2) in line
+    assert paired_text(pair, ",.2f") in line
 
 
 def test_rewards_are_compared_at_the_seeds_that_both_have():
@@ -79,7 +88,7 @@ def test_rewards_are_compared_at_the_seeds_that_both_have():
     ]
     pair = dataclasses.replace(found, entrants=entrants).paired("fid")[0]
     assert list(pair.differences.values) == [1]
-    assert "one seed tells nothing" in paired_text(pair, 2)
+    assert "one seed tells nothing" in paired_text(pair, ",.2f")
 
 
 def test_without_the_control_nothing_is_claimed_of_the_reward():
@@ -91,13 +100,13 @@ def test_without_the_control_nothing_is_claimed_of_the_reward():
 def test_signs_that_differ_are_said():
     pair = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6}).paired("fid")[0]
     mixed = dataclasses.replace(pair, differences=Spread.of({0: 1.0, 1: -1.0}))
-    assert paired_text(mixed, 1) == "+0.0 on average, at seed 0 +1.0, at seed 1 -1.0 (the signs differ)"
+    assert paired_text(mixed, ",.1f") == "+0.0 on average, at seed 0 +1.0, at seed 1 -1.0 (the signs differ)"
 
 
 def test_collapse_and_methods_without_a_latent_space_are_named():
-    entrants = [make_entrant("dcgan", 1.0, spread=0.01), make_entrant("ddpm", 0.9, walked=False)]
+    entrants = [make_entrant("dcgan", 1.0, spread=0.01), make_entrant("ddpm", 0.2, walked=False)]
     found = dataclasses.replace(make_leaderboard({"dcgan": 1.0}), entrants=entrants)
-    assert "Signs of mode collapse: dcgan (benign, invasive)." in answer(found).lines
+    assert "Signs of mode collapse (little spread, or few distinct neighbours): dcgan (benign, invasive)." in answer(found).lines
     text = Outline(render(build_leaderboard(found, answer(found)))).text
     assert "ddpm: ddpm has no latent space to walk." in text
 

@@ -120,7 +120,7 @@ class Metric:
         title: at the head of the column.
         best: whether lower or higher is better; '' where neither is.
         spread: of an entrant.
-        digits: after the point.
+        form: of its numbers, as `format` takes it.
         phrase: what an entrant with the best mean 'has', in a sentence; '' where this is not told.
         unit: behind the number in a sentence.
     """
@@ -129,7 +129,7 @@ class Metric:
     title: str
     best: Literal["lower", "higher", ""]
     spread: Callable[[Entrant], Spread]
-    digits: int
+    form: str
     phrase: str = ""
     unit: str = ""
 
@@ -154,37 +154,39 @@ def _downstream(use: str, key: str) -> Callable[[Entrant], Spread]:
     return spread
 
 
+WHOLE, TWO, THREE, FOUR_DIGITS = ",.0f", ",.2f", ",.3f", ",.4g"
+
 METRICS: dict[str, Metric] = {
     metric.key: metric
     for metric in (
-        Metric("fid", "FID", "lower", _generative("fid"), 2, "the lowest FID"),
-        Metric("kid", "KID x 1000", "lower", _generative("kid", 1000), 2, "the lowest KID"),
-        Metric("precision", "Precision", "higher", _generative("precision"), 3, "the highest precision"),
-        Metric("recall", "Recall", "higher", _generative("recall"), 3, "the highest recall"),
-        Metric("density", "Density", "higher", _generative("density"), 3),
-        Metric("coverage", "Coverage", "higher", _generative("coverage"), 3),
+        Metric("fid", "FID", "lower", _generative("fid"), TWO, "the lowest FID"),
+        Metric("kid", "KID x 1000", "lower", _generative("kid", 1000), TWO, "the lowest KID"),
+        Metric("precision", "Precision", "higher", _generative("precision"), THREE, "the highest precision"),
+        Metric("recall", "Recall", "higher", _generative("recall"), THREE, "the highest recall"),
+        Metric("density", "Density", "higher", _generative("density"), THREE),
+        Metric("coverage", "Coverage", "higher", _generative("coverage"), THREE),
         Metric(
-            "accuracy_synthetic", "Accuracy, synthetic", "higher", _downstream("synthetic", "accuracy"), 3,
+            "accuracy_synthetic", "Accuracy, synthetic", "higher", _downstream("synthetic", "accuracy"), THREE,
             "the most accurate classifiers from synthetic patches alone",
         ),
         Metric(
-            "accuracy_both", "Accuracy, with real", "higher", _downstream("both", "accuracy"), 3,
+            "accuracy_both", "Accuracy, with real", "higher", _downstream("both", "accuracy"), THREE,
             "the most accurate classifiers from real and synthetic patches",
         ),
-        Metric("macro_accuracy_synthetic", "Macro accuracy", "higher", _downstream("synthetic", "macro_accuracy"), 3),
-        Metric("path_length", "Path length", "", _path("path_length"), 4),
-        Metric("ppl", "PPL", "", _path("ppl"), 1),
-        Metric("spread", "Spread", "", lambda one: one.over_seeds(lambda s: s.diversity.spread), 2),
-        Metric("distinct", "Distinct", "", lambda one: one.over_seeds(lambda s: s.diversity.distinct), 2),
-        Metric("label_accuracy", "Micro", "higher", lambda one: one.over_seeds(lambda s: s.labels.micro), 3),
-        Metric("label_f1", "Macro F1", "higher", lambda one: one.over_seeds(lambda s: s.labels.f1), 3),
+        Metric("macro_accuracy", "Macro accuracy", "higher", _downstream("synthetic", "macro_accuracy"), THREE),
+        Metric("path_length", "Path length", "", _path("path_length"), FOUR_DIGITS),
+        Metric("ppl", "PPL", "", _path("ppl"), FOUR_DIGITS),
+        Metric("spread", "Spread", "", lambda one: one.over_seeds(lambda s: s.diversity.spread), TWO),
+        Metric("distinct", "Distinct", "", lambda one: one.over_seeds(lambda s: s.diversity.distinct), TWO),
+        Metric("label_accuracy", "Micro", "higher", lambda one: one.over_seeds(lambda s: s.labels.micro), THREE),
+        Metric("label_f1", "Macro F1", "higher", lambda one: one.over_seeds(lambda s: s.labels.f1), THREE),
         Metric(
             "seconds_per_thousand", "s a thousand", "lower",
-            lambda one: one.over_seeds(lambda s: s.drawing.seconds_per_thousand), 2, "the fastest drawing",
+            lambda one: one.over_seeds(lambda s: s.drawing.seconds_per_thousand), TWO, "the fastest drawing",
             "s a thousand patches",
         ),
-        Metric("peak_memory_mb", "Memory, MB", "", lambda one: one.over_seeds(lambda s: s.drawing.peak_memory_mb), 0),
-        Metric("training_seconds", "Training", "", lambda one: one.over_seeds(lambda s: s.training_seconds), 0),
+        Metric("peak_memory_mb", "MB", "", lambda one: one.over_seeds(lambda s: s.drawing.peak_memory_mb), WHOLE),
+        Metric("training_seconds", "Training", "", lambda one: one.over_seeds(lambda s: s.training_seconds), WHOLE),
     )
 }  # fmt: skip
 """All numbers that stand in `metrics.json` for each entrant. Path lengths have no better end: short may be collapse."""
@@ -277,6 +279,13 @@ class LeaderboardFindings:
         """The entrants that have a score, the best mean first."""
         known = [one for one in self.entrants if metric.spread(one).mean is not None]
         return sorted(known, key=lambda one: metric.spread(one).mean or 0.0, reverse=metric.best == "higher")
+
+    def best(self, metric: Metric) -> Entrant | None:
+        """The entrant with the best mean; None where there is no other, no better end, or a draw in what is shown."""
+        means = [metric.spread(one).mean or 0.0 for one in self.ranking(metric)[:2]]
+        if not metric.best or len(means) < 2 or len({format(mean, metric.form) for mean in means}) < 2:
+            return None
+        return self.ranking(metric)[0]
 
 
 def run_folder(path: Path) -> str:

@@ -4,20 +4,16 @@ from collections.abc import Callable
 
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.reports.blocks import Block, Cell, Section, Table, Text
-from histoforge.reports.leaderboard_findings import Entrant, LeaderboardFindings, Spread
+from histoforge.reports.leaderboard_findings import THREE, TWO, WHOLE, Entrant, LeaderboardFindings, Spread
 from histoforge.reports.leaderboard_scores import GeneratorScores
 from histoforge.reports.leaderboard_sections import table_of
 from histoforge.reports.leaderboard_words import spread_text
 from histoforge.reports.study_sections import duration
 
 DISTANCES = (
-    ("fid", 2, 1),
-    ("kid", 2, 1000),
-    ("precision", 3, 1),
-    ("recall", 3, 1),
-    ("density", 3, 1),
-    ("coverage", 3, 1),
-)
+    ("fid", TWO, 1), ("kid", TWO, 1000), ("precision", THREE, 1), ("recall", THREE, 1), ("density", THREE, 1),
+    ("coverage", THREE, 1),
+)  # fmt: skip
 DISTANCE_TITLES = ("FID", "KID x 1000", "Precision", "Recall", "Density", "Coverage")
 
 
@@ -56,7 +52,7 @@ def labels_section(found: LeaderboardFindings) -> Section:
             _over(one, lambda s: s.labels.precision), _over(one, lambda s: s.labels.recall),
             _over(one, lambda s: s.labels.f1),
         )  # fmt: skip
-        rows.append([Cell(one.name), *(Cell(spread_text(spread, 3)) for spread in (micro, *macro))])
+        rows.append([Cell(one.name), *(Cell(spread_text(spread, THREE)) for spread in (micro, *macro))])
     first = found.entrants[0].scores[0].labels
     table = Table(
         caption=f"Labels of the synthetic patches as {first.classifier} sees them, mean ± deviation over seeds",
@@ -116,7 +112,8 @@ def collapse_section(found: LeaderboardFindings) -> Section:
         rows=rows,
         note="Spread: mean distance of two synthetic patches, divided by that of two real ones (1: as varied). "
         "Distinct: share of synthetic patches that are nearest to a real patch of their own; beside it the same for "
-        "real patches. A sign: less than half of what real patches show, in at least one seed. Features of "
+        "real patches. A sign: less than half of what real patches show, in so many of the seeds; few distinct "
+        "neighbours also come from patches that lie outside the real ones. Features of "
         f"{', '.join(found.judges)}.",
     )
     return Section("collapse", "Signs of mode collapse", "Does a generator draw the same few patches again?", [table])
@@ -138,7 +135,7 @@ def memorisation_section(found: LeaderboardFindings) -> Section:
                 [
                     Cell(one.name),
                     Cell(f"{duplicates:,}"),
-                    *(Cell(spread_text(spread, 3)) for spread in shares),
+                    *(Cell(spread_text(spread, THREE)) for spread in shares),
                     Cell(f"{copied} of {len(audits)}", tone="bad" if copied else ""),
                 ]
             )
@@ -165,8 +162,11 @@ def costs_section(found: LeaderboardFindings) -> Section:
             [
                 Cell(one.name, f"{first.training_steps:,} steps" if first.training_steps else ""),
                 Cell("n/a" if training.mean is None else duration(training.mean)),
-                Cell(spread_text(_over(one, lambda scores: scores.drawing.seconds_per_thousand), 2)),
-                Cell(spread_text(_over(one, lambda scores: scores.drawing.peak_memory_mb), 0), first.drawing.memory_of),
+                Cell(spread_text(_over(one, lambda scores: scores.drawing.seconds_per_thousand), TWO)),
+                Cell(
+                    spread_text(_over(one, lambda scores: scores.drawing.peak_memory_mb), WHOLE),
+                    first.drawing.memory_of,
+                ),
                 Cell(size),
             ]
         )
@@ -191,18 +191,17 @@ def _distance_row(one: Entrant, extractor: str) -> list[Cell]:
     numbers = sorted({(row.n_fake, row.n_real) for row in rows.values()})
     counts = Cell(", ".join(f"{fake:,}" for fake, _ in numbers), f"against {', '.join(f'{r:,}' for _, r in numbers)}")
     cells = [Cell(one.name), counts]
-    for key, digits, scale in DISTANCES:
+    for key, form, scale in DISTANCES:
         spread = Spread.of({seed: _scaled(row, key, scale) for seed, row in rows.items()})
-        mean = "n/a" if spread.mean is None else f"{spread.mean:,.{digits}f}"
-        cells.append(Cell(mean, "" if spread.deviation is None else f"± {spread.deviation:,.{digits}f}"))
+        mean = "n/a" if spread.mean is None else f"{spread.mean:{form}}"
+        cells.append(Cell(mean, "" if spread.deviation is None else f"± {spread.deviation:{form}}"))
     return cells
 
 
 def _real_row(row: GenerativeMetrics) -> list[Cell]:
     values = [_scaled(row, key, scale) for key, _, scale in DISTANCES]
     shown = [
-        "n/a" if value is None else f"{value:,.{digits}f}"
-        for value, (_, digits, _) in zip(values, DISTANCES, strict=True)
+        "n/a" if value is None else f"{value:{form}}" for value, (_, form, _) in zip(values, DISTANCES, strict=True)
     ]
     return [
         Cell("real patches", "validation split"),
@@ -228,7 +227,7 @@ def _collapse_rows(one: Entrant, name: str) -> list[list[Cell]]:
         [
             Cell(one.name),
             Cell(name),
-            *(Cell(spread_text(spread, 2)) for spread in spreads),
+            *(Cell(spread_text(spread, TWO)) for spread in spreads),
             Cell(f"{signs} of {len(rows)}", tone="bad" if signs else ""),
         ]
     ]

@@ -17,6 +17,15 @@ TINTS = PALETTE[:-1]
 ROW_INCHES = 0.27
 BALANCE_WORDS = ("d_real", "d_fake", "discriminator", "generator", "critic", "loss")
 MOST_LINES = 8
+REWARD_CURVES = {
+    "reward": "what is taken off the discriminator's loss. The forms differ, so compare shapes and not heights. With "
+    "'literal' it is 0.3 times the mean similarity, and rises wherever the generator improves: it shows that, and "
+    "drives nothing (A0-10).",
+    "similarity": "of fakes and the real patches that they are paired with, 0 to 1, by the guide.",
+    "gradient_share": "norm of the reward's gradient over that of the rest of the discriminator's loss: how much it "
+    "can do. 0 with 'literal'.",
+}
+"""Series of a guided generator's history, and how to read them."""
 
 
 def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
@@ -36,7 +45,7 @@ def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
         axes.set_yticks(range(len(shown)), [one.name for one in shown])
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-    told = ", ".join(f"{one.name} {metric.spread(one).mean:.{metric.digits}f}" for one in shown)
+    told = ", ".join(f"{one.name} {metric.spread(one).mean:{metric.form}}" for one in shown)
     return Figure(
         alt=f"{metric.title} by method: {told}.",
         caption=f"{metric.title}; {metric.best} is better. Points: mean over seeds; bars: standard deviation; strokes: "
@@ -92,20 +101,16 @@ def fid_figure(entrants: Sequence[Entrant]) -> Figure | None:
 
 
 def reward_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
-    """Reward and similarity by epoch, a line a reward mode (Figs. 5 and 6 of the paper)."""
-    captions = {
-        "reward": "The guide's reward, 0.3 times the mean similarity. With 'literal' it rises too wherever the "
-        "generator improves: it then shows that and drives nothing (A0-10).",
-        "similarity": "Similarity of fakes and the real patches that they are paired with, 0 to 1, by the guide.",
-    }
+    """What the guide says and does by epoch, a line a reward mode (Figs. 5 and 6 of the paper)."""
     figures = []
-    for series, caption in captions.items():
+    for series, caption in REWARD_CURVES.items():
         lines = {one.reward: line for one in rewarded if (line := _mean_line(_first(one), series)) is not None}
         if lines:
-            with draw("Epoch", series.capitalize()) as drawing:
+            title = series.replace("_", " ").capitalize()
+            with draw("Epoch", title) as drawing:
                 _lines(drawing.axes, lines, [one.reward for one in rewarded])
                 drawing.legend()
-            figures.append(Figure(f"{series.capitalize()} by epoch of {', '.join(lines)}.", caption, svg=drawing.svg))
+            figures.append(Figure(f"{title} by epoch of {', '.join(lines)}.", f"{title}: {caption}", svg=drawing.svg))
     return figures
 
 

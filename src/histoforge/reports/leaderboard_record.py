@@ -39,11 +39,11 @@ def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str
 
 def as_markdown(found: LeaderboardFindings, answer: LeaderboardAnswer) -> str:
     """The answer, the leaderboard and the warnings."""
-    metrics = [METRICS[key] for key in (*BOARD, "seconds_per_thousand", "peak_memory_mb")]
+    metrics = [METRICS[key] for key in BOARD]
     shown = [metric for metric in metrics if any(metric.spread(one).n for one in found.entrants)]
     table = [["Method", "Seeds", *(metric.title for metric in shown)], ["---"] * (len(shown) + 2)]
     table += [
-        [one.name, str(len(one.scores)), *(spread_text(metric.spread(one), metric.digits) for metric in shown)]
+        [one.name, str(len(one.scores)), *(spread_text(metric.spread(one), metric.form) for metric in shown)]
         for one in found.entrants
     ]
     lines = [f"## {answer.headline}", "", *(f"{line}\n" for line in answer.lines)]

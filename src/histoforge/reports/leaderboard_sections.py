@@ -7,6 +7,7 @@ from histoforge.reports.blocks import Block, Cell, Figure, Figures, Section, Tab
 from histoforge.reports.leaderboard_findings import (
     CONTROL,
     METRICS,
+    THREE,
     USES,
     Downstream,
     Entrant,
@@ -138,11 +139,10 @@ def training_section(found: LeaderboardFindings) -> Section:
 def metric_cell(found: LeaderboardFindings, metric: Metric, one: Entrant) -> Cell:
     """A mean with its deviation below; the best of the column is named as such."""
     spread = metric.spread(one)
-    ranking = found.ranking(metric)
-    best = len(ranking) > 1 and metric.best != "" and ranking[0] is one
-    small = [f"± {spread.deviation:,.{metric.digits}f}"] if spread.deviation is not None else []
+    best = found.best(metric) is one
+    small = [f"± {spread.deviation:{metric.form}}"] if spread.deviation is not None else []
     return Cell(
-        "n/a" if spread.mean is None else f"{spread.mean:,.{metric.digits}f}",
+        "n/a" if spread.mean is None else f"{spread.mean:{metric.form}}",
         "\n".join([*small, *(["best"] if best else [])]),
         tone="good" if best else "",
     )
@@ -158,13 +158,13 @@ def _paired_rows(found: LeaderboardFindings, metric: Metric) -> list[list[Cell]]
         spread = pair.differences
         if spread.mean is None:
             continue
-        each = ", ".join(f"{seed}: {value:+,.{metric.digits}f}" for seed, value in spread.values.items())
+        each = ", ".join(f"{seed}: {value:+{metric.form}}" for seed, value in spread.values.items())
         rows.append(
             [
                 Cell(metric.title),
                 Cell(f"{pair.reward} - {pair.against}"),
-                Cell(f"{spread.mean:+,.{metric.digits}f}"),
-                Cell("n/a" if spread.deviation is None else f"{spread.deviation:,.{metric.digits}f}"),
+                Cell(f"{spread.mean:+{metric.form}}"),
+                Cell("n/a" if spread.deviation is None else f"{spread.deviation:{metric.form}}"),
                 Cell(str(spread.n)),
                 Cell(each),
             ]
@@ -175,7 +175,7 @@ def _paired_rows(found: LeaderboardFindings, metric: Metric) -> list[list[Cell]]
 def _downstream_row(found: LeaderboardFindings, name: str, use: str, one: Downstream) -> list[Cell]:
     trained = Cell(name, {"synthetic": "alone", "both": "and real patches", "": USES["real"]}[use])
     scores = [
-        Cell(spread_text(spread, 3), "" if between is None else f"[{between[0]:.3f}, {between[1]:.3f}]")
+        Cell(spread_text(spread, THREE), "" if between is None else f"[{between[0]:.3f}, {between[1]:.3f}]")
         for spread, between in ((one.accuracy, one.accuracy_between), (one.macro_accuracy, one.macro_between))
     ]
     classes = [Cell(_short(one.classes.get(label))) for label in found.classes]
@@ -183,7 +183,7 @@ def _downstream_row(found: LeaderboardFindings, name: str, use: str, one: Downst
 
 
 def _short(spread: Spread | None) -> str:
-    return "n/a" if spread is None else spread_text(spread, 3)
+    return "n/a" if spread is None else spread_text(spread, THREE)
 
 
 def table_of(

@@ -8,6 +8,8 @@ from histoforge.reports.findings import Verdict
 from histoforge.reports.leaderboard_findings import (
     CONTROL,
     METRICS,
+    THREE,
+    TWO,
     Entrant,
     LeaderboardFindings,
     Metric,
@@ -37,17 +39,17 @@ def answer(found: LeaderboardFindings) -> LeaderboardAnswer:
     lines = [*_others(found), _how_sure(found, seeds), *reward_lines(found), *_downstream(found), _collapse(found)]
     if len(found.entrants) == 1:
         one = found.entrants[0]
-        headline = f"One method only, {one.name}: FID {spread_text(METRICS['fid'].spread(one), 2)}."
+        headline = f"One method only, {one.name}: FID {spread_text(METRICS['fid'].spread(one), TWO)}."
         return LeaderboardAnswer("no_comparison", headline, lines)
     return LeaderboardAnswer("too_few" if seeds < FEWEST_SEEDS else "no_comparison", _headline(found), lines)
 
 
-def spread_text(spread: Spread, digits: int) -> str:
-    """'44.04 ± 1.20', '44.04' for one seed, or 'n/a'."""
+def spread_text(spread: Spread, form: str) -> str:
+    """'44.04 ± 1.20', '44.04' for one seed, or 'n/a'; `form` as `format` takes it."""
     if spread.mean is None:
         return "n/a"
-    text = f"{spread.mean:,.{digits}f}"
-    return text if spread.deviation is None else f"{text}\u00a0±\u00a0{spread.deviation:,.{digits}f}"
+    text = format(spread.mean, form)
+    return text if spread.deviation is None else f"{text}\u00a0±\u00a0{spread.deviation:{form}}"
 
 
 def overlap(first: Spread, second: Spread) -> bool:
@@ -69,36 +71,38 @@ def reward_lines(found: LeaderboardFindings) -> list[str]:
             f"There is no '{CONTROL}' reward here, which cannot change a gradient: so nothing tells what the reward "
             "itself does."
         ]
-    told = "; ".join(f"{one.reward} {paired_text(one, 2)}" for one in pairs)
+    told = "; ".join(f"{one.reward} {paired_text(one, TWO)}" for one in pairs)
     return [
         f"RL-EO's reward, FID minus that of '{CONTROL}' (the unguided GAN: this form of the reward cannot change a "
         f"gradient) at equal seeds: {told}."
     ]
 
 
-def paired_text(pair: Paired, digits: int) -> str:
+def paired_text(pair: Paired, form: str) -> str:
     """'-1.20 on average, at seed 0 -2.10, at seed 1 -0.30 (the same sign at all 2)'."""
     spread = pair.differences
     if spread.mean is None:
         return "has no seed in common"
-    each = ", ".join(f"at seed {seed} {value:+,.{digits}f}" for seed, value in spread.values.items())
+    each = ", ".join(f"at seed {seed} {value:+{form}}" for seed, value in spread.values.items())
     signs = {value > 0 for value in spread.values.values()}
     agree = f"the same sign at all {spread.n}" if len(signs) == 1 and spread.n > 1 else "the signs differ"
     note = agree if spread.n > 1 else "one seed tells nothing"
-    return f"{spread.mean:+,.{digits}f} on average, {each} ({note})"
+    return f"{spread.mean:+{form}} on average, {each} ({note})"
 
 
 def _headline(found: LeaderboardFindings) -> str:
     told: dict[str, list[str]] = {}
     for metric in (METRICS[key] for key in FIRST):
-        ranking = found.ranking(metric)
-        if ranking:
-            told.setdefault(ranking[0].name, []).append(_has(metric, ranking[0]))
+        best = found.best(metric)
+        if best is not None:
+            told.setdefault(best.name, []).append(_has(metric, best))
+    if not told:
+        return "No method is ahead of the others: see the leaderboard."
     return "; ".join(f"{name} has {' and '.join(what)}" for name, what in told.items()) + "."
 
 
 def _has(metric: Metric, one: Entrant) -> str:
-    return f"{metric.phrase} ({' '.join(filter(None, (spread_text(metric.spread(one), metric.digits), metric.unit)))})"
+    return f"{metric.phrase} ({' '.join(filter(None, (spread_text(metric.spread(one), metric.form), metric.unit)))})"
 
 
 def _others(found: LeaderboardFindings) -> list[str]:
@@ -107,8 +111,10 @@ def _others(found: LeaderboardFindings) -> list[str]:
         return []
     told: dict[str, list[str]] = {}
     for metric in METRICS.values():
-        if metric.phrase and metric.key not in FIRST and (ranking := found.ranking(metric)):
-            told.setdefault(ranking[0].name, []).append(_has(metric, ranking[0]))
+        if metric.phrase and metric.key not in FIRST and (best := found.best(metric)) is not None:
+            told.setdefault(best.name, []).append(_has(metric, best))
+    if not told:
+        return []
     return [f"By other measures: {'; '.join(f'{name} has {_listed(what)}' for name, what in told.items())}."]
 
 
@@ -134,8 +140,8 @@ def _downstream(found: LeaderboardFindings) -> list[str]:
         return []
     return [
         f"On {counted(found.test_patches, 'patches')} of {counted(found.test_units, found.units)} of the test split, "
-        f"classifiers from real patches alone reach {spread_text(found.baseline.accuracy, 3)}; from synthetic patches "
-        f"alone at best {spread_text(metric.spread(ranking[0]), 3)} ({ranking[0].name})."
+        f"classifiers from real patches alone reach {spread_text(found.baseline.accuracy, THREE)}; from synthetic "
+        f"patches alone at best {spread_text(metric.spread(ranking[0]), THREE)} ({ranking[0].name})."
     ]
 
 
@@ -146,7 +152,7 @@ def _collapse(found: LeaderboardFindings) -> str:
         if classes:
             told.append(f"{one.name} ({', '.join(classes)})")
     if told:
-        return f"Signs of mode collapse: {', '.join(told)}."
+        return f"Signs of mode collapse (little spread, or few distinct neighbours): {', '.join(told)}."
     judged = any(scores.diversity.classes for one in found.entrants for scores in one.scores)
     return "No method shows signs of mode collapse." if judged else "Too few patches to look for mode collapse."
 
