@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from commands import call
 from PIL import Image
-from tiny_guide import noise, save_random_guide, write_set
+from tiny_guide import CLASSES, noise, save_random_guide, write_set
 
 from histoforge.cli.searching import fitted
+from histoforge.patches import PatchSetWriter
 from histoforge.training.models import read_model_info
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -165,7 +166,19 @@ def test_the_audit_names_rows_of_the_sets(duplicates_page):
     page = Outline(duplicates_page.read_text())
     assert said["verdict"] in page.text
     assert "40 held-out patches are few for a quantile of 0.99" in page.text
+    assert said["views"] == 4
+    assert "patients with held-out patches have training patches too" not in page.text
     assert len(page.pictures()) == 18 * 3 + len(said["within"]["closest"]) * 2
+
+
+def test_patients_on_both_sides_are_said(capsys, made, tmp_path):
+    with PatchSetWriter.create(tmp_path / "mixed", CLASSES, (32, 32), 0.5) as writer:
+        writer.add(made.images[:60], label=np.arange(60) % 2, patient=[f"p{place % 7}" for place in range(60)])
+        writer.finish({"step": "test"}, split=["train"] * 30 + ["val"] * 30)
+    arguments = ("--in", made.synthetic, "--of", tmp_path / "mixed", "--model", made.model, "--no-flips")
+    assert call(capsys, "duplicates", *arguments, "--out", tmp_path / "p.html").code == 0
+    assert "7 of 7 patients with held-out patches have training patches too" in (tmp_path / "p.html").read_text()
+    assert json.loads((tmp_path / "p.json").read_text())["views"] == 1
 
 
 def test_an_image_is_cut_and_resized_without_being_stretched():

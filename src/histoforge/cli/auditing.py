@@ -14,9 +14,10 @@ from histoforge.core.progress import say
 from histoforge.patches import PatchSet
 from histoforge.reports.duplicates_page import ShownPair, ShownPatch, build_duplicates_page
 from histoforge.reports.page import write_page
-from histoforge.siamese.duplicates import ClosePair, DuplicateAudit, PixelKeys, audit_duplicates, pixel_keys
+from histoforge.siamese.duplicates import ClosePair, DuplicateAudit, audit_duplicates
+from histoforge.siamese.exact_copies import PixelKeys, pixel_keys
 from histoforge.siamese.guide import load_guide
-from histoforge.siamese.retrieval import Embeddings, embed_set, most_similar
+from histoforge.siamese.retrieval import FLIPS, Embeddings, embed_set, most_similar
 
 PAIRS_SHOWN = 18
 TRAIN, HELD_OUT = ("train",), ("val", "test")
@@ -33,6 +34,7 @@ class Audit:
         model: the guide.
         out: the page.
         quantile: of the held-out patches' similarity, above which a patch is flagged.
+        flips: whether to compare mirrored patches too.
         cache: a folder for embeddings, or None.
         device: where to compute.
     """
@@ -42,6 +44,7 @@ class Audit:
     model: Path
     out: Path
     quantile: float
+    flips: bool
     cache: Path | None
     device: str
 
@@ -61,18 +64,25 @@ def show_duplicates(asked: Audit) -> None:
     train, held = _rows(real, TRAIN, asked.real), _rows(real, HELD_OUT, asked.real)
     guide = load_guide(asked.model, asked.device)
     guide.check_fits(real.classes, real.patch_size, real.info.mpp, f"the patch set {asked.real}")
-    drawn = embed_set(guide, synthetic, asked.cache, "synthetic patches")
-    known = embed_set(guide, real, asked.cache, "real patches")
+    flips = FLIPS if asked.flips else FLIPS[:1]
+    drawn = [embed_set(guide, synthetic, asked.cache, "synthetic patches", flip) for flip in flips]
+    known = [embed_set(guide, real, asked.cache, "real patches", flip) for flip in flips]
     pixels = pixel_keys(real)
-    keys = PixelKeys(pixel_keys(synthetic), pixels[train], pixels[held])
+    keys = PixelKeys([pixel_keys(synthetic, flip) for flip in flips], pixels[train], pixels[held])
     audit, found = audit_duplicates(
-        drawn, known[train], known[held], keys, quantile=asked.quantile, n_closest=PAIRS_SHOWN, device=guide.device
+        drawn,
+        [view[train] for view in known],
+        [view[held] for view in known],
+        keys,
+        quantile=asked.quantile,
+        n_closest=PAIRS_SHOWN,
+        device=guide.device,
     )
     audit = _with_rows_of_the_set(audit, train, held)
     page = build_duplicates_page(
         audit,
         found,
-        pairs=_pairs(audit, (synthetic, drawn), (real, known), held),
+        pairs=_pairs(audit, (synthetic, drawn[0]), (real, known[0]), held),
         pairs_within=_pairs_within(audit.within.closest, synthetic),
         subtitle=f"{asked.synthetic} against {asked.real}",
         guide=guide.name,
@@ -179,6 +189,12 @@ def _doubts(asked: Audit, audit: DuplicateAudit, synthetic: PatchSet, real: Patc
         doubts.append(
             f"{asked.synthetic} was made from another patch set than {asked.real}: its training patches are not those "
             "that were compared."
+        )
+    patients = [set(real.index["patient"].iloc[_rows(real, splits, asked.real)]) - {""} for splits in (TRAIN, HELD_OUT)]
+    if both := len(patients[0] & patients[1]):
+        doubts.append(
+            f"{both:,} of {len(patients[1]):,} patients with held-out patches have training patches too (the set was "
+            "not split by patient): held-out patches are then nearer to training, and copies are harder to see."
         )
     if audit.copies.of_held_out:
         doubts.append(

@@ -41,10 +41,11 @@ def duplicates(
     quantile: Annotated[
         float, typer.Option(help="of the held-out patches' similarity, above which a patch is flagged")
     ] = 0.99,
+    flips: Annotated[bool, typer.Option(help="compare mirrored patches too, at four times the cost")] = True,
     cache: CACHE = None,
     device: DEVICE = "auto",
 ) -> None:
     """Audit a synthetic patch set for copies of its training patches and for repetitions, and show them on a page."""
     from histoforge.cli.auditing import Audit, show_duplicates
 
-    show_duplicates(Audit(synthetic, real, model, out, quantile, cache, device))
+    show_duplicates(Audit(synthetic, real, model, out, quantile, flips, cache, device))

@@ -70,7 +70,7 @@ def build_duplicates_page(
         warnings=warnings,
         sections=[
             _similarity_section(audit, found, guide),
-            _pairs_section(pairs, near.threshold),
+            _pairs_section(pairs, audit),
             _within_section(audit, pairs_within),
         ],
         numbers=numbers,
@@ -90,9 +90,9 @@ def _reference_line(audit: DuplicateAudit) -> str:
     near = audit.nearness
     return (
         f"Median similarity to the nearest training patch: {near.median:.4f} for synthetic patches, "
-        f"{near.held_out_median:.4f} for held-out real ones of other patients, and {near.training_median:.4f} for "
-        "training patches to the nearest other one, whose patients they share as the generator does. Between the last "
-        "two an innocent generator is to be expected."
+        f"{near.held_out_median:.4f} for held-out real ones, and {near.training_median:.4f} for training patches to "
+        "the nearest other one, which share their patients as the generator does. Between the last two an innocent "
+        "generator is to be expected."
     )
 
 
@@ -145,10 +145,11 @@ def _histogram(found: NearestSimilarities, threshold: float) -> Figure:
     )
 
 
-def _pairs_section(pairs: Sequence[ShownPair], threshold: float) -> Section:
+def _pairs_section(pairs: Sequence[ShownPair], audit: DuplicateAudit) -> Section:
+    turned = " Mirrored patches were compared too, so that a copy may be turned round." if audit.views > 1 else ""
     caption = (
-        f"The synthetic patches most similar to a training patch (flagged above {threshold:.4f}). A copy shows the "
-        "same nuclei in the same places; a patch that is only of the same kind does not."
+        f"The synthetic patches most similar to a training patch (flagged above {audit.nearness.threshold:.4f}). A "
+        f"copy shows the same nuclei in the same places; a patch that is only of the same kind does not.{turned}"
     )
     return Section("pairs", "The closest pairs", "Copies, or only alike? Eyes decide.", [_gallery(caption, pairs)])
 

@@ -4,8 +4,12 @@ Mustafa 2024, "Qualitative Evaluation", looks at the most similar images of a fe
 patch is asked for its nearest training patch, and a similarity is judged by what is usual: that of held-out real
 patches, which nobody can have copied, to their nearest training patch. The stricter reference, training patches and
 their nearest other training patch, has the patients in common, as the generator has.
+
+A generator that was trained on mirrored patches may copy mirrored ones: patches can be compared in several views, the
+first as they are, the others flipped (`retrieval.FLIPS`); the most similar view counts, for all kinds alike.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +21,7 @@ from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.compare import p_text
 from histoforge.metrics.copying import copying_test
 from histoforge.metrics.results import Result
-from histoforge.patches import PatchSet
-from histoforge.patches.device import READ_ROWS
-from histoforge.patches.duplicates import pixel_key
+from histoforge.siamese.exact_copies import Copies, PixelKeys, find_copies
 from histoforge.siamese.retrieval import Embeddings, Neighbours, most_similar
 
 FEWEST_PATCHES = 30
@@ -41,19 +43,6 @@ class ClosePair(Result):
     synthetic: int
     other: int
     similarity: float
-
-
-class Copies(Result):
-    """Patches with the same pixels.
-
-    Attributes:
-        of_training, of_held_out: pairs (synthetic row, first row).
-        within: pairs (synthetic row, first synthetic row).
-    """
-
-    of_training: list[tuple[int, int]]
-    of_held_out: list[tuple[int, int]]
-    within: list[tuple[int, int]]
 
 
 class Nearness(Result):
@@ -106,6 +95,7 @@ class DuplicateAudit(Result):
 
     Attributes:
         n_synthetic, n_training, n_held_out: patches given.
+        views: of each patch that were compared: 1 as it is, 4 also flipped.
         enough: whether there are patches enough to judge.
         copied: whether the audit speaks of copying.
         verdict: the finding in a sentence.
@@ -114,21 +104,13 @@ class DuplicateAudit(Result):
     n_synthetic: int
     n_training: int
     n_held_out: int
+    views: int
     copies: Copies
     nearness: Nearness
     within: Within
     enough: bool
     copied: bool
     verdict: str
-
-
-@dataclass(frozen=True)
-class PixelKeys:
-    """The keys of the patches' pixels (`pixel_keys`), uint64 [S], [T] and [H]."""
-
-    synthetic: NDArray[np.uint64]
-    training: NDArray[np.uint64]
-    held_out: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -145,9 +127,9 @@ class NearestSimilarities:
 
 
 def audit_duplicates(
-    synthetic: Embeddings,
-    training: Embeddings,
-    held_out: Embeddings,
+    synthetic: Sequence[Embeddings],
+    training: Sequence[Embeddings],
+    held_out: Sequence[Embeddings],
     keys: PixelKeys,
     *,
     quantile: float = 0.99,
@@ -158,7 +140,7 @@ def audit_duplicates(
     """Audit synthetic patches against training and held-out real ones, by embeddings [S, D], [T, D] and [H, D].
 
     Args:
-        synthetic, training, held_out: non-negative and of length 1, at least two of each.
+        synthetic, training, held_out: one matrix a view, the first of the patches as they are; at least two patches.
         keys: of the same patches' pixels.
         quantile: of the held-out similarities, above which a synthetic patch is flagged.
         n_closest: how many closest pairs to name.
@@ -168,25 +150,22 @@ def audit_duplicates(
     Raises:
         ValueError: fewer than two patches of a kind.
     """
-    if min(len(synthetic), len(training), len(held_out)) < 2:
+    n_synthetic, n_training, n_held_out = (len(views[0]) for views in (synthetic, training, held_out))
+    if min(n_synthetic, n_training, n_held_out) < 2:
         raise ValueError("an audit needs at least two synthetic, training and held-out patches")
-    to_training = most_similar(synthetic, training, 1, device=device, label="synthetic to training")
-    held = most_similar(held_out, training, 1, device=device, label="held out to training")
-    sample = _subsample(len(training), MOST_COMPARED, seed, "training")
-    among = most_similar(training[sample], training, 1, device=device, own=sample, label="training to other training")
+    real, sample = training[0], _subsample(n_training, MOST_COMPARED, seed, "training")
+    to_training = _nearest(synthetic, real, "synthetic to training", device)
+    held = _nearest(held_out, real, "held out to training", device)
+    among = _nearest([view[sample] for view in training], real, "training to other training", device, sample)
     found = NearestSimilarities(*(part.similarities[:, 0] for part in (to_training, held, among)))
-    nearness = _nearness(found, to_training, quantile, n_closest)
-    copies = Copies(
-        of_training=first_matches(keys.synthetic, keys.training),
-        of_held_out=first_matches(keys.synthetic, keys.held_out),
-        within=[(row, first) for row, first in first_matches(keys.synthetic, keys.synthetic) if row != first],
-    )
-    enough = min(len(synthetic), len(held_out)) >= FEWEST_PATCHES
+    nearness, copies = _nearness(found, to_training, quantile, n_closest), find_copies(keys)
+    enough = min(n_synthetic, n_held_out) >= FEWEST_PATCHES
     notable = nearness.p < ALPHA and nearness.share > NOTABLE * max(1 - quantile, nearness.held_out_share)
     audit = DuplicateAudit(
-        n_synthetic=len(synthetic),
-        n_training=len(training),
-        n_held_out=len(held_out),
+        n_synthetic=n_synthetic,
+        n_training=n_training,
+        n_held_out=n_held_out,
+        views=len(synthetic),
         copies=copies,
         nearness=nearness,
         within=_within(synthetic, training, quantile, n_closest, seed, device),
@@ -197,20 +176,15 @@ def audit_duplicates(
     return audit.model_copy(update={"verdict": _verdict(audit)}), found
 
 
-def pixel_keys(patches: PatchSet) -> NDArray[np.uint64]:
-    """64 bits for each patch that are equal for equal pixels, uint64 [N]."""
-    keys = np.empty(len(patches), np.uint64)
-    for start in range(0, len(patches), READ_ROWS):
-        rows = slice(start, start + READ_ROWS)
-        keys[rows] = [pixel_key(patch) for patch in patches.images(rows)]
-    return keys
-
-
-def first_matches(keys: NDArray[np.uint64], others: NDArray[np.uint64]) -> list[tuple[int, int]]:
-    """Pairs (row, first row of `others`) with the same key."""
-    known, first = np.unique(others, return_index=True)
-    places = np.searchsorted(known, keys).clip(max=len(known) - 1)
-    return [(int(row), int(first[places[row]])) for row in np.flatnonzero(known[places] == keys)]
+def _nearest(
+    views: Sequence[Embeddings], gallery: Embeddings, label: str, device: torch.device | str, own: Rows | None = None
+) -> Neighbours:
+    """The nearest patch of the gallery in the view that is most similar; of equal views the first."""
+    found = [most_similar(view, gallery, 1, device=device, own=own, label=label) for view in views]
+    similarities = np.stack([one.similarities for one in found])
+    best = similarities.argmax(axis=0, keepdims=True)
+    rows = np.take_along_axis(np.stack([one.rows for one in found]), best, 0)[0]
+    return Neighbours(rows, similarities.max(axis=0))
 
 
 def _nearness(found: NearestSimilarities, to_training: Neighbours, quantile: float, n_closest: int) -> Nearness:
@@ -235,14 +209,22 @@ def _nearness(found: NearestSimilarities, to_training: Neighbours, quantile: flo
 
 
 def _within(
-    synthetic: Embeddings, training: Embeddings, quantile: float, n_closest: int, seed: int, device: torch.device | str
+    synthetic: Sequence[Embeddings],
+    training: Sequence[Embeddings],
+    quantile: float,
+    n_closest: int,
+    seed: int,
+    device: torch.device | str,
 ) -> Within:
-    n = min(len(synthetic), len(training), MOST_COMPARED)
+    n = min(len(synthetic[0]), len(training[0]), MOST_COMPARED)
     own = np.arange(n)
-    rows = _subsample(len(synthetic), n, seed, "synthetic within")
-    drawn, real = synthetic[rows], training[_subsample(len(training), n, seed, "training within")]
-    usual = most_similar(real, real, 1, device=device, own=own, label="training among themselves").similarities
-    found = most_similar(drawn, drawn, 1, device=device, own=own, label="synthetic among themselves")
+    rows, others = (
+        _subsample(len(views[0]), n, seed, f"{name} within")
+        for name, views in (("synthetic", synthetic), ("training", training))
+    )
+    drawn, real = [view[rows] for view in synthetic], [view[others] for view in training]
+    usual = _nearest(real, real[0], "training among themselves", device, own).similarities
+    found = _nearest(drawn, drawn[0], "synthetic among themselves", device, own)
     threshold = float(np.quantile(usual, quantile, method="higher"))
     once: dict[tuple[int, int], ClosePair] = {}
     for pair in _closest(found):

@@ -22,6 +22,10 @@ from histoforge.patches import PatchSet
 from histoforge.siamese.guide import Guide
 
 Embeddings = NDArray[np.float32]
+Flip = tuple[int, ...]
+FLIPS: tuple[Flip, ...] = ((), (1,), (2,), (1, 2))
+"""As it is, upside down, mirrored, and both: the axes of [N, H, W, 3] that are turned round."""
+
 QUERY_BLOCK, GALLERY_BLOCK = 512, 8192
 LAST_ROW = (1 << 32) - 1
 
@@ -39,18 +43,25 @@ class Neighbours:
     similarities: NDArray[np.float32]
 
 
-def embed_images(guide: Guide, images: NDArray[np.uint8] | PatchSet, label: str = "embeddings") -> Embeddings:
+def embed_images(
+    guide: Guide, images: NDArray[np.uint8] | PatchSet, label: str = "embeddings", flip: Flip = ()
+) -> Embeddings:
     """Embeddings of patches, float32 [N, D], in their order.
 
     Args:
         guide: the network that embeds, on its own device and at its own precision.
         images: a patch set, or uint8 [N, H, W, 3].
         label: what the progress line says.
+        flip: the axes that are turned round first, one of `FLIPS`.
     """
-    return extract_features(NamedExtractor(guide.name, guide.embed), images, guide.device, label=label)
+    axes = [axis + 1 for axis in flip]  # of [N, 3, H, W]
+    turned = NamedExtractor(guide.name, lambda batch: guide.embed(batch.flip(axes)))
+    return extract_features(turned, images, guide.device, label=label)
 
 
-def embed_set(guide: Guide, patches: PatchSet, cache: Path | None = None, label: str = "embeddings") -> Embeddings:
+def embed_set(
+    guide: Guide, patches: PatchSet, cache: Path | None = None, label: str = "embeddings", flip: Flip = ()
+) -> Embeddings:
     """Embeddings of a whole patch set, float32 [N, D], computed once where there is a cache.
 
     Args:
@@ -59,16 +70,19 @@ def embed_set(guide: Guide, patches: PatchSet, cache: Path | None = None, label:
         cache: a folder for embeddings, by the digests of guide and set; nothing is written where it is None. A file
             in it that is damaged or of other patches is made anew.
         label: what the progress line says.
+        flip: the axes that are turned round first, one of `FLIPS`.
     """
     if cache is None:
-        return embed_images(guide, patches, label)
-    made_with = {"guide": guide.info.digest, "device": guide.device.type, "dtype": str(guide.dtype)}
+        return embed_images(guide, patches, label, flip)
+    made_with = {
+        "guide": guide.info.digest, "device": guide.device.type, "dtype": str(guide.dtype), "flip": list(flip)
+    }  # fmt: skip
     file = cache / f"{digest_json({'patches': patches.digest, **made_with})}.npy"
     found = _read(file, len(patches))
     if found is not None:
         say(f"{label}: {len(found):,} taken from {file}")
         return found
-    made = embed_images(guide, patches, label)
+    made = embed_images(guide, patches, label, flip)
     with atomic_file(file) as temporary, open(temporary, "wb") as stream:
         np.save(stream, made, allow_pickle=False)
     return made
