@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from histoforge.training.processes import uniform
+
 LUMA = (0.299, 0.587, 0.114)
 YIQ = (LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
@@ -34,9 +36,9 @@ def traditional(images: Tensor, jitter: ColourJitter, rng: torch.Generator) -> T
         jitter: the strengths.
         rng: on the images' device.
     """
-    flipped = torch.rand(len(images), generator=rng, device=images.device) < 0.5
+    flipped = uniform(len(images), rng=rng) < 0.5
     images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
-    draws = torch.rand(4, len(images), generator=rng, device=images.device) * 2 - 1
+    draws = uniform(len(images), 4, rng=rng).T * 2 - 1
     brightness, contrast, saturation = (
         1 + draws[i] * strength for i, strength in enumerate((jitter.brightness, jitter.contrast, jitter.saturation))
     )

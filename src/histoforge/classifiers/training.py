@@ -15,6 +15,7 @@ from histoforge.classifiers.augment import ColourJitter, traditional
 from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import TrainingError
 from histoforge.patches.device import DevicePatches
+from histoforge.training import processes
 from histoforge.training.engine import Engine
 
 EVALUATION_BATCH = 256
@@ -163,10 +164,11 @@ def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engi
         classifier.train()
         with engine.autocast():
             logits = classifier(images)
-        loss = F.cross_entropy(logits, batch.labels, weight=weights)
+        losses = F.cross_entropy(logits, batch.labels, weight=weights, reduction="none")
+        loss = losses.mean() / processes.mean(weights[batch.labels].mean())
         engine.step(optimizer, loss)
         if engine.epoch_ended:
-            progress.add(evaluate(classifier, data.val, val_weights, engine), classifier)
+            progress.add(processes.from_main(evaluate(classifier, data.val, val_weights, engine)), classifier)
         progress.seconds += time.monotonic() - started
         engine.end_of_step(loss=loss)
     classifier.load_state_dict(progress.weights)

@@ -16,6 +16,7 @@ from histoforge.generators.registry import Generator
 from histoforge.patches.device import Batch, DevicePatches
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.engine import Engine
+from histoforge.training.processes import from_main, uniform
 
 
 class TrainedNetwork(Generator, Protocol):
@@ -92,7 +93,7 @@ class Epochs:
         due = epoch >= config.select_from_epoch and (epoch - config.select_from_epoch) % config.fid_every == 0
         if self.judge is None or not (due or last):
             return None
-        fid = self.judge.score(self.trained)
+        fid = from_main(self.judge.score(self.trained))
         self.selection.add(epoch, fid, self.trained.network)
         return fid
 
@@ -106,6 +107,6 @@ class Epochs:
 def flipped(images: Tensor, rng: torch.Generator) -> Tensor:
     """Each image, [B, 3, H, W], mirrored at random along each axis."""
     for axis in (2, 3):
-        chosen = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
+        chosen = uniform(len(images), 1, 1, 1, rng=rng) < 0.5
         images = torch.where(chosen, images.flip(axis), images)
     return images

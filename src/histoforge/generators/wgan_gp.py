@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from histoforge.training.processes import uniform
+
 TINY = 1e-12
 
 
@@ -30,7 +32,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
         fake: [B, 3, H, W], detached.
         rng: draws the place between the two, uniform, one an image.
     """
-    place = torch.rand(len(real), 1, 1, 1, generator=rng, device=real.device)
+    place = uniform(len(real), 1, 1, 1, rng=rng)
     between = torch.lerp(fake.detach().float(), real.float(), place).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     norm = gradient.float().square().sum(dim=(1, 2, 3)).add(TINY).sqrt()

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from histoforge.training.processes import uniform
+
 SHIFT, HOLE = 1 / 8, 1 / 2
 """Translation by at most an eighth of a side, and holes of half a side (their section 3.3)."""
 
@@ -23,7 +25,7 @@ def diff_augment(images: Tensor, policy: str, rng: torch.Generator) -> Tensor:
 
 def _colour(images: Tensor, rng: torch.Generator) -> Tensor:
     """Brightness by [-0.5, 0.5), saturation by a factor of [0, 2), contrast by one of [0.5, 1.5)."""
-    brightness, saturation, contrast = torch.rand(3, len(images), 1, 1, 1, generator=rng, device=images.device)
+    brightness, saturation, contrast = uniform(len(images), 3, 1, 1, 1, rng=rng).unbind(1)
     images = images + (brightness - 0.5)
     grey = images.mean(dim=1, keepdim=True)
     images = torch.lerp(grey.expand_as(images), images, 2 * saturation)
@@ -35,8 +37,8 @@ def _translation(images: Tensor, rng: torch.Generator) -> Tensor:
     """Moved by up to an eighth of each side; zeros come in."""
     batch, _, height, width = images.shape
     most_y, most_x = (int(side * SHIFT + 0.5) for side in (height, width))
-    rows = _shifts(batch, most_y, rng, images.device) + torch.arange(height, device=images.device) + most_y
-    columns = _shifts(batch, most_x, rng, images.device) + torch.arange(width, device=images.device) + most_x
+    rows = _shifts(batch, most_y, rng) + torch.arange(height, device=images.device) + most_y
+    columns = _shifts(batch, most_x, rng) + torch.arange(width, device=images.device) + most_x
     padded = F.pad(images, (most_x, most_x, most_y, most_y)).permute(0, 2, 3, 1)
     place = torch.arange(batch, device=images.device)[:, None, None]
     return padded[place, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
@@ -48,12 +50,12 @@ def _cutout(images: Tensor, rng: torch.Generator) -> Tensor:
     inside = []
     for side in (height, width):
         size = int(side * HOLE + 0.5)
-        low = torch.randint(0, side + (1 - size % 2), (batch, 1), generator=rng, device=images.device) - size // 2
+        low = (uniform(batch, 1, rng=rng) * (side + 1 - size % 2)).long() - size // 2
         place = torch.arange(side, device=images.device)
         inside.append((place >= low) & (place < low + size))
     hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return images.masked_fill(hole, 0.0)
 
 
-def _shifts(batch: int, most: int, rng: torch.Generator, device: torch.device) -> Tensor:
-    return torch.randint(-most, most + 1, (batch, 1), generator=rng, device=device)
+def _shifts(batch: int, most: int, rng: torch.Generator) -> Tensor:
+    return (uniform(batch, 1, rng=rng) * (2 * most + 1)).long() - most

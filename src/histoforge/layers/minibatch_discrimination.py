@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from histoforge.training.processes import gather
+
 
 class MinibatchDiscrimination(nn.Module):
     """Appends to each sample's features how close the rest of the batch is to it.
@@ -26,6 +28,6 @@ class MinibatchDiscrimination(nn.Module):
     def forward(self, f: Tensor) -> Tensor:
         """[B, features] to [B, features + kernels]."""
         m = self.projection(f).float().unflatten(1, (self.kernels, self.dims))  # [B, kernels, dims]
-        distance = (m[:, None] - m[None]).abs().sum(3)  # [B, B, kernels]
+        distance = (m[:, None] - gather(m)[None]).abs().sum(3)  # [B, B, kernels], over the whole batch
         closeness = torch.exp(-distance).sum(1) - 1.0
         return torch.cat([f, closeness.to(f.dtype)], dim=1)

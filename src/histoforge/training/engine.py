@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from histoforge.core.digests import digest_json
@@ -107,6 +107,9 @@ class Engine:
     def track(self, **parts: Stateful) -> None:
         """Name what the checkpoint holds; all of it must be tracked before the first batch."""
         self._tracked.update(parts)
+        for part in parts.values():
+            if isinstance(part, nn.Module):
+                processes.share_batch_norms(part)
 
     def batches(
         self, patches: DevicePatches, batch_size: int, epochs: int, steps_an_epoch: int = 0, max_steps: int = 0
@@ -128,13 +131,15 @@ class Engine:
         if max_steps:
             self.total_steps = min(self.total_steps, max_steps)
         self._resume()
+        if processes.world_size() > 1:  # each process drops out others
+            torch.manual_seed(derive_seed(self.seed, self.label, "torch", processes.rank(), self.global_step))
         self._log = TrainingLog(self.work, self.global_step) if processes.rank() == 0 else None
         previous = _on_sigterm(self._request_stop)
         try:
             with Progress(self.label, self.total_steps, "steps") as self._progress:
                 self._progress.advance(self.global_step)
                 while self.global_step < self.total_steps:
-                    yield patches.batch(self._share(self._rows(len(patches), batch_size)))
+                    yield patches.batch(processes.share(self._rows(len(patches), batch_size)))
         finally:
             _on_sigterm(previous)
             if self._log is not None:
@@ -146,7 +151,7 @@ class Engine:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal float32 noise [batch, …] for the whole batch, of which this process gets its share."""
-        return self._share(torch.randn(shape, generator=self.rng, device=self.device))
+        return processes.share(torch.randn(shape, generator=self.rng, device=self.device))
 
     def step(
         self, optimizer: Optimizer, loss: Tensor, clip_value: float | None = None, clip_norm: float | None = None
@@ -184,12 +189,13 @@ class Engine:
             self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
         if self.global_step % self.log_every == 0 or self.global_step == self.total_steps:
             self._write_log(epoch)
+        self._terminate = processes.any_process(self._terminate, self.device)
         done = self.global_step == self.total_steps
         due = bool(self.checkpoint_every) and self.global_step % self.checkpoint_every == 0
         if done or due or self._terminate:
             self._save()
         if self._terminate:
-            say(f"{self.label}: stopped by SIGTERM after step {self.global_step}; start it again to go on from there.")
+            _say(f"{self.label}: stopped by SIGTERM after step {self.global_step}; start it again to go on from there.")
             raise SystemExit(TERMINATED)
 
     def finish(self) -> None:
@@ -204,9 +210,6 @@ class Engine:
         start = first - passes[0] * count
         return stream[start : start + batch_size]
 
-    def _share(self, batch: Tensor) -> Tensor:
-        return batch.tensor_split(processes.world_size())[processes.rank()]
-
     def _write_log(self, epoch: int) -> None:
         self._stop_unless_finite()
         steps = (self.global_step - 1) % self.log_every + 1
@@ -217,7 +220,7 @@ class Engine:
             self._progress.advance(self.global_step - self._progress.done, epoch=epoch, **means)
 
     def _stop_unless_finite(self) -> None:
-        if not self._finite:
+        if processes.any_process(not self._finite, self.device):
             raise TrainingError(
                 f"{self.label}: a loss was not finite at step {self.global_step + 1} (epoch {self.epoch}): lower the "
                 "learning rate or use precision=float32; the last good checkpoint is kept in "
@@ -239,7 +242,7 @@ class Engine:
             )
 
     def _resume(self) -> None:
-        state = self._checkpoints.load()
+        state = processes.from_main(self._checkpoints.load() if processes.rank() == 0 else None)
         if state is None:
             return
         self.global_step = state["step"]
@@ -248,10 +251,15 @@ class Engine:
         self.rng.set_state(state["rng"])
         for name, part in self._tracked.items():
             part.load_state_dict(state["tracked"][name])
-        say(f"{self.label}: goes on after step {self.global_step} of {self.total_steps}.")
+        _say(f"{self.label}: goes on after step {self.global_step} of {self.total_steps}.")
 
     def _request_stop(self, signum: int, frame: FrameType | None) -> None:
         self._terminate = True
+
+
+def _say(text: str) -> None:
+    if processes.rank() == 0:
+        say(text)
 
 
 def _permutation(count: int, seed: int) -> Tensor:

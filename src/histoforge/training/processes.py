@@ -1,10 +1,14 @@
 """Several processes, one a GPU, that train as one: equal weights, shares of each batch, averaged gradients."""
 
 import os
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_gather, all_reduce
+
+from histoforge.core.errors import SettingsError
 
 
 def rank() -> int:
@@ -36,3 +40,88 @@ def average_gradients(parameters: list[nn.Parameter]) -> None:
     dist.all_reduce(flat)
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
+
+
+def share(batch: Tensor) -> Tensor:
+    """This process's rows of a whole batch [B, …].
+
+    Raises:
+        SettingsError: the processes would get unequal shares, whose mean gradient is not that of the batch.
+    """
+    if len(batch) % world_size():
+        raise SettingsError(
+            f"A batch of {len(batch)} patches cannot be shared by {world_size()} processes: set batch_size to a "
+            f"multiple of {world_size()}, or another number of processes."
+        )
+    return batch.chunk(world_size())[rank()]
+
+
+def uniform(rows: int, *shape: int, rng: torch.Generator) -> Tensor:
+    """Uniform float32 numbers in [0, 1), [rows, *shape], for this process's rows of the whole batch.
+
+    All processes draw for the whole batch, so that a row's numbers do not depend on how many they are.
+    """
+    return share(torch.rand(rows * world_size(), *shape, generator=rng, device=rng.device))
+
+
+def gather(rows: Tensor) -> Tensor:
+    """The rows of all processes, [B, …] from [B / processes, …]; gradients find their way back."""
+    return rows if world_size() == 1 else torch.cat(all_gather(rows.contiguous()))
+
+
+def mean(values: Tensor) -> Tensor:
+    """The mean over the processes of a tensor of equal shape in each; gradients find their way back."""
+    return values if world_size() == 1 else all_reduce(values) / world_size()
+
+
+def from_main(value: Any) -> Any:
+    """What the first process has, in every one."""
+    if world_size() == 1:
+        return value
+    parcel = [value]
+    dist.broadcast_object_list(parcel)
+    return parcel[0]
+
+
+def any_process(flag: bool, device: torch.device) -> bool:
+    """Whether it is so in any process."""
+    if world_size() == 1:
+        return flag
+    found = torch.tensor(float(flag), device=device)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return bool(found)
+
+
+def share_batch_norms(network: nn.Module) -> None:
+    """Let the batch normalisation of a network see the whole batch, where several processes train it."""
+    if world_size() > 1:
+        for module in network.modules():
+            if type(module) is nn.BatchNorm2d:
+                module.__class__ = _SharedBatchNorm2d
+
+
+class _SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation by the mean and variance of all processes' rows.
+
+    torch's SyncBatchNorm has neither a CPU version nor a second derivative, which a gradient penalty takes.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training and self.running_mean is not None:
+            return super().forward(input)
+        x = input.float()
+        average, square = mean(torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))]))
+        variance = square - average.square()
+        if self.training and self.running_mean is not None and self.running_var is not None:
+            count = x.numel() / x.shape[1] * world_size()
+            factor = self.momentum if self.momentum is not None else 0.1
+            with torch.no_grad():
+                self.running_mean.lerp_(average, factor)
+                self.running_var.lerp_(variance * (count / (count - 1)), factor)
+                if self.num_batches_tracked is not None:
+                    self.num_batches_tracked += 1
+        scale = (variance + self.eps).rsqrt()
+        shift = -average * scale
+        if self.affine:
+            scale, shift = scale * self.weight, shift * self.weight + self.bias
+        return (x * scale[:, None, None] + shift[:, None, None]).to(input.dtype)

@@ -16,6 +16,7 @@ from histoforge.patches.patchset import PatchSet
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
 from histoforge.training.models import ModelInfo
+from histoforge.training.processes import uniform
 
 CLIP_NORM = 1.0
 """Norm that gradients are clipped to, as in the code of Ho et al. 2020."""
@@ -39,7 +40,7 @@ def train(config: DdpmConfig, data: PatchSet, engine: Engine, judge: EpochJudge 
 
     for real in epochs.batches(data):
         noise = engine.normal(config.batch_size, *real.images.shape[1:])
-        times = torch.randint(TIMESTEPS, (len(real.labels),), generator=engine.rng, device=engine.device)
+        times = (uniform(len(real.labels), rng=engine.rng) * TIMESTEPS).long()
         with engine.autocast():
             loss = simple_loss(network, schedule, real.images, real.labels, times, noise)
         engine.step(optimizer, loss, clip_norm=CLIP_NORM)
