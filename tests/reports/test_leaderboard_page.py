@@ -106,7 +106,8 @@ def test_signs_that_differ_are_said():
 def test_collapse_and_methods_without_a_latent_space_are_named():
     entrants = [make_entrant("dcgan", 1.0, spread=0.01), make_entrant("ddpm", 0.2, walked=False)]
     found = dataclasses.replace(make_leaderboard({"dcgan": 1.0}), entrants=entrants)
-    assert "Signs of mode collapse (little spread, or few distinct neighbours): dcgan (benign, invasive)." in answer(found).lines
+    signs = "Signs of mode collapse (little spread, or few distinct neighbours): dcgan (benign, invasive)."
+    assert signs in answer(found).lines
     text = Outline(render(build_leaderboard(found, answer(found)))).text
     assert "ddpm: ddpm has no latent space to walk." in text
 

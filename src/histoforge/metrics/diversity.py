@@ -1,8 +1,8 @@
 """Signs of mode collapse: how far generated patches lie apart, and how many different real ones they are nearest to.
 
 Each number stands beside that of real patches. They are signs and no proof: what an extractor does not see is not
-counted, patches that lie outside the real ones have few different neighbours too, and classes are looked at one by one, because a generator that collapsed within each class still varies over
-all of them.
+counted, and patches that lie outside the real ones have few different neighbours too. Classes are looked at one by one,
+because a generator that collapsed within each class still varies over all of them.
 """
 
 import numpy as np
