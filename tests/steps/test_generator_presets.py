@@ -2,9 +2,12 @@
 
 import pytest
 
+from histoforge.generators.dcgan.geometry import doublings
+from histoforge.generators.dcgan.network import DcganDiscriminator, DcganGenerator
 from histoforge.generators.histogan.critic import HistoganCritic
 from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
+from histoforge.generators.methods import METHODS
 from histoforge.steps.config.train_generator import own_config
 from histoforge.steps.registry import STEPS, step_config
 
@@ -46,3 +49,37 @@ def test_the_small_presets_fit_usual_patch_sizes(name, size):
     geometry = Geometry.of(preset(name), (size, size))
     assert min(geometry.base) >= 2
     assert geometry.sizes[-1] == (size, size)
+
+
+GANS = [name for name, method in METHODS.items() if "generator_maps" in method.config_class.model_fields]
+
+
+@pytest.mark.parametrize("method", GANS)
+def test_the_guide_papers_settings_are_those_of_section_iv(method):
+    config = preset("paper-rleo", method)
+    published = {
+        "epochs": 200, "batch_size": 128, "z_dim": 100, "learning_rate": 2e-4, "beta1": 0.5, "generator_maps": 64,
+        "discriminator_maps": 64, "discriminator_norm": "batch", "ema_decay": 0, "diff_augment": "",
+    }  # fmt: skip
+    assert {key: getattr(config, key) for key in published} == published
+    improved = method in ("improved_dcgan", "rleo")
+    assert (config.clip, config.clip_at) == ("value" if improved else "none", 0.1)
+    assert getattr(config, "real_target", None) == {True: 0.9, False: 1.0 if method == "dcgan" else None}[improved]
+    generator = DcganGenerator(config, (64, 64), 4)
+    discriminator = DcganDiscriminator(config, (64, 64), 4)
+    assert generator.base == (4, 4, 512)
+    assert (millions(generator), millions(discriminator)) == pytest.approx((3.577, 2.766), abs=1e-3)
+
+
+def test_no_critic_is_batch_normalised_in_the_sane_preset_where_its_paper_has_none():
+    assert preset("sane", "wgan_gp").discriminator_norm == "layer"
+    assert preset("sane", "sngan").discriminator_norm == "none"
+    assert preset("sane", "dcgan").discriminator_norm == "batch"
+
+
+@pytest.mark.parametrize("name", ["demo", "quickstart"])
+@pytest.mark.parametrize("method", GANS)
+def test_the_small_presets_are_small(name, method):
+    config = preset(name, method)
+    assert config.epochs * config.epoch_steps <= 600
+    assert millions(DcganGenerator(config, (64, 64), doublings((64, 64), method))) < 1.2

@@ -101,7 +101,7 @@ def load_preset(name: str) -> dict[str, dict[str, Any]]:
             f"There is no preset '{name}'{nearest(name, preset_names())}: choose one of {', '.join(preset_names())}."
         )
     sections = yaml.safe_load((_presets() / f"{name}.yaml").read_text(encoding="utf-8"))
-    return {step: values for step, values in sections.items() if isinstance(values, dict)}
+    return {step: dict(values) for step, values in sections.items() if isinstance(values, dict)}
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:

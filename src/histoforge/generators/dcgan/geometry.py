@@ -3,7 +3,8 @@
 from histoforge.core.errors import SettingsError
 
 BASE = 4
-"""The shorter side of the smallest map, px, is this or more and less than its double (4x4 for 64 px, as published)."""
+"""The shorter side of the smallest map, px, is this or more and less than its double (4x4 for 64 px, as published);
+patches of less than 16 px have smaller ones."""
 FEWEST_DOUBLINGS = 2
 
 
@@ -11,7 +12,7 @@ def doublings(patch_size: tuple[int, int], method: str) -> int:
     """How often the smallest map is doubled to get a patch, (height, width) in px: 4 times for 64x64.
 
     Raises:
-        SettingsError: no map of 4 to 7 px becomes the patch so; the sentence names sizes near by that are made.
+        SettingsError: no whole map becomes the patch so; the sentence names sizes near by that are made.
     """
     steps = max((min(patch_size) // BASE).bit_length() - 1, FEWEST_DOUBLINGS)
     if any(side % 2**steps for side in patch_size):
