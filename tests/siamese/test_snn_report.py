@@ -64,6 +64,11 @@ def test_an_order_is_claimed_only_where_the_interval_shows_it(means, said):
         assert part in finding
 
 
+def test_a_claim_from_few_patients_says_so():
+    finding = report_pairs(scored(0.9, 0.5, 0.3), scored(0.9, 0.5, 0.3, patients=2), seed=0).finding
+    assert finding.count("2 patients are too few for a trustworthy interval") == 2
+
+
 def test_one_held_out_patient_gives_no_interval_and_no_claim():
     val = scored(0.9, 0.5, None, patients=1)
     report = report_pairs(scored(0.9, 0.5, 0.5), val, seed=0)

@@ -174,12 +174,15 @@ def _finding(levels: list[LevelSimilarity], steps: list[Effect]) -> str:
         between = f"from level {one.level} to level {two.level}"
         if step.low is None or step.high is None:
             parts.append(f"{between} no interval can be given ({step.note})")
-        elif step.low > 0:
-            parts.append(f"it falls {between} (by {step.difference:.3f}, {step.low:.3f} to {step.high:.3f})")
+            continue
+        note = f"; {step.note}" if step.note else ""
+        if step.low > 0:
+            parts.append(f"it falls {between} (by {step.difference:.3f}, {step.low:.3f} to {step.high:.3f}{note})")
         elif step.high < 0:
-            parts.append(f"it rises {between} (by {-(step.difference or 0):.3f}, {-step.high:.3f} to {-step.low:.3f})")
+            by = -(step.difference or 0.0)
+            parts.append(f"it rises {between} (by {by:.3f}, {-step.high:.3f} to {-step.low:.3f}{note})")
         else:
-            parts.append(f"{between} no difference was found ({step.low:.3f} to {step.high:.3f})")
+            parts.append(f"{between} no difference was found ({step.low:.3f} to {step.high:.3f}{note})")
     missing = [LEVELS[level] for level in LEVELS if level not in {one.level for one in levels}]
     parts += [f"there were no {about}" for about in missing]
     return "Mean similarity: " + "; ".join(parts) + "."
