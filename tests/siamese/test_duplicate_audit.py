@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 from tiny_guide import noise, random_guide, write_set
 
 from histoforge.siamese import duplicates
@@ -54,6 +55,22 @@ def test_near_copies_are_flagged_and_paired_with_their_models():
     similarities = [pair.similarity for pair in audit.nearness.closest]
     assert similarities == sorted(similarities, reverse=True)
     assert len(similarities) == 12
+
+
+def test_copies_are_seen_even_where_empty_patches_put_the_threshold_at_1():
+    """Some patches of every kind are all alike, so that no similarity can be above the held-out ones'."""
+    empty = np.repeat(draw(1, 30), 20, axis=0)
+    training = np.concatenate([draw(100, 31), empty])
+    copies = unit(np.abs(training[:100] + np.random.default_rng(32).normal(size=(100, 8)) * 0.003))
+    parts = np.concatenate([copies, empty]), training, np.concatenate([draw(80, 33), empty])
+    audit, found = audit_as_they_are(*parts, keys(120, 120, 100))
+    assert (audit.nearness.threshold, audit.nearness.share) == (pytest.approx(1, abs=1e-6), 0)
+    expected = stats.mannwhitneyu(found.synthetic, found.training, alternative="greater", use_continuity=False)
+    assert audit.nearness.more_similar_than_training == pytest.approx(expected.statistic / 120**2)
+    assert audit.nearness.p_than_training == pytest.approx(expected.pvalue)
+    assert audit.copied
+    innocent = np.concatenate([draw(100, 34), empty])
+    assert not audit_as_they_are(innocent, *parts[1:], keys(120, 120, 100))[0].copied
 
 
 def test_the_threshold_is_the_quantile_of_held_out_patches_by_definition():

@@ -109,6 +109,11 @@ def _similarity_section(audit: DuplicateAudit, found: NearestSimilarities, guide
             f"{near.p:.2g}",
         ),
         ("More similar to training than a held-out patch", f"{near.more_similar:.1%} of pairs (50% if alike)"),
+        (
+            "More similar to training than a training patch to another",
+            f"{near.more_similar_than_training:.1%} of pairs, one-sided p = {near.p_than_training:.2g} (50% or less "
+            "where nothing is copied)",
+        ),
     ]
     note = (
         f"Similarity: cosine of the embeddings of {guide}. It learnt from the same training patches, and patches of "

@@ -19,13 +19,12 @@ from scipy import stats
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.compare import p_text
-from histoforge.metrics.copying import copying_test
+from histoforge.metrics.copying import ALPHA, NOTABLE_SHARE, copying_test
 from histoforge.metrics.results import Result
 from histoforge.siamese.exact_copies import Copies, PixelKeys, find_copies
 from histoforge.siamese.retrieval import Embeddings, Neighbours, most_similar
 
 FEWEST_PATCHES = 30
-ALPHA = 0.01
 NOTABLE = 2.0
 MOST_COMPARED = 5000
 Rows = NDArray[np.int64]
@@ -59,6 +58,9 @@ class Nearness(Result):
         median, held_out_median: of synthetic and of held-out patches.
         training_median: of training patches to the nearest other one.
         more_similar: chance that a synthetic patch is more similar to training than a held-out one is.
+        more_similar_than_training: chance that it is more similar to training than a training patch is to another; an
+            innocent generator, which has their patients in common, does not come above 50%.
+        p_than_training: one-sided p-value of that (Mann-Whitney).
     """
 
     quantile: float
@@ -72,6 +74,8 @@ class Nearness(Result):
     held_out_median: float
     training_median: float
     more_similar: float
+    more_similar_than_training: float
+    p_than_training: float
 
 
 class Within(Result):
@@ -160,7 +164,6 @@ def audit_duplicates(
     found = NearestSimilarities(*(part.similarities[:, 0] for part in (to_training, held, among)))
     nearness, copies = _nearness(found, to_training, quantile, n_closest), find_copies(keys)
     enough = min(n_synthetic, n_held_out) >= FEWEST_PATCHES
-    notable = nearness.p < ALPHA and nearness.share > NOTABLE * max(1 - quantile, nearness.held_out_share)
     audit = DuplicateAudit(
         n_synthetic=n_synthetic,
         n_training=n_training,
@@ -170,7 +173,7 @@ def audit_duplicates(
         nearness=nearness,
         within=_within(synthetic, training, quantile, n_closest, seed, device),
         enough=enough,
-        copied=bool(copies.of_training) or (enough and notable),
+        copied=bool(copies.of_training) or (enough and _notable(nearness)),
         verdict="",
     )
     return audit.model_copy(update={"verdict": _verdict(audit)}), found
@@ -192,7 +195,10 @@ def _nearness(found: NearestSimilarities, to_training: Neighbours, quantile: flo
     flagged, above = (int((part > threshold).sum()) for part in (found.synthetic, found.held_out))
     table = [[flagged, len(found.synthetic) - flagged], [above, len(found.held_out) - above]]
     pairs = _closest(to_training)
-    distances = (torch.from_numpy(1 - part) for part in (found.synthetic, found.held_out))
+    synthetic, held_out, training = (
+        torch.from_numpy(1 - part) for part in (found.synthetic, found.held_out, found.training)
+    )
+    than_training, _, p_than_training = copying_test(synthetic, training)
     return Nearness(
         quantile=quantile,
         threshold=threshold,
@@ -204,8 +210,15 @@ def _nearness(found: NearestSimilarities, to_training: Neighbours, quantile: flo
         median=float(np.median(found.synthetic)),
         held_out_median=float(np.median(found.held_out)),
         training_median=float(np.median(found.training)),
-        more_similar=copying_test(*distances)[0],
+        more_similar=copying_test(synthetic, held_out)[0],
+        more_similar_than_training=than_training,
+        p_than_training=p_than_training,
     )
+
+
+def _notable(near: Nearness) -> bool:
+    flagged = near.p < ALPHA and near.share > NOTABLE * max(1 - near.quantile, near.held_out_share)
+    return flagged or (near.p_than_training < ALPHA and near.more_similar_than_training > NOTABLE_SHARE)
 
 
 def _within(
@@ -259,6 +272,8 @@ def _verdict(audit: DuplicateAudit) -> str:
         )
     facts = (
         f"{near.share:.1%} of synthetic patches are more similar to a training patch than {100 * near.quantile:.4g}% "
-        f"of the held-out real patches are, where {1 - near.quantile:.1%} are expected ({p_text(near.p)})"
+        f"of the held-out real patches are, where {1 - near.quantile:.1%} are expected ({p_text(near.p)}), and in "
+        f"{near.more_similar_than_training:.0%} of pairs a synthetic patch is more similar to training than a training "
+        f"patch is to another ({p_text(near.p_than_training)})"
     )
     return f"Signs of copying: {facts}; look at the pairs." if audit.copied else f"No signs of copying: {facts}."
