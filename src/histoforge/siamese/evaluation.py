@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -136,7 +137,7 @@ def report_pairs(train: ScoredPairs, val: ScoredPairs, seed: int) -> PairReport:
     present = [level for level in LEVELS if (val.levels == level).any()]
     means = {level: _mean(val.similarity, val.levels == level) for level in present}
     levels = [_level(val, level) for level in present]
-    steps = [bootstrap.difference(means[one], means[two]) for one, two in zip(present, present[1:], strict=False)]
+    steps = [bootstrap.difference(means[one], means[two]) for one, two in pairwise(present)]
     return PairReport(
         pairs=len(val.levels),
         patients=bootstrap.n_patients,
