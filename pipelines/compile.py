@@ -1,4 +1,4 @@
-"""Write what is generated: each component's YAML and README, and each pipeline's YAML.
+"""Write what is generated: each component's YAML and README, each pipeline's YAML, and Kubernetes' form of some.
 
 `make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1.
 """
@@ -12,12 +12,18 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
+from histoforge_components.image import VERSION
+from histoforge_pipelines.gitops import gitops_resources
+from histoforge_pipelines.one_step import needs_gpu, one_step
 from histoforge_pipelines.readme import component_readme
 from kfp.compiler import Compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
 PIPELINES = ("selective_augmentation", "augmentation_study", "retraining")
+GITOPS = ("retraining",)
+"""Pipelines that manifests/components/gitops has as Kubernetes resources."""
+
 _DEFAULT = re.compile(r"(?m)^(#    \w+: (?:list|dict) \[Default: )(.*)\]$")
 _SDK = re.compile(r"sdkVersion: kfp-\S+")
 
@@ -32,10 +38,18 @@ def write_all(folder: Path) -> list[Path]:
         _compile(component, target / "component.yaml")
         (target / "README.md").write_text(component_readme(name, component), encoding="utf-8")
         written += [target / "component.yaml", target / "README.md"]
+        if needs_gpu(component):
+            _compile(one_step(component), target / "pipeline.yaml")
+            written.append(target / "pipeline.yaml")
     for name in PIPELINES:
         target = folder / "pipelines" / f"{name}.yaml"
         target.parent.mkdir(parents=True, exist_ok=True)
         _compile(getattr(import_module(f"histoforge_pipelines.{name}"), name), target)
+        written.append(target)
+    for name in GITOPS:
+        target = folder / "manifests" / "components" / "gitops" / f"{name}.yaml"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(gitops_resources(folder / "pipelines" / f"{name}.yaml", VERSION), encoding="utf-8")
         written.append(target)
     return [path.relative_to(folder) for path in written]
 

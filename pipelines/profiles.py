@@ -30,6 +30,8 @@ class Profile:
         tolerations: as in a pod's specification.
         queue: Kueue's LocalQueue for tasks with a GPU; '' for none.
         priority: Kueue's WorkloadPriorityClass for them; '' for none.
+        slide_claim: PersistentVolumeClaim with slides, mounted under /slides where slides are read; '' for none.
+        log_claim: PersistentVolumeClaim for TensorBoard's files of trainings, mounted under /logs; '' for none.
         most_gpus: GPUs of the largest node of the pool: a task cannot have more.
     """
 
@@ -42,6 +44,8 @@ class Profile:
     tolerations: list[dict[str, str]] = field(default_factory=lambda: [dict(one) for one in GPU_TOLERATIONS])
     queue: str = ""
     priority: str = ""
+    slide_claim: str = ""
+    log_claim: str = ""
     most_gpus: int = 8
 
     @property

@@ -76,6 +76,10 @@ SMALL = {
     "plan-classes",
     "join-generators",
 }
+READ_SLIDES = {"scan-source", "preprocess"}
+LOGS = "/logs"
+"""Where a claim for TensorBoard's files is mounted, and what `HISTOFORGE_LOGS` says to trainings."""
+
 SIDE_EFFECTS = {"scan-source", "find-news", "record-source", "publish-model"}
 """Never served from the cache: what they look at, or change, is not among their inputs."""
 
@@ -128,6 +132,11 @@ def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTa
         for label, value in QUEUE_LABELS.items():
             if value:
                 kubernetes.add_pod_label(task, label, value)
+        if PROFILE.log_claim:
+            kubernetes.mount_pvc(task, PROFILE.log_claim, LOGS)
+            task.set_env_variable("HISTOFORGE_LOGS", LOGS)
+    if name in READ_SLIDES and PROFILE.slide_claim:
+        kubernetes.mount_pvc(task, PROFILE.slide_claim, "/slides")
     if name in SIDE_EFFECTS:
         task.set_caching_options(False)
     task.set_retry(RETRIES, backoff_duration="30s", backoff_factor=2, backoff_max_duration="300s")

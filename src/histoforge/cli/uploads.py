@@ -23,6 +23,7 @@ def pipelines_app() -> typer.Typer:
     app = typer.Typer(help="List the pipelines, or make them known to Kubeflow.", no_args_is_help=True)
     app.command("list")(show)
     app.command()(upload)
+    app.command()(manifests)
     return app
 
 
@@ -44,6 +45,15 @@ def upload(names: NAMES = None, version: VERSION = "") -> None:
 
     packages = [open_package(name) for name in names or package_names()]
     upload_packages(Kubeflow(), packages, version or __version__)
+
+
+def manifests(name: Annotated[str, typer.Argument(metavar="PIPELINE", help="name, or compiled YAML file")]) -> None:
+    """Print a pipeline as Kubernetes resources, for a Kubeflow that keeps its pipelines there."""
+    from histoforge_pipelines.gitops import gitops_resources
+
+    from histoforge.cluster.packages import open_package
+
+    print(gitops_resources(open_package(name).path, __version__), end="")
 
 
 def upload_packages(kubeflow: "Kubeflow", packages: "Sequence[Package]", version: str) -> None:

@@ -1,6 +1,7 @@
 """What a training reports: JSON lines for programs, TensorBoard for people."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class TrainingLog:
         self.path = directory / LOG_NAME
         _keep_lines_up_to(self.path, from_step)
         self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self._board: Any = SummaryWriter(str(directory / "tensorboard"), purge_step=from_step + 1)
+        self._board: Any = SummaryWriter(str(_board_directory(directory)), purge_step=from_step + 1)
 
     def write(self, step: int, epoch: int, values: dict[str, float]) -> None:
         """Report the values of a step."""
@@ -48,6 +49,12 @@ def read_log(path: Path) -> list[dict[str, float]]:
         except json.JSONDecodeError:
             break
     return lines
+
+
+def _board_directory(directory: Path) -> Path:
+    """Beside the log; or, below what `HISTOFORGE_LOGS` names, the same path, so that one TensorBoard shows all runs."""
+    shared = os.environ.get("HISTOFORGE_LOGS")
+    return Path(shared, *directory.resolve().parts[1:]) if shared else directory / "tensorboard"
 
 
 def _keep_lines_up_to(path: Path, step: int) -> None:
