@@ -51,12 +51,24 @@ def denoise(
     Returns:
         float32 [B, 3, H, W] in [-1, 1].
     """
-    schedule = noise_schedule()
+    first = torch.randn(len(labels), 3, *network.patch_size, generator=rng)
+    return denoise_from(network, first.to(device), labels, steps, eta, rng)
+
+
+def denoise_from(
+    network: NoiseNetwork,
+    first: Tensor,
+    labels: Tensor,
+    steps: int,
+    eta: float = 0.0,
+    rng: torch.Generator | None = None,
+) -> Tensor:
+    """Images, float32 [B, 3, H, W] in [-1, 1], from this first noise x_T, [B, 3, H, W]; else as `denoise`."""
+    schedule, device = noise_schedule(), first.device
     schedule.set_timesteps(steps)
-    shape = (len(labels), 3, *network.patch_size)
-    images = torch.randn(shape, generator=rng).to(device, memory_format=torch.channels_last)
+    images = first.to(memory_format=torch.channels_last)
     for time in schedule.timesteps:
         noise = network(images, time.to(device), labels)
-        fresh = torch.randn(shape, generator=rng).to(device) if eta else None
+        fresh = torch.randn(first.shape, generator=rng).to(device) if eta else None
         images = schedule.step(noise, int(time), images, eta=eta, variance_noise=fresh, return_dict=False)[0]
     return images

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from histoforge.core.errors import ModelError
 from histoforge.generators.ddpm.config import DdpmConfig
-from histoforge.generators.ddpm.diffusion import denoise
+from histoforge.generators.ddpm.diffusion import denoise, denoise_from
 from histoforge.generators.ddpm.network import NoiseNetwork
 from histoforge.training.device import autocast, resolve_precision
 from histoforge.training.models import ModelInfo
@@ -38,6 +38,25 @@ class TrainedDdpm:
         return images
 
 
+class TrainedDdim(TrainedDdpm):
+    """One that is drawn from without further noise (eta = 0), so that the first noise decides the patch."""
+
+    def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """The first noise x_T of each patch, standard normal, float32 [B, 3, H, W]."""
+        return torch.randn(len(labels), 3, *self.network.patch_size, generator=rng)
+
+    def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """The patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
+        training = self.network.training
+        self.network.eval()
+        with torch.inference_mode(), autocast(self.device, torch.float32):
+            images = denoise_from(
+                self.network, latents.to(self.device), labels.to(self.device), self.config.sampling_steps
+            )
+        self.network.train(training)
+        return images
+
+
 def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> TrainedDdpm:
     """The generator that a model directory describes.
 
@@ -51,4 +70,5 @@ def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> Tra
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"The weights of this ddpm do not fit its model.json ({reason}): train it again.") from None
-    return TrainedDdpm(info, config, network.to(device).to(memory_format=torch.channels_last).eval(), device)
+    kind = TrainedDdpm if config.eta else TrainedDdim
+    return kind(info, config, network.to(device).to(memory_format=torch.channels_last).eval(), device)
