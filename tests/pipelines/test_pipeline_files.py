@@ -8,9 +8,17 @@ import yaml
 from histoforge.steps.registry import STEPS, all_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PIPELINES = ("selective_augmentation", "augmentation_study")
+PIPELINES = ("selective_augmentation", "augmentation_study", "generator_benchmark")
 RESOURCES = {"gpu_count", "gpu_type", "cpu", "memory", "storage_secret"}
-HEAVY = ("train-generator", "select-samples", "train-classifier", "evaluate")
+HEAVY = (
+    "finetune-snn",
+    "train-generator",
+    "select-samples",
+    "train-classifier",
+    "score-generator",
+    "evaluate",
+    "leaderboard",
+)
 
 
 def load(name):

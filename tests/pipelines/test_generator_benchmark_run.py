@@ -1,0 +1,109 @@
+"""The guided GAN, and a benchmark of other methods beside it, from image folders to the leaderboard."""
+
+import json
+import re
+import subprocess
+
+import pytest
+from running import ENVIRONMENT, PROGRAM
+from tiny_study import SETTINGS
+
+from histoforge.core.settings import load_preset
+from histoforge.patches import PatchSet
+
+TINY = {
+    **{name: value for name, value in SETTINGS.items() if name.startswith(("preprocess.", "train_classifier."))},
+    "train_generator.batch_size": 8,
+    "train_generator.epochs": 1,
+    "train_generator.epoch_steps": 2,
+    **{
+        f"train_generator.{method}.{network}_maps": 8
+        for method in ("rleo", "dcgan")
+        for network in ("generator", "discriminator")
+    },
+    "finetune_snn.stage1": "false",
+    "finetune_snn.width": 0.125,
+    "finetune_snn.stage2_epochs": 1,
+    "finetune_snn.checked_pairs": 60,
+    "finetune_snn.cost_batch": 4,
+    "finetune_snn.shown": 1,
+    "score_generator.count": 32,
+    "score_generator.path_pairs": 4,
+    "score_generator.map_patches": 10,
+    "score_generator.neighbours": 2,
+    "leaderboard.resamples": 100,
+    "leaderboard.map_patches": 10,
+    "generator_seeds": 1,
+}
+
+
+def run(pipeline, source, out, methods):
+    settings = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
+    command = [PROGRAM, "run", pipeline, "--source", source, "--out", out, "--preset", "", *settings]
+    done = subprocess.run(
+        [*command, "--set", f"methods={methods}"], capture_output=True, text=True, check=False, env=ENVIRONMENT
+    )
+    return done, out
+
+
+@pytest.fixture(scope="module")
+def guided(source, tmp_path_factory):
+    done, out = run("rleo", source, tmp_path_factory.mktemp("run") / "out", '["rleo:literal"]')
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done, out
+
+
+def results(out):
+    return json.loads((out / "metrics.json").read_text())
+
+
+def test_the_classes_of_the_guided_gan_are_trained_apart_and_joined(guided):
+    done, out = guided
+    assert {f"train_generator rleo:literal {name}" for name in ("benign", "tumour")} <= set(
+        re.findall(r"^(train_generator rleo:literal \w+): done", done.stderr, re.MULTILINE)
+    )
+    model = json.loads((out / "generators-0" / "model.json").read_text())
+    assert (model["method"], model["classes"], model["config"]["reward"]) == ("rleo", ["benign", "tumour"], "literal")
+    samples = PatchSet.open(out / "samples-0")
+    assert (samples.info.synthetic, samples.classes) == (True, ["benign", "tumour"])
+    assert samples.counts.tolist() == [16, 16]
+
+
+def test_each_generator_has_a_classifier_from_its_patches_alone_and_one_beside_the_real(guided):
+    _, out = guided
+    samples = PatchSet.open(out / "samples-0").digest
+    for arm, use in (("baseline", "real"), ("rleo_literal_s0", "synthetic"), ("rleo_literal_s0_both", "both")):
+        said = json.loads((out / arm / "arm.json").read_text())
+        assert (said["arm"], said["config"]["use"]) == (arm, use)
+        assert said["digests"].get("synthetic") == (None if use == "real" else samples)
+    downstream = results(out)["methods"]["rleo:literal"]["downstream"]
+    assert {"synthetic", "both"} <= set(downstream)
+
+
+def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source):
+    _, out = guided
+    done, _ = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(re.findall("done before", done.stderr)) >= 3  # patches, classifiers on real ones, guide
+    found = results(out)
+    assert set(found["methods"]) == {"dcgan", "rleo:literal"}
+    one = json.loads((out / "generators-0" / "model.json").read_text())
+    assert (one["method"], one["classes"]) == ("dcgan", ["benign", "tumour"])
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "rleo:literal" in page
+
+
+def test_a_misspelt_method_is_said_before_patches_are_cut(source, tmp_path):
+    done, _ = run("generator-benchmark", source, tmp_path / "out", '["dcgn"]')
+    assert done.returncode == 2
+    assert "no method 'dcgn' (did you mean 'dcgan'?)" in done.stderr.splitlines()[-1]
+    assert "preprocess" not in done.stderr
+
+
+def test_without_weights_the_papers_frozen_layers_are_refused(source, tmp_path):
+    assert load_preset("paper-rleo")["train_classifier"]["trainable_layers"] == 16
+    command = [PROGRAM, "run", "rleo", "--source", source, "--out", tmp_path / "out", "--preset", "paper-rleo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert done.returncode == 2
+    assert "trainable_layers=16 keeps all other layers as they begin" in done.stderr.splitlines()[-1]
