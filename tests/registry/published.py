@@ -65,9 +65,6 @@ class Deadly:
     def child(self, name: str) -> "Deadly":
         return Deadly(self._inner.child(name), self._left, self._after)
 
-    def put_tree(self, folder: Path, last: str = "") -> None:
-        Location.put_tree(self, folder, last)  # type: ignore[arg-type]
-
     def __getattr__(self, name: str):
         operation = getattr(self._inner, name)
 

@@ -20,7 +20,7 @@ from histoforge.core.settings import nearest
 from histoforge.registry.card import CARD_NAME, ModelCard
 from histoforge.registry.publications import Publication, now, parse_publication, serial_of
 from histoforge.registry.versions import MODEL, WHOLE, version_of
-from histoforge.storage import Location
+from histoforge.storage import Location, sync_up
 
 POINTER = "champion.json"
 ROUNDS = 25
@@ -176,9 +176,9 @@ class Registry:
         raise _too_busy(self)
 
     def store(self, folder: Path, version: str) -> str:
-        """Copy a packed version to its place; one that is there is left alone. Returns `version`."""
+        """Copy what its place lacks of a packed version; one that is whole is left alone. Returns `version`."""
         if self.place.read(f"{version}/{WHOLE}") is None:
-            self.place.child(version).put_tree(Path(folder), last=WHOLE)
+            sync_up(Path(folder), self.place.child(version), last=WHOLE)
         return version
 
     def _compare_with_late_ones(

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from histoforge.core.digests import digest_file
 from histoforge.core.errors import StorageError
 from histoforge.core.files import atomic_file, explained_write_errors
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
@@ -43,6 +44,11 @@ class LocalLocation(Location):
 
     def put(self, path: Path, name: str) -> None:
         _copy(Path(path), self.root / checked_name(name, self))
+
+    def holds(self, entry: Entry, path: Path) -> bool:
+        with _explained_reading(path):
+            same_size = Path(path).stat().st_size == entry.size
+            return same_size and digest_file(Path(path)) == digest_file(self.root / entry.name)
 
     def delete(self, name: str) -> None:
         path = self.root / checked_name(name, self)

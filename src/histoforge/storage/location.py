@@ -52,6 +52,10 @@ class Location(ABC):
         """Copy the file at `path` to `name`, which is whole and verified or what it was before."""
 
     @abstractmethod
+    def holds(self, entry: Entry, path: Path) -> bool:
+        """Whether the file `entry` has the same content as the file at `path`, as far as that is known without it."""
+
+    @abstractmethod
     def delete(self, name: str) -> None:
         """Remove the file `name`; nothing happens where there is none."""
 

@@ -10,13 +10,15 @@ from io import FileIO
 from pathlib import Path
 
 from minio.error import InvalidResponseError
+from urllib3.exceptions import ProtocolError
 
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import StorageError
 from histoforge.core.files import atomic_file
+from histoforge.core.progress import say
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
 from histoforge.storage.s3_download import STREAMS, Download
-from histoforge.storage.s3_errors import FAILURES, explain, is_missing
+from histoforge.storage.s3_errors import FAILURES, explain, is_missing, lost_its_parts
 from histoforge.storage.s3_server import Server
 from histoforge.storage.s3_settings import S3Settings
 from histoforge.storage.transfers import Bytes
@@ -74,11 +76,28 @@ class S3Location(Location):
             size, digest = path.stat().st_size, digest_file(path)
         except OSError as error:
             raise StorageError(f"{path} cannot be read ({error.strerror}): make it again, or correct it.") from error
-        with self._explained(what), explained_copy(path, what), Bytes(f"writing {what}", size) as progress:
-            self.server.client.fput_object(
-                self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART,
-                num_parallel_uploads=STREAMS, progress=progress,
-            )  # fmt: skip
+        with self._explained(what), explained_copy(path, what):
+            for attempt in range(1, self.server.settings.attempts + 1):
+                try:
+                    with Bytes(f"writing {what}", size) as progress:
+                        self.server.client.fput_object(
+                            self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART,
+                            num_parallel_uploads=STREAMS, progress=progress,
+                        )  # fmt: skip
+                    return
+                except FAILURES as error:
+                    if not lost_its_parts(error) or attempt == self.server.settings.attempts:
+                        raise
+                    say(f"{self.server.settings.endpoint} lost the parts of {what}: sending it anew.")
+
+    def holds(self, entry: Entry, path: Path) -> bool:
+        if Path(path).stat().st_size != entry.size:
+            return False
+        with self._explained(f"{self}/{entry.name}"):
+            stat = self.server.client.stat_object(self.bucket, self._key(entry.name))
+        expected, algorithm = _expected(str(stat.etag or ""), stat.metadata)
+        with open(path, "rb", buffering=0) as file:
+            return expected == _digest(file, algorithm)
 
     def delete(self, name: str) -> None:
         with self._explained(f"{self}/{name}"):
@@ -86,17 +105,13 @@ class S3Location(Location):
 
     def read(self, name: str) -> tuple[bytes, str] | None:
         with self._explained(f"{self}/{name}"):
-            try:
-                response = self.server.client.get_object(self.bucket, self._key(name))
-            except FAILURES as error:
-                if is_missing(error):
-                    return None
-                raise
-            try:
-                return response.read(), str(response.headers.get("etag", "")).replace('"', "")
-            finally:
-                response.close()
-                response.release_conn()
+            for attempt in range(1, self.server.settings.attempts + 1):
+                try:
+                    return self._read(self._key(name))
+                except ProtocolError:
+                    if attempt == self.server.settings.attempts:
+                        raise
+        return None
 
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
         """As everywhere; the minio client sends no conditions, so they go with a request that it has signed."""
@@ -117,6 +132,19 @@ class S3Location(Location):
 
     def child(self, name: str) -> "S3Location":
         return S3Location(self.scheme, self.bucket, self._key(name), self.server)
+
+    def _read(self, key: str) -> tuple[bytes, str] | None:
+        try:
+            response = self.server.client.get_object(self.bucket, key)
+        except FAILURES as error:
+            if is_missing(error):
+                return None
+            raise
+        try:
+            return response.read(), str(response.headers.get("etag", "")).replace('"', "")
+        finally:
+            response.close()
+            response.release_conn()
 
     def _key(self, name: str) -> str:
         name = checked_name(name, self)
@@ -157,14 +185,24 @@ def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:
 
 
 def _verify(file: FileIO, found: Download) -> None:
-    """Hold what arrived against the SHA-256 that `put` left with it or, where that is an MD5, against the etag."""
-    expected, algorithm = _recorded_sha256(found.headers), "sha256"
-    if not expected and _etag_is_md5(found.etag, found.headers):
-        expected, algorithm = found.etag.lower(), "md5"
+    """Hold what arrived against what was stored."""
+    expected, algorithm = _expected(found.etag, found.headers)
     file.seek(0)
-    digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    digest = _digest(file, algorithm)
     if file.tell() != found.size or (expected and digest != expected):
         raise StorageError(f"{found.what} is not what was stored there (its digest differs): store it again.")
+
+
+def _expected(etag: str, headers: Mapping[str, str] | None) -> tuple[str, str]:
+    """An object's digest and its kind: the SHA-256 that `put` left with it, an etag that is an MD5, or ''."""
+    recorded = _recorded_sha256(headers)
+    if not recorded and _etag_is_md5(etag, headers):
+        return etag.lower(), "md5"
+    return recorded, "sha256"
+
+
+def _digest(file: FileIO, algorithm: str) -> str:
+    return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def _recorded_sha256(headers: Mapping[str, str] | None) -> str:

@@ -31,6 +31,7 @@ _SENTENCES = {
     "Region": "The bucket of {what} is in another region: set AWS_REGION to it, and the endpoint if it names a region",
     "Changed": "{what} was replaced while it was read: run it again",
     "Full": "{server} has no space left for {what}: free some space or raise the quota, and run it again",
+    "Lost": "{server} gave up the upload of {what} ({attempts} times): check the space on its disk and run it again",
     "Failing": "{server} keeps failing at {what} (HTTP {status}, tried {attempts} times): run it again later",
     "Refused": "{server} does not serve {what} (HTTP {status}): check the endpoint and the location",
 }
@@ -49,6 +50,7 @@ _CODES = {
     "Redirect": "Region",
     "TemporaryRedirect": "Region",
     "PreconditionFailed": "Changed",
+    "NoSuchUpload": "Lost",
     "QuotaExceeded": "Full",
     "XMinioStorageFull": "Full",
     "XMinioAdminBucketQuotaExceeded": "Full",
@@ -83,6 +85,11 @@ def explain(error: Exception, settings: S3Settings, what: str) -> StorageError:
 def is_missing(error: Exception) -> bool:
     """Whether a request failed because there is no such object (in a bucket that is there)."""
     return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchKey"
+
+
+def lost_its_parts(error: Exception) -> bool:
+    """Whether the server knows nothing any more of an upload in parts, as after a restart."""
+    return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchUpload"
 
 
 def status_of(error: MinioException) -> int:
