@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from histoforge.generators.rleo.config import Pairing, RewardMode
+from histoforge.training.processes import mean, uniform
 
 BASELINE_STEPS = 100
 """Steps that the running mean of `reinforce` looks back on."""
@@ -55,8 +56,8 @@ def from_some(similarities: Tensor, count: int) -> Tensor:
     known = len(similarities)
     if known == count:
         return similarities
-    mean = similarities.mean()
-    return torch.cat([mean + (count - 1) / (known - 1) * (similarities - mean), mean.expand(count - known)])
+    usual = similarities.mean()
+    return torch.cat([usual + (count - 1) / (known - 1) * (similarities - usual), usual.expand(count - known)])
 
 
 def literal(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
@@ -119,11 +120,11 @@ class RewardTerm:
         return term(logits, similarities, self.weight)
 
     def _reinforce(self, logits: Tensor, similarities: Tensor) -> Tensor:
-        actions = torch.bernoulli(logits.detach().sigmoid(), generator=self.rng)
+        actions = (uniform(len(logits), rng=self.rng) < logits.detach().sigmoid()).to(logits.dtype)
         term = reinforce(logits, similarities, self.weight, actions, self.baseline)
         self.steps += 1
         rate = 1 / min(self.steps, BASELINE_STEPS)
-        self.baseline = torch.lerp(self.baseline, (actions * similarities).mean(), rate)
+        self.baseline = torch.lerp(self.baseline, mean((actions * similarities).mean()), rate)
         return term
 
     def state_dict(self) -> dict[str, Any]:
