@@ -12,9 +12,9 @@ from histoforge.core.files import write_json
 from histoforge.core.seeds import derive_seed
 from histoforge.generators.history import History
 from histoforge.generators.model_selection import ModelSelection
-from histoforge.generators.pictures import attention_overlay, grid, save_png
 from histoforge.generators.registry import Generator, draw
 from histoforge.patches.device import to_uint8
+from histoforge.patches.pictures import attention_overlay, grid, save_png
 
 COLUMNS = 8
 

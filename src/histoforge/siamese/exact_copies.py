@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from histoforge.metrics.results import Result
 from histoforge.patches import PatchSet
-from histoforge.patches.device import READ_ROWS
 from histoforge.patches.duplicates import pixel_key
 from histoforge.siamese.retrieval import Flip
+
+READ_ROWS = 512
 
 
 class Copies(Result):

@@ -12,12 +12,12 @@ from histoforge.classifiers import Classifier
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.progress import Progress, say
 from histoforge.core.seeds import numpy_rng
-from histoforge.generators.pictures import grid, save_png
 from histoforge.generators.registry import Generator, load_generator
 from histoforge.metrics.diversity import diversity
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.patches.pictures import grid, save_png
 from histoforge.reports.leaderboard_scores import (
     FEATURES_NAME,
     FILE_NAME,
