@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from commands import call
 from PIL import Image
+from real_data import shared_data
 from tiny_guide import CLASSES, noise, save_random_guide, write_set
 
 from histoforge.cli.searching import fitted
@@ -280,3 +281,20 @@ def test_the_pages_fit_a_phone_and_a_desk_without_a_word_on_the_console(similar_
     assert all(one["scroll"] <= int(one["width"]) for one in found)
     assert all(one["loaded"] and one["images"] >= 20 for one in found)
     assert "CONSOLE" not in result.stderr
+
+
+def test_real_images_find_the_patches_that_were_cut_from_them(capsys, tmp_path):
+    files = sorted(shared_data("patches", "osteosarcoma10x", "viable_tumor").iterdir())[:40]
+    whole = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    write_set(tmp_path / "patches", np.stack([fitted(image, (64, 64))[0] for image in whole]))
+    (tmp_path / "queries").mkdir()
+    for place in (3, 17, 31):
+        height, width = whole[place].shape[:2]
+        larger = Image.fromarray(whole[place]).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
+        larger.save(tmp_path / "queries" / f"{place:02d}.png")
+    model = save_random_guide(tmp_path / "snn", size=64)
+    arguments = ("--query", tmp_path / "queries", "--in", tmp_path / "patches", "--model", model, "-k", 3)
+    assert call(capsys, "similar", *arguments, "--out", tmp_path / "page.html").code == 0
+    said = json.loads((tmp_path / "page.json").read_text())
+    assert [query["matches"][0]["row"] for query in said["queries"]] == [3, 17, 31]
+    assert all(query["matches"][0]["similarity"] > query["median_similarity"] for query in said["queries"])
