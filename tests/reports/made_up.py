@@ -97,7 +97,7 @@ def make_findings(study: StudyFindings, classes: Sequence[str] = CLASSES) -> Fin
             "fid_smoothed": (epochs, [9.0, 8.0, 8.0]),
             "penalty": (epochs, [1.0, 0.5, 0.4]),
         },
-        chosen_epoch=2,
+        chosen_epochs={"": 2},
         settings=[("Preprocess", '{"a": 1}')],
         provenance=[("Real patches", "ab" * 32)],
     )

@@ -174,3 +174,18 @@ def test_three_classes_and_a_class_without_test_patches():
 def test_a_page_is_the_same_each_time(findings, html):
     assert page_of(findings) == html
     assert CLASSES[0] in html
+
+
+def test_a_model_a_class_has_its_curves_a_class(findings):
+    epochs = [1.0, 2.0, 3.0]
+    curves = {
+        f"{name}: {series}": (epochs, [0.9, 0.6, 0.5])
+        for name in findings.classes
+        for series in ("fid", "fid_smoothed", "generator", "d_real", "d_fake")
+    }
+    chosen = dict.fromkeys(findings.classes, 3)
+    page = Outline(page_of(dataclasses.replace(findings, curves=curves, chosen_epochs=chosen)))
+    told = " ".join(str(one) for one in page.tags)
+    for name in findings.classes:
+        for what in ("FID of the generator", "Losses of the generator's training", "Mean verdict of the discriminator"):
+            assert f"{what} of class {name}" in told

@@ -19,6 +19,7 @@ from histoforge.patches import PatchSet
 from histoforge.steps import join_generators, train_generator
 from histoforge.steps.config.join_generators import JoinGeneratorsConfig
 from histoforge.steps.config.train_generator import TrainGeneratorConfig
+from histoforge.steps.evaluation.pictures import generator_record
 from histoforge.training.models import load_model, read_model_info
 
 SMALL = {
@@ -89,6 +90,13 @@ def test_the_summary_and_the_history_tell_each_class(whole):
             assert picture.startswith(f"pictures/{place}-{name}/")
             assert read_png(out / picture).std() > 0
     assert not list(out.parent.rglob("checkpoint-*"))
+
+
+def test_the_report_reads_each_class(whole):
+    record = generator_record(whole[0])
+    assert record.chosen_epochs == {name: own.chosen_epoch for name, own in whole[1].by_class.items()}
+    assert {f"{name}: {series}" for name in CLASSES for series in ("fid", "d_real", "d_fake")} <= set(record.curves)
+    assert {picture.path.parent.name for picture in record.pictures} == {"0-benign", "1-tumour"}
 
 
 def test_classes_that_were_trained_side_by_side_are_joined_to_the_same_model(whole, apart, tmp_path):

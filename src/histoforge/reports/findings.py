@@ -229,8 +229,9 @@ class Findings:
         counts: real patches by split and class.
         units: patients (slides, images) by split and class.
         samples: patches to show, by class and group ('real', 'synthetic', 'selected', 'rejected').
-        curves: the generator's history by series name: (epochs or steps, values).
-        chosen_epoch: of the generator, or None.
+        curves: the generator's history by series name: (epochs or steps, values); with a model a class, by
+            'class: series'.
+        chosen_epochs: of the generator, by class, or '' for all classes.
         pictures: of the generator: samples and attention maps.
         slides: slides with their grids.
         settings: a title and a text each.
@@ -251,7 +252,7 @@ class Findings:
     pairs: Sequence[Pair] = ()
     samples: Mapping[str, Mapping[str, Sequence[SamplePatch]]] = field(default_factory=dict)
     curves: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
-    chosen_epoch: int | None = None
+    chosen_epochs: Mapping[str, int] = field(default_factory=dict)
     pictures: Sequence[PictureFile] = ()
     slides: Sequence[PictureFile] = ()
     settings: Sequence[tuple[str, str]] = ()

@@ -47,7 +47,7 @@ def as_record(found: Findings, answer: Answer) -> dict[str, Any]:
         ],
         "memorisation": found.audit,
         "selection": _selection(found),
-        "generator": {"chosen_epoch": found.chosen_epoch, "curves": dict(found.curves)} if found.curves else None,
+        "generator": _generator(found) if found.curves else None,
         "provenance": dict(found.provenance),
     }
     return dict(jsonable(record))
@@ -129,6 +129,11 @@ def _arm(arm: ArmFindings) -> dict[str, Any]:
         "runs": [{"seed": seed, **run.model_dump()} for seed, run in zip(arm.seeds, arm.runs, strict=True)],
         "training": arm.facts,
     }
+
+
+def _generator(found: Findings) -> dict[str, Any]:
+    chosen = found.chosen_epochs
+    return {"chosen_epoch": chosen[""] if "" in chosen else dict(chosen) or None, "curves": dict(found.curves)}
 
 
 def _selection(found: Findings) -> dict[str, Any] | None:

@@ -22,7 +22,9 @@ SCORE_LABELS = {
 }
 
 
-def fid_figure(curves: Mapping[str, tuple[list[float], list[float]]], chosen: int | None) -> Figure | None:
+def fid_figure(
+    curves: Mapping[str, tuple[list[float], list[float]]], chosen: int | None, class_name: str = ""
+) -> Figure | None:
     """Raw and smoothed FID by epoch, and the epoch that was chosen (Fig. 4 of the paper)."""
     raw, smoothed = curves.get("fid"), curves.get("fid_smoothed")
     if raw is None:
@@ -40,17 +42,17 @@ def fid_figure(curves: Mapping[str, tuple[list[float], list[float]]], chosen: in
         drawing.legend()
     which = f" Epoch {chosen} was kept." if chosen is not None else ""
     return Figure(
-        alt=f"FID of the generator by epoch, from {raw[1][0]:.3g} to {raw[1][-1]:.3g}.{which}",
-        caption="Frechet distance between generated and real training patches in the extractor's features while the "
-        "generator was trained; lower is nearer. The smoothed curve (eq. 5 of Xue et al. 2021) decides which epoch "
-        f"is kept, so that no single lucky epoch does.{which}",
+        alt=f"FID of the generator{_of(class_name)} by epoch, from {raw[1][0]:.3g} to {raw[1][-1]:.3g}.{which}",
+        caption=f"Frechet distance between generated and real training patches{_of(class_name)} in the extractor's "
+        "features while the generator was trained; lower is nearer. The smoothed curve (eq. 5 of Xue et al. 2021) "
+        f"decides which epoch is kept, so that no single lucky epoch does.{which}",
         svg=drawing.svg,
     )
 
 
-def losses_figure(curves: Mapping[str, tuple[list[float], list[float]]]) -> Figure | None:
+def losses_figure(curves: Mapping[str, tuple[list[float], list[float]]], class_name: str = "") -> Figure | None:
     """The generator's and critic's losses."""
-    losses = {name: curve for name, curve in curves.items() if not name.startswith("fid") and len(curve[0]) > 1}
+    losses = {name: curve for name, curve in curves.items() if not name.startswith(("fid", "d_")) and len(curve[0]) > 1}
     if not losses:
         return None
     with draw("Epoch", "Loss") as drawing:
@@ -58,10 +60,33 @@ def losses_figure(curves: Mapping[str, tuple[list[float], list[float]]]) -> Figu
             drawing.axes.plot(x, y, color=colour(place), label=name.replace("_", " "), linewidth=1.3)
         drawing.legend(columns=3)
     return Figure(
-        alt=f"Losses of the generator's training: {', '.join(losses)}.",
-        caption="Losses by epoch. Their level says little; what matters is that none runs away.",
+        alt=f"Losses of the generator's training{_of(class_name)}: {', '.join(losses)}.",
+        caption=f"Losses by epoch{_of(class_name)}. Their level says little; what matters is that none runs away.",
         svg=drawing.svg,
     )
+
+
+def balance_figure(curves: Mapping[str, tuple[list[float], list[float]]], class_name: str = "") -> Figure | None:
+    """What the discriminator thinks of real and of fake patches, by epoch."""
+    real, fake = curves.get("d_real"), curves.get("d_fake")
+    if real is None or fake is None or len(real[0]) < 2:
+        return None
+    with draw("Epoch", "Discriminator's mean verdict") as drawing:
+        for place, (label, curve) in enumerate({"real patches": real, "fakes": fake}.items()):
+            drawing.axes.plot(*curve, color=colour(place), label=label, linewidth=1.6)
+        drawing.legend()
+    return Figure(
+        alt=f"Mean verdict of the discriminator{_of(class_name)}, at the end {real[1][-1]:.3g} of real patches and "
+        f"{fake[1][-1]:.3g} of fakes.",
+        caption=f"What the discriminator says of real patches and of fakes{_of(class_name)}: a probability where its "
+        "loss is cross entropy, else a score. Curves that meet mean that it cannot tell them apart, curves that part "
+        "for good that the generator has lost.",
+        svg=drawing.svg,
+    )
+
+
+def _of(class_name: str) -> str:
+    return f" of class {class_name}" if class_name else ""
 
 
 def projection_figures(projection: Projection, classes: Sequence[str]) -> list[Figure]:

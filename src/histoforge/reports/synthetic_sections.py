@@ -68,8 +68,16 @@ def selection_section(found: Findings) -> Section:
 
 def generator_section(found: Findings) -> Section:
     """The generator's training, its pictures, and how near its patches are to real ones."""
-    figures = [plots.fid_figure(found.curves, found.chosen_epoch), plots.losses_figure(found.curves)]
-    drawn = [figure for figure in figures if figure is not None]
+    drawn = []
+    for name in _trained_apart(found):
+        prefix = f"{name}: " if name else ""
+        curves = {key.removeprefix(prefix): curve for key, curve in found.curves.items() if key.startswith(prefix)}
+        figures = (
+            plots.fid_figure(curves, found.chosen_epochs.get(name), name),
+            plots.losses_figure(curves, name),
+            plots.balance_figure(curves, name),
+        )
+        drawn += [figure for figure in figures if figure is not None]
     blocks: list[Block] = [Figures(drawn)] if drawn else []
     if found.pictures:
         blocks.append(Figures([_picture(one, 720) for one in found.pictures], wide=True))
@@ -77,6 +85,12 @@ def generator_section(found: Findings) -> Section:
         blocks += _generative_tables(found)
     lead = "Did the generator learn, and how near are its patches to real ones?"
     return Section("generator", "The generator", lead, blocks)
+
+
+def _trained_apart(found: Findings) -> list[str]:
+    """The classes that have a network each, or '' for one of all classes."""
+    names = [name for name in found.classes if any(key.startswith(f"{name}: ") for key in found.curves)]
+    return names or [""]
 
 
 def memorisation_section(found: Findings) -> Section:

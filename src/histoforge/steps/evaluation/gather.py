@@ -60,7 +60,7 @@ def gather(config: EvaluateConfig, given: Materials, device: torch.device, start
         warnings=list(given.warnings),
         samples=judged.samples(train, given.synthetic, config.shown_patches, config.seed),
         curves=record.curves,
-        chosen_epoch=record.chosen_epoch,
+        chosen_epochs=record.chosen_epochs,
         pictures=record.pictures,
         slides=slide_pictures(given.overviews, config.shown_slides) if given.overviews else [],
         settings=_settings(config, given, record),

@@ -13,10 +13,17 @@ Curve = tuple[list[float], list[float]]
 
 @dataclass(frozen=True)
 class GeneratorRecord:
-    """What a generator's directory tells of its training."""
+    """What a generator's directory tells of its training.
+
+    Attributes:
+        curves: series by name; those of one class of a class-wise method as 'class: series'.
+        chosen_epochs: the epoch that was kept, by class, or '' for all classes.
+        pictures: samples and attention maps.
+        facts: how it was chosen, with which extractor.
+    """
 
     curves: dict[str, Curve] = field(default_factory=dict)
-    chosen_epoch: int | None = None
+    chosen_epochs: dict[str, int] = field(default_factory=dict)
     pictures: list[PictureFile] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -24,18 +31,29 @@ class GeneratorRecord:
 def generator_record(path: Path) -> GeneratorRecord:
     """The curves and pictures beside a generator; empty where it has none."""
     file = Path(path) / "history.json"
+    found = GeneratorRecord()
     if not file.is_file():
-        return GeneratorRecord()
+        return found
     history = read_json(file)
-    rows = history.get("epochs", [])
-    names = dict.fromkeys(name for row in rows for name in row if name not in NOT_CURVES)
+    for name, own in history.get("by_class", {"": history}).items():
+        prefix = f"{name}: " if name else ""
+        found.curves.update({prefix + series: curve for series, curve in _curves(own.get("epochs", [])).items()})
+        if own.get("chosen_epoch") is not None:
+            found.chosen_epochs[name] = own["chosen_epoch"]
+        found.pictures.extend(_generator_pictures(Path(path), own))
+        found.facts.update({key: value for key, value in own.items() if key not in ("epochs", "pictures")})
+    if "by_class" in history:
+        found.facts.update({"classes": history["classes"], "chosen_epoch": found.chosen_epochs})
+    return found
+
+
+def _curves(rows: list[dict[str, Any]]) -> dict[str, Curve]:
     curves = {}
-    for name in names:
+    for name in dict.fromkeys(name for row in rows for name in row if name not in NOT_CURVES):
         points = [(float(row["epoch"]), float(row[name])) for row in rows if row.get(name) is not None]
         if points:
             curves[name] = ([x for x, _ in points], [y for _, y in points])
-    facts = {name: value for name, value in history.items() if name not in ("epochs", "pictures")}
-    return GeneratorRecord(curves, history.get("chosen_epoch"), _generator_pictures(Path(path), history), facts)
+    return curves
 
 
 def slide_pictures(overviews: Path, most: int) -> list[PictureFile]:
