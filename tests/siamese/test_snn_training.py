@@ -92,7 +92,7 @@ def test_a_step_is_two_clean_graphs_with_an_optimiser_each(tmp_path, source, mon
         reference.zero_grad()
         contrast.backward()
         adam.step()
-        expected.append((float(contrast), float(error)))
+        expected.append((contrast.item(), error.item()))
     for (name, mine), other in zip(trained.state_dict().items(), reference.state_dict().values(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=2e-5, msg=name)
     (row,) = losses.rows
