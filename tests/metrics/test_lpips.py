@@ -6,7 +6,7 @@ import torchvision
 from torchmetrics.functional.image.lpips import _LPIPS
 
 from histoforge.core.errors import ModelError
-from histoforge.metrics.lpips import LpipsDistance
+from histoforge.metrics.lpips import LpipsDistance, check_size
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,6 @@ def test_other_weights_are_one_sentence(weights):
         LpipsDistance({**weights, "features.0.weight": weights["features.0.weight"][:, :1]}, "ab", "x.pth")
 
 
-def test_patches_that_are_too_small_are_one_sentence(weights):
-    with pytest.raises(ModelError, match="at least 16 px, not 8x8: leave lpips_weights out"):
-        LpipsDistance(weights, "ab", "x.pth").between(*torch.zeros(2, 1, 3, 8, 8))
+def test_patches_that_are_too_small_are_one_sentence():
+    with pytest.raises(ModelError, match="at least 16 px, not 8x24: leave lpips_weights out"):
+        check_size((8, 24))

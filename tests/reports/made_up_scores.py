@@ -27,6 +27,7 @@ N, D = 60, 6
 FAR = {
     "dcgan": 1.0, "improved_dcgan": 0.8, "lsgan": 1.2, "rleo:literal": 0.8, "rleo:policy": 0.5, "rleo:soft_target": 0.6,
 }  # fmt: skip
+UNGUIDED = ("rleo:literal", "improved_dcgan")
 EPOCHS = [1.0, 2.0, 3.0, 4.0]
 GUIDE = {
     "name": "mft_snn 0123abcd",
@@ -74,7 +75,10 @@ def make_scores(
         seed=seed,
         classes=list(classes),
         patch_size=(64, 64),
-        digests=Digests(generator=f"{name}{seed}", patches="p" * 64, samples=f"s{name}{seed}", extractor="e" * 64),
+        digests=Digests(
+            generator=f"{name}{seed}", weights=f"w{seed}" if name in UNGUIDED else name, patches="p" * 64,
+            samples=f"s{name}{seed}", extractor="e" * 64,
+        ),
         judge=judges[1],
         independent=True,
         generative=[generative_metrics(real, fake, judge) for judge in judges],

@@ -75,6 +75,7 @@ def test_rewards_are_paired_by_seed_with_the_control(found):
     assert pair.differences.values == pytest.approx(expected)
     assert pair.differences.deviation == pytest.approx(deviation(list(expected.values())))
     assert {one.reward for one in found.paired("fid")} == {"policy", "soft_target"}
+    assert "rleo:literal and improved_dcgan have the same weights, bit for bit, at seed 0, 1, 2." in answer(found).lines
     line = next(line for line in answer(found).lines if line.startswith("RL-EO's reward"))
     assert "cannot change a gradient" in line
     assert paired_text(pair, ",.2f") in line

@@ -1,6 +1,6 @@
 """LPIPS with VGG-16 (Zhang et al. 2018), from weights that the user names. Nothing is downloaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -45,15 +45,23 @@ class LpipsDistance:
         Raises:
             ModelError: patches of fewer than 16 px, of which the network's last layer sees nothing.
         """
-        if min(first.shape[2:]) < SMALLEST_SIDE:
-            size = "x".join(map(str, first.shape[2:]))
-            raise ModelError(
-                f"LPIPS needs patches of at least {SMALLEST_SIDE} px, not {size}: leave lpips_weights out, and the "
-                "extractor's features are used."
-            )
+        check_size(first.shape[2:])
         with torch.autocast(first.device.type, enabled=False):
             distances: Tensor = self._network(first.float(), second.float())
         return distances.flatten()
+
+
+def check_size(patch_size: Sequence[int]) -> None:
+    """Make sure that LPIPS sees patches of this height and width, px.
+
+    Raises:
+        ModelError: they are too small for the network's last layer.
+    """
+    if min(patch_size) < SMALLEST_SIDE:
+        raise ModelError(
+            f"LPIPS needs patches of at least {SMALLEST_SIDE} px, not {'x'.join(map(str, patch_size))}: leave "
+            "lpips_weights out, and the extractor's features are used."
+        )
 
 
 def _fill(backbone: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

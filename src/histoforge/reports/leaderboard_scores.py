@@ -64,9 +64,10 @@ class Drawing(Result):
 
 
 class Digests(Result):
-    """Identities of what the scores rest on."""
+    """Identities of what the scores rest on; `weights` are the generator's, whatever settings it was trained with."""
 
     generator: str
+    weights: str
     patches: str
     samples: str
     extractor: str

@@ -73,9 +73,23 @@ def reward_lines(found: LeaderboardFindings) -> list[str]:
         ]
     told = "; ".join(f"{one.reward} {paired_text(one, TWO)}" for one in pairs)
     return [
+        *_same_weights(found),
         f"RL-EO's reward, FID minus that of '{CONTROL}' (the unguided GAN: this form of the reward cannot change a "
-        f"gradient) at equal seeds: {told}."
+        f"gradient) at equal seeds: {told}.",
     ]
+
+
+def _same_weights(found: LeaderboardFindings) -> list[str]:
+    """Whether the control and a method without a guide ended with the same weights, as they must on a processor."""
+    control = next(one for one in found.rewarded if one.reward == CONTROL)
+    own = {one.seed: one.digests.weights for one in control.scores}
+    told = []
+    for other in (one for one in found.entrants if not one.reward):
+        same = [one.seed for one in other.scores if own.get(one.seed) == one.digests.weights]
+        if same:
+            seeds = ", ".join(map(str, same))
+            told.append(f"{control.name} and {other.name} have the same weights, bit for bit, at seed {seeds}.")
+    return told
 
 
 def paired_text(pair: Paired, form: str) -> str:

@@ -59,7 +59,7 @@ def run(
     scoring.check_generator(made, generator, real)
     classifiers = scoring.open_classifiers(extractor, real, device)
     extractors = [*classifiers, *scoring.inception(config, device)]
-    distance = scoring.perceptual(config, classifiers[-1], device)
+    distance = scoring.perceptual(config, classifiers[-1], real.patch_size, device)
     train, held_out = _compared(real.split("train"), config), _validation(real, config)
     labels = scoring.wanted_labels(config, real.split("train"))
     pixels, drawing = scoring.draw_samples(made, labels, config, device)
@@ -97,7 +97,11 @@ def _identity(
         "classes": real.classes,
         "patch_size": real.patch_size,
         "digests": Digests(
-            generator=info.digest, patches=real.digest, samples=samples, extractor=classifiers[0].info.digest
+            generator=info.digest,
+            weights=info.weights,
+            patches=real.digest,
+            samples=samples,
+            extractor=classifiers[0].info.digest,
         ),
         "training_seconds": None if seconds is None else float(seconds),
         "training_steps": None if steps is None else int(steps),

@@ -20,7 +20,7 @@ from histoforge.generators.registry import Generator, LatentGenerator, draw
 from histoforge.metrics.classification import classification_metrics
 from histoforge.metrics.extract import Extractor, NamedExtractor, extract_features
 from histoforge.metrics.inception import InceptionExtractor
-from histoforge.metrics.lpips import LpipsDistance
+from histoforge.metrics.lpips import LpipsDistance, check_size
 from histoforge.metrics.path_length import Distance, FeatureDistance, PathLengths, path_lengths
 from histoforge.patches import PatchSet
 from histoforge.reports.leaderboard_scores import Drawing, LabelScores
@@ -115,14 +115,18 @@ def inception(config: ScoreGeneratorConfig, device: torch.device) -> list[Extrac
     return [InceptionExtractor(Path(config.inception_weights), device, config.inception_sha256 or None)]
 
 
-def perceptual(config: ScoreGeneratorConfig, judge: Extractor, device: torch.device) -> Distance:
+def perceptual(
+    config: ScoreGeneratorConfig, judge: Extractor, patch_size: tuple[int, int], device: torch.device
+) -> Distance:
     """LPIPS where its weights are given, and else the distance of the judge's features.
 
     Raises:
-        ModelError: the weights are missing, have another checksum, or are not those of VGG-16.
+        ModelError: the weights are missing, have another checksum, or are not those of VGG-16, or the patches are too
+            small for it.
     """
     if not config.lpips_weights:
         return FeatureDistance(judge)
+    check_size(patch_size)
     weights, digest = read_weights(config.lpips_weights, config.lpips_sha256)
     return LpipsDistance(weights, digest, config.lpips_weights, device)
 
