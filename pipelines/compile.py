@@ -1,6 +1,7 @@
 """Write what is generated: each component's YAML and README, each pipeline's YAML, and Kubernetes' form of some.
 
-`make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1.
+`make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1, and
+`--out FOLDER` writes elsewhere, as for one's own image (`HISTOFORGE_IMAGE`) or profile (`HISTOFORGE_PROFILE`).
 """
 
 import ast
@@ -11,9 +12,11 @@ import tempfile
 import warnings
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from histoforge_components.image import VERSION
 from histoforge_pipelines.gitops import gitops_resources
+from histoforge_pipelines.interfaces import interface, recorded
 from histoforge_pipelines.one_step import needs_gpu, one_step
 from histoforge_pipelines.readme import component_readme
 from kfp.compiler import Compiler
@@ -23,6 +26,8 @@ COMPONENTS = sorted(path.parent.name for path in (ROOT / "components").glob("*/c
 PIPELINES = ("selective_augmentation", "augmentation_study", "retraining")
 GITOPS = ("retraining",)
 """Pipelines that manifests/components/gitops has as Kubernetes resources."""
+
+INTERFACES = Path("components") / "interfaces.json"
 
 _DEFAULT = re.compile(r"(?m)^(#    \w+: (?:list|dict) \[Default: )(.*)\]$")
 _SDK = re.compile(r"sdkVersion: kfp-\S+")
@@ -46,12 +51,24 @@ def write_all(folder: Path) -> list[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _compile(getattr(import_module(f"histoforge_pipelines.{name}"), name), target)
         written.append(target)
+    target = folder / INTERFACES
+    target.write_text(json.dumps(_interfaces(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    written.append(target)
     for name in GITOPS:
         target = folder / "manifests" / "components" / "gitops" / f"{name}.yaml"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(gitops_resources(folder / "pipelines" / f"{name}.yaml", VERSION), encoding="utf-8")
         written.append(target)
     return [path.relative_to(folder) for path in written]
+
+
+def _interfaces() -> dict[str, Any]:
+    """What `INTERFACES` is to hold."""
+    found = {f"components/{name}": f"histoforge_components.{name}.component" for name in COMPONENTS}
+    found.update({f"pipelines/{name}": f"histoforge_pipelines.{name}" for name in PIPELINES})
+    new = {key: interface(getattr(import_module(module), key.split("/")[1])) for key, module in found.items()}
+    kept = json.loads((ROOT / INTERFACES).read_text(encoding="utf-8")) if (ROOT / INTERFACES).is_file() else None
+    return recorded(kept, new, VERSION)
 
 
 def outdated() -> list[Path]:
@@ -80,8 +97,16 @@ def _text(path: Path) -> str:
 
 def main() -> None:
     """Write, or with `--check` compare."""
+    try:
+        _main()
+    except ValueError as error:
+        sys.exit(str(error))
+
+
+def _main() -> None:
     if "--check" not in sys.argv[1:]:
-        print("\n".join(map(str, write_all(ROOT))))
+        folder = Path(sys.argv[2]).resolve() if sys.argv[1:2] == ["--out"] else ROOT
+        print("\n".join(map(str, write_all(folder))))
         return
     if stale := outdated():
         sys.exit(f"Out of date, run 'make compile': {', '.join(map(str, stale))}")

@@ -16,7 +16,10 @@ RETRIES = 2
 AT_ONCE = 4
 """Iterations of a study's loop that may run at the same time."""
 
-PROFILE = profile_of_environment()
+try:
+    PROFILE = profile_of_environment()
+except ValueError as _error:
+    raise SystemExit(str(_error)) from None
 """What is asked for unless the form says otherwise; `HISTOFORGE_PROFILE` at compile time names another."""
 
 SHARED_MEMORY = PROFILE.shared_memory

@@ -1,0 +1,60 @@
+"""An input that is renamed or removed without a new major version is seen."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from histoforge_pipelines.compile import INTERFACES, ROOT, VERSION, _interfaces
+from histoforge_pipelines.interfaces import breaks, major, recorded
+
+from histoforge import __version__
+
+KEPT = json.loads((ROOT / INTERFACES).read_text(encoding="utf-8"))
+PATCHES = "components/preprocess"
+
+
+def test_what_is_there_breaks_nothing_that_was_promised():
+    assert _interfaces()["interfaces"].keys() >= KEPT["interfaces"].keys()
+    assert __version__ == VERSION
+
+
+def changed(change):
+    new = copy.deepcopy(KEPT["interfaces"])
+    change(new[PATCHES])
+    return new
+
+
+BREAKS = {
+    "renamed": (lambda one: one["inputs"].update(where=one["inputs"].pop("source")), "the input 'source' is gone"),
+    "removed": (lambda one: one["inputs"].pop("preset"), "the input 'preset' is gone"),
+    "other type": (lambda one: one["inputs"].update(source="Integer"), "'source' was String and is Integer"),
+    "no longer optional": (lambda one: one["inputs"].update(preset="String"), "'preset' was String? and is String"),
+    "new and required": (lambda one: one["inputs"].update(more="String"), "the new input 'more' must be given"),
+    "no output": (lambda one: one["outputs"].pop("patches"), "the output 'patches' is gone"),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_break_is_named_and_refused_until_the_major_version_is_new(name):
+    new = changed(BREAKS[name][0])
+    assert any(BREAKS[name][1] in line for line in breaks(KEPT["interfaces"], new))
+    with pytest.raises(ValueError, match="needs a new major version"):
+        recorded(KEPT, new, "0.1.9")
+    assert recorded(KEPT, new, "0.2.0") == {"version": "0.2.0", "interfaces": new}
+    assert recorded({**KEPT, "version": "1.4.0"}, new, "2.0.0")["interfaces"] == new
+
+
+def test_what_is_added_is_kept_and_may_be_left_out():
+    new = changed(lambda one: one["inputs"].update(more="String?"))
+    assert recorded(KEPT, new, VERSION)["interfaces"] == new
+    assert [major(version) for version in ("0.3.1", "1.0.0", "2.3.1")] == ["0.3", "1", "2"]
+
+
+def test_a_component_that_is_gone_is_a_break():
+    new = {name: one for name, one in KEPT["interfaces"].items() if name != PATCHES}
+    assert breaks(KEPT["interfaces"], new) == [f"{PATCHES} is gone"]
+
+
+def test_the_file_lies_beside_the_components():
+    assert Path(INTERFACES).parent == Path("components")

@@ -1,0 +1,148 @@
+"""What the compiled files ask of a cluster, under each profile."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from histoforge_pipelines.profiles import PROFILES, profile_named
+
+ROOT = Path(__file__).resolve().parents[2]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+STEPS = sorted(path.parent.name for path in ROOT.glob("components/*/pipeline.yaml"))
+COMPILED = sorted([*ROOT.glob("pipelines/*.yaml"), *ROOT.glob("components/*/pipeline.yaml")])
+RESOURCES = ("gpu_count", "gpu_type", "cpu", "memory", "storage_secret")
+
+
+def read(path):
+    spec, platform = yaml.load_all(path.read_text(encoding="utf-8"), Loader=LOADER)
+    return spec, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+def compiled_with(profile, folder):
+    code = (
+        "import sys, warnings; warnings.simplefilter('ignore')\n"
+        "from kfp.compiler import Compiler\n"
+        "from histoforge_pipelines.retraining import retraining\n"
+        "Compiler().compile(retraining, sys.argv[1])"
+    )
+    path = folder / "compiled.yaml"
+    environment = {**os.environ, "HISTOFORGE_PROFILE": str(profile)}
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environment, capture_output=True)
+    return read(path)
+
+
+def defaults(spec):
+    return {key: one.get("defaultValue") for key, one in spec["root"]["inputDefinitions"]["parameters"].items()}
+
+
+def is_heavy(label):
+    return label.startswith(("exec-train", "exec-select", "exec-evaluate", "exec-publish"))
+
+
+def test_a_profile_sets_defaults_and_shared_memory(tmp_path):
+    spec, platform = compiled_with("multi-gpu", tmp_path)
+    assert {name: defaults(spec)[name] for name in PROFILES["multi-gpu"].parameters} == PROFILES["multi-gpu"].parameters
+    assert defaults(spec)["gpu_count"] == "4"
+    for label, asked in platform.items():
+        if is_heavy(label):
+            (shm,) = asked["emptyDirMounts"]
+            assert shm["sizeLimit"] == "8Gi"
+        assert "podMetadata" not in asked
+
+
+def test_a_profile_of_ones_own_sets_queue_priority_and_volumes(tmp_path):
+    spec, platform = compiled_with(ROOT / "manifests" / "profiles" / "gpu-pool.yaml", tmp_path)
+    assert defaults(spec)["memory"] == "48Gi"
+    assert {label for label in platform if is_heavy(label)}
+    for label, asked in platform.items():
+        labels = asked.get("podMetadata", {}).get("labels", {})
+        claims = {
+            one["mountPath"]: one["pvcNameParameter"]["runtimeValue"]["constant"] for one in asked.get("pvcMount", [])
+        }
+        if is_heavy(label):
+            assert labels["kueue.x-k8s.io/queue-name"] == "histoforge-gpu"
+            assert labels["kueue.x-k8s.io/priority-class"] == "histoforge-scheduled"
+            assert claims == {"/logs": "histoforge-logs"}
+            environment = spec["deploymentSpec"]["executors"][label]["container"]["env"]
+            assert {"name": "HISTOFORGE_LOGS", "value": "/logs"} in environment
+        else:
+            assert labels == {}
+            reads = label in ("exec-scan-source", "exec-preprocess")
+            assert claims == ({"/slides": "histoforge-slides"} if reads else {})
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_compiled_file_asks_by_text_and_runs_without_root(path):
+    spec, platform = read(path)
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert {parameters[name]["parameterType"] for name in RESOURCES} == {"STRING"}
+    for label in spec["deploymentSpec"]["executors"]:
+        asked = platform[label]
+        assert asked["securityContext"]["runAsNonRoot"] is True
+        assert int(asked["activeDeadlineSeconds"]) >= 3600
+        assert [secret["optional"] for secret in asked["secretAsEnv"]] == [True]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_component_as_a_pipeline_has_its_inputs_outputs_and_a_gpu(name):
+    spec, platform = read(ROOT / "components" / name / "pipeline.yaml")
+    component = next(yaml.load_all((ROOT / "components" / name / "component.yaml").read_text(), Loader=LOADER))
+    ((label, executor),) = spec["deploymentSpec"]["executors"].items()
+    resources = executor["container"]["resources"]
+    assert resources["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--gpu_count']}}"
+    assert resources["accelerator"]["resourceType"] == "{{$.inputs.parameters['pipelinechannel--gpu_type']}}"
+    assert platform[label]["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
+    assert platform[label]["tolerations"]
+    assert platform[label]["nodeSelector"]
+    (task,) = spec["root"]["dag"]["tasks"].values()
+    assert task["retryPolicy"]["maxRetryCount"] == 2
+    for kind in ("parameters", "artifacts"):
+        ours = spec["root"]["inputDefinitions"].get(kind, {})
+        theirs = component["root"]["inputDefinitions"].get(kind, {})
+        assert {key: one.get("isOptional", False) for key, one in theirs.items()}.items() <= {
+            key: one.get("isOptional", False) for key, one in ours.items()
+        }.items()
+        assert set(component["root"]["outputDefinitions"].get(kind, {})) == set(
+            spec["root"]["outputDefinitions"].get(kind, {})
+        )
+
+
+def test_each_component_with_a_gpu_comes_as_a_pipeline():
+    gpus = {
+        path.parent.name
+        for path in ROOT.glob("components/*/metadata.yaml")
+        if yaml.safe_load(path.read_text(encoding="utf-8"))["gpus"]
+    }
+    assert gpus <= set(STEPS)
+
+
+WRONG = {
+    "gpu_count: 9": "asks for 9 GPUs and a node of its pool has 8",
+    "gpu_count: 1.5": "has 1.5 for 'gpu_count': give a str",
+    "memory: 1.5Gi": "has the memory '1.5Gi': write whole Gi or Mi",
+    "cpu: many": "no whole number",
+    "qeue: x": "did you mean 'queue'?",
+    "- x": "cannot be read",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_profile_is_one_sentence(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - its text is looked at
+        profile_named(str(tmp_path / "mine.yaml"))
+    assert WRONG[text] in str(error.value)
+    assert str(error.value).count(". ") == 0
+
+
+def test_an_unknown_profile_stops_compiling_with_a_sentence():
+    command = [sys.executable, "-c", "import histoforge_pipelines.resources"]
+    environment = {**os.environ, "HISTOFORGE_PROFILE": "gpus"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "There is no profile 'gpus' (did you mean 'gpu'?): give small, gpu, multi-gpu or a YAML file of your own.\n",
+    )
