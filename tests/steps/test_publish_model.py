@@ -252,3 +252,27 @@ def test_a_bucket_and_one_without_permission(given: Path, tmp_path: Path, monkey
         with pytest.raises(StorageError, match="does not accept the access key or its secret"):
             publish(given, tmp_path, "strong", models="s3://pathology/models")
     shutil.rmtree(tmp_path / "buckets")
+
+
+def test_the_component_says_whether_it_published(given: Path, tmp_path: Path) -> None:
+    from histoforge_components.publish_model.component import publish_model
+    from kfp import dsl
+
+    def artifact(kind, path: Path):
+        return kind(name=path.name, uri=str(path))
+
+    def call(challenger: str, folder: Path) -> tuple[bool, dict]:
+        metrics, summary = artifact(dsl.Metrics, folder / "metrics"), artifact(dsl.Markdown, folder / "summary")
+        published = publish_model.python_func(
+            patches=artifact(dsl.Dataset, given / "patches"), challenger=artifact(dsl.Model, given / challenger),
+            models=str(tmp_path / "models"), name="tumour", publication=artifact(dsl.Artifact, folder / "publication"),
+            metrics=metrics, summary=summary, preset="quickstart", overrides={"device": "cpu", "resamples": 200.0},
+        )  # fmt: skip
+        assert "tumour" in (folder / "summary").read_text()
+        return published, metrics.metadata
+
+    assert call("strong", tmp_path / "1")[0] is True
+    published, metrics = call("weak", tmp_path / "2")
+    assert published is False
+    assert metrics["difference"] < 0
+    assert read_json(tmp_path / "2" / "publication" / "model_card.json")["presets"] == ["quickstart"]

@@ -1,5 +1,6 @@
 """Large objects in ranges and parts, whole trees, and conditional writes, on a real server that breaks off."""
 
+import http.server
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from faulty_proxy import FaultyProxy
@@ -195,3 +197,32 @@ def test_a_conditional_write_without_the_right_is_a_sentence(
         with pytest.raises(StorageError, match=r"does not accept the access key|denies access") as error:
             open_location(f"s3://{bucket.name}").write("pointer", b"x", only_over=condition)
         assert "a-wrong-secret" not in str(error.value)
+
+
+class Conditional(http.server.BaseHTTPRequestHandler):
+    """A server that holds one object, with the etag "now", and knows conditions, as rclone does not."""
+
+    asked: ClassVar[list[tuple[str | None, str | None]]] = []
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        match, none = self.headers["If-Match"], self.headers["If-None-Match"]
+        self.asked.append((match, none))
+        self.send_response(412 if none == "*" or match not in (None, '"now"') else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_that_knows_conditions_is_asked_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Conditional) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        use(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+        location = open_location("s3://bucket")
+        assert location.write("pointer", b"x", only_over="now")
+        assert not location.write("pointer", b"x", only_over="before")
+        assert not location.write("pointer", b"x", only_over="")
+        server.shutdown()
+    assert Conditional.asked == [('"now"', None), ('"before"', None), (None, "*")]

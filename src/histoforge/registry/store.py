@@ -18,7 +18,7 @@ from histoforge.core.errors import ModelError, StorageError
 from histoforge.core.files import read_json
 from histoforge.core.settings import nearest
 from histoforge.registry.card import CARD_NAME, ModelCard
-from histoforge.registry.publications import Publication, now, parse_publication, serial_of
+from histoforge.registry.publications import FOLDER, Publication, now, parse_publication, serial_of
 from histoforge.registry.versions import MODEL, WHOLE, version_of
 from histoforge.storage import Location, sync_up
 
@@ -254,8 +254,8 @@ class Registry:
 
     def _names(self) -> list[str]:
         """The files of all publications, in order."""
-        names = [entry.name for entry in self.place.entries() if serial_of(entry.name) is not None]
-        return sorted(names, key=lambda name: (serial_of(name), name))
+        names = [f"{FOLDER}/{entry.name}" for entry in self.place.child(FOLDER).entries()]
+        return sorted((name for name in names if serial_of(name) is not None), key=lambda name: (serial_of(name), name))
 
     def _read(self, name: str) -> Publication | None:
         """A publication; None where its file is not whole."""
