@@ -16,7 +16,7 @@ from histoforge.generators.registry import Generator
 from histoforge.patches.device import Batch, DevicePatches
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.engine import Engine
-from histoforge.training.processes import from_main, uniform
+from histoforge.training.processes import from_main, mean, uniform
 
 
 class TrainedNetwork(Generator, Protocol):
@@ -65,7 +65,7 @@ class Epochs:
 
     def end_of_step(self, facts: dict[str, Tensor]) -> None:
         """Take in a step's values, scalars; at the end of an epoch judge it, close its row and take its picture."""
-        self.history.add_step(facts)
+        self.history.add_step(dict(zip(facts, mean(torch.stack(list(facts.values()))), strict=True)))
         if self.engine.epoch_ended:
             fid = self._judge()
             seconds, self._started = time.monotonic() - self._started, time.monotonic()

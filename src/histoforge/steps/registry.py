@@ -1,6 +1,6 @@
 """The steps by name: what each reads and writes, and how its settings are put together. Imports nothing heavy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, get_args
@@ -36,12 +36,14 @@ class Step:
         name: as in code; the command has dashes for its underscores.
         about: what it does, in one sentence.
         inputs, outputs: what it reads and writes.
+        trains: whether it trains a network, on all GPUs that it is given.
     """
 
     name: str
     about: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    trains: bool = False
 
     @property
     def config_class(self) -> type[StepConfig]:
@@ -50,11 +52,23 @@ class Step:
         config: type[StepConfig] = getattr(module, "".join(map(str.capitalize, self.name.split("_"))) + "Config")
         return config
 
-    @property
-    def run(self) -> Callable[..., Any]:
-        """The step itself; asking for it imports torch and all else that it needs."""
-        run: Callable[..., Any] = import_module(f"histoforge.steps.{self.name}").run
-        return run
+    def run(self, config: StepConfig, **paths: Any) -> Any:
+        """Run the step; a training takes a process for each GPU that there is.
+
+        Args:
+            config: its settings.
+            paths: its inputs and outputs by keyword.
+        """
+        if self.trains:
+            from histoforge.steps import together
+
+            written = frozenset(port.name for port in self.outputs)
+            return together.run(self.name, config, paths, written)
+        return self.run_alone(config, **paths)
+
+    def run_alone(self, config: StepConfig, **paths: Any) -> Any:
+        """Run the step in this process; this imports torch and all else that it needs."""
+        return import_module(f"histoforge.steps.{self.name}").run(config, **paths)
 
 
 _PATCHES = Port("patches", "patch set of real patches")
@@ -88,6 +102,7 @@ STEPS = {
                 Port("guide", "guide that scores fakes while they are trained (methods with one)", optional=True),
             ),
             outputs=(Port("generator", "the generator"),),
+            trains=True,
         ),
         Step(
             "join_generators",
@@ -114,6 +129,7 @@ STEPS = {
             "Train the classifiers of one arm, one a seed, with or without synthetic patches.",
             inputs=(_PATCHES, Port("synthetic", "patch set of synthetic patches to add to the real", optional=True)),
             outputs=(Port("model", "the arm: a classifier a seed"),),
+            trains=True,
         ),
         Step(
             "score_generator",

@@ -213,7 +213,8 @@ class Engine:
     def _write_log(self, epoch: int) -> None:
         self._stop_unless_finite()
         steps = (self.global_step - 1) % self.log_every + 1
-        means = {name: float(total) / steps for name, total in self._sums.items()}
+        totals = processes.mean(torch.stack(list(self._sums.values()))) if self._sums else ()
+        means = {name: float(total) / steps for name, total in zip(self._sums, totals, strict=True)}
         self._sums = {}
         if self._log is not None:
             self._log.write(self.global_step, epoch, means)

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_gather, all_reduce
 
 from histoforge.core.errors import SettingsError
 
@@ -66,12 +65,16 @@ def uniform(rows: int, *shape: int, rng: torch.Generator) -> Tensor:
 
 def gather(rows: Tensor) -> Tensor:
     """The rows of all processes, [B, …] from [B / processes, …]; gradients find their way back."""
-    return rows if world_size() == 1 else torch.cat(all_gather(rows.contiguous()))
+    if world_size() == 1:
+        return rows
+    whole = rows.new_zeros(world_size(), *rows.shape)
+    whole[rank()] = rows
+    return _Sum.apply(whole).flatten(0, 1)
 
 
 def mean(values: Tensor) -> Tensor:
     """The mean over the processes of a tensor of equal shape in each; gradients find their way back."""
-    return values if world_size() == 1 else all_reduce(values) / world_size()
+    return values if world_size() == 1 else _Sum.apply(values) / world_size()
 
 
 def from_main(value: Any) -> Any:
@@ -98,6 +101,20 @@ def share_batch_norms(network: nn.Module) -> None:
         for module in network.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = _SharedBatchNorm2d
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the processes, each of which has a part in the gradient; of any derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.detach().clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _Sum.apply(gradients[0])
 
 
 class _SharedBatchNorm2d(nn.BatchNorm2d):

@@ -1,0 +1,89 @@
+"""A training step on all GPUs of its task: one process a GPU, which train as one (see `training.processes`)."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from histoforge.core.errors import HistoforgeError
+from histoforge.core.progress import say
+from histoforge.steps.registry import step_named
+
+PROCESSES = "HISTOFORGE_PROCESSES"
+"""Environment variable: how many processes train together, in place of one a GPU; for CPUs of several sockets."""
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+def run(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> Any:
+    """Run a training step in as many processes as there are GPUs for it.
+
+    Where others have started this process as one of several (torchrun, Kubeflow Trainer), it takes its place there.
+
+    Args:
+        step: its name.
+        config: its settings.
+        paths: its inputs and outputs by keyword.
+        outputs: which of them it writes.
+
+    Raises:
+        HistoforgeError: the user is at fault, as the step says.
+        SystemExit: SIGTERM came; the checkpoint is written.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        result = _work(step, config, paths, outputs)
+    elif (count := processes(config.device)) > 1:
+        result = _start(count, step, config, paths, outputs)
+    else:
+        return step_named(step).run_alone(config, **paths)
+    if isinstance(result, HistoforgeError):
+        raise result
+    return result
+
+
+def processes(device: str) -> int:
+    """How many processes a training on `device` ('auto', 'cpu', 'cuda', 'cuda:1') takes."""
+    asked = os.environ.get(PROCESSES, "")
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
+
+
+def _start(count: int, step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> Any:
+    """What the first of `count` processes ends with."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    say(f"{step}: {count} processes train together")
+    launch = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0",
+        max_restarts=0, start_method="spawn", run_id=f"{step}-{os.getpid()}",
+    )  # fmt: skip
+    try:
+        return elastic_launch(launch, _work)(step, config, dict(paths), outputs)[0]
+    except SignalException:
+        raise SystemExit(TERMINATED) from None
+    except ChildFailedError as error:
+        if TERMINATED in {failure.exitcode for failure in error.failures.values()}:
+            raise SystemExit(TERMINATED) from None
+        raise
+
+
+def _work(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> Any:
+    """One process of several. Only the first one writes where it was told to, and speaks."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    with tempfile.TemporaryDirectory() as scratch:
+        if int(os.environ["RANK"]):
+            sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+            paths = {name: Path(scratch) / name if name in outputs else path for name, path in paths.items()}
+        try:
+            return step_named(step).run_alone(config, **paths)
+        except HistoforgeError as error:
+            return error
