@@ -8,6 +8,7 @@ from tiny_guide import random_guide
 
 from histoforge.generators.dcgan import train as dcgan
 from histoforge.generators.dcgan.config import ImprovedDcganConfig
+from histoforge.generators.registry import draw
 from histoforge.generators.rleo import train as rleo
 from histoforge.generators.rleo.config import RleoConfig
 from histoforge.generators.rleo.objective import RewardedCrossEntropy, embed_all
@@ -75,6 +76,17 @@ def test_literal_alone_ends_with_the_bits_of_the_training_without_a_guide(mode, 
     guided = train(tmp_path, patches, guide, reward=mode)
     same = all(torch.equal(weight, guided.state[name]) for name, weight in unguided.state.items())
     assert same == (mode == "literal")
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_learns_what_its_patches_look_like(mode, patches, guide, tmp_path):
+    how = {"epochs": 1, "epoch_steps": 100, "learning_rate": 2e-3, "beta1": 0.0, "ema_decay": 0.9, "precision": "auto"}
+    how |= {"z_dim": 8, "generator_maps": 16, "discriminator_maps": 16, "discriminator_norm": "none"}
+    outcome = train(tmp_path, patches, guide, reward=mode, **how)
+    drawn = draw(outcome.generator, np.zeros(16, np.int64), seed=1).astype(float)
+    own, other = (np.abs(drawn - picture).mean() for picture in pictures())
+    assert own < 40, own
+    assert 2 * own < other
 
 
 def test_the_settings_without_the_reward_are_the_improved_dcgans():
