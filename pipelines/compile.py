@@ -23,7 +23,7 @@ from kfp.compiler import Compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
-PIPELINES = ("selective_augmentation", "augmentation_study", "retraining")
+PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark", "retraining")
 GITOPS = ("retraining",)
 """Pipelines that manifests/components/gitops has as Kubernetes resources."""
 

@@ -8,7 +8,7 @@ import yaml
 from histoforge.steps.registry import STEPS, all_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PIPELINES = ("selective_augmentation", "augmentation_study", "generator_benchmark")
+PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark")
 RESOURCES = {"gpu_count", "gpu_type", "cpu", "memory", "storage_secret"}
 HEAVY = (
     "finetune-snn",
