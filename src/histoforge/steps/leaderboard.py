@@ -14,7 +14,7 @@ from histoforge.core.files import read_json, write_json
 from histoforge.core.progress import say
 from histoforge.patches import PatchSet
 from histoforge.reports.findings import PictureFile
-from histoforge.reports.leaderboard_findings import METRICS, Downstream, LeaderboardFindings
+from histoforge.reports.leaderboard_findings import METRICS, LeaderboardFindings
 from histoforge.reports.leaderboard_page import build_leaderboard
 from histoforge.reports.leaderboard_record import as_markdown, as_record
 from histoforge.reports.leaderboard_words import answer
@@ -58,15 +58,12 @@ def run(
     real, device = PatchSet.open(patches), resolve_device(config.device)
     scored, warnings = open_scores(scores, real)
     split = TestSplit(real, config, device) if arms or baseline else None
-    reference: Downstream | None = None
-    downstream = {}
-    if split is not None:
-        downstream = of_arms(arms or (), scored, split)
-        reference = of_baseline(Path(baseline), split) if baseline else None
+    downstream = of_arms(arms or (), scored, split) if split else {}
+    reference = of_baseline(Path(baseline), split) if split and baseline else None
+    notes = dict.fromkeys(one.note for own in downstream.values() for one in own.values() if one.note)
     ordered = entrants(scored, downstream)
     said, pictures = _guide(guide)
     first = scored[0].scores
-    notes = dict.fromkeys(one.note for own in downstream.values() for one in own.values() if one.note)
     found = LeaderboardFindings(
         title=config.heading or f"Which generator draws {' and '.join(real.classes)} best?",
         subtitle=_subtitle(real),
@@ -76,9 +73,7 @@ def run(
         judges=[first.judge],
         independent=first.independent,
         confidence=config.confidence,
-        units=split.units if split else "",
-        test_patches=len(split.patches) if split else 0,
-        test_units=split.n_units if split else 0,
+        **_tested(split),
         map=with_order(methods_map(scored, config), ordered),
         guide=said,
         guide_pictures=pictures,
@@ -87,6 +82,13 @@ def run(
         provenance=_provenance(real, scored, guide, device, started),
     )
     return _write(found, Path(report), Path(metrics), started)
+
+
+def _tested(split: TestSplit | None) -> dict[str, Any]:
+    """What classifiers were tested on."""
+    if split is None:
+        return {"units": "", "test_patches": 0, "test_units": 0}
+    return {"units": split.units, "test_patches": len(split.patches), "test_units": split.n_units}
 
 
 def _subtitle(real: PatchSet) -> str:

@@ -66,7 +66,7 @@ def run(
     say(f"score_generator: {len(labels)} patches drawn, {drawing.seconds_per_thousand:.2f} s a thousand")
     written = _write_samples(samples, pixels, labels, made, config, real)
     seen = scoring.see(extractors, pixels, train, held_out, config, device)
-    judged = _judged(classifiers, seen, train, pixels, labels, config)
+    judged = _judged(classifiers, seen, train, held_out, (pixels, labels), config)
     paths, paths_note = scoring.walk(made, labels, distance, config, device)
     found = GeneratorScores(
         **_identity(made, config, real, written, classifiers),
@@ -113,8 +113,8 @@ def _judged(
     classifiers: list[Classifier],
     seen: list[Seen],
     train: PatchSet,
-    pixels: Pixels,
-    labels: Labels,
+    held_out: PatchSet | None,
+    drawn: tuple[Pixels, Labels],
     config: ScoreGeneratorConfig,
 ) -> dict[str, Any]:
     """All that is computed from features: every extractor's metrics, and diversity and copies by the one to believe."""
@@ -126,8 +126,8 @@ def _judged(
         "independent": len(classifiers) > 1,
         "generative": [_against(one.real[:n], one.fake[:n], one, config) for one in seen],
         "held_out": [_against(one.real[:n], one.held_out[:n], one, config) for one in seen if one.held_out is not None],
-        "diversity": diversity(believed.real, train.labels, believed.fake, labels, train.classes, judge, config.seed),
-        "memorisation": _audit(believed, pixels, train, config),
+        "diversity": diversity(believed.real, train.labels, believed.fake, drawn[1], train.classes, judge, config.seed),
+        "memorisation": _audit(believed, drawn, train, held_out, config),
     }
 
 
@@ -149,11 +149,21 @@ def _against(
     return generative_metrics(real, fake, seen.extractor, neighbours=config.neighbours, seed=config.seed)
 
 
-def _audit(seen: Seen, pixels: Pixels, real: PatchSet, config: ScoreGeneratorConfig) -> MemorisationAudit | None:
-    if seen.held_out is None or min(len(seen.held_out), len(seen.real)) < 2:
+def _audit(
+    seen: Seen, drawn: tuple[Pixels, Labels], real: PatchSet, held_out: PatchSet | None, config: ScoreGeneratorConfig
+) -> MemorisationAudit | None:
+    if held_out is None or seen.held_out is None or min(len(held_out), len(real)) < 2:
         return None
+    pixels, labels = drawn
+    names = np.array(real.classes)
     return audit_memorisation(
-        seen.fake, seen.real, seen.held_out, seen.extractor, pixels=(pixels, real.images()), seed=config.seed
+        seen.fake,
+        seen.real,
+        seen.held_out,
+        seen.extractor,
+        pixels=(pixels, real.images()),
+        classes=(names[labels], names[real.labels], names[held_out.labels]),
+        seed=config.seed,
     )
 
 
