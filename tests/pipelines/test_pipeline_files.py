@@ -79,18 +79,23 @@ def test_heavy_tasks_take_gpu_memory_and_nodes_from_the_form(pipeline):
 
 
 def test_parameters_that_a_task_in_a_loop_reads_are_handed_into_the_loop(pipeline):
-    spec, _ = pipeline
+    spec, platform = pipeline
     loops = [component for component in spec["components"].values() if "dag" in component]
     assert loops
     for loop in loops:
         there = set(loop["inputDefinitions"]["parameters"])
         for task in loop["dag"]["tasks"].values():
-            wanted = {
-                value["componentInputParameter"]
-                for value in task["inputs"]["parameters"].values()
-                if "componentInputParameter" in value
-            }
+            label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
+            wanted = read_parameters(task.get("inputs", {})) | read_parameters(platform.get(label, {}))
             assert wanted <= there
+
+
+def read_parameters(said):
+    """The names of its loop's parameters that a part of a task's specification reads, at any depth."""
+    if isinstance(said, dict):
+        own = {said["componentInputParameter"]} if "componentInputParameter" in said else set()
+        return own.union(*map(read_parameters, said.values()))
+    return set().union(*map(read_parameters, said)) if isinstance(said, list) else set()
 
 
 @pytest.mark.parametrize("name", PIPELINES)
