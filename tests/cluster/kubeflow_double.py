@@ -120,6 +120,8 @@ class Double:
         raise BadRequest(404, f"no route {method} {path}")
 
     def page(self, name: str, items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+        if "namespace" in query:
+            items = [item for item in items if self.namespace_of(item) == query["namespace"]]
         if "filter" in query:
             asked = json.loads(query["filter"])
             check(asked, "V2beta1Filter", "filter")
@@ -129,6 +131,11 @@ class Double:
         start = int(query.get("page_token") or 0)
         end = start + min(int(query.get("page_size") or 10), self.pages)
         return {name: items[start:end], "next_page_token": str(end) if end < len(items) else ""}
+
+    def namespace_of(self, item: dict[str, Any]) -> str:
+        """Where something is: a recurring run is where its experiment is."""
+        home = item if "trigger" not in item else self.experiments[item["experiment_id"]]
+        return str(home.get("namespace", ""))
 
     def list_pipelines(self, query: dict[str, str], _: bytes) -> Any:
         return self.page("pipelines", list(self.pipelines.values()), query)

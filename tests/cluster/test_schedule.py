@@ -93,6 +93,18 @@ def test_a_recurring_run_that_is_not_ours_is_left_alone(uploaded, capsys, tmp_pa
     assert len(uploaded.recurring_runs) == 1
 
 
+def test_with_profiles_everything_is_in_the_namespace_of_the_environment(kubeflow, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("KFP_NAMESPACE", "pathology")
+    call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
+    file = write_schedules(tmp_path)
+    assert call(capsys, "schedule", "apply", file).code == 0
+    assert call(capsys, "schedule", "diff", file).code == 0
+    everything = [*kubeflow.pipelines.values(), *kubeflow.experiments.values()]
+    assert {one["namespace"] for one in everything} == {"pathology"}
+    monkeypatch.setenv("KFP_NAMESPACE", "another")
+    assert "no pipeline 'tiny'" in call(capsys, "schedule", "diff", file).err
+
+
 def test_more_recurring_runs_than_a_page_holds(uploaded, capsys, tmp_path):
     file = write_schedules(tmp_path)
     text = file.read_text()

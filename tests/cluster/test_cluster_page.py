@@ -1,0 +1,57 @@
+"""docs/cluster.md: the commands on it exist and take the options that it gives them."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+import yaml
+
+from histoforge.cli.app import build
+from histoforge.cluster.schedules import read_schedules
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).replace("\\\n", " ")
+COMMANDS = [line for line in BLOCKS.splitlines() if line.startswith("histoforge ")]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_take_what_the_page_gives_them(line):
+    arguments = shlex.split(line, comments=True)[1:]
+    command = typer.main.get_command(build(arguments[0]))
+    context = click.Context(command)
+    while hasattr(command, "commands"):
+        command = command.commands[arguments.pop(0)]
+        context = click.Context(command, parent=context)
+    command.make_context(command.name, arguments, resilient_parsing=False)
+
+
+def test_the_page_has_upload_submit_and_schedule():
+    assert {" ".join(line.split()[1:3]) for line in COMMANDS} >= {
+        "pipelines upload",
+        "submit selective-augmentation",
+        "schedule diff",
+        "schedule apply",
+        "schedule pause",
+        "schedule delete",
+    }
+
+
+def test_files_overlays_and_schedules_on_the_page_are_there():
+    for path in re.findall(r"manifests/[\w/.-]+", PAGE):
+        assert (ROOT / path.rstrip(".")).exists(), path
+    for name in re.findall(r"`((?:overlays|components|base)[\w/.-]*)`", PAGE):
+        assert (ROOT / "manifests" / name).exists(), name
+    declared = {one.name for one in read_schedules(ROOT / "manifests" / "recurring_runs.yaml").schedules}
+    assert set(re.findall(r"schedule (?:pause|delete) (\S+)", PAGE)) <= declared
+
+
+def test_the_profile_on_the_page_is_one(tmp_path):
+    from histoforge_pipelines.profiles import profile_named
+
+    (text,) = [block for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "gpu_count" in block]
+    (tmp_path / "mine.yaml").write_text(text)
+    assert profile_named(str(tmp_path / "mine.yaml")).queue == yaml.safe_load(text)["queue"]
