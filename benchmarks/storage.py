@@ -12,7 +12,9 @@ gain no more than what the cores have to spare; `--round-trip-ms` puts a proxy b
 """
 
 import argparse
+import asyncio
 import json
+import multiprocessing
 import os
 import platform
 import shutil
@@ -20,7 +22,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,12 +56,7 @@ def serve(folder: Path) -> Iterator[int]:
         [*command, f"{ACCESS_KEY},{SECRET_KEY}", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        wait_for(port)
         yield port
     finally:
         process.terminate()
@@ -69,38 +65,48 @@ def serve(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def delayed(port: int, seconds: float) -> Iterator[int]:
-    """The port of a proxy that hands every answer of `port` on this much later; `port` itself for 0."""
+    """The port of a proxy, a process of its own, that hands every answer of `port` on later; `port` itself for 0."""
     if not seconds:
         yield port
         return
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-
-    def pump(source: socket.socket, target: socket.socket, wait: float) -> None:
-        try:
-            while block := source.recv(1 << 18):
-                time.sleep(wait)
-                target.sendall(block)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", port))
-            for one in (client, server):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=pump, args=(client, server, 0.0), daemon=True).start()
-            threading.Thread(target=pump, args=(server, client, seconds), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
+    own = free_port()
+    process = multiprocessing.get_context("spawn").Process(target=forward, args=(own, port, seconds), daemon=True)
+    process.start()
     try:
-        yield int(listener.getsockname()[1])
+        wait_for(own)
+        yield own
     finally:
-        listener.close()
+        process.kill()
+
+
+def forward(own: int, port: int, seconds: float) -> None:
+    """Serve `own` by handing on to `port`, and every answer this much later."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wait: float) -> None:
+        while block := await reader.read(1 << 18):
+            await asyncio.sleep(wait)
+            writer.write(block)
+            await writer.drain()
+        writer.close()
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, requests, 0), pump(answers, writer, seconds), return_exceptions=True)
+
+    async def serve_all() -> None:
+        server = await asyncio.start_server(serve_one, "127.0.0.1", own, backlog=256)
+        await server.serve_forever()
+
+    asyncio.run(serve_all())
+
+
+def wait_for(port: int) -> None:
+    """Wait until something listens on the port, for 10 s at most."""
+    for _ in range(200):
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
 
 
 def fastest(functions: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
