@@ -37,7 +37,7 @@ class Part:
     Attributes:
         data: real patches for training.
         info: the description of what becomes of them.
-        folder: '', or '<place>-<class>', for files.
+        folder: '', or '<place>-<class>' with a name that files may have.
     """
 
     data: PatchSet
@@ -47,7 +47,7 @@ class Part:
     @property
     def label(self) -> str:
         """What the log and the progress bar say."""
-        return f"{self.info.method} {self.info.classes[0]}" if self.folder else self.info.method
+        return f"{self.info.method} {self.folder.partition('-')[2]}".strip()
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,13 @@ def _parts(config: GeneratorConfig, data: PatchSet, info: ModelInfo) -> list[Par
                     f"The class '{name}' has {count} training patches, fewer than a batch of {config.batch_size}: "
                     f"lower batch_size{f' to {count} or less' if count > 1 else ''}, or give more patches of it."
                 )
-            folder = f"{label}-{re.sub(r'[^0-9A-Za-z]+', '-', name)}"
-            parts.append(Part(data.of_class(label), info.model_copy(update={"classes": [name]}), folder))
+            own = info.model_copy(update={"classes": [name]})
+            parts.append(Part(data.of_class(label), own, f"{label}-{_for_files(name)}"))
     return parts
+
+
+def _for_files(name: str) -> str:
+    return re.sub(r"\W+", "-", name)
 
 
 def _engine(config: GeneratorConfig, part: Part, generator: Path) -> Engine:
