@@ -123,7 +123,7 @@ def restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
     (tmp_path / "buckets" / "bucket").mkdir(parents=True)
     server = RestartedServer(tmp_path / "buckets")
     proxy = FaultyProxy(server.port)
-    patience = {"HISTOFORGE_S3_ATTEMPTS": "9", "HISTOFORGE_S3_BACKOFF": "0.1", "HISTOFORGE_S3_READ_TIMEOUT": "1"}
+    patience = {"HISTOFORGE_S3_ATTEMPTS": "9", "HISTOFORGE_S3_BACKOFF": "0.05", "HISTOFORGE_S3_READ_TIMEOUT": "1"}
     use(monkeypatch, proxy.endpoint, **patience)
     proxy.on_strike = server.restart
     yield server, proxy

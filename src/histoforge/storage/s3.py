@@ -3,10 +3,9 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from io import FileIO
 from pathlib import Path
 
 from minio.error import InvalidResponseError
@@ -17,6 +16,7 @@ from histoforge.core.errors import StorageError
 from histoforge.core.files import atomic_file
 from histoforge.core.progress import say
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
+from histoforge.storage.s3_digests import expected_digest, new_hash
 from histoforge.storage.s3_download import STREAMS, Download
 from histoforge.storage.s3_errors import FAILURES, explain, is_missing, lost_its_parts
 from histoforge.storage.s3_server import Server
@@ -65,9 +65,7 @@ class S3Location(Location):
             atomic_file(path, durable) as temporary,
             open(temporary, "w+b", buffering=0) as file,
         ):
-            found = Download(self.server, self.bucket, key, what, file.fileno())
-            found.run()
-            _verify(file, found)
+            Download(self.server, self.bucket, key, what, file.fileno()).run()
 
     def put(self, path: Path, name: str) -> None:
         """As everywhere; the server holds each part against the digest that the minio client signs it with."""
@@ -95,9 +93,9 @@ class S3Location(Location):
             return False
         with self._explained(f"{self}/{entry.name}"):
             stat = self.server.client.stat_object(self.bucket, self._key(entry.name))
-        expected, algorithm = _expected(str(stat.etag or ""), stat.metadata)
-        with open(path, "rb", buffering=0) as file:
-            return expected == _digest(file, algorithm)
+        expected, algorithm = expected_digest(str(stat.etag or ""), stat.metadata)
+        with open(path, "rb") as file:
+            return expected == hashlib.file_digest(file, lambda: new_hash(algorithm)).hexdigest()
 
     def delete(self, name: str) -> None:
         with self._explained(f"{self}/{name}"):
@@ -182,35 +180,3 @@ def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:
     if prefix:
         checked_name(prefix, f"{scheme}://{bucket}")
     return S3Location(scheme, bucket, prefix, Server(S3Settings.from_environment()))
-
-
-def _verify(file: FileIO, found: Download) -> None:
-    """Hold what arrived against what was stored."""
-    expected, algorithm = _expected(found.etag, found.headers)
-    file.seek(0)
-    digest = _digest(file, algorithm)
-    if file.tell() != found.size or (expected and digest != expected):
-        raise StorageError(f"{found.what} is not what was stored there (its digest differs): store it again.")
-
-
-def _expected(etag: str, headers: Mapping[str, str] | None) -> tuple[str, str]:
-    """An object's digest and its kind: the SHA-256 that `put` left with it, an etag that is an MD5, or ''."""
-    recorded = _recorded_sha256(headers)
-    if not recorded and _etag_is_md5(etag, headers):
-        return etag.lower(), "md5"
-    return recorded, "sha256"
-
-
-def _digest(file: FileIO, algorithm: str) -> str:
-    return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-
-
-def _recorded_sha256(headers: Mapping[str, str] | None) -> str:
-    found = {name.lower(): value for name, value in (headers or {}).items()}
-    return str(found.get("x-amz-meta-sha256", "")).lower()
-
-
-def _etag_is_md5(etag: str, headers: Mapping[str, str] | None) -> bool:
-    """Whether the etag is the MD5 of the content: not so for objects in parts or encrypted ones."""
-    encrypted = any(name.lower().startswith("x-amz-server-side-encryption") for name in headers or {})
-    return not encrypted and re.fullmatch(r"[0-9a-fA-F]{32}", etag) is not None

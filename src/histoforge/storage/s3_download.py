@@ -15,10 +15,13 @@ from urllib3.response import BaseHTTPResponse
 
 from histoforge.core.errors import StorageError
 from histoforge.core.progress import say
+from histoforge.storage.s3_digests import expected_digest, new_hash
 from histoforge.storage.s3_errors import status_of
 from histoforge.storage.transfers import Bytes
 
 if TYPE_CHECKING:
+    import hashlib
+
     from histoforge.storage.s3_server import Server
 
 CHUNK = 1 << 20
@@ -46,7 +49,7 @@ class Download:
     Attributes:
         server, bucket, key: where the object is.
         what: its name in messages.
-        descriptor: of the file, open for writing.
+        descriptor: of the file, open for reading and writing.
         size: bytes, once the first answer has come.
         etag: of the object; '' where the server has none.
         headers: of the first answer, which hold the object's metadata.
@@ -64,25 +67,42 @@ class Download:
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Write the object to the file.
+        """Write the object to the file, and hold it against what was stored; the digest grows as the ranges arrive.
 
         Raises:
-            StorageError: it was replaced while it was read.
+            StorageError: it was replaced while it was read, or is not what was stored.
             HTTPError, MinioException: the server failed for good.
         """
         first = _Span(0, RANGE)
         self._receive_all(first)
+        expected, algorithm = expected_digest(self.etag, self.headers)
+        digest = new_hash(algorithm)
         spans = [_Span(start, min(start + RANGE, self.size)) for start in range(first.position, self.size, RANGE)]
-        if not spans:
-            return
+        if spans:
+            self._receive_side_by_side(spans, digest, first.position)
+        else:
+            self._add(digest, 0, self.size)
+        if os.fstat(self.descriptor).st_size != self.size or (expected and digest.hexdigest() != expected):
+            raise StorageError(f"{self.what} is not what was stored there (its digest differs): store it again.")
+
+    def _receive_side_by_side(self, spans: list[_Span], digest: "hashlib._Hash", position: int) -> None:
         with Bytes(f"reading {self.what}", self.size) as progress, ThreadPoolExecutor(STREAMS) as pool:
-            progress.update(first.position)
-            for done in [pool.submit(self._receive_span, span, progress) for span in spans]:
+            progress.update(position)
+            running = [pool.submit(self._receive_span, span, progress) for span in spans]
+            self._add(digest, 0, position)
+            for done in running:
                 try:
                     done.result()
                 except BaseException:
                     self._stopped.set()
                     raise
+                self._add(digest, position, min(position + RANGE, self.size))
+                position = min(position + RANGE, self.size)
+
+    def _add(self, digest: "hashlib._Hash", start: int, end: int) -> None:
+        while start < end and (block := os.pread(self.descriptor, min(CHUNK, end - start), start)):
+            digest.update(block)
+            start += len(block)
 
     def _receive_span(self, span: _Span, progress: Bytes) -> None:
         start = span.position

@@ -1,0 +1,29 @@
+"""Which digest of an object its server knows."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+
+def expected_digest(etag: str, headers: Mapping[str, str] | None) -> tuple[str, str]:
+    """An object's digest and its kind: the SHA-256 that `put` left with it, an etag that is an MD5, or ''."""
+    recorded = _recorded_sha256(headers)
+    if not recorded and _etag_is_md5(etag, headers):
+        return etag.lower(), "md5"
+    return recorded, "sha256"
+
+
+def _recorded_sha256(headers: Mapping[str, str] | None) -> str:
+    found = {name.lower(): value for name, value in (headers or {}).items()}
+    return str(found.get("x-amz-meta-sha256", "")).lower()
+
+
+def _etag_is_md5(etag: str, headers: Mapping[str, str] | None) -> bool:
+    """Whether the etag is the MD5 of the content: not so for objects in parts or encrypted ones."""
+    encrypted = any(name.lower().startswith("x-amz-server-side-encryption") for name in headers or {})
+    return not encrypted and re.fullmatch(r"[0-9a-fA-F]{32}", etag) is not None
+
+
+def new_hash(algorithm: str) -> "hashlib._Hash":
+    """A hash to hold content against an expected digest, not against an attacker."""
+    return hashlib.new(algorithm, usedforsecurity=False)
