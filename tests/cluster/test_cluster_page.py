@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -27,6 +29,17 @@ def test_commands_take_what_the_page_gives_them(line):
         command = command.commands[arguments.pop(0)]
         context = click.Context(command, parent=context)
     command.make_context(command.name, arguments, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("command", ["pipelines", "submit", "schedule"])
+def test_help_imports_nothing_heavy(command):
+    code = (
+        "import sys\nfrom histoforge.cli import main\n"
+        f"try: main([{command!r}, '--help'])\n"
+        "except SystemExit: print('heavy:', *({'kfp', 'torch', 'numpy', 'kubernetes'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy:\n")
 
 
 def test_the_page_has_upload_submit_and_schedule():

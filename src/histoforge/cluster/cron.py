@@ -1,8 +1,9 @@
 """Cron lines as Kubeflow Pipelines reads them: six fields, seconds first, in the zone of the cluster's scheduler.
 
-Its scheduler knows no zone in a line (it parses with robfig/cron v1, which takes 'TZ=…' for a seventh field), and runs
+Its scheduler knows no zone in a line (it parses with robfig/cron 1.2, which takes 'TZ=…' for a seventh field), and runs
 every line in one zone for the whole cluster, `cronScheduleTimezone`, UTC by default. A line in another zone is
-therefore moved by the difference of the two at a given moment.
+therefore moved by the difference of the two at a given moment. Five fields it would take for six without a weekday, so
+that '0 3 * * 0' would not be what cron's users mean: they are refused here.
 """
 
 import re
