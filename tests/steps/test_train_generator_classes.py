@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from processes import run_process
-from two_pictures import CLASSES, make_extractor, make_patchset, read_png
+from two_pictures import CLASSES, make_extractor, make_patchset, pictures, read_png
 
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.files import read_json
 from histoforge.generators.class_wise import join
 from histoforge.generators.dcgan.objective import CrossEntropy
 from histoforge.generators.registry import LatentGenerator, draw, load_generator
-from histoforge.patches import PatchSet
+from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.steps import join_generators, train_generator
 from histoforge.steps.config.join_generators import JoinGeneratorsConfig
 from histoforge.steps.config.train_generator import TrainGeneratorConfig
@@ -189,6 +189,20 @@ def test_weights_that_do_not_fit_the_description_are_refused(whole, tmp_path):
     )
     with pytest.raises(ModelError, match="noise of length 8, and its model.json says z_dim=9"):
         load_generator(tmp_path / "g", "cpu")
+
+
+def test_any_class_name_will_do(tmp_path):
+    classes = ["in situ / G1", "\u816b\u760d"]
+    with PatchSetWriter.create(tmp_path / "patches", classes, (16, 16), 0.5) as writer:
+        writer.add(np.repeat(pictures(), 8, axis=0), label=np.repeat([0, 1], 8), patient="p")
+        writer.finish({"step": "test"}, split=["train"] * 16)
+    config = settings(epochs=1, checkpoints=str(tmp_path / "copies"))
+    train_generator.run(config, patches=tmp_path / "patches", generator=tmp_path / "g")
+    history = read_json(tmp_path / "g" / "history.json")["by_class"]
+    assert [history[name]["pictures"]["1"] for name in classes] == [
+        "pictures/0-in-situ-G1/epoch-0001.png",
+        f"pictures/1-{classes[1]}/epoch-0001.png",
+    ]
 
 
 def test_the_view_on_one_class_has_no_other(patches):
