@@ -78,7 +78,7 @@ def test_rewards_are_paired_by_seed_with_the_control(found):
     assert "rleo:literal and improved_dcgan have the same weights, bit for bit, at seed 0, 1, 2." in answer(found).lines
     line = next(line for line in answer(found).lines if line.startswith("RL-EO's reward"))
     assert "cannot change a gradient" in line
-    assert paired_text(pair, ",.2f") in line
+    assert paired_text(pair) in line
 
 
 def test_rewards_are_compared_at_the_seeds_that_both_have():
@@ -89,7 +89,7 @@ def test_rewards_are_compared_at_the_seeds_that_both_have():
     ]
     pair = dataclasses.replace(found, entrants=entrants).paired("fid")[0]
     assert list(pair.differences.values) == [1]
-    assert "one seed tells nothing" in paired_text(pair, ",.2f")
+    assert "one seed tells nothing" in paired_text(pair)
 
 
 def test_without_the_control_nothing_is_claimed_of_the_reward():
@@ -101,7 +101,11 @@ def test_without_the_control_nothing_is_claimed_of_the_reward():
 def test_signs_that_differ_are_said():
     pair = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6}).paired("fid")[0]
     mixed = dataclasses.replace(pair, differences=Spread.of({0: 1.0, 1: -1.0}))
-    assert paired_text(mixed, ",.1f") == "+0.0 on average, at seed 0 +1.0, at seed 1 -1.0 (the signs differ)"
+    assert paired_text(mixed) == "+0 on average, at seed 0 +1, at seed 1 -1 (the signs differ)"
+    same = dataclasses.replace(pair, differences=Spread.of({0: -0.001, 1: -0.002}))
+    assert paired_text(same).endswith("at seed 0 -0.001, at seed 1 -0.002 (the same sign at all 2)")
+    nothing = dataclasses.replace(pair, differences=Spread.of({0: 0.0, 1: 0.0}))
+    assert paired_text(nothing).endswith("(no difference at all)")
 
 
 def test_collapse_and_methods_without_a_latent_space_are_named():

@@ -32,6 +32,7 @@ def build_leaderboard(found: LeaderboardFindings, answer: LeaderboardAnswer) -> 
         answer=answer.lines,
         facts=_facts(found),
         warnings=found.warnings,
+        numbers="leaderboard.json",
         sections=[
             board_section(found),
             reward_section(found),

@@ -15,7 +15,7 @@ from histoforge.reports.leaderboard_findings import (
     Metric,
     Spread,
 )
-from histoforge.reports.leaderboard_words import REWARD_METRICS, reward_lines, spread_text
+from histoforge.reports.leaderboard_words import DIFFERENCE, REWARD_METRICS, reward_lines, spread_text
 from histoforge.reports.pictures import picture
 from histoforge.reports.words import counted
 
@@ -158,13 +158,13 @@ def _paired_rows(found: LeaderboardFindings, metric: Metric) -> list[list[Cell]]
         spread = pair.differences
         if spread.mean is None:
             continue
-        each = ", ".join(f"{seed}: {value:+{metric.form}}" for seed, value in spread.values.items())
+        each = ", ".join(f"{seed}: {value:{DIFFERENCE}}" for seed, value in spread.values.items())
         rows.append(
             [
                 Cell(metric.title),
                 Cell(f"{pair.reward} - {pair.against}"),
-                Cell(f"{spread.mean:+{metric.form}}"),
-                Cell("n/a" if spread.deviation is None else f"{spread.deviation:{metric.form}}"),
+                Cell(f"{spread.mean:{DIFFERENCE}}"),
+                Cell("n/a" if spread.deviation is None else f"{spread.deviation:,.3g}"),
                 Cell(str(spread.n)),
                 Cell(each),
             ]

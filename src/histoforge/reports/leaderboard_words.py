@@ -22,6 +22,8 @@ FIRST = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches al
 """What the headline tells of."""
 REWARD_METRICS = ("fid", "kid", "precision", "recall", "ppl", "accuracy_synthetic", "accuracy_both")
 """What rewards are compared by."""
+DIFFERENCE = "+,.3g"
+"""How a difference is written, as `format` takes it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def reward_lines(found: LeaderboardFindings) -> list[str]:
             f"There is no '{CONTROL}' reward here, which cannot change a gradient: so nothing tells what the reward "
             "itself does."
         ]
-    told = "; ".join(f"{one.reward} {paired_text(one, TWO)}" for one in pairs)
+    told = "; ".join(f"{one.reward} {paired_text(one)}" for one in pairs)
     return [
         *_same_weights(found),
         f"RL-EO's reward, FID minus that of '{CONTROL}' (the unguided GAN: this form of the reward cannot change a "
@@ -92,16 +94,20 @@ def _same_weights(found: LeaderboardFindings) -> list[str]:
     return told
 
 
-def paired_text(pair: Paired, form: str) -> str:
-    """'-1.20 on average, at seed 0 -2.10, at seed 1 -0.30 (the same sign at all 2)'."""
+def paired_text(pair: Paired) -> str:
+    """'-1.2 on average, at seed 0 -2.1, at seed 1 -0.3 (the same sign at all 2)'."""
     spread = pair.differences
     if spread.mean is None:
         return "has no seed in common"
-    each = ", ".join(f"at seed {seed} {value:+{form}}" for seed, value in spread.values.items())
-    signs = {value > 0 for value in spread.values.values()}
-    agree = f"the same sign at all {spread.n}" if len(signs) == 1 and spread.n > 1 else "the signs differ"
-    note = agree if spread.n > 1 else "one seed tells nothing"
-    return f"{spread.mean:+{form}} on average, {each} ({note})"
+    each = ", ".join(f"at seed {seed} {value:{DIFFERENCE}}" for seed, value in spread.values.items())
+    signs = {(value > 0) - (value < 0) for value in spread.values.values()}
+    if spread.n == 1:
+        note = "one seed tells nothing"
+    elif signs == {0}:
+        note = "no difference at all"
+    else:
+        note = "the signs differ" if len(signs) > 1 else f"the same sign at all {spread.n}"
+    return f"{spread.mean:{DIFFERENCE}} on average, {each} ({note})"
 
 
 def _headline(found: LeaderboardFindings) -> str:
@@ -152,10 +158,11 @@ def _downstream(found: LeaderboardFindings) -> list[str]:
     ranking = found.ranking(metric)
     if not ranking or found.baseline is None:
         return []
+    best = found.best(metric)
     return [
         f"On {counted(found.test_patches, 'patches')} of {counted(found.test_units, found.units)} of the test split, "
         f"classifiers from real patches alone reach {spread_text(found.baseline.accuracy, THREE)}; from synthetic "
-        f"patches alone at best {spread_text(metric.spread(ranking[0]), THREE)} ({ranking[0].name})."
+        f"patches alone at best {spread_text(metric.spread(ranking[0]), THREE)}{f' ({best.name})' if best else ''}."
     ]
 
 

@@ -60,7 +60,7 @@ def run(
     split = TestSplit(real, config, device) if arms or baseline else None
     downstream = of_arms(arms or (), scored, split) if split else {}
     reference = of_baseline(Path(baseline), split) if split and baseline else None
-    notes = dict.fromkeys(one.note for own in downstream.values() for one in own.values() if one.note)
+    notes = dict.fromkeys(f"{one.note}." for own in downstream.values() for one in own.values() if one.note)
     ordered = entrants(scored, downstream)
     said, pictures = _guide(guide)
     first = scored[0].scores
