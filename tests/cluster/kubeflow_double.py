@@ -81,6 +81,7 @@ class Double:
         login: page that it answers with instead; '' for none.
         pages: page size that it answers with at most.
         outcome: the state in which runs end.
+        failing: how many looks at a run it answers with 503.
     """
 
     def __init__(self) -> None:
@@ -88,6 +89,7 @@ class Double:
         self.headers: list[dict[str, str]] = []
         self.refused: list[str] = []
         self.token, self.login, self.pages, self.outcome = "", "", 2, "SUCCEEDED"
+        self.failing = 0
         self.pipelines: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, dict[str, Any]] = {}
         self.experiments: dict[str, dict[str, Any]] = {}
@@ -197,6 +199,9 @@ class Double:
         return made
 
     def get_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
+        if self.failing:
+            self.failing -= 1
+            raise BadRequest(503, "try again")
         run = _there(self.runs, name)
         state = STATES[min(STATES.index(run["state"]) + 1, 2)] if run["state"] in STATES else run["state"]
         run["state"] = self.outcome if state == "SUCCEEDED" else state

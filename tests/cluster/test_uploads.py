@@ -59,6 +59,16 @@ def test_a_run_that_fails_ends_with_1_and_the_sentence_of_its_task(kubeflow, cap
     assert "Cut patches: failed (There is nothing at s3://b/slides.)" in done.err
 
 
+@pytest.mark.parametrize(("failing", "code"), [(3, 0), (100, 2)])
+def test_a_server_that_fails_for_a_while_ends_nothing(kubeflow, capsys, tmp_path, failing, code):
+    kubeflow.failing = failing
+    path = write_pipeline(tmp_path)
+    call(capsys, "pipelines", "upload", path)
+    done = call(capsys, "submit", path, "--source", "s3://b/slides", "--every", "0")
+    assert done.code == code
+    assert ("answers 503 (try again)" in done.err and "goes on." in done.err) is bool(code)
+
+
 def test_a_run_may_be_left_alone(kubeflow, capsys, tmp_path):
     path = write_pipeline(tmp_path)
     call(capsys, "pipelines", "upload", path)

@@ -8,6 +8,7 @@ import typer
 
 from histoforge import __version__
 from histoforge.cli.steps import FILE, SET, read_settings
+from histoforge.cluster.errors import ClusterError
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
 from histoforge.core.settings import parse_overrides
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from histoforge.cluster.packages import Package
 
 FAILED = 1
+LOOKS = 12
+"""Times in a row that the server may not answer before a run is no longer followed."""
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 PROFILE = Annotated[
     str, typer.Option("--profile", metavar="NAME", help="resources: 'small', 'gpu', 'multi-gpu', or a YAML file")
@@ -72,8 +75,12 @@ def submit(
     )
     run = kubeflow.start(name, ids, wanted)
     print(f"{kubeflow.host}/#/runs/details/{run}")
-    if follow and _follow(kubeflow, run, every) != "SUCCEEDED":
-        sys.exit(FAILED)
+    try:
+        if follow and _follow(kubeflow, run, every) != "SUCCEEDED":
+            sys.exit(FAILED)
+    except KeyboardInterrupt:
+        say(f"the run {run} goes on")
+        raise
 
 
 def _sorted(package: "Package", given: dict[str, Any], **more: str) -> dict[str, Any]:
@@ -91,11 +98,26 @@ def _sorted(package: "Package", given: dict[str, Any], **more: str) -> dict[str,
     return parameters
 
 
+def _look(kubeflow: "Kubeflow", run: str, every: float) -> Any:
+    """The run as it is; a server that does not answer for a while ends nothing.
+
+    Raises:
+        ClusterError: it did not answer so many times in a row.
+    """
+    for patience in reversed(range(LOOKS)):
+        try:
+            return kubeflow.run(run)
+        except ClusterError as error:
+            if not patience:
+                raise ClusterError(f"{str(error).rstrip('.')}; the run {run} goes on.") from None
+            time.sleep(every)
+
+
 def _follow(kubeflow: "Kubeflow", run: str, every: float) -> str:
     """Say what becomes of each task; returns the state in which the run ends."""
     seen: dict[str, str] = {}
     while True:
-        there = kubeflow.run(run)
+        there = _look(kubeflow, run, every)
         for task in (there.run_details.task_details if there.run_details else None) or []:
             if task.state and task.state != seen.get(task.task_id, "") and task.state != "PENDING":
                 seen[task.task_id] = task.state
