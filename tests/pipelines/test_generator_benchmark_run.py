@@ -50,7 +50,11 @@ def run(pipeline, source, out, methods):
 def guided(source, tmp_path_factory):
     done, out = run("rleo", source, tmp_path_factory.mktemp("run") / "out", '["rleo:literal"]')
     assert done.returncode == 0, done.stderr[-2000:]
-    return done, out
+    return done, out, weights(out / "generators-0")
+
+
+def weights(model):
+    return (model / "model.safetensors").read_bytes()
 
 
 def results(out):
@@ -58,7 +62,7 @@ def results(out):
 
 
 def test_the_classes_of_the_guided_gan_are_trained_apart_and_joined(guided):
-    done, out = guided
+    done, out, _ = guided
     assert {f"train_generator rleo:literal {name}" for name in ("benign", "tumour")} <= set(
         re.findall(r"^(train_generator rleo:literal \w+): done", done.stderr, re.MULTILINE)
     )
@@ -70,7 +74,7 @@ def test_the_classes_of_the_guided_gan_are_trained_apart_and_joined(guided):
 
 
 def test_each_generator_has_a_classifier_from_its_patches_alone_and_one_beside_the_real(guided):
-    _, out = guided
+    _, out, _ = guided
     samples = PatchSet.open(out / "samples-0").digest
     for arm, use in (("baseline", "real"), ("rleo_literal_s0", "synthetic"), ("rleo_literal_s0_both", "both")):
         said = json.loads((out / arm / "arm.json").read_text())
@@ -81,7 +85,7 @@ def test_each_generator_has_a_classifier_from_its_patches_alone_and_one_beside_t
 
 
 def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source):
-    _, out = guided
+    _, out, joined = guided
     done, _ = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]')
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(re.findall("done before", done.stderr)) >= 3  # patches, classifiers on real ones, guide
@@ -89,6 +93,7 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
     assert set(found["methods"]) == {"dcgan", "rleo:literal"}
     one = json.loads((out / "generators-0" / "model.json").read_text())
     assert (one["method"], one["classes"]) == ("dcgan", ["benign", "tumour"])
+    assert weights(out / "generators-1") == joined  # classes one after the other, and side by side
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "rleo:literal" in page
