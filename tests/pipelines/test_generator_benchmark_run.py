@@ -99,6 +99,12 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
     assert "rleo:literal" in page
 
 
+def test_inspect_shows_the_leaderboard(guided):
+    out = guided[1]
+    done = subprocess.run([PROGRAM, "inspect", out], capture_output=True, text=True, check=True)
+    assert all(part in done.stdout for part in ("rleo:literal", "fid", "16 patches of 2 patients")), done.stdout
+
+
 def test_a_misspelt_method_is_said_before_patches_are_cut(source, tmp_path):
     done, _ = run("generator-benchmark", source, tmp_path / "out", '["dcgn"]')
     assert done.returncode == 2

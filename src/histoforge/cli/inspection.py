@@ -1,6 +1,6 @@
 """`histoforge inspect`: what a directory or file that the program wrote holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from histoforge.core.files import read_json
 from histoforge.steps.describe import format_of
 
 SCORES = ("accuracy", "auc", "sensitivity", "specificity")
+RANKED = ("fid", "kid", "precision", "recall")
 INNER = ("patches", "overviews", "baseline", "generator", "selected")
 
 
@@ -89,7 +90,7 @@ def _results(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SourceError(f"There is no metrics.json beside the report {path.parent}: name that file.") from None
     if not isinstance(said, dict) or "answer" not in said:
-        raise SourceError(f"{path} holds no results: name a metrics.json that evaluate wrote.")
+        raise SourceError(f"{path} holds no results: name a metrics.json that evaluate or leaderboard wrote.")
     return said
 
 
@@ -98,12 +99,21 @@ def _print_results(path: Path) -> None:
     print(f"{path}\n\n{said['answer']['headline']}\n")
     for line in said["answer"]["lines"]:
         print(f"- {line}")
-    print(f"\n{'arm':<24}" + "".join(f"{name:>20}" for name in SCORES))
-    for name, arm in said["arms"].items():
-        print(f"{name:<24}" + "".join(f"{_score(arm['scores'].get(score)):>20}" for score in SCORES))
-    print()
-    for name, text in _rows({"test": said["data"]["patches"].get("test", {}), "warnings": said["warnings"]}, ""):
+    if "methods" in said:
+        _print_scores("method", RANKED, {name: one["metrics"] for name, one in said["methods"].items()})
+        test: Any = f"{said['data']['test_patches']} patches of {said['data']['test_units']} {said['data']['unit']}"
+    else:
+        _print_scores("arm", SCORES, {name: arm["scores"] for name, arm in said["arms"].items()})
+        test = said["data"]["patches"].get("test", {})
+    for name, text in _rows({"test": test, "warnings": said["warnings"]}, ""):
         print(f"  {name:<28} {text}")
+
+
+def _print_scores(kind: str, names: Sequence[str], scores: Mapping[str, Mapping[str, Any]]) -> None:
+    print(f"\n{kind:<24}" + "".join(f"{name:>20}" for name in names))
+    for name, own in scores.items():
+        print(f"{name:<24}" + "".join(f"{_score(own.get(score)):>20}" for score in names))
+    print()
 
 
 def _score(value: Mapping[str, Any] | None) -> str:
