@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 GPU_TOLERATIONS = ({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},)
+QUEUE_LABEL, PRIORITY_LABEL = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
 PARAMETERS = ("gpu_count", "gpu_type", "cpu", "memory", "node_selector", "tolerations")
 """The attributes that are parameters of every pipeline."""
 

@@ -8,7 +8,7 @@ compile time alone (time limits, the size of /dev/shm, the queue) is a constant 
 from dataclasses import dataclass
 from typing import Any
 
-from histoforge_pipelines.profiles import profile_of_environment
+from histoforge_pipelines.profiles import PRIORITY_LABEL, QUEUE_LABEL, profile_of_environment
 from kfp import dsl, kubernetes
 
 HOUR = 3600
@@ -29,7 +29,7 @@ CPU = PROFILE.cpu
 MEMORY = PROFILE.memory
 NODE_SELECTOR = PROFILE.node_selector
 TOLERATIONS = PROFILE.tolerations
-QUEUE_LABELS = {"kueue.x-k8s.io/queue-name": PROFILE.queue, "kueue.x-k8s.io/priority-class": PROFILE.priority}
+QUEUE_LABELS = {QUEUE_LABEL: PROFILE.queue, PRIORITY_LABEL: PROFILE.priority}
 STORAGE_SECRET = "histoforge-storage"
 STORAGE_KEYS = {
     "accesskey": "AWS_ACCESS_KEY_ID",

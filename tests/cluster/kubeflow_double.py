@@ -170,13 +170,15 @@ class Double:
         if not file:
             raise BadRequest(400, "no uploadfile")
         text = file[2].decode()
-        spec = next(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
         made = {
             "pipeline_id": query["pipelineid"],
             "pipeline_version_id": self.id("version"),
             "display_name": query["name"],
             "description": query.get("description", ""),
-            "pipeline_spec": {"pipelineInfo": spec["pipelineInfo"]},
+            "pipeline_spec": {"pipeline_spec": documents[0], "platform_spec": documents[1]}
+            if len(documents) > 1
+            else documents[0],
         }
         self.versions[made["pipeline_version_id"]] = made
         self.packages[made["pipeline_version_id"]] = text

@@ -153,6 +153,19 @@ def test_the_double_refuses_what_the_published_models_do_not_have(body):
 QUEUE = "/apis/kueue.x-k8s.io/v1beta1"
 
 
+@pytest.mark.parametrize(("label", "code"), [("gpus", 0), ("others", 2)])
+def test_a_version_without_the_queue_of_the_profile_is_not_run(kubeflow, capsys, tmp_path, label, code):
+    path = write_pipeline(tmp_path)
+    labels = {"podMetadata": {"labels": {"kueue.x-k8s.io/queue-name": label}}}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-x": labels}}}}}
+    path.write_text(f"{path.read_text()}---\n{json.dumps(platform)}\n")
+    call(capsys, "pipelines", "upload", path)
+    (tmp_path / "mine.yaml").write_text("queue: gpus\n")
+    asked = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--no-follow")
+    done = call(capsys, "submit", path, *asked)
+    assert (done.code, "was compiled without the queue 'gpus'" in done.err) == (code, bool(code)), done.err
+
+
 def in_kubernetes(kubeflow, folder, monkeypatch, **objects):
     """A kubeconfig that leads to the double, and what it is to have there."""
     import os

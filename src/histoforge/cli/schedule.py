@@ -90,8 +90,9 @@ def _plan(file: Path) -> "tuple[Kubeflow, list[tuple[Change, tuple[str, str] | N
         renamed = schedule.model_copy(update={"pipeline": package.name})
         wanted.append(standing(renamed, __version__, parameters, said.cluster_zone, moment))
     kubeflow = Kubeflow()
-    ids = {one.name: version_on(kubeflow, one.pipeline, one.version) for one in wanted}
+    ids = {}
     for schedule, one in zip(said.schedules, wanted, strict=True):
+        ids[one.name] = version_on(kubeflow, one.pipeline, one.version, schedule.profile)
         check_namespace(kubeflow.namespace, schedule.profile, one.parameters, one.pipeline_root)
     found = [_named(kubeflow, one, set(ids)) for one in kubeflow.recurring_runs()]
     return kubeflow, [(change, ids.get(change.name)) for change in changes(wanted, found)]

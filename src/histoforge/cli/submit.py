@@ -57,7 +57,7 @@ def submit(
     given = {**read_settings(config_file), **parse_overrides(assignments or [])}
     parameters = run_parameters(package, profile, _sorted(package, given, source=source, preset=preset))
     kubeflow = Kubeflow()
-    ids = version_on(kubeflow, package.name, version or __version__)
+    ids = version_on(kubeflow, package.name, version or __version__, profile)
     check_namespace(kubeflow.namespace, profile, parameters, pipeline_root)
     name = name or f"{package.name} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
     wanted = Standing(

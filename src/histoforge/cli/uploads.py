@@ -1,5 +1,6 @@
 """`histoforge pipelines`: compiled pipelines as versions on a cluster, named by the version of the program."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,17 +81,26 @@ def upload_packages(kubeflow: "Kubeflow", packages: "Sequence[Package]", version
         print(f"{package.name} {version} uploaded")
 
 
-def version_on(kubeflow: "Kubeflow", name: str, version: str) -> tuple[str, str]:
+def version_on(kubeflow: "Kubeflow", name: str, version: str, profile: str = "") -> tuple[str, str]:
     """The ids of a pipeline and of its version, on the cluster.
 
     Raises:
-        ClusterError: the pipeline or the version is not there.
+        ClusterError: the pipeline or the version is not there, or was compiled without the queue of the profile.
     """
+    from histoforge_pipelines.profiles import QUEUE_LABEL, profile_named
+
     pipeline = kubeflow.pipeline(name)
     there = kubeflow.versions(pipeline).get(version) if pipeline else None
     if there is None:
         what = f"the version {version} of the pipeline '{name}'" if pipeline else f"no pipeline '{name}'"
         raise ClusterError(
             f"Kubeflow has {'not ' if pipeline else ''}{what}: run 'histoforge pipelines upload {name}' first."
+        )
+    queue = profile_named(profile or "gpu").queue
+    platform = (there.pipeline_spec or {}).get("platform_spec")
+    if queue and platform and f'"{QUEUE_LABEL}": "{queue}"' not in json.dumps(platform):
+        raise ClusterError(
+            f"The version {version} of '{name}' was compiled without the queue '{queue}', so that its tasks would not "
+            f"wait in it: compile it with HISTOFORGE_PROFILE={profile} and upload it."
         )
     return pipeline, str(there.pipeline_version_id)
