@@ -222,6 +222,11 @@ def test_what_does_not_belong_together_is_one_sentence(given: Path, tmp_path: Pa
     write_json(tmp_path / "metrics.json", moved)
     with pytest.raises(SourceError, match="are of other test patients"):
         publish(given, tmp_path, "selective", tmp_path / "metrics.json")
+    said = read_json(given / "metrics.json")
+    provenance = {**said["provenance"], "Selected patches": "12" * 32}
+    write_json(tmp_path / "metrics.json", {**said, "provenance": provenance})
+    with pytest.raises(SourceError, match="audit other synthetic patches"):
+        publish(given, tmp_path, "selective", tmp_path / "metrics.json")
     assert not (tmp_path / "models").exists()
 
 

@@ -14,7 +14,7 @@ from histoforge.registry.card import CARD_NAME, README_NAME
 from histoforge.registry.gate import judge_audit
 from histoforge.registry.versions import pack, version_of
 from histoforge.steps.config.publish_model import PublishModelConfig, PublishModelSummary
-from histoforge.steps.publishing.challenger import Challenger, Results, open_challenger, open_results
+from histoforge.steps.publishing.challenger import Challenger, Results, check_comparable, open_challenger, open_results
 from histoforge.steps.publishing.trial import Trial, seen_units, unit_counts
 from histoforge.storage import open_location
 
@@ -41,9 +41,12 @@ def run(
     if not config.models:
         raise SettingsError("publish_model: 'models' is empty: give a folder, or s3:// or minio:// prefix.")
     registry = Registry(open_location(config.models), config.name)
+    standing = registry.champion()
     real = PatchSet.open(patches)
     model = open_challenger(challenger, real)
     found = open_results(results, model, real)
+    if standing is not None:
+        check_comparable(registry.card(standing.version), model)
     trial = Trial(config, real, model)
     card = describe(config, real, model, found, trial)
     audit = judge_audit(model.synthetic, found.audit)

@@ -115,6 +115,12 @@ def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -
         raise SourceError(
             f"The results {path} are of {', '.join(arms)} and not of the models in {challenger.path}: evaluate these."
         )
+    selected = provenance.get("Selected patches", "")
+    if challenger.synthetic and selected not in ("", challenger.facts["digests"]["synthetic"]):
+        raise SourceError(
+            f"The results {path} audit other synthetic patches ({str(selected)[:12]}) than those that trained "
+            f"{challenger.path}: evaluate it with its own selection or pool."
+        )
     audit = said.get("memorisation")
     if audit:
         extractors.add(audit.get("extractor", ""))
