@@ -68,6 +68,9 @@ def reward_lines(found: LeaderboardFindings) -> list[str]:
     if not found.rewarded:
         return []
     pairs = found.paired("fid")
+    if not pairs and found.rewarded[0].reward == CONTROL:
+        alone = f"Of the rewards only '{CONTROL}' is here, which cannot change a gradient: so nothing tells what one does."
+        return [*_same_weights(found), alone]
     if not pairs:
         return [
             f"There is no '{CONTROL}' reward here, which cannot change a gradient: so nothing tells what the reward "
