@@ -69,7 +69,9 @@ def reward_lines(found: LeaderboardFindings) -> list[str]:
         return []
     pairs = found.paired("fid")
     if not pairs and found.rewarded[0].reward == CONTROL:
-        alone = f"Of the rewards only '{CONTROL}' is here, which cannot change a gradient: so nothing tells what one does."
+        alone = (
+            f"Of the rewards only '{CONTROL}' is here, which cannot change a gradient: so nothing tells what one does."
+        )
         return [*_same_weights(found), alone]
     if not pairs:
         return [
