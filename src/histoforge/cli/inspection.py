@@ -10,7 +10,8 @@ from histoforge.steps.describe import format_of
 
 SCORES = ("accuracy", "auc", "sensitivity", "specificity")
 RANKED = ("fid", "kid", "precision", "recall")
-INNER = ("patches", "overviews", "baseline", "generator", "selected")
+RESULTS = ("metrics.json", "leaderboard.json")
+INNER = ("patches", "overviews", "baseline", "generator", "selected", "samples", "scores")
 
 
 def show(path: Path) -> None:
@@ -23,12 +24,13 @@ def show(path: Path) -> None:
     if not path.exists():
         raise SourceError(f"There is no {path}: name a folder or file that histoforge wrote.")
     if path.is_file():
-        return _print_results(path.with_name("metrics.json") if path.suffix == ".html" else path)
+        return _print_results(_beside(path) if path.suffix == ".html" else path)
     if kind := format_of(path):
         title, facts = SHOWN[kind]
         return _print(f"{path}: {title}", facts(path))
-    if (path / "metrics.json").is_file():
-        return _print_results(path / "metrics.json")
+    for name in RESULTS:
+        if (path / name).is_file():
+            return _print_results(path / name)
     inner = [path / name for name in INNER if format_of(path / name)]
     if not inner:
         raise SourceError(f"{path} holds no patch set, model, arm or report: name a folder that histoforge wrote.")
@@ -82,6 +84,29 @@ def _arm(path: Path) -> dict[str, Any]:
     return {"validation accuracy": [run.get("val_accuracy") for run in said["runs"]], **facts}
 
 
+def _scores(path: Path) -> dict[str, Any]:
+    from histoforge.reports.leaderboard_scores import read_scores
+
+    said = read_scores(path)
+    return {
+        **said.model_dump(include={"name", "method", "reward", "seed", "judge"}),
+        "metrics": said.judged.model_dump(exclude={"extractor"}),
+        "path lengths": said.paths.model_dump() if said.paths else said.paths_note,
+        "spread": said.diversity.spread,
+        "signs of collapse": said.diversity.collapsed,
+        "labels found": said.labels.micro,
+        "drawing": said.drawing.model_dump(),
+        "digests": said.digests.model_dump(),
+        "warnings": said.warnings,
+    }
+
+
+def _beside(page: Path) -> Path:
+    """The results that a page was made of."""
+    own = page.with_suffix(".json")
+    return own if own.is_file() else page.with_name(RESULTS[0])
+
+
 def _results(path: Path) -> dict[str, Any]:
     try:
         said = read_json(path)
@@ -127,6 +152,7 @@ SHOWN = {
     "histoforge.patchset": ("patch set", _patch_set),
     "histoforge.model": ("model", _model),
     "histoforge.arm": ("arm", _arm),
+    "histoforge.scores": ("scores of a generator", _scores),
 }
 
 

@@ -9,12 +9,14 @@ FORMATS = {
     "patchset.json": "histoforge.patchset",
     "model.json": "histoforge.model",
     "arm.json": "histoforge.arm",
+    "scores.json": "histoforge.scores",
 }
 """The description file of each format."""
 
 _FACTS = {
     "histoforge.patchset": ("digest", "classes", "patch_size", "mpp", "counts", "synthetic"),
     "histoforge.model": ("digest", "kind", "method", "classes", "patch_size", "mpp", "digests", "code_version"),
+    "histoforge.scores": ("name", "method", "reward", "classes", "patch_size", "digests", "judge"),
     "histoforge.arm": ("digest", "arm", "seeds", "classes", "counts", "digests", "code_version"),
 }
 
