@@ -1,5 +1,8 @@
 """TensorBoard's files of a training go below the claim that all runs share, where a task is told of one."""
 
+import pytest
+
+from histoforge.core.errors import StorageError
 from histoforge.training.log import LOG_NAME, TrainingLog
 
 
@@ -26,3 +29,10 @@ def test_with_a_claim_they_lie_there_under_the_path_of_the_task(tmp_path, monkey
     found = sorted(path.as_posix() for path in events(tmp_path / "logs"))
     assert [path.split("/")[-3:-1] for path in found] == [["one", "generator-training"], ["two", "generator-training"]]
     assert events(tmp_path / "one") == []
+
+
+def test_a_claim_that_cannot_be_written_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "logs").write_text("no folder")
+    monkeypatch.setenv("HISTOFORGE_LOGS", str(tmp_path / "logs"))
+    with pytest.raises(StorageError, match="cannot be written"):
+        TrainingLog(tmp_path / "run", from_step=0)

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from histoforge.core.files import atomic_file
+from histoforge.core.files import atomic_file, explained_write_errors
 
 LOG_NAME = "training.jsonl"
 
@@ -54,7 +54,12 @@ def read_log(path: Path) -> list[dict[str, float]]:
 def _board_directory(directory: Path) -> Path:
     """Beside the log; or, below what `HISTOFORGE_LOGS` names, the same path, so that one TensorBoard shows all runs."""
     shared = os.environ.get("HISTOFORGE_LOGS")
-    return Path(shared, *directory.resolve().parts[1:]) if shared else directory / "tensorboard"
+    if not shared:
+        return directory / "tensorboard"
+    board = Path(shared, *directory.resolve().parts[1:])
+    with explained_write_errors(board):
+        board.mkdir(parents=True, exist_ok=True)
+    return board
 
 
 def _keep_lines_up_to(path: Path, step: int) -> None:
