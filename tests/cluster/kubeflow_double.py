@@ -162,9 +162,7 @@ class Double:
 
     def upload_version(self, query: dict[str, str], body: bytes) -> Any:
         _there(self.pipelines, query["pipelineid"])
-        if query["name"] in {
-            one["display_name"] for one in self.versions.values() if one["pipeline_id"] == query["pipelineid"]
-        }:
+        if query["name"] in {one["name"] for one in self.versions.values()}:
             raise BadRequest(409, "version exists")
         file = re.search(rb'name="uploadfile"; filename="([^"]+)".*?\r\n\r\n(.*?)\r\n--', body, re.DOTALL)
         if not file:
@@ -174,7 +172,8 @@ class Double:
         made = {
             "pipeline_id": query["pipelineid"],
             "pipeline_version_id": self.id("version"),
-            "display_name": query["name"],
+            "name": query["name"],
+            "display_name": query["display_name"],
             "description": query.get("description", ""),
             "pipeline_spec": {"pipeline_spec": documents[0], "platform_spec": documents[1]}
             if len(documents) > 1

@@ -14,6 +14,7 @@ def test_pipelines_are_uploaded_once_as_versions_of_this_program(kubeflow, capsy
     assert (done.code, done.out) == (0, f"selective-augmentation {__version__} uploaded\n"), done.err
     (version,) = kubeflow.versions.values()
     assert version["display_name"] == __version__
+    assert version["name"] == f"selective-augmentation-{__version__}"
     assert "schemaVersion" in next(iter(kubeflow.packages.values()))
     asked = len(kubeflow.changes())
     again = call(capsys, "pipelines", "upload", "selective-augmentation")

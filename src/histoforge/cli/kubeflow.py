@@ -43,16 +43,20 @@ class Kubeflow:
         return str(self._ask(self._client.pipelines.pipeline_service_create_pipeline, body).pipeline_id)
 
     def versions(self, pipeline: str) -> dict[str, Any]:
-        """The versions of a pipeline by name."""
+        """The versions of a pipeline by the name that the UI shows."""
         service = self._client.pipelines.pipeline_service_list_pipeline_versions
         return {one.display_name: one for one in self._all(service, "pipeline_versions", pipeline)}
 
-    def upload(self, pipeline: str, path: Path, version: str, about: str) -> None:
-        """Make a compiled file a version of a pipeline."""
+    def upload(self, pipeline: str, name: str, path: Path, version: str, about: str) -> None:
+        """Make a compiled file a version of a pipeline, given by id and name.
+
+        The version's own name has the pipeline's in it: where pipelines are Kubernetes resources, it is one's name.
+        """
         self._ask(
             self._client._upload_api.upload_pipeline_version,
             str(path),
-            name=version,
+            name=f"{name}-{version}",
+            display_name=version,
             pipelineid=pipeline,
             description=about,
         )

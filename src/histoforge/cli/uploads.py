@@ -77,7 +77,8 @@ def upload_packages(kubeflow: "Kubeflow", packages: "Sequence[Package]", version
         else:
             print(f"{package.name} {version} is there")
     for package, pipeline, about in missing:
-        kubeflow.upload(pipeline or kubeflow.create_pipeline(package.name, package.about), package.path, version, about)
+        made = pipeline or kubeflow.create_pipeline(package.name, package.about)
+        kubeflow.upload(made, package.name, package.path, version, about)
         print(f"{package.name} {version} uploaded")
 
 
