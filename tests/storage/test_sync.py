@@ -89,3 +89,14 @@ def test_a_server_that_breaks_off_costs_only_what_was_on_its_way(
     proxy.arm("", times=0)
     assert 0 < sync_down(location, tmp_path / "back") < 20
     assert contents(tmp_path / "back") == FILES
+
+
+def test_a_tree_of_many_files_is_flushed_at_once_and_whole(tmp_path: Path) -> None:
+    many = {f"{number:03d}": bytes([number]) * 10 for number in range(80)}
+    (tmp_path / "many").mkdir()
+    for name, content in many.items():
+        (tmp_path / "many" / name).write_bytes(content)
+    location = open_location(str(tmp_path / "many"))
+    location.get_tree(tmp_path / "whole")
+    assert sync_down(location, tmp_path / "back") == 80
+    assert contents(tmp_path / "whole") == contents(tmp_path / "back") == many
