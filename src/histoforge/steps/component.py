@@ -199,7 +199,7 @@ def _paths(value: Artifact | list[Artifact | None] | None) -> Any:
 def _label(name: str, given: Mapping[str, Any]) -> str:
     kind = next((str(given[key]) for key in ("arm", "rule", "name", "method") if given.get(key)), "")
     reward = f":{given['reward']}" if given.get("reward") else ""
-    seed = f"seed {given['seed']}" if given.keys() & {"name", "method"} and given.get("seed") else ""
+    seed = f"seed {given['seed']}" if "seed" in given and (given.get("name") or given.get("method")) else ""
     return " ".join(part for part in (name, kind + reward, given.get("only_class"), seed) if part)
 
 
