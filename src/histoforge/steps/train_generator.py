@@ -174,6 +174,7 @@ def _engine(config: GeneratorConfig, part: Part, generator: Path) -> Engine:
         checkpoints=config.checkpoints,
         checkpoint_every=config.checkpoint_every,
         label=part.label,
+        stream=part.folder or "generator",  # methods that differ in their loss alone then draw alike
     )
 
 

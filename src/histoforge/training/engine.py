@@ -61,6 +61,8 @@ class Engine:
         checkpoint_every: steps between checkpoints; 0 for none but on SIGTERM.
         log_every: steps that one line of the log averages.
         label: what the progress bar says.
+        stream: names the random numbers, so that two trainings with equal ones and an equal seed draw alike; '' for
+            `label`.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Engine:
         checkpoint_every: int = 200,
         log_every: int = 20,
         label: str = "training",
+        stream: str = "",
     ) -> None:
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision, self.device)
         processes.join(self.device)
         self.seed, self.label, self.work = seed, label, Path(work)
+        self._stream = stream or label
         self.checkpoint_every, self.log_every = checkpoint_every, log_every
         name = f"{label}-{digest_json(identity)[:12]}".replace(" ", "-")
         mirror = open_location(checkpoints).child(name) if checkpoints else None
@@ -90,8 +94,8 @@ class Engine:
         self._terminate = False
         self.global_step = self.total_steps = 0
         self.steps_an_epoch = 1
-        torch.manual_seed(derive_seed(seed, label, "torch"))
-        self.rng = torch.Generator(self.device).manual_seed(derive_seed(seed, label, "engine"))
+        torch.manual_seed(derive_seed(seed, self._stream, "torch"))
+        self.rng = torch.Generator(self.device).manual_seed(derive_seed(seed, self._stream, "engine"))
 
     @property
     def epoch(self) -> int:
@@ -132,7 +136,7 @@ class Engine:
             self.total_steps = min(self.total_steps, max_steps)
         self._resume()
         if processes.world_size() > 1:  # each process drops out others
-            torch.manual_seed(derive_seed(self.seed, self.label, "torch", processes.rank(), self.global_step))
+            torch.manual_seed(derive_seed(self.seed, self._stream, "torch", processes.rank(), self.global_step))
         self._log = TrainingLog(self.work, self.global_step) if processes.rank() == 0 else None
         previous = _on_sigterm(self._request_stop)
         try:
@@ -206,7 +210,7 @@ class Engine:
     def _rows(self, count: int, batch_size: int) -> Tensor:
         first = self.global_step * batch_size
         passes = range(first // count, (first + batch_size - 1) // count + 1)
-        stream = torch.cat([_permutation(count, derive_seed(self.seed, self.label, "pass", n)) for n in passes])
+        stream = torch.cat([_permutation(count, derive_seed(self.seed, self._stream, "pass", n)) for n in passes])
         start = first - passes[0] * count
         return stream[start : start + batch_size]
 
