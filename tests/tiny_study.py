@@ -36,6 +36,30 @@ SETTINGS = {
     "evaluate.map_patches": 10,
     "evaluate.neighbours": 2,
 }
+LEADERBOARD = {
+    **{name: value for name, value in SETTINGS.items() if name.startswith(("preprocess.", "train_classifier."))},
+    "train_generator.batch_size": 8,
+    "train_generator.epochs": 1,
+    "train_generator.epoch_steps": 2,
+    **{
+        f"train_generator.{method}.{network}_maps": 8
+        for method in ("rleo", "dcgan")
+        for network in ("generator", "discriminator")
+    },
+    "finetune_snn.stage1": False,
+    "finetune_snn.width": 0.125,
+    "finetune_snn.stage2_epochs": 1,
+    "finetune_snn.checked_pairs": 60,
+    "finetune_snn.cost_batch": 4,
+    "finetune_snn.shown": 1,
+    "score_generator.count": 32,
+    "score_generator.path_pairs": 4,
+    "score_generator.map_patches": 10,
+    "score_generator.neighbours": 2,
+    "leaderboard.resamples": 100,
+    "leaderboard.map_patches": 10,
+}
+"""The same for the pipelines that compare generators."""
 
 
 def write_images(folder: Path, per_class: int = 32, patients: int = 8) -> Path:

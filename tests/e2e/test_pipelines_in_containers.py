@@ -2,12 +2,13 @@
 
 import json
 import socket
+from importlib import import_module
 
 import docker
 import pytest
 from containers import HARDENED, honest_docker_runner
 from kfp import local
-from tiny_study import SETTINGS, write_images
+from tiny_study import LEADERBOARD, SETTINGS, write_images
 
 
 @pytest.fixture(scope="module")
@@ -34,26 +35,49 @@ def in_containers(network, environment, tmp_path):
         yield log
 
 
-def pipelines():
-    from histoforge_pipelines.selective_augmentation import selective_augmentation
+PIPELINES = {
+    "selective_augmentation": {"overrides": SETTINGS},
+    "augmentation_study": {"overrides": SETTINGS, "ratios": [0.5], "pool_multiples": [2.0], "fractions": [0.5]},
+    "rleo": {"overrides": LEADERBOARD, "methods": ["rleo:literal"], "generator_seeds": 1},
+    "generator_benchmark": {"overrides": LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 1},
+}
 
-    return {"selective_augmentation": selective_augmentation}
+
+def pipeline(name):
+    """A pipeline as it runs on one machine."""
+    from histoforge.cli.run import _prepare
+
+    found = getattr(import_module(f"histoforge_pipelines.{name}"), name)
+    _prepare(found.pipeline_spec)
+    return found
 
 
-@pytest.mark.parametrize("name", ["selective_augmentation"])
+@pytest.mark.parametrize("name", PIPELINES)
 def test_a_pipeline_ends_with_its_report(name, source, s3, in_containers):
-    run = pipelines()[name](source=source, preset="", overrides=SETTINGS, checkpoints="s3://checkpoints/run")
-    report = run.outputs["report"].path
-    with open(report, encoding="utf-8") as page:
+    arguments = {"source": source, "preset": "", "checkpoints": f"s3://checkpoints/{name}", **PIPELINES[name]}
+    run = pipeline(name)(**arguments)
+    with open(run.outputs["report"].path, encoding="utf-8") as page:
         assert "<html" in page.read(200)
     with open(run.outputs["metrics"].path, encoding="utf-8") as results:
         assert json.load(results)["answer"]["headline"]
     assert s3.left_in("checkpoints") == []
 
 
+def test_retraining_publishes_behind_the_gate_and_ends_early_without_news(source, s3, in_containers):
+    for bucket in ("state", "models"):
+        s3.bucket(bucket)
+    arguments = {"source": source, "preset": "", "overrides": SETTINGS, "state": "s3://state", "models": "s3://models"}
+    pipeline("retraining")(**arguments)
+    assert s3.left_in("state")
+    assert any("champion" in line or "published" in line for line in in_containers[-2].splitlines())
+    tasks = len(in_containers)
+    pipeline("retraining")(**arguments)
+    assert len(in_containers) - tasks == 2, "the scan, and the look for news"
+
+
 def test_a_task_that_must_fail_does(source, in_containers):
     with pytest.raises(RuntimeError):
-        pipelines()["selective_augmentation"](source="s3://slides/nothing-here", preset="", overrides=SETTINGS)
+        pipeline("selective_augmentation")(source="s3://slides/nothing-here", preset="", overrides=SETTINGS)
     last = in_containers[-1].strip().splitlines()[-1]
     assert "s3://slides/nothing-here" in last
 

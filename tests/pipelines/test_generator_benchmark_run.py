@@ -6,44 +6,17 @@ import subprocess
 
 import pytest
 from running import ENVIRONMENT, PROGRAM
-from tiny_study import SETTINGS
+from tiny_study import LEADERBOARD
 
 from histoforge.core.settings import load_preset
 from histoforge.patches import PatchSet
 
-TINY = {
-    **{name: value for name, value in SETTINGS.items() if name.startswith(("preprocess.", "train_classifier."))},
-    "train_generator.batch_size": 8,
-    "train_generator.epochs": 1,
-    "train_generator.epoch_steps": 2,
-    **{
-        f"train_generator.{method}.{network}_maps": 8
-        for method in ("rleo", "dcgan")
-        for network in ("generator", "discriminator")
-    },
-    "finetune_snn.stage1": "false",
-    "finetune_snn.width": 0.125,
-    "finetune_snn.stage2_epochs": 1,
-    "finetune_snn.checked_pairs": 60,
-    "finetune_snn.cost_batch": 4,
-    "finetune_snn.shown": 1,
-    "score_generator.count": 32,
-    "score_generator.path_pairs": 4,
-    "score_generator.map_patches": 10,
-    "score_generator.neighbours": 2,
-    "leaderboard.resamples": 100,
-    "leaderboard.map_patches": 10,
-    "generator_seeds": 1,
-}
-
 
 def run(pipeline, source, out, methods):
-    settings = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
+    asked = {**LEADERBOARD, "generator_seeds": 1, "methods": methods}
+    settings = [part for name, value in asked.items() for part in ("--set", f"{name}={value}")]
     command = [PROGRAM, "run", pipeline, "--source", source, "--out", out, "--preset", "", *settings]
-    done = subprocess.run(
-        [*command, "--set", f"methods={methods}"], capture_output=True, text=True, check=False, env=ENVIRONMENT
-    )
-    return done, out
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT), out
 
 
 @pytest.fixture(scope="module")

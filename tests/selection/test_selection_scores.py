@@ -139,6 +139,18 @@ def test_each_pass_has_masks_of_its_own_and_each_batch_goes_on_from_the_one_befo
     assert not torch.equal(first, second)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 0.9])
+def test_masks_drop_their_share_and_keep_the_mean(rate):
+    classifier = make_classifier()
+    classifier.dropout.p = rate
+    scorer = make_scorer(classifier)
+    masks = scorer.masks(scorer.streams, torch.zeros(64, 32, 5, 5))
+    assert masks.shape == (PASSES * 64, 32, 5, 5)
+    kept = (masks != 0).double().mean().item()
+    assert kept == pytest.approx(1 - rate, abs=4 * 0.5 / masks.numel() ** 0.5)
+    torch.testing.assert_close(masks[masks != 0].unique(), torch.tensor([1 / (1 - rate)]))
+
+
 def test_a_class_without_real_patches_has_no_centroid():
     scorer = Scorer(make_classifier(), passes=2, layers="stages", seed=0, device=CPU, dtype=torch.float32)
     images, _ = candidates(6)

@@ -152,14 +152,23 @@ class Scorer:
         return scores
 
     def masks(self, streams: list[torch.Generator], hidden: Tensor) -> Tensor:
-        """Dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, C, H, W], channels_last."""
+        """Dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, C, H, W], channels_last.
+
+        A random integer of 64 bits makes four decisions, so that p counts to 1/65536: drawing a number for each took a
+        tenth of the scoring's time.
+        """
         keep = 1 - self.classifier.dropout.p
         batch, channels, height, width = hidden.shape
+        count = batch * height * width * channels
+        last = round(keep * 2**16) - 2**15 - 1
         drawn = [
-            torch.rand(batch, height, width, channels, device=self.device, generator=stream) < keep
+            torch.empty(-(-count // 4), dtype=torch.int64, device=self.device)
+            .random_(-(2**63), None, generator=stream)
+            .view(torch.int16)[:count]
+            .view(batch, height, width, channels)
             for stream in streams
         ]
-        return torch.cat(drawn).to(hidden.dtype).div_(keep).permute(0, 3, 1, 2)
+        return (torch.cat(drawn) <= last).to(hidden.dtype).div_(keep).permute(0, 3, 1, 2)
 
     def _stream(self, seed: int, *purpose: str | int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(derive_seed(seed, "monte carlo dropout", *purpose))
