@@ -27,6 +27,7 @@ def test_torchvisions_weights_fit_the_backbone(tmp_path, published, suffix):
     else:
         save_file(published, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert read_weights(path.as_uri())[1] == digest
     weights, found = read_weights(str(path), digest.upper())
     assert found == digest
     network = ResidualNetwork(BACKBONES["resnet18"], "imagenet", 1.0)

@@ -28,7 +28,7 @@ def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]
     if "://" not in source:
         return _read_file(Path(source), sha256)
     parent, _, name = source.rpartition("/")
-    with tempfile.TemporaryDirectory() as folder, open_location(parent).fetched(name, Path(folder)) as file:
+    with tempfile.TemporaryDirectory() as folder, open_location(f"{parent}/").fetched(name, Path(folder)) as file:
         return _read_file(file, sha256)
 
 

@@ -74,10 +74,14 @@ class Checkpoints:
         return [path for path in self.directory.glob("checkpoint-*") if _NAME.fullmatch(path.name)]
 
     def _fetch_newest(self, mirror: Location) -> None:
-        names = sorted(entry.name for entry in mirror.entries() if _NAME.fullmatch(entry.name))
-        if names and not (self.directory / names[-1]).exists():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            mirror.get(names[-1], self.directory / names[-1])
+        names = (entry.name for entry in mirror.entries() if _NAME.fullmatch(entry.name))
+        for name in sorted(names, reverse=True):
+            path = self.directory / name
+            if not path.exists():
+                self.directory.mkdir(parents=True, exist_ok=True)
+                mirror.get(name, path)
+            if digest_file(path).startswith(_digest(name)):
+                return
 
     def _delete_all_but(self, name: str) -> None:
         for path in self._local():
