@@ -15,9 +15,9 @@ CLASSES = ["benign", "tumour"]
 WIDTH = 0.125
 
 
-def guide_info(classes: list[str] | None = None, size: int = 32) -> ModelInfo:
+def guide_info(classes: list[str] | None = None, size: int = 32, stain: str = "") -> ModelInfo:
     """The description of a tiny guide."""
-    config = {"width": WIDTH, "normalisation": NORMALISATION}
+    config = {"width": WIDTH, "normalisation": NORMALISATION, "stain": stain}
     return ModelInfo(
         kind="guide", method=METHOD, config=config, classes=classes or CLASSES, patch_size=(size, size), mpp=0.5
     )
@@ -29,10 +29,10 @@ def random_guide(seed: int = 0, size: int = 32) -> Guide:
     return Guide(guide_info(size=size), MftSnn(WIDTH), "cpu", "float32")
 
 
-def save_random_guide(path: Path, classes: list[str] | None = None, size: int = 32) -> Path:
+def save_random_guide(path: Path, classes: list[str] | None = None, size: int = 32, stain: str = "") -> Path:
     """The model directory of a random guide."""
     torch.manual_seed(0)
-    save_model(path, guide_info(classes, size), MftSnn(WIDTH).state_dict())
+    save_model(path, guide_info(classes, size, stain), MftSnn(WIDTH).state_dict())
     return path
 
 
@@ -45,7 +45,11 @@ def noise(count: int, seed: int, size: int = 32) -> NDArray[np.uint8]:
 
 
 def write_set(
-    path: Path, images: NDArray[np.uint8], splits: list[str] | None = None, synthetic: bool = False
+    path: Path,
+    images: NDArray[np.uint8],
+    splits: list[str] | None = None,
+    synthetic: bool = False,
+    stain: str = "",
 ) -> PatchSet:
     """A patch set of these images, classes taking turns; each split has a patient of its own."""
     count = len(images)
@@ -57,5 +61,5 @@ def write_set(
     )
     with PatchSetWriter.create(path, CLASSES, images.shape[1:3], 0.5, synthetic) as writer:
         writer.add(images, label=np.arange(count) % 2, **columns)
-        writer.finish({"step": "test"}, split=splits)
+        writer.finish({"step": "test", "config": {"stain": stain}}, split=splits)
     return PatchSet.open(path)

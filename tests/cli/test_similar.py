@@ -211,6 +211,7 @@ def sentence(capsys, *arguments: object) -> str:
         ({"--model": "classifier"}, "is a classifier, and a guide is needed here"),
         ({"--model": "wide"}, "was trained on patches of 64x64 px, and the patch set"),
         ({"--model": "others"}, "was trained on the classes normal, tumour, and the patch set"),
+        ({"--model": "stained", "--in": "plain"}, "the stain normalisation 'macenko', and the patch set"),
         ({"-k": 81}, "-k is 81, and there are 80 patches to choose from: ask for 1 to 80."),
         ({"-k": 0}, "-k is 0, and there are 80 patches"),
         ({"--in": "drawn", "--split": "val"}, "has no patches in its 'val' split"),
@@ -222,6 +223,8 @@ def sentence(capsys, *arguments: object) -> str:
 def test_what_similar_cannot_use_is_one_sentence(capsys, made, tmp_path, change, part):
     save_random_guide(made.folder / "wide", size=64)
     save_random_guide(made.folder / "others", classes=["normal", "tumour"])
+    save_random_guide(made.folder / "stained", stain="macenko")
+    write_set(made.folder / "plain", made.images[:4], stain="none")
     shutil.copytree(made.model, made.folder / "classifier", dirs_exist_ok=True)
     write_kind(made.folder / "classifier", "classifier")
     asked = {"--query": "queries/a.png", "--in": "patches", "--model": "snn", "-k": 4, "--out": tmp_path / "p.html"}
@@ -241,6 +244,7 @@ def test_what_similar_cannot_use_is_one_sentence(capsys, made, tmp_path, change,
         ({"--in": "patches"}, "holds real patches: give --in the synthetic set"),
         ({"--of": "untested"}, "has 0 patches in its val and test split"),
         ({"--in": "large"}, "has classes benign, tumour at 64x64 px, and "),
+        ({"--of": "plain", "--model": "stained"}, "the stain normalisation 'macenko', and the patch set"),
         ({"--quantile": 1.5}, "--quantile is 1.5: give one from 0.5 to below 1"),
         ({"--model": "patches"}, "is not a model"),
     ],
@@ -248,6 +252,8 @@ def test_what_similar_cannot_use_is_one_sentence(capsys, made, tmp_path, change,
 )
 def test_what_duplicates_cannot_use_is_one_sentence(capsys, made, tmp_path, change, part):
     write_set(made.folder / "untested", made.images[:TRAIN])
+    save_random_guide(made.folder / "stained", stain="macenko")
+    write_set(made.folder / "plain", made.images[:4], ["train", "train", "test", "test"], stain="none")
     write_set(made.folder / "large", noise(4, 3, 64), synthetic=True)
     asked = {"--in": "drawn", "--of": "patches", "--model": "snn", **change}
     paths = {name: value if name == "--quantile" else made.folder / value for name, value in asked.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from processes import run_process
+from tiny_guide import save_random_guide
 from two_pictures import CLASSES, make_extractor, make_patchset, pictures, read_png
 
 from histoforge.core.errors import ModelError, SettingsError
@@ -177,6 +178,20 @@ def test_an_unknown_class_names_the_nearest(patches, tmp_path):
 def test_a_method_with_a_guide_asks_for_it(patches, tmp_path):
     with pytest.raises(SettingsError, match="'rleo' needs a guide"):
         train_generator.run(settings(method="rleo"), patches=patches, generator=tmp_path / "g")
+
+
+def test_a_guide_of_other_patches_is_refused_before_anything_is_written(patches, tmp_path):
+    config = settings(method="rleo")
+    other = save_random_guide(tmp_path / "other", ["tumour", "benign"], size=16)
+    with pytest.raises(ModelError, match="the classes tumour, benign, and the patch set has benign, tumour"):
+        train_generator.run(config, patches=patches, guide=other, generator=tmp_path / "g")
+    stained = save_random_guide(tmp_path / "stained", size=16, stain="macenko")
+    with PatchSetWriter.create(tmp_path / "plain", CLASSES, (16, 16), 0.5) as writer:
+        writer.add(pictures(), label=[0, 1], patient="p")
+        writer.finish({"step": "preprocess", "config": {"stain": "none"}}, split=["train"] * 2)
+    with pytest.raises(ModelError, match="the stain normalisation 'macenko', and the patch set has 'none'"):
+        train_generator.run(config, patches=tmp_path / "plain", guide=stained, generator=tmp_path / "g")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "plain", "stained"]
 
 
 def test_weights_that_do_not_fit_the_description_are_refused(whole, tmp_path):

@@ -63,7 +63,7 @@ def show_duplicates(asked: Audit) -> None:
     _check_sets(asked, synthetic, real)
     train, held = _rows(real, TRAIN, asked.real), _rows(real, HELD_OUT, asked.real)
     guide = load_guide(asked.model, asked.device)
-    guide.check_fits(real.classes, real.patch_size, real.info.mpp, f"the patch set {asked.real}")
+    guide.check_patches(real, f"the patch set {asked.real}")
     flips = FLIPS if asked.flips else FLIPS[:1]
     drawn = [embed_set(guide, synthetic, asked.cache, "synthetic patches", flip) for flip in flips]
     known = [embed_set(guide, real, asked.cache, "real patches", flip) for flip in flips]

@@ -66,7 +66,7 @@ def show_similar(asked: Search) -> None:
     files = query_files(asked.query)
     patches = PatchSet.open(asked.patches)
     guide = load_guide(asked.model, asked.device)
-    guide.check_fits(patches.classes, patches.patch_size, patches.info.mpp, f"the patch set {asked.patches}")
+    guide.check_patches(patches, f"the patch set {asked.patches}")
     read = [fitted(read_rgb(file, str(file)), patches.patch_size) for file in files]
     rows = _searched(asked, patches)
     gallery = embed_set(guide, patches, asked.cache)[rows]

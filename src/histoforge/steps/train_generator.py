@@ -115,7 +115,7 @@ def _judges(method: str, config: GeneratorConfig, data: PatchSet, extractor: Pat
     if guide is None:
         raise SettingsError(f"The method '{method}' needs a guide: give one that finetune_snn made (--guide).")
     loaded = load_guide(guide, resolve_device(config.device), config.precision)
-    loaded.check_fits(data.classes, data.patch_size, data.info.mpp, "the patch set")
+    loaded.check_patches(data, "the patch set")
     return Judges(classifier, loaded)
 
 
