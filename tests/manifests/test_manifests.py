@@ -2,12 +2,12 @@
 
 import copy
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 from histoforge_pipelines.profiles import PROFILES, profile_named
+from kustomize import build
 from structural import KINDS, faults
 
 from histoforge import __version__
@@ -59,21 +59,6 @@ def objects():
 OBJECTS = objects()
 
 
-def kustomize(folder):
-    if shutil.which("kustomize"):
-        command = ["kustomize", "build"]
-    elif shutil.which("kubectl"):
-        asked = ["kubectl", "version", "--client", "--output=json"]
-        if "kustomizeVersion" not in subprocess.run(asked, capture_output=True, text=True, check=False).stdout:
-            pytest.skip("kubectl is too old for kustomize's components")
-        command = ["kubectl", "kustomize"]
-    else:
-        pytest.skip("neither kustomize nor kubectl is there")
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [one for one in yaml.load_all(done.stdout, Loader=LOADER) if one]
-
-
 @pytest.mark.parametrize("name", OBJECTS)
 def test_every_object_is_as_its_schema_says(name):
     assert [fault for one in OBJECTS[name] for fault in faults(one)] == []
@@ -81,7 +66,7 @@ def test_every_object_is_as_its_schema_says(name):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlays_build_to_valid_objects_of_one_namespace_that_are_not_the_clusters(overlay):
-    built = kustomize(MANIFESTS / "overlays" / overlay)
+    built = build(MANIFESTS / "overlays" / overlay)
     assert [fault for one in built for fault in faults(one)] == []
     assert {one["kind"] for one in built}.isdisjoint(CLUSTERS_OWN)
     assert {one["metadata"]["name"] for one in built}.isdisjoint(KUBEFLOWS_OWN)
@@ -103,7 +88,7 @@ def test_each_component_builds_on_the_base(component, tmp_path):
     (folder / "kustomization.yaml").write_text(
         f"namespace: mine\nresources: [../base]\ncomponents: [../components/{component}]\n"
     )
-    built = kustomize(folder)
+    built = build(folder)
     assert [fault for one in built for fault in faults(one)] == []
 
 
