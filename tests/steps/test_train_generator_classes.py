@@ -15,6 +15,7 @@ from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.files import read_json
 from histoforge.generators.class_wise import join
 from histoforge.generators.dcgan.objective import CrossEntropy
+from histoforge.generators.methods import METHODS
 from histoforge.generators.registry import LatentGenerator, draw, load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.steps import join_generators, train_generator
@@ -192,6 +193,17 @@ def test_a_guide_of_other_patches_is_refused_before_anything_is_written(patches,
     with pytest.raises(ModelError, match="the stain normalisation 'macenko', and the patch set has 'none'"):
         train_generator.run(config, patches=tmp_path / "plain", guide=stained, generator=tmp_path / "g")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "plain", "stained"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_patch_size_that_a_method_cannot_make_is_refused_before_a_guide_is_read(method, tmp_path):
+    with PatchSetWriter.create(tmp_path / "odd", CLASSES, (37, 37), 0.5) as writer:
+        writer.add(np.zeros((2, 37, 37, 3), np.uint8), label=[0, 1], patient="p")
+        writer.finish({"step": "test"}, split=["train"] * 2)
+    config = TrainGeneratorConfig.make({"method": method, "device": "cpu"})
+    with pytest.raises(SettingsError, match="cannot make patches of 37x37 px.*: preprocess to "):
+        train_generator.run(config, patches=tmp_path / "odd", guide=tmp_path / "none", generator=tmp_path / "g")
+    assert [path.name for path in tmp_path.iterdir()] == ["odd"]
 
 
 def test_weights_that_do_not_fit_the_description_are_refused(whole, tmp_path):

@@ -62,7 +62,9 @@ def _read_file(path: Path, sha256: str) -> tuple[dict[str, Tensor], str]:
         if path.suffix == ".safetensors":
             return load_file(path), digest
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except pickle.UnpicklingError:  # torch's text is a page, and says how to run the file's code
+        raise _unreadable(path, "it holds something else than tensors") from None
+    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise _unreadable(path, str(error).split("\n", 1)[0].rstrip(".")) from None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise _unreadable(path, "it is not a plain state_dict")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any, Optional
 
 from pydantic import Field
@@ -29,8 +30,9 @@ class Method:
     Attributes:
         name: as in settings and in `model.json`.
         config_class: its settings with its own defaults.
-        package: where it stands. Its module `train` has `train(config, data, engine, judge, info) -> Outcome`, and
-            its module `trained` has `load(info, state, device) -> Generator`.
+        package: where it stands. Its module `train` has `train(config, data, engine, judge, info) -> Outcome`, its
+            module `trained` has `load(info, state, device) -> Generator`, and its module `geometry`, which imports
+            nothing heavy, has `check_size(config, patch_size, method)`.
         guided: whether `train` takes a guide too, as `guide`.
     """
 
@@ -45,6 +47,14 @@ class Method:
         return self.config_class.make(
             {name: value for name, value in values.items() if name in fields and value is not None}
         )
+
+    def check_size(self, config: GeneratorConfig, patch_size: tuple[int, int]) -> None:
+        """Refuse a patch size, (height, width) in px, that it cannot make.
+
+        Raises:
+            SettingsError: the sentence names sizes near by that it can.
+        """
+        import_module(f"{self.package}.geometry").check_size(config, patch_size, self.name)
 
 
 _DCGAN = "histoforge.generators.dcgan"

@@ -92,6 +92,7 @@ def run(
     """
     data, generator = PatchSet.open(patches).split("train"), Path(generator)
     own = own_config(config)
+    METHODS[config.method].check_size(own, data.patch_size)
     judges = _judges(config.method, own, data, extractor, guide)
     info = _info(config.method, own, data, judges)
     parts = _parts(own, data, info)

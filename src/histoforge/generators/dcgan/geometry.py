@@ -1,6 +1,7 @@
 """Which patch sizes DCGAN's networks can make."""
 
 from histoforge.core.errors import SettingsError
+from histoforge.generators.dcgan.config import GanConfig
 
 BASE = 4
 """The shorter side of the smallest map, px, is this or more and less than its double (4x4 for 64 px, as published);
@@ -25,3 +26,12 @@ def doublings(patch_size: tuple[int, int], method: str) -> int:
             f"of {factor}: preprocess to {lower} or {upper} px (64x64 is the published size)."
         )
     return steps
+
+
+def check_size(config: GanConfig, patch_size: tuple[int, int], method: str) -> None:
+    """Refuse a patch size, (height, width) in px, that the networks cannot make.
+
+    Raises:
+        SettingsError: as `doublings`.
+    """
+    doublings(patch_size, method)

@@ -6,8 +6,8 @@ import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 
-from histoforge.core.errors import SettingsError
 from histoforge.generators.ddpm.config import DdpmConfig
+from histoforge.generators.ddpm.geometry import check_size
 
 
 class NoiseNetwork(nn.Module):
@@ -74,19 +74,3 @@ def attention_level(config: DdpmConfig, patch_size: tuple[int, int]) -> int | No
     """The first level whose map is at most `attention_size` px a side, or None."""
     fitting = (level for level in range(config.levels) if max(patch_size) >> level <= config.attention_size)
     return next(fitting, None)
-
-
-def check_size(config: DdpmConfig, patch_size: tuple[int, int]) -> None:
-    """Refuse a patch size that cannot be halved for each level.
-
-    Raises:
-        SettingsError: the sentence names sizes near by that can.
-    """
-    factor = 2 ** (config.levels - 1)
-    if any(side % factor for side in patch_size):
-        lower, upper = ([max(f(side / factor), 1) * factor for side in patch_size] for f in (math.floor, math.ceil))
-        near = " or ".join(dict.fromkeys("x".join(map(str, size)) for size in (lower, upper)))
-        raise SettingsError(
-            f"ddpm with levels={config.levels} cannot make patches of {patch_size[0]}x{patch_size[1]} px, since both "
-            f"sides must be multiples of {factor}: preprocess to {near} px, or choose fewer levels."
-        )

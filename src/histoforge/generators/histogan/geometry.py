@@ -65,3 +65,12 @@ def _near(patch_size: tuple[int, int], factor: int) -> str:
     lower = [max(side // factor, 1) * factor for side in patch_size]
     upper = [-(-side // factor) * factor for side in patch_size]
     return " or ".join(dict.fromkeys("x".join(map(str, size)) for size in (lower, upper)))
+
+
+def check_size(config: HistoganConfig, patch_size: tuple[int, int], method: str = "histogan") -> None:
+    """Refuse a patch size, (height, width) in px, that the stages cannot make; `method` is HistoGAN in any case.
+
+    Raises:
+        SettingsError: as `Geometry.of`.
+    """
+    Geometry.of(config, patch_size)
