@@ -68,6 +68,15 @@ def test_a_bug_keeps_its_traceback(capsys, monkeypatch):
         call(capsys, "presets")
 
 
+def test_the_seeds_of_a_pipeline_are_checked_before_it_starts(capsys, tmp_path):
+    (tmp_path / "one.tiff").touch()
+    where = ("--source", tmp_path, "--out", tmp_path / "out", "--set", "downstream_seeds=1")
+    ended = call(capsys, "run", "generator-benchmark", *where, "--set", "seeds=two")
+    assert ended.code == 2
+    assert "'seeds'" in ended.err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_pipeline_needs_all_three_splits(capsys, tmp_path):
     (tmp_path / "one.tiff").touch()
     ended = call(

@@ -4,9 +4,11 @@ import pytest
 
 from histoforge.cli.app import build
 from histoforge.cli.options import given_settings
+from histoforge.cli.run import parted
 from histoforge.cli.steps import read_settings, settings_of
 from histoforge.core.errors import SettingsError
 from histoforge.steps.config.phantom import PhantomConfig
+from histoforge.steps.plan_benchmark import plan_benchmark
 from histoforge.steps.registry import STEPS, all_settings, step_config
 
 TRAIN = STEPS["train_classifier"]
@@ -25,6 +27,14 @@ def test_options_stand_above_set_above_file_above_preset(tmp_path):
 def test_a_setting_of_another_step_is_left_to_it():
     config = settings_of(TRAIN, {**NOTHING, "assignments": ["train_generator.epochs=3"]})
     assert config == TRAIN.config_class()
+
+
+def test_the_seeds_of_a_pipeline_are_its_own_and_not_those_of_each_step():
+    asked = {"seeds": 2, "downstream_seeds": 1, "epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
+    own, for_steps = parted(asked, {"seeds", "seed", "downstream_seeds", "patch_size"})
+    assert own == {"seeds": 2, "downstream_seeds": 1}
+    assert for_steps == {"epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
+    assert plan_benchmark(["dcgan"], 2, 0, "", for_steps, own["downstream_seeds"])
 
 
 def test_lists_are_written_with_commas():

@@ -27,6 +27,8 @@ PIPELINES = {
     "rleo": "rleo",
     "generator-benchmark": "generator_benchmark",
 }
+SEEDS = ("seed", "seeds")
+"""What steps have too, and a pipeline gives to each as it needs it: other seeds for each run, fewer for some arms."""
 AT_ONCE = 2
 """Tasks of a loop that kfp's local runner runs at the same time."""
 
@@ -46,7 +48,8 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         source: folder, or s3:// or minio:// prefix.
         out: the folder to write.
         preset: name of a preset.
-        overrides: `step.parameter`, `parameter`, or a parameter of the pipeline that is no step's, to value.
+        overrides: `step.parameter`, `parameter`, or a parameter of the pipeline that is no step's, to value; `seed`
+            and `seeds` are the pipeline's.
 
     Raises:
         HistoforgeError: the settings or the source are wrong (before anything starts), or a task says so.
@@ -58,9 +61,8 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
     source = source if "://" in source else str(Path(source).expanduser().resolve())
     module = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
     pipeline = getattr(module, PIPELINES[name])
-    own = {key: value for key, value in overrides.items() if key in set(pipeline.component_spec.inputs) - parameters()}
-    overrides = {key: value for key, value in overrides.items() if key not in own}
-    scan_source.run(source, preset, overrides, module.FIXED)
+    own, for_steps = parted(overrides, set(pipeline.component_spec.inputs))
+    scan_source.run(source, preset, for_steps | {name: own[name] for name in SEEDS if name in own}, module.FIXED)
     out = Path(out).expanduser().resolve()
     with explained_write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -70,7 +72,7 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         arguments = {
             "source": source,
             "preset": preset,
-            "overrides": overrides,
+            "overrides": for_steps,
             "checkpoints": str(out / "checkpoints"),
             **own,
         }
@@ -83,6 +85,13 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         _tell(out, console, time.monotonic() - began)
     finally:
         console.close()
+
+
+def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is for the pipeline itself, whose parameters are `inputs`, and what is for its steps."""
+    for_steps = parameters() - set(SEEDS)
+    own = {key: value for key, value in overrides.items() if key in inputs - for_steps}
+    return own, {key: value for key, value in overrides.items() if key not in own}
 
 
 def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
