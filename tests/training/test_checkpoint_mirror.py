@@ -1,9 +1,14 @@
 """Checkpoints that are mirrored: what a node that starts with an empty disk finds."""
 
+import pytest
 import torch
+from torch import nn
+from toy import data
 
+from histoforge.core.errors import CheckpointError
 from histoforge.storage import open_location
 from histoforge.training.checkpoint import Checkpoints
+from histoforge.training.engine import Engine
 
 
 def test_a_damaged_newest_checkpoint_in_the_mirror_gives_way_to_the_one_before(tmp_path):
@@ -20,3 +25,30 @@ def test_a_damaged_newest_checkpoint_in_the_mirror_gives_way_to_the_one_before(t
     state = Checkpoints(tmp_path / "elsewhere", mirror).load()
     assert state["step"] == 1
     torch.testing.assert_close(state["weights"], torch.ones(3))
+
+
+def begin(folder, version, network, **options):
+    """Take the first two steps of a training by a version of the program, and checkpoint the first."""
+    engine = Engine(folder, {"code_version": version}, device="cpu", checkpoint_every=1, label="toy", **options)
+    engine.track(network=network)
+    batches = engine.batches(data(), batch_size=16, epochs=5)
+    next(batches)
+    engine.end_of_step()
+    next(batches)
+    return engine
+
+
+def test_a_checkpoint_of_another_version_is_named_and_left_alone(tmp_path, capfd):
+    mirrors = str(tmp_path / "mirrors")
+    begin(tmp_path / "work", "0.1.0", nn.Linear(2, 2), checkpoints=mirrors)
+    capfd.readouterr()
+    assert begin(tmp_path / "elsewhere", "0.2.0", nn.Linear(3, 3), checkpoints=mirrors).global_step == 1
+    (line,) = (line for line in capfd.readouterr().err.splitlines() if "of another version" in line)
+    assert line.startswith(f"The checkpoint {mirrors}/toy-")
+    assert len(list((tmp_path / "mirrors").glob("toy-*/checkpoint-*"))) == 2
+
+
+def test_a_checkpoint_that_does_not_fit_the_network_is_one_sentence(tmp_path):
+    begin(tmp_path, "0.1.0", nn.Linear(2, 2))
+    with pytest.raises(CheckpointError, match="by another version of histoforge or for another network: delete it"):
+        begin(tmp_path, "0.1.0", nn.Linear(3, 3))

@@ -1,5 +1,6 @@
 """Checkpoints: complete, atomic, and, where a location is given, mirrored there for a retry on another node."""
 
+import glob
 import os
 import re
 import uuid
@@ -20,11 +21,13 @@ class Checkpoints:
     """The newest checkpoint of one training, in a directory and, if given, in a location.
 
     A file's name carries its step and the first 16 digits of its SHA-256, so that a damaged one is never taken for
-    whole. A new checkpoint is written beside the old one, synced and renamed; the old one goes last.
+    whole. A new checkpoint is written beside the old one, synced and renamed; the old one goes last. The directory's
+    name is a label and a digest of what the training is; others of that label are named and left alone, both beside it
+    and among `mirrors`, where the mirrors of all trainings lie.
     """
 
-    def __init__(self, directory: Path, mirror: Location | None = None) -> None:
-        self.directory, self.mirror = Path(directory), mirror
+    def __init__(self, directory: Path, mirror: Location | None = None, mirrors: Location | None = None) -> None:
+        self.directory, self.mirror, self._mirrors = Path(directory), mirror, mirrors
 
     def save(self, step: int, state: Any) -> None:
         """Write the checkpoint of `step`, then delete the older ones.
@@ -62,7 +65,18 @@ class Checkpoints:
             say(f"The checkpoint {path} is damaged and is passed over.")
         if candidates:
             raise CheckpointError(f"Each checkpoint in {self.directory} is damaged: delete that folder to train anew.")
+        for other in self._of_other_trainings():
+            say(f"The checkpoint {other} is of another version, method, setting or data, and is left alone.")
         return None
+
+    def _of_other_trainings(self) -> list[str]:
+        """Checkpoints beside ours of trainings that have its label and are others."""
+        label = self.directory.name.rpartition("-")[0]
+        beside = [str(path) for path in self.directory.parent.glob(f"{glob.escape(label)}-*/checkpoint-*")]
+        if self._mirrors is not None:
+            names = [entry.name for entry in self._mirrors.entries()]
+            beside += [f"{self._mirrors}/{name}" for name in names if name.rpartition("/")[0].startswith(f"{label}-")]
+        return [path for path in beside if _NAME.fullmatch(path.rpartition("/")[2])]
 
     def delete(self) -> None:
         """Forget the training, after its model was written."""

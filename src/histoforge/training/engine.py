@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from histoforge.core.digests import digest_json
-from histoforge.core.errors import TrainingError
+from histoforge.core.errors import CheckpointError, TrainingError
 from histoforge.core.progress import Progress, say
 from histoforge.core.seeds import derive_seed
 from histoforge.patches.device import Batch, DevicePatches
@@ -86,8 +86,8 @@ class Engine:
         self._stream = stream or label
         self.checkpoint_every, self.log_every = checkpoint_every, log_every
         name = f"{label}-{digest_json(identity)[:12]}".replace(" ", "-")
-        mirror = open_location(checkpoints).child(name) if checkpoints else None
-        self._checkpoints = Checkpoints(self.work / name, mirror)
+        mirrors = open_location(checkpoints) if checkpoints else None
+        self._checkpoints = Checkpoints(self.work / name, mirrors and mirrors.child(name), mirrors)
         self._tracked: dict[str, Stateful] = {}
         self._sums: dict[str, Tensor] = {}
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
@@ -247,15 +247,26 @@ class Engine:
             )
 
     def _resume(self) -> None:
+        """Go on from the checkpoint, if there is one.
+
+        Raises:
+            CheckpointError: it does not hold what is tracked.
+        """
         state = processes.from_main(self._checkpoints.load() if processes.rank() == 0 else None)
         if state is None:
             return
-        self.global_step = state["step"]
-        self._sums = {name: total.to(self.device) for name, total in state["sums"].items()}
-        set_random_state(state["random"])
-        self.rng.set_state(state["rng"])
-        for name, part in self._tracked.items():
-            part.load_state_dict(state["tracked"][name])
+        try:
+            self.global_step = state["step"]
+            self._sums = {name: total.to(self.device) for name, total in state["sums"].items()}
+            set_random_state(state["random"])
+            self.rng.set_state(state["rng"])
+            for name, part in self._tracked.items():
+                part.load_state_dict(state["tracked"][name])
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            raise CheckpointError(
+                f"The checkpoint in {self._checkpoints.directory} was written by another version of histoforge or for "
+                "another network: delete it to train anew, or go on with the version that wrote it."
+            ) from None
         _say(f"{self.label}: goes on after step {self.global_step} of {self.total_steps}.")
 
     def _request_stop(self, signum: int, frame: FrameType | None) -> None:
