@@ -181,6 +181,21 @@ def test_a_method_with_a_guide_asks_for_it(patches, tmp_path):
         train_generator.run(settings(method="rleo"), patches=patches, generator=tmp_path / "g")
 
 
+@pytest.mark.parametrize("diff_augment", ["", "colour,translation"])
+def test_the_literal_reward_ends_with_the_bits_of_the_gan_without_a_guide(diff_augment, patches, extractor, tmp_path):
+    shared, given = {"diff_augment": diff_augment, "seed": 3}, {"patches": patches, "extractor": extractor}
+    guide = save_random_guide(tmp_path / "guide", size=16)
+    train_generator.run(settings(**shared), **given, generator=tmp_path / "plain")
+    states = {"improved_dcgan": load_model(tmp_path / "plain", "generator")[1]}
+    for reward in ("literal", "policy"):
+        config = settings(**shared, method="rleo", reward=reward)
+        train_generator.run(config, **given, guide=guide, generator=tmp_path / reward)
+        states[reward] = load_model(tmp_path / reward, "generator")[1]
+    plain = states["improved_dcgan"]
+    assert all(torch.equal(tensor, plain[name]) for name, tensor in states["literal"].items())
+    assert not all(torch.equal(tensor, plain[name]) for name, tensor in states["policy"].items())
+
+
 def test_a_guide_of_other_patches_is_refused_before_anything_is_written(patches, tmp_path):
     config = settings(method="rleo")
     other = save_random_guide(tmp_path / "other", ["tumour", "benign"], size=16)
