@@ -63,7 +63,8 @@ def retraining(
     slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
     scan = scan_source(seeds=seeds, fixed=FIXED, **slides, **common)
     resources.place(scan, pool, "Check settings and source")
-    news = find_news(dataset_digest=scan.outputs["Output"], state=state, seeds=seeds, **slides, **common)
+    places = {"state": state, "models": models, "checkpoints": checkpoints}
+    news = find_news(dataset_digest=scan.outputs["Output"], seeds=seeds, **places, **slides, **common)
     resources.place(news, pool, "Look for new slides")
 
     with dsl.If(news.outputs["Output"] == True, name="New slides"):  # noqa: E712 - kfp records the comparison

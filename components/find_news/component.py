@@ -18,6 +18,8 @@ def find_news(
     slide_mpp: float = 0.0,
     seeds: int = 0,
     seed: int = 0,
+    models: str = "",
+    checkpoints: str = "",
 ) -> NamedTuple("News", [("Output", bool), ("record", str)]):
     """Say whether a source holds other slides than when it was last trained on, or the settings are others.
 
@@ -33,6 +35,8 @@ def find_news(
         slide_mpp: of the run.
         seeds: of the run.
         seed: of the run.
+        models: where the run will publish; where it goes on, that it may write there is seen now. '' for nowhere.
+        checkpoints: where it will put checkpoints, seen to alike.
 
     Returns:
         summary: what has changed, in a sentence.
@@ -54,5 +58,6 @@ def find_news(
             "seed": seed,
         },
         state,
+        (models, checkpoints),
         summary,
     )

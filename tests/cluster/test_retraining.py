@@ -4,16 +4,19 @@ import contextlib
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from histoforge_pipelines.retraining import retraining
 from kfp import local
+from s3_server import serve_s3, use
 from tiny_study import SETTINGS, write_images
 
 from histoforge.core.errors import StorageError
 from histoforge.steps import scan_source
-from histoforge.steps.source_record import NAME, find_news, keep
+from histoforge.steps.source_record import NAME, find_news, keep, run_find_news
+from histoforge.storage import check_writable, open_location
 
 COMPILED = Path(__file__).resolve().parents[2] / "pipelines" / "retraining.yaml"
 
@@ -33,6 +36,22 @@ def test_a_damaged_record_is_no_reason_to_train_or_not_to(tmp_path):
     (tmp_path / NAME).write_text("{}")
     with pytest.raises(StorageError, match="is no record of a source: delete it"):
         find_news("s3://b/slides", "d1", {}, str(tmp_path))
+
+
+def test_where_the_run_will_publish_is_tried_before_it_trains(tmp_path, monkeypatch, capfd):
+    summary = SimpleNamespace(path=str(tmp_path / "summary.md"))
+    with serve_s3(tmp_path / "buckets") as server:
+        bucket = server.bucket("runs")
+        use(monkeypatch, server.endpoint)
+        given = ("s3://b/slides", "d1", {"seed": 0}, "s3://runs/state")
+        assert run_find_news(*given, ("s3://runs/models", ""), summary)[0]
+        assert [path for path in bucket.rglob("*") if path.is_file()] == []
+        with pytest.raises(SystemExit):
+            run_find_news(*given, ("s3://absent/models", ""), summary)
+        assert "There is no bucket for s3://absent/models" in capfd.readouterr().err.splitlines()[-1]
+        use(monkeypatch, server.endpoint, AWS_SECRET_ACCESS_KEY="a-wrong-secret")
+        with pytest.raises(StorageError, match="does not accept the access key or its secret"):
+            check_writable(open_location("s3://runs/models"))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from histoforge.core.errors import StorageError
 from histoforge.core.files import read_json, write_json
 from histoforge.core.progress import say
 from histoforge.core.settings import Settings
-from histoforge.storage import open_location
+from histoforge.storage import check_writable, open_location
 
 NAME = "source.json"
 FORMAT, VERSION = "histoforge.source_record", 1
@@ -78,13 +78,18 @@ def keep(record: Mapping[str, Any], state: str) -> None:
 
 
 def run_find_news(
-    source: str, dataset_digest: str, settings: Mapping[str, Any], state: str, summary: Any
+    source: str, dataset_digest: str, settings: Mapping[str, Any], state: str, writes: Iterable[str], summary: Any
 ) -> tuple[bool, str]:
-    """`find_news` as a task of a pipeline: whether to go on, and the record as JSON."""
+    """`find_news` as a task of a pipeline: whether to go on, and the record as JSON.
+
+    Where the run goes on, `state` and the locations `writes` ('' for none) are written to first.
+    """
     from histoforge.steps.component import task, write_text
 
     with task("find_news"):
         news = find_news(source, dataset_digest, settings, state)
+        for place in filter(None, (state, *writes) if news.changed else ()):
+            check_writable(open_location(place))
         say(news.said)
         write_text(summary, f"{news.said}\n")
     return news.changed, json.dumps(news.record)
