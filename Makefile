@@ -18,7 +18,7 @@ DEMO := runs/demo
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
-REGISTRY ?= ghcr.io/histoforge
+REGISTRY ?= $(or $(HISTOFORGE_REGISTRY),ghcr.io/histoforge)
 RUNTIMES ?= cuda cpu
 BASE ?= docker.io/library/python:3.11.14-slim-bookworm
 TORCH_INDEX ?=

@@ -1,7 +1,8 @@
 """Write what is generated: each component's YAML and README, each pipeline's YAML, and Kubernetes' form of some.
 
 `make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1, and
-`--out FOLDER` writes elsewhere, as for one's own image (`HISTOFORGE_IMAGE`) or profile (`HISTOFORGE_PROFILE`).
+`--out FOLDER` writes elsewhere, with the manifests beside it, as for one's own registry (`HISTOFORGE_REGISTRY`), image
+(`HISTOFORGE_IMAGE`) or profile (`HISTOFORGE_PROFILE`).
 """
 
 import ast
@@ -14,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from histoforge_components.image import VERSION
+from histoforge_components.image import REGISTRY, VERSION
 from histoforge_pipelines.gitops import gitops_resources
 from histoforge_pipelines.interfaces import interface, recorded
 from histoforge_pipelines.one_step import needs_gpu, one_step
@@ -30,6 +31,7 @@ GITOPS = ("retraining",)
 INTERFACES = Path("components") / "interfaces.json"
 
 _DEFAULT = re.compile(r"(?m)^(#    \w+: (?:list|dict) \[Default: )(.*)\]$")
+_IMAGE = re.compile(r"(?m)(\bimage: )(?:\S+/)?([^/\s]+:[^/\s]+)$")
 _SDK = re.compile(r"sdkVersion: kfp-\S+")
 
 
@@ -60,6 +62,23 @@ def write_all(folder: Path) -> list[Path]:
         target.write_text(gitops_resources(folder / "pipelines" / f"{name}.yaml", VERSION), encoding="utf-8")
         written.append(target)
     return [path.relative_to(folder) for path in written]
+
+
+def write_manifests(folder: Path, registry: str) -> list[Path]:
+    """Copy the manifests that are not generated below `folder`, with their images from `registry` ('' for as they are).
+
+    Returns:
+        The paths relative to `folder`.
+    """
+    generated = {ROOT / "manifests" / "components" / "gitops" / f"{name}.yaml" for name in GITOPS}
+    written = []
+    for path in sorted(set((ROOT / "manifests").rglob("*.yaml")) - generated):
+        text = path.read_text(encoding="utf-8")
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(_IMAGE.sub(rf"\g<1>{registry}/\g<2>", text) if registry else text, encoding="utf-8")
+        written.append(target.relative_to(folder))
+    return written
 
 
 def _interfaces() -> dict[str, Any]:
@@ -106,7 +125,10 @@ def main() -> None:
 def _main() -> None:
     if "--check" not in sys.argv[1:]:
         folder = Path(sys.argv[2]).resolve() if sys.argv[1:2] == ["--out"] else ROOT
-        print("\n".join(map(str, write_all(folder))))
+        written = write_all(folder)
+        if folder != ROOT:
+            written += write_manifests(folder, REGISTRY)
+        print("\n".join(map(str, written)))
         return
     if stale := outdated():
         sys.exit(f"Out of date, run 'make compile': {', '.join(map(str, stale))}")
