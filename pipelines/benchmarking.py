@@ -90,6 +90,7 @@ def begin(form: Form, pool: resources.Pool) -> Start:
         methods=form.methods,
         generator_seeds=form.generator_seeds,
         downstream_seeds=form.downstream_seeds,
+        patch_size=form.patch_size,
         **common,
     )
     resources.place(plan, pool, "Plan the generators")

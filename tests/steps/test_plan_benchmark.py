@@ -67,6 +67,14 @@ def test_what_a_later_step_would_refuse_is_said_before_the_first():
         plan(["dcgan"], overrides={"train_classifier.seeds": 2}, downstream_seeds=1)
 
 
+def test_a_patch_size_that_a_method_cannot_make_is_said_before_anything_is_cut():
+    assert plan(["dcgan", "ddpm", "histogan"], patch_size="64")
+    with pytest.raises(SettingsError, match="lsgan cannot make patches of 50x50 px.*: preprocess to 48x48 or 56x56 px"):
+        plan(["lsgan"], patch_size="50")
+    with pytest.raises(SettingsError, match="ddpm with levels=4 cannot make patches of 64x100 px"):
+        plan(["ddpm"], overrides={"preprocess.patch_size": "64x100"})
+
+
 def test_a_method_that_trains_one_network_a_class_is_planned_a_class_each():
     classes = ["benign", "invasive"]
     run = {"method": "dcgan", "reward": "", "seed": 2}

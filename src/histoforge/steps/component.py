@@ -247,12 +247,13 @@ def run_plan_benchmark(
     preset: str,
     overrides: Mapping[str, Any],
     downstream_seeds: int,
+    patch_size: str = "",
 ) -> list[dict[str, Any]]:
     """List the runs of a benchmark; see `plan_benchmark.plan_benchmark`."""
     from histoforge.steps.plan_benchmark import plan_benchmark
 
     with task("plan_benchmark"):
-        runs = plan_benchmark(methods, generator_seeds, seed, preset, overrides, downstream_seeds)
+        runs = plan_benchmark(methods, generator_seeds, seed, preset, overrides, downstream_seeds, patch_size)
         say(f"{len(runs)} generators: {', '.join(dict.fromkeys(run['title'] for run in runs))}")
     return runs
 

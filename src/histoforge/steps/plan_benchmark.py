@@ -22,6 +22,7 @@ def plan_benchmark(
     preset: str,
     overrides: Mapping[str, Any],
     downstream_seeds: int = 0,
+    patch_size: str = "",
 ) -> list[dict[str, Any]]:
     """The runs of a benchmark: a generator and its two classifiers each.
 
@@ -34,6 +35,7 @@ def plan_benchmark(
         preset: name of a preset, or ''.
         overrides: `step.parameter` or `parameter` to value.
         downstream_seeds: as the pipeline has it for the classifiers that judge a generator; 0 as the preset says.
+        patch_size: as the pipeline has it for `preprocess`; '' as the preset says.
 
     Returns:
         For each run: `title` (as the leaderboard shows it, 'rleo:literal'; kfp keeps `name` for a loop's item itself),
@@ -41,8 +43,8 @@ def plan_benchmark(
         alone) and `both` (with the real ones).
 
     Raises:
-        SettingsError: an empty list, a method or reward that there is not, too many runs, or settings that a step
-            does not take.
+        SettingsError: an empty list, a method or reward that there is not, too many runs, settings that a step does
+            not take, or a patch size that a method cannot make.
     """
     names = dict.fromkeys(_resolved(one, preset, overrides) for one in _listed(methods))
     if generator_seeds < 1:
@@ -53,8 +55,9 @@ def plan_benchmark(
             f"and a benchmark takes {MOST_RUNS}: name fewer methods or lower generator_seeds."
         )
     runs = [_run(method, reward, seed + i) for method, reward in names for i in range(generator_seeds)]
+    cutting: Any = step_config(STEPS["preprocess"], preset, overrides, {"patch_size": patch_size, "source": "any"})
     for run in runs:
-        settings(run, preset, overrides)
+        METHODS[run["method"]].check_size(settings(run, preset, overrides), cutting.size)
     for use in ("synthetic", "both"):
         given = {"arm": runs[0]["arm"], "use": use, "seeds": downstream_seeds, "seed": seed}
         step_config(STEPS["train_classifier"], preset, overrides, given)
