@@ -1,5 +1,7 @@
 """The step `leaderboard`: from scores and arms on disk to the page, against computations of its own; and refusals."""
 
+import json
+import re
 import shutil
 
 import numpy as np
@@ -20,7 +22,13 @@ from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.steps.leaderboard import run
 
 NAMES = ("rleo:literal", "rleo:policy")
-HISTORY = b'{"epochs": [{"epoch": 1, "step": 4, "fid": 90.5, "reward": 0.1}, {"epoch": 2, "step": 8, "fid": 80.0}]}'
+GUIDED = {
+    "reward": 0.1, "similarity": 0.4, "gradient_share": 0.02,
+    "discriminator": 1.2, "generator": 0.8, "d_real": 0.7, "d_fake": 0.3,
+}  # fmt: skip
+HISTORY = json.dumps(
+    {"epochs": [{"epoch": 1, "step": 4, "fid": 90.5, **GUIDED}, {"epoch": 2, "step": 8, "fid": 80.0, **GUIDED}]}
+).encode()
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +90,21 @@ def test_downstream_accuracies_are_those_of_the_classifiers(given, made):
     _, record, _ = made
     test = PatchSet.open(given / "patches").split("test")
     images = DevicePatches.load(test, "cpu").batch(torch.arange(len(test))).images
-    right = {}
+    right, of_class = {}, {name: {} for name in CLASSES}
     for seed in (0, 1):
         (classifier,) = load_arm(given / f"rleo_policy_s{seed}" / "synthetic")
-        right[str(seed)] = (classifier(images).argmax(1).numpy() == test.labels).mean()
+        hits = classifier(images).argmax(1).numpy() == test.labels
+        right[str(seed)] = hits.mean()
+        for label, name in enumerate(CLASSES):
+            of_class[name][str(seed)] = hits[test.labels == label].mean()
     found = record["methods"]["rleo:policy"]["downstream"]["synthetic"]
     assert found["accuracy"]["values"] == pytest.approx(right)
     assert found["accuracy_between"][0] <= np.mean(list(right.values())) <= found["accuracy_between"][1]
-    assert set(found["classes"]) == set(CLASSES)
+    for name in CLASSES:
+        assert found["classes"][name]["values"] == pytest.approx(of_class[name])
+    macro = {seed: np.mean([of_class[name][seed] for name in CLASSES]) for seed in right}
+    assert found["macro_accuracy"]["values"] == pytest.approx(macro)
+    assert found["macro_between"][0] <= np.mean(list(macro.values())) <= found["macro_between"][1]
     assert found["classifiers"] == 2
 
 
@@ -107,6 +122,14 @@ def test_rewards_are_compared_at_equal_seeds(made):
     values = {name: record["methods"][f"rleo:{name}"]["metrics"]["fid"]["seeds"] for name in ("policy", "literal")}
     assert fid["seeds"] == pytest.approx({seed: values["policy"][seed] - values["literal"][seed] for seed in "01"})
     assert "What the guide&#39;s reward does" in page or "What the guide's reward does" in page
+
+
+def test_the_page_draws_reward_similarity_and_the_balance_of_both_networks(made):
+    _, _, page = made
+    for title in ("Reward", "Similarity", "Gradient share"):
+        assert re.search(rf"{title} by epoch of (literal, policy|policy, literal)\.", page)
+    for name in NAMES:
+        assert f"Balance of {name} by epoch: discriminator, generator, d_real, d_fake." in page
 
 
 def test_the_page_has_every_part_and_loads_nothing(made):
