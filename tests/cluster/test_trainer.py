@@ -1,0 +1,49 @@
+"""The command of the example TrainJob, run as Kubeflow Trainer runs it: on two nodes, of which the first writes."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from histoforge.patches import PatchSetWriter
+
+JOB = Path(__file__).resolve().parents[2] / "manifests" / "components" / "trainer" / "trainjob.yaml"
+TINY = "batch_size=8 epochs=1 epoch_steps=1 device=cpu precision=float32"
+
+
+def write_patches(path):
+    noise = np.random.default_rng(0).integers(0, 200, (16, 16, 16, 3), dtype=np.uint8)
+    with PatchSetWriter.create(path, ["dark", "light"], (16, 16), 0.5) as writer:
+        for label in (0, 1):
+            writer.add(noise + 50 * label, label=label, patient=f"p{label}")
+        writer.finish({"step": "test"}, split=["train"] * 32)
+
+
+def test_the_example_job_trains_on_two_nodes_as_one(tmp_path):
+    trainer = yaml.safe_load(JOB.read_text(encoding="utf-8"))["spec"]["trainer"]
+    write_patches(tmp_path / "patches")
+    claim = [argument.replace("/slides", str(tmp_path)) for argument in trainer["args"]]
+    claim[claim.index("sane")] = "quickstart"
+    settings = [part for value in TINY.split() for part in ("--set", value)]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    nodes = []
+    for rank in range(trainer["numNodes"]):
+        said = {"NNODES": trainer["numNodes"], "NPROC_PER_NODE": 1, "NODE_RANK": rank, "MASTER_PORT": port}
+        environment = {**os.environ, **{f"PET_{name}": str(value) for name, value in said.items()}}
+        environment.update(PET_MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1")
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        command = [*trainer["command"], *claim, *settings]
+        with (tmp_path / f"log-{rank}").open("w") as log:
+            nodes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path))
+    codes = [node.wait(timeout=120) for node in nodes]
+    first, second = ((tmp_path / f"log-{rank}").read_text() for rank in (0, 1))
+    assert codes == [0, 0], first[-2000:] + second[-2000:]
+    assert (tmp_path / "generator" / "model.json").is_file()
+    assert "written to" in first
+    assert "written to" not in second
