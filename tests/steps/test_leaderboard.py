@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scoring_parts import CLASSES, CLASSIFIER, SCORING, train_arm, write_generator, write_patches
+from tiny_guide import save_random_guide
 
 from histoforge.classifiers import load_arm
 from histoforge.core.errors import ModelError, SettingsError
@@ -173,6 +174,9 @@ def test_what_does_not_compare_is_refused(given, tmp_path):
         make(given, tmp_path, [scores[0], scores[0]])
     with pytest.raises(SettingsError, match="was trained on synthetic patches of none of the generators here"):
         make(given, tmp_path, scores, arms=[given / "rleo_literal_s0" / "synthetic"])
+    other = save_random_guide(tmp_path / "guide", ["x", "y"])
+    with pytest.raises(ModelError, match="was trained on x, y at 32x32 px, and the patch set has .*: name the guide"):
+        make(given, tmp_path, scores, arms=[], guide=other)
     for field, reason in (("patches", "with another patch set"), ("extractor", "with the extractor")):
         shutil.copytree(scores[1], tmp_path / field)
         said = read_json(scores[1] / "scores.json")

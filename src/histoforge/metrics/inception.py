@@ -1,6 +1,7 @@
 """Inception features as clean-fid defines them, from a weights file that the user names. Nothing is downloaded."""
 
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,9 @@ def _load(weights: Path) -> InceptionV3W:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / FILE_NAME).symlink_to(weights)
         try:
-            return InceptionV3W(folder, download=False).eval()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # clean-fid's network is TorchScript
+                return InceptionV3W(folder, download=False).eval()
         except (RuntimeError, AttributeError) as error:
             raise ModelError(
                 f"{weights} is not the TorchScript Inception network of clean-fid: fetch {FILE_NAME} and give its path."

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from histoforge import __version__
+from histoforge.core.errors import ModelError
 from histoforge.core.files import read_json, write_json
 from histoforge.core.progress import say
 from histoforge.patches import PatchSet
@@ -57,12 +58,12 @@ def run(
     started = time.monotonic()
     real, device = PatchSet.open(patches), resolve_device(config.device)
     scored, warnings = open_scores(scores, real)
+    said, pictures = _guide(guide, real)
     split = TestSplit(real, config, device) if arms or baseline else None
     downstream = of_arms(arms or (), scored, split) if split else {}
     reference = of_baseline(Path(baseline), split) if split and baseline else None
     notes = dict.fromkeys(f"{one.note}." for own in downstream.values() for one in own.values() if one.note)
     ordered = entrants(scored, downstream)
-    said, pictures = _guide(guide)
     first = scored[0].scores
     found = LeaderboardFindings(
         title=config.heading or f"Which generator draws {' and '.join(real.classes)} best?",
@@ -97,11 +98,21 @@ def _subtitle(real: PatchSet) -> str:
     return f"histoforge leaderboard, {time.strftime('%Y-%m-%d')}: patches of {size} px{mpp}"
 
 
-def _guide(path: Path | None) -> tuple[dict[str, Any] | None, list[PictureFile]]:
-    """What the guide's own report says, and its pictures."""
+def _guide(path: Path | None, real: PatchSet) -> tuple[dict[str, Any] | None, list[PictureFile]]:
+    """What the guide's own report says, and its pictures.
+
+    Raises:
+        ModelError: it is no guide, or one of other patches.
+    """
     if path is None:
         return None, []
     info = read_model_info(path, "guide")
+    mine, theirs = (f"{', '.join(one.classes)} at {'x'.join(map(str, one.patch_size))} px" for one in (info, real))
+    if mine != theirs:
+        raise ModelError(
+            f"The guide {path} was trained on {mine}, and the patch set has {theirs}: name the guide that these "
+            "generators were trained with, or leave it out."
+        )
     file = Path(path) / GUIDE_REPORT
     said = dict(read_json(file)) if file.is_file() else {}
     text = "Where the guide's encoder looks (Grad-CAM): warm colours raise the similarity of a patch to its pair."
