@@ -1,12 +1,15 @@
 """The command line in this process, and the pipelines and schedules that it is asked about."""
 
+import json
+import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from histoforge.cli import main
 
+QUEUE = "/apis/kueue.x-k8s.io/v1beta1"
 PIPELINE = """
 schemaVersion: 2.1.0
 pipelineInfo: {name: tiny, description: A pipeline for tests.}
@@ -60,3 +63,28 @@ def write_schedules(folder: Path, old: str = "", new: str = "") -> Path:
     path = folder / "recurring_runs.yaml"
     path.write_text(SCHEDULES.replace(old, new, 1).replace("PIPELINE", str(write_pipeline(folder))))
     return path
+
+
+def in_kubernetes(kubeflow: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubeconfig that leads to the double, which has the queue `gpus` of two GPUs and a launcher that knows s3."""
+    server = os.environ["KF_PIPELINES_ENDPOINT"]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    (folder / "kubeconfig").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
+    quota = [{"name": "nvidia.com/gpu", "nominalQuota": 2}]
+    kubeflow.kubernetes = {
+        f"{QUEUE}/namespaces/kubeflow/localqueues/gpus": {"spec": {"clusterQueue": "pool"}},
+        f"{QUEUE}/clusterqueues/pool": {
+            "spec": {"resourceGroups": [{"flavors": [{"name": "a100", "resources": quota}]}]}
+        },
+        "/api/v1/namespaces/kubeflow/configmaps/kfp-launcher": {
+            "data": {"providers": "s3:\n  default: {endpoint: store}\n"}
+        },
+    }

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from asking import call, write_pipeline, write_schedules
+from asking import call, in_kubernetes, write_pipeline, write_schedules
 
 from histoforge.cluster.cron import check_cron, in_cluster_zone
 from histoforge.core.errors import SettingsError
@@ -142,6 +142,17 @@ def test_a_schedule_for_a_pipeline_that_is_not_there_changes_nothing(kubeflow, c
     done = call(capsys, "schedule", "apply", write_schedules(tmp_path))
     assert (done.code, "run 'histoforge pipelines upload" in done.err) == (2, True)
     assert kubeflow.changes() == []
+
+
+def test_a_schedule_whose_queue_is_not_there_changes_nothing(uploaded, capsys, tmp_path, monkeypatch):
+    in_kubernetes(uploaded, tmp_path, monkeypatch)
+    (tmp_path / "mine.yaml").write_text("gpu_count: 0\nqueue: gpu\n")
+    before = uploaded.changes()
+    done = call(
+        capsys, "schedule", "apply", write_schedules(tmp_path, "profile: small", f"profile: {tmp_path}/mine.yaml")
+    )
+    assert (done.code, "There is no queue 'gpu' in the namespace" in done.err) == (2, True), done.err
+    assert uploaded.changes() == before
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from asking import call, write_pipeline
+from asking import call, in_kubernetes, write_pipeline
 from kubeflow_double import BadRequest, check
 
 from histoforge import __version__
@@ -151,9 +151,6 @@ def test_the_double_refuses_what_the_published_models_do_not_have(body):
         check(body, "V2beta1RecurringRun")
 
 
-QUEUE = "/apis/kueue.x-k8s.io/v1beta1"
-
-
 @pytest.mark.parametrize(("label", "code"), [("gpus", 0), ("others", 2)])
 def test_a_version_without_the_queue_of_the_profile_is_not_run(kubeflow, capsys, tmp_path, label, code):
     path = write_pipeline(tmp_path)
@@ -165,33 +162,6 @@ def test_a_version_without_the_queue_of_the_profile_is_not_run(kubeflow, capsys,
     asked = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--no-follow")
     done = call(capsys, "submit", path, *asked)
     assert (done.code, "was compiled without the queue 'gpus'" in done.err) == (code, bool(code)), done.err
-
-
-def in_kubernetes(kubeflow, folder, monkeypatch, **objects):
-    """A kubeconfig that leads to the double, and what it is to have there."""
-    import os
-
-    server = os.environ["KF_PIPELINES_ENDPOINT"]
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {}}],
-    }
-    (folder / "kubeconfig").write_text(json.dumps(config))
-    monkeypatch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
-    quota = [{"name": "nvidia.com/gpu", "nominalQuota": 2}]
-    kubeflow.kubernetes = {
-        f"{QUEUE}/namespaces/kubeflow/localqueues/gpus": {"spec": {"clusterQueue": "pool"}},
-        f"{QUEUE}/clusterqueues/pool": {
-            "spec": {"resourceGroups": [{"flavors": [{"name": "a100", "resources": quota}]}]}
-        },
-        "/api/v1/namespaces/kubeflow/configmaps/kfp-launcher": {
-            "data": {"providers": "s3:\n  default: {endpoint: store}\n"}
-        },
-    }
 
 
 @pytest.mark.parametrize(

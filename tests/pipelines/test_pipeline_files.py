@@ -8,7 +8,7 @@ import yaml
 from histoforge.steps.registry import STEPS, all_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark")
+PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark", "retraining")
 RESOURCES = {"gpu_count", "gpu_type", "cpu", "memory", "storage_secret"}
 HEAVY = (
     "finetune-snn",
@@ -18,7 +18,9 @@ HEAVY = (
     "score-generator",
     "evaluate",
     "leaderboard",
+    "publish-model",
 )
+REQUIRED = {"retraining": {"source", "state", "models"}}
 
 
 def load(name):
@@ -106,16 +108,25 @@ def test_what_a_person_sets_is_text_and_has_a_default(name):
         assert inputs[parameter]["parameterType"] == "STRING", "the backend drops a number without a word"
     assert inputs["tolerations"]["parameterType"] == "LIST"
     assert inputs["node_selector"]["parameterType"] == "STRUCT"
-    assert [key for key, value in inputs.items() if not value.get("isOptional")] == ["source"]
+    assert {key for key, value in inputs.items() if not value.get("isOptional")} == REQUIRED.get(name, {"source"})
     assert all(value.get("description") for value in inputs.values())
 
 
 def test_the_source_is_looked_at_anew_each_time_and_its_digest_reaches_preprocess(pipeline):
     spec, _ = pipeline
-    scan, cut = spec["root"]["dag"]["tasks"]["scan-source"], spec["root"]["dag"]["tasks"]["preprocess"]
+    found = tasks(spec)
+    scan, cut = found["exec-scan-source"], found["exec-preprocess"]
     assert scan["cachingOptions"] == {}
     assert cut["cachingOptions"] == {"enableCache": True}
-    assert cut["inputs"]["parameters"]["dataset_digest"]["taskOutputParameter"]["producerTask"] == "scan-source"
+    digest = cut["inputs"]["parameters"]["dataset_digest"]
+    handed_in = digest.get("componentInputParameter") == "pipelinechannel--scan-source-Output"
+    assert handed_in or digest["taskOutputParameter"]["producerTask"] == "scan-source"
+
+
+def test_what_looks_at_the_world_or_changes_it_is_never_taken_from_the_cache():
+    found = tasks(load("retraining")[0])
+    for name in ("scan-source", "find-news", "publish-model", "record-source"):
+        assert found[f"exec-{name}"]["cachingOptions"] == {}, name
 
 
 @pytest.mark.parametrize("name", PIPELINES)
