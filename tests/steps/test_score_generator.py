@@ -82,6 +82,15 @@ def test_the_labels_are_those_that_the_first_seed_finds(given, made):
     assert [row[1] for row in scores.labels.classes] == [20, 20]
 
 
+def test_copies_are_looked_for_within_each_class(given, made):
+    by_class = made[2].memorisation.by_class
+    held_out = PatchSet.open(given / "patches").split("val").counts
+    assert [(one.name, one.n_synthetic, one.n_held_out) for one in by_class.cells] == [
+        ("dark", 20, held_out[0]),
+        ("light", 20, held_out[1]),
+    ]
+
+
 class NamedLogits:
     def __init__(self, classifier):
         self.name, self.features = "logits", classifier
@@ -163,5 +172,6 @@ def test_what_does_not_belong_together_is_refused(given, tmp_path):
     (tmp_path / "vgg.pth").write_bytes(b"x")
     with pytest.raises(ModelError, match="has the SHA-256"):
         score(given, tmp_path, lpips_weights=str(tmp_path / "vgg.pth"), lpips_sha256="0" * 64)
+    assert not (tmp_path / "samples").exists()
     with pytest.raises(ModelError, match=r"holds no scores .*scores\.json"):
         read_scores(given / "generator")
