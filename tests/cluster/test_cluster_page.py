@@ -1,4 +1,4 @@
-"""docs/cluster.md: the commands on it exist and take the options that it gives them."""
+"""docs/cluster.md and docs/kubeflow.md: their commands exist and take the options that they are given."""
 
 import re
 import shlex
@@ -12,11 +12,15 @@ import typer
 import yaml
 
 from histoforge.cli.app import build
+from histoforge.cluster.packages import open_package
+from histoforge.cluster.requests import run_parameters
 from histoforge.cluster.schedules import read_schedules
+from histoforge.core.settings import parse_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
-BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).replace("\\\n", " ")
+RUNS = (ROOT / "docs" / "kubeflow.md").read_text(encoding="utf-8")
+BLOCKS = "\n".join(re.findall(r" *```sh\n(.*?)```", PAGE + RUNS, re.DOTALL)).replace("\\\n", " ")
 COMMANDS = [line for line in BLOCKS.splitlines() if line.startswith("histoforge ")]
 
 
@@ -29,6 +33,18 @@ def test_commands_take_what_the_page_gives_them(line):
         command = command.commands[arguments.pop(0)]
         context = click.Context(command, parent=context)
     command.make_context(command.name, arguments, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("histoforge submit")])
+def test_runs_on_the_pages_have_parameters_that_their_pipelines_take(line):
+    words = shlex.split(line)[2:]
+    options = list(zip(words[1::2], words[2::2], strict=True))
+    source = dict(options)["--source"]
+    given = parse_overrides([value for name, value in options if name == "--set"])
+    package = open_package(words[0])
+    own = {name: value for name, value in given.items() if name in package.inputs}
+    overrides = {name: value for name, value in given.items() if name not in own}
+    run_parameters(package, "gpu", {**own, "source": source, "overrides": overrides})
 
 
 @pytest.mark.parametrize("command", ["pipelines", "submit", "schedule"])

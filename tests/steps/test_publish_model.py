@@ -152,6 +152,10 @@ def test_the_card_says_what_the_model_was_made_of(given: Path, tmp_path: Path) -
     said = read_json(given / "metrics.json")["arms"]["selective"]["scores"]["accuracy"]
     assert scores.value == pytest.approx(said["mean"])
     page = (tmp_path / "models" / "classifier" / done.version / "README.md").read_text()
+    assert card.intended_use in page
+    assert all(limit in page for limit in card.limits)
+    assert all(name in page for name in (*card.extractors, *card.digests, "CC-BY-4.0", "Preset: quickstart."))
+    assert f"histoforge {card.code_version}" in page
     assert "No sign of copying." in page
     assert "| test | 36 (6) | 36 (6) |" in page
 
