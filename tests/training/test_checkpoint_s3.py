@@ -56,3 +56,11 @@ def test_a_killed_training_goes_on_elsewhere_to_the_same_bytes(tmp_path, bucket)
 def test_a_bucket_that_is_not_there_is_said_before_the_first_step(tmp_path, bucket):
     with pytest.raises(StorageError, match="There is no bucket for s3://absent/"):
         train(tmp_path / "work", tmp_path / "model", checkpoints="s3://absent/x", poison_at=1)
+
+
+def test_a_bucket_that_may_only_be_read_is_said_before_the_first_step(tmp_path, monkeypatch):
+    (tmp_path / "buckets" / "runs").mkdir(parents=True)
+    with serve_s3(tmp_path / "buckets", "--read-only") as server:
+        use(monkeypatch, server.endpoint)
+        with pytest.raises(StorageError, match="s3://runs/nightly/"):
+            train(tmp_path / "work", tmp_path / "model", checkpoints="s3://runs/nightly", poison_at=1)

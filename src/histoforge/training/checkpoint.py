@@ -11,7 +11,7 @@ from histoforge.core.digests import digest_file
 from histoforge.core.errors import CheckpointError
 from histoforge.core.files import explained_write_errors, sync
 from histoforge.core.progress import say
-from histoforge.storage import Location
+from histoforge.storage import Location, check_writable
 from histoforge.training.state import load_state, save_state
 
 _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.safetensors")
@@ -55,8 +55,10 @@ class Checkpoints:
 
         Raises:
             CheckpointError: there are checkpoints and all are damaged.
+            StorageError: the location of the mirror cannot be written to.
         """
         if self.mirror is not None:
+            check_writable(self.mirror)
             self._fetch_newest(self.mirror)
         candidates = sorted(self._local(), reverse=True)
         for path in candidates:
