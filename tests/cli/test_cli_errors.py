@@ -68,12 +68,21 @@ def test_a_bug_keeps_its_traceback(capsys, monkeypatch):
         call(capsys, "presets")
 
 
-def test_the_seeds_of_a_pipeline_are_checked_before_it_starts(capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("methods=dcgan", "wants a list for 'methods', not 'dcgan'"),
+        ("generator_seeds=two", "wants a whole number for 'generator_seeds', not 'two'"),
+        ("seeds=two", "wants a whole number for 'seeds', not 'two'"),
+        ("seeds=1000", "train_classifier: 'seeds' is wrong"),
+    ],
+)
+def test_the_parameters_of_a_pipeline_are_checked_before_it_starts(capsys, tmp_path, setting, part):
     (tmp_path / "one.tiff").touch()
     where = ("--source", tmp_path, "--out", tmp_path / "out", "--set", "downstream_seeds=1")
-    ended = call(capsys, "run", "generator-benchmark", *where, "--set", "seeds=two")
+    ended = call(capsys, "run", "generator-benchmark", *where, "--set", setting)
     assert ended.code == 2
-    assert "'seeds'" in ended.err.splitlines()[-1]
+    assert part in ended.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from histoforge.cli.console import Console, ToConsole
+from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import explained_write_errors, read_json, write_json
@@ -62,6 +63,7 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
     module = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
     pipeline = getattr(module, PIPELINES[name])
     own, for_steps = parted(overrides, set(pipeline.component_spec.inputs))
+    own = open_package(name).check({"source": source, **own})
     scan_source.run(source, preset, for_steps | {name: own[name] for name in SEEDS if name in own}, module.FIXED)
     out = Path(out).expanduser().resolve()
     with explained_write_errors(out):
@@ -70,7 +72,6 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
     console = Console(out / "run.log", _titles(pipeline.pipeline_spec))
     try:
         arguments = {
-            "source": source,
             "preset": preset,
             "overrides": for_steps,
             "checkpoints": str(out / "checkpoints"),
