@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from histoforge.core.progress import Progress
 from histoforge.metrics.extract import Extractor
 from histoforge.metrics.results import Result
 
@@ -90,7 +91,7 @@ def path_lengths(
     places: Tensor,
     interpolation: Interpolation = "slerp",
     epsilon: float = EPSILON,
-    batch_size: int = 64,
+    batch_size: int = 16,
 ) -> PathLengths:
     """Both path lengths between pairs of latent points.
 
@@ -106,12 +107,14 @@ def path_lengths(
     if len(labels) < 2:
         raise ValueError("path lengths need at least two pairs of points")
     sums, local = [], []
-    for rows in torch.arange(len(labels)).split(batch_size):
-        pair = (ends[0][rows], ends[1][rows])
-        sums.append(path_length(decode, *pair, labels[rows], steps, distance))
-        local.append(
-            perceptual_path_length(decode, *pair, labels[rows], places[rows], distance, interpolation, epsilon)
-        )
+    with Progress("path lengths", len(labels), "pairs") as progress:
+        for rows in torch.arange(len(labels)).split(batch_size):
+            pair = (ends[0][rows], ends[1][rows])
+            sums.append(path_length(decode, *pair, labels[rows], steps, distance))
+            local.append(
+                perceptual_path_length(decode, *pair, labels[rows], places[rows], distance, interpolation, epsilon)
+            )
+            progress.advance(len(rows))
     summed, standard = torch.cat(sums).double().cpu(), torch.cat(local).double().cpu()
     return PathLengths(
         distance=distance.name,

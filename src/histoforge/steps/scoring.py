@@ -197,7 +197,6 @@ def walk(
         places=places,
         interpolation=config.path_interpolation,
         epsilon=config.path_epsilon,
-        batch_size=config.batch_size,
     )
     return found, ""
 
