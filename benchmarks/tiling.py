@@ -7,14 +7,14 @@
 The slide is a JPEG-tiled pyramid as Aperio writes it: a disc of repeated tissue of one slide (`--slide`; without it, of
 the real region that lies beside the project, or of a phantom) on empty glass. All sides read it one after the other,
 each in a process of its own that is pinned to the cores in question, imports not counted; the median of the repeats
-counts. A rate is megapixels of kept patches a second. The bare loop reads the patches of preprocess, tiatoolbox those in
-the tissue mask of preprocess, histolab those of its own mask. Peers that do not import are left out with a line; they may live in environments of their own. (histolab
-pins a scikit-image without wheels for Python 3.11; it runs with a newer one, installed by `uv pip install histolab
-openslide-bin --override FILE`, where FILE holds the lines `scikit-image>=0.22`, `numpy<2`, `scipy>=1.11`, `pillow>=10`
-and `openslide-python>=1.3`.)
+counts. A rate is megapixels of kept patches a second. The bare loop reads the patches of preprocess, tiatoolbox those
+in the tissue mask of preprocess, histolab those of its own mask. Peers that do not import are left out with a line;
+they may live in environments of their own. (histolab pins a scikit-image without wheels for Python 3.11; it runs with a
+newer one, installed by `uv pip install histolab openslide-bin --override FILE`, where FILE holds the lines
+`scikit-image>=0.22`, `numpy<2`, `scipy>=1.11`, `pillow>=10` and `openslide-python>=1.3`.)
 
-A patch of empty glass costs a decoder little: a peer whose mask lets much glass pass has a flattering rate (tiatoolbox's
-own Otsu mask kept 1,126 patches where 612 hold tissue), so that the time of the whole slide is printed too.
+A patch of empty glass costs a decoder little: a peer whose mask lets much glass pass has a flattering rate (by its own
+Otsu mask, tiatoolbox kept 1,126 patches where 612 hold tissue), so that the time of the whole slide is printed too.
 """
 
 import argparse
