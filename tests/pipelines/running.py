@@ -1,6 +1,7 @@
 """`histoforge run` as a user types it, on a tiny source."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def run(*arguments, **more):
 
 
 def start(source, out):
-    """The command as a process of a session of its own."""
+    """The command as a process of a session of its own, which heeds Ctrl-C even where this one was told not to."""
     return subprocess.Popen(
         command("selective-augmentation", source, out),
         stderr=subprocess.PIPE,
@@ -29,4 +30,5 @@ def start(source, out):
         text=True,
         env=ENVIRONMENT,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs yet
     )
