@@ -7,6 +7,7 @@ from histoforge.cli.options import given_settings
 from histoforge.cli.run import parted
 from histoforge.cli.steps import read_settings, settings_of
 from histoforge.core.errors import SettingsError
+from histoforge.core.settings import preset_names
 from histoforge.steps.config.phantom import PhantomConfig
 from histoforge.steps.plan_benchmark import plan_benchmark
 from histoforge.steps.registry import STEPS, all_settings, step_config
@@ -86,6 +87,12 @@ def test_a_name_that_no_step_has_is_an_error():
         all_settings("", {"epoks": 2}, {"preprocess": {"source": "x"}})
 
 
-@pytest.mark.parametrize("preset", ["demo", "quickstart", "sane", "paper-pcam", "paper-cervical"])
+@pytest.mark.parametrize("preset", preset_names())
 def test_each_preset_is_right_for_every_step(preset):
-    all_settings(preset, {}, {"preprocess": {"source": "x"}})
+    weights = {"train_classifier.weights": "resnet152.pth"} if preset == "paper-rleo" else {}
+    assert set(all_settings(preset, weights, {"preprocess": {"source": "x"}})) == set(STEPS)
+
+
+def test_the_papers_frozen_classifier_asks_for_its_weights():
+    with pytest.raises(SettingsError, match="no weights are given to begin with: set weights, or trainable_layers=0"):
+        all_settings("paper-rleo", {}, {"preprocess": {"source": "x"}})

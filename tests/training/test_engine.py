@@ -114,3 +114,13 @@ def test_a_gpu_that_is_not_there_is_said_so():
 def test_an_unknown_device_is_said_so():
     with pytest.raises(SettingsError, match="is not a device"):
         resolve_device("tpu-please")
+
+
+def test_a_step_computes_no_gradients_that_its_optimiser_does_not_take(tmp_path):
+    engine = Engine(tmp_path, {}, device="cpu", precision="float32")
+    generator, critic = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(generator.parameters(), 0.1)
+    before = generator.weight.detach().clone()
+    engine.step(optimizer, critic(generator(torch.ones(3, 2))).mean())
+    assert not torch.equal(generator.weight, before)
+    assert critic.weight.grad is None
