@@ -261,6 +261,7 @@ def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path) ->
         checkpoints=recipe.checkpoints,
         checkpoint_every=recipe.checkpoint_every,
         label=f"{arm} seed {seed}",
+        stream="classifier",  # arms are paired by seed: equal patches give equal classifiers, whatever the arm's name
     )
 
 
