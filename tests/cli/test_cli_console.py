@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+from commands import program
+
 from histoforge.cli.console import Console, ToConsole
 from histoforge.steps.relay import RUN, Relay, parse
 
@@ -56,6 +58,14 @@ def test_a_task_ends_with_the_run_that_started_it():
     ended.wait()
     done = run_task("import time; time.sleep(60)", str(ended.pid))
     assert done.returncode == -15
+
+
+def test_a_command_has_an_action_for_sigterm_which_the_first_process_of_a_container_needs(tmp_path):
+    command = [program(), "phantom", "--out", tmp_path / "slides", "--patients", "30"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        process.stderr.readline()
+        process.terminate()
+    assert process.returncode == 143
 
 
 def test_the_console_shows_tasks_and_logs_the_rest(tmp_path, capsys):

@@ -1,8 +1,10 @@
 """The commands, and how they end: with 0, with one sentence and 2, or, for a bug, with a traceback."""
 
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -17,12 +19,13 @@ from histoforge.cli.uploads import pipelines_app
 from histoforge.core.errors import EXIT_CODE, HistoforgeError
 from histoforge.core.settings import parse_overrides
 
-STOPPED = 130
+STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _terminated)  # which a container's first process would not even notice
     command = typer.main.get_command(build(next((one for one in arguments if not one.startswith("-")), "")))
     try:
         code = command.main(args=arguments, prog_name="histoforge", standalone_mode=False)
@@ -64,6 +67,10 @@ def build(asked: str = "") -> typer.Typer:
     app.command()(submit)
     app.add_typer(schedule_app(), name="schedule")
     return app
+
+
+def _terminated(signum: int, frame: FrameType | None) -> None:
+    os._exit(TERMINATED)
 
 
 def _end(sentence: str, code: int) -> None:

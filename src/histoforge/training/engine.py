@@ -193,12 +193,12 @@ class Engine:
             self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
         if self.global_step % self.log_every == 0 or self.global_step == self.total_steps:
             self._write_log(epoch)
-        self._terminate = processes.any_process(self._terminate, self.device)
+        terminate = processes.any_process(self._terminate, self.device)
         done = self.global_step == self.total_steps
         due = bool(self.checkpoint_every) and self.global_step % self.checkpoint_every == 0
-        if done or due or self._terminate:
+        if done or due or terminate:
             self._save()
-        if self._terminate:
+        if terminate:
             _say(f"{self.label}: stopped by SIGTERM after step {self.global_step}; start it again to go on from there.")
             raise SystemExit(TERMINATED)
 
