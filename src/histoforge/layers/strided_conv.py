@@ -1,8 +1,10 @@
-"""The 4x4 convolutions of stride 2 of DCGAN (Radford et al. 2016), fast on a CPU in bfloat16 where maps are small.
+"""The 4x4 convolutions of stride 2 of DCGAN (Radford et al. 2016), fast on a CPU in bfloat16.
 
-There, with few positions and many channels, oneDNN's kernels took half of DCGAN-64's step; plain matrix products over
-the same values take a quarter of their time (docs/benchmarks.md). On a GPU, in float32 and at larger maps these are
-the ordinary layers; weights and results are the same everywhere.
+Where maps are small, with few positions and many channels, oneDNN's kernels took half of DCGAN-64's step; plain matrix
+products over the same values take a quarter of their time. A convolution is linear in the map and in the weights, so
+the derivatives of it, of its transpose and of its weight gradient are these three again: a gradient penalty's second
+derivatives run on the same kernels, where torch's own are far slower (docs/benchmarks.md for both). On a GPU and in
+float32 these are the ordinary layers; weights and results are the same everywhere.
 """
 
 from typing import Any
@@ -24,7 +26,7 @@ class StridedConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """The halved map; height and width must be even."""
-        if not _as_products(input, input.shape[2] * input.shape[3] // STRIDE**2):
+        if not _bfloat16_on_cpu(input):
             return super().forward(input)
         halved = _Conv.apply(input.bfloat16(), self.weight.bfloat16())
         return halved if self.bias is None else halved + self.bias.bfloat16().view(-1, 1, 1)
@@ -38,15 +40,14 @@ class StridedConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """The doubled map."""
-        if output_size is not None or not _as_products(input, input.shape[2] * input.shape[3]):
+        if output_size is not None or not _bfloat16_on_cpu(input):
             return super().forward(input, output_size)
-        return _ConvTranspose.apply(input.bfloat16(), self.weight.bfloat16())
+        return _Transpose.apply(input.bfloat16(), self.weight.bfloat16())
 
 
-def _as_products(input: Tensor, positions: int) -> bool:
+def _bfloat16_on_cpu(input: Tensor) -> bool:
     return (
         input.device.type == "cpu"
-        and positions <= SMALL_MAP
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
     )
@@ -61,14 +62,14 @@ class _Conv(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (large, weight), (small,) = ctx.saved_tensors, gradients
-        to_input, to_weight = ctx.needs_input_grad
+        to_large, to_weight = ctx.needs_input_grad
         return (
-            _transposed(small, weight) if to_input else None,
-            _weight_gradient(large, small) if to_weight else None,
+            _Transpose.apply(small, weight) if to_large else None,
+            _WeightGradient.apply(large, small) if to_weight else None,
         )
 
 
-class _ConvTranspose(torch.autograd.Function):
+class _Transpose(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, small: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(small, weight)
@@ -77,15 +78,37 @@ class _ConvTranspose(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (small, weight), (large,) = ctx.saved_tensors, gradients
-        to_input, to_weight = ctx.needs_input_grad
+        to_small, to_weight = ctx.needs_input_grad
         return (
-            _convolved(large, weight) if to_input else None,
-            _weight_gradient(large, small) if to_weight else None,
+            _Conv.apply(large, weight) if to_small else None,
+            _WeightGradient.apply(large, small) if to_weight else None,
         )
 
 
+class _WeightGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, large: Tensor, small: Tensor) -> Tensor:
+        ctx.save_for_backward(large, small)
+        return _weight_gradient(large, small)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (large, small), (weight,) = ctx.saved_tensors, gradients
+        to_large, to_small = ctx.needs_input_grad
+        return (
+            _Transpose.apply(small, weight) if to_large else None,
+            _Conv.apply(large, weight) if to_small else None,
+        )
+
+
+def _is_small(map: Tensor) -> bool:
+    return map.shape[2] * map.shape[3] <= SMALL_MAP
+
+
 def _convolved(large: Tensor, weight: Tensor) -> Tensor:
-    """The convolution [B, C, 2 H, 2 W] to [B, D, H, W] as one matrix product."""
+    """The convolution [B, C, 2 H, 2 W] to [B, D, H, W]; as one matrix product where that is small."""
+    if not _is_small(large[:, :, ::STRIDE, ::STRIDE]):
+        return F.conv2d(large, weight, None, STRIDE, PADDING)
     padded = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1)
     windows = padded.unfold(1, KERNEL, STRIDE).unfold(2, KERNEL, STRIDE).permute(0, 1, 2, 4, 5, 3)
     small = windows.flatten(3).flatten(0, 2) @ weight.permute(2, 3, 1, 0).flatten(0, 2)
@@ -93,10 +116,13 @@ def _convolved(large: Tensor, weight: Tensor) -> Tensor:
 
 
 def _transposed(small: Tensor, weight: Tensor) -> Tensor:
-    """The transposed convolution [B, D, H, W] to [B, C, 2 H, 2 W], one matrix product for each of its four phases.
+    """The transposed convolution [B, D, H, W] to [B, C, 2 H, 2 W]; where that is small, a matrix product for
+    each of its four phases.
 
     Each phase (the results of one parity in y and x) sees a 2x2 part of the kernel.
     """
+    if not _is_small(small):
+        return F.conv_transpose2d(small, weight, None, STRIDE, PADDING)
     batch, _, height, width = small.shape
     padded = F.pad(small, (1, 1, 1, 1)).permute(0, 2, 3, 1)
     phases = []
@@ -114,6 +140,9 @@ def _weight_gradient(large: Tensor, small: Tensor) -> Tensor:
 
     dL/dw[d, c, i, j] = sum over b, y, x of small[b, d, y, x] * large[b, c, 2 y + i - 1, 2 x + j - 1].
     """
+    if not _is_small(small):
+        shape = (small.shape[1], large.shape[1], KERNEL, KERNEL)
+        return torch.nn.grad.conv2d_weight(large, shape, small, STRIDE, PADDING)
     height, width = (STRIDE * side for side in small.shape[2:])
     rows = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1)
     columns = small.permute(0, 2, 3, 1).flatten(0, 2).t().contiguous()
