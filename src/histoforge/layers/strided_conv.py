@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
 SMALL_MAP = 36
@@ -142,7 +143,7 @@ def _weight_gradient(large: Tensor, small: Tensor) -> Tensor:
     """
     if not _is_small(small):
         shape = (small.shape[1], large.shape[1], KERNEL, KERNEL)
-        return torch.nn.grad.conv2d_weight(large, shape, small, STRIDE, PADDING)
+        return conv2d_weight(large, shape, small, STRIDE, PADDING)
     height, width = (STRIDE * side for side in small.shape[2:])
     rows = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1)
     columns = small.permute(0, 2, 3, 1).flatten(0, 2).t().contiguous()
