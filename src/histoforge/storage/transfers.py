@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from histoforge.core.progress import Progress
 
-WORKERS = 8
+WORKERS = 16
 SHOWN_FROM = 128 << 20
 MEGA = 1e6
 
