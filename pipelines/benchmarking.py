@@ -13,7 +13,10 @@ from histoforge_components.train_classifier.component import train_classifier
 from histoforge_pipelines import resources
 from kfp import dsl
 
-FIXED = {"train_classifier": {"arm": "baseline", "use": "real"}}
+FIXED = {
+    "train_classifier": {"arm": "baseline", "use": "real"},
+    "train_generator": False,  # `plan_benchmark` checks it, for each method
+}
 
 
 class Outputs(NamedTuple):

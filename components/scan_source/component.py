@@ -29,7 +29,7 @@ def scan_source(
         seed: of all random choices.
         preset: name of a preset; '' for none.
         overrides: 'step.parameter' to value, for any step of the pipeline.
-        fixed: what the pipeline sets itself and no override may change, by step.
+        fixed: what the pipeline sets itself, which no override may change, by step; false: another task checks it.
 
     Returns:
         metrics: number and size of the files.

@@ -7,6 +7,9 @@ from asking import call, in_kubernetes, write_pipeline
 from kubeflow_double import BadRequest, check
 
 from histoforge import __version__
+from histoforge.cluster.packages import open_package
+from histoforge.cluster.requests import run_parameters
+from histoforge.core.errors import SettingsError
 
 
 def test_pipelines_are_uploaded_once_as_versions_of_this_program(kubeflow, capsys):
@@ -100,6 +103,16 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_asked_for(kubeflow, ca
     assert WRONG[arguments] in done.err, done.err
     assert len(done.err.splitlines()) == 1
     assert kubeflow.asked == []
+
+
+def test_each_method_of_a_benchmark_is_held_against_its_own_settings():
+    package = open_package("generator_benchmark")
+    given = {"source": "s3://b/slides", "overrides": {"generator_maps": 8}}
+    assert run_parameters(package, "", {**given, "methods": ["dcgan", "sngan"]})["overrides"] == given["overrides"]
+    with pytest.raises(SettingsError, match="the method 'ddpm' has no parameter 'generator_maps'"):
+        run_parameters(package, "", {**given, "methods": ["dcgan", "ddpm"]})
+    with pytest.raises(SettingsError, match="no method 'dcgn'"):
+        run_parameters(package, "", {**given, "methods": ["dcgn"]})
 
 
 def test_a_missing_parameter_is_asked_for(kubeflow, capsys, tmp_path):

@@ -12,8 +12,8 @@ from histoforge.core.settings import load_preset
 from histoforge.patches import PatchSet
 
 
-def run(pipeline, source, out, methods):
-    asked = {**LEADERBOARD, "generator_seeds": 1, "methods": methods}
+def run(pipeline, source, out, methods, **more):
+    asked = {**LEADERBOARD, "generator_seeds": 1, "methods": methods, **more}
     settings = [part for name, value in asked.items() for part in ("--set", f"{name}={value}")]
     command = [PROGRAM, "run", pipeline, "--source", source, "--out", out, "--preset", "", *settings]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT), out
@@ -82,6 +82,13 @@ def test_a_misspelt_method_is_said_before_patches_are_cut(source, tmp_path):
     done, _ = run("generator-benchmark", source, tmp_path / "out", '["dcgn"]')
     assert done.returncode == 2
     assert "no method 'dcgn' (did you mean 'dcgan'?)" in done.stderr.splitlines()[-1]
+    assert "preprocess" not in done.stderr
+
+
+def test_a_setting_that_one_of_the_methods_lacks_is_said_before_patches_are_cut(source, tmp_path):
+    done, _ = run("generator-benchmark", source, tmp_path / "out", "[dcgan, ddpm]", generator_maps=8)
+    assert done.returncode == 2
+    assert "the method 'ddpm' has no parameter 'generator_maps'" in done.stderr.splitlines()[-1]
     assert "preprocess" not in done.stderr
 
 

@@ -30,13 +30,23 @@ def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> 
             check_profile(type(chosen)(**own), profile or "gpu")
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    _check_settings(checked)
+    _check_settings(package, checked)
     return checked
 
 
-def _check_settings(parameters: Mapping[str, Any]) -> None:
+def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
+    from histoforge.steps.plan_benchmark import plan_benchmark
     from histoforge.steps.registry import all_settings
 
-    if "preset" in parameters or "overrides" in parameters:
-        cutting = {"preprocess": {"source": str(parameters.get("source") or "source")}}
-        all_settings(str(parameters.get("preset", "")), parameters.get("overrides", {}), cutting)
+    if not {"preset", "overrides", "methods"} & set(parameters):
+        return
+    preset, overrides = str(parameters.get("preset", "")), parameters.get("overrides", {})
+    own: dict[str, dict[str, str] | bool] = {"preprocess": {"source": str(parameters.get("source") or "source")}}
+    if "methods" in package.inputs:  # each has parameters of its own
+        own["train_generator"] = False
+    all_settings(preset, overrides, own)
+    if "methods" in parameters:
+        seeds = int(parameters.get("generator_seeds", 1))
+        plan_benchmark(
+            parameters["methods"], seeds, 0, preset, overrides, patch_size=str(parameters.get("patch_size", ""))
+        )

@@ -207,7 +207,7 @@ def run_scan(
     source: str,
     preset: str,
     overrides: Mapping[str, Any],
-    given: Mapping[str, Mapping[str, Any]],
+    given: Mapping[str, Mapping[str, Any] | bool],
     metrics: MetricsArtifact,
     summary: Artifact,
 ) -> str:

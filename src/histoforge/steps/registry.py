@@ -253,14 +253,14 @@ def parameters() -> set[str]:
 
 
 def all_settings(
-    preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]
+    preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any] | bool]
 ) -> dict[str, StepConfig]:
     """The settings of all steps of a pipeline, so that a wrong one is seen before the first step starts.
 
     Args:
         preset: name of a preset, or ''.
         overrides: as for `step_config`.
-        given: what the pipeline itself sets, by step.
+        given: what the pipeline itself sets, by step; False leaves a step out.
 
     Raises:
         SettingsError: as `step_config`, or a parameter that no step has.
@@ -269,4 +269,9 @@ def all_settings(
     for name in overrides:
         if "." not in name and name not in known:
             raise SettingsError(f"No step has a parameter '{name}'{nearest(name, known)}.")
-    return {name: step_config(step, preset, overrides, given.get(name, {})) for name, step in STEPS.items()}
+    chosen = {name: given.get(name, {}) for name in STEPS}
+    return {
+        name: step_config(STEPS[name], preset, overrides, own)
+        for name, own in chosen.items()
+        if isinstance(own, Mapping)
+    }

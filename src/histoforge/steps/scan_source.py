@@ -28,20 +28,23 @@ class ScanSummary(Settings):
     digest: str
 
 
-def run(source: str, preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]) -> ScanSummary:
+def run(
+    source: str, preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any] | bool]
+) -> ScanSummary:
     """Check the settings of all steps and list the source, without reading a slide.
 
     Args:
         source: folder, or s3:// or minio:// prefix.
         preset: name of a preset, or ''.
         overrides: `step.parameter` or `parameter` to value.
-        given: what the pipeline itself sets, by step.
+        given: what the pipeline itself sets, by step; False for a step whose settings another task checks.
 
     Raises:
         SettingsError: a preset, step or parameter that there is not, a value out of its bounds, or a split left out.
         StorageError: the location does not exist, is empty, or does not answer.
     """
-    given = {**given, "preprocess": {"source": source, **given.get("preprocess", {})}}
+    cut = given.get("preprocess")
+    given = {**given, "preprocess": {"source": source, **(cut if isinstance(cut, Mapping) else {})}}
     cutting = all_settings(preset, overrides, given)["preprocess"]
     assert isinstance(cutting, PreprocessConfig)
     if 0 in cutting.ratios:
