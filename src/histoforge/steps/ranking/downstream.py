@@ -60,7 +60,7 @@ class TestSplit:
             classifier.check_fits(self.patches.classes, self.patches.patch_size, "the patch set")
             probabilities = predict(classifier, self._on_device, self._config.batch_size, dtype)
             found.append(Predictions(probabilities, self.patches.labels))
-        say(f"leaderboard: {len(found)} classifiers of {arm.name} read {len(self.patches)} test patches")
+        say(f"leaderboard: {len(found)} classifiers of {read_arm(arm)['arm']} read {len(self.patches)} test patches")
         return found
 
     def downstream(self, use: Use, by_seed: dict[int, list[Predictions]]) -> Downstream:
