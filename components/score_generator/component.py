@@ -24,7 +24,7 @@ def score_generator(
     Args:
         patches: patch set of real patches; its test split is not read.
         generator: trained generator of any method.
-        extractor: classifier trained on real patches, or its arm (then its two lowest seeds).
+        extractor: classifier trained on real patches, or its arm (then all its seeds).
         name: under which the leaderboard groups seeds; '' is the method.
         count: synthetic patches; 0 as the preset says.
         seed: of all random choices.

@@ -81,6 +81,32 @@ def test_rewards_are_paired_by_seed_with_the_control(found):
     assert paired_text(pair) in line
 
 
+def test_what_other_extractors_see_of_a_reward_is_said(found):
+    [(extractor, pairs)] = found.paired_by_others().items()
+    assert extractor.startswith("resnet18 (baseline, seed 0)")
+    assert [one.differences for one in pairs] == [one.differences for one in found.paired("fid")]
+    assert extractor in by_others(found)
+    assert "no effect is shown" not in by_others(found)
+
+    def against(one):
+        return dataclasses.replace(one, scores=[contradicted(scores) for scores in one.scores])
+
+    entrants = [against(one) if one.reward == "policy" else one for one in found.entrants]
+    contrary = by_others(dataclasses.replace(found, entrants=entrants))
+    assert "The sign of policy depends on the extractor or the seed: no effect is shown." in contrary
+
+
+def by_others(found):
+    """The line of the answer that tells of other extractors."""
+    return next(line for line in answer(found).lines if line.startswith("The same by the features of other"))
+
+
+def contradicted(scores):
+    """The same scores, but that the extractor which is not to be believed finds the patches very far."""
+    other = next(row for row in scores.generative if row.extractor != scores.judge)
+    return scores.model_copy(update={"generative": [other.model_copy(update={"fid": 1e6}), scores.judged]})
+
+
 def test_rewards_are_compared_at_the_seeds_that_both_have():
     found = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6})
     entrants = [

@@ -30,7 +30,7 @@ def score(folder, out, **config):
 def given(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given")
     write_patches(folder / "patches")
-    train_arm(folder / "baseline", folder / "patches")
+    train_arm(folder / "baseline", folder / "patches", seeds=3)
     write_generator(folder / "generator", seed=3, history=b'{"epochs": []}')
     return folder
 
@@ -56,6 +56,7 @@ def test_the_scores_are_those_of_the_written_samples_and_of_the_second_seed(give
     second = load_arm(given / "baseline")[1]
     assert scores.judge == summary.judge == second.name
     assert scores.independent
+    assert [row.extractor for row in scores.generative] == [one.name for one in load_arm(given / "baseline")]
     real = extract_features(second, PatchSet.open(given / "patches").split("train"))
     fake = extract_features(second, PatchSet.open(out / "samples"))
     n = 40

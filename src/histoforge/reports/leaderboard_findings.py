@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,6 +110,11 @@ class Entrant:
     def over_seeds(self, value: Callable[[GeneratorScores], float | None]) -> Spread:
         """A score over the seeds."""
         return Spread.of({one.seed: value(one) for one in self.scores})
+
+    def fid_by(self, extractor: str) -> Spread:
+        """FID over the seeds by the features of one extractor."""
+        rows = {one.seed: {row.extractor: row.fid for row in one.generative} for one in self.scores}
+        return Spread.of({seed: known.get(extractor) for seed, known in rows.items()})
 
 
 @dataclass(frozen=True)
@@ -261,10 +267,19 @@ class LeaderboardFindings:
         Args:
             metric: a key of `METRICS`.
         """
+        return self._paired(metric, METRICS[metric].spread)
+
+    def paired_by_others(self) -> dict[str, list[Paired]]:
+        """FID of each reward against the control by each further extractor that scored them, by its name."""
+        judge = self.entrants[0].scores[0]
+        others = [row.extractor for row in judge.generative if row.extractor != judge.judge]
+        found = {name: self._paired("fid", partial(Entrant.fid_by, extractor=name)) for name in others}
+        return {name: pairs for name, pairs in found.items() if any(one.differences.n for one in pairs)}
+
+    def _paired(self, metric: str, spread: Callable[[Entrant], Spread]) -> list[Paired]:
         control = next((one for one in self.rewarded if one.reward == CONTROL), None)
         if control is None:
             return []
-        spread = METRICS[metric].spread
         base = spread(control).values
         found = []
         for one in self.rewarded:

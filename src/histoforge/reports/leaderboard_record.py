@@ -30,6 +30,17 @@ def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str
             for key in REWARD_METRICS
             for pair in found.paired(key)
         ],
+        "rewards_by_other_extractors": [
+            {
+                "extractor": name,
+                "metric": pair.metric,
+                "reward": pair.reward,
+                "against": pair.against,
+                **_spread(pair.differences),
+            }
+            for name, pairs in found.paired_by_others().items()
+            for pair in pairs
+        ],
         "baseline": found.baseline,
         "guide": dict(found.guide) if found.guide is not None else None,
         "provenance": dict(found.provenance),

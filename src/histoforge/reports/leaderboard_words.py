@@ -83,7 +83,30 @@ def reward_lines(found: LeaderboardFindings) -> list[str]:
         *_same_weights(found),
         f"RL-EO's reward, FID minus that of '{CONTROL}' (the unguided GAN: this form of the reward cannot change a "
         f"gradient) at equal seeds: {told}.",
+        *_by_others(found, pairs),
     ]
+
+
+def _by_others(found: LeaderboardFindings, pairs: list[Paired]) -> list[str]:
+    """Whether other extractors see what the judge sees: the features of a small classifier are an opinion."""
+    others = found.paired_by_others()
+    if not others:
+        return []
+    told, signs = [], {one.reward: _signs(one) for one in pairs}
+    for name, seen in others.items():
+        known = [one for one in seen if one.differences.mean is not None]
+        told.append(f"by {name} {', '.join(f'{one.reward} {one.differences.mean:{DIFFERENCE}}' for one in known)}")
+        for one in known:
+            signs[one.reward] |= _signs(one)
+    lines = f"The same by the features of other extractors, on average: {'; '.join(told)}."
+    unsure = [reward for reward, own in signs.items() if len(own) > 1]
+    if unsure:
+        lines += f" The sign of {' and '.join(unsure)} depends on the extractor or the seed: no effect is shown."
+    return [lines]
+
+
+def _signs(pair: Paired) -> set[int]:
+    return {(value > 0) - (value < 0) for value in pair.differences.values.values()}
 
 
 def _same_weights(found: LeaderboardFindings) -> list[str]:
@@ -105,7 +128,7 @@ def paired_text(pair: Paired) -> str:
     if spread.mean is None:
         return "has no seed in common"
     each = ", ".join(f"at seed {seed} {value:{DIFFERENCE}}" for seed, value in spread.values.items())
-    signs = {(value > 0) - (value < 0) for value in spread.values.values()}
+    signs = _signs(pair)
     if spread.n == 1:
         note = "one seed tells nothing"
     elif signs == {0}:

@@ -137,7 +137,7 @@ STEPS = {
             inputs=(
                 _PATCHES,
                 Port("generator", "trained generator"),
-                Port("extractor", "classifier trained on real patches, or its arm (then its two lowest seeds)"),
+                Port("extractor", "classifier trained on real patches, or its arm (then all its seeds)"),
             ),
             outputs=(
                 Port("samples", "patch set of the synthetic patches", file="samples"),

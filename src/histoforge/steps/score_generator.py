@@ -44,7 +44,8 @@ def run(
             that no generator saw.
         generator: a trained generator of any method.
         extractor: a classifier trained on the real patches, or its arm: then the lowest seed labels the synthetic
-            patches, and the next seed, which chose nothing, is the extractor to believe.
+            patches, the next seed, which chose nothing, is the extractor to believe, and the others are further
+            opinions.
         samples: patch set to write: the synthetic patches.
         scores: directory to write: `scores.json`, `features.npz` for maps, `pictures/grid.png`, and the generator's
             `history.json`.
@@ -59,7 +60,7 @@ def run(
     scoring.check_generator(made, generator, real)
     classifiers = scoring.open_classifiers(extractor, real, device)
     extractors = [*classifiers, *scoring.inception(config, device)]
-    distance = scoring.perceptual(config, classifiers[-1], real.patch_size, device)
+    distance = scoring.perceptual(config, scoring.judge_of(classifiers), real.patch_size, device)
     train, held_out = _compared(real.split("train"), config), _validation(real, config)
     labels = scoring.wanted_labels(config, real.split("train"))
     pixels, drawing = scoring.draw_samples(made, labels, config, device)
@@ -118,7 +119,7 @@ def _judged(
     config: ScoreGeneratorConfig,
 ) -> dict[str, Any]:
     """All that is computed from features: every extractor's metrics, and diversity and copies by the one to believe."""
-    judge = classifiers[-1].name
+    judge = scoring.judge_of(classifiers).name
     believed = next(one for one in seen if one.extractor == judge)
     n = min(config.count, len(train))
     return {

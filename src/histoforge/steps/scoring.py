@@ -43,19 +43,24 @@ class Seen:
 
 
 def open_classifiers(path: Path, real: PatchSet, device: torch.device) -> list[Classifier]:
-    """The classifiers that judge: the model itself, or the two lowest seeds of an arm.
+    """The classifiers that judge: the model itself, or all of an arm, the lowest seed first.
 
     The lowest seed labels the synthetic patches, and may have chosen the generator's epoch; the next one is
-    independent of that.
+    independent of that and the one to believe (`judge_of`); the others are further opinions.
 
     Raises:
         ModelError: a classifier is damaged, or of other classes or another patch size.
     """
     many = (Path(path) / ARM_NAME).is_file()
-    found = load_arm(path, device)[:2] if many else [load_classifier(path, device)]
+    found = load_arm(path, device) if many else [load_classifier(path, device)]
     for classifier in found:
         classifier.check_fits(real.classes, real.patch_size, "the patch set")
     return found
+
+
+def judge_of(classifiers: Sequence[Classifier]) -> Classifier:
+    """The one to believe: the second, which chose nothing, where there is one."""
+    return classifiers[min(1, len(classifiers) - 1)]
 
 
 def check_generator(generator: Generator, path: Path, real: PatchSet) -> None:
