@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from histoforge.layers.strided_conv import StridedConv2d, StridedConvTranspose2d
+from histoforge.layers.strided_conv import StridedConv2d, StridedConvTranspose2d, _Conv, _Transpose
 
 DOWN = (StridedConv2d(16, 24), nn.Conv2d(16, 24, 4, 2, 1, bias=False), (3, 16, 8, 12))
 BIASED = (StridedConv2d(16, 24, bias=True), nn.Conv2d(16, 24, 4, 2, 1), (3, 16, 8, 12))
@@ -31,6 +31,18 @@ def test_values_and_gradients_are_those_of_torch(layers):
     for value, expected in zip(ours, torchs, strict=True):
         assert value.dtype == expected.dtype
         torch.testing.assert_close(value, expected, rtol=0.03, atol=0.01 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("side", [4, 14], ids=["as products", "as torch has it"])
+def test_first_and_second_derivatives_are_those_of_the_function(side):
+    rng = torch.Generator().manual_seed(0)
+    large, small, weight = (
+        torch.randn(*shape, dtype=torch.float64, generator=rng).requires_grad_()
+        for shape in ((1, 2, side, side), (1, 3, side // 2, side // 2), (3, 2, 4, 4))
+    )
+    for function, map in ((_Conv.apply, large), (_Transpose.apply, small)):
+        assert torch.autograd.gradcheck(function, (map, weight))
+        assert torch.autograd.gradgradcheck(function, (map, weight))
 
 
 @pytest.mark.parametrize("layers", [DOWN, UP], ids=["down", "up"])

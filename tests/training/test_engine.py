@@ -10,6 +10,7 @@ from processes import run_process
 from toy import data, train
 
 from histoforge.core.errors import CheckpointError, SettingsError, TrainingError
+from histoforge.training import processes
 from histoforge.training.device import has_bfloat16, resolve_device, resolve_precision
 from histoforge.training.engine import TERMINATED, Engine
 from histoforge.training.log import read_log
@@ -39,6 +40,23 @@ def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, undisturbed, die
         assert f"goes on after step {resumed_after} of" in second.stderr
     for name in ("model/model.safetensors", "model/model.json", "work/training.jsonl"):
         assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+def test_a_sigterm_that_comes_while_processes_agree_is_heeded_at_the_next_step(tmp_path, monkeypatch):
+    agree, asked = processes.any_process, []
+
+    def interrupted(flag, device):
+        asked.append(flag)
+        if len(asked) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return agree(flag, device)
+
+    engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0)
+    monkeypatch.setattr(processes, "any_process", interrupted)
+    with pytest.raises(SystemExit):
+        for _ in engine.batches(data(), batch_size=16, epochs=5):
+            engine.end_of_step()
+    assert engine.global_step == 2
 
 
 def test_the_checkpoint_goes_when_the_model_is_written(undisturbed):

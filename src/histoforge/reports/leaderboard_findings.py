@@ -271,8 +271,8 @@ class LeaderboardFindings:
 
     def paired_by_others(self) -> dict[str, list[Paired]]:
         """FID of each reward against the control by each further extractor that scored them, by its name."""
-        judge = self.entrants[0].scores[0]
-        others = [row.extractor for row in judge.generative if row.extractor != judge.judge]
+        first = self.entrants[0].scores[0]
+        others = [row.extractor for row in first.generative if row.extractor != first.judge]
         found = {name: self._paired("fid", partial(Entrant.fid_by, extractor=name)) for name in others}
         return {name: pairs for name, pairs in found.items() if any(one.differences.n for one in pairs)}
 

@@ -98,11 +98,11 @@ def _by_others(found: LeaderboardFindings, pairs: list[Paired]) -> list[str]:
         told.append(f"by {name} {', '.join(f'{one.reward} {one.differences.mean:{DIFFERENCE}}' for one in known)}")
         for one in known:
             signs[one.reward] |= _signs(one)
-    lines = f"The same by the features of other extractors, on average: {'; '.join(told)}."
+    line = f"The same by the features of other extractors, on average: {'; '.join(told)}."
     unsure = [reward for reward, own in signs.items() if len(own) > 1]
     if unsure:
-        lines += f" The sign of {' and '.join(unsure)} depends on the extractor or the seed: no effect is shown."
-    return [lines]
+        line += f" The sign of {' and '.join(unsure)} depends on the extractor or the seed: no effect is shown."
+    return [line]
 
 
 def _signs(pair: Paired) -> set[int]:
