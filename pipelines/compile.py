@@ -2,7 +2,7 @@
 
 `make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1, and
 `--out FOLDER` writes elsewhere, with the manifests beside it, as for one's own registry (`HISTOFORGE_REGISTRY`), image
-(`HISTOFORGE_IMAGE`) or profile (`HISTOFORGE_PROFILE`).
+(`HISTOFORGE_IMAGE`) or profile (`HISTOFORGE_PROFILE`). An installed package has no manifests and needs `--out`.
 """
 
 import ast
@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import histoforge_components
 from histoforge_components.image import REGISTRY, VERSION
 from histoforge_pipelines.gitops import gitops_resources
 from histoforge_pipelines.interfaces import interface, recorded
@@ -23,7 +24,8 @@ from histoforge_pipelines.readme import component_readme
 from kfp.compiler import Compiler
 
 ROOT = Path(__file__).resolve().parents[1]
-COMPONENTS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
+PACKAGE = Path(histoforge_components.__file__).parent
+COMPONENTS = sorted(path.parent.name for path in PACKAGE.glob("*/component.py"))
 PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark", "retraining")
 GITOPS = ("retraining",)
 """Pipelines that manifests/components/gitops has as Kubernetes resources."""
@@ -86,7 +88,8 @@ def _interfaces() -> dict[str, Any]:
     found = {f"components/{name}": f"histoforge_components.{name}.component" for name in COMPONENTS}
     found.update({f"pipelines/{name}": f"histoforge_pipelines.{name}" for name in PIPELINES})
     new = {key: interface(getattr(import_module(module), key.split("/")[1])) for key, module in found.items()}
-    kept = json.loads((ROOT / INTERFACES).read_text(encoding="utf-8")) if (ROOT / INTERFACES).is_file() else None
+    record = PACKAGE / INTERFACES.name
+    kept = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
     return recorded(kept, new, VERSION)
 
 
@@ -123,6 +126,8 @@ def main() -> None:
 
 
 def _main() -> None:
+    if sys.argv[1:2] != ["--out"] and not (ROOT / "pyproject.toml").is_file():
+        raise ValueError("histoforge is installed here without its repository: say where to write, with --out FOLDER.")
     if "--check" not in sys.argv[1:]:
         folder = Path(sys.argv[2]).resolve() if sys.argv[1:2] == ["--out"] else ROOT
         written = write_all(folder)

@@ -1,7 +1,5 @@
 """The component `finetune_snn`."""
 
-from typing import Optional
-
 from histoforge_components.image import IMAGE
 from kfp import dsl
 
@@ -12,7 +10,7 @@ def finetune_snn(
     guide: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
-    overviews: Optional[dsl.Input[dsl.Dataset]] = None,
+    overviews: dsl.Input[dsl.Dataset] = None,
     weights: str = "",
     weights_sha256: str = "",
     checkpoints: str = "",

@@ -1,7 +1,5 @@
 """The component `publish_model`."""
 
-from typing import Optional
-
 from histoforge_components.image import IMAGE
 from kfp import dsl
 
@@ -13,7 +11,7 @@ def publish_model(
     publication: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
-    results: Optional[dsl.Input[dsl.Artifact]] = None,
+    results: dsl.Input[dsl.Artifact] = None,
     models: str = "",
     name: str = "classifier",
     score: str = "",

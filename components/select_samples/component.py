@@ -1,7 +1,5 @@
 """The component `select_samples`."""
 
-from typing import Optional
-
 from histoforge_components.image import IMAGE
 from kfp import dsl
 
@@ -14,8 +12,8 @@ def select_samples(
     pool: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
-    generator: Optional[dsl.Input[dsl.Model]] = None,
-    pool_in: Optional[dsl.Input[dsl.Dataset]] = None,
+    generator: dsl.Input[dsl.Model] = None,
+    pool_in: dsl.Input[dsl.Dataset] = None,
     rule: str = "",
     ratio: float = 0.0,
     pool_multiple: float = 0.0,

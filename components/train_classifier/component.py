@@ -1,7 +1,5 @@
 """The component `train_classifier`."""
 
-from typing import Optional
-
 from histoforge_components.image import IMAGE
 from kfp import dsl
 
@@ -12,7 +10,7 @@ def train_classifier(
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
-    synthetic: Optional[dsl.Input[dsl.Dataset]] = None,
+    synthetic: dsl.Input[dsl.Dataset] = None,
     arm: str = "baseline",
     use: str = "",
     augmentation: str = "",

@@ -1,7 +1,5 @@
 """The component `train_generator`."""
 
-from typing import Optional
-
 from histoforge_components.image import IMAGE
 from kfp import dsl
 
@@ -12,8 +10,8 @@ def train_generator(
     generator: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
-    extractor: Optional[dsl.Input[dsl.Model]] = None,
-    guide: Optional[dsl.Input[dsl.Model]] = None,
+    extractor: dsl.Input[dsl.Model] = None,
+    guide: dsl.Input[dsl.Model] = None,
     method: str = "",
     reward: str = "",
     only_class: str = "",
