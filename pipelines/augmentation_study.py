@@ -11,6 +11,7 @@ from histoforge_components.select_samples.component import select_samples
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_components.train_generator.component import train_generator
 from histoforge_pipelines import resources
+from histoforge_pipelines.step_settings import StepSettings
 from kfp import dsl
 
 FIXED = {
@@ -81,32 +82,39 @@ def augmentation_study(
         storage_secret: secret with accesskey, secretkey and endpoint of the S3 server; it need not exist.
     """
     pool = resources.Pool(gpu_count, gpu_type, cpu, memory, node_selector, tolerations, storage_secret)
-    common = {"seed": seed, "preset": preset, "overrides": overrides}
-    cutting = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp, **common}
-    training = {"augmentation": "none", "seeds": seeds, "checkpoints": checkpoints, **common}
-
-    scan = scan_source(seeds=seeds, fixed=FIXED, **cutting)
+    slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
+    scan = scan_source(seeds=seeds, fixed=FIXED, seed=seed, preset=preset, overrides=overrides, **slides)
     resources.place(scan, pool, "Check settings and source")
+    settings = StepSettings(scan, preset, seed)
+    cutting = {"dataset_digest": scan.outputs["Output"], **slides, **settings.of("preprocess")}
+    training = {
+        "augmentation": "none",
+        "seeds": seeds,
+        "checkpoints": checkpoints,
+        **settings.of("train_classifier"),
+    }
+    generating = {"checkpoints": checkpoints, **settings.of("train_generator")}
+    selecting = {"rule": "entropy_centroid", **settings.of("select_samples")}
+
     cells = plan_cells(ratios=ratios, pool_multiples=pool_multiples)
     resources.place(cells, pool, "Plan ratios and pools")
     parts = plan_fractions(fractions=fractions)
     resources.place(parts, pool, "Plan fractions")
-    cut = preprocess(dataset_digest=scan.outputs["Output"], **cutting)
+    cut = preprocess(**cutting)
     resources.place(cut, pool, "Cut patches").after(cells, parts)
     patches = cut.outputs["patches"]
 
     baseline = train_classifier(arm="baseline", patches=patches, **training)
     resources.place(baseline, pool, "Train the baseline")
     extractor = baseline.outputs["model"]
-    forge = train_generator(patches=patches, extractor=extractor, checkpoints=checkpoints, **common)
+    forge = train_generator(patches=patches, extractor=extractor, **generating)
     resources.place(forge, pool, "Train HistoGAN")
     drawn = select_samples(
         patches=patches,
         extractor=extractor,
         generator=forge.outputs["generator"],
-        rule="entropy_centroid",
         pool_multiple=cells.outputs["largest_pool"],
-        **common,
+        **selecting,
     )
     resources.place(drawn, pool, "Draw and score the largest pool")
 
@@ -115,30 +123,26 @@ def augmentation_study(
             patches=patches,
             extractor=extractor,
             pool_in=drawn.outputs["pool"],
-            rule="entropy_centroid",
             ratio=cell.ratio,
             pool_multiple=cell.pool_multiple,
-            **common,
+            **selecting,
         )
         resources.place(chosen, pool, "Select patches")
         arm = train_classifier(arm=cell.arm, patches=patches, synthetic=chosen.outputs["selected"], **training)
         resources.place(arm, pool, "Train with them")
 
     with dsl.ParallelFor(parts.output, name="Fractions", parallelism=resources.AT_ONCE) as part:
-        few = preprocess(dataset_digest=scan.outputs["Output"], train_fraction=part.train_fraction, **cutting)
+        few = preprocess(train_fraction=part.train_fraction, **cutting)
         resources.place(few, pool, "Cut fewer patches")
         first = train_classifier(arm=part.baseline, patches=few.outputs["patches"], **training)
         resources.place(first, pool, "Train the baseline on them")
-        small = train_generator(
-            patches=few.outputs["patches"], extractor=first.outputs["model"], checkpoints=checkpoints, **common
-        )
+        small = train_generator(patches=few.outputs["patches"], extractor=first.outputs["model"], **generating)
         resources.place(small, pool, "Train HistoGAN on them")
         picked = select_samples(
             patches=few.outputs["patches"],
             extractor=first.outputs["model"],
             generator=small.outputs["generator"],
-            rule="entropy_centroid",
-            **common,
+            **selecting,
         )
         resources.place(picked, pool, "Draw and select patches")
         second = train_classifier(
@@ -155,7 +159,7 @@ def augmentation_study(
         generator=forge.outputs["generator"],
         pool=drawn.outputs["pool"],
         overviews=cut.outputs["overviews"],
-        **common,
+        **settings.of("evaluate"),
     )
     resources.place(judged, pool, "Evaluate and report")
     return Outputs(

@@ -11,6 +11,7 @@ from histoforge_components.scan_source.component import scan_source
 from histoforge_components.score_generator.component import score_generator
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_pipelines import resources
+from histoforge_pipelines.step_settings import StepSettings
 from kfp import dsl
 
 FIXED = {
@@ -50,11 +51,6 @@ class Form:
     overrides: Any
     checkpoints: Any
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What every step is told."""
-        return {"preset": self.preset, "overrides": self.overrides}
-
 
 @dataclass(frozen=True)
 class Start:
@@ -65,6 +61,7 @@ class Start:
         extractor: the arm of the classifiers trained on real patches: their baseline, and whose features judge.
         guide: the siamese guide.
         runs: a list of `title`, `method`, `reward`, `seed`, `arm` and `both`, one a run.
+        settings: of all steps.
     """
 
     patches: Any
@@ -72,6 +69,7 @@ class Start:
     extractor: Any
     guide: Any
     runs: Any
+    settings: StepSettings
 
 
 @dataclass(frozen=True)
@@ -85,28 +83,36 @@ class Judged:
 
 def begin(form: Form, pool: resources.Pool) -> Start:
     """Check everything, cut patches, train the classifiers on real patches and the guide."""
-    common = {"seed": form.seed, **form.settings}
-    cutting = {"source": form.source, "patch_size": form.patch_size, "slide_mpp": form.slide_mpp, **common}
-    scan = scan_source(seeds=form.seeds, fixed=FIXED, **cutting)
+    everything = {"seed": form.seed, "preset": form.preset, "overrides": form.overrides}
+    cutting = {"source": form.source, "patch_size": form.patch_size, "slide_mpp": form.slide_mpp}
+    scan = scan_source(seeds=form.seeds, fixed=FIXED, **cutting, **everything)
     resources.place(scan, pool, "Check settings and source")
+    settings = StepSettings(scan, form.preset, form.seed)
     plan = plan_benchmark(
         methods=form.methods,
         generator_seeds=form.generator_seeds,
         downstream_seeds=form.downstream_seeds,
         patch_size=form.patch_size,
-        **common,
+        **everything,
     )
     resources.place(plan, pool, "Plan the generators")
-    cut = preprocess(dataset_digest=scan.outputs["Output"], **cutting)
+    cut = preprocess(dataset_digest=scan.outputs["Output"], **cutting, **settings.of("preprocess"))
     resources.place(cut, pool, "Cut patches").after(plan)
     patches, overviews = cut.outputs["patches"], cut.outputs["overviews"]
     baseline = train_classifier(
-        arm="baseline", use="real", patches=patches, seeds=form.seeds, checkpoints=form.checkpoints, **common
+        arm="baseline",
+        use="real",
+        patches=patches,
+        seeds=form.seeds,
+        checkpoints=form.checkpoints,
+        **settings.of("train_classifier"),
     )
     resources.place(baseline, pool, "Train on real patches")
-    snn = finetune_snn(patches=patches, overviews=overviews, checkpoints=form.checkpoints, **common)
+    snn = finetune_snn(
+        patches=patches, overviews=overviews, checkpoints=form.checkpoints, **settings.of("finetune_snn")
+    )
     resources.place(snn, pool, "Fine-tune the guide")
-    return Start(patches, overviews, baseline.outputs["model"], snn.outputs["guide"], plan.output)
+    return Start(patches, overviews, baseline.outputs["model"], snn.outputs["guide"], plan.output, settings)
 
 
 def judge(form: Form, pool: resources.Pool, start: Start, run: Any, generator: Any) -> Judged:
@@ -116,17 +122,15 @@ def judge(form: Form, pool: resources.Pool, start: Start, run: Any, generator: A
         generator=generator,
         extractor=start.extractor,
         name=run.title,
-        seed=run.seed,
-        **form.settings,
+        **start.settings.of("score_generator", seed=run.seed),
     )
     resources.place(scored, pool, "Draw patches and score them")
     training = {
         "patches": start.patches,
         "synthetic": scored.outputs["samples"],
         "seeds": form.downstream_seeds,
-        "seed": form.seed,
         "checkpoints": form.checkpoints,
-        **form.settings,
+        **start.settings.of("train_classifier"),
     }
     alone = train_classifier(arm=run.arm, use="synthetic", **training)
     resources.place(alone, pool, "Train on synthetic patches")
@@ -135,11 +139,11 @@ def judge(form: Form, pool: resources.Pool, start: Start, run: Any, generator: A
     return Judged(scored, alone, both)
 
 
-def conclude(form: Form, pool: resources.Pool, start: Start, judged: Judged, generator: Any) -> Outputs:
+def conclude(pool: resources.Pool, start: Start, judged: Judged, generator: Any) -> Outputs:
     """Compare all runs, after the loop over them.
 
     Args:
-        form, pool, start: as before.
+        pool, start: as before.
         judged: the tasks of a run.
         generator: the output of the task that made a run's generator.
     """
@@ -150,8 +154,7 @@ def conclude(form: Form, pool: resources.Pool, start: Start, judged: Judged, gen
         scores=dsl.Collected(judged.scored.outputs["scores"]),
         arms=dsl.Collected(judged.alone.outputs["model"]),
         both_arms=dsl.Collected(judged.both.outputs["model"]),
-        seed=form.seed,
-        **form.settings,
+        **start.settings.of("leaderboard"),
     )
     resources.place(board, pool, "Compare and report")
     return Outputs(

@@ -78,10 +78,9 @@ def generator_benchmark(
             guide=start.guide,
             method=run.method,
             reward=run.reward,
-            seed=run.seed,
             checkpoints=checkpoints,
-            **form.settings,
+            **start.settings.of("train_generator", seed=run.seed),
         )
         resources.place(forge, pool, "Train a generator")
         judged = benchmarking.judge(form, pool, start, run, forge.outputs["generator"])
-    return benchmarking.conclude(form, pool, start, judged, forge.outputs["generator"])
+    return benchmarking.conclude(pool, start, judged, forge.outputs["generator"])

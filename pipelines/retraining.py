@@ -8,6 +8,7 @@ from histoforge_components.scan_source.component import scan_source
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_pipelines import resources
 from histoforge_pipelines.selective_augmentation import FIXED, generate_and_select
+from histoforge_pipelines.step_settings import StepSettings
 from kfp import dsl
 
 
@@ -59,17 +60,18 @@ def retraining(
         storage_secret: secret with accesskey, secretkey and endpoint of the S3 server; it need not exist.
     """
     pool = resources.Pool(gpu_count, gpu_type, cpu, memory, node_selector, tolerations, storage_secret)
-    common = {"seed": seed, "preset": preset, "overrides": overrides}
+    everything = {"seed": seed, "preset": preset, "overrides": overrides}
     slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
-    scan = scan_source(seeds=seeds, fixed=FIXED, **slides, **common)
+    scan = scan_source(seeds=seeds, fixed=FIXED, **slides, **everything)
     resources.place(scan, pool, "Check settings and source")
+    settings = StepSettings(scan, preset, seed)
     places = {"state": state, "models": models, "checkpoints": checkpoints}
-    news = find_news(dataset_digest=scan.outputs["Output"], seeds=seeds, **places, **slides, **common)
+    news = find_news(dataset_digest=scan.outputs["Output"], seeds=seeds, **places, **slides, **everything)
     resources.place(news, pool, "Look for new slides")
 
     with dsl.If(news.outputs["Output"] == True, name="New slides"):  # noqa: E712 - kfp records the comparison
         training = {"seeds": seeds, "checkpoints": checkpoints}
-        made = generate_and_select(slides, scan.outputs["Output"], training, common, pool)
+        made = generate_and_select(slides, training, settings, pool)
         selective = train_classifier(arm="selective", augmentation="none", synthetic=made.selected, **made.training)
         resources.place(selective, pool, "Train with selected patches")
         judged = evaluate(
@@ -80,7 +82,7 @@ def retraining(
             pool=made.pool,
             selected=made.selected,
             overviews=made.overviews,
-            **common,
+            **settings.of("evaluate"),
         )
         resources.place(judged, pool, "Evaluate and report")
         published = publish_model(
@@ -91,7 +93,7 @@ def retraining(
             name=model_name,
             score=score,
             margin=margin,
-            **common,
+            **settings.of("publish_model"),
         )
         resources.place(published, pool, "Publish where it is better")
         kept = record_source(record=news.outputs["record"], state=state)

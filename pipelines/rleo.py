@@ -86,7 +86,10 @@ def rleo(
 
     with dsl.ParallelFor(start.runs, name="Generators", parallelism=resources.AT_ONCE) as run:
         classes = plan_classes(
-            patches=start.patches, method=run.method, reward=run.reward, seed=run.seed, **form.settings
+            patches=start.patches,
+            method=run.method,
+            reward=run.reward,
+            **start.settings.of("train_generator", seed=run.seed),
         )
         resources.place(classes, pool, "Plan the classes")
         # An inner loop over a field of the outer one's item does not run locally with kfp 2.17: it is over a task's
@@ -99,12 +102,11 @@ def rleo(
                 method=one.method,
                 reward=one.reward,
                 only_class=one.only_class,
-                seed=one.seed,
                 checkpoints=checkpoints,
-                **form.settings,
+                **start.settings.of("train_generator", seed=one.seed),
             )
             resources.place(forge, pool, "Train a generator")
         whole = join_generators(generators=dsl.Collected(forge.outputs["generator"]))
         resources.place(whole, pool, "Join the classes")
         judged = benchmarking.judge(form, pool, start, run, whole.outputs["generator"])
-    return benchmarking.conclude(form, pool, start, judged, whole.outputs["generator"])
+    return benchmarking.conclude(pool, start, judged, whole.outputs["generator"])

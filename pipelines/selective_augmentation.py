@@ -10,6 +10,7 @@ from histoforge_components.select_samples.component import select_samples
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_components.train_generator.component import train_generator
 from histoforge_pipelines import resources
+from histoforge_pipelines.step_settings import StepSettings
 from kfp import dsl
 
 RULES = [{"arm": "gan", "rule": "random"}, {"arm": "single_filter", "rule": "distance"}]
@@ -48,33 +49,37 @@ class Made(NamedTuple):
 
 
 def generate_and_select(
-    slides: Mapping[str, Any], digest: Any, training: Mapping[str, Any], common: Mapping[str, Any], pool: resources.Pool
+    slides: Mapping[str, Any], training: Mapping[str, Any], settings: StepSettings, pool: resources.Pool
 ) -> Made:
     """The tasks from slides to selected patches, in whatever pipeline or branch this is called.
 
     Args:
-        slides: what `preprocess` is told of them, `seed`, `preset` and `overrides` left out.
-        digest: of the source.
-        training: what all trainings are told, those three left out.
-        common: `seed`, `preset` and `overrides`.
+        slides: inputs of `preprocess` besides digest, seed, preset and overrides.
+        training: inputs of all trainings besides patches, seed, preset and overrides.
+        settings: of all steps.
         pool: where the heavy tasks run.
     """
-    cut = preprocess(dataset_digest=digest, **slides, **common)
+    cut = preprocess(dataset_digest=settings.scan.outputs["Output"], **slides, **settings.of("preprocess"))
     resources.place(cut, pool, "Cut patches")
     patches = cut.outputs["patches"]
-    training = {"patches": patches, **training, **common}
+    training = {"patches": patches, **training, **settings.of("train_classifier")}
     baseline = train_classifier(arm="baseline", augmentation="none", **training)
     resources.place(baseline, pool, "Train the baseline")
     extractor = baseline.outputs["model"]
 
-    forge = train_generator(patches=patches, extractor=extractor, checkpoints=training["checkpoints"], **common)
+    forge = train_generator(
+        patches=patches,
+        extractor=extractor,
+        checkpoints=training["checkpoints"],
+        **settings.of("train_generator"),
+    )
     resources.place(forge, pool, "Train HistoGAN")
     choice = select_samples(
         patches=patches,
         extractor=extractor,
         generator=forge.outputs["generator"],
         rule="entropy_centroid",
-        **common,
+        **settings.of("select_samples"),
     )
     resources.place(choice, pool, "Draw and select patches")
     artifacts = {**cut.outputs, **choice.outputs, "generator": forge.outputs["generator"], "baseline": extractor}
@@ -119,19 +124,20 @@ def selective_augmentation(
         storage_secret: secret with accesskey, secretkey and endpoint of the S3 server; it need not exist.
     """
     pool = resources.Pool(gpu_count, gpu_type, cpu, memory, node_selector, tolerations, storage_secret)
-    common = {"seed": seed, "preset": preset, "overrides": overrides}
-
     slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
-    scan = scan_source(seeds=seeds, fixed=FIXED, **slides, **common)
+    scan = scan_source(seeds=seeds, fixed=FIXED, seed=seed, preset=preset, overrides=overrides, **slides)
     resources.place(scan, pool, "Check settings and source")
-    made = generate_and_select(
-        slides, scan.outputs["Output"], {"seeds": seeds, "checkpoints": checkpoints}, common, pool
-    )
+    settings = StepSettings(scan, preset, seed)
+    made = generate_and_select(slides, {"seeds": seeds, "checkpoints": checkpoints}, settings, pool)
     training = made.training
 
     with dsl.ParallelFor(RULES, name="Other rules") as other:
         chosen = select_samples(
-            patches=made.patches, extractor=made.baseline, pool_in=made.pool, rule=other.rule, **common
+            patches=made.patches,
+            extractor=made.baseline,
+            pool_in=made.pool,
+            rule=other.rule,
+            **settings.of("select_samples"),
         )
         resources.place(chosen, pool, "Select patches")
         arm = train_classifier(arm=other.arm, augmentation="none", synthetic=chosen.outputs["selected"], **training)
@@ -151,7 +157,7 @@ def selective_augmentation(
         pool=made.pool,
         selected=made.selected,
         overviews=made.overviews,
-        **common,
+        **settings.of("evaluate"),
     )
     resources.place(judged, pool, "Evaluate and report")
     return Outputs(

@@ -1,5 +1,7 @@
 """The component `scan_source`."""
 
+from typing import NamedTuple
+
 from histoforge_components.image import IMAGE
 from kfp import dsl
 
@@ -16,7 +18,21 @@ def scan_source(
     preset: str = "",
     overrides: dict = {},
     fixed: dict = {},
-) -> str:
+) -> NamedTuple(
+    "Scan",
+    [
+        ("Output", str),
+        ("preprocess_overrides", dict),
+        ("finetune_snn_overrides", dict),
+        ("train_generator_overrides", dict),
+        ("select_samples_overrides", dict),
+        ("train_classifier_overrides", dict),
+        ("score_generator_overrides", dict),
+        ("leaderboard_overrides", dict),
+        ("evaluate_overrides", dict),
+        ("publish_model_overrides", dict),
+    ],
+):
     """Check a pipeline's settings and list its source, before anything long starts.
 
     Never cache it: its digest is what makes new slides under the same location run the pipeline anew.
@@ -35,6 +51,15 @@ def scan_source(
         metrics: number and size of the files.
         summary: what lies at the source.
         Output: digest over the names, sizes and versions of all files there.
+        preprocess_overrides: the overrides of preprocess alone; a change of another step's leaves them as they are.
+        finetune_snn_overrides: those of finetune_snn.
+        train_generator_overrides: those of train_generator.
+        select_samples_overrides: those of select_samples.
+        train_classifier_overrides: those of train_classifier.
+        score_generator_overrides: those of score_generator.
+        leaderboard_overrides: those of leaderboard.
+        evaluate_overrides: those of evaluate.
+        publish_model_overrides: those of publish_model.
     """
     from histoforge.steps.component import run_scan
 

@@ -6,6 +6,7 @@ from contextlib import redirect_stdout
 import pytest
 from histoforge_components.preprocess.component import preprocess
 from histoforge_components.scan_source.component import scan_source
+from histoforge_pipelines.step_settings import StepSettings
 from kfp import dsl, local
 from tiny_study import write_images
 
@@ -16,14 +17,15 @@ OVERRIDES = {"preprocess.patch_size": "16", "preprocess.overview_size": 32, "pre
 
 
 @dsl.pipeline(name="first-steps")
-def first_steps(source: str) -> dsl.Dataset:
-    scan = scan_source(source=source, overrides=OVERRIDES)
+def first_steps(source: str, overrides: dict) -> dsl.Dataset:
+    scan = scan_source(source=source, overrides=overrides)
     scan.set_caching_options(False)
-    cut = preprocess(source=source, dataset_digest=scan.outputs["Output"], overrides=OVERRIDES)
+    settings = StepSettings(scan, "", 0).of("preprocess")
+    cut = preprocess(source=source, dataset_digest=scan.outputs["Output"], **settings)
     return cut.outputs["patches"]
 
 
-def call(source, folder, caplog):
+def call(source, folder, caplog, **more):
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder),
@@ -35,7 +37,7 @@ def call(source, folder, caplog):
     root.addHandler(handler)
     try:
         with caplog.at_level(logging.INFO), redirect_stdout(console):
-            made = first_steps(source=str(source)).output
+            made = first_steps(source=str(source), overrides={**OVERRIDES, **more}).output
     finally:
         root.removeHandler(handler)
         console.close()
@@ -53,3 +55,13 @@ def test_a_new_file_runs_preprocess_again_and_nothing_new_does_not(tmp_path, cap
     more, cached = call(source, tmp_path / "kfp", caplog)
     assert cached == []
     assert len(more) == len(first) + 1
+
+
+@pytest.mark.filterwarnings("ignore:You may be attem:RuntimeWarning")
+def test_a_setting_of_the_classifier_cuts_no_patches_anew(tmp_path, caplog):
+    source = write_images(tmp_path / "images")
+    first, _ = call(source, tmp_path / "kfp", caplog)
+    again, cached = call(source, tmp_path / "kfp", caplog, **{"train_classifier.epochs": 3})
+    assert (cached, again.digest) == (["preprocess"], first.digest)
+    _, cached = call(source, tmp_path / "kfp", caplog, **{"preprocess.overview_size": 48})
+    assert cached == []

@@ -1,5 +1,6 @@
 """The compiled pipelines: what each task asks of the cluster, and what the form has."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ HEAVY = (
     "leaderboard",
     "publish-model",
 )
+READ_ALL_OVERRIDES = {"scan_source", "find_news", "plan_benchmark"}
 REQUIRED = {"retraining": {"source", "state", "models"}}
 
 
@@ -121,6 +123,22 @@ def test_the_source_is_looked_at_anew_each_time_and_its_digest_reaches_preproces
     digest = cut["inputs"]["parameters"]["dataset_digest"]
     handed_in = digest.get("componentInputParameter") == "pipelinechannel--scan-source-Output"
     assert handed_in or digest["taskOutputParameter"]["producerTask"] == "scan-source"
+
+
+def test_each_step_gets_its_own_part_of_the_overrides_and_no_more(pipeline):
+    """A changed override of one step leaves the inputs of the others as they were, so that the cache serves them."""
+    spec, _ = pipeline
+    for label, task in tasks(spec).items():
+        step = re.sub(r"-\d+$", "", label.removeprefix("exec-")).replace("-", "_")
+        given = task["inputs"].get("parameters", {}).get("overrides")
+        if given is None or step in READ_ALL_OVERRIDES:
+            continue
+        output = "train_generator" if step == "plan_classes" else step
+        handed_in = given.get("componentInputParameter") == f"pipelinechannel--scan-source-{output}_overrides"
+        assert handed_in or given["taskOutputParameter"] == {
+            "outputParameterKey": f"{output}_overrides",
+            "producerTask": "scan-source",
+        }, label
 
 
 def test_what_looks_at_the_world_or_changes_it_is_never_taken_from_the_cache():

@@ -16,7 +16,7 @@ from histoforge.core.errors import EXIT_CODE, HistoforgeError
 from histoforge.core.progress import say
 from histoforge.core.settings import Settings
 from histoforge.steps.describe import artifact_metadata
-from histoforge.steps.registry import step_config, step_named
+from histoforge.steps.registry import step_config, step_named, step_overrides
 from histoforge.steps.relay import relay_to_run
 
 STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -210,8 +210,12 @@ def run_scan(
     given: Mapping[str, Mapping[str, Any] | bool],
     metrics: MetricsArtifact,
     summary: Artifact,
-) -> str:
-    """Check a pipeline's settings and list its source; see `scan_source.run`. Returns the source's digest."""
+) -> tuple[Any, ...]:
+    """Check a pipeline's settings and list its source; see `scan_source.run`.
+
+    Returns:
+        The source's digest, and the overrides of each step of `scan_source.STEPS_OF_PIPELINES`, in that order.
+    """
     from histoforge.steps import scan_source
 
     with task("scan_source"):
@@ -219,7 +223,8 @@ def run_scan(
         say(f"{result.source} holds {result.files} files, {result.bytes / 1e6:.1f} MB")
         log_numbers(metrics, result.model_dump())
         write_text(summary, markdown_table("scan_source", result.model_dump()))
-    return result.digest
+    parts = (step_overrides(step_named(step), overrides) for step in scan_source.STEPS_OF_PIPELINES)
+    return result.digest, *parts
 
 
 def run_plan_cells(ratios: list[float], pool_multiples: list[float]) -> tuple[list[dict[str, Any]], float]:

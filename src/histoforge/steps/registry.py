@@ -228,6 +228,19 @@ def step_config(
     return step.config_class.make({**step_values(step.name, preset, own, STEPS, variant), **said})
 
 
+def step_overrides(step: Step, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the overrides that concern a step: those addressed to it, and parameters that it has.
+
+    `step_config` makes the same settings of them as of all overrides.
+    """
+    fields = step.config_class.model_fields
+    return {
+        name: value
+        for name, value in overrides.items()
+        if (name.partition(".")[0] == step.name if "." in name else name in fields)
+    }
+
+
 def _variant(step: Step, preset: str, overrides: Mapping[str, Any], said: Mapping[str, Any]) -> str:
     """The form of the step that its settings ask for, as `method` does; '' where it has but one.
 

@@ -1,0 +1,55 @@
+"""The overrides of a pipeline, each step's part of them, and what `scan_source` hands out."""
+
+import pytest
+from histoforge_components.scan_source.component import scan_source as component
+from kfp import dsl
+from tiny_study import write_images
+
+from histoforge.steps.registry import STEPS, step_config, step_overrides
+from histoforge.steps.scan_source import STEPS_OF_PIPELINES
+
+OVERRIDES = {
+    "device": "cpu",
+    "precision": "float32",
+    "preprocess.source": "s3://bucket/slides",
+    "preprocess.patch_size": "32",
+    "train_generator.method": "dcgan",
+    "train_generator.epochs": 3.0,
+    "train_generator.dcgan.batch_size": 8.0,
+    "train_generator.histogan.batch_size": 4.0,
+    "train_classifier.epochs": 5,
+    "publish_model.licence": "CC-BY-4.0",
+}
+
+
+@pytest.mark.parametrize("preset", ["", "quickstart", "sane"])
+@pytest.mark.parametrize("name", STEPS_OF_PIPELINES)
+def test_a_step_is_set_the_same_by_its_part_as_by_all(name, preset):
+    part = step_overrides(STEPS[name], OVERRIDES)
+    assert step_config(STEPS[name], preset, part) == step_config(STEPS[name], preset, OVERRIDES)
+
+
+def test_a_step_gets_its_own_names_and_those_that_it_shares():
+    assert step_overrides(STEPS["preprocess"], OVERRIDES) == {
+        "preprocess.source": "s3://bucket/slides",
+        "preprocess.patch_size": "32",
+    }
+    assert set(step_overrides(STEPS["train_classifier"], OVERRIDES)) == {
+        "device",
+        "precision",
+        "train_classifier.epochs",
+    }
+
+
+def test_scan_source_returns_the_part_of_each_step_by_its_name(tmp_path):
+    outputs = {
+        name: kind(name=name, uri=str(tmp_path / name / "data"))
+        for name, kind in (("metrics", dsl.Metrics), ("summary", dsl.Markdown))
+    }
+    source = str(write_images(tmp_path / "images"))
+    given = {name: value for name, value in OVERRIDES.items() if name != "preprocess.source"}
+    values = component.python_func(source=source, overrides=given, **outputs)
+    names = [name for name in component.component_spec.outputs if name not in outputs]
+    returned = dict(zip(names, values, strict=True))
+    assert len(returned.pop("Output")) == 64
+    assert returned == {f"{name}_overrides": step_overrides(STEPS[name], given) for name in STEPS_OF_PIPELINES}
