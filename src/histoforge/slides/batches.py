@@ -1,5 +1,6 @@
 """Reading planned patches fast and with flat memory: in blocks of adjacent patches, on several threads."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histoforge.slides.reading import Pixels, Slide
-from histoforge.slides.scale import Scale, read_patch, resize_window
+from histoforge.slides.scale import Scale, cut_patch, read_patch
 
 Rows = NDArray[np.int64]
 BLOCK_PX = 1536
@@ -80,25 +81,22 @@ def plan_blocks(x: Rows, y: Rows, scale: Scale) -> list[Rows]:
 
 
 def _read_block(slide: Slide, x: Rows, y: Rows, scale: Scale) -> Pixels:
-    """The patches at (x, y), uint8 [n, h, w, 3]: cut from one rectangle, or one by one where most of it were waste."""
+    """Patches at (x, y), uint8 [n, h, w, 3]: cut from one rectangle where that gives what `read_patch` gives, else one
+    by one, as also where most of the rectangle would be waste.
+    """
     images = np.empty((len(x), *scale.patch_size, 3), np.uint8)
-    if not _is_dense(x, y, scale):
-        for image, left, top in zip(images, x.tolist(), y.tolist(), strict=True):
-            image[:] = read_patch(slide, scale, left, top)
-        return images
-    left, top = int(x.min()), int(y.min())
-    lefts, tops = (x - left) / scale.downsample, (y - top) / scale.downsample
-    if not scale.resizes:
-        lefts, tops = np.round(lefts), np.round(tops)
-    height, width = scale.window
-    right, bottom = (int(np.ceil(side - 1e-6)) for side in (lefts.max() + width, tops.max() + height))
-    block = slide.read(left, top, scale.level, right, bottom)
-    for image, across, down in zip(images, lefts, tops, strict=True):
-        if scale.resizes:
-            image[:] = resize_window(block, across, down, scale)
+    columns, rows = (np.rint(side / scale.downsample).astype(np.int64) for side in (x, y))
+    left, top = int(columns.min()), int(rows.min())
+    height, width = (math.ceil(side - 1e-6) for side in scale.window)
+    block = None
+    if _is_dense(x, y, scale):
+        extent = int(columns.max()) - left + width, int(rows.max()) - top + height
+        block = slide.read_block(left, top, scale.level, *extent)
+    for i, image in enumerate(images):
+        if block is None:
+            image[:] = read_patch(slide, scale, int(x[i]), int(y[i]))
         else:
-            rows, columns = int(down), int(across)
-            image[:] = block[rows : rows + scale.patch_size[0], columns : columns + scale.patch_size[1]]
+            image[:] = cut_patch(block, int(columns[i]) - left, int(rows[i]) - top, scale)
     return images
 
 

@@ -107,16 +107,49 @@ class Slide:
         Raises:
             SlideError: the file is damaged there.
         """
+        downsample = self.downsamples[level]
+        pixels = self._from_tiles(round(x / downsample), round(y / downsample), level, width, height)
+        return self.read_with_openslide(x, y, level, width, height) if pixels is None else pixels
+
+    def read_level(self, column: int, row: int, level: int, width: int, height: int) -> Pixels:
+        """Return the same as `read`, uint8 [height, width, 3], with the corner (column, row) in px of the level."""
+        pixels = self._from_tiles(column, row, level, width, height)
+        return self._of_level(level, (column, row, width, height)) if pixels is None else pixels
+
+    def read_block(self, column: int, row: int, level: int, width: int, height: int) -> Pixels | None:
+        """Return a rectangle of a level whose every part equals what `read_level` gives for that part alone.
+
+        Where the downsample is not a whole number, OpenSlide places the level's pixels relative to the corner that is
+        asked for, by a fraction of a pixel, and interpolates: there, and where the file leaves a tile out, no large
+        rectangle has this property.
+
+        Args:
+            column, row: upper left corner, px of the level; may lie outside the slide.
+            level: the level to read.
+            width, height: px of that level.
+
+        Returns:
+            uint8 [height, width, 3], or None where the parts have to be read one by one.
+
+        Raises:
+            SlideError: the file is damaged there.
+        """
+        if self._jpeg is not None and self._jpeg.level(level) is not None:
+            return self._from_tiles(column, row, level, width, height)
+        if not float(self.downsamples[level]).is_integer():
+            return None
+        return self._of_level(level, (column, row, width, height))
+
+    def _from_tiles(self, column: int, row: int, level: int, width: int, height: int) -> Pixels | None:
+        """A rectangle of a level from its JPEG tiles; None where they have to be left to OpenSlide."""
         tiles = self._jpeg.level(level) if self._jpeg is not None else None
-        if tiles is not None:
-            own = self.downsamples[level]
-            try:
-                pixels = tiles.read(round(x / own), round(y / own), width, height, self.background)
-            except ValueError as error:
-                raise self._damaged(x, y, level, error) from error
-            if pixels is not None:
-                return pixels
-        return self.read_with_openslide(x, y, level, width, height)
+        if tiles is None:
+            return None
+        try:
+            return tiles.read(column, row, width, height, self.background)
+        except ValueError as error:
+            downsample = self.downsamples[level]
+            raise self._damaged(round(column * downsample), round(row * downsample), level, error) from error
 
     def read_with_openslide(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
         """The same as `read`, always through OpenSlide, uint8 [height, width, 3]."""

@@ -1,5 +1,6 @@
 """From a patch size and a resolution to what has to be read: a level, and a window of it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,27 +88,31 @@ def _at_level(slide: Slide, patch_size: tuple[int, int], level: int) -> Scale:
     return Scale(patch_size, level, downsample, patch_size, mpp)
 
 
-def resize_window(pixels: Pixels, left: float, top: float, scale: Scale) -> Pixels:
-    """A patch, uint8 [h, w, 3], from a window that starts at (left, top) of level pixels, uint8 [H, W, 3].
+def cut_patch(pixels: Pixels, column: int, row: int, scale: Scale) -> Pixels:
+    """A patch, uint8 [h, w, 3], from a window that starts at (column, row) of level pixels, uint8 [H, W, 3].
 
     Only pixels that the window touches take part, so that a patch does not depend on what was read around it.
     """
     height, width = scale.window
-    x0, y0 = int(left), int(top)
-    x1 = min(int(np.ceil(left + width - 1e-6)), pixels.shape[1])
-    y1 = min(int(np.ceil(top + height - 1e-6)), pixels.shape[0])
-    touched = np.ascontiguousarray(pixels[y0:y1, x0:x1])
-    box = (left - x0, top - y0, min(left - x0 + width, x1 - x0), min(top - y0 + height, y1 - y0))
+    right, bottom = (math.ceil(side - 1e-6) for side in (column + width, row + height))
+    touched = np.ascontiguousarray(pixels[row:bottom, column:right])
+    if not scale.resizes:
+        return touched
+    box = (0.0, 0.0, min(width, touched.shape[1]), min(height, touched.shape[0]))
     method = Image.Resampling.BOX if height >= scale.patch_size[0] else Image.Resampling.BICUBIC
     size = (scale.patch_size[1], scale.patch_size[0])
     return np.asarray(Image.fromarray(touched).resize(size, method, box))
 
 
 def read_patch(slide: Slide, scale: Scale, x: int, y: int) -> Pixels:
-    """One patch with its upper left corner at level-0 (x, y), uint8 [h, w, 3]."""
-    height, width = (int(np.ceil(side - 1e-6)) for side in scale.window)
-    pixels = slide.read(x, y, scale.level, width, height)
-    return resize_window(pixels, 0.0, 0.0, scale) if scale.resizes else pixels
+    """One patch with its upper left corner at level-0 (x, y), uint8 [h, w, 3].
+
+    It starts on the whole pixel of the level that is nearest to (x, y). Its pixels depend on nothing else: they are the
+    same when it is read together with other patches.
+    """
+    height, width = (math.ceil(side - 1e-6) for side in scale.window)
+    column, row = round(x / scale.downsample), round(y / scale.downsample)
+    return cut_patch(slide.read_level(column, row, scale.level, width, height), 0, 0, scale)
 
 
 def read_overview(slide: Slide, size: tuple[int, int]) -> Pixels:
