@@ -59,11 +59,59 @@ def squared_distance_blocks(queries: Tensor, points: Tensor) -> Iterator[tuple[s
     """Squared Euclidean distances of all pairs, a block of rows [b, P] at a time.
 
     |q|^2 + |p|^2 - 2 q.p on centred features; what is below its rounding error is set to zero, so that equal
-    features are at distance zero.
+    features are at distance zero. `nearest` tells such near copies apart.
 
     Yields:
         the rows of `queries` and their distances to all `points`.
     """
+    for rows, squared, error in _rounded_distance_blocks(queries, points):
+        yield rows, squared.masked_fill_(squared < error, 0.0)
+
+
+def nearest(queries: Tensor, points: Tensor, exclude_self: bool = False) -> tuple[Tensor, Tensor]:
+    """Distance of each query to its nearest point [Q] and that point's place, int64 [Q]; the first of equal ones.
+
+    Points whose distances differ by no more than the rounding error of the matrix product are compared by the norms
+    of their differences, so that the nearest of several near copies is found.
+
+    Args:
+        queries: [Q, D].
+        points: [P, D].
+        exclude_self: `queries` are `points`, and none is its own neighbour.
+    """
+    parts = []
+    for rows, squared, error in _rounded_distance_blocks(queries, points):
+        if exclude_self:
+            _fill_diagonal(squared, rows)
+        within_reach = squared <= squared.amin(1, keepdim=True) + 2 * error
+        parts.append(_nearest_of_some(queries[rows], points, within_reach))
+    distances, places = zip(*parts, strict=True)
+    return torch.cat(distances), torch.cat(places)
+
+
+def _nearest_of_some(queries: Tensor, points: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance [b] and place [b] of each query's nearest point among its candidates, bool [b, P], one at least."""
+    pairs = candidates.nonzero()
+    at_once = max(1, BLOCK_ELEMENTS // max(1, points.shape[1]))
+    exact = torch.cat([(queries[some[:, 0]] - points[some[:, 1]]).norm(dim=1) for some in pairs.split(at_once)])
+    query, place = pairs.unbind(1)
+    least = exact.new_full((len(queries),), torch.inf).scatter_reduce_(0, query, exact, "amin")
+    best = exact == least[query]
+    first = place.new_full((len(queries),), len(points)).scatter_reduce_(0, query[best], place[best], "amin")
+    return least, first
+
+
+def neighbour_radii(points: Tensor, neighbours: int) -> Tensor:
+    """Squared distance of each point to its k-th nearest other point [N]."""
+    radii = []
+    for rows, block in squared_distance_blocks(points, points):
+        _fill_diagonal(block, rows)
+        radii.append(block.kthvalue(neighbours, dim=1).values)
+    return torch.cat(radii)
+
+
+def _rounded_distance_blocks(queries: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Rows of `queries`, their squared distances to all `points` [b, P], and bounds of the rounding errors [b, P]."""
     centre = points.mean(0)
     queries, points = queries - centre, points - centre
     norms = points.square().sum(1)
@@ -73,22 +121,10 @@ def squared_distance_blocks(queries: Tensor, points: Tensor) -> Iterator[tuple[s
         rows = slice(start, min(start + step, len(queries)))
         block = queries[rows]
         lengths = block.square().sum(1, keepdim=True) + norms
-        squared = torch.addmm(lengths, block, points.T, alpha=-2)
-        yield rows, squared.masked_fill_(squared < tolerance * lengths, 0.0)
+        yield rows, torch.addmm(lengths, block, points.T, alpha=-2), tolerance * lengths
 
 
-def nearest(queries: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance of each query to its nearest point [Q] and that point's place, int64 [Q]."""
-    found = [block.min(1) for _, block in squared_distance_blocks(queries, points)]
-    places = torch.cat([block.indices for block in found])
-    return (queries - points[places]).norm(dim=1), places
-
-
-def neighbour_radii(points: Tensor, neighbours: int) -> Tensor:
-    """Squared distance of each point to its k-th nearest other point [N]."""
-    radii = []
-    for rows, block in squared_distance_blocks(points, points):
-        own = torch.arange(rows.start, rows.stop, device=points.device)
-        block[own - rows.start, own] = torch.inf
-        radii.append(block.kthvalue(neighbours, dim=1).values)
-    return torch.cat(radii)
+def _fill_diagonal(block: Tensor, rows: slice) -> None:
+    """Set the distances of `rows` to themselves to infinity, in place."""
+    own = torch.arange(rows.start, rows.stop, device=block.device)
+    block[own - rows.start, own] = torch.inf

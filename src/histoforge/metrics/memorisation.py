@@ -28,7 +28,7 @@ from histoforge.metrics.copying import (
     copying_test,
     kmeans_cells,
 )
-from histoforge.metrics.features import Features, nearest, neighbour_radii, same_space
+from histoforge.metrics.features import Features, nearest, same_space
 from histoforge.metrics.results import Result
 
 FEWEST_PATCHES = 30
@@ -149,7 +149,7 @@ def audit_memorisation(
         nearer_than_held_out=chance,
         c_t=c_t,
         p=p,
-        authenticity=float((to_all > neighbour_radii(train, 1).sqrt()[place]).double().mean()),
+        authenticity=float((to_all > nearest(train, train, exclude_self=True)[0][place]).double().mean()),
         duplicates=duplicates,
         closest=_closest(fakes, held, to_all, place, n_closest),
         copied=copied,
