@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import nn
 
 from histoforge.core.errors import SettingsError
 from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
-from histoforge.generators.ddpm.diffusion import denoise, noise_schedule, simple_loss
+from histoforge.generators.ddpm.diffusion import denoise, denoise_from, noise_schedule, simple_loss
 from histoforge.generators.ddpm.network import NoiseNetwork, attention_level
 
 TINY = {"unet_channels": 8, "levels": 2, "level_blocks": 1, "attention_size": 4}
@@ -101,3 +103,47 @@ def test_a_patch_size_that_it_cannot_make_is_named_with_those_it_can():
 def test_steps_that_do_not_divide_the_process_are_refused():
     with pytest.raises(SettingsError, match="sampling_steps=30 must divide 1000"):
         DdpmConfig.make({"sampling_steps": 30})
+
+
+class WildNoise(nn.Module):
+    """A prediction of the noise whose images leave [-1, 1] at most times."""
+
+    patch_size = (4, 6)
+
+    def forward(self, noisy, times, labels):
+        return (3 * noisy + 0.7).sin()
+
+
+@pytest.mark.parametrize("steps", [10, 250])
+def test_ancestral_sampling_is_that_of_ddpm_where_images_are_held_in_bounds(steps):
+    ours = denoise(WildNoise(), torch.zeros(3, dtype=torch.int64), steps, 1.0, rng(), torch.device("cpu"))
+    schedule = DDPMScheduler(
+        TIMESTEPS, beta_start=1e-4, beta_end=0.02, variance_type="fixed_small", timestep_spacing="trailing"
+    )
+    schedule.set_timesteps(steps)
+    state = rng()
+    images = torch.randn(3, 3, 4, 6, generator=state)
+    for time in schedule.timesteps:
+        images = schedule.step(WildNoise()(images, time, None), int(time), images, generator=state).prev_sample
+    torch.testing.assert_close(ours, images, rtol=1e-4, atol=1e-4)
+
+
+def test_a_step_of_ancestral_sampling_has_the_mean_and_variance_of_the_posterior(monkeypatch):
+    """Ho et al. 2020, eqs. 6 and 7, with x_0 held in [-1, 1]."""
+    first = torch.full((1, 3, 4, 6), 2.0)
+    before, after = 999, 899  # the first step of ten, without what follows
+    monkeypatch.setattr(DDIMScheduler, "set_timesteps", _first_step_of_ten)
+    labels, count = torch.zeros(4000, dtype=torch.int64), 4000
+    drawn = denoise_from(WildNoise(), first.expand(count, -1, -1, -1), labels, 10, 1.0, rng())
+    held = (first - (1 - ABAR[before]) ** 0.5 * WildNoise()(first, None, None)) / ABAR[before] ** 0.5
+    held = held.clamp(-1, 1)
+    alpha = ABAR[before] / ABAR[after]
+    mean = ABAR[after] ** 0.5 * (1 - alpha) / (1 - ABAR[before]) * held
+    mean = mean + alpha**0.5 * (1 - ABAR[after]) / (1 - ABAR[before]) * first
+    variance = (1 - ABAR[after]) / (1 - ABAR[before]) * (1 - alpha)
+    assert float(drawn.mean()) == pytest.approx(float(mean.mean()), abs=0.01)
+    assert float(drawn.var()) == pytest.approx(float(variance), rel=0.02)
+
+
+def _first_step_of_ten(schedule, steps):
+    schedule.num_inference_steps, schedule.timesteps = steps, torch.tensor([TIMESTEPS - 1])

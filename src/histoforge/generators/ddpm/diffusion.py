@@ -44,7 +44,8 @@ def denoise(
         network: in evaluation mode, on `device`.
         labels: int64 [B], on `device`.
         steps: a divisor of T.
-        eta: 0 for DDIM, where the first noise decides the image; 1 for DDPM.
+        eta: 0 for DDIM, where the first noise decides the image; 1 for ancestral sampling as in DDPM, from the
+            posterior q(x_{t-1} | x_t, x_0) (Ho et al. 2020, eqs. 6 and 7) of the predicted image held in [-1, 1].
         rng: of all noise, on the CPU.
         device: where to compute.
 
@@ -63,12 +64,25 @@ def denoise_from(
     eta: float = 0.0,
     rng: torch.Generator | None = None,
 ) -> Tensor:
-    """Images, float32 [B, 3, H, W] in [-1, 1], from this first noise x_T, [B, 3, H, W]; else as `denoise`."""
+    """Images, float32 [B, 3, H, W] in [-1, 1], from this first noise x_T, [B, 3, H, W]; else as `denoise`.
+
+    Where noise is drawn, the direction to x_t is computed anew from the image held in [-1, 1]: only then is a step with
+    eta 1 the posterior of DDPM where an image leaves these bounds. Without noise it is the network's prediction, as in
+    Song et al.
+    """
     schedule, device = noise_schedule(), first.device
     schedule.set_timesteps(steps)
     images = first.to(memory_format=torch.channels_last)
     for time in schedule.timesteps:
         noise = network(images, time.to(device), labels)
         fresh = torch.randn(first.shape, generator=rng).to(device) if eta else None
-        images = schedule.step(noise, int(time), images, eta=eta, variance_noise=fresh, return_dict=False)[0]
+        images = schedule.step(
+            noise,
+            int(time),
+            images,
+            eta=eta,
+            use_clipped_model_output=eta > 0,
+            variance_noise=fresh,
+            return_dict=False,
+        )[0]
     return images
