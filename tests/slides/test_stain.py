@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from histoforge.core.errors import SourceError
-from histoforge.slides.stain import Macenko, Reinhard, macenko_fit, reinhard_fit, stain_normaliser
+from histoforge.slides.stain import MACENKO_AMOUNTS, Macenko, Reinhard, macenko_fit, reinhard_fit, stain_normaliser
 
 STAINS = np.array([[0.55, 0.75, 0.37], [0.15, 0.85, 0.50]])
 OTHER = np.array([[0.70, 0.65, 0.30], [0.22, 0.80, 0.56]])
@@ -68,3 +68,46 @@ def test_a_source_without_stain_is_left_alone(normaliser: Macenko | Reinhard) ->
 def test_a_reference_without_stain_is_refused(method: str) -> None:
     with pytest.raises(SourceError, match="hardly any stained tissue"):
         stain_normaliser(method, np.full((64, 64, 3), 245, np.uint8))  # type: ignore[arg-type]
+
+
+def with_glass(images: np.ndarray, part: float) -> np.ndarray:
+    """The same with a part of the rows of each patch empty, uint8 of the same shape."""
+    images = images.copy()
+    images[:, : round(images.shape[1] * part)] = 243
+    return images
+
+
+def published_amounts(images: np.ndarray) -> np.ndarray:
+    """99th percentiles of the amounts [2] as the authors' MATLAB code computes them (normalizeStaining.m), by pixels."""
+    density = -np.log((images.reshape(-1, 3).astype(float) + 1) / 240)
+    stained = density[~(density < 0.15).any(axis=1)]
+    values, vectors = np.linalg.eigh(np.cov(stained, rowvar=False))
+    vectors = -vectors[:, 1:] if (vectors[:, 1:].sum(axis=0) < 0).all() else vectors[:, 1:]
+    vectors = vectors * np.sign(vectors.sum(axis=0))
+    angle = np.arctan2(stained @ vectors[:, 1], stained @ vectors[:, 0])
+    ends = [vectors @ [np.cos(phi), np.sin(phi)] for phi in np.percentile(angle, [1, 99])]
+    stains = np.stack(sorted(ends, key=lambda vector: -vector[0]), axis=1)
+    amounts = np.linalg.lstsq(stains, density.T, rcond=None)[0]
+    return np.percentile(amounts, 99, axis=1)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
+def test_macenkos_amounts_are_those_of_the_published_code_over_all_pixels(part: float) -> None:
+    images = with_glass(tissue(STAINS), part)
+    fitted = macenko_fit(images)
+    assert fitted is not None
+    np.testing.assert_allclose(fitted[1], published_amounts(images), rtol=1e-6)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
+def test_the_published_target_is_reached_whatever_the_share_of_glass(part: float) -> None:
+    images = with_glass(tissue(STAINS), part)
+    changed = Macenko().for_source(images)(images)
+    np.testing.assert_allclose(published_amounts(changed), MACENKO_AMOUNTS, rtol=0.05)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
+def test_macenko_with_an_image_as_its_own_target_is_the_identity(part: float) -> None:
+    images = with_glass(tissue(STAINS), part)
+    changed = Macenko(images).for_source(images)(images)
+    np.testing.assert_allclose(changed.astype(int), images, atol=2)

@@ -39,11 +39,15 @@ class Macenko:
     """Macenko et al., "A method for normalizing histology slides for quantitative analysis", ISBI 2009.
 
     The two stains are the extreme directions (1st and 99th percentile) in the plane of the two largest eigenvectors of
-    the optical densities; their amounts are scaled to the target's 99th percentile.
+    the optical densities of stained pixels; their amounts are scaled to the target's 99th percentile.
+
+    The percentiles of source and target are those over all pixels, glass included, as in the authors' published code,
+    where the default target comes from. Over stained pixels alone they are larger: the default target could not be
+    compared with them.
 
     Attributes:
         stains: optical density of haematoxylin and eosin in red, green, blue; float64 [2, 3], rows of unit length.
-        amounts: 99th percentile of the amount of each, float64 [2].
+        amounts: 99th percentile, over all pixels, of the amount of each, float64 [2].
     """
 
     def __init__(self, reference: Pixels | None = None) -> None:
@@ -145,10 +149,11 @@ def fit_to_slide(normaliser: Macenko | Reinhard, slide: Slide, plan: pd.DataFram
 def macenko_fit(images: Pixels) -> tuple[Matrix, NDArray[np.float64]] | None:
     """Stain vectors [2, 3] (haematoxylin, eosin) and amounts [2] of images, uint8 [..., 3]; None without stain.
 
-    Section 2 of the paper. Haematoxylin is the vector that absorbs more red.
+    Section 2 of the paper. The vectors come from stained pixels, the amounts from all. Haematoxylin is the vector that
+    absorbs more red.
     """
-    density = _density(images.reshape(-1, 3))
-    density = density[(density > LEAST_DENSITY).all(axis=1)]
+    everywhere = _density(images.reshape(-1, 3))
+    density = everywhere[(everywhere > LEAST_DENSITY).all(axis=1)]
     if len(density) < LEAST_STAINED_PX:
         return None
     _, vectors = np.linalg.eigh(np.cov(density.T))
@@ -158,7 +163,7 @@ def macenko_fit(images: Pixels) -> tuple[Matrix, NDArray[np.float64]] | None:
     stains = np.stack([np.sin(extremes), np.cos(extremes)], axis=1) @ plane.T
     stains = np.abs(stains) / np.linalg.norm(stains, axis=1, keepdims=True)
     stains = stains[np.argsort(-stains[:, 0])]
-    amounts = np.percentile(density @ np.linalg.pinv(stains), 99, axis=0)
+    amounts = np.percentile(everywhere @ np.linalg.pinv(stains), 99, axis=0)
     if (amounts <= 0.01).any() or abs(stains[0] @ stains[1]) > 0.9999:
         return None
     return stains, amounts
