@@ -78,11 +78,10 @@ def with_glass(images: np.ndarray, part: float) -> np.ndarray:
 
 
 def published_amounts(images: np.ndarray) -> np.ndarray:
-    """99th percentiles of the amounts [2] as the authors' MATLAB code computes them (normalizeStaining.m), by pixels."""
+    """99th percentiles of the amounts [2] as the authors' normalizeStaining.m computes them."""
     density = -np.log((images.reshape(-1, 3).astype(float) + 1) / 240)
     stained = density[~(density < 0.15).any(axis=1)]
-    values, vectors = np.linalg.eigh(np.cov(stained, rowvar=False))
-    vectors = -vectors[:, 1:] if (vectors[:, 1:].sum(axis=0) < 0).all() else vectors[:, 1:]
+    vectors = np.linalg.eigh(np.cov(stained, rowvar=False))[1][:, 1:]
     vectors = vectors * np.sign(vectors.sum(axis=0))
     angle = np.arctan2(stained @ vectors[:, 1], stained @ vectors[:, 0])
     ends = [vectors @ [np.cos(phi), np.sin(phi)] for phi in np.percentile(angle, [1, 99])]
