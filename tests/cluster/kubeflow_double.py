@@ -15,6 +15,7 @@ import yaml
 
 API = "/apis/v2beta1"
 STATES = ("PENDING", "RUNNING", "SUCCEEDED")
+ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 PRIMITIVES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
 
@@ -82,6 +83,9 @@ class Double:
         pages: page size that it answers with at most.
         outcome: the state in which runs end.
         failing: how many looks at a run it answers with 503.
+        endless: ids of runs that do not end by themselves.
+        before: by the name of a request's function in kfp-server-api, what happens just before it is answered.
+        lost: ids of runs without a workflow, whose state nothing reports any more.
     """
 
     def __init__(self) -> None:
@@ -90,6 +94,9 @@ class Double:
         self.refused: list[str] = []
         self.token, self.login, self.pages, self.outcome = "", "", 2, "SUCCEEDED"
         self.failing = 0
+        self.endless: set[str] = set()
+        self.lost: set[str] = set()
+        self.before: dict[str, Callable[[], object]] = {}
         self.pipelines: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, dict[str, Any]] = {}
         self.experiments: dict[str, dict[str, Any]] = {}
@@ -114,6 +121,7 @@ class Double:
                 unknown = set(query) - _parameters(service, name)
                 if unknown:
                     raise BadRequest(400, f"{name} has no parameter {unknown}")
+                self.before.get(name, lambda: None)()
                 return handler(self, query, body, *match.groups())
         if path.startswith(("/api/v1/", "/apis/kueue")) and method == "GET":
             if path not in self.kubernetes:
@@ -129,14 +137,14 @@ class Double:
             check(asked, "V2beta1Filter", "filter")
             for one in asked["predicates"]:
                 assert one["operation"] == "EQUALS"
-                items = [item for item in items if item[one["key"]] == one["string_value"]]
+                items = [item for item in items if item.get(one["key"], "") == one["string_value"]]
         start = int(query.get("page_token") or 0)
         end = start + min(int(query.get("page_size") or 10), self.pages)
         return {name: items[start:end], "next_page_token": str(end) if end < len(items) else ""}
 
     def namespace_of(self, item: dict[str, Any]) -> str:
         """Where something is: a recurring run is where its experiment is."""
-        home = item if "trigger" not in item else self.experiments[item["experiment_id"]]
+        home = self.experiments[item["experiment_id"]] if "runtime_config" in item else item
         return str(home.get("namespace", ""))
 
     def list_pipelines(self, query: dict[str, str], _: bytes) -> Any:
@@ -204,13 +212,49 @@ class Double:
             self.failing -= 1
             raise BadRequest(503, "try again")
         run = _there(self.runs, name)
-        state = STATES[min(STATES.index(run["state"]) + 1, 2)] if run["state"] in STATES else run["state"]
-        run["state"] = self.outcome if state == "SUCCEEDED" else state
+        self.advance(run)
         task = {"task_id": "1", "display_name": "Cut patches", "state": run["state"]}
         if run["state"] == "FAILED":
             task["error"] = {"message": "There is nothing at s3://b/slides."}
         run["run_details"] = {"task_details": [task]}
         return run
+
+    def advance(self, run: dict[str, Any]) -> None:
+        """Let a run come one state further, unless nothing reports it or it does not end by itself."""
+        if run["run_id"] in self.lost or run["state"] in ENDED:
+            return
+        if run["state"] == "CANCELING":
+            run["state"] = "CANCELED"
+        elif run["run_id"] not in self.endless or run["state"] == "PENDING":
+            state = STATES[STATES.index(run["state"]) + 1]
+            run["state"] = self.outcome if state == "SUCCEEDED" else state
+
+    def list_runs(self, query: dict[str, str], _: bytes) -> Any:
+        answer = self.page("runs", list(self.runs.values()), query)
+        listed = json.loads(json.dumps(answer))
+        for run in answer["runs"]:
+            self.advance(run)
+        return listed
+
+    def terminate_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
+        """As `ResourceManager.TerminateRun`: the state first, then the workflow, which may be gone."""
+        run = _there(self.runs, name)
+        if run["state"] in (*ENDED, "CANCELING"):
+            raise BadRequest(400, f"Failed to terminate a run {name}. Row not found")
+        run["state"] = "CANCELING"
+        if name in self.lost:
+            raise BadRequest(500, f"Failed to terminate run {name} due to error terminating its workflow")
+        return {}
+
+    def fire(self, recurring_run: str) -> dict[str, Any]:
+        """What the controller of ScheduledWorkflows does when the time has come; the run does not end by itself."""
+        scheduled = _there(self.recurring_runs, recurring_run)
+        kept = ("display_name", "experiment_id", "pipeline_version_reference", "runtime_config")
+        made = {key: scheduled[key] for key in kept}
+        made.update(run_id=self.id("run"), state="RUNNING", recurring_run_id=recurring_run)
+        self.endless.add(made["run_id"])
+        self.runs[made["run_id"]] = made
+        return made
 
     def list_recurring_runs(self, query: dict[str, str], _: bytes) -> Any:
         return self.page("recurringRuns", list(self.recurring_runs.values()), query)
@@ -227,9 +271,17 @@ class Double:
     def get_recurring_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
         return _there(self.recurring_runs, name)
 
-    def delete_recurring_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
+    def delete_recurring_run(self, query: dict[str, str], __: bytes, name: str) -> Any:
+        """As `ResourceManager.DeleteJob`: the ScheduledWorkflow goes, and with it the workflows that it owns.
+
+        Nothing reports their runs any more, which are shown in their last state for ever. With the policy ORPHAN they
+        are no longer owned, and go on.
+        """
         _there(self.recurring_runs, name)
         del self.recurring_runs[name]
+        if query.get("propagation_policy") != "ORPHAN":
+            owned = [run for run in self.runs.values() if run.get("recurring_run_id") == name]
+            self.lost |= {run["run_id"] for run in owned if run["state"] not in ENDED}
         return {}
 
     def enable_recurring_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
@@ -300,7 +352,9 @@ ROUTES = [
     _route("POST", "/experiments", _EXPERIMENTS, "experiment_service_create_experiment", Double.create_experiment),
     _route("GET", f"/experiments/{_ID}", _EXPERIMENTS, "experiment_service_get_experiment", Double.get_experiment),
     _route("POST", "/runs", _RUNS, "run_service_create_run", Double.create_run),
+    _route("GET", "/runs", _RUNS, "run_service_list_runs", Double.list_runs),
     _route("GET", f"/runs/{_ID}", _RUNS, "run_service_get_run", Double.get_run),
+    _route("POST", f"/runs/{_ID}:terminate", _RUNS, "run_service_terminate_run", Double.terminate_run),
     *(
         _route(verb, path, _RECURRING, f"recurring_run_service_{name}", getattr(Double, name))
         for verb, path, name in (

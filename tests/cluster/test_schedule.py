@@ -1,5 +1,6 @@
 """`histoforge schedule`: a cluster's recurring runs become what a file declares, and stay so when asked again."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -40,10 +41,24 @@ def test_a_change_replaces_it_and_names_what_differs(uploaded, capsys, tmp_path)
     (old,) = uploaded.recurring_runs
     done = call(capsys, "schedule", "apply", write_schedules(tmp_path, "rounds: 3", "rounds: 4"))
     assert done.code == 0
-    assert "parameters is" in done.out
-    assert "'rounds': 4" in done.out
+    assert done.out == "~ weekly: replace (parameters.rounds: 3 → 4)\n"
     (new,) = uploaded.recurring_runs
     assert new != old
+
+
+def test_diff_shows_the_changed_fields_alone_however_long_the_rest_is(uploaded, capsys, tmp_path):
+    many = ", ".join(f'"train_generator.parameter_{number}": {number}' for number in range(40))
+    path = write_schedules(tmp_path)
+    call(capsys, "schedule", "apply", path)
+    (one,) = uploaded.recurring_runs.values()
+    one["runtime_config"]["parameters"]["overrides"].update(json.loads("{" + many + "}"))
+    one["runtime_config"]["parameters"]["overrides"].update({"train_generator.epochs": 6.0})
+    one["max_concurrency"] = "2"
+    done = call(capsys, "schedule", "diff", path)
+    assert done.code == 1
+    assert "parameters.overrides.train_generator.epochs: 6 → 5" in done.out
+    assert "at_once: 2 → 1" in done.out
+    assert "s3://b/slides" not in done.out
 
 
 def test_pause_apply_and_delete(uploaded, capsys, tmp_path):

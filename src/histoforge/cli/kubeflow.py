@@ -1,34 +1,24 @@
-"""Kubeflow Pipelines as the commands see it: found by kfp's own settings, answering in our words or with one sentence.
+"""Kubeflow Pipelines as the commands see it: answering in our words or with one sentence."""
 
-Where it is and who asks comes from the environment and kfp's context file alone: `KF_PIPELINES_ENDPOINT` or
-`KFP_ENDPOINT`, `KFP_NAMESPACE`, `KFP_EXISTING_TOKEN`, `KF_PIPELINES_SA_TOKEN_PATH` (a projected token in a pod),
-`KFP_COOKIES`, `SSL_CERT_FILE`; without an endpoint, the service in the cluster, or the kubeconfig's.
-"""
-
-import contextlib
-import io
 import json
-import logging
 import os
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from histoforge.cluster.errors import ClusterError
+from histoforge.cli.connecting import connect, explained
 from histoforge.cluster.schedules import MARK, Found, Standing
 
 _PAGE = 100
-_REFUSED = (401, 403)
-_NOWHERE = "http://localhost"
-"""The host of a kfp client that was given none and found no kubeconfig."""
+ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+"""States that a run does not leave by itself."""
 
 
 class Kubeflow:
     """A connection to the API server; nothing is asked of it before a method is called."""
 
     def __init__(self) -> None:
-        self.host, self._client = _connect()
+        self.host, self._client = connect()
         self.namespace = os.environ.get("KFP_NAMESPACE") or self._client.get_user_namespace() or ""
 
     def pipeline(self, name: str) -> str:
@@ -84,6 +74,16 @@ class Kubeflow:
         """A run with its tasks."""
         return self._ask(self._client.runs.run_service_get_run, run)
 
+    def active_runs(self, recurring_run: str) -> list[Any]:
+        """Return the runs of a recurring run that have not ended."""
+        service = self._client.runs.run_service_list_runs
+        runs = self._all(service, "runs", namespace=self.namespace, filter=_equals("recurring_run_id", recurring_run))
+        return [run for run in runs if run.state not in ENDED]
+
+    def terminate(self, run: str) -> None:
+        """End a run that is in progress; it is shown as being cancelled, and as cancelled once its pods are gone."""
+        self._ask(self._client.runs.run_service_terminate_run, run)
+
     def recurring_runs(self) -> list[Found]:
         """All recurring runs of the namespace, or of the cluster where it has no namespaces."""
         service = self._client.recurring_runs.recurring_run_service_list_recurring_runs
@@ -127,8 +127,14 @@ class Kubeflow:
         self._ask(service if enabled else runs.recurring_run_service_disable_recurring_run, recurring_run)
 
     def delete(self, recurring_run: str) -> None:
-        """Delete a recurring run; the runs that it started stay."""
-        self._ask(self._client.recurring_runs.recurring_run_service_delete_recurring_run, recurring_run)
+        """Delete a recurring run; the runs that it started stay.
+
+        Its ScheduledWorkflow owns the Workflows of its runs, which Kubernetes would delete with it while Kubeflow shows
+        their runs as running for ever. ORPHAN lets a run go on that began after the caller looked for active ones
+        (`DeleteRecurringRunRequest` in backend/api/v2beta1/recurring_run.proto of kubeflow/pipelines at 7b70c7b95f).
+        """
+        service = self._client.recurring_runs.recurring_run_service_delete_recurring_run
+        self._ask(service, recurring_run, propagation_policy="ORPHAN")
 
     def _what_runs(self, pipeline: tuple[str, str], wanted: Standing) -> dict[str, Any]:
         reference = self._model("PipelineVersionReference", pipeline_id=pipeline[0], pipeline_version_id=pipeline[1])
@@ -177,76 +183,13 @@ class Kubeflow:
                 return found
 
     def _ask(self, service: Callable[..., Any], *what: Any, **more: Any) -> Any:
-        with _explained(self.host):
+        with explained(self.host):
             return service(*what, **more)
 
 
 def _named(name: str) -> str:
-    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": name}]})
+    return _equals("display_name", name)
 
 
-def _connect() -> tuple[str, Any]:
-    endpoint = os.environ.get("KF_PIPELINES_ENDPOINT") or os.environ.get("KFP_ENDPOINT")
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        logging.getLogger("urllib3").setLevel(logging.ERROR)
-        from kfp import client
-
-        class Client(client.Client):
-            """kfp's client, which asks the server once how it is: its own asks five times, whatever it hears."""
-
-            def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
-                if not endpoint and self._existing_config.host == _NOWHERE:
-                    raise ClusterError(
-                        "It is not known where Kubeflow Pipelines is: set KF_PIPELINES_ENDPOINT, such as "
-                        "'http://localhost:8080' after 'kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80'."
-                    )
-                answer = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
-                health = json.loads(answer.data)
-                return self.api_models.V2beta1GetHealthzResponse(multi_user=health.get("multi_user"))
-
-        in_pod = os.environ.get(client.KF_PIPELINES_SA_TOKEN_ENV)
-        with _explained(endpoint or "the cluster of the kubeconfig"):
-            made = Client(
-                host=endpoint,
-                existing_token=os.environ.get("KFP_EXISTING_TOKEN"),
-                cookies=os.environ.get("KFP_COOKIES"),
-                ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
-                credentials=client.ServiceAccountTokenVolumeCredentials() if in_pod else None,
-            )
-            made.get_kfp_healthz()
-    return str(made._existing_config.host), made
-
-
-@contextlib.contextmanager
-def _explained(host: str) -> Iterator[None]:
-    """Turn what the server or the network says into one sentence."""
-    from kfp_server_api.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except ApiException as error:
-        said = _said(error)
-        if error.status in _REFUSED:
-            raise ClusterError(
-                f"Kubeflow at {host} refuses ({said}): give a token in KFP_EXISTING_TOKEN, or ask for access to the "
-                "namespace in KFP_NAMESPACE."
-            ) from None
-        raise ClusterError(f"Kubeflow at {host} answers {error.status} ({said}): correct what it names.") from None
-    except (HTTPError, OSError) as error:
-        reason = str(getattr(error, "reason", error)).rpartition(": ")[2]
-        raise ClusterError(f"Kubeflow at {host} does not answer ({reason}): check KF_PIPELINES_ENDPOINT.") from None
-    except json.JSONDecodeError:
-        raise ClusterError(
-            f"{host} does not answer as Kubeflow Pipelines does, but perhaps with a page to log in: check "
-            "KF_PIPELINES_ENDPOINT, and give a token in KFP_EXISTING_TOKEN."
-        ) from None
-
-
-def _said(error: Any) -> str:
-    try:
-        text = str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        text = str(error.reason)
-    return " ".join(text.split())[:300].rstrip(".")
+def _equals(key: str, value: str) -> str:
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "string_value": value}]})

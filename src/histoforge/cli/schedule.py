@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histoforge import __version__
+from histoforge.cli.holding import EVERY, NOW, WAIT, Policy, held, refuse_active
 
 if TYPE_CHECKING:
     from histoforge.cli.kubeflow import Kubeflow
@@ -29,25 +30,37 @@ def schedule_app() -> typer.Typer:
 
 def diff(file: FILE = DEFAULT) -> None:
     """Say what 'apply' would do; ends with 1 where there is something to do."""
-    _, changes = _plan(file)
+    _, changes, _ = _plan(file)
     for change, _ in changes:
         _tell(change)
     if any(change.action not in ("nothing", "undeclared") for change, _ in changes):
         raise typer.Exit(1)
 
 
-def apply(file: FILE = DEFAULT, prune: PRUNE = False) -> None:
-    """Create, replace, pause and resume recurring runs until they are as declared."""
-    kubeflow, changes = _plan(file)
+def apply(file: FILE = DEFAULT, prune: PRUNE = False, wait: WAIT = False, now: NOW = False, every: EVERY = 10) -> None:
+    """Create, replace, pause and resume recurring runs until they are as declared.
+
+    Kubeflow cannot change a recurring run: one that differs is replaced, and with a recurring run goes its run in
+    progress. While there is one, nothing is changed at all, unless --wait or --now says what to do about it.
+    """
+    policy = Policy(wait, now, every)
+    kubeflow, changes, schedules = _plan(file)
+    going = {
+        change.name: [schedules[one] for one in change.ids]
+        for change, _ in changes
+        if change.action == "replace" or (change.action == "undeclared" and prune)
+    }
+    refuse_active(kubeflow, [schedule for those in going.values() for schedule in those], policy)
     for change, pipeline in changes:
         _tell(change)
-        if change.wanted is not None:
-            assert pipeline is not None
-            kubeflow.create_recurring_run(pipeline, change.wanted)
+        with held(kubeflow, going.get(change.name, []), policy):
+            if change.wanted is not None:
+                assert pipeline is not None
+                kubeflow.create_recurring_run(pipeline, change.wanted)
         for one in change.ids:
             if change.action in ("resume", "pause"):
                 kubeflow.enable(one, change.action == "resume")
-            elif change.action == "replace" or (change.action == "undeclared" and prune):
+            elif change.name in going:
                 kubeflow.delete(one)
 
 
@@ -62,19 +75,30 @@ def pause(name: NAME) -> None:
     print(f"{name} paused")
 
 
-def delete(name: NAME) -> None:
-    """Delete a recurring run; the runs that it started stay."""
+def delete(name: NAME, wait: WAIT = False, now: NOW = False, every: EVERY = 10) -> None:
+    """Delete a recurring run; the runs that it started stay in the list.
+
+    Its run in progress would be lost with it: while there is one, the schedule stays, unless --wait or --now says what
+    to do about it. The schedule is paused meanwhile, so that no other run starts.
+    """
     from histoforge.cli.kubeflow import Kubeflow
     from histoforge.cluster.schedules import named
 
+    policy = Policy(wait, now, every)
     kubeflow = Kubeflow()
-    for one in named(kubeflow.recurring_runs(), name):
-        kubeflow.delete(one.id)
+    schedules = named(kubeflow.recurring_runs(), name)
+    with held(kubeflow, schedules, policy):
+        pass
+    for schedule in schedules:
+        kubeflow.delete(schedule.id)
     print(f"{name} deleted")
 
 
-def _plan(file: Path) -> "tuple[Kubeflow, list[tuple[Change, tuple[str, str] | None]]]":
-    """What is to be done, with the ids of the pipeline and version of what is to be made; nothing is changed yet."""
+def _plan(file: Path) -> "tuple[Kubeflow, list[tuple[Change, tuple[str, str] | None]], dict[str, Found]]":
+    """Return the changes, each with the ids of the pipeline and version to make, and the recurring runs by id.
+
+    Nothing is changed yet.
+    """
     from histoforge.cli.kubeflow import Kubeflow
     from histoforge.cli.namespace import check_namespace
     from histoforge.cli.uploads import version_on
@@ -95,7 +119,8 @@ def _plan(file: Path) -> "tuple[Kubeflow, list[tuple[Change, tuple[str, str] | N
         ids[one.name] = version_on(kubeflow, one.pipeline, one.version, schedule.profile)
         check_namespace(kubeflow.namespace, schedule.profile, one.parameters, one.pipeline_root)
     found = [_named(kubeflow, one, set(ids)) for one in kubeflow.recurring_runs()]
-    return kubeflow, [(change, ids.get(change.name)) for change in changes(wanted, found)]
+    planned = [(change, ids.get(change.name)) for change in changes(wanted, found)]
+    return kubeflow, planned, {schedule.id: schedule for schedule in found}
 
 
 def _named(kubeflow: "Kubeflow", found: "Found", wanted: set[str]) -> "Found":

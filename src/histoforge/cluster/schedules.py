@@ -1,7 +1,7 @@
 """Recurring runs as a file declares them, and what has to change on a cluster for it to have them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from histoforge.cluster.cron import check_cron, in_cluster_zone, zone_named
+from histoforge.cluster.differences import differences
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import Settings
 
@@ -197,26 +198,8 @@ def _change(wanted: Standing, there: Sequence[Found]) -> Change:
 
 
 def _differences(wanted: Standing, there: Standing) -> list[str]:
-    pairs = ((one.name, getattr(there, one.name), getattr(wanted, one.name)) for one in fields(Standing))
-    return [
-        f"{name} is {_short(old)}, not {_short(new)}"
-        for name, old, new in pairs
-        if name != "enabled" and _plain(old) != _plain(new)
-    ]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-def _plain(value: Any) -> Any:
-    """Numbers as Kubeflow hands them back: 3 comes as 3.0."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    old, new = ({key: value for key, value in vars(one).items() if key != "enabled"} for one in (there, wanted))
+    return differences(old, new)
 
 
 def named(schedules: Iterable[Found], name: str) -> list[Found]:

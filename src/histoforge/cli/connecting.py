@@ -1,0 +1,93 @@
+"""The connection to Kubeflow's API server, and its answers as sentences.
+
+Where it is and who asks comes from the environment and kfp's context file alone: `KF_PIPELINES_ENDPOINT` or
+`KFP_ENDPOINT`, `KFP_NAMESPACE`, `KFP_EXISTING_TOKEN`, `KF_PIPELINES_SA_TOKEN_PATH` (a projected token in a pod),
+`KFP_COOKIES`, `SSL_CERT_FILE`; without an endpoint, the service in the cluster, or the kubeconfig's.
+"""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from histoforge.cluster.errors import ClusterError
+
+_REFUSED = (401, 403)
+_NOWHERE = "http://localhost"
+"""The host of a kfp client that was given none and found no kubeconfig."""
+
+
+def connect() -> tuple[str, Any]:
+    """Return the address of the API server and kfp's client for it.
+
+    Raises:
+        ClusterError: no server is named, it does not answer, or it refuses.
+    """
+    endpoint = os.environ.get("KF_PIPELINES_ENDPOINT") or os.environ.get("KFP_ENDPOINT")
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
+        from kfp import client
+
+        class Client(client.Client):
+            """kfp's client, which asks the server once how it is: its own asks five times, whatever it hears."""
+
+            def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
+                if not endpoint and self._existing_config.host == _NOWHERE:
+                    raise ClusterError(
+                        "It is not known where Kubeflow Pipelines is: set KF_PIPELINES_ENDPOINT, such as "
+                        "'http://localhost:8080' after 'kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80'."
+                    )
+                answer = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
+                health = json.loads(answer.data)
+                return self.api_models.V2beta1GetHealthzResponse(multi_user=health.get("multi_user"))
+
+        in_pod = os.environ.get(client.KF_PIPELINES_SA_TOKEN_ENV)
+        with explained(endpoint or "the cluster of the kubeconfig"):
+            made = Client(
+                host=endpoint,
+                existing_token=os.environ.get("KFP_EXISTING_TOKEN"),
+                cookies=os.environ.get("KFP_COOKIES"),
+                ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
+                credentials=client.ServiceAccountTokenVolumeCredentials() if in_pod else None,
+            )
+            made.get_kfp_healthz()
+    return str(made._existing_config.host), made
+
+
+@contextlib.contextmanager
+def explained(host: str) -> Iterator[None]:
+    """Turn what the server or the network says into one sentence."""
+    from kfp_server_api.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ApiException as error:
+        said = _said(error)
+        if error.status in _REFUSED:
+            raise ClusterError(
+                f"Kubeflow at {host} refuses ({said}): give a token in KFP_EXISTING_TOKEN, or ask for access to the "
+                "namespace in KFP_NAMESPACE."
+            ) from None
+        raise ClusterError(f"Kubeflow at {host} answers {error.status} ({said}): correct what it names.") from None
+    except (HTTPError, OSError) as error:
+        reason = str(getattr(error, "reason", error)).rpartition(": ")[2]
+        raise ClusterError(f"Kubeflow at {host} does not answer ({reason}): check KF_PIPELINES_ENDPOINT.") from None
+    except json.JSONDecodeError:
+        raise ClusterError(
+            f"{host} does not answer as Kubeflow Pipelines does, but perhaps with a page to log in: check "
+            "KF_PIPELINES_ENDPOINT, and give a token in KFP_EXISTING_TOKEN."
+        ) from None
+
+
+def _said(error: Any) -> str:
+    try:
+        text = str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        text = str(error.reason)
+    return " ".join(text.split())[:300].rstrip(".")

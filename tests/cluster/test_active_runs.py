@@ -1,0 +1,160 @@
+"""Deleting and replacing a recurring run whose run is in progress: Kubernetes would take the run along."""
+
+import pytest
+from asking import call, write_pipeline, write_schedules
+
+
+@pytest.fixture
+def scheduled(kubeflow, capsys, tmp_path):
+    """The double with the schedule `weekly`, and a run of it in progress."""
+    assert call(capsys, "pipelines", "upload", write_pipeline(tmp_path)).code == 0
+    assert call(capsys, "schedule", "apply", write_schedules(tmp_path)).code == 0
+    (recurring,) = kubeflow.recurring_runs
+    kubeflow.fire(recurring)
+    return kubeflow
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """The same schedule with another parameter, which Kubeflow can only replace."""
+    return lambda: write_schedules(tmp_path, "rounds: 3", "rounds: 4")
+
+
+def states(kubeflow):
+    return [run["state"] for run in kubeflow.runs.values()]
+
+
+def test_the_double_loses_the_run_of_a_recurring_run_that_is_deleted_as_kubeflow_does(scheduled):
+    (recurring,) = scheduled.recurring_runs
+    scheduled.delete_recurring_run({}, b"", recurring)
+    (run,) = scheduled.runs
+    scheduled.endless.clear()
+    for _ in range(5):
+        assert scheduled.get_run({}, b"", run)["state"] == "RUNNING"
+
+
+def test_delete_refuses_while_a_run_is_in_progress_and_leaves_everything(scheduled, capsys):
+    before = scheduled.changes()
+    done = call(capsys, "schedule", "delete", "weekly")
+    assert done.code == 2
+    assert "a run of 'weekly' is in progress" in done.err
+    assert "--wait" in done.err
+    assert "--now" in done.err
+    assert next(iter(scheduled.runs)) in done.err
+    assert len(done.err.splitlines()) == 1
+    assert scheduled.changes() == before
+
+
+def test_delete_now_ends_the_run_before_the_schedule_so_that_it_is_shown_as_ended(scheduled, capsys):
+    done = call(capsys, "schedule", "delete", "weekly", "--now", "--every", "0")
+    assert (done.code, scheduled.recurring_runs) == (0, {}), done.err
+    assert states(scheduled) == ["CANCELED"]
+    assert scheduled.lost == set()
+    verbs = [one.rpartition("/")[2] for one in scheduled.changes()]
+    assert [verb.rpartition(":")[2] for verb in verbs[-3:-1]] == ["disable", "terminate"]
+
+
+def test_delete_waits_for_the_run_with_the_schedule_paused(scheduled, capsys):
+    looks = []
+
+    def look():
+        looks.extend(recurring["status"] for recurring in scheduled.recurring_runs.values())
+        if len(looks) == 4:
+            scheduled.endless.clear()
+
+    scheduled.before["run_service_list_runs"] = look
+    done = call(capsys, "schedule", "delete", "weekly", "--wait", "--every", "0")
+    assert (done.code, scheduled.recurring_runs) == (0, {}), done.err
+    assert states(scheduled) == ["SUCCEEDED"]
+    assert len(looks) > 4
+    assert set(looks[1:]) == {"DISABLED"}
+
+
+def test_a_run_that_starts_between_the_look_and_the_pause_is_seen(scheduled, capsys):
+    (first,), (recurring,) = scheduled.runs, scheduled.recurring_runs
+    scheduled.runs[first]["state"] = "SUCCEEDED"
+    scheduled.before["recurring_run_service_disable_recurring_run"] = lambda: scheduled.fire(recurring)
+    done = call(capsys, "schedule", "delete", "weekly")
+    assert (done.code, "in progress" in done.err) == (2, True), done.out
+    assert scheduled.recurring_runs[recurring]["status"] == "ENABLED"
+    assert states(scheduled) == ["SUCCEEDED", "RUNNING"]
+
+
+def test_a_schedule_that_is_refused_stays_paused_if_it_was(scheduled, capsys):
+    (recurring,) = scheduled.recurring_runs.values()
+    recurring["status"] = "DISABLED"
+    assert call(capsys, "schedule", "delete", "weekly").code == 2
+    assert recurring["status"] == "DISABLED"
+
+
+def test_apply_refuses_to_replace_before_it_changes_anything(scheduled, capsys, changed):
+    file = changed()
+    text = file.read_text()
+    block = text[text.index("  - name") :]
+    file.write_text(text.replace(block, block.replace("weekly", "another") + block))
+    before = scheduled.changes()
+    done = call(capsys, "schedule", "apply", file)
+    assert (done.code, "a run of 'weekly' is in progress" in done.err) == (2, True), done.err
+    assert scheduled.changes() == before
+
+
+@pytest.mark.parametrize(("flag", "state"), [("--now", "CANCELED"), ("--wait", "SUCCEEDED")])
+def test_apply_replaces_once_the_run_has_ended(scheduled, capsys, changed, flag, state):
+    (old,) = scheduled.recurring_runs
+    if flag == "--wait":
+        scheduled.endless.clear()
+    done = call(capsys, "schedule", "apply", changed(), flag, "--every", "0")
+    assert done.code == 0, done.err
+    (new,) = scheduled.recurring_runs.values()
+    assert new["recurring_run_id"] != old
+    assert (new["status"], new["runtime_config"]["parameters"]["rounds"]) == ("ENABLED", 4)
+    assert states(scheduled) == [state]
+    assert scheduled.lost == set()
+
+
+def test_prune_refuses_too(scheduled, capsys, tmp_path):
+    (tmp_path / "none.yaml").write_text("schedules: []\n")
+    done = call(capsys, "schedule", "apply", tmp_path / "none.yaml", "--prune")
+    assert (done.code, "a run of 'weekly' is in progress" in done.err) == (2, True)
+    assert len(scheduled.recurring_runs) == 1
+    assert call(capsys, "schedule", "apply", tmp_path / "none.yaml", "--prune", "--now", "--every", "0").code == 0
+    assert (scheduled.recurring_runs, states(scheduled)) == ({}, ["CANCELED"])
+
+
+def test_apply_that_changes_nothing_does_not_look_at_runs(scheduled, capsys, tmp_path):
+    assert call(capsys, "schedule", "apply", write_schedules(tmp_path)).code == 0
+    assert not [one for one in scheduled.asked if one == "GET /apis/v2beta1/runs"]
+
+
+def test_a_run_whose_workflow_is_gone_does_not_hold_up_now(scheduled, capsys):
+    scheduled.lost |= set(scheduled.runs)
+    done = call(capsys, "schedule", "delete", "weekly", "--now", "--every", "0")
+    assert (done.code, scheduled.recurring_runs) == (0, {}), done.err
+    assert "could not be ended" in done.err
+
+
+def test_a_run_that_starts_as_its_schedule_goes_is_left_to_end(scheduled, capsys):
+    """The last look and the deletion are two requests: what starts between them is not taken along."""
+    (run,), (recurring,) = scheduled.runs, scheduled.recurring_runs
+    scheduled.runs[run]["state"] = "SUCCEEDED"
+    scheduled.before["recurring_run_service_delete_recurring_run"] = lambda: scheduled.fire(recurring)
+    assert call(capsys, "schedule", "delete", "weekly").code == 0
+    assert scheduled.recurring_runs == {}
+    assert states(scheduled) == ["SUCCEEDED", "RUNNING"]
+    assert scheduled.lost == set()
+
+
+def test_wait_and_now_exclude_each_other(scheduled, capsys):
+    done = call(capsys, "schedule", "delete", "weekly", "--wait", "--now")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert scheduled.lost == set()
+
+
+def test_a_wait_that_is_stopped_resumes_the_schedule(scheduled, capsys, monkeypatch):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", stop)
+    done = call(capsys, "schedule", "delete", "weekly", "--wait")
+    (recurring,) = scheduled.recurring_runs.values()
+    assert (done.code, recurring["status"], states(scheduled)) == (130, "ENABLED", ["RUNNING"])
