@@ -1,4 +1,4 @@
-"""A TCP proxy that breaks what passes through it: cuts, hangs, drips, and 503s."""
+"""A TCP proxy that breaks what passes through it: cuts, hangs, drips, flips bits, and 503s."""
 
 import socket
 import threading
@@ -32,7 +32,7 @@ class FaultyProxy:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def arm(self, fault: str, after: int = 0, times: int = 1, upload: bool = False, for_good: bool = False) -> None:
-        """Set the fault: 'cut', 'hang', 'drip' or '503' (a connection is answered so instead of forwarded).
+        """Set the fault: 'cut', 'hang', 'drip', 'flip' or '503' (a connection is answered so instead of forwarded).
 
         Args:
             fault: its name.
@@ -77,9 +77,12 @@ class FaultyProxy:
                     if self._fault == "hang":
                         self._ended.wait(60)
                         break
-                    for byte in block:
-                        target.sendall(bytes([byte]))
-                        time.sleep(0.05)
+                    if self._fault == "flip":
+                        block = block[:-1] + bytes([block[-1] ^ 2])
+                    else:
+                        for byte in block:
+                            target.sendall(bytes([byte]))
+                            time.sleep(0.05)
                 target.sendall(block)
         except OSError:
             pass

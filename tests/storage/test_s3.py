@@ -181,6 +181,38 @@ def test_what_arrives_is_verified(s3_server: S3Server, bucket: Path, tmp_path: P
     assert not (tmp_path / "back").exists()
 
 
+def test_an_object_that_arrives_damaged_is_fetched_anew(
+    proxy: FaultyProxy, slide: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    proxy.arm("flip", after=1 << 20)
+    open_location(slide).get("a.svs", tmp_path / "a.svs")
+    assert (proxy.struck, (tmp_path / "a.svs").read_bytes() == SLIDE) == (1, True)
+    assert "arrived damaged: fetching it anew" in capsys.readouterr().err
+
+
+def test_an_object_that_arrives_damaged_each_time_ends_in_a_sentence(
+    proxy: FaultyProxy, slide: str, tmp_path: Path
+) -> None:
+    proxy.arm("flip", after=1 << 20, times=99)
+    with pytest.raises(StorageError, match=r"is not what was stored there \(its digest differs, tried 3 times\)"):
+        open_location(slide).get("a.svs", tmp_path / "a.svs")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ask", ["entries", "exists", "read"])
+def test_a_damaged_answer_is_asked_for_again(proxy: FaultyProxy, slide: str, bucket: Path, ask: str) -> None:
+    location = open_location(slide)
+    location.write("champion.json", b"{}")
+    proxy.arm("flip", after=300)
+    answers = {
+        "entries": lambda: [entry.name for entry in location.entries()] == ["a.svs", "champion.json"],
+        "exists": location.exists,
+        "read": lambda: location.read("champion.json")[0] == b"{}",
+    }
+    assert answers[ask]()
+    assert proxy.struck == 1
+
+
 def test_another_process_uses_a_client_of_its_own(slide: str, tmp_path: Path) -> None:
     location = open_location(slide)
     assert isinstance(location, S3Location)

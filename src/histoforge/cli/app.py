@@ -17,6 +17,7 @@ from histoforge.cli.steps import FILE, PRESET, SET, add_steps, read_settings
 from histoforge.cli.submit import submit
 from histoforge.cli.uploads import pipelines_app
 from histoforge.core.errors import EXIT_CODE, HistoforgeError
+from histoforge.core.output import guard_output
 from histoforge.core.settings import parse_overrides
 
 STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -24,6 +25,7 @@ STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    guard_output()
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _terminated)  # which a container's first process would not even notice
     command = typer.main.get_command(build(next((one for one in arguments if not one.startswith("-")), "")))

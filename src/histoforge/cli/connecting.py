@@ -15,8 +15,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from histoforge.cluster.errors import ClusterError
+from histoforge.core.secrets import clean_credential
 
 _REFUSED = (401, 403)
+_UNSENDABLE = (
+    "{name} holds a character that no HTTP header can carry (a control character, or one beyond ASCII): copy it again."
+)
 _NOWHERE = "http://localhost"
 """The host of a kfp client that was given none and found no kubeconfig."""
 
@@ -50,8 +54,8 @@ def connect() -> tuple[str, Any]:
         with explained(endpoint or "the cluster of the kubeconfig"):
             made = Client(
                 host=endpoint,
-                existing_token=os.environ.get("KFP_EXISTING_TOKEN"),
-                cookies=os.environ.get("KFP_COOKIES"),
+                existing_token=_credential("KFP_EXISTING_TOKEN"),
+                cookies=_credential("KFP_COOKIES"),
                 ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
                 credentials=client.ServiceAccountTokenVolumeCredentials() if in_pod else None,
             )
@@ -83,6 +87,22 @@ def explained(host: str) -> Iterator[None]:
             f"{host} does not answer as Kubeflow Pipelines does, but perhaps with a page to log in: check "
             "KF_PIPELINES_ENDPOINT, and give a token in KFP_EXISTING_TOKEN."
         ) from None
+    except ValueError as error:
+        if "header" not in str(error):
+            raise
+        raise ClusterError(_UNSENDABLE.format(name="The token or cookie for Kubeflow")) from None
+
+
+def _credential(name: str) -> str | None:
+    """Return a token or cookie from the environment; None where it is not set.
+
+    Raises:
+        ClusterError: no HTTP header can carry it.
+    """
+    value = clean_credential(os.environ.get(name, ""))
+    if value is None:
+        raise ClusterError(_UNSENDABLE.format(name=name))
+    return value or None
 
 
 def _said(error: Any) -> str:

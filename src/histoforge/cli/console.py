@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from histoforge.core.output import SafeStream
 from histoforge.steps.relay import parse
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -33,7 +34,8 @@ class Console(io.TextIOBase):
 
     def __init__(self, log: Path, titles: Mapping[str, str] | None = None) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        self._log = log.open("a", encoding="utf-8")
+        self._file = log.open("a", encoding="utf-8", errors="backslashreplace")
+        self._log = SafeStream(self._file)
         self._terminal = sys.stderr
         self._lock = threading.Lock()
         self._rest: dict[int, str] = {}
@@ -59,7 +61,8 @@ class Console(io.TextIOBase):
 
     def close(self) -> None:
         """Close the log file."""
-        self._log.close()
+        self._log.flush()
+        self._file.close()
 
     def show(self, text: str) -> None:
         """A line for whoever watches, and for the log."""

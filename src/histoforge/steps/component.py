@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from histoforge import __version__
 from histoforge.core.errors import EXIT_CODE, HistoforgeError
+from histoforge.core.output import guard_output
 from histoforge.core.progress import say
 from histoforge.core.settings import Settings
 from histoforge.steps.describe import artifact_metadata
@@ -130,6 +131,7 @@ def _run(
 @contextmanager
 def task(label: str) -> Iterator[None]:
     """Let a task end with one sentence where the user is at fault, and with a traceback only for a bug."""
+    guard_output()
     relay = relay_to_run(label)
     try:
         yield

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from histoforge.core.errors import HistoforgeError
+from histoforge.core.output import guard_output
 from histoforge.core.progress import say
 from histoforge.steps.registry import step_named
 
@@ -77,6 +78,7 @@ def _start(count: int, step: str, config: Any, paths: Mapping[str, Any], outputs
 
 def _work(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> Any:
     """One process of several. Only the first one writes where it was told to, and speaks."""
+    guard_output()
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     with tempfile.TemporaryDirectory() as scratch:

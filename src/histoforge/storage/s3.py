@@ -3,10 +3,13 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
+from xml.etree.ElementTree import ParseError
 
 from minio.error import InvalidResponseError
 from urllib3.exceptions import ProtocolError
@@ -27,6 +30,8 @@ PART = 5 << 20
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _CONDITION_NOT_MET = (409, 412)
 _PRESIGNED_FOR = timedelta(minutes=15)
+
+Answer = TypeVar("Answer")
 
 
 class S3Location(Location):
@@ -51,11 +56,11 @@ class S3Location(Location):
 
     def entries(self) -> list[Entry]:
         with self._explained(str(self)):
-            return sorted(self._list(), key=lambda entry: entry.name)
+            return self._tried(lambda: sorted(self._list(), key=lambda entry: entry.name))
 
     def exists(self) -> bool:
         with self._explained(str(self)):
-            return next(self._list(), None) is not None
+            return self._tried(lambda: next(self._list(), None) is not None)
 
     def get(self, name: str, path: Path, durable: bool = True) -> None:
         key, what = self._key(name), f"{self}/{name}"
@@ -103,13 +108,7 @@ class S3Location(Location):
 
     def read(self, name: str) -> tuple[bytes, str] | None:
         with self._explained(f"{self}/{name}"):
-            for attempt in range(1, self.server.settings.attempts + 1):
-                try:
-                    return self._read(self._key(name))
-                except ProtocolError:
-                    if attempt == self.server.settings.attempts:
-                        raise
-        return None
+            return self._tried(lambda: self._read(self._key(name)))
 
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
         """As everywhere; the minio client sends no conditions, so they go with a request that it has signed."""
@@ -131,6 +130,18 @@ class S3Location(Location):
     def child(self, name: str) -> "S3Location":
         return S3Location(self.scheme, self.bucket, self._key(name), self.server)
 
+    def _tried(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` returns; it is asked again where an answer arrives damaged or breaks off."""
+        for _ in range(1, self.server.settings.attempts):
+            try:
+                return ask()
+            except (ParseError, ValueError, ProtocolError):
+                time.sleep(self.server.settings.backoff)
+        try:
+            return ask()
+        except ValueError as error:
+            raise ParseError(str(error)) from None
+
     def _read(self, key: str) -> tuple[bytes, str] | None:
         try:
             response = self.server.client.get_object(self.bucket, key)
@@ -139,7 +150,11 @@ class S3Location(Location):
                 return None
             raise
         try:
-            return response.read(), str(response.headers.get("etag", "")).replace('"', "")
+            content, etag = response.read(), str(response.headers.get("etag", "")).replace('"', "")
+            expected, algorithm = expected_digest(etag, response.headers)
+            if expected and new_hash(algorithm, content).hexdigest() != expected:
+                raise ProtocolError("the content is not what was stored")
+            return content, etag
         finally:
             response.close()
             response.release_conn()

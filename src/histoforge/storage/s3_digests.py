@@ -24,6 +24,6 @@ def _etag_is_md5(etag: str, headers: Mapping[str, str] | None) -> bool:
     return not encrypted and re.fullmatch(r"[0-9a-fA-F]{32}", etag) is not None
 
 
-def new_hash(algorithm: str) -> "hashlib._Hash":
+def new_hash(algorithm: str, content: bytes = b"") -> "hashlib._Hash":
     """A hash to hold content against an expected digest, not against an attacker."""
-    return hashlib.new(algorithm, usedforsecurity=False)
+    return hashlib.new(algorithm, content, usedforsecurity=False)

@@ -67,12 +67,26 @@ class Download:
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Write the object to the file, and hold it against what was stored; the digest grows as the ranges arrive.
+        """Write the object to the file, and verify that it is what was stored; one that is not is fetched anew.
 
         Raises:
-            StorageError: it was replaced while it was read, or is not what was stored.
+            StorageError: it was replaced while it was read, or never arrived as it was stored.
             HTTPError, MinioException: the server failed for good.
         """
+        for attempt in range(1, self.server.settings.attempts + 1):
+            if self._arrives_whole():
+                return
+            if attempt < self.server.settings.attempts:
+                say(f"{self.what} arrived damaged: fetching it anew.")
+                os.ftruncate(self.descriptor, 0)
+                self.size, self.etag, self._in_ranges = -1, "", True
+        raise StorageError(
+            f"{self.what} is not what was stored there (its digest differs, tried {self.server.settings.attempts} "
+            "times): store it again."
+        )
+
+    def _arrives_whole(self) -> bool:
+        """Fetch the object; the digest grows as the ranges arrive."""
         first = _Span(0, RANGE)
         self._receive_all(first)
         expected, algorithm = expected_digest(self.etag, self.headers)
@@ -82,8 +96,7 @@ class Download:
             self._receive_side_by_side(spans, digest, first.position)
         else:
             self._add(digest, 0, self.size)
-        if os.fstat(self.descriptor).st_size != self.size or (expected and digest.hexdigest() != expected):
-            raise StorageError(f"{self.what} is not what was stored there (its digest differs): store it again.")
+        return os.fstat(self.descriptor).st_size == self.size and expected in ("", digest.hexdigest())
 
     def _receive_side_by_side(self, spans: list[_Span], digest: "hashlib._Hash", position: int) -> None:
         with Bytes(f"reading {self.what}", self.size) as progress, ThreadPoolExecutor(STREAMS) as pool:

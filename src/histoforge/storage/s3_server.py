@@ -7,6 +7,7 @@ import certifi
 import urllib3
 from minio import Minio
 
+from histoforge.core.errors import StorageError
 from histoforge.storage.s3_settings import S3Settings
 from histoforge.storage.transfers import WORKERS
 
@@ -61,12 +62,15 @@ def _http(settings: S3Settings) -> urllib3.PoolManager:
 def _client(settings: S3Settings, http: urllib3.PoolManager) -> Minio:
     address = urlsplit(settings.endpoint)
     at_aws = (address.hostname or "").endswith(".amazonaws.com")
-    return Minio(
-        address.netloc,
-        access_key=settings.access_key or None,
-        secret_key=settings.secret_key or None,
-        session_token=settings.session_token or None,
-        secure=address.scheme == "https",
-        region=settings.region or (None if at_aws else "us-east-1"),
-        http_client=http,
-    )
+    try:
+        return Minio(
+            address.netloc,
+            access_key=settings.access_key or None,
+            secret_key=settings.secret_key or None,
+            session_token=settings.session_token or None,
+            secure=address.scheme == "https",
+            region=settings.region or (None if at_aws else "us-east-1"),
+            http_client=http,
+        )
+    except ValueError as error:
+        raise StorageError(f"{settings.endpoint} is not the address of an S3 server ({error}): correct it.") from None

@@ -1,16 +1,19 @@
 """Which S3 server, with which credentials: from the environment alone, so that none stands in a command or a run."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from histoforge.core.errors import StorageError
+from histoforge.core.secrets import SHORTEST, SHORTEST_ID, clean_credential
 
 _ENDPOINTS = ("HISTOFORGE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MINIO_ENDPOINT")
 _PAIRS = (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"))
 _SECRET_DIR = "HISTOFORGE_S3_SECRET_DIR"
+_REGION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,9 @@ class S3Settings:
             endpoint=_endpoint(environment),
             access_key=access_key,
             secret_key=secret_key,
-            session_token="" if key_source == _SECRET_DIR else environment.get("AWS_SESSION_TOKEN", ""),
+            session_token="" if key_source == _SECRET_DIR else _credential(environment, "AWS_SESSION_TOKEN"),
             key_source=key_source,
-            region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "",
+            region=_region(environment),
             ca=_ca(environment),
             connect_timeout=_number(environment, "HISTOFORGE_S3_CONNECT_TIMEOUT", 15.0),
             read_timeout=_number(environment, "HISTOFORGE_S3_READ_TIMEOUT", 30.0),
@@ -89,22 +92,46 @@ def _key(environment: Mapping[str, str]) -> tuple[str, str, str]:
     folder = environment.get(_SECRET_DIR)
     if folder:
         try:
-            texts = [(Path(folder) / name).read_text(encoding="utf-8").strip() for name in ("accesskey", "secretkey")]
-        except (OSError, UnicodeDecodeError):
-            texts = [""]
-        if not all(texts):
+            files = {name: (Path(folder) / name).read_bytes() for name in ("accesskey", "secretkey")}
+        except (OSError, ValueError):
+            files = {}
+        texts = [
+            _sendable(text.decode("latin-1"), f"The file '{name}' in {_SECRET_DIR}") for name, text in files.items()
+        ]
+        if not texts or not all(texts):
             raise StorageError(
                 f"{_SECRET_DIR} names a folder without the readable files 'accesskey' and 'secretkey': mount the "
                 "secret there."
             )
         return texts[0], texts[1], _SECRET_DIR
     for access_name, secret_name in _PAIRS:
-        access, secret = environment.get(access_name, ""), environment.get(secret_name, "")
+        access, secret = _credential(environment, access_name), _credential(environment, secret_name)
         if bool(access) != bool(secret):
             raise StorageError(f"Only one of {access_name} and {secret_name} is set: set both, or neither.")
         if access:
             return access, secret, f"{access_name} and {secret_name}"
     return "", "", ""
+
+
+def _credential(environment: Mapping[str, str], name: str) -> str:
+    return _sendable(environment.get(name, ""), name)
+
+
+def _sendable(text: str, name: str) -> str:
+    value = clean_credential(text, SHORTEST if "secret" in name.lower() or "TOKEN" in name else SHORTEST_ID)
+    if value is None:
+        raise StorageError(
+            f"{name} holds a character that no HTTP header can carry (a control character, or one beyond ASCII): copy "
+            "the value again."
+        )
+    return value
+
+
+def _region(environment: Mapping[str, str]) -> str:
+    region = (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "").strip()
+    if region and not _REGION.fullmatch(region):
+        raise StorageError("AWS_REGION is not the name of a region: write one such as eu-central-1, or leave it unset.")
+    return region
 
 
 def _ca(environment: Mapping[str, str]) -> str:

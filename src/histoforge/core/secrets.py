@@ -1,0 +1,76 @@
+"""Credentials: cleaned where they are read, and replaced by `***` in everything that is printed or logged."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+HIDDEN = "***"
+SHORTEST = 8
+"""Characters of a value that is hidden wherever it occurs; a shorter one would take pieces out of ordinary words."""
+
+_NAMES = re.compile(r".*(SECRET|SECRET_KEY|SECRET_ACCESS_KEY|TOKEN|PASSWORD|COOKIES?)$")
+_LONG_NAMES = re.compile(r".*ACCESS_KEY(_ID)?$")
+SHORTEST_ID = 16
+"""Characters of an access key's id that is hidden: AWS's have 20, and MinIO's usual 'minio' is an ordinary word."""
+_FILES = {"KF_PIPELINES_SA_TOKEN_PATH": "", "HISTOFORGE_S3_SECRET_DIR": "secretkey"}
+
+_VALUE = r"(?:[^\s&,;\"'<>\\]|%[0-9A-Fa-f]{2})+"
+_PATTERNS = (
+    re.compile(rf"(?i)\b(X-Amz-(?:Credential|Signature|Security-Token)[\"']?\s*[=:]\s*(?:b?[\"'])?){_VALUE}"),
+    re.compile(rf"\b((?:Credential|Signature|AWSAccessKeyId)=){_VALUE}"),
+    re.compile(r"(?i)\b((?:Bearer|Basic)\s+)[A-Za-z0-9+/=._~-]{16,}"),
+    re.compile(r"(?i)\b((?:Set-)?Cookie:\s*).+"),
+    re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@'\"]+:[^\s/@'\"]*(?=@)"),
+)
+
+_remembered: set[str] = set()
+
+
+def clean_credential(text: str, shortest: int = SHORTEST) -> str | None:
+    """A credential without the spaces and line ends around it, None if it cannot be sent in an HTTP header.
+
+    A header carries printable ASCII; files made with `echo` or `--from-file` often end with a line end. A value of at
+    least `shortest` characters is remembered, so that `scrub` hides it.
+    """
+    value = text.strip()
+    remember(value, shortest)
+    return value if all(" " <= character <= "~" for character in value) else None
+
+
+def remember(value: str, shortest: int = SHORTEST) -> None:
+    """Hide `value`, and each of its lines, from now on."""
+    _remembered.update(part for part in value.split() if len(part) >= shortest)
+
+
+def scrub(text: str) -> str:
+    """`text` without the known secrets, in plain and in URL-encoded form, and without signatures and tokens."""
+    for value in sorted(_remembered | _from_environment(os.environ), key=len, reverse=True):
+        for form in dict.fromkeys((value, quote(value, safe=""), quote(value), quote_plus(value), _escaped(value))):
+            text = text.replace(form, HIDDEN)
+    for pattern in _PATTERNS:
+        text = pattern.sub(rf"\g<1>{HIDDEN}", text)
+    return text
+
+
+def _from_environment(environment: Mapping[str, str]) -> set[str]:
+    """The secrets that the environment holds or names a file of, at this moment."""
+    values = {value for name, value in environment.items() if _NAMES.fullmatch(name)}
+    values |= {v for name, v in environment.items() if _LONG_NAMES.fullmatch(name) and len(v) >= SHORTEST_ID}
+    for name, file in _FILES.items():
+        if environment.get(name):
+            values.add(_read(Path(environment[name]) / file))
+    return {part for value in values for part in value.split() if len(part) >= SHORTEST}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return ""
+
+
+def _escaped(value: str) -> str:
+    """A value as `repr` shows its bytes: `b'caf\\xc3\\xa9'`."""
+    return repr(value.encode("utf-8", "surrogateescape"))[2:-1]

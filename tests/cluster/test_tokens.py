@@ -1,0 +1,30 @@
+"""Tokens and cookies for Kubeflow: line ends are taken off, and what no header can carry is refused unseen."""
+
+import pytest
+from asking import call, write_pipeline
+
+TOKEN = "eyJhbGciOiJSUzI1NiIsImtpZCI6IlRFU1QifQ.eyJzdWIiOiJ0ZXN0ZXIifQ.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("name", ["KFP_EXISTING_TOKEN", "KFP_COOKIES"])
+def test_a_line_end_after_a_token_does_not_matter(capsys, kubeflow, monkeypatch, tmp_path, name):
+    monkeypatch.setenv(name, f"{TOKEN}\n")
+    assert call(capsys, "pipelines", "upload", write_pipeline(tmp_path)).code == 0
+
+
+@pytest.mark.parametrize("name", ["KFP_EXISTING_TOKEN", "KFP_COOKIES"])
+def test_a_token_that_no_header_can_carry_is_refused_in_a_sentence(capsys, kubeflow, monkeypatch, tmp_path, name):
+    monkeypatch.setenv(name, f"{TOKEN}\n{TOKEN}")
+    ended = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert f"{name} holds a character that no HTTP header can carry" in ended.err
+    assert "eyJ" not in ended.err + ended.out
+
+
+def test_a_broken_projected_token_is_refused_in_a_sentence(capsys, kubeflow, monkeypatch, tmp_path):
+    (tmp_path / "token").write_text(f"{TOKEN}\n\n{TOKEN}\n")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    ended = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "holds a character that no HTTP header can carry" in ended.err
+    assert "eyJ" not in ended.err + ended.out
