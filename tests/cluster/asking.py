@@ -14,7 +14,7 @@ PIPELINE = """
 schemaVersion: 2.1.0
 pipelineInfo: {name: tiny, description: A pipeline for tests.}
 root:
-  dag: {tasks: {}}
+  dag: {tasks: {preprocess: {taskInfo: {name: Cut patches}, componentRef: {name: comp-preprocess}}}}
   inputDefinitions:
     parameters:
       source: {parameterType: STRING, description: where slides lie.}
@@ -22,7 +22,8 @@ root:
       gpu_count: {parameterType: STRING, isOptional: true, description: GPUs.}
       rounds: {parameterType: NUMBER_INTEGER, isOptional: true, description: how often.}
       overrides: {parameterType: STRUCT, isOptional: true, description: other parameters.}
-deploymentSpec: {executors: {}}
+components: {comp-preprocess: {executorLabel: exec-preprocess}}
+deploymentSpec: {executors: {exec-preprocess: {container: {image: ghcr.io/histoforge/histoforge-cpu:0.1.0}}}}
 """
 SCHEDULES = """
 schedules:

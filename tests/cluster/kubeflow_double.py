@@ -85,6 +85,9 @@ class Double:
         failing: how many looks at a run it answers with 503.
         endless: ids of runs that do not end by themselves.
         before: by the name of a request's function in kfp-server-api, what happens just before it is answered.
+        node_states: states of single nodes of workflows, by their names.
+        pods: of Kubernetes, by name; `log` is what their main container has logged.
+        forbids_pods: whether this user may not see pods.
         lost: ids of runs without a workflow, whose state nothing reports any more.
     """
 
@@ -96,6 +99,9 @@ class Double:
         self.failing = 0
         self.endless: set[str] = set()
         self.lost: set[str] = set()
+        self.node_states: dict[str, str] = {}
+        self.pods: dict[str, dict[str, Any]] = {}
+        self.forbids_pods = False
         self.before: dict[str, Callable[[], object]] = {}
         self.pipelines: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, dict[str, Any]] = {}
@@ -123,11 +129,31 @@ class Double:
                     raise BadRequest(400, f"{name} has no parameter {unknown}")
                 self.before.get(name, lambda: None)()
                 return handler(self, query, body, *match.groups())
+        if match := re.fullmatch(r"/api/v1/namespaces/([^/]+)/pods(?:/([^/]+)(/log)?)?", path):
+            return self.answer_pods(method, query, *match.groups())
         if path.startswith(("/api/v1/", "/apis/kueue")) and method == "GET":
             if path not in self.kubernetes:
                 raise BadRequest(404, "not found")
             return self.kubernetes[path]
         raise BadRequest(404, f"no route {method} {path}")
+
+    def answer_pods(self, method: str, query: dict[str, str], namespace: str, name: str | None, log: str | None) -> Any:
+        """As Kubernetes lists pods by label, hands out the last lines of a log, and deletes a pod."""
+        if self.forbids_pods:
+            raise BadRequest(403, "pods is forbidden")
+        pods = {key: pod for key, pod in self.pods.items() if pod["metadata"]["namespace"] == namespace}
+        if name is None:
+            label, _, value = query["labelSelector"].partition("=")
+            chosen = [pod for pod in pods.values() if pod["metadata"].get("labels", {}).get(label) == value]
+            return {"kind": "PodList", "items": [{k: v for k, v in pod.items() if k != "log"} for pod in chosen]}
+        pod = _there(pods, name)
+        if method == "DELETE":
+            del self.pods[name]
+            self.before.get("delete_pod", lambda: None)()
+        elif log:
+            assert query["container"] == "main"
+            return "\n".join(pod["log"].splitlines()[-int(query["tailLines"]) :])
+        return pod
 
     def page(self, name: str, items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
         if "namespace" in query:
@@ -213,11 +239,34 @@ class Double:
             raise BadRequest(503, "try again")
         run = _there(self.runs, name)
         self.advance(run)
-        task = {"task_id": "1", "display_name": "Cut patches", "state": run["state"]}
-        if run["state"] == "FAILED":
-            task["error"] = {"message": "There is nothing at s3://b/slides."}
-        run["run_details"] = {"task_details": [task]}
+        run["run_details"] = {"task_details": self.nodes(run)}
         return run
+
+    def nodes(self, run: dict[str, Any]) -> list[dict[str, Any]]:
+        """The nodes of Argo's workflow, as `toApiPipelineTaskDetail` of KFP's api_converter.go lists them.
+
+        Nodes have names, and those below them by the names of their pods; never an error or a pod of their own.
+        """
+        spec = self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]["pipeline_spec"]
+        spec = spec.get("pipeline_spec", spec)
+        names = ["workflow-x", "root-driver", "root"]
+        for key in spec["root"]["dag"]["tasks"]:
+            names += [f"{key}-driver", key, "executor", "executor(0)"]
+        done = {"PENDING": "PENDING", "RUNNING": "RUNNING", "SUCCEEDED": "SUCCEEDED"}.get(run["state"], run["state"])
+        states = {
+            name: "SUCCEEDED" if name.endswith("-driver") and run["state"] != "PENDING" else done for name in names
+        }
+        states.update(self.node_states)
+        return [
+            {
+                "run_id": run["run_id"],
+                "task_id": f"task-{number}",
+                "display_name": name,
+                "state": states[name],
+                "child_tasks": [{"pod_name": f"workflow-x-{number + 1}"}],
+            }
+            for number, name in enumerate(names)
+        ]
 
     def advance(self, run: dict[str, Any]) -> None:
         """Let a run come one state further, unless nothing reports it or it does not end by itself."""
@@ -389,7 +438,10 @@ def serve(double: Double) -> ThreadingHTTPServer:
                 status, said = error.status, {"message": str(error)}
                 if status in (400, 409):
                     double.refused.append(str(error))
-            text = double.login.encode() or json.dumps(said).encode()
+            text = (
+                double.login.encode()
+                or (said if parts.path.endswith("/log") and status == 200 else json.dumps(said)).encode()
+            )
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))

@@ -54,15 +54,6 @@ def test_a_run_is_started_with_the_profile_and_followed(kubeflow, capsys, tmp_pa
     assert kubeflow.refused == []
 
 
-def test_a_run_that_fails_ends_with_1_and_the_sentence_of_its_task(kubeflow, capsys, tmp_path):
-    kubeflow.outcome = "FAILED"
-    path = write_pipeline(tmp_path)
-    call(capsys, "pipelines", "upload", path)
-    done = call(capsys, "submit", path, "--source", "s3://b/slides", "--every", "0")
-    assert done.code == 1
-    assert "Cut patches: failed (There is nothing at s3://b/slides.)" in done.err
-
-
 @pytest.mark.parametrize(("failing", "code"), [(3, 0), (100, 2)])
 def test_a_server_that_fails_for_a_while_ends_nothing(kubeflow, capsys, tmp_path, failing, code):
     kubeflow.failing = failing

@@ -37,6 +37,11 @@ class Kubeflow:
         service = self._client.pipelines.pipeline_service_list_pipeline_versions
         return {one.display_name: one for one in self._all(service, "pipeline_versions", pipeline)}
 
+    def spec(self, pipeline: tuple[str, str]) -> dict[str, Any]:
+        """Return the compiled pipeline of a version, given by the ids of pipeline and version."""
+        answer = self._ask(self._client.pipelines.pipeline_service_get_pipeline_version, *pipeline)
+        return dict(answer.pipeline_spec or {})
+
     def upload(self, pipeline: str, name: str, path: Path, version: str, about: str) -> None:
         """Make a compiled file a version of a pipeline, given by id and name.
 

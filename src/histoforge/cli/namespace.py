@@ -4,14 +4,13 @@ Who may start runs may not be allowed to look: what cannot be seen is passed ove
 """
 
 import contextlib
-import os
 from collections.abc import Mapping
 from typing import Any
 
+from histoforge.cli.kubernetes import Kubernetes, Unseen, connect_kubernetes
 from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.launcher import check_launcher
 
-SECONDS = 5
 _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta1", "v1beta2")
 
@@ -31,19 +30,19 @@ def check_namespace(namespace: str, profile: str, parameters: Mapping[str, Any],
     from histoforge_pipelines.profiles import profile_named
 
     namespace = namespace or "kubeflow"
-    api = _connect()
+    api = connect_kubernetes()
     if api is None:
         return
-    with contextlib.suppress(_Unseen):
+    with contextlib.suppress(Unseen):
         launcher = api.get("", "v1", "configmaps", "kfp-launcher", namespace)
         check_launcher((launcher or {}).get("data"), pipeline_root, namespace)
     queue = profile_named(profile or "gpu").queue
     if queue:
-        with contextlib.suppress(_Unseen):
+        with contextlib.suppress(Unseen):
             _check_queue(api, queue, namespace, parameters)
 
 
-def _check_queue(api: "_Kubernetes", queue: str, namespace: str, parameters: Mapping[str, Any]) -> None:
+def _check_queue(api: Kubernetes, queue: str, namespace: str, parameters: Mapping[str, Any]) -> None:
     found = [api.get(_KUEUE, version, "localqueues", queue, namespace) for version in _KUEUE_VERSIONS]
     local = next((one for one in found if one), None)
     if local is None:
@@ -73,58 +72,3 @@ def largest_quota(cluster_queue: Mapping[str, Any], resource: str) -> int | None
         if one["name"] == resource and str(one["nominalQuota"]).isdecimal()
     ]
     return max(quotas, default=None)
-
-
-class _Unseen(Exception):
-    """Something that cannot be looked up: no right to, or no answer."""
-
-
-class _Kubernetes:
-    """Reads single objects."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def get(self, group: str, version: str, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
-        """An object as JSON; None where it is not there.
-
-        Raises:
-            _Unseen: it may not be read.
-        """
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
-
-        place = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        path = f"{place}/namespaces/{namespace}/{kind}/{name}" if namespace else f"{place}/{kind}/{name}"
-        try:
-            answer: dict[str, Any] = self._client.call_api(
-                path,
-                "GET",
-                header_params={"Accept": "application/json"},
-                auth_settings=["BearerToken"],
-                response_type="object",
-                _return_http_data_only=True,
-                _request_timeout=SECONDS,
-            )
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise _Unseen from None
-        except HTTPError:
-            raise _Unseen from None
-        return answer
-
-
-def _connect() -> _Kubernetes | None:
-    from kubernetes import client, config
-
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
-    settings = client.Configuration()
-    try:
-        if in_pod:
-            config.load_incluster_config(client_configuration=settings)
-        else:
-            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)
-    except config.ConfigException:
-        return None
-    return _Kubernetes(client.ApiClient(settings))

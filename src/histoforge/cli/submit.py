@@ -8,19 +8,14 @@ import typer
 
 from histoforge import __version__
 from histoforge.cli.steps import FILE, SET, read_settings
-from histoforge.cluster.errors import ClusterError
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
 from histoforge.core.settings import parse_overrides
 
 if TYPE_CHECKING:
-    from histoforge.cli.kubeflow import Kubeflow
     from histoforge.cluster.packages import Package
 
 FAILED = 1
-LOOKS = 12
-"""Times in a row that the server may not answer before a run is no longer followed."""
-ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 PROFILE = Annotated[
     str, typer.Option("--profile", metavar="NAME", help="resources: 'small', 'gpu', 'multi-gpu', or a YAML file")
 ]
@@ -45,7 +40,13 @@ def submit(
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="stay until it ends")] = True,
     every: Annotated[float, typer.Option("--every", metavar="SECONDS", help="between two looks at it")] = 5.0,
 ) -> None:
-    """Start a run on Kubeflow and follow it; stopping this command leaves the run going."""
+    """Start a run on Kubeflow and follow it; stopping this command leaves the run going.
+
+    Each task is named as in the UI, with its state whenever that changes; one that fails, with its last sentence and
+    the command that shows its log. The sentence comes from the pod's log where the kubeconfig leads to the cluster, or
+    else from the artifact executor-logs below --pipeline-root.
+    """
+    from histoforge.cli.following import follow_run
     from histoforge.cli.kubeflow import Kubeflow
     from histoforge.cli.namespace import check_namespace
     from histoforge.cli.uploads import version_on
@@ -76,7 +77,7 @@ def submit(
     run = kubeflow.start(name, ids, wanted)
     print(f"{kubeflow.host}/#/runs/details/{run}")
     try:
-        if follow and _follow(kubeflow, run, every) != "SUCCEEDED":
+        if follow and follow_run(kubeflow, run, ids, wanted, every) != "SUCCEEDED":
             sys.exit(FAILED)
     except KeyboardInterrupt:
         say(f"the run {run} goes on")
@@ -96,35 +97,3 @@ def _sorted(package: "Package", given: dict[str, Any], **more: str) -> dict[str,
             raise SettingsError("'overrides' is a mapping: set single ones, as in '--set train_generator.epochs=3'.")
         parameters["overrides"] = {**own, **overrides}
     return parameters
-
-
-def _look(kubeflow: "Kubeflow", run: str, every: float) -> Any:
-    """The run as it is; a server that does not answer for a while ends nothing.
-
-    Raises:
-        ClusterError: it did not answer so many times in a row.
-    """
-    for patience in reversed(range(LOOKS)):
-        try:
-            return kubeflow.run(run)
-        except ClusterError as error:
-            if not patience:
-                raise ClusterError(f"{str(error).rstrip('.')}; the run {run} goes on.") from None
-            time.sleep(every)
-
-
-def _follow(kubeflow: "Kubeflow", run: str, every: float) -> str:
-    """Say what becomes of each task; returns the state in which the run ends."""
-    seen: dict[str, str] = {}
-    while True:
-        there = _look(kubeflow, run, every)
-        for task in (there.run_details.task_details if there.run_details else None) or []:
-            if task.state and task.state != seen.get(task.task_id, "") and task.state != "PENDING":
-                seen[task.task_id] = task.state
-                said = task.error.message if task.error and task.error.message else ""
-                say(f"{task.display_name}: {task.state.lower()}{f' ({said})' if said else ''}")
-        if there.state in ENDED:
-            said = there.error.message if there.error and there.error.message else ""
-            say(f"the run {there.state.lower()}{f': {said}' if said else ''}")
-            return str(there.state)
-        time.sleep(every)

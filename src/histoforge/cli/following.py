@@ -1,0 +1,68 @@
+"""A run on Kubeflow, followed until it ends: each task by its title, and why one failed."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from histoforge.cli.words import LastWords
+from histoforge.cluster.errors import ClusterError
+from histoforge.cluster.tasks import Event, Watch, tasks_of
+from histoforge.core.progress import say
+
+if TYPE_CHECKING:
+    from histoforge.cli.kubeflow import Kubeflow
+    from histoforge.cluster.schedules import Standing
+
+LOOKS = 12
+"""Times in a row that the server may not answer before a run is no longer followed."""
+
+
+def follow_run(kubeflow: "Kubeflow", run: str, pipeline: tuple[str, str], wanted: "Standing", every: float) -> str:
+    """Say what becomes of each task of a run; returns the state in which the run ends.
+
+    Args:
+        kubeflow: the connection.
+        run: its id.
+        pipeline: ids of the pipeline and of its version.
+        wanted: what the run was started with.
+        every: seconds between two looks.
+
+    Raises:
+        ClusterError: the server did not answer so many times in a row.
+    """
+    from histoforge.cli.kubeflow import ENDED
+
+    watch = Watch(tasks_of(kubeflow.spec(pipeline)))
+    words = LastWords(kubeflow.namespace or "kubeflow", run, wanted.pipeline, wanted.pipeline_root)
+    while True:
+        there = look(kubeflow, run, every)
+        for event in watch.events((there.run_details.task_details if there.run_details else None) or []):
+            _tell(event, words)
+        if there.state in ENDED:
+            reason = there.error.message if there.error and there.error.message else ""
+            say(f"the run {there.state.lower()}{f': {reason}' if reason else ''}")
+            return str(there.state)
+        time.sleep(every)
+
+
+def look(kubeflow: "Kubeflow", run: str, every: float) -> Any:
+    """Return the run as it is; a server that does not answer for a while ends nothing.
+
+    Raises:
+        ClusterError: it did not answer so many times in a row.
+    """
+    for patience in reversed(range(LOOKS)):
+        try:
+            return kubeflow.run(run)
+        except ClusterError as error:
+            if not patience:
+                raise ClusterError(f"{str(error).rstrip('.')}; the run {run} goes on.") from None
+            time.sleep(every)
+
+
+def _tell(event: Event, words: LastWords) -> None:
+    if event.state != "FAILED":
+        say(f"{event.title}: {event.state.lower()}")
+        return
+    ending = words.of(event)
+    say(f"{event.title}: failed{f': {ending.sentence}' if ending.sentence else ''}")
+    say(f"    {ending.command}")

@@ -1,0 +1,102 @@
+"""Kubernetes' own API, where the kubeconfig or the pod leads there.
+
+Who may start runs may not be allowed to look: what cannot be seen raises `Unseen`, which callers pass over.
+"""
+
+import os
+from typing import Any
+
+SECONDS = 5
+"""Until an answer is given up."""
+
+
+class Unseen(Exception):
+    """Something that cannot be looked up: no right to, or no answer."""
+
+
+class Kubernetes:
+    """Reads objects, and deletes pods.
+
+    Args:
+        client: the API client of the package `kubernetes`.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def get(self, group: str, version: str, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+        """Return an object as JSON; None where it is not there.
+
+        Raises:
+            Unseen: it may not be read.
+        """
+        start = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        path = f"{start}/namespaces/{namespace}/{kind}/{name}" if namespace else f"{start}/{kind}/{name}"
+        answer: dict[str, Any] | None = self._call("GET", path)
+        return answer
+
+    def pods(self, namespace: str, label: str) -> list[dict[str, Any]]:
+        """Return the pods with a label, given as 'name=value', the oldest first.
+
+        Raises:
+            Unseen: they may not be listed.
+        """
+        answer = self._call("GET", f"/api/v1/namespaces/{namespace}/pods", [("labelSelector", label)]) or {}
+        pods: list[dict[str, Any]] = answer.get("items", [])
+        return sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+
+    def log(self, namespace: str, pod: str, lines: int) -> str:
+        """Return the last lines of a pod's main container; '' where the pod is gone.
+
+        Raises:
+            Unseen: they may not be read.
+        """
+        query = [("container", "main"), ("tailLines", str(lines))]
+        answer = self._call("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query, raw=True)
+        return "" if answer is None else bytes(answer.data).decode("utf-8", errors="replace")
+
+    def delete_pod(self, namespace: str, pod: str) -> None:
+        """Delete a pod, which has its grace period to end; nothing happens where it is gone.
+
+        Raises:
+            Unseen: it may not be deleted.
+        """
+        self._call("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod}")
+
+    def _call(self, verb: str, path: str, query: list[tuple[str, str]] | None = None, raw: bool = False) -> Any:
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return self._client.call_api(
+                path,
+                verb,
+                query_params=query or [],
+                header_params={"Accept": "*/*" if raw else "application/json"},
+                auth_settings=["BearerToken"],
+                response_type="object",
+                _preload_content=not raw,
+                _return_http_data_only=True,
+                _request_timeout=SECONDS,
+            )
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise Unseen(f"{error.status} {error.reason}") from None
+        except HTTPError as error:
+            raise Unseen(str(error)) from None
+
+
+def connect_kubernetes() -> Kubernetes | None:
+    """Return the cluster of the pod or of the kubeconfig; None where neither names one."""
+    from kubernetes import client, config
+
+    settings = client.Configuration()
+    try:
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=settings)
+        else:
+            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)
+    except config.ConfigException:
+        return None
+    return Kubernetes(client.ApiClient(settings))

@@ -1,0 +1,112 @@
+"""The last sentence of a task that failed on Kubeflow, and the command that shows its log.
+
+The API server has neither: a task's `error` is null, and no request lists artifacts. The sentence is in the pod's log
+and, without the launcher's lines, in the artifact `executor-logs-N` of its attempt N, which lies below the pipeline
+root at `PIPELINE/RUN/TASK/SALT/` (`provisionOutputs` in backend/src/v2/driver/driver.go and `qualifyExecutorLogsURI` in
+backend/src/v2/component/launcher_v2.go of kubeflow/pipelines at 7b70c7b95f).
+"""
+
+import contextlib
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from histoforge.cli.kubernetes import Unseen, connect_kubernetes
+from histoforge.cluster.logs import driver_sentence, last_sentence, pod_reason
+from histoforge.cluster.tasks import DRIVER, Event
+from histoforge.core.errors import HistoforgeError
+
+RUN_LABEL = "pipeline/runid"
+NODE_NAME = "workflows.argoproj.io/node-name"
+LINES = 200
+"""Of a pod's log that are looked at."""
+_ATTEMPT = re.compile(r"\((\d+)\)$")
+
+
+class Ending(NamedTuple):
+    """How a task ended.
+
+    Attributes:
+        sentence: its last one, or ''.
+        command: shows its log.
+    """
+
+    sentence: str
+    command: str
+
+
+class LastWords:
+    """Looks for what the failed tasks of a run said.
+
+    Args:
+        namespace: of the run.
+        run: its id.
+        pipeline: its name.
+        root: below which the run's artifacts lie; '' for the namespace's default, which is not known here.
+    """
+
+    def __init__(self, namespace: str, run: str, pipeline: str, root: str) -> None:
+        self._namespace, self._run = namespace, run
+        self._artifacts = f"{root.rstrip('/')}/{pipeline}/{run}" if root else ""
+        self._kubernetes = connect_kubernetes()
+        self._told: set[str] = set()
+
+    def of(self, event: Event) -> Ending:
+        """Return how a task ended that failed; in a loop, its failed pods one after the other."""
+        pods = f"--selector {RUN_LABEL}={self._run} --container main --prefix --tail 20"
+        command = f"kubectl logs --namespace {self._namespace} {pods}"
+        with contextlib.suppress(Unseen):
+            pod = self._failed_pod(event.node)
+            if pod is not None:
+                name = pod["metadata"]["name"]
+                command = f"kubectl logs --namespace {self._namespace} {name} --container main"
+                if sentence := self._sentence_of(pod, event.node):
+                    return Ending(sentence, command)
+        with contextlib.suppress(HistoforgeError):
+            return Ending(self._stored(event.key), command)
+        return Ending("", command)
+
+    def _failed_pod(self, node: str) -> dict[str, Any] | None:
+        """The last attempt of a node that has not been told of."""
+        if self._kubernetes is None:
+            return None
+        latest: dict[str, tuple[int, dict[str, Any]]] = {}
+        for pod in self._kubernetes.pods(self._namespace, f"{RUN_LABEL}={self._run}"):
+            name = pod["metadata"].get("annotations", {}).get(NODE_NAME, "")
+            whole, attempt = _ATTEMPT.sub("", name), _ATTEMPT.search(name)
+            number = int(attempt[1]) if attempt else 0
+            if whole.endswith(f".{node}") and number >= latest.get(whole, (0, None))[0]:
+                latest[whole] = (number, pod)
+        for _, pod in latest.values():
+            name = pod["metadata"]["name"]
+            if pod.get("status", {}).get("phase") == "Failed" and name not in self._told:
+                self._told.add(name)
+                return pod
+        return None
+
+    def _sentence_of(self, pod: dict[str, Any], node: str) -> str:
+        assert self._kubernetes is not None
+        if reason := pod_reason(pod):
+            return reason
+        log = self._kubernetes.log(self._namespace, pod["metadata"]["name"], LINES)
+        return driver_sentence(log) if node.endswith(DRIVER) else last_sentence(log)
+
+    def _stored(self, key: str) -> str:
+        """The last line of the one task with that key, in the store; '' where it is one of several.
+
+        Raises:
+            HistoforgeError: the store cannot be read from here.
+        """
+        from histoforge.storage.opening import open_location
+
+        if not self._artifacts:
+            return ""
+        location = open_location(self._artifacts).child(key)
+        logs = [entry.name for entry in location.entries() if "/executor-logs" in entry.name]
+        if len({name.partition("/")[0] for name in logs}) != 1:
+            return ""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "log"
+            location.get(max(logs, key=lambda name: (len(name), name)), path)
+            return last_sentence(path.read_text(encoding="utf-8", errors="replace"))

@@ -1,0 +1,55 @@
+"""The sentence that a task ended with, out of its pod's log.
+
+In the log of a pod, lines of Kubeflow's launcher and of Argo's executor follow those of the task itself; in the
+artifact `executor-logs` the task's own lines stand alone.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 500
+_LAUNCHER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.go:\d+\] ?(.*)")
+_TASK_FAILED = "Component failed to execute successfully"
+"""What the launcher logs after the last line of a task that failed (backend/src/v2/component/launcher_v2.go)."""
+_ARGO = re.compile(r"time=|Error: exit status \d+$|exit status \d+$")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*Z ")
+"""As `kubectl logs --timestamps` writes it."""
+
+
+def last_sentence(log: str) -> str:
+    """Return the last line of a task in the log of its pod, or '' where it said nothing."""
+    lines = [_TIMESTAMP.sub("", line).strip() for line in log.splitlines()]
+    ends = [number for number, line in enumerate(lines) if _launcher_says(line).startswith(_TASK_FAILED)]
+    for line in reversed(lines[: ends[-1]] if ends else lines):
+        if line and not _LAUNCHER.match(line) and not _ARGO.match(line):
+            return line[:LONGEST]
+    return ""
+
+
+def driver_sentence(log: str) -> str:
+    """Return the last thing that a driver of Kubeflow said, without the place in its code; '' for an empty log."""
+    for line in reversed([line.strip() for line in log.splitlines()]):
+        if line and not _ARGO.match(line):
+            return (_launcher_says(line) or line)[:LONGEST]
+    return ""
+
+
+def pod_reason(pod: Mapping[str, Any]) -> str:
+    """Return why Kubernetes ended a pod's main container, or '' where it ended by itself.
+
+    Args:
+        pod: as the API server of Kubernetes describes it.
+    """
+    status = pod.get("status", {})
+    for container in status.get("containerStatuses", []):
+        ended = container.get("state", {}).get("terminated") or {}
+        if container.get("name") == "main" and ended.get("reason") == "OOMKilled":
+            return "It took more memory than it may, and was killed: raise the parameter 'memory'."
+    reason, message = status.get("reason", ""), status.get("message", "")
+    return f"Kubernetes ended it: {reason}{f' ({message})' if message else ''}." if reason else ""
+
+
+def _launcher_says(line: str) -> str:
+    match = _LAUNCHER.match(line)
+    return match[1] if match else ""
