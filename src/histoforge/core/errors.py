@@ -1,7 +1,7 @@
 """The one family of errors that a user can cause and can mend.
 
 Each message is one sentence that says what is wrong, where, and what to do. The command line prints it and exits
-with `EXIT_CODE`; a pod ends with it as its last line. Anything else that is raised is a bug and keeps its traceback.
+with `EXIT_CODE`; it is the last line of a task in a pod. Anything else that is raised is a bug and keeps its traceback.
 """
 
 EXIT_CODE = 2
