@@ -4,9 +4,11 @@
 # make compile writes components/*/component.yaml, their READMEs, and pipelines/*.yaml
 # make bench   every benchmark, at its full size
 # make lock    resolves the packages anew: requirements.lock and the locks of the images
-# make images  builds the images cuda and cpu: make images REGISTRY=registry.example/team BASE=… TORCH_INDEX=…
-# make push    pushes them to REGISTRY
-# make e2e     runs every pipeline on the real image, in containers without a network
+# make images  builds the images cuda and slim: make images REGISTRY=registry.example/team BASE=… RUNTIMES="cuda slim cpu"
+# make push    pushes them to REGISTRY, and keeps their digests in DIGESTS
+# make release pushes the images, and compiles everything below dist/release with the images pinned by digest
+# make e2e     runs every pipeline on the real images, in containers without a network
+# make lock-cpu TORCH_INDEX=…  locks torch of the image cpu with the hashes of that index
 
 SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -18,13 +20,17 @@ DEMO := runs/demo
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+CREATED = $(or $(shell git log -1 --format=%cI 2>/dev/null),1970-01-01T00:00:00Z)
 REGISTRY ?= $(or $(HISTOFORGE_REGISTRY),ghcr.io/histoforge)
-RUNTIMES ?= cuda cpu
+RUNTIMES ?= cuda slim
 BASE ?= docker.io/library/python:3.11.14-slim-bookworm
 TORCH_INDEX ?=
 CONTAINER ?= $(shell command -v podman || command -v docker)
+DIGESTS ?= dist/image-digests.json
+PUSH_FLAGS ?=
+RELEASE ?= dist/release
 
-.PHONY: demo test lint compile bench lock images push e2e clean
+.PHONY: demo test lint compile bench lock lock-cpu images push release e2e clean
 .DELETE_ON_ERROR:
 
 # The environment: the locked packages, then the project itself, from where it lies.
@@ -62,29 +68,51 @@ compile: $(INSTALLED)
 bench: $(INSTALLED)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
-LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet pyproject.toml
+LOCK_ARGUMENTS = --universal --python-version 3.11 --generate-hashes --no-header --quiet
+LOCK = $(BIN)/uv pip compile $(LOCK_ARGUMENTS) pyproject.toml
 
 lock: $(INSTALLED)
 	$(LOCK) --all-extras --output-file requirements.lock
 	$(LOCK) --extra build --constraint requirements.lock --output-file images/cuda/requirements.lock
-	grep -E '^(torch|torchvision)==' images/cuda/requirements.lock | sed 's/ .*//' >images/cpu/torch.txt
+	$(BIN)/uv pip compile $(LOCK_ARGUMENTS) --constraint requirements.lock images/slim/requirements.in \
+	    --output-file images/slim/requirements.lock
+	grep -E '^(torch|torchvision)==' images/cuda/requirements.lock | sed 's/ .*//' >images/cpu/torch.in
 	$(LOCK) --extra build --constraint requirements.lock $$(sed -n 's/^\(torch\|torchvision\|triton\|nvidia-[a-z0-9-]*\|cuda-[a-z0-9-]*\)==.*/--no-emit-package \1/p' \
 	    images/cuda/requirements.lock) --output-file images/cpu/requirements.lock
 
+lock-cpu: $(INSTALLED)
+	@test -n "$(TORCH_INDEX)" || { echo "lock-cpu: give the index of torch's builds for the processor: make lock-cpu TORCH_INDEX=https://download.pytorch.org/whl/cpu" >&2; exit 2; }
+	sh images/lock-torch.sh $(BIN)/uv $(TORCH_INDEX) images/cpu/torch.lock
+
+images/cpu/torch.lock:
+	@echo "$@ is missing: 'make lock-cpu TORCH_INDEX=https://download.pytorch.org/whl/cpu' writes it, with the hashes of that index." >&2; exit 2
+
 images: $(RUNTIMES:%=image-%)
 
+image-cpu: images/cpu/torch.lock
+
 image-%:
+	$(CONTAINER) image inspect $(BASE) >/dev/null 2>&1 || $(CONTAINER) pull $(BASE)
 	$(CONTAINER) build --file images/Dockerfile --build-arg RUNTIME=$* --build-arg BASE=$(BASE) \
+	    --build-arg BASE_DIGEST=$$($(CONTAINER) image inspect --format '{{join .RepoDigests "\n"}}' $(BASE) | sed -n '1s/.*@//p') \
+	    --build-arg LOCK_DIGEST=sha256:$$(cat images/$*/*.lock | sha256sum | cut -d ' ' -f 1) \
 	    --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
-	    --tag $(REGISTRY)/histoforge-$*:$(VERSION) .
+	    --build-arg CREATED=$(CREATED) --tag $(REGISTRY)/histoforge-$*:$(VERSION) .
+	mkdir -p dist
+	$(CONTAINER) run --rm $(REGISTRY)/histoforge-$*:$(VERSION) cat /usr/share/histoforge/sbom.spdx.json >dist/sbom-$*.spdx.json
 
-push: $(RUNTIMES:%=push-%)
+push:
+	"$(PYTHON)" images/push.py --container "$(CONTAINER)" --digests $(DIGESTS) $(PUSH_FLAGS:%=--flag=%) \
+	    $(RUNTIMES:%=$(REGISTRY)/histoforge-%:$(VERSION))
 
-push-%:
-	$(CONTAINER) push $(REGISTRY)/histoforge-$*:$(VERSION)
+release: $(INSTALLED)
+	$(MAKE) images
+	$(MAKE) push
+	HISTOFORGE_REGISTRY=$(REGISTRY) HISTOFORGE_IMAGE_DIGESTS=$(DIGESTS) $(BIN)/python -m histoforge_pipelines.compile --out $(RELEASE)
 
 e2e: $(INSTALLED)
-	HISTOFORGE_E2E_IMAGE=$(REGISTRY)/histoforge-cuda:$(VERSION) $(BIN)/python -m pytest -q -ra tests/e2e
+	HISTOFORGE_E2E_IMAGE=$(REGISTRY)/histoforge-cuda:$(VERSION) HISTOFORGE_E2E_SLIM_IMAGE=$(REGISTRY)/histoforge-slim:$(VERSION) \
+	    $(BIN)/python -m pytest -q -ra tests/e2e
 
 clean:
 	rm -rf $(DEMO) build dist

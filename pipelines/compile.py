@@ -1,8 +1,9 @@
 """Write what is generated: each component's YAML and README, each pipeline's YAML, and Kubernetes' form of some.
 
 `make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1, and
-`--out FOLDER` writes elsewhere, with the manifests beside it, as for one's own registry (`HISTOFORGE_REGISTRY`), image
-(`HISTOFORGE_IMAGE`) or profile (`HISTOFORGE_PROFILE`). An installed package has no manifests and needs `--out`.
+`--out FOLDER` writes elsewhere, with the manifests beside it, as for one's own registry (`HISTOFORGE_REGISTRY`), images
+(`HISTOFORGE_IMAGE`, `HISTOFORGE_IMAGE_DIGESTS`: see `histoforge_components.image`) or profile (`HISTOFORGE_PROFILE`).
+An installed package has no manifests and needs `--out`.
 """
 
 import ast
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import histoforge_components
-from histoforge_components.image import REGISTRY, VERSION
+from histoforge_components.image import REGISTRY, VERSION, pinned
 from histoforge_pipelines.gitops import gitops_resources
 from histoforge_pipelines.interfaces import interface, recorded
 from histoforge_pipelines.one_step import needs_gpu, one_step
@@ -33,7 +34,7 @@ GITOPS = ("retraining",)
 INTERFACES = Path("components") / "interfaces.json"
 
 _DEFAULT = re.compile(r"(?m)^(#    \w+: (?:list|dict) \[Default: )(.*)\]$")
-_IMAGE = re.compile(r"(?m)(\bimage: )(?:\S+/)?([^/\s]+:[^/\s]+)$")
+_IMAGE = re.compile(r"(?m)(\bimage: )(\S+:[^/\s]+)$")
 _SDK = re.compile(r"sdkVersion: kfp-\S+")
 
 
@@ -78,9 +79,16 @@ def write_manifests(folder: Path, registry: str) -> list[Path]:
         text = path.read_text(encoding="utf-8")
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(_IMAGE.sub(rf"\g<1>{registry}/\g<2>", text) if registry else text, encoding="utf-8")
+        target.write_text(_IMAGE.sub(lambda match: match[1] + _moved(match[2], registry), text), encoding="utf-8")
         written.append(target.relative_to(folder))
     return written
+
+
+def _moved(image: str, registry: str) -> str:
+    """Return an image of a manifest in `registry`; the project's own pinned where digests are known."""
+    name = image.rpartition("/")[2]
+    moved = f"{registry}/{name}" if registry else image
+    return pinned(moved) if name.startswith("histoforge-") else moved
 
 
 def _interfaces() -> dict[str, Any]:

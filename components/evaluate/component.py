@@ -2,11 +2,11 @@
 
 from typing import List, Optional
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("evaluate"), install_kfp_package=False)
 def evaluate(
     patches: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],

@@ -1,10 +1,10 @@
 """The component `finetune_snn`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("finetune_snn"), install_kfp_package=False)
 def finetune_snn(
     patches: dsl.Input[dsl.Dataset],
     guide: dsl.Output[dsl.Model],

@@ -2,11 +2,11 @@
 
 from typing import List
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("join_generators"), install_kfp_package=False)
 def join_generators(
     generators: dsl.Input[List[dsl.Model]],
     generator: dsl.Output[dsl.Model],

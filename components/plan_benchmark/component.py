@@ -1,10 +1,10 @@
 """The component `plan_benchmark`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("plan_benchmark"), install_kfp_package=False)
 def plan_benchmark(
     methods: list = ["dcgan"],
     generator_seeds: int = 3,

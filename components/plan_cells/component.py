@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("plan_cells"), install_kfp_package=False)
 def plan_cells(
     ratios: list = [0.5, 1.0],
     pool_multiples: list = [4.0, 8.0],

@@ -1,10 +1,10 @@
 """The component `plan_classes`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("plan_classes"), install_kfp_package=False)
 def plan_classes(
     patches: dsl.Input[dsl.Dataset],
     method: str,

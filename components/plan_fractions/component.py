@@ -1,10 +1,10 @@
 """The component `plan_fractions`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("plan_fractions"), install_kfp_package=False)
 def plan_fractions(fractions: list = [0.5]) -> list:
     """List the arms of a study of fewer training patches.
 

@@ -1,10 +1,10 @@
 """The component `preprocess`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("preprocess"), install_kfp_package=False)
 def preprocess(
     source: str,
     patches: dsl.Output[dsl.Dataset],

@@ -1,10 +1,10 @@
 """The component `publish_model`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("publish_model"), install_kfp_package=False)
 def publish_model(
     patches: dsl.Input[dsl.Dataset],
     challenger: dsl.Input[dsl.Model],

@@ -1,10 +1,10 @@
 """The component `record_source`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("record_source"), install_kfp_package=False)
 def record_source(record: str, state: str) -> str:
     """Keep what a source held, so that find_news can tell the next run whether it has changed.
 

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("scan_source"), install_kfp_package=False)
 def scan_source(
     source: str,
     metrics: dsl.Output[dsl.Metrics],

@@ -1,10 +1,10 @@
 """The component `score_generator`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("score_generator"), install_kfp_package=False)
 def score_generator(
     patches: dsl.Input[dsl.Dataset],
     generator: dsl.Input[dsl.Model],

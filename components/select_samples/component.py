@@ -1,10 +1,10 @@
 """The component `select_samples`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("select_samples"), install_kfp_package=False)
 def select_samples(
     patches: dsl.Input[dsl.Dataset],
     extractor: dsl.Input[dsl.Model],

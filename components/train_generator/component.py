@@ -1,10 +1,10 @@
 """The component `train_generator`."""
 
-from histoforge_components.image import IMAGE
+from histoforge_components.image import image_of
 from kfp import dsl
 
 
-@dsl.component(base_image=IMAGE, install_kfp_package=False)
+@dsl.component(base_image=image_of("train_generator"), install_kfp_package=False)
 def train_generator(
     patches: dsl.Input[dsl.Dataset],
     generator: dsl.Output[dsl.Model],

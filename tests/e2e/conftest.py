@@ -6,8 +6,10 @@ import pytest
 from s3_server import serve_s3, settings
 
 IMAGE = os.environ.get("HISTOFORGE_E2E_IMAGE", "")
+SLIM_IMAGE = os.environ.get("HISTOFORGE_E2E_SLIM_IMAGE", "")
 if IMAGE:
-    os.environ["HISTOFORGE_IMAGE"] = IMAGE  # before the components are imported
+    os.environ["HISTOFORGE_IMAGE_CUDA"] = IMAGE  # before the components are imported
+    os.environ["HISTOFORGE_IMAGE_SLIM"] = SLIM_IMAGE or IMAGE
 else:
     collect_ignore_glob = ["test_*.py"]
 
@@ -20,6 +22,14 @@ def image():
     if not service_answers():
         pytest.skip("no container service answers: set DOCKER_HOST to podman's or Docker's socket")
     return IMAGE
+
+
+@pytest.fixture(scope="session")
+def slim_image(image):
+    """The image of the tasks without torch."""
+    if not SLIM_IMAGE:
+        pytest.skip("HISTOFORGE_E2E_SLIM_IMAGE names no image")
+    return SLIM_IMAGE
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from histoforge.core.seeds import derive_seed
-from histoforge.generators.class_wise import merged
 from histoforge.generators.dcgan.network import DcganGenerator
 from histoforge.generators.ddpm.network import NoiseNetwork
 from histoforge.generators.histogan.trained import build
+from histoforge.generators.joining import merged
 from histoforge.generators.methods import METHODS
 from histoforge.generators.registry import LatentGenerator, load_generator
 from histoforge.training.models import ModelInfo, save_model

@@ -13,8 +13,8 @@ from two_pictures import CLASSES, make_extractor, make_patchset, pictures, read_
 
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.files import read_json
-from histoforge.generators.class_wise import join
 from histoforge.generators.dcgan.objective import CrossEntropy
+from histoforge.generators.joining import join
 from histoforge.generators.methods import METHODS
 from histoforge.generators.registry import LatentGenerator, draw, load_generator
 from histoforge.patches import PatchSet, PatchSetWriter

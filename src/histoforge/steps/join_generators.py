@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from histoforge.generators.class_wise import join
+from histoforge.generators.joining import join
 from histoforge.steps.config.join_generators import JoinGeneratorsConfig, JoinGeneratorsSummary
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from histoforge.classifiers import Classifier, load_classifier
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import nearest
-from histoforge.generators.class_wise import merged
 from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.joining import merged
 from histoforge.generators.methods import METHODS
 from histoforge.generators.model_selection import FidJudge
 from histoforge.generators.outcome import Outcome, write_outcome, write_outcomes

@@ -1,19 +1,25 @@
-"""A model on disk: weights and a description, no optimiser, no pickle."""
+"""A model on disk: weights and a description, no optimiser, no pickle.
+
+Torch is imported only to read or write tensors, so that tasks that join models run without it.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from histoforge import __version__
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.errors import ModelError
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Kind = Literal["classifier", "generator", "guide"]
 INFO_NAME = "model.json"
@@ -55,7 +61,7 @@ class ModelInfo(Settings):
 
 
 def save_model(
-    path: Path, info: ModelInfo, state: dict[str, Tensor], add_files: Callable[[Path], None] | None = None
+    path: Path, info: ModelInfo, state: "dict[str, Tensor]", add_files: Callable[[Path], None] | None = None
 ) -> ModelInfo:
     """Write a model directory, atomically; one that is there is replaced when the new one is whole.
 
@@ -65,8 +71,29 @@ def save_model(
         state: the network's `state_dict`.
         add_files: called with the directory before it gets its name, to put histories and pictures beside the model.
     """
+    from safetensors.torch import save_file
+
+    tensors = {name: t.detach().cpu().contiguous() for name, t in state.items()}
+    return _write(path, info, lambda file: save_file(tensors, file), add_files)
+
+
+def save_arrays(
+    path: Path,
+    info: ModelInfo,
+    arrays: dict[str, NDArray[np.generic]],
+    add_files: Callable[[Path], None] | None = None,
+) -> ModelInfo:
+    """Write a model directory as `save_model` does, of arrays and without torch."""
+    from safetensors.numpy import save_file
+
+    return _write(path, info, lambda file: save_file(arrays, file), add_files)
+
+
+def _write(
+    path: Path, info: ModelInfo, write_weights: Callable[[Path], None], add_files: Callable[[Path], None] | None
+) -> ModelInfo:
     with atomic_directory(path) as directory:
-        save_file({name: t.detach().cpu().contiguous() for name, t in state.items()}, directory / WEIGHTS_NAME)
+        write_weights(directory / WEIGHTS_NAME)
         info = info.model_copy(update={"weights": digest_file(directory / WEIGHTS_NAME)})
         info = info.model_copy(update={"digest": info.own_digest()})
         write_json(directory / INFO_NAME, info.model_dump(mode="json"))
@@ -95,17 +122,34 @@ def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
     return info
 
 
-def load_model(path: Path, kind: Kind) -> tuple[ModelInfo, dict[str, Tensor]]:
+def load_model(path: Path, kind: Kind) -> "tuple[ModelInfo, dict[str, Tensor]]":
     """Description and weights (on the CPU) of a model.
 
     Raises:
         ModelError: it is missing, damaged, or of another kind.
     """
+    from safetensors.torch import load_file
+
+    return _read(path, kind, load_file)
+
+
+def load_arrays(path: Path, kind: Kind) -> tuple[ModelInfo, dict[str, NDArray[np.generic]]]:
+    """Return the description and the weights of a model as `load_model` does, as arrays and without torch.
+
+    Raises:
+        ModelError: it is missing, damaged, or of another kind.
+    """
+    from safetensors.numpy import load_file
+
+    return _read(path, kind, load_file)
+
+
+def _read(path: Path, kind: Kind, read_weights: Callable[[Path], dict[str, Any]]) -> tuple[ModelInfo, dict[str, Any]]:
     info = read_model_info(path, kind)
     weights = Path(path) / WEIGHTS_NAME
     if not weights.is_file() or digest_file(weights) != info.weights:
         raise ModelError(f"{weights} is missing or damaged (its SHA-256 is not the recorded one): copy it again.")
     try:
-        return info, load_file(weights)
+        return info, read_weights(weights)
     except SafetensorError as error:
         raise ModelError(f"{weights} cannot be read ({error}): train the model again.") from None
