@@ -1,5 +1,6 @@
 """The engine: a training that was stopped ends as if it had not been, and one that fails says why and loses nothing."""
 
+import re
 import signal
 from collections import Counter
 from functools import partial
@@ -142,3 +143,25 @@ def test_a_step_computes_no_gradients_that_its_optimiser_does_not_take(tmp_path)
     engine.step(optimizer, critic(generator(torch.ones(3, 2))).mean())
     assert not torch.equal(generator.weight, before)
     assert critic.weight.grad is None
+
+
+def test_after_ten_steps_a_training_says_how_long_it_will_take(tmp_path):
+    stopped = run_toy(tmp_path, die_at=6, die_with=signal.SIGTERM)
+    assert " to go (" not in stopped.stderr
+    resumed = run_toy(tmp_path)
+    assert resumed.stderr.count(" to go (") == 1
+    assert re.search(r"training: about .* to go \(4 steps of ", resumed.stderr)  # 20 in all, 6 before and 10 measured
+
+
+def test_the_announcement_counts_the_trainings_that_follow(tmp_path, capsys):
+    engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0, trainings=3)
+    for _ in engine.batches(data(), batch_size=16, epochs=5):
+        engine.end_of_step()
+    assert "with the trainings after it (10 steps of " in capsys.readouterr().err
+
+
+def test_a_training_of_ten_steps_announces_nothing(tmp_path, capsys):
+    engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0)
+    for _ in engine.batches(data(), batch_size=50, epochs=10):
+        engine.end_of_step()
+    assert " to go (" not in capsys.readouterr().err  # nothing is left after ten steps

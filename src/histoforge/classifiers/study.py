@@ -100,8 +100,8 @@ def train(
     work = out.with_name(f"{out.name}.work")
     runs, engines = [], []
     with atomic_directory(out) as directory:
-        for seed in seeds:
-            engine = _engine(arm, recipe, info, seed, work / seed_directory(seed))
+        for place, seed in enumerate(seeds):
+            engine = _engine(arm, recipe, info, seed, work / seed_directory(seed), len(seeds) - place)
             classifier = build(info, start[0] if start else None, architecture.weights, seed)
             progress = FitState()
             fit(classifier.to(engine.device).to(memory_format=torch.channels_last), data, recipe, engine, progress)
@@ -250,7 +250,7 @@ def _check_alone(synthetic: PatchSet | None) -> PatchSet:
     return synthetic
 
 
-def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path) -> Engine:
+def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path, trainings: int) -> Engine:
     identity = {"step": "train_classifier", "arm": arm, "seed": seed, **info.model_dump(mode="json")}
     return Engine(
         work,
@@ -261,6 +261,7 @@ def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path) ->
         checkpoints=recipe.checkpoints,
         checkpoint_every=recipe.checkpoint_every,
         label=f"{arm} seed {seed}",
+        trainings=trainings,
         stream="classifier",  # arms are paired by seed: equal patches give equal classifiers, whatever the arm's name
     )
 

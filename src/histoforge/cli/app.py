@@ -13,12 +13,12 @@ from histoforge import __version__
 from histoforge.cli.models import add_models
 from histoforge.cli.schedule import schedule_app
 from histoforge.cli.similar import duplicates, similar
-from histoforge.cli.steps import FILE, PRESET, SET, add_steps, read_settings
+from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, add_steps, read_settings
 from histoforge.cli.submit import submit
 from histoforge.cli.uploads import pipelines_app
 from histoforge.core.errors import EXIT_CODE, HistoforgeError
 from histoforge.core.output import guard_output
-from histoforge.core.settings import parse_overrides
+from histoforge.core.settings import DEFAULT_PRESET, parse_overrides
 
 STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -100,15 +100,20 @@ def run(
     ],
     source: Annotated[str, typer.Option("--source", help="folder, or s3:// or minio:// prefix, of slides or images")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],
-    preset: PRESET = "quickstart",
+    preset: PRESET = DEFAULT_PRESET,
     assignments: SET = None,
     config_file: FILE = None,
+    dry_run: DRY_RUN = False,
 ) -> None:
     """Run a whole pipeline on this machine; the same command goes on where it was stopped."""
-    from histoforge.cli.run import run_pipeline
+    from histoforge.cli.run import plan_run, run_pipeline
+    from histoforge.cli.steps import show_plan
 
     overrides = {**read_settings(config_file), **parse_overrides(assignments or [])}
-    run_pipeline(pipeline, source, out, preset, overrides)
+    if dry_run:
+        show_plan(plan_run(pipeline, source, preset or "", overrides))
+    else:
+        run_pipeline(pipeline, source, out, preset or "", overrides)
 
 
 def inspect(path: Annotated[Path, typer.Argument(help="patch set, model, arm, report or folder of a run")]) -> None:

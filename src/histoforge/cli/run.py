@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from histoforge.cli.console import Console, ToConsole
 from histoforge.cluster.packages import open_package
@@ -19,7 +19,7 @@ from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import explained_write_errors, read_json, write_json
 from histoforge.core.settings import nearest
 from histoforge.steps import scan_source
-from histoforge.steps.registry import parameters
+from histoforge.steps.registry import all_settings, parameters
 from histoforge.steps.relay import RUN
 
 PIPELINES = {
@@ -36,6 +36,28 @@ AT_ONCE = 2
 
 class RunError(HistoforgeError):
     """A task of a pipeline ended by the user's fault; the sentence is the task's own."""
+
+
+class _Request(NamedTuple):
+    """What a command line asks for, checked.
+
+    Attributes:
+        pipeline: kfp's pipeline.
+        source: the location, absolute.
+        parameters: of the pipeline itself.
+        overrides: for its steps.
+        for_all_steps: the same with the pipeline's seeds.
+        fixed: what the pipeline sets itself, by step.
+        scan: what lies at the source.
+    """
+
+    pipeline: Any
+    source: str
+    parameters: dict[str, Any]
+    overrides: dict[str, Any]
+    for_all_steps: dict[str, Any]
+    fixed: dict[str, Any]
+    scan: scan_source.ScanSummary
 
 
 def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict[str, Any]) -> None:
@@ -55,16 +77,8 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
     Raises:
         HistoforgeError: the settings or the source are wrong (before anything starts), or a task says so.
     """
-    if name not in PIPELINES:
-        raise SettingsError(
-            f"There is no pipeline '{name}'{nearest(name, PIPELINES)}: choose one of {', '.join(PIPELINES)}."
-        )
-    source = source if "://" in source else str(Path(source).expanduser().resolve())
-    module = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
-    pipeline = getattr(module, PIPELINES[name])
-    own, for_steps = parted(overrides, set(pipeline.component_spec.inputs))
-    own = open_package(name).check({"source": source, **own})
-    scan_source.run(source, preset, for_steps | {name: own[name] for name in SEEDS if name in own}, module.FIXED)
+    request = _checked(name, source, preset, overrides)
+    pipeline, own, for_steps = request.pipeline, request.parameters, request.overrides
     out = Path(out).expanduser().resolve()
     with explained_write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -86,6 +100,30 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         _tell(out, console, time.monotonic() - began)
     finally:
         console.close()
+
+
+def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return what `run_pipeline` would do with these arguments, and write nothing; see `cli.plan`."""
+    from histoforge.cli.plan import plan_pipeline
+
+    request = _checked(name, source, preset, overrides)
+    settings = all_settings(preset, request.for_all_steps, {**request.fixed, "preprocess": {"source": request.source}})
+    return plan_pipeline(request.pipeline.pipeline_spec, settings, request.scan)
+
+
+def _checked(name: str, source: str, preset: str, overrides: dict[str, Any]) -> _Request:
+    if name not in PIPELINES:
+        raise SettingsError(
+            f"There is no pipeline '{name}'{nearest(name, PIPELINES)}: choose one of {', '.join(PIPELINES)}."
+        )
+    source = source if "://" in source else str(Path(source).expanduser().resolve())
+    module = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
+    pipeline = getattr(module, PIPELINES[name])
+    own, for_steps = parted(overrides, set(pipeline.component_spec.inputs))
+    own = open_package(name).check({"source": source, **own})
+    for_all = for_steps | {name: own[name] for name in SEEDS if name in own}
+    scan = scan_source.run(source, preset, for_all, module.FIXED)
+    return _Request(pipeline, source, own, for_steps, for_all, module.FIXED, scan)
 
 
 def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,18 +9,28 @@ import typer
 import yaml
 
 from histoforge.cli import options
+from histoforge.cli.defaults import preset_of
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
 from histoforge.core.settings import StepConfig, parse_overrides
 from histoforge.steps.registry import STEPS, Port, Step, step_config
 
-PRESET = Annotated[str, typer.Option("--preset", metavar="NAME", help="settings to begin with (histoforge presets)")]
+PRESET = Annotated[
+    str | None,
+    typer.Option("--preset", metavar="NAME", help="settings to begin with (histoforge presets)", show_default=False),
+]
 SET = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="set a parameter: 'epochs=3' or 'train_generator.epochs=3'"),
 ]
 FILE = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings, with a section a step")
+]
+
+
+DRY_RUN = Annotated[
+    bool,
+    typer.Option("--dry-run", help="show settings, sizes, steps and an estimate of the time, and write nothing"),
 ]
 
 
@@ -72,16 +82,17 @@ def settings_of(step: Step, values: dict[str, Any]) -> StepConfig:
     single.update(
         {f"{step.name}.{name}": value for name, value in options.given_settings(step.config_class, values).items()}
     )
-    return step_config(step, values["preset"], single)
+    return step_config(step, preset_of(step, values), single)
 
 
 def _parameters(step: Step) -> list[inspect.Parameter]:
     return [
         *map(_port, step.inputs),
         options.parameter("out", _out(step)),
-        options.parameter("preset", PRESET, ""),
+        options.parameter("preset", PRESET, None),
         options.parameter("assignments", SET, None),
         options.parameter("config_file", FILE, None),
+        options.parameter("dry_run", DRY_RUN, False),
         *options.setting_parameters(step.config_class),
     ]
 
@@ -92,7 +103,11 @@ def _phantom_parameters(asked: str) -> list[inspect.Parameter]:
     from histoforge.steps.config.phantom import PhantomConfig
 
     out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder to write")]
-    return [options.parameter("out", out), *options.setting_parameters(PhantomConfig)]
+    return [
+        options.parameter("out", out),
+        options.parameter("dry_run", DRY_RUN, False),
+        *options.setting_parameters(PhantomConfig),
+    ]
 
 
 def _body(step: Step) -> Any:
@@ -101,6 +116,11 @@ def _body(step: Step) -> Any:
         paths = {port.name: values[port.name] for port in step.inputs}
         out = values["out"]
         paths.update({port.name: out / port.file if port.file else out for port in step.outputs})
+        if values["dry_run"]:
+            from histoforge.steps.dry_run import dry_run
+
+            show_plan(dry_run(step, config, {port.name: values[port.name] for port in step.inputs}))
+            return
         summary = step.run(config, **paths)
         say(f"written to {out}")
         print(json.dumps(summary.model_dump(mode="json"), indent=2))
@@ -108,11 +128,19 @@ def _body(step: Step) -> Any:
     return body
 
 
+def show_plan(plan: dict[str, Any]) -> None:
+    """Print what a dry run found, as YAML."""
+    print(yaml.safe_dump(plan, sort_keys=False, allow_unicode=True, width=120), end="")
+
+
 def _phantom(values: dict[str, Any]) -> None:
     from histoforge.steps import phantom
     from histoforge.steps.config.phantom import PhantomConfig
 
     config = PhantomConfig.make(options.given_settings(PhantomConfig, values))
+    if values["dry_run"]:
+        show_plan({"step": "phantom", "settings": config.model_dump(mode="json")})
+        return
     summary = phantom.run(config, out=values["out"])
     print(f"{values['out']}: {len(summary.slides)} slides of {summary.patients} patients")
 

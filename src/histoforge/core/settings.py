@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from histoforge.core.errors import SettingsError
 
+DEFAULT_PRESET = "quickstart"
+"""The preset of a pipeline on one machine, and of a single step on a machine without a GPU."""
+
 _CLOCK = re.compile(r"[-+]?[0-9]+(:[0-9.]+)+")
 
 

@@ -97,8 +97,8 @@ def run(
     info = _info(config.method, own, data, judges)
     parts = _parts(own, data, info)
     engines, outcomes = [], []
-    for part in parts:
-        engines.append(_engine(own, part, generator))
+    for place, part in enumerate(parts):
+        engines.append(_engine(own, part, generator, len(parts) - place))
         outcomes.append(_train(own, part, engines[-1], judges))
     summary = _summary(own, parts, outcomes, engines, judges.extractor)
     info = _save(generator, own, info, parts, outcomes, summary, data.classes)
@@ -164,7 +164,7 @@ def _for_files(name: str) -> str:
     return re.sub(r"\W+", "-", name)
 
 
-def _engine(config: GeneratorConfig, part: Part, generator: Path) -> Engine:
+def _engine(config: GeneratorConfig, part: Part, generator: Path, trainings: int) -> Engine:
     work = generator.with_name(f"{generator.name}-training")
     return Engine(
         work / part.folder if part.folder else work,
@@ -175,6 +175,7 @@ def _engine(config: GeneratorConfig, part: Part, generator: Path) -> Engine:
         checkpoints=config.checkpoints,
         checkpoint_every=config.checkpoint_every,
         label=part.label,
+        trainings=trainings,
         stream=part.folder or "generator",  # methods that differ in their loss alone then draw alike
     )
 

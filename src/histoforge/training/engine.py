@@ -23,6 +23,7 @@ from histoforge.training.checkpoint import Checkpoints
 from histoforge.training.device import autocast, resolve_device, resolve_precision
 from histoforge.training.log import TrainingLog
 from histoforge.training.state import random_state, set_random_state
+from histoforge.training.timing import Timing
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -61,6 +62,7 @@ class Engine:
         checkpoint_every: steps between checkpoints; 0 for none but on SIGTERM.
         log_every: steps that one line of the log averages.
         label: what the progress bar says.
+        trainings: trainings of this task that are still to come, this one included, for the announced duration.
         stream: names the random numbers, so that two trainings with equal ones and an equal seed draw alike; '' for
             `label`.
     """
@@ -77,6 +79,7 @@ class Engine:
         checkpoint_every: int = 200,
         log_every: int = 20,
         label: str = "training",
+        trainings: int = 1,
         stream: str = "",
     ) -> None:
         self.device = resolve_device(device)
@@ -84,6 +87,7 @@ class Engine:
         processes.join(self.device)
         self.seed, self.label, self.work = seed, label, Path(work)
         self._stream = stream or label
+        self._timing = Timing(label, self.device, trainings)
         self.checkpoint_every, self.log_every = checkpoint_every, log_every
         name = f"{label}-{digest_json(identity)[:12]}".replace(" ", "-")
         mirrors = open_location(checkpoints) if checkpoints else None
@@ -138,11 +142,11 @@ class Engine:
         if processes.world_size() > 1:  # each process drops out others
             torch.manual_seed(derive_seed(self.seed, self._stream, "torch", processes.rank(), self.global_step))
         self._log = TrainingLog(self.work, self.global_step) if processes.rank() == 0 else None
+        self._timing.begin(self.total_steps, self._tracked)
         previous = _on_sigterm(self._request_stop)
         try:
-            with Progress(self.label, self.total_steps, "steps") as self._progress:
-                self._progress.advance(self.global_step)
-                while self.global_step < self.total_steps:
+            with Progress(self.label, self.total_steps, "steps", done=self.global_step) as self._progress:
+                while self.global_step < self.total_steps and not self._timing.is_over:
                     yield patches.batch(processes.share(self._rows(len(patches), batch_size)))
         finally:
             _on_sigterm(previous)
@@ -193,6 +197,9 @@ class Engine:
             self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
         if self.global_step % self.log_every == 0 or self.global_step == self.total_steps:
             self._write_log(epoch)
+        elif self._log is not None:
+            self._progress.advance()
+        self._timing.count_step(self.total_steps - self.global_step)
         terminate = processes.any_process(self._terminate, self.device)
         done = self.global_step == self.total_steps
         due = bool(self.checkpoint_every) and self.global_step % self.checkpoint_every == 0
@@ -222,7 +229,7 @@ class Engine:
         self._sums = {}
         if self._log is not None:
             self._log.write(self.global_step, epoch, means)
-            self._progress.advance(self.global_step - self._progress.done, epoch=epoch, **means)
+            self._progress.advance(1, epoch=epoch, **means)
 
     def _stop_unless_finite(self) -> None:
         if processes.any_process(not self._finite, self.device):

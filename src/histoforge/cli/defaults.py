@@ -1,0 +1,37 @@
+"""The preset of a single step where the command line names none."""
+
+from typing import Any
+
+from histoforge.core.progress import say
+from histoforge.core.settings import DEFAULT_PRESET, load_preset
+from histoforge.steps.registry import Step
+
+
+def preset_of(step: Step, values: dict[str, Any]) -> str:
+    """Return the preset of a command line: the named one, or `quickstart` on a machine without a GPU.
+
+    The full-size defaults of the settings classes are meant for a GPU: on a processor one training step of theirs can
+    take most of a minute. `--preset ''` asks for them all the same. A component does not come here: its empty preset
+    means these defaults wherever it runs.
+
+    Args:
+        step: the step.
+        values: of the command's options by name.
+    """
+    preset = values["preset"]
+    if preset is not None:
+        return str(preset)
+    sections = {section.partition(".")[0] for section in load_preset(DEFAULT_PRESET)}
+    if step.name not in sections or _has_gpu():
+        return ""
+    say(
+        f"There is no GPU here, so the settings begin with the preset {DEFAULT_PRESET}, which is made for two cores: "
+        "--preset NAME chooses another one, --preset '' the full-size defaults."
+    )
+    return DEFAULT_PRESET
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,144 @@
+"""`histoforge run PIPELINE --dry-run`: what a pipeline would do, without doing it."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from histoforge.core.progress import duration
+from histoforge.core.settings import StepConfig
+from histoforge.generators.methods import METHODS
+from histoforge.patches import PatchSetWriter
+from histoforge.steps.config.train_generator import own_config
+from histoforge.steps.dry_run import NOT_INCLUDED, TRAINING_STEPS, measure, resolved, shown_training
+from histoforge.steps.registry import STEPS, Step
+
+TRIAL_PATCHES = 256
+UNKNOWN = "depends on the number of training patches, which preprocess finds out"
+BY_METHOD = "depends on the method: 'histoforge train-generator --method NAME --dry-run' on a patch set shows one"
+
+
+class Task(NamedTuple):
+    """A task of a pipeline.
+
+    Attributes:
+        title: as the UI shows it.
+        step: name of the step, or '' for a helper task.
+        times: how often it runs, or None where an earlier task decides.
+    """
+
+    title: str
+    step: str
+    times: int | None
+
+
+def tasks(spec: Any) -> list[Task]:
+    """Return the tasks of a compiled pipeline (`pipeline_spec`), those of loops with how often they run."""
+    return list(_walk(spec, spec.root.dag, 1))
+
+
+def plan_pipeline(spec: Any, settings: Mapping[str, StepConfig], scan: Any) -> dict[str, Any]:
+    """Return the tasks of a pipeline, the settings of its steps, and what its trainings will take.
+
+    Trainings are tried for a few steps on random patches of the size that `preprocess` would cut.
+
+    Args:
+        spec: the compiled pipeline.
+        settings: of all steps.
+        scan: the summary of `scan_source`.
+    """
+    steps = tasks(spec)
+    used = [name for name in STEPS if any(task.step == name for task in steps)]
+    names = [f"{task.title}{_times(task.times)}" for task in steps]
+    plan: dict[str, Any] = {
+        "pipeline": spec.pipeline_info.name,
+        "source": {"path": scan.source, "files": scan.files, "megabytes": round(scan.bytes / 1e6, 1)},
+        "tasks": names,
+        "settings": {name: resolved(name, settings[name]) for name in used if name in settings},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        patches = _random_patches(Path(folder), settings["preprocess"])
+        plan["trainings"] = {
+            name: _training(STEPS[name], settings.get(name), patches) for name in used if name in TRAINING_STEPS
+        }
+    return plan
+
+
+def _walk(spec: Any, dag: Any, times: int | None) -> Iterator[Task]:
+    waiting, done = dict(dag.tasks), set[str]()
+    while waiting:
+        name = next(name for name, task in waiting.items() if set(task.dependent_tasks) <= done)
+        task = waiting.pop(name)
+        done.add(name)
+        component = spec.components[task.component_ref.name]
+        if component.HasField("dag"):
+            yield from _walk(spec, component.dag, _product(times, _items(task)))
+        else:
+            step = re.sub(r"-\d+$", "", task.component_ref.name.removeprefix("comp-")).replace("-", "_")
+            yield Task(task.task_info.name or name, step if step in STEPS else "", times)
+
+
+def _items(task: Any) -> int | None:
+    """How many items a sub-pipeline is run for; None where another task says."""
+    if not task.HasField("parameter_iterator"):
+        return 1
+    raw = task.parameter_iterator.items.raw
+    if not raw:
+        return None
+    return len(json.loads(raw))
+
+
+def _product(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first * second
+
+
+def _times(times: int | None) -> str:
+    return {1: "", None: " (several times)"}.get(times, f" ({times} times)")
+
+
+def _training(step: Step, config: Any, patches: Path) -> Any:
+    if config is None or (step.name == "train_generator" and METHODS[config.method].guided):
+        return BY_METHOD
+    paths = {"patches": patches, "overviews": patches}
+    measured, memory = measure(step, config, {port.name: paths.get(port.name) for port in step.inputs})
+    limits = [_most_steps(step.name, config, training.steps) for training in measured]
+    repeats = config.seeds if step.name == "train_classifier" else 1
+    shown = [
+        shown_training(training) | {"steps": limit or UNKNOWN} for training, limit in zip(measured, limits, strict=True)
+    ]
+    time = UNKNOWN
+    if None not in limits:
+        seconds = repeats * sum(
+            limit * training.seconds_per_step for limit, training in zip(limits, measured, strict=True) if limit
+        )
+        time = f"at most about {duration(seconds)} per task, from a trial on random patches; {NOT_INCLUDED}"
+    return {"trainings": shown, "trainings_per_task": repeats, "estimate": {"time": time, "memory": memory}}
+
+
+def _most_steps(step: str, config: Any, measured: int) -> int | None:
+    """The most steps that a training takes on any number of patches, or None where there is no limit."""
+    if step == "finetune_snn":
+        return measured if config.stage1_epoch_steps and config.stage2_epoch_steps else None
+    own = own_config(config) if step == "train_generator" else config
+    if getattr(own, "epoch_steps", 0):
+        return measured
+    return own.max_steps or None
+
+
+def _random_patches(folder: Path, config: Any) -> Path:
+    """A patch set as `preprocess` would cut it, of random pixels: what they show does not change the speed."""
+    rng = np.random.default_rng(0)
+    classes = config.class_list or ["one", "two"]
+    with PatchSetWriter.create(folder / "patches", classes, config.size, config.mpp) as writer:
+        for split in ("train", "val"):
+            for patient in (1, 2):
+                images = rng.integers(0, 256, (TRIAL_PATCHES // 4, *config.size, 3), dtype=np.uint8)
+                labels = np.arange(len(images)) % len(classes)
+                name = f"{split}-{patient}"
+                writer.add(images, label=labels, patient=name, slide=name, x=np.arange(len(images)), split=split)
+        writer.finish({"step": "dry_run"})
+    return folder / "patches"

@@ -1,0 +1,139 @@
+"""Timing of the first steps of a training: the announcement of its duration, and trials for `--dry-run`."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from histoforge.core.progress import duration, say
+from histoforge.training import processes
+
+MEASURED_STEPS = 10
+
+
+@dataclass
+class Measured:
+    """A training that a trial began.
+
+    Attributes:
+        label: of the training.
+        steps: of the whole training.
+        parameters: weights of each network, by name.
+        seconds_per_step: mean over the steps of the trial, without the first where there were more.
+    """
+
+    label: str
+    steps: int
+    parameters: dict[str, int]
+    seconds_per_step: float = 0.0
+
+
+@dataclass
+class Trial:
+    """Trainings that end after a few steps each, to see their size and speed.
+
+    Attributes:
+        trainings: how many are measured before the trial ends.
+        max_steps: steps of each.
+        max_seconds: time after which each ends even sooner.
+        measured: the trainings so far.
+    """
+
+    trainings: int = 1
+    max_steps: int = 4
+    max_seconds: float = 20.0
+    measured: list[Measured] = field(default_factory=list)
+
+
+class TrialEnded(Exception):
+    """A trial has measured what it was to measure; nothing is wrong."""
+
+
+_TRIAL: ContextVar[Trial | None] = ContextVar("trial", default=None)
+
+
+@contextmanager
+def trial(trainings: int = 1) -> Iterator[Trial]:
+    """Let trainings that begin in the block end after a few steps; the block ends with the last of them."""
+    current = Trial(trainings)
+    token = _TRIAL.set(current)
+    try:
+        yield current
+    except TrialEnded:
+        pass
+    finally:
+        _TRIAL.reset(token)
+
+
+class Timing:
+    """Measures the first steps of a training and announces how long the rest will take.
+
+    The first step is left out of the mean: it also loads kernels and allocates memory. A GPU is waited for after the
+    first and the last measured step only, so that timing costs nothing.
+
+    Args:
+        label: of the training.
+        device: where it computes.
+        trainings: trainings of the same task that are still to come, this one included.
+    """
+
+    def __init__(self, label: str, device: torch.device, trainings: int) -> None:
+        self._label, self._device, self._trainings = label, device, trainings
+        self._trial = _TRIAL.get()
+        self._steps = self._total = 0
+        self._began = self._first_ended = time.monotonic()
+        self.is_over = False
+        """Whether a trial has seen enough of this training."""
+
+    def begin(self, total_steps: int, parts: Mapping[str, Any]) -> None:
+        """Start the clock; `parts` are the networks and whatever else the training tracks."""
+        self._total, self._began = total_steps, time.monotonic()
+        if self._trial is not None:
+            networks = {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+            parameters = {name: sum(weights.numel() for weights in net.parameters()) for name, net in networks.items()}
+            self._trial.measured.append(Measured(self._label, total_steps, parameters))
+
+    def count_step(self, steps_left: int) -> None:
+        """Count a finished step, after which `steps_left` are to come.
+
+        Raises:
+            TrialEnded: this was the last step of a trial.
+        """
+        self._steps += 1
+        if self._trial is not None:
+            self._count_in_trial(self._trial)
+        elif self._steps == 1:
+            self._first_ended = self._now()
+        elif self._steps == MEASURED_STEPS and steps_left and processes.rank() == 0:
+            say(self._announcement((self._now() - self._first_ended) / (MEASURED_STEPS - 1), steps_left))
+
+    def _count_in_trial(self, current: Trial) -> None:
+        now = self._now()
+        if self._steps == 1:
+            self._first_ended = now
+        if self._steps < min(current.max_steps, self._total) and now - self._began < current.max_seconds:
+            return
+        whole, rest = now - self._began, now - self._first_ended
+        current.measured[-1].seconds_per_step = rest / (self._steps - 1) if self._steps > 1 else whole
+        self.is_over = True
+        if len(current.measured) >= current.trainings:
+            raise TrialEnded
+
+    def _announcement(self, seconds_per_step: float, steps_left: int) -> str:
+        following = (self._trainings - 1) * self._total
+        whole = f", {duration(seconds_per_step * (steps_left + following))} with the trainings after it"
+        return (
+            f"{self._label}: about {duration(seconds_per_step * steps_left)} to go{whole if following else ''} "
+            f"({steps_left} steps of {seconds_per_step:.2g} s as in the first {MEASURED_STEPS}; "
+            "scoring between epochs comes on top)"
+        )
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.monotonic()
