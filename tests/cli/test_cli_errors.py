@@ -19,7 +19,7 @@ TRAIN = ("train-classifier", "--patches", "nowhere", "--out", "out")
         ((*TRAIN, "--epochs", "0"), ("'epochs'", "greater than or equal to 1", "0")),
         ((*TRAIN, "--epochs", "three"), ("'epochs'", "three")),
         ((*TRAIN, "--config", "nowhere.yaml"), ("nowhere.yaml", "cannot be read")),
-        (TRAIN, ("nowhere", "not a patch set")),
+        ((*TRAIN, "--preset", ""), ("nowhere", "not a patch set")),
         (("select-samples", "--patches", "p", "--extractor", "e", "--out", "o", "--rule", "best"), ("'rule'", "best")),
         (("run", "selectiv", "--source", "x", "--out", "o"), ("selectiv", "selective-augmentation")),
         (("inspect", "nowhere"), ("nowhere",)),

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from histoforge.core.progress import say
 from histoforge.core.settings import DEFAULT_PRESET, load_preset
 from histoforge.steps.registry import Step
 
 
-def preset_of(step: Step, values: dict[str, Any]) -> str:
-    """Return the preset of a command line: the named one, or `quickstart` on a machine without a GPU.
+def preset_of(step: Step, values: dict[str, Any]) -> tuple[str, str]:
+    """Return the preset of a command line and what to say of it: the named one, or else `quickstart` without a GPU.
 
     The full-size defaults of the settings classes are meant for a GPU: on a processor one training step of theirs can
     take most of a minute. `--preset ''` asks for them all the same. A component does not come here: its empty preset
@@ -20,15 +19,14 @@ def preset_of(step: Step, values: dict[str, Any]) -> str:
     """
     preset = values["preset"]
     if preset is not None:
-        return str(preset)
+        return str(preset), ""
     sections = {section.partition(".")[0] for section in load_preset(DEFAULT_PRESET)}
     if step.name not in sections or _has_gpu():
-        return ""
-    say(
+        return "", ""
+    return DEFAULT_PRESET, (
         f"There is no GPU here, so the settings begin with the preset {DEFAULT_PRESET}, which is made for two cores: "
         "--preset NAME chooses another one, --preset '' the full-size defaults."
     )
-    return DEFAULT_PRESET
 
 
 def _has_gpu() -> bool:

@@ -82,7 +82,11 @@ def settings_of(step: Step, values: dict[str, Any]) -> StepConfig:
     single.update(
         {f"{step.name}.{name}": value for name, value in options.given_settings(step.config_class, values).items()}
     )
-    return step_config(step, preset_of(step, values), single)
+    preset, notice = preset_of(step, values)
+    config = step_config(step, preset, single)
+    if notice:
+        say(notice)
+    return config
 
 
 def _parameters(step: Step) -> list[inspect.Parameter]:
