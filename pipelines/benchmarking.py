@@ -62,6 +62,7 @@ class Start:
         guide: the siamese guide.
         runs: a list of `title`, `method`, `reward`, `seed`, `arm` and `both`, one a run.
         settings: of all steps.
+        pool: where the heavy tasks run, with the sizes that were resolved.
     """
 
     patches: Any
@@ -70,6 +71,7 @@ class Start:
     guide: Any
     runs: Any
     settings: StepSettings
+    pool: resources.Pool
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ def begin(form: Form, pool: resources.Pool) -> Start:
     """Check everything, cut patches, train the classifiers on real patches and the guide."""
     everything = {"seed": form.seed, "preset": form.preset, "overrides": form.overrides}
     cutting = {"source": form.source, "patch_size": form.patch_size, "slide_mpp": form.slide_mpp}
-    scan = scan_source(seeds=form.seeds, fixed=FIXED, **cutting, **everything)
+    scan = scan_source(seeds=form.seeds, fixed=FIXED, **cutting, **everything, **pool.sizes)
     resources.place(scan, pool, "Check settings and source")
+    pool = pool.sized_by(scan)
     settings = StepSettings(scan, form.preset, form.seed)
     plan = plan_benchmark(
         methods=form.methods,
@@ -112,10 +115,10 @@ def begin(form: Form, pool: resources.Pool) -> Start:
         patches=patches, overviews=overviews, checkpoints=form.checkpoints, **settings.of("finetune_snn")
     )
     resources.place(snn, pool, "Fine-tune the guide")
-    return Start(patches, overviews, baseline.outputs["model"], snn.outputs["guide"], plan.output, settings)
+    return Start(patches, overviews, baseline.outputs["model"], snn.outputs["guide"], plan.output, settings, pool)
 
 
-def judge(form: Form, pool: resources.Pool, start: Start, run: Any, generator: Any) -> Judged:
+def judge(form: Form, start: Start, run: Any, generator: Any) -> Judged:
     """Score a generator, and train classifiers on its patches alone and beside the real ones."""
     scored = score_generator(
         patches=start.patches,
@@ -124,7 +127,7 @@ def judge(form: Form, pool: resources.Pool, start: Start, run: Any, generator: A
         name=run.title,
         **start.settings.of("score_generator", seed=run.seed),
     )
-    resources.place(scored, pool, "Draw patches and score them")
+    resources.place(scored, start.pool, "Draw patches and score them")
     training = {
         "patches": start.patches,
         "synthetic": scored.outputs["samples"],
@@ -133,17 +136,17 @@ def judge(form: Form, pool: resources.Pool, start: Start, run: Any, generator: A
         **start.settings.of("train_classifier"),
     }
     alone = train_classifier(arm=run.arm, use="synthetic", **training)
-    resources.place(alone, pool, "Train on synthetic patches")
+    resources.place(alone, start.pool, "Train on synthetic patches")
     both = train_classifier(arm=run.both, use="both", **training)
-    resources.place(both, pool, "Train on real and synthetic patches")
+    resources.place(both, start.pool, "Train on real and synthetic patches")
     return Judged(scored, alone, both)
 
 
-def conclude(pool: resources.Pool, start: Start, judged: Judged, generator: Any) -> Outputs:
+def conclude(start: Start, judged: Judged, generator: Any) -> Outputs:
     """Compare all runs, after the loop over them.
 
     Args:
-        pool, start: as before.
+        start: as before.
         judged: the tasks of a run.
         generator: the output of the task that made a run's generator.
     """
@@ -156,7 +159,7 @@ def conclude(pool: resources.Pool, start: Start, judged: Judged, generator: Any)
         both_arms=dsl.Collected(judged.both.outputs["model"]),
         **start.settings.of("leaderboard"),
     )
-    resources.place(board, pool, "Compare and report")
+    resources.place(board, start.pool, "Compare and report")
     return Outputs(
         report=board.outputs["report"],
         metrics=board.outputs["results"],

@@ -17,7 +17,11 @@ POOL = {
     "cpu": (str, resources.CPU, "cores of the task."),
     "memory": (str, resources.MEMORY, "memory of the task, in whole Gi or Mi."),
     "node_selector": (dict, resources.NODE_SELECTOR, "labels of the nodes to run on."),
-    "tolerations": (list, resources.TOLERATIONS, "taints of nodes that may be run on."),
+    "tolerations": (
+        list,
+        resources.TOLERATIONS,
+        "taints of nodes that may be run on, besides nvidia.com/gpu, which is tolerated always.",
+    ),
     "storage_secret": (str, resources.STORAGE_SECRET, "secret with keys of the S3 server; it need not exist."),
 }
 """What each such pipeline has besides the component's inputs: type, default, description."""

@@ -1,18 +1,39 @@
-"""What each task asks of the cluster: the one place that says how much, where, for how long and how often.
+"""Resources of each task: how much, where, for how long and how often.
 
 What a person changes in the UI is a `str` (or list, or dict) parameter of the pipeline. Numbers would compile, and the
 backend would then leave the limit out without a word; a parameter that is a `str` it reads. What Kubeflow takes at
 compile time alone (time limits, the size of /dev/shm, the queue) is a constant here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from histoforge_pipelines.profiles import PRIORITY_LABEL, QUEUE_LABEL, profile_of_environment
+from histoforge_pipelines.profiles import (
+    CPUS,
+    GPU_TOLERATIONS,
+    MEMORIES,
+    PRIORITY_LABEL,
+    QUEUE_LABEL,
+    profile_of_environment,
+)
 from kfp import dsl, kubernetes
+from kfp.dsl.pipeline_channel import PipelineChannel
 
 HOUR = 3600
 RETRIES = 2
+"""Retries of a task whose pod was deleted: preempted, drained with its node, or lost with it.
+
+A pipeline cannot say what is retried: Kubeflow's compiler gives Argo a limit and a backoff without a policy
+(`getTaskRetryStrategyFromInput` of backend/src/v2/compiler/argocompiler/container.go in kubeflow/pipelines at 7b70c7b),
+and Argo's configuration that comes with Kubeflow Pipelines 2.17 adds `retryPolicy: OnError` for all templates
+(manifests/kustomize/third-party/argo/base/workflow-controller-configmap-patch.yaml). A pod that is gone is an error. An
+exit code is a failure, even that of a container killed for its memory; docs/kubeflow.md says how to retry those too.
+"""
+BACKOFF = 30
+"""Seconds before the first retry; each further one waits `BACKOFF_FACTOR` times as long."""
+BACKOFF_FACTOR = 2
+IN_QUEUE = 7 * 24 * HOUR
+"""Seconds that each attempt may wait for a node or in a queue."""
 AT_ONCE = 4
 """Iterations of a study's loop that may run at the same time."""
 
@@ -28,8 +49,13 @@ GPU_TYPE = PROFILE.gpu_type
 CPU = PROFILE.cpu
 MEMORY = PROFILE.memory
 NODE_SELECTOR = PROFILE.node_selector
-TOLERATIONS = PROFILE.tolerations
+TOLERATIONS = PROFILE.parameters["tolerations"]
+CPU_CUTTING, MEMORY_CUTTING = PROFILE.cpu_cutting, PROFILE.memory_cutting
+CPU_TRAINING, MEMORY_TRAINING = PROFILE.cpu_training, PROFILE.memory_training
+CPU_EVALUATING, MEMORY_EVALUATING = PROFILE.cpu_evaluating, PROFILE.memory_evaluating
 QUEUE_LABELS = {QUEUE_LABEL: PROFILE.queue, PRIORITY_LABEL: PROFILE.priority}
+TASK_LABELS = {"app.kubernetes.io/name": "histoforge-task"}
+"""Labels of the pods of all tasks, by which the network policy of the manifests selects them."""
 STORAGE_SECRET = "histoforge-storage"
 STORAGE_KEYS = {
     "accesskey": "AWS_ACCESS_KEY_ID",
@@ -79,9 +105,28 @@ SMALL = {
     "plan-classes",
     "join-generators",
 }
+SIZES = {
+    "preprocess": "cutting",
+    "finetune-snn": "training",
+    "train-generator": "training",
+    "train-classifier": "training",
+    "select-samples": "evaluating",
+    "score-generator": "evaluating",
+    "leaderboard": "evaluating",
+    "evaluate": "evaluating",
+    "publish-model": "evaluating",
+}
+"""Which of the form's sizes a task has: `cpu_cutting` and `memory_cutting`, and so on; all others have `SMALL_SIZE`."""
+
+SMALL_SIZE = ("1", "2Gi")
+"""Cores and memory of the tasks in `SMALL`."""
+
 READ_SLIDES = {"scan-source", "preprocess"}
 LOGS = "/logs"
 """Where a claim for TensorBoard's files is mounted, and what `HISTOFORGE_LOGS` says to trainings."""
+
+CERTIFICATES = "/etc/histoforge/certificates"
+"""Where the config map or secret with a private certificate authority is mounted."""
 
 SIDE_EFFECTS = {"scan-source", "find-news", "record-source", "publish-model"}
 """Never served from the cache: what they look at, or change, is not among their inputs."""
@@ -89,7 +134,7 @@ SIDE_EFFECTS = {"scan-source", "find-news", "record-source", "publish-model"}
 
 @dataclass(frozen=True)
 class Pool:
-    """Where the heavy tasks run; each is a pipeline parameter.
+    """Where the heavy tasks run and how large they are: parameters of a pipeline, outputs of tasks, or plain values.
 
     Attributes:
         gpu_count: '1'; '0' for the processor alone.
@@ -97,8 +142,10 @@ class Pool:
         cpu: cores, such as '8'.
         memory: such as '32Gi'; whole numbers only.
         node_selector: label to value.
-        tolerations: as in a pod's specification.
+        tolerations: as in a pod's specification, besides `GPU_TOLERATIONS`, which tasks on a GPU always have.
         storage_secret: name of a secret with the keys of `STORAGE_KEYS`; it need not exist.
+        cpu_cutting, cpu_training, cpu_evaluating: cores of the tasks that `SIZES` names; '' as `cpu`.
+        memory_cutting, memory_training, memory_evaluating: memory of the same; '' as `memory`.
     """
 
     gpu_count: Any
@@ -108,6 +155,46 @@ class Pool:
     node_selector: Any
     tolerations: Any
     storage_secret: Any
+    cpu_cutting: Any = ""
+    cpu_training: Any = ""
+    cpu_evaluating: Any = ""
+    memory_cutting: Any = ""
+    memory_training: Any = ""
+    memory_evaluating: Any = ""
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Cores and memory as in the form: inputs of `scan_source`."""
+        return {name: getattr(self, name) for name in (*CPUS, *MEMORIES)}
+
+    def sized_by(self, scan: dsl.PipelineTask) -> "Pool":
+        """Return the pool with the sizes that `scan_source` has resolved: '' in a form is no size for Kubeflow.
+
+        Args:
+            scan: task of `scan_source`, which was given `sizes`.
+        """
+        return replace(self, **{f"{kind}_{size}": scan.outputs[f"{kind}_for_{size}"] for kind, size in _SIZED})
+
+    def size(self, name: str) -> tuple[Any, Any]:
+        """Return cores and memory of a component's task."""
+        if name in SMALL:
+            return SMALL_SIZE
+        cpu, memory = (getattr(self, f"{kind}_{SIZES[name]}") for kind in ("cpu", "memory"))
+        return _given(cpu, self.cpu), _given(memory, self.memory)
+
+
+_SIZED = [(kind, size) for kind in ("cpu", "memory") for size in ("cutting", "training", "evaluating")]
+
+
+def retry_window(name: str) -> int:
+    """Return the seconds within which a task may be retried, from the start of its first attempt.
+
+    Argo ends a task's retries, and the attempt that runs, when this time is over (`processNodeRetries` of
+    workflow/controller/operator.go in argoproj/argo-workflows at f016ad8), and it counts the time that a pod waits for
+    its node. It must therefore exceed the time limits, waits and backoffs of all attempts together.
+    """
+    backoffs = sum(BACKOFF * BACKOFF_FACTOR**retry for retry in range(RETRIES))
+    return (RETRIES + 1) * (TIME_LIMITS[name] + IN_QUEUE) + backoffs
 
 
 def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTask:
@@ -121,29 +208,78 @@ def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTa
     name = task.component_spec.name
     if title:
         task.set_display_name(title)
-    if name in SMALL:
-        task.set_cpu_limit("1").set_memory_limit("2Gi")
-    else:
-        task.set_cpu_limit(pool.cpu).set_memory_limit(pool.memory)
-        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=SHARED_MEMORY)
-        # kfp 2.17 forgets to hand parameters of these setters into a loop unless the task is told of them.
-        task.register_pipeline_channels([pool.cpu, pool.memory, pool.gpu_count, pool.gpu_type])
+    _set_size(task, name, pool)
     if name in ON_GPU:
-        task.set_accelerator_type(pool.gpu_type).set_accelerator_limit(pool.gpu_count)
-        kubernetes.add_node_selector_json(task, pool.node_selector)
-        kubernetes.add_toleration_json(task, pool.tolerations)
-        for label, value in QUEUE_LABELS.items():
-            if value:
-                kubernetes.add_pod_label(task, label, value)
-        if PROFILE.log_claim:
-            kubernetes.mount_pvc(task, PROFILE.log_claim, LOGS)
-            task.set_env_variable("HISTOFORGE_LOGS", LOGS)
+        _set_gpu(task, pool)
     if name in READ_SLIDES and PROFILE.slide_claim:
         kubernetes.mount_pvc(task, PROFILE.slide_claim, "/slides")
     if name in SIDE_EFFECTS:
         task.set_caching_options(False)
-    task.set_retry(RETRIES, backoff_duration="30s", backoff_factor=2, backoff_max_duration="300s")
+    task.set_retry(
+        RETRIES,
+        backoff_duration=f"{BACKOFF}s",
+        backoff_factor=BACKOFF_FACTOR,
+        backoff_max_duration=f"{retry_window(name)}s",
+    )
     kubernetes.set_timeout(task, TIME_LIMITS[name])
     kubernetes.set_security_context(task, run_as_non_root=True)
     kubernetes.use_secret_as_env(task, pool.storage_secret, STORAGE_KEYS, optional=True)
+    for label, value in TASK_LABELS.items():
+        kubernetes.add_pod_label(task, label, value)
+    _set_environment(task)
     return task
+
+
+def _set_size(task: dsl.PipelineTask, name: str, pool: Pool) -> None:
+    cpu, memory = pool.size(name)
+    task.set_cpu_limit(cpu).set_memory_limit(memory)
+    _register(task, cpu, memory)
+    if name not in SMALL:
+        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=SHARED_MEMORY)
+
+
+def _set_gpu(task: dsl.PipelineTask, pool: Pool) -> None:
+    task.set_accelerator_type(pool.gpu_type).set_accelerator_limit(pool.gpu_count)
+    _register(task, pool.gpu_type, pool.gpu_count)
+    kubernetes.add_node_selector_json(task, pool.node_selector)
+    kubernetes.add_toleration_json(task, [dict(toleration) for toleration in GPU_TOLERATIONS])
+    more = pool.tolerations
+    if not _is_channel(more):
+        more = [toleration for toleration in more if toleration not in GPU_TOLERATIONS]
+    kubernetes.add_toleration_json(task, more)
+    for label, value in QUEUE_LABELS.items():
+        if value:
+            kubernetes.add_pod_label(task, label, value)
+    if PROFILE.log_claim:
+        kubernetes.mount_pvc(task, PROFILE.log_claim, LOGS)
+        task.set_env_variable("HISTOFORGE_LOGS", LOGS)
+
+
+def _set_environment(task: dsl.PipelineTask) -> None:
+    """Set what the profile says of pull secrets, certificates and variables."""
+    if PROFILE.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, PROFILE.image_pull_secrets)
+    if PROFILE.ca_config_map:
+        kubernetes.use_config_map_as_volume(task, PROFILE.ca_config_map, CERTIFICATES)
+    if PROFILE.ca_secret:
+        kubernetes.use_secret_as_volume(task, PROFILE.ca_secret, CERTIFICATES)
+    if PROFILE.ca_config_map or PROFILE.ca_secret:
+        task.set_env_variable("HISTOFORGE_S3_CA", f"{CERTIFICATES}/{PROFILE.ca_key}")
+    for name, value in PROFILE.environment.items():
+        task.set_env_variable(name, value)
+    for config_map, keys in PROFILE.environment_from.items():
+        kubernetes.use_config_map_as_env(task, config_map, keys)
+
+
+def _register(task: dsl.PipelineTask, *values: Any) -> None:
+    """Tell a task of its parameters: kfp 2.17 does not pass those of the size and GPU setters into loops by itself."""
+    task.register_pipeline_channels([value for value in values if _is_channel(value)])
+
+
+def _given(value: Any, default: Any) -> Any:
+    return value if _is_channel(value) or value else default
+
+
+def _is_channel(value: Any) -> bool:
+    """Tell a parameter or a task's output, whose value is not known yet, from a plain value."""
+    return isinstance(value, PipelineChannel)

@@ -37,7 +37,13 @@ def rleo(
     gpu_count: str = resources.GPU_COUNT,
     gpu_type: str = resources.GPU_TYPE,
     cpu: str = resources.CPU,
+    cpu_cutting: str = resources.CPU_CUTTING,
+    cpu_training: str = resources.CPU_TRAINING,
+    cpu_evaluating: str = resources.CPU_EVALUATING,
     memory: str = resources.MEMORY,
+    memory_cutting: str = resources.MEMORY_CUTTING,
+    memory_training: str = resources.MEMORY_TRAINING,
+    memory_evaluating: str = resources.MEMORY_EVALUATING,
     node_selector: dict = resources.NODE_SELECTOR,
     tolerations: list = resources.TOLERATIONS,
     storage_secret: str = resources.STORAGE_SECRET,
@@ -62,13 +68,33 @@ def rleo(
         checkpoints: folder or s3:// prefix for checkpoints, so that a retried task goes on where it stopped.
         gpu_count: GPUs of a task; '0' for the processor alone.
         gpu_type: resource name of the GPU.
-        cpu: cores of a task.
-        memory: memory of a task, in whole Gi or Mi.
+        cpu: cores of a task, unless one of the next three says otherwise.
+        cpu_cutting: cores of tasks that cut patches; '' as cpu.
+        cpu_training: cores of tasks that train; '' as cpu.
+        cpu_evaluating: cores of tasks that select, score, evaluate or publish; '' as cpu.
+        memory: memory of a task, in whole Gi or Mi, unless one of the next three says otherwise.
+        memory_cutting: memory of tasks that cut patches; '' as memory.
+        memory_training: memory of tasks that train; '' as memory.
+        memory_evaluating: memory of tasks that select, score, evaluate or publish; '' as memory.
         node_selector: labels of the nodes to run on.
-        tolerations: taints of nodes that may be run on.
+        tolerations: taints of nodes that may be run on, besides nvidia.com/gpu, which GPU tasks always tolerate.
         storage_secret: secret with accesskey, secretkey and endpoint of the S3 server; it need not exist.
     """
-    pool = resources.Pool(gpu_count, gpu_type, cpu, memory, node_selector, tolerations, storage_secret)
+    pool = resources.Pool(
+        gpu_count,
+        gpu_type,
+        cpu,
+        memory,
+        node_selector,
+        tolerations,
+        storage_secret,
+        cpu_cutting,
+        cpu_training,
+        cpu_evaluating,
+        memory_cutting,
+        memory_training,
+        memory_evaluating,
+    )
     form = benchmarking.Form(
         source,
         methods,
@@ -91,7 +117,7 @@ def rleo(
             reward=run.reward,
             **start.settings.of("train_generator", seed=run.seed),
         )
-        resources.place(classes, pool, "Plan the classes")
+        resources.place(classes, start.pool, "Plan the classes")
         # An inner loop over a field of the outer one's item does not run locally with kfp 2.17: it is over a task's
         # output, whose items hold all that the loop needs.
         with dsl.ParallelFor(classes.output, name="Classes", parallelism=resources.AT_ONCE) as one:
@@ -105,8 +131,8 @@ def rleo(
                 checkpoints=checkpoints,
                 **start.settings.of("train_generator", seed=one.seed),
             )
-            resources.place(forge, pool, "Train a generator")
+            resources.place(forge, start.pool, "Train a generator")
         whole = join_generators(generators=dsl.Collected(forge.outputs["generator"]))
-        resources.place(whole, pool, "Join the classes")
-        judged = benchmarking.judge(form, pool, start, run, whole.outputs["generator"])
-    return benchmarking.conclude(pool, start, judged, whole.outputs["generator"])
+        resources.place(whole, start.pool, "Join the classes")
+        judged = benchmarking.judge(form, start, run, whole.outputs["generator"])
+    return benchmarking.conclude(start, judged, whole.outputs["generator"])

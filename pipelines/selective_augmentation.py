@@ -99,7 +99,13 @@ def selective_augmentation(
     gpu_count: str = resources.GPU_COUNT,
     gpu_type: str = resources.GPU_TYPE,
     cpu: str = resources.CPU,
+    cpu_cutting: str = resources.CPU_CUTTING,
+    cpu_training: str = resources.CPU_TRAINING,
+    cpu_evaluating: str = resources.CPU_EVALUATING,
     memory: str = resources.MEMORY,
+    memory_cutting: str = resources.MEMORY_CUTTING,
+    memory_training: str = resources.MEMORY_TRAINING,
+    memory_evaluating: str = resources.MEMORY_EVALUATING,
     node_selector: dict = resources.NODE_SELECTOR,
     tolerations: list = resources.TOLERATIONS,
     storage_secret: str = resources.STORAGE_SECRET,
@@ -117,16 +123,37 @@ def selective_augmentation(
         checkpoints: folder or s3:// prefix for checkpoints, so that a retried task goes on where it stopped.
         gpu_count: GPUs of a task; '0' for the processor alone.
         gpu_type: resource name of the GPU.
-        cpu: cores of a task.
-        memory: memory of a task, in whole Gi or Mi.
+        cpu: cores of a task, unless one of the next three says otherwise.
+        cpu_cutting: cores of tasks that cut patches; '' as cpu.
+        cpu_training: cores of tasks that train; '' as cpu.
+        cpu_evaluating: cores of tasks that select, score, evaluate or publish; '' as cpu.
+        memory: memory of a task, in whole Gi or Mi, unless one of the next three says otherwise.
+        memory_cutting: memory of tasks that cut patches; '' as memory.
+        memory_training: memory of tasks that train; '' as memory.
+        memory_evaluating: memory of tasks that select, score, evaluate or publish; '' as memory.
         node_selector: labels of the nodes to run on.
-        tolerations: taints of nodes that may be run on.
+        tolerations: taints of nodes that may be run on, besides nvidia.com/gpu, which GPU tasks always tolerate.
         storage_secret: secret with accesskey, secretkey and endpoint of the S3 server; it need not exist.
     """
-    pool = resources.Pool(gpu_count, gpu_type, cpu, memory, node_selector, tolerations, storage_secret)
+    pool = resources.Pool(
+        gpu_count,
+        gpu_type,
+        cpu,
+        memory,
+        node_selector,
+        tolerations,
+        storage_secret,
+        cpu_cutting,
+        cpu_training,
+        cpu_evaluating,
+        memory_cutting,
+        memory_training,
+        memory_evaluating,
+    )
     slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
-    scan = scan_source(seeds=seeds, fixed=FIXED, seed=seed, preset=preset, overrides=overrides, **slides)
+    scan = scan_source(seeds=seeds, fixed=FIXED, seed=seed, preset=preset, overrides=overrides, **slides, **pool.sizes)
     resources.place(scan, pool, "Check settings and source")
+    pool = pool.sized_by(scan)
     settings = StepSettings(scan, preset, seed)
     made = generate_and_select(slides, {"seeds": seeds, "checkpoints": checkpoints}, settings, pool)
     training = made.training

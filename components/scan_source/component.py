@@ -18,6 +18,14 @@ def scan_source(
     preset: str = "",
     overrides: dict = {},
     fixed: dict = {},
+    cpu: str = "",
+    cpu_cutting: str = "",
+    cpu_training: str = "",
+    cpu_evaluating: str = "",
+    memory: str = "",
+    memory_cutting: str = "",
+    memory_training: str = "",
+    memory_evaluating: str = "",
 ) -> NamedTuple(
     "Scan",
     [
@@ -31,6 +39,12 @@ def scan_source(
         ("leaderboard_overrides", dict),
         ("evaluate_overrides", dict),
         ("publish_model_overrides", dict),
+        ("cpu_for_cutting", str),
+        ("cpu_for_training", str),
+        ("cpu_for_evaluating", str),
+        ("memory_for_cutting", str),
+        ("memory_for_training", str),
+        ("memory_for_evaluating", str),
     ],
 ):
     """Check a pipeline's settings and list its source, before anything long starts.
@@ -46,6 +60,14 @@ def scan_source(
         preset: name of a preset; '' for none.
         overrides: 'step.parameter' to value, for any step of the pipeline.
         fixed: what the pipeline sets itself, which no override may change, by step; false: another task checks it.
+        cpu: cores of a task, such as '8'.
+        cpu_cutting: cores of preprocess; '' as cpu.
+        cpu_training: cores of finetune_snn, train_generator and train_classifier; '' as cpu.
+        cpu_evaluating: cores of tasks that select, score, evaluate or publish; '' as cpu.
+        memory: memory of a task, such as '32Gi'.
+        memory_cutting: memory of preprocess; '' as memory.
+        memory_training: memory of finetune_snn, train_generator and train_classifier; '' as memory.
+        memory_evaluating: memory of tasks that select, score, evaluate or publish; '' as memory.
 
     Returns:
         metrics: number and size of the files.
@@ -60,6 +82,12 @@ def scan_source(
         leaderboard_overrides: those of leaderboard.
         evaluate_overrides: those of evaluate.
         publish_model_overrides: those of publish_model.
+        cpu_for_cutting: cpu_cutting, or cpu where that is empty.
+        cpu_for_training: cpu_training, or cpu.
+        cpu_for_evaluating: cpu_evaluating, or cpu.
+        memory_for_cutting: memory_cutting, or memory where that is empty.
+        memory_for_training: memory_training, or memory.
+        memory_for_evaluating: memory_evaluating, or memory.
     """
     from histoforge.steps.component import run_scan
 
@@ -71,6 +99,16 @@ def scan_source(
             **fixed,
             "preprocess": {"patch_size": patch_size, "slide_mpp": slide_mpp, "seed": seed},
             "train_classifier": {**fixed.get("train_classifier", {}), "seeds": seeds},
+        },
+        {
+            "cpu": cpu,
+            "cpu_cutting": cpu_cutting,
+            "cpu_training": cpu_training,
+            "cpu_evaluating": cpu_evaluating,
+            "memory": memory,
+            "memory_cutting": memory_cutting,
+            "memory_training": memory_training,
+            "memory_evaluating": memory_evaluating,
         },
         metrics,
         summary,

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 STEPS = sorted(path.parent.name for path in ROOT.glob("components/*/pipeline.yaml"))
 COMPILED = sorted([*ROOT.glob("pipelines/*.yaml"), *ROOT.glob("components/*/pipeline.yaml")])
+OURS = {"app.kubernetes.io/name": "histoforge-task"}
 RESOURCES = ("gpu_count", "gpu_type", "cpu", "memory", "storage_secret")
 
 
@@ -50,7 +51,7 @@ def test_a_profile_sets_defaults_and_shared_memory(tmp_path):
         if is_heavy(label):
             (shm,) = asked["emptyDirMounts"]
             assert shm["sizeLimit"] == "8Gi"
-        assert "podMetadata" not in asked
+        assert asked["podMetadata"] == {"labels": OURS}
 
 
 def test_a_profile_of_ones_own_sets_queue_priority_and_volumes(tmp_path):
@@ -58,7 +59,7 @@ def test_a_profile_of_ones_own_sets_queue_priority_and_volumes(tmp_path):
     assert defaults(spec)["memory"] == "48Gi"
     assert {label for label in platform if is_heavy(label)}
     for label, asked in platform.items():
-        labels = asked.get("podMetadata", {}).get("labels", {})
+        labels = asked["podMetadata"]["labels"]
         claims = {
             one["mountPath"]: one["pvcNameParameter"]["runtimeValue"]["constant"] for one in asked.get("pvcMount", [])
         }
@@ -69,9 +70,66 @@ def test_a_profile_of_ones_own_sets_queue_priority_and_volumes(tmp_path):
             environment = spec["deploymentSpec"]["executors"][label]["container"]["env"]
             assert {"name": "HISTOFORGE_LOGS", "value": "/logs"} in environment
         else:
-            assert labels == {}
+            assert labels == OURS
             reads = label in ("exec-scan-source", "exec-preprocess")
             assert claims == ({"/slides": "histoforge-slides"} if reads else {})
+
+
+def test_a_profile_sets_pull_secrets_certificates_and_variables_of_every_task(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "{image_pull_secrets: [registry], ca_config_map: authority, ca_key: root.pem, memory_training: 64Gi,"
+        " environment: {HTTPS_PROXY: 'http://proxy:3128'}, environment_from: {site: {no-proxy: NO_PROXY}},"
+        " tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}, {key: spot, operator: Exists}]}"
+    )
+    spec, platform = compiled_with(tmp_path / "mine.yaml", tmp_path)
+    assert defaults(spec)["memory_training"] == "64Gi"
+    assert defaults(spec)["tolerations"] == [{"key": "spot", "operator": "Exists"}]
+    for label, asked in platform.items():
+        assert [secret["secretName"] for secret in asked["imagePullSecret"]] == ["registry"]
+        (volume,) = asked["configMapAsVolume"]
+        assert (volume["configMapName"], volume["mountPath"]) == ("authority", "/etc/histoforge/certificates")
+        (drawn,) = asked["configMapAsEnv"]
+        assert (drawn["configMapName"], drawn["keyToEnv"]) == (
+            "site",
+            [{"configMapKey": "no-proxy", "envVar": "NO_PROXY"}],
+        )
+        variables = {
+            one["name"]: one["value"] for one in spec["deploymentSpec"]["executors"][label]["container"]["env"]
+        }
+        assert variables == {
+            "HISTOFORGE_S3_CA": "/etc/histoforge/certificates/root.pem",
+            "HTTPS_PROXY": "http://proxy:3128",
+        }
+
+
+def test_certificates_may_lie_in_a_secret(tmp_path):
+    (tmp_path / "mine.yaml").write_text("ca_secret: authority")
+    spec, platform = compiled_with(tmp_path / "mine.yaml", tmp_path)
+    for label, asked in platform.items():
+        (volume,) = asked["secretAsVolume"]
+        assert (volume["secretName"], volume["mountPath"]) == ("authority", "/etc/histoforge/certificates")
+        assert {"name": "HISTOFORGE_S3_CA", "value": "/etc/histoforge/certificates/ca.crt"} in spec["deploymentSpec"][
+            "executors"
+        ][label]["container"]["env"]
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_retries_end_after_all_attempts_have_had_their_time(path):
+    """Argo counts `backoffMaxDuration` from the first attempt's start, and then ends whatever attempt runs."""
+    spec, platform = read(path)
+    dags = [spec["root"]["dag"], *(one["dag"] for one in spec["components"].values() if "dag" in one)]
+    checked = set()
+    for task in (task for dag in dags for task in dag["tasks"].values()):
+        label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
+        if label is None:
+            continue
+        policy = task["retryPolicy"]
+        retries, first = policy["maxRetryCount"], int(policy["backoffDuration"].removesuffix("s"))
+        backoffs = sum(first * policy["backoffFactor"] ** retry for retry in range(retries))
+        needed = (retries + 1) * int(platform[label]["activeDeadlineSeconds"]) + backoffs
+        assert int(policy["backoffMaxDuration"].removesuffix("s")) > needed, label
+        checked.add(label)
+    assert checked == set(spec["deploymentSpec"]["executors"])
 
 
 @pytest.mark.parametrize("path", COMPILED, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -120,6 +178,19 @@ def test_each_component_with_a_gpu_comes_as_a_pipeline():
 
 
 WRONG = {
+    "memory_training: 64GB": "has the memory '64GB': write whole Gi or Mi",
+    "cpu_cutting: half": "no whole number",
+    "image_pull_secrets: [My_Secret]": "names a secret or config map 'My_Secret'",
+    "image_pull_secrets: pull": "has 'pull' for 'image_pull_secrets': give a list",
+    "{ca_config_map: a, ca_secret: b}": "has both ca_config_map and ca_secret",
+    "ca_key: a/b": "has the ca_key 'a/b'",
+    "environment: {A-B: x}": "has the variable 'A-B'",
+    "environment: {RETRIES: 3}": "has 3 for the variable 'RETRIES': put it in quotes",
+    "environment: {WANDB_API_KEY: x}": "seems to hold a secret in the variable 'WANDB_API_KEY'",
+    "environment: {AWS_SECRET_ACCESS_KEY: x}": "seems to hold a secret in the variable 'AWS_SECRET_ACCESS_KEY'",
+    "environment: {HTTPS_PROXY: 'http://me:word@proxy:3128'}": "seems to hold a secret in the variable 'HTTPS_PROXY'",
+    "environment_from: {proxy: }": "takes no keys from the config map 'proxy'",
+    "environment_from: {proxy: {url: HTTPS-PROXY}}": "has the variable 'HTTPS-PROXY'",
     "gpu_count: 9": "asks for 9 GPUs and a node of its pool has 8",
     "gpu_count: 1.5": "has 1.5 for 'gpu_count': give a str",
     "memory: 1.5Gi": "has the memory '1.5Gi': write whole Gi or Mi",

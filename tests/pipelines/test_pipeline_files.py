@@ -10,7 +10,15 @@ from histoforge.steps.registry import STEPS, all_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark", "retraining")
-RESOURCES = {"gpu_count", "gpu_type", "cpu", "memory", "storage_secret"}
+GROUPS = ("cutting", "training", "evaluating")
+SIZES = {
+    ("preprocess",): "cutting",
+    ("finetune-snn", "train-generator", "train-classifier"): "training",
+    ("select-samples", "score-generator", "evaluate", "leaderboard", "publish-model"): "evaluating",
+}
+RESOURCES = {"gpu_count", "gpu_type", "cpu", "memory", "storage_secret"} | {
+    f"{kind}_{size}" for kind in ("cpu", "memory") for size in GROUPS
+}
 HEAVY = (
     "finetune-snn",
     "train-generator",
@@ -66,7 +74,7 @@ def test_every_task_has_a_time_limit_a_retry_no_root_and_the_secret(pipeline):
 
 def test_heavy_tasks_take_gpu_memory_and_nodes_from_the_form(pipeline):
     spec, platform = pipeline
-    for label in tasks(spec):
+    for label, task in tasks(spec).items():
         asked = spec["deploymentSpec"]["executors"][label]["container"]["resources"]
         if not label.removeprefix("exec-").startswith(HEAVY):
             assert "accelerator" not in asked
@@ -74,12 +82,20 @@ def test_heavy_tasks_take_gpu_memory_and_nodes_from_the_form(pipeline):
             continue
         assert asked["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--gpu_count']}}"
         assert asked["accelerator"]["resourceType"] == "{{$.inputs.parameters['pipelinechannel--gpu_type']}}"
-        assert asked["resourceMemoryLimit"] == "{{$.inputs.parameters['pipelinechannel--memory']}}"
-        assert asked["resourceCpuLimit"] == "{{$.inputs.parameters['pipelinechannel--cpu']}}"
+        size = next(size for names, size in SIZES.items() if label.removeprefix("exec-").startswith(names))
+        for limit, kind in (("resourceMemoryLimit", "memory"), ("resourceCpuLimit", "cpu")):
+            channel = f"pipelinechannel--scan-source-{kind}_for_{size}"
+            assert asked[limit] == f"{{{{$.inputs.parameters['{channel}']}}}}"
+            assert task["inputs"]["parameters"][channel] in (
+                {"componentInputParameter": channel},
+                {"taskOutputParameter": {"outputParameterKey": f"{kind}_for_{size}", "producerTask": "scan-source"}},
+            )
         (shm,) = platform[label]["emptyDirMounts"]
         assert (shm["mountPath"], shm["medium"]) == ("/dev/shm", "Memory")
         assert platform[label]["nodeSelector"]["nodeSelectorJson"]["componentInputParameter"].endswith("node_selector")
-        assert platform[label]["tolerations"][0]["tolerationJson"]["componentInputParameter"].endswith("tolerations")
+        always, more = platform[label]["tolerations"]
+        assert always == {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+        assert more["tolerationJson"]["componentInputParameter"].endswith("tolerations")
 
 
 def test_parameters_that_a_task_in_a_loop_reads_are_handed_into_the_loop(pipeline):
@@ -109,6 +125,10 @@ def test_what_a_person_sets_is_text_and_has_a_default(name):
     for parameter in RESOURCES:
         assert inputs[parameter]["parameterType"] == "STRING", "the backend drops a number without a word"
     assert inputs["tolerations"]["parameterType"] == "LIST"
+    assert inputs["tolerations"]["defaultValue"] == []
+    assert "besides nvidia.com/gpu" in inputs["tolerations"]["description"]
+    for kind in ("cpu", "memory"):
+        assert [inputs[f"{kind}_{size}"]["defaultValue"] for size in GROUPS] == ["", "", ""]
     assert inputs["node_selector"]["parameterType"] == "STRUCT"
     assert {key for key, value in inputs.items() if not value.get("isOptional")} == REQUIRED.get(name, {"source"})
     assert all(value.get("description") for value in inputs.values())

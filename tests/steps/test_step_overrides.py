@@ -52,4 +52,25 @@ def test_scan_source_returns_the_part_of_each_step_by_its_name(tmp_path):
     names = [name for name in component.component_spec.outputs if name not in outputs]
     returned = dict(zip(names, values, strict=True))
     assert len(returned.pop("Output")) == 64
+    assert {returned.pop(name) for name in names if "_for_" in name} == {""}
     assert returned == {f"{name}_overrides": step_overrides(STEPS[name], given) for name in STEPS_OF_PIPELINES}
+
+
+def test_scan_source_returns_the_sizes_of_the_form(tmp_path):
+    outputs = {
+        name: kind(name=name, uri=str(tmp_path / name / "data"))
+        for name, kind in (("metrics", dsl.Metrics), ("summary", dsl.Markdown))
+    }
+    source = str(write_images(tmp_path / "images"))
+    form = {"cpu": "8", "memory": "32Gi", "cpu_training": "16", "memory_evaluating": "8Gi"}
+    values = component.python_func(source=source, overrides={"preprocess.patch_size": "16"}, **form, **outputs)
+    names = [name for name in component.component_spec.outputs if name not in outputs]
+    sizes = {name: value for name, value in zip(names, values, strict=True) if "_for_" in name}
+    assert sizes == {
+        "cpu_for_cutting": "8",
+        "cpu_for_training": "16",
+        "cpu_for_evaluating": "8",
+        "memory_for_cutting": "32Gi",
+        "memory_for_training": "32Gi",
+        "memory_for_evaluating": "8Gi",
+    }

@@ -210,23 +210,26 @@ def run_scan(
     preset: str,
     overrides: Mapping[str, Any],
     given: Mapping[str, Mapping[str, Any] | bool],
+    sizes: Mapping[str, str],
     metrics: MetricsArtifact,
     summary: Artifact,
 ) -> tuple[Any, ...]:
-    """Check a pipeline's settings and list its source; see `scan_source.run`.
+    """Check a pipeline's settings and list its source; see `scan_source.run` and `sizes.resolve_sizes`.
 
     Returns:
-        The source's digest, and the overrides of each step of `scan_source.STEPS_OF_PIPELINES`, in that order.
+        The source's digest; the overrides of each step of `scan_source.STEPS_OF_PIPELINES`, in that order; the sizes.
     """
     from histoforge.steps import scan_source
+    from histoforge.steps.sizes import resolve_sizes
 
     with task("scan_source"):
+        resolved = resolve_sizes(sizes)
         result = scan_source.run(source, preset, overrides, given)
         say(f"{result.source} holds {result.files} files, {result.bytes / 1e6:.1f} MB")
         log_numbers(metrics, result.model_dump())
         write_text(summary, markdown_table("scan_source", result.model_dump()))
     parts = (step_overrides(step_named(step), overrides) for step in scan_source.STEPS_OF_PIPELINES)
-    return result.digest, *parts
+    return result.digest, *parts, *resolved
 
 
 def run_plan_cells(ratios: list[float], pool_multiples: list[float]) -> tuple[list[dict[str, Any]], float]:

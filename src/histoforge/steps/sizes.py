@@ -1,0 +1,34 @@
+"""Cores and memory of a pipeline's tasks, as a form has them."""
+
+import re
+from collections.abc import Mapping
+
+from histoforge.core.errors import SettingsError
+
+KINDS = ("cpu", "memory")
+SIZES = ("cutting", "training", "evaluating")
+
+_CORES = re.compile(r"[1-9][0-9]*m?|[0-9]+\.[0-9]+")
+_MEMORY = re.compile(r"[1-9][0-9]*([KMGT]i?)")
+
+
+def resolve_sizes(form: Mapping[str, str]) -> tuple[str, ...]:
+    """Check the sizes of a form, and replace those that are empty by those for all tasks.
+
+    Kubeflow parses an empty size as a quantity, and the task ends without a word that a user would understand.
+
+    Args:
+        form: `cpu`, `memory`, and both with each of `SIZES`, as in `memory_training`; '' for the one for all tasks.
+
+    Returns:
+        Cores for each of `SIZES`, then memory for each.
+
+    Raises:
+        SettingsError: something that is no number of cores or no amount of memory.
+    """
+    for name, value in form.items():
+        pattern, example = (_CORES, "8") if name.startswith("cpu") else (_MEMORY, "32Gi")
+        if value and not pattern.fullmatch(value):
+            what = "number of cores" if pattern is _CORES else "whole amount of memory"
+            raise SettingsError(f"'{name}' is '{value}', which is no {what}: write it as '{example}'.")
+    return tuple(form.get(f"{kind}_{size}") or form.get(kind, "") for kind in KINDS for size in SIZES)
