@@ -188,7 +188,7 @@ WRONG = {
     "environment: {RETRIES: 3}": "has 3 for the variable 'RETRIES': put it in quotes",
     "environment: {WANDB_API_KEY: x}": "seems to hold a secret in the variable 'WANDB_API_KEY'",
     "environment: {AWS_SECRET_ACCESS_KEY: x}": "seems to hold a secret in the variable 'AWS_SECRET_ACCESS_KEY'",
-    "environment: {HTTPS_PROXY: 'http://me:word@proxy:3128'}": "seems to hold a secret in the variable 'HTTPS_PROXY'",
+    f"environment: {{HTTPS_PROXY: 'http://{'me:word'}@proxy'}}": "seems to hold a secret in the variable 'HTTPS_PROXY'",
     "environment_from: {proxy: }": "takes no keys from the config map 'proxy'",
     "environment_from: {proxy: {url: HTTPS-PROXY}}": "has the variable 'HTTPS-PROXY'",
     "gpu_count: 9": "asks for 9 GPUs and a node of its pool has 8",
