@@ -121,3 +121,19 @@ def test_the_penalty_reaches_the_critics_weights_under_bfloat16():
     for name, weight in critics.named_parameters():
         assert weight.grad is not None, name
         assert bool(torch.isfinite(weight.grad).all()), name
+
+
+@pytest.mark.parametrize("norm", ["cln", "none"])
+def test_the_penalty_is_about_the_gradient_of_each_score_for_its_own_image(norm):
+    """Minibatch discrimination lets a score depend on other images too; their gradients take no part."""
+    _, _, critics = networks(critic_norm=norm, stages=1)
+    torch.nn.init.normal_(critics[0].fc.weight)
+    critics[0].eval()  # spectral normalisation stays as it is
+    real, fake = (torch.rand(4, 3, 16, 8, generator=rng()) * 2 - 1 for _ in range(2))
+    labels = torch.tensor([0, 1, 2, 0])
+    _, facts = critic_loss(critics, [real], [fake], labels, 1.0, rng())
+    points = torch.lerp(fake, real, torch.rand(4, 1, 1, 1, generator=rng()))
+    jacobian = torch.autograd.functional.jacobian(lambda images: critics[0](images, labels), points).flatten(2)
+    own = jacobian.diagonal().T.norm(dim=1)
+    assert float(jacobian.square().sum()) > 1.001 * float(own.square().sum()), "scores depend on other images"
+    torch.testing.assert_close(facts["penalty"], (own - 1).square().mean())

@@ -15,6 +15,7 @@ from histoforge.generators.rleo.reward import (
     reinforce,
     similarity,
     soft_target,
+    weighted,
 )
 
 WEIGHT = 0.3
@@ -81,7 +82,14 @@ def test_soft_target_is_lowest_where_a_fake_is_accepted_with_probability_w_s(sim
     torch.testing.assert_close(gradient(loss, best), torch.zeros_like(best))
 
 
-@pytest.mark.parametrize("term", [policy, soft_target])
+def test_weighted_gives_each_fake_the_weight_1_minus_w_s_in_the_loss_of_the_fakes(logits, similarities):
+    zeros = torch.zeros_like(logits)
+    base = F.binary_cross_entropy_with_logits(logits, zeros)
+    whole = F.binary_cross_entropy_with_logits(logits, zeros, weight=1 - WEIGHT * similarities)
+    torch.testing.assert_close(base + weighted(logits, similarities, WEIGHT), whole)
+
+
+@pytest.mark.parametrize("term", [policy, soft_target, weighted])
 def test_gradients_are_the_differences_of_the_values(term, logits, similarities):
     assert torch.autograd.gradcheck(lambda x: term(x, similarities, WEIGHT), logits)
 
@@ -94,7 +102,7 @@ def test_looking_at_some_fakes_gives_on_average_what_looking_at_all_does(known, 
     torch.testing.assert_close(mean, similarities)
 
 
-@pytest.mark.parametrize("term", [literal, policy, soft_target])
+@pytest.mark.parametrize("term", [literal, policy, soft_target, weighted])
 def test_each_term_is_linear_in_the_similarities(term, logits, similarities):
     other = similarities.flip(0)
     parts = term(logits, similarities, WEIGHT) + 2 * term(logits, other, WEIGHT)
@@ -119,7 +127,7 @@ def test_an_accepted_fake_that_is_more_alike_than_usual_is_accepted_more_often_a
     assert slope[0] < 0 < slope[1]
 
 
-@pytest.mark.parametrize("mode", ["literal", "policy", "soft_target"])
+@pytest.mark.parametrize("mode", ["literal", "policy", "soft_target", "weighted"])
 def test_only_reinforce_draws_random_numbers(mode, logits, similarities):
     state = rng()
     RewardTerm(mode, WEIGHT, state)(logits, similarities)
@@ -144,9 +152,7 @@ def test_reinforce_goes_on_from_its_state_as_if_it_had_never_stopped():
     whole, logits, similarities = RewardTerm("reinforce", WEIGHT, rng()), torch.zeros(8), torch.rand(8, generator=rng())
     for _ in range(3):
         whole(logits, similarities)
-    state = rng()
-    state.set_state(whole.rng.get_state())
-    resumed = RewardTerm("reinforce", WEIGHT, state)
+    resumed = RewardTerm("reinforce", WEIGHT, torch.Generator())
     resumed.load_state_dict(whole.state_dict())
     for _ in range(3):
         assert torch.equal(whole(logits, similarities), resumed(logits, similarities))

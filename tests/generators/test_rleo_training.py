@@ -12,6 +12,7 @@ from histoforge.generators.registry import draw
 from histoforge.generators.rleo import train as rleo
 from histoforge.generators.rleo.config import RleoConfig
 from histoforge.generators.rleo.objective import RewardedCrossEntropy, embed_all
+from histoforge.generators.rleo.reward import RewardTerm
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
 from histoforge.training.engine import Engine
@@ -21,7 +22,7 @@ TINY = {
     "z_dim": 6, "generator_maps": 8, "discriminator_maps": 8, "batch_size": 8, "epochs": 2, "epoch_steps": 3,
     "precision": "float32",
 }  # fmt: skip
-MODES = ["literal", "policy", "soft_target", "reinforce"]
+MODES = ["literal", "policy", "soft_target", "weighted", "reinforce"]
 
 
 class CutShortError(Exception):
@@ -145,6 +146,28 @@ def test_the_guide_sees_the_real_patches_once_and_its_share_of_the_fakes_once_a_
     counting = CountingGuide(guide)
     train(tmp_path, patches, counting, guide_share=share)
     assert counting.seen == [24, *[seen] * 6]
+
+
+@pytest.mark.parametrize("mode", ["soft_target", "weighted"])
+def test_targets_and_weights_of_fakes_stay_in_their_bounds_whatever_the_share(mode, patches, guide, tmp_path):
+    counting, seen = CountingGuide(guide), []
+
+    def noted(self, logits, similarities):
+        seen.append(similarities)
+        return term(self, logits, similarities)
+
+    term = RewardTerm.__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RewardTerm, "__call__", noted)
+        train(tmp_path, patches, counting, guide_share=0.3, reward=mode)
+    assert counting.seen == [24, *[8] * 6]
+    assert all(float(values.min()) >= 0 and float(values.max()) <= 1 for values in seen)
+
+
+def test_a_reward_of_no_weight_changes_no_random_number_of_the_training(patches, guide, unguided, tmp_path):
+    """Equal seeds then pair whole trainings, whatever the reward draws for itself."""
+    guided = train(tmp_path, patches, guide, reward="reinforce", reward_weight=0.0)
+    assert all(torch.equal(weight, guided.state[name]) for name, weight in unguided.state.items())
 
 
 def test_the_reward_takes_no_part_in_the_generators_loss(patches, guide):

@@ -12,7 +12,8 @@ class MinibatchDiscrimination(nn.Module):
     M_i = f_i T in R^{kernels x dims},  o_ib = sum_{j != i} exp(-||M_ib - M_jb||_1)
 
     Deviation A4-5: Xue et al. give no dimensions; 64 kernels of 16 dims are the defaults. The distances are computed
-    in float32 at any precision. The sum leaves out j = i, a constant 1, as in Salimans' own code.
+    in float32 at any precision. The sum leaves out j = i, a constant 1, as in Salimans' own code. A4-2: a gradient
+    penalty is about the gradient of each score for its own image; there the other samples are taken as fixed.
 
     Args:
         features: length of f.
@@ -25,9 +26,15 @@ class MinibatchDiscrimination(nn.Module):
         self.kernels, self.dims = kernels, dims
         self.projection = nn.Linear(features, kernels * dims, bias=False)
 
-    def forward(self, f: Tensor) -> Tensor:
-        """[B, features] to [B, features + kernels]."""
+    def forward(self, f: Tensor, others_fixed: bool = False) -> Tensor:
+        """[B, features] to [B, features + kernels].
+
+        Args:
+            f: features of a batch.
+            others_fixed: no gradient goes from a sample's output to the features of other samples.
+        """
         m = self.projection(f).float().unflatten(1, (self.kernels, self.dims))  # [B, kernels, dims]
-        distance = (m[:, None] - gather(m)[None]).abs().sum(3)  # [B, B, kernels], over the whole batch
+        others = gather(m.detach() if others_fixed else m)
+        distance = (m[:, None] - others[None]).abs().sum(3)  # [B, B, kernels], over the whole batch
         closeness = torch.exp(-distance).sum(1) - 1.0
         return torch.cat([f, closeness.to(f.dtype)], dim=1)

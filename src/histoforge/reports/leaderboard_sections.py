@@ -27,6 +27,7 @@ REWARDS = {
     "literal": "the paper's formula to the letter: a constant for the discriminator, so no gradient; the control",
     "policy": "the expected reward of accepting a fake with probability D: L_D - 0.3 mean(s D)",
     "soft_target": "fakes are asked to score 0.3 s instead of 0",
+    "weighted": "the loss of each fake is weighted by 1 - 0.3 s",
     "reinforce": "policy's gradient, estimated from drawn actions",
 }
 """A0-10."""

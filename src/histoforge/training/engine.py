@@ -161,6 +161,13 @@ class Engine:
         """Standard normal float32 noise [batch, …] for the whole batch, of which this process gets its share."""
         return processes.share(torch.randn(shape, generator=self.rng, device=self.device))
 
+    def random_stream(self, purpose: str) -> torch.Generator:
+        """Return random numbers of their own, on the device, for something that not every training draws.
+
+        The training's own (`rng`) are then the same with and without it. The caller keeps their state in a checkpoint.
+        """
+        return torch.Generator(self.device).manual_seed(derive_seed(self.seed, self._stream, "engine", purpose))
+
     def step(
         self, optimizer: Optimizer, loss: Tensor, clip_value: float | None = None, clip_norm: float | None = None
     ) -> None:

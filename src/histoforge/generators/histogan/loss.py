@@ -30,7 +30,9 @@ def critic_loss(
     """sum_s E[D_s(fake_s)] - E[D_s(real_s)] + gp_weight GP_s, and its parts.
 
     Deviations: A4-1, eq. 1 of the paper is background; training is WGAN-GP, delta its penalty's weight. A4-2, fake
-    row i has the class of real row i, so that the points of the penalty between them have a class.
+    row i has the class of real row i, so that the points of the penalty between them have a class; and the penalty is
+    about the gradient of each score for its own image, so that minibatch discrimination takes the other images as fixed
+    there. Of the critic's normalisations, only batch normalisation then couples images in the penalty.
 
     Args:
         critics: one a stage.
@@ -51,7 +53,7 @@ def critic_loss(
         distance = distance - wgan_gp.critic_loss(real_scores, fake_scores)
         generator = generator + wgan_gp.generator_loss(fake_scores.detach())
         if gp_weight:
-            scored = partial(critic, labels=labels)
+            scored = partial(critic, labels=labels, others_fixed=True)
             penalty = penalty + wgan_gp.gradient_penalty(scored, real_images, fake_images, rng)
     facts = {"wasserstein": distance.detach(), "penalty": penalty.detach(), "generator": generator}
     return gp_weight * penalty - distance, facts

@@ -8,7 +8,7 @@ from torch import Tensor
 from histoforge.core.progress import Progress
 from histoforge.generators.dcgan.objective import CrossEntropy, Facts, Turn
 from histoforge.generators.rleo.config import RleoConfig
-from histoforge.generators.rleo.reward import RewardTerm, from_some, similarity
+from histoforge.generators.rleo.reward import NEEDS_ALL, RewardTerm, from_some, similarity
 from histoforge.patches.device import DevicePatches
 
 SHARE_EVERY = 50
@@ -28,18 +28,20 @@ class RewardedCrossEntropy(CrossEntropy):
 
     The real patches are embedded once, as they are on disk: where `flips` mirrors them the reward does not see it. The
     fakes are embedded in each turn of the discriminator, in one pass, as they were drawn, before any augmentation:
-    all of them, or as many as `guide_share` says.
+    as many as `guide_share` says, or all of them where the reward is a target or a weight of each (`NEEDS_ALL`).
 
     Args:
         config: the settings.
         guide: frozen.
         patches: all real patches of the training.
-        rng: draws the decisions of `reinforce`.
+        rng: draws the decisions of `reinforce` and nothing else, so that trainings with equal seeds see equal noise
+            whatever their reward.
     """
 
     def __init__(self, config: RleoConfig, guide: Embedder, patches: DevicePatches, rng: torch.Generator) -> None:
         super().__init__(config.real_target)
-        self.guide, self.pairing, self.guide_share = guide, config.pairing, config.guide_share
+        self.guide, self.pairing = guide, config.pairing
+        self.guide_share = 1.0 if config.reward in NEEDS_ALL else config.guide_share
         self.term = RewardTerm(config.reward, config.reward_weight, rng)
         self.real = embed_all(guide, patches)
         self.share = torch.zeros((), device=rng.device)

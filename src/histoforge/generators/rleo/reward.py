@@ -8,6 +8,7 @@ logits of the fakes; with D = sigmoid(logit) and the weight w:
     literal      -w mean(s)              eq. 5 to the letter: no gradient
     policy       -w mean(s D)            the expected reward of an agent that accepts a fake with probability D
     soft_target  -w mean(s logit)        with the loss of the fakes, BCE(D, 0), this is BCE(D, w s)
+    weighted     -w mean(s BCE(D, 0))    with the loss of the fakes, each has the weight 1 - w s in it
     reinforce    the score function's estimate of policy's gradient
 """
 
@@ -22,6 +23,8 @@ from histoforge.training.processes import mean, uniform
 
 BASELINE_STEPS = 100
 """Steps that the running mean of `reinforce` looks back on."""
+NEEDS_ALL: tuple[RewardMode, ...] = ("soft_target", "weighted")
+"""Rewards that need the similarity of each fake: targets and weights have bounds that `from_some` does not keep."""
 
 
 def similarity(real: Tensor, fake: Tensor, pairing: Pairing) -> Tensor:
@@ -51,7 +54,8 @@ def from_some(similarities: Tensor, count: int) -> Tensor:
         count: how many fakes the batch has.
 
     Returns:
-        [count]; single values may lie outside [0, 1].
+        [count]; single values may lie outside [0, 1], so that no target or weight of a fake can be made of them
+        (`NEEDS_ALL`).
     """
     known = len(similarities)
     if known == count:
@@ -73,6 +77,15 @@ def policy(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
 def soft_target(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
     """-w mean(s logit): since BCE(D, t) = softplus(logit) - t logit, fakes then have the target w s instead of 0."""
     return -weight * (similarities * logits).mean()
+
+
+def weighted(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
+    """-w mean(s BCE(D, 0)): the loss of the fakes becomes mean((1 - w s) BCE(D, 0)) (A0-10, e).
+
+    Adam is indifferent to the scale of a whole loss; what changes is the weight of fakes relative to each other and to
+    the real patches.
+    """
+    return -weight * (similarities * F.softplus(logits)).mean()
 
 
 def reinforce(logits: Tensor, similarities: Tensor, weight: float, actions: Tensor, baseline: Tensor) -> Tensor:
@@ -97,9 +110,10 @@ class RewardTerm:
     """What a mode adds to the discriminator's loss; `reinforce` remembers its running mean.
 
     Args:
-        mode: literal, policy, soft_target or reinforce.
+        mode: literal, policy, soft_target, weighted or reinforce.
         weight: w, 0.3 in eq. 4.
-        rng: draws the actions of `reinforce`, on the device of the logits; the other modes draw nothing.
+        rng: draws the actions of `reinforce` and nothing else, on the device of the logits; the other modes draw
+            nothing. It is part of the state.
     """
 
     def __init__(self, mode: RewardMode, weight: float, rng: torch.Generator) -> None:
@@ -116,7 +130,7 @@ class RewardTerm:
         """
         if self.mode == "reinforce":
             return self._reinforce(logits, similarities)
-        term = {"literal": literal, "policy": policy, "soft_target": soft_target}[self.mode]
+        term = {"literal": literal, "policy": policy, "soft_target": soft_target, "weighted": weighted}[self.mode]
         return term(logits, similarities, self.weight)
 
     def _reinforce(self, logits: Tensor, similarities: Tensor) -> Tensor:
@@ -128,9 +142,10 @@ class RewardTerm:
         return term
 
     def state_dict(self) -> dict[str, Any]:
-        """The running mean and how many steps it has seen."""
-        return {"baseline": self.baseline, "steps": self.steps}
+        """Return the running mean, how many steps it has seen, and the state of the random numbers."""
+        return {"baseline": self.baseline, "steps": self.steps, "rng": self.rng.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.baseline, self.steps = state["baseline"].to(self.rng.device), state["steps"]
+        self.rng.set_state(state["rng"])

@@ -28,6 +28,7 @@ def train(
         SettingsError: it cannot make the patch size.
         TrainingError: a loss is not finite; the last good checkpoint is kept.
     """
-    objective = RewardedCrossEntropy(config, guide, DevicePatches.load(data, engine.device), engine.rng)
+    rng = engine.random_stream("reward")
+    objective = RewardedCrossEntropy(config, guide, DevicePatches.load(data, engine.device), rng)
     engine.track(reward=objective)
     return train_gan(config, data, engine, judge, info, objective)
