@@ -1,12 +1,15 @@
 """The manifests: built by kustomize, held against the schemas of all that they use, and what they may not hold."""
 
 import copy
+import re
 import shutil
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 import yaml
 from histoforge_pipelines.profiles import PROFILES, profile_named
+from histoforge_pipelines.resources import TASK_LABELS
 from kustomize import build
 from structural import KINDS, faults
 
@@ -80,6 +83,45 @@ def test_overlays_build_to_valid_objects_of_one_namespace_that_are_not_the_clust
         assert {subject["namespace"] for subject in one["subjects"]} == namespaces
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_second_apply_changes_nothing(overlay):
+    """Kubernetes drops what is empty and rewrites amounts, and kubectl would find both changed each time."""
+    built = [one for one in build(MANIFESTS / "overlays" / overlay) if "." not in one["apiVersion"].split("/")[0] or
+             one["apiVersion"].split("/")[0].endswith(".k8s.io")]  # fmt: skip
+    assert {one["kind"] for one in built} >= {"NetworkPolicy", "ResourceQuota", "Role", "ServiceAccount"}
+    assert [line for one in built for line in rewritten(one, one["kind"])] == []
+
+
+def rewritten(value, where):
+    """List the parts of an object that Kubernetes hands back in another form."""
+    if value in ([], "", None) and not where.endswith(".apiGroups[]"):
+        yield f"{where} is empty"
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from rewritten(item, f"{where}.{name}")
+            if re.search(r"(hard|limits|requests)$", where) and not canonical(str(item)):
+                yield f"{where}.{name} is {item}"
+    if isinstance(value, list):
+        for item in value:
+            yield from rewritten(item, f"{where}[]")
+
+
+def canonical(amount):
+    """Tell whether a quantity is written as Kubernetes writes it: whole, and with the largest suffix that fits."""
+    number, suffix = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", amount).groups()
+    base = 1024 if suffix.endswith("i") else 1000
+    return number.isdecimal() and (number == "0" or int(number) % base != 0 or suffix in ("Ei", "E"))
+
+
+def test_other_forms_are_seen():
+    forms = {"spec": {"ingress": [], "hard": {"memory": "1024Mi", "cpu": "0.5", "pods": "120"}, "volume": {}}}
+    assert list(rewritten(forms, "X")) == [
+        "X.spec.ingress is empty",
+        "X.spec.hard.memory is 1024Mi",
+        "X.spec.hard.cpu is 0.5",
+    ]
+
+
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_each_component_builds_on_the_base(component, tmp_path):
     shutil.copytree(MANIFESTS, tmp_path / "manifests")
@@ -121,6 +163,7 @@ WRONG = {
     "components/minio/minio.yaml": [lambda one: one["spec"].update(accessModes="ReadWriteOnce")],
     "components/trainer/runtime.yaml": [
         lambda one: one["spec"]["mlPolicy"].update(numNodes="two"),
+        lambda one: one["spec"]["mlPolicy"]["torch"].update(numProcPerNode="auto"),
         lambda one: one["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"][
             "containers"
         ][0].update(imagePull="Always"),
@@ -185,15 +228,33 @@ def test_our_images_have_the_version_of_the_program():
 def test_tasks_reach_names_the_store_and_kubeflow_and_are_reached_by_nobody():
     (policy,) = OBJECTS["base/network-policy.yaml"]
     spec = policy["spec"]
-    assert spec["podSelector"]["matchLabels"] == {"pipelines.kubeflow.org/v2_component": "true"}
-    assert (spec["policyTypes"], spec["ingress"]) == (["Ingress", "Egress"], [])
-    open_ports = {port["port"] for rule in spec["egress"] if "to" not in rule for port in rule["ports"]}
-    assert open_ports == {6443}
-    assert all(rule["ports"] for rule in spec["egress"])
+    assert spec["podSelector"] == {"matchLabels": TASK_LABELS}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in spec
+    assert all(rule["ports"] and rule["to"] for rule in spec["egress"])
+    blocks = [to["ipBlock"]["cidr"] for rule in spec["egress"] for to in rule["to"] if "ipBlock" in to]
+    assert blocks
+    assert all(ip_network(block).is_private and block != "0.0.0.0/0" for block in blocks)
     minio = OBJECTS["components/minio/minio.yaml"][2]["spec"]["template"]["metadata"]["labels"]
     selectors = [to["podSelector"].get("matchLabels") for rule in spec["egress"] for to in rule.get("to", [])
                  if "podSelector" in to]  # fmt: skip
     assert minio in selectors
+
+
+def test_the_patch_of_the_network_policy_in_the_docs_narrows_and_opens_what_it_says(tmp_path):
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    (patch,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "NetworkPolicy" in block]
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
+    folder = tmp_path / "manifests" / "mine"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(f"namespace: mine\nresources: [../base]\n{patch}")
+    (policy,) = [one for one in build(folder) if one["kind"] == "NetworkPolicy"]
+    (before,) = OBJECTS["base/network-policy.yaml"]
+    assert {port["port"] for port in before["spec"]["egress"][3]["ports"]} == {6443}
+    assert [rule["to"] for rule in policy["spec"]["egress"][3:]] == [
+        [{"ipBlock": {"cidr": "10.96.0.10/32"}}],
+        [{"ipBlock": {"cidr": "203.0.113.7/32"}}],
+    ]
 
 
 def test_the_example_profile_fits_the_queue_and_the_claims():

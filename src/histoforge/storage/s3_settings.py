@@ -75,7 +75,7 @@ def _endpoint(environment: Mapping[str, str]) -> str:
     name = next((name for name in _ENDPOINTS if environment.get(name)), "")
     if not name:
         raise StorageError(
-            f"No S3 server is named: set {_ENDPOINTS[0]}, for example to http://minio-service.kubeflow:9000 or to "
+            f"No S3 server is named: set {_ENDPOINTS[0]}, for example to http://seaweedfs.kubeflow:9000 or to "
             "https://s3.eu-central-1.amazonaws.com."
         )
     parts = urlsplit(environment[name].strip())
