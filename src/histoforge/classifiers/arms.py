@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from histoforge.classifiers.network import Classifier
+from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError
-from histoforge.core.files import read_json
 from histoforge.training.models import INFO_NAME, load_model
 
 ARM_NAME = "arm.json"
@@ -28,10 +28,10 @@ def read_arm(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ModelError(f"{path} is not an arm (it has no {ARM_NAME}): name a folder that train_classifier made.")
     try:
-        arm: dict[str, Any] = read_json(file)
+        arm: dict[str, Any] = read_json(file, ModelError)
         if {"arm", "seeds", "runs"} <= arm.keys():
             return arm
-    except (ValueError, AttributeError):
+    except (ModelError, AttributeError):
         pass
     raise ModelError(f"{file} is damaged: train the arm again.")
 

@@ -5,13 +5,13 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError
 from histoforge.storage import open_location
+from histoforge.training.tensors import explained_reading
 
 
 def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]:
@@ -60,11 +60,13 @@ def _read_file(path: Path, sha256: str) -> tuple[dict[str, Tensor], str]:
         raise ModelError(f"The weights file {path} has the SHA-256 {digest}, not {sha256}: fetch it again.")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path), digest
+            advice = "give a .safetensors file or a .pth file with a state_dict"
+            with explained_reading(path, ModelError, advice):
+                return load_file(path), digest
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # torch's text is a page, and says how to run the file's code
         raise _unreadable(path, "it holds something else than tensors") from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
         raise _unreadable(path, str(error).split("\n", 1)[0].rstrip(".")) from None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise _unreadable(path, "it is not a plain state_dict")

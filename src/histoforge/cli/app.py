@@ -16,7 +16,7 @@ from histoforge.cli.similar import duplicates, similar
 from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, add_steps, read_settings
 from histoforge.cli.submit import submit
 from histoforge.cli.uploads import pipelines_app
-from histoforge.core.errors import EXIT_CODE, HistoforgeError
+from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.settings import DEFAULT_PRESET, parse_overrides
 
@@ -38,6 +38,10 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if not (sentence := explain_os_error(error)):
+            raise
+        _end(sentence, EXIT_CODE)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import SourceError
-from histoforge.core.files import read_json
 from histoforge.steps.describe import format_of
 
 SCORES = ("accuracy", "auc", "sensitivity", "specificity")
@@ -108,12 +108,9 @@ def _beside(page: Path) -> Path:
 
 
 def _results(path: Path) -> dict[str, Any]:
-    try:
-        said = read_json(path)
-    except ValueError:
-        raise SourceError(f"{path} is not JSON: name a metrics.json or report.html.") from None
-    except FileNotFoundError:
-        raise SourceError(f"There is no metrics.json beside the report {path.parent}: name that file.") from None
+    if not path.exists():
+        raise SourceError(f"There is no metrics.json beside the report {path.parent}: name that file.")
+    said = read_json(path, SourceError, "name a metrics.json or report.html")
     if not isinstance(said, dict) or "answer" not in said:
         raise SourceError(f"{path} holds no results: name a metrics.json that evaluate or leaderboard wrote.")
     return said
@@ -121,6 +118,11 @@ def _results(path: Path) -> dict[str, Any]:
 
 def _print_results(path: Path) -> None:
     said = _results(path)
+    with known_shape(path, SourceError):
+        _print_answer(path, said)
+
+
+def _print_answer(path: Path, said: dict[str, Any]) -> None:
     print(f"{path}\n\n{said['answer']['headline']}\n")
     for line in said["answer"]["lines"]:
         print(f"- {line}")

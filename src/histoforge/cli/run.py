@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from histoforge.cli.console import Console, ToConsole
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.documents import read_json
 from histoforge.core.errors import HistoforgeError, SettingsError
-from histoforge.core.files import explained_write_errors, read_json, write_json
+from histoforge.core.files import explained_write_errors, write_json
 from histoforge.core.settings import nearest
 from histoforge.steps import scan_source
 from histoforge.steps.registry import all_settings, parameters
@@ -79,7 +80,7 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
     """
     request = _checked(name, source, preset, overrides)
     pipeline, own, for_steps = request.pipeline, request.parameters, request.overrides
-    out = Path(out).expanduser().resolve()
+    out = Path(os.path.expanduser(out)).resolve()
     with explained_write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -116,7 +117,7 @@ def _checked(name: str, source: str, preset: str, overrides: dict[str, Any]) -> 
         raise SettingsError(
             f"There is no pipeline '{name}'{nearest(name, PIPELINES)}: choose one of {', '.join(PIPELINES)}."
         )
-    source = source if "://" in source else str(Path(source).expanduser().resolve())
+    source = source if "://" in source else str(Path(os.path.expanduser(source)).resolve())
     module = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
     pipeline = getattr(module, PIPELINES[name])
     own, for_steps = parted(overrides, set(pipeline.component_spec.inputs))

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from histoforge.cli import options
 from histoforge.cli.defaults import preset_of
+from histoforge.cli.naming import named_as_typed
+from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
 from histoforge.core.settings import StepConfig, parse_overrides
@@ -57,11 +58,7 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    try:
-        sections = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        raise SettingsError(f"The settings file {path} cannot be read ({reason}): give a YAML file.") from None
+    sections = read_yaml(path, SettingsError, "give a YAML file of settings")
     if not isinstance(sections, dict):
         raise SettingsError(
             f"The settings file {path} has no sections: write 'train_generator:' and below it 'epochs: 3'."
@@ -116,6 +113,11 @@ def _phantom_parameters(asked: str) -> list[inspect.Parameter]:
 
 def _body(step: Step) -> Any:
     def body(values: dict[str, Any]) -> None:
+        flags = options.given_settings(step.config_class, values)
+        with named_as_typed(step.name, step.config_class.model_fields, flags, " ".join(values["assignments"] or [])):
+            run(values)
+
+    def run(values: dict[str, Any]) -> None:
         config = settings_of(step, values)
         paths = {port.name: values[port.name] for port in step.inputs}
         out = values["out"]

@@ -4,7 +4,10 @@ Each message is one sentence that says what is wrong, where, and what to do. The
 with `EXIT_CODE`; it is the last line of a task in a pod. Anything else that is raised is a bug and keeps its traceback.
 """
 
+import errno
+
 EXIT_CODE = 2
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class HistoforgeError(Exception):
@@ -13,6 +16,10 @@ class HistoforgeError(Exception):
 
 class SettingsError(HistoforgeError):
     """An unknown preset or parameter, or a value out of its bounds."""
+
+
+class UnknownParameterError(SettingsError):
+    """A parameter that a step does not have."""
 
 
 class SourceError(HistoforgeError):
@@ -45,3 +52,17 @@ class TrainingError(HistoforgeError):
 
 class SelectionError(HistoforgeError):
     """A selection that keeps nothing, or a pool too small for what is to be kept."""
+
+
+def explain_os_error(error: OSError) -> str:
+    """Return the sentence for a file or disk that the operating system refuses; '' for an error of another kind.
+
+    What a step does with files of its own is explained where it happens; this is for all that is left.
+    """
+    where = error.filename2 or error.filename
+    if error.errno in _FULL:
+        return f"The disk is full{f' at {where}' if where else ''}: free some space and run it again."
+    if not isinstance(where, str | bytes) or error.errno is None:
+        return ""
+    name = where.decode("utf-8", "backslashreplace") if isinstance(where, bytes) else where
+    return f"{name} cannot be used ({error.strerror}): correct the path, or give the right to it."

@@ -4,20 +4,18 @@ Kept free of heavy imports: `histoforge STEP --help` is built from these classes
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any, ClassVar, Self, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from histoforge.core.errors import SettingsError
+from histoforge.core.documents import DocumentError, parse_yaml
+from histoforge.core.errors import SettingsError, UnknownParameterError
+from histoforge.core.validation import sentence_of
 
 DEFAULT_PRESET = "quickstart"
 """The preset of a pipeline on one machine, and of a single step on a machine without a GPU."""
-
-_CLOCK = re.compile(r"[-+]?[0-9]+(:[0-9.]+)+")
 
 
 class Settings(BaseModel):
@@ -33,21 +31,18 @@ class Settings(BaseModel):
         """Validate `values`.
 
         Raises:
-            SettingsError: an unknown name (the nearest known one is given) or a value out of its bounds.
+            UnknownParameterError: an unknown name; the nearest known one is given.
+            SettingsError: a value is missing or cannot be used.
         """
         unknown = [name for name in values if name not in cls.model_fields]
         if unknown:
-            raise SettingsError(
+            raise UnknownParameterError(
                 f"{cls._step_name()} has no parameter '{unknown[0]}'{nearest(unknown[0], cls.model_fields)}."
             )
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"]) or "the settings"
-            reason = first["msg"].removeprefix("Value error, ")
-            given = f", not {first['input']!r}" if first["loc"] else ""
-            raise SettingsError(f"{cls._step_name()}: '{name}' is wrong: {reason}{given}.") from None
+            raise SettingsError(f"{cls._step_name()}: {sentence_of(error, cls).rstrip('.')}.") from None
 
     @classmethod
     def _step_name(cls) -> str:
@@ -103,12 +98,12 @@ def load_preset(name: str) -> dict[str, dict[str, Any]]:
         raise SettingsError(
             f"There is no preset '{name}'{nearest(name, preset_names())}: choose one of {', '.join(preset_names())}."
         )
-    sections = yaml.safe_load((_presets() / f"{name}.yaml").read_text(encoding="utf-8"))
+    sections = parse_yaml((_presets() / f"{name}.yaml").read_text(encoding="utf-8"))
     return {step: dict(values) for step, values in sections.items() if isinstance(values, dict)}
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """`["a.b=3", "c=x"]` as `{"a.b": 3, "c": "x"}`: values are read as YAML, but that 7:1:2 is text and no time.
+    """`["a.b=3", "c=x"]` as `{"a.b": 3, "c": "x"}`: values are read as YAML, where 7:1:2 and dates are text.
 
     Raises:
         SettingsError: an assignment without `=`.
@@ -121,8 +116,8 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
                 f"'--set {assignment}' is not NAME=VALUE: write for example '--set train_generator.epochs=3'."
             )
         try:
-            overrides[name.strip()] = value if _CLOCK.fullmatch(value.strip()) else yaml.safe_load(value)
-        except yaml.YAMLError:
+            overrides[name.strip()] = parse_yaml(value)
+        except DocumentError:
             overrides[name.strip()] = value
     return overrides
 

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError
-from histoforge.core.files import read_json, write_json
+from histoforge.core.files import write_json
 from histoforge.training.models import ModelInfo, load_arrays, save_arrays
 
 HISTORY, PICTURES = "history.json", "pictures"
+ADVICE = "train the generator again"
 State = dict[str, NDArray[np.generic]]
 Weights = TypeVar("Weights")
 
@@ -90,6 +92,7 @@ def _join_histories(paths: Sequence[Path], folder: Path) -> None:
         return
     for path in paths:
         shutil.copytree(path / PICTURES, folder / PICTURES, dirs_exist_ok=True)
-    histories = [read_json(path / HISTORY) for path in paths]
-    by_class = {name: own for history in histories for name, own in history["by_class"].items()}
+    histories = [read_json(path / HISTORY, ModelError, ADVICE) for path in paths]
+    with known_shape(paths[0] / HISTORY, ModelError, ADVICE):
+        by_class = {name: own for history in histories for name, own in history["by_class"].items()}
     write_json(folder / HISTORY, {**histories[0], "classes": list(by_class), "by_class": by_class})

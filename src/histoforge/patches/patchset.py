@@ -1,6 +1,5 @@
 """Opening and reading a patch set."""
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.documents import parse_json, parse_model
 from histoforge.core.errors import PatchSetError
 from histoforge.core.settings import Settings
 from histoforge.patches.images import ImageReader, Pixels, image_reader
@@ -151,22 +150,15 @@ def read_info(path: Path) -> PatchSetInfo:
     """
     file = Path(path) / INFO_NAME
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise PatchSetError(
             f"{path} is not a patch set (it has no {INFO_NAME}): name a folder that 'histoforge preprocess' made."
         ) from None
-    try:
-        info = PatchSetInfo.model_validate_json(text)
-    except ValidationError as error:
-        version = _schema_version(text)
-        if version is not None and version > SCHEMA_VERSION:
-            raise _newer(file, version) from None
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PatchSetError(
-            f"{file} is damaged ({where or 'JSON'}: {first['msg']}): make the patch set again."
-        ) from None
+    version = _schema_version(text)
+    if version is not None and version > SCHEMA_VERSION:
+        raise _newer(file, version) from None
+    info = parse_model(PatchSetInfo, text, file, PatchSetError, "make the patch set again")
     if info.schema_version > SCHEMA_VERSION:
         raise _newer(file, info.schema_version)
     if info.digest != info.own_digest():
@@ -176,10 +168,9 @@ def read_info(path: Path) -> PatchSetInfo:
     return info
 
 
-def _schema_version(text: str) -> int | None:
-
+def _schema_version(text: bytes) -> int | None:
     try:
-        return int(json.loads(text)["schema_version"])
+        return int(parse_json(text)["schema_version"])
     except (ValueError, KeyError, TypeError):
         return None
 

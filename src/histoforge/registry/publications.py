@@ -5,10 +5,12 @@ import re
 import time
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from histoforge import __version__
 from histoforge.core.digests import digest_json
+from histoforge.core.documents import parse_model
+from histoforge.core.errors import ModelError
 from histoforge.core.settings import Settings
 
 FOLDER = "champions"
@@ -66,8 +68,8 @@ class Publication(Settings):
 def parse_publication(content: bytes) -> Publication | None:
     """The publication in a file; None where it is not whole."""
     try:
-        found = Publication.model_validate_json(content)
-    except ValidationError:
+        found = parse_model(Publication, content, FOLDER, ModelError)
+    except ModelError:
         return None
     return found if found.digest == found.sealed().digest else None
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from histoforge.core.digests import digest_file
+from histoforge.core.documents import known_shape, parse_model, read_json
 from histoforge.core.errors import ModelError, StorageError
-from histoforge.core.files import read_json
 from histoforge.core.settings import nearest
 from histoforge.registry.card import CARD_NAME, ModelCard
 from histoforge.registry.publications import FOLDER, Publication, now, parse_publication, serial_of
@@ -24,6 +22,7 @@ from histoforge.storage import Location, sync_up
 
 POINTER = "champion.json"
 ROUNDS = 25
+ADVICE = "roll back to another version"
 
 
 @dataclass(frozen=True)
@@ -100,12 +99,9 @@ class Registry:
             listed = ", ".join(known) or "none"
             raise ModelError(f"{self} has no version '{version}'{nearest(version, known)}: choose one of {listed}.")
         found = self.place.read(f"{version}/{CARD_NAME}")
-        try:
-            return ModelCard.model_validate_json(found[0] if found else b"")
-        except ValidationError:
-            raise ModelError(
-                f"{self}/{version}/{CARD_NAME} is missing or damaged: roll back to another version."
-            ) from None
+        if found is None:
+            raise ModelError(f"{self}/{version}/{CARD_NAME} is missing: {ADVICE}.")
+        return parse_model(ModelCard, found[0], f"{self}/{version}/{CARD_NAME}", ModelError, ADVICE)
 
     def fetch(self, version: str, folder: Path) -> Path:
         """Copy a version to the new directory `folder` and verify it; returns the model's path in it.
@@ -115,7 +111,8 @@ class Registry:
         """
         self.card(version)
         self.place.child(version).get_tree(Path(folder))
-        said = read_json(Path(folder) / WHOLE)["files"]
+        with known_shape(f"{self}/{version}/{WHOLE}", ModelError, ADVICE):
+            said = {str(n): str(d) for n, d in read_json(Path(folder) / WHOLE, ModelError, ADVICE)["files"].items()}
         for name, digest in said.items():
             path = Path(folder) / name
             if not path.is_file() or digest_file(path) != digest:

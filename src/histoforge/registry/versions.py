@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 from histoforge.core.digests import digest_file, digest_json
-from histoforge.core.files import atomic_directory, read_json, write_json
+from histoforge.core.documents import known_shape, read_json
+from histoforge.core.errors import ModelError
+from histoforge.core.files import atomic_directory, write_json
 from histoforge.registry.card import CARD_NAME, README_NAME, ModelCard
 
 WHOLE = "version.json"
@@ -24,7 +26,8 @@ def pack(model: Path, card: ModelCard, folder: Path) -> Path:
 
 def version_of(folder: Path) -> str:
     """The name of a packed version."""
-    return str(read_json(Path(folder) / WHOLE)["version"])
+    with known_shape(Path(folder) / WHOLE, ModelError):
+        return str(read_json(Path(folder) / WHOLE, ModelError)["version"])
 
 
 def file_digests(folder: Path) -> dict[str, str]:

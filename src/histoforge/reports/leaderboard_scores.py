@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from histoforge.core.documents import read_model
 from histoforge.core.errors import ModelError
 from histoforge.metrics.diversity import Diversity
 from histoforge.metrics.generative import GenerativeMetrics
@@ -132,10 +131,7 @@ def read_scores(path: Path) -> GeneratorScores:
     file = Path(path) / FILE_NAME
     if not file.is_file():
         raise ModelError(f"{path} holds no scores (it has no {FILE_NAME}): name a folder that score_generator made.")
-    try:
-        scores = GeneratorScores.model_validate_json(file.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise ModelError(f"{file} is damaged ({error.errors()[0]['msg']}): score the generator again.") from None
+    scores = read_model(GeneratorScores, file, ModelError, "score the generator again")
     if scores.schema_version > SCHEMA_VERSION:
         raise ModelError(
             f"{file} has schema {scores.schema_version}, newer than {SCHEMA_VERSION}, which this version reads: "

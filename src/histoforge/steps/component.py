@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from histoforge import __version__
-from histoforge.core.errors import EXIT_CODE, HistoforgeError
+from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.progress import say
 from histoforge.core.settings import Settings
@@ -135,8 +135,11 @@ def task(label: str) -> Iterator[None]:
     relay = relay_to_run(label)
     try:
         yield
-    except HistoforgeError as error:
-        relay.end(str(error)) if relay else say(str(error))
+    except (HistoforgeError, OSError) as error:
+        sentence = explain_os_error(error) if isinstance(error, OSError) else str(error)
+        if not sentence:
+            raise
+        relay.end(sentence) if relay else say(sentence)
         sys.stdout.flush()
         sys.exit(EXIT_CODE)
     except KeyboardInterrupt:

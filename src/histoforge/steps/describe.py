@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from histoforge.core.files import read_json
+from histoforge.core.documents import known_shape, read_json
+from histoforge.core.errors import HistoforgeError
 
 FORMATS = {
     "patchset.json": "histoforge.patchset",
@@ -28,7 +29,9 @@ def format_of(path: Path) -> str:
 
 def description(path: Path) -> dict[str, Any]:
     """The JSON that describes a directory of a known format."""
-    return dict(read_json(next(Path(path) / file for file in FORMATS if (Path(path) / file).is_file())))
+    file = next(Path(path) / file for file in FORMATS if (Path(path) / file).is_file())
+    with known_shape(file, HistoforgeError):
+        return dict(read_json(file))
 
 
 def artifact_metadata(path: Path) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from histoforge import __version__
+from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError
-from histoforge.core.files import read_json, write_json
+from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.patches import PatchSet
 from histoforge.reports.findings import PictureFile
@@ -26,7 +27,7 @@ from histoforge.steps.ranking.entrants import Scored, entrants, methods_map, ope
 from histoforge.training.device import resolve_device
 from histoforge.training.models import read_model_info
 
-GUIDE_REPORT = "guide.json"
+GUIDE_REPORT, GUIDE_ADVICE = "guide.json", "run finetune_snn again"
 
 
 def run(
@@ -114,9 +115,12 @@ def _guide(path: Path | None, real: PatchSet) -> tuple[dict[str, Any] | None, li
             "generators were trained with, or leave it out."
         )
     file = Path(path) / GUIDE_REPORT
-    said = dict(read_json(file)) if file.is_file() else {}
+    with known_shape(file, ModelError, GUIDE_ADVICE):
+        said = dict(read_json(file, ModelError, GUIDE_ADVICE)) if file.is_file() else {}
     text = "Where the guide's encoder looks (Grad-CAM): warm colours raise the similarity of a patch to its pair."
-    pictures = [PictureFile(Path(path) / name, "Grad-CAM of the guide", text) for name in said.get("pictures", [])]
+    with known_shape(file, ModelError, GUIDE_ADVICE):
+        names = [str(name) for name in said.get("pictures", [])]
+    pictures = [PictureFile(Path(path) / name, "Grad-CAM of the guide", text) for name in names]
     return {**said, "name": f"{info.method} {info.digest[:8]}"}, [one for one in pictures if one.path.is_file()]
 
 

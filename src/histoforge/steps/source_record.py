@@ -9,8 +9,9 @@ from typing import Any
 
 from histoforge import __version__
 from histoforge.core.digests import digest_json
+from histoforge.core.documents import read_json
 from histoforge.core.errors import StorageError
-from histoforge.core.files import read_json, write_json
+from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.core.settings import Settings
 from histoforge.storage import check_writable, open_location
@@ -113,9 +114,9 @@ def _read(state: str) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as folder:
         location.get(NAME, Path(folder) / NAME)
         try:
-            said = read_json(Path(folder) / NAME)
+            said = read_json(Path(folder) / NAME, StorageError)
             if said["format"] == FORMAT and {"dataset_digest", "settings_digest", "time"} <= set(said):
                 return dict(said)
-        except (ValueError, KeyError, TypeError):
+        except (StorageError, ValueError, KeyError, TypeError):
             pass
     raise StorageError(f"{NAME} at {state} is no record of a source: delete it to train anew, or name another place.")

@@ -1,5 +1,6 @@
 """From the text that a user gives to a location."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,11 +23,13 @@ def open_location(text: str) -> Location:
     Raises:
         StorageError: an unknown scheme, a text that is no location, or S3 settings that are missing or wrong.
     """
+    if "\0" in text:
+        raise StorageError("The location holds a NUL character: give a folder, or s3://bucket/prefix.")
     match = _SCHEME.fullmatch(text)
     if match is None:
         if not text.strip():
             raise StorageError("The location is empty: give a folder, or s3://bucket/prefix.")
-        return LocalLocation(Path(text).expanduser())
+        return LocalLocation(Path(os.path.expanduser(text)))
     scheme, rest = match.group(1).lower(), match.group(2)
     if scheme == "file":
         parts = urlsplit(text)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
-from safetensors import SafetensorError
+from pydantic import Field
 
 from histoforge import __version__
 from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.documents import read_model
 from histoforge.core.errors import ModelError
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.settings import Settings
+from histoforge.training.tensors import explained_reading, explained_writing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +94,8 @@ def _write(
     path: Path, info: ModelInfo, write_weights: Callable[[Path], None], add_files: Callable[[Path], None] | None
 ) -> ModelInfo:
     with atomic_directory(path) as directory:
-        write_weights(directory / WEIGHTS_NAME)
+        with explained_writing(directory / WEIGHTS_NAME):
+            write_weights(directory / WEIGHTS_NAME)
         info = info.model_copy(update={"weights": digest_file(directory / WEIGHTS_NAME)})
         info = info.model_copy(update={"digest": info.own_digest()})
         write_json(directory / INFO_NAME, info.model_dump(mode="json"))
@@ -111,10 +113,7 @@ def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
     file = Path(path) / INFO_NAME
     if not file.is_file():
         raise ModelError(f"{path} is not a model (it has no {INFO_NAME}): name a folder that a training step made.")
-    try:
-        info = ModelInfo.model_validate_json(file.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise ModelError(f"{file} is damaged ({error.errors()[0]['msg']}): train the model again.") from None
+    info = read_model(ModelInfo, file, ModelError, "train the model again")
     if info.digest != info.own_digest():
         raise ModelError(f"{file} was changed after it was written (its digest does not fit): train the model again.")
     if kind is not None and info.kind != kind:
@@ -149,7 +148,5 @@ def _read(path: Path, kind: Kind, read_weights: Callable[[Path], dict[str, Any]]
     weights = Path(path) / WEIGHTS_NAME
     if not weights.is_file() or digest_file(weights) != info.weights:
         raise ModelError(f"{weights} is missing or damaged (its SHA-256 is not the recorded one): copy it again.")
-    try:
+    with explained_reading(weights, ModelError, "train the model again"):
         return info, read_weights(weights)
-    except SafetensorError as error:
-        raise ModelError(f"{weights} cannot be read ({error}): train the model again.") from None

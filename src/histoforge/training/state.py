@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from histoforge.core.errors import CheckpointError
+from histoforge.training.tensors import explained_reading, explained_writing
 
 
 def save_state(path: Path, state: Any) -> None:
@@ -20,7 +21,8 @@ def save_state(path: Path, state: Any) -> None:
     """
     tensors: dict[str, Tensor] = {}
     tree = _pack(state, tensors)
-    save_file(tensors, path, metadata={"tree": json.dumps(tree)})
+    with explained_writing(path):
+        save_file(tensors, path, metadata={"tree": json.dumps(tree)})
 
 
 def load_state(path: Path) -> Any:
@@ -29,15 +31,10 @@ def load_state(path: Path) -> Any:
     Raises:
         CheckpointError: the file is cut short or not such a file.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            tree = json.loads(file.metadata()["tree"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"The checkpoint {path} is damaged ({error}): delete it to start from the one before or anew."
-        ) from None
-    return _unpack(tree, tensors)
+    advice = "delete this checkpoint to start from the one before or anew"
+    with explained_reading(path, CheckpointError, advice), safe_open(path, framework="pt") as file:
+        tree = json.loads(file.metadata()["tree"])
+        return _unpack(tree, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - not a dict
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:

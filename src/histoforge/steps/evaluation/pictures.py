@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from histoforge.core.files import read_json
+from histoforge.core.documents import known_shape, read_json
+from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.reports.findings import PictureFile
 
+ADVICE, PICTURES_ADVICE = "train the generator again", "make the patch set again"
 NOT_CURVES = ("epoch", "step", "seconds")
 Curve = tuple[list[float], list[float]]
 
@@ -34,17 +36,22 @@ def generator_record(path: Path) -> GeneratorRecord:
     found = GeneratorRecord()
     if not file.is_file():
         return found
-    history = read_json(file)
+    history = read_json(file, ModelError, ADVICE)
+    with known_shape(file, ModelError, ADVICE):
+        _take(history, Path(path), found)
+    return found
+
+
+def _take(history: dict[str, Any], path: Path, found: GeneratorRecord) -> None:
     for name, own in history.get("by_class", {"": history}).items():
         prefix = f"{name}: " if name else ""
         found.curves.update({prefix + series: curve for series, curve in _curves(own.get("epochs", [])).items()})
         if own.get("chosen_epoch") is not None:
             found.chosen_epochs[name] = own["chosen_epoch"]
-        found.pictures.extend(_generator_pictures(Path(path), own))
+        found.pictures.extend(_generator_pictures(path, own))
         found.facts.update({key: value for key, value in own.items() if key not in ("epochs", "pictures")})
     if "by_class" in history:
         found.facts.update({"classes": history["classes"], "chosen_epoch": found.chosen_epochs})
-    return found
 
 
 def _curves(rows: list[dict[str, Any]]) -> dict[str, Curve]:
@@ -60,11 +67,12 @@ def slide_pictures(overviews: Path, most: int) -> list[PictureFile]:
     """Pictures of slides with tissue, regions and grid, at most `most`."""
     folder = Path(overviews) / "pictures"
     file = folder / "pictures.json"
-    entries = read_json(file) if file.is_file() else []
-    shown = [(folder / str(entry.get("picture", "")), entry) for entry in entries]
-    found = [
-        PictureFile(path, f"Slide {entry['slide']}", _slide_text(entry)) for path, entry in shown if path.is_file()
-    ]
+    entries = read_json(file, PatchSetError, PICTURES_ADVICE) if file.is_file() else []
+    with known_shape(file, PatchSetError, PICTURES_ADVICE):
+        shown = [(folder / str(entry.get("picture", "")), entry) for entry in entries]
+        found = [
+            PictureFile(path, f"Slide {entry['slide']}", _slide_text(entry)) for path, entry in shown if path.is_file()
+        ]
     return found[:most]
 
 

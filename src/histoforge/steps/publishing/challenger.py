@@ -10,8 +10,8 @@ import torch
 from histoforge.classifiers import Classifier, load_arm, load_classifier, read_arm
 from histoforge.classifiers.arms import ARM_NAME
 from histoforge.core.digests import digest_json
+from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SourceError
-from histoforge.core.files import read_json
 from histoforge.patches import PatchSet
 from histoforge.registry import ModelCard
 from histoforge.registry.versions import file_digests
@@ -97,12 +97,12 @@ def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -
     if path is None:
         return Results()
     try:
-        said = read_json(path)
+        said = read_json(path, SourceError)
         arms, provenance = said["arms"], said["provenance"]
         models = {model for arm in arms.values() for model in arm["training"]["models"]}
         tested_on = provenance["Real patches"]
         extractors = {row["extractor"] for row in said["generative"]}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (SourceError, ValueError, TypeError, KeyError, AttributeError):
         raise SourceError(
             f"{path} holds no results of an evaluation: name the metrics.json that evaluate wrote."
         ) from None

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError, SettingsError
-from histoforge.core.files import read_json
 from histoforge.metrics.tsne import embed
 from histoforge.patches import PatchSet
 from histoforge.reports.findings import PictureFile
@@ -17,6 +17,7 @@ from histoforge.reports.leaderboard_findings import Downstream, Entrant, Methods
 from histoforge.reports.leaderboard_scores import FEATURES_NAME, GeneratorScores, read_scores
 from histoforge.steps.config.leaderboard import LeaderboardConfig
 
+ADVICE = "score the generator again"
 NOT_CURVES = ("epoch", "step", "seconds")
 Curves = dict[str, tuple[list[float], list[float]]]
 
@@ -89,11 +90,12 @@ def curves(folder: Path) -> Curves:
     file = folder / "history.json"
     if not file.is_file():
         return {}
-    history = read_json(file)
-    found = _series(history.get("epochs", []), "")
-    by_class = history.get("by_class")
-    for name, one in by_class.items() if isinstance(by_class, dict) else ():
-        found.update(_series(one.get("epochs", []), f"{name}: "))
+    history = read_json(file, ModelError, ADVICE)
+    with known_shape(file, ModelError, ADVICE):
+        found = _series(history.get("epochs", []), "")
+        by_class = history.get("by_class")
+        for name, one in by_class.items() if isinstance(by_class, dict) else ():
+            found.update(_series(one.get("epochs", []), f"{name}: "))
     return found
 
 

@@ -1,0 +1,203 @@
+"""The one door through which JSON and YAML come in: what is damaged or hostile ends in a sentence."""
+
+import json
+import math
+import re
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from histoforge.core.errors import HistoforgeError
+from histoforge.core.validation import reason_of
+
+Model = TypeVar("Model", bound=BaseModel)
+
+DEEPEST = 64
+"""Levels that a document may be nested; ours have fewer than ten."""
+
+
+MOST_VALUES = 2_000_000
+"""Values on one level of a document; YAML's aliases can make billions of a few lines."""
+
+LONGEST_NUMBER = 300
+"""Digits; float64 holds no integer that is longer than this by much."""
+
+
+class DocumentError(ValueError):
+    """A text that is not the JSON or YAML that it should be; the message is a short reason."""
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Return the JSON value in a UTF-8 text; NaN, infinity and numbers beyond float64 are refused.
+
+    Raises:
+        DocumentError: it is not such a text, or is nested too deeply.
+    """
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        return _checked_depth(value)
+    except UnicodeDecodeError:
+        raise DocumentError("it is not UTF-8 text") from None
+    except json.JSONDecodeError as error:
+        raise DocumentError(f"it is not JSON: {error}") from None
+    except RecursionError:
+        raise DocumentError("it is nested too deeply") from None
+
+
+def read_json(path: Path, kind: type[HistoforgeError] = HistoforgeError, advice: str = "make it again") -> Any:
+    """Return the JSON value in a file of ours.
+
+    Args:
+        path: the file.
+        kind: the error to raise.
+        advice: what the user can do, for the end of the sentence.
+
+    Raises:
+        HistoforgeError: of the class `kind`: the file is missing, cannot be read, or is not JSON.
+    """
+    try:
+        return parse_json(Path(path).read_bytes())
+    except DocumentError as error:
+        raise kind(f"{path} is damaged ({error}): {advice}.") from None
+    except OSError as error:
+        raise kind(f"{path} cannot be read ({error.strerror}): {advice}.") from None
+
+
+def parse_model(
+    cls: type[Model], content: bytes | str, name: object, kind: type[HistoforgeError], advice: str = "make it again"
+) -> Model:
+    """Return a pydantic model from a JSON text that the user knows as `name`.
+
+    Raises:
+        HistoforgeError: of the class `kind`: it is not JSON, or does not have the fields of `cls`.
+    """
+    try:
+        return cls.model_validate(parse_json(content))
+    except DocumentError as error:
+        raise kind(f"{name} is damaged ({error}): {advice}.") from None
+    except ValidationError as error:
+        raise kind(f"{name} is damaged ({reason_of(error)}): {advice}.") from None
+
+
+def read_model(cls: type[Model], path: Path, kind: type[HistoforgeError], advice: str = "make it again") -> Model:
+    """Return a pydantic model from a JSON file of ours; as `parse_model` and `read_json`."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise kind(f"{path} cannot be read ({error.strerror}): {advice}.") from None
+    return parse_model(cls, content, path, kind, advice)
+
+
+@contextmanager
+def known_shape(name: object, kind: type[HistoforgeError], advice: str = "make it again") -> Iterator[None]:
+    """Turn what goes wrong in taking a document apart into a sentence: a missing key, text in the place of a number.
+
+    Raises:
+        HistoforgeError: of the class `kind`.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise kind(f"{name} is damaged ({error} is missing): {advice}.") from None
+    except (AttributeError, IndexError, TypeError, ValueError, OverflowError, RecursionError, StopIteration):
+        raise kind(f"{name} is damaged (a value in it is of another kind than it should be): {advice}.") from None
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value in a YAML text with no more than JSON's kinds of values.
+
+    Dates and times of day (`2024-01-31`, `7:1:2`) are text, and tags are refused, so that every value can be written
+    as JSON.
+
+    Raises:
+        DocumentError: it is not such a text, or is nested too deeply.
+    """
+    try:
+        return _checked_depth(yaml.load(text, Loader=_PlainLoader))
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise DocumentError(f"it is not YAML{line}: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise DocumentError(f"it is not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise DocumentError("it is nested too deeply") from None
+
+
+def read_yaml(path: Path, kind: type[HistoforgeError], advice: str) -> Any:
+    """Return the value in a YAML file that a person wrote; as `read_json`."""
+    try:
+        return parse_yaml(Path(path).read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise kind(f"{path} cannot be read (it is not UTF-8 text): {advice}.") from None
+    except DocumentError as error:
+        raise kind(f"{path} cannot be read ({error}): {advice}.") from None
+    except OSError as error:
+        raise kind(f"{path} cannot be read ({error.strerror}): {advice}.") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise DocumentError(f"it holds the number {text[:12]}, which is not finite")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise DocumentError(f"it holds a number of more than {LONGEST_NUMBER} digits")
+    return int(text)
+
+
+def _checked_depth(value: Any) -> Any:
+    """Return `value`, which is no deeper than `DEEPEST` and no wider than `MOST_VALUES`, aliases counted as copies."""
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = [item for item in level if isinstance(item, list | dict)]
+        if not inner:
+            return value
+        if sum(map(len, inner)) > MOST_VALUES:
+            break
+        level = [part for item in inner for part in (item.values() if isinstance(item, dict) else item)]
+    raise DocumentError("it is nested too deeply, or is too large")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without tags, dates and numbers to the base 60."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        mapping = super().construct_mapping(node, deep)
+        return {key if isinstance(key, str) else str(key): value for key, value in mapping.items()}
+
+
+def _number(loader: yaml.SafeLoader, node: Any) -> Any:
+    """Return a scalar that looks like a number; as text where it is none that JSON could hold."""
+    if len(node.value) > LONGEST_NUMBER:
+        return node.value
+    try:
+        plain = yaml.SafeLoader.construct_yaml_int if node.tag.endswith("int") else yaml.SafeLoader.construct_yaml_float
+        value = plain(loader, node)
+    except (ValueError, OverflowError):
+        return node.value
+    return value if isinstance(value, int) or math.isfinite(value) else node.value
+
+
+_TAGS = ("null", "bool", "int", "float", "str", "seq", "map", "merge", "value")
+_PlainLoader.yaml_constructors = {
+    tag: make
+    for tag, make in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in _TAGS
+}
+for _kind in ("int", "float"):
+    _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _number)
+_CLOCK = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-9_]+)+(?:\.[0-9_]*)?")
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith("timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _first in "-+0123456789":
+    _PlainLoader.yaml_implicit_resolvers.setdefault(_first, []).insert(0, ("tag:yaml.org,2002:str", _CLOCK))

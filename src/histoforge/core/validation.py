@@ -1,0 +1,109 @@
+"""What pydantic finds wrong with a value, in the words of the person who gave it."""
+
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+_EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "dict": "a mapping",
+    "mapping": "a mapping",
+    "model": "a mapping",
+    "none": "nothing",
+}
+_BOUNDS = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+    "string_too_short": "text of at least {min_length} characters",
+    "string_too_long": "text of at most {max_length} characters",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+}
+LONGEST = 60
+
+
+def reason_of(error: ValidationError) -> str:
+    """Return what is wrong with a document, as `where: what`, for its first fault."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"'{where}' is missing"
+    if first["type"] == "extra_forbidden":
+        return f"'{where}' is not known"
+    what = expected(first)
+    return f"{where}: {what}" if where else what
+
+
+def sentence_of(error: ValidationError, settings: type[BaseModel]) -> str:
+    """Return what is wrong with settings that a person gave, as a sentence without its end, for their first fault.
+
+    Args:
+        error: what pydantic found.
+        settings: the class; a description stands for a pattern, which nobody should have to read.
+    """
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    field = settings.model_fields.get(name)
+    about = str(field.description or "") if field else ""
+    if first["type"] == "missing":
+        return f"give '{name}'{f' ({about})' if about else ''}"
+    if first["type"] in ("value_error", "assertion_error"):
+        reason = first["msg"].partition(", ")[2]
+        return f"'{name}' is wrong: {reason}{_given(first)}" if name else reason
+    if first["type"] == "string_pattern_mismatch" and about:
+        return f"'{name}' takes {about}{_given(first)}"
+    choices = _choices(field.annotation) if field else ""
+    what = choices if choices and len(first["loc"]) > 1 else expected(first)
+    place = first["loc"][1] if len(first["loc"]) > 1 else None
+    which = f"entry {place + 1} of '{name}'" if isinstance(place, int) else f"'{name}'"
+    return f"{which} must be {what}{_given(first)}" if name else what
+
+
+def expected(first: ErrorDetails) -> str:
+    """Return what a value should be, for one fault that pydantic found."""
+    kind, context = first["type"], first.get("ctx") or {}
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format(**{name: _plain(value) for name, value in context.items()})
+    if kind == "string_pattern_mismatch":
+        return "written in another way"
+    if kind == "int_from_float":
+        return "a whole number"
+    if kind.endswith("_size"):
+        return "a smaller number"
+    return _EXPECTED.get(kind.partition("_")[0], first["msg"][:1].lower() + first["msg"][1:])
+
+
+def shortened(value: Any) -> str:
+    """Return a value as a person may read it in a sentence."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or a structure that holds itself
+        return "what was given"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _given(first: ErrorDetails) -> str:
+    return f", not {shortened(first['input'])}"
+
+
+def _choices(annotation: Any) -> str:
+    """Return the choices of a setting that takes names or something else, '' where it takes none."""
+    literals = [kind for kind in get_args(annotation) if get_origin(kind) is Literal]
+    return " or ".join(f"'{choice}'" for kind in literals for choice in get_args(kind))
+
+
+def _plain(value: Any) -> Any:
+    return f"{value:g}" if isinstance(value, float) else value
