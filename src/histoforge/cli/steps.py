@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from histoforge.cli import options
 from histoforge.cli.defaults import preset_of

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from histoforge.core.documents import read_json  # noqa: F401 - found beside write_json
 from histoforge.core.errors import StorageError
 
 MANY_FILES = 64
