@@ -85,6 +85,9 @@ class Double:
         failing: how many looks at a run it answers with 503.
         endless: ids of runs that do not end by themselves.
         before: by the name of a request's function in kfp-server-api, what happens just before it is answered.
+        started: is called with each run that starts.
+        outcomes: the states in which single runs end, by id.
+        failing_task: the task at which failing runs fail; '' for all of them.
         node_states: states of single nodes of workflows, by their names.
         pods: of Kubernetes, by name; `log` is what their main container has logged.
         forbids_pods: whether this user may not see pods.
@@ -99,6 +102,9 @@ class Double:
         self.failing = 0
         self.endless: set[str] = set()
         self.lost: set[str] = set()
+        self.failing_task = ""
+        self.outcomes: dict[str, str] = {}
+        self.started: Callable[[dict[str, Any]], object] = lambda run: None
         self.node_states: dict[str, str] = {}
         self.pods: dict[str, dict[str, Any]] = {}
         self.forbids_pods = False
@@ -170,7 +176,7 @@ class Double:
 
     def namespace_of(self, item: dict[str, Any]) -> str:
         """Where something is: a recurring run is where its experiment is."""
-        home = self.experiments[item["experiment_id"]] if "runtime_config" in item else item
+        home = self.experiments.get(item["experiment_id"], {}) if "runtime_config" in item else item
         return str(home.get("namespace", ""))
 
     def list_pipelines(self, query: dict[str, str], _: bytes) -> Any:
@@ -193,6 +199,19 @@ class Double:
 
     def get_version(self, _: dict[str, str], __: bytes, ___: str, version: str) -> Any:
         return _there(self.versions, version)
+
+    def delete_version(self, _: dict[str, str], __: bytes, ___: str, version: str) -> Any:
+        _there(self.versions, version)
+        del self.versions[version]
+        return {}
+
+    def delete_pipeline(self, query: dict[str, str], __: bytes, name: str) -> Any:
+        """As `ResourceManager.DeletePipeline`: not one that has versions."""
+        _there(self.pipelines, name)
+        if not query.get("cascade") and name in {one["pipeline_id"] for one in self.versions.values()}:
+            raise BadRequest(400, f"Failed to delete pipeline with id {name} as it has existing pipeline versions")
+        del self.pipelines[name]
+        return {}
 
     def upload_version(self, query: dict[str, str], body: bytes) -> Any:
         _there(self.pipelines, query["pipelineid"])
@@ -228,9 +247,16 @@ class Double:
     def get_experiment(self, _: dict[str, str], __: bytes, name: str) -> Any:
         return _there(self.experiments, name)
 
+    def delete_experiment(self, _: dict[str, str], __: bytes, name: str) -> Any:
+        """As `ExperimentStore.DeleteExperiment`: its runs stay."""
+        _there(self.experiments, name)
+        del self.experiments[name]
+        return {}
+
     def create_run(self, _: dict[str, str], body: bytes) -> Any:
         made = {**self.runnable(_json(body, "V2beta1Run")), "run_id": self.id("run"), "state": "PENDING"}
         self.runs[made["run_id"]] = made
+        self.started(made)
         return made
 
     def get_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
@@ -256,6 +282,9 @@ class Double:
         states = {
             name: "SUCCEEDED" if name.endswith("-driver") and run["state"] != "PENDING" else done for name in names
         }
+        if done == "FAILED" and self.failing_task:
+            omitted = {name: "RUNTIME_STATE_UNSPECIFIED" for name in names[3:] if name != self.failing_task}
+            states.update(omitted)
         states.update(self.node_states)
         return [
             {
@@ -276,7 +305,7 @@ class Double:
             run["state"] = "CANCELED"
         elif run["run_id"] not in self.endless or run["state"] == "PENDING":
             state = STATES[STATES.index(run["state"]) + 1]
-            run["state"] = self.outcome if state == "SUCCEEDED" else state
+            run["state"] = self.outcomes.get(run["run_id"], self.outcome) if state == "SUCCEEDED" else state
 
     def list_runs(self, query: dict[str, str], _: bytes) -> Any:
         answer = self.page("runs", list(self.runs.values()), query)
@@ -295,6 +324,15 @@ class Double:
             raise BadRequest(500, f"Failed to terminate run {name} due to error terminating its workflow")
         return {}
 
+    def delete_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
+        """As `ResourceManager.DeleteRun`: whatever its state, and with its workflow."""
+        _there(self.runs, name)
+        del self.runs[name]
+        self.pods = {
+            key: pod for key, pod in self.pods.items() if pod["metadata"]["labels"].get("pipeline/runid") != name
+        }
+        return {}
+
     def fire(self, recurring_run: str) -> dict[str, Any]:
         """What the controller of ScheduledWorkflows does when the time has come; the run does not end by itself."""
         scheduled = _there(self.recurring_runs, recurring_run)
@@ -303,6 +341,7 @@ class Double:
         made.update(run_id=self.id("run"), state="RUNNING", recurring_run_id=recurring_run)
         self.endless.add(made["run_id"])
         self.runs[made["run_id"]] = made
+        self.started(made)
         return made
 
     def list_recurring_runs(self, query: dict[str, str], _: bytes) -> Any:
@@ -397,6 +436,22 @@ ROUTES = [
         "pipeline_service_get_pipeline_version",
         Double.get_version,
     ),
+    _route("DELETE", f"/pipelines/{_ID}", _PIPELINES, "pipeline_service_delete_pipeline", Double.delete_pipeline),
+    _route(
+        "DELETE",
+        f"/pipelines/{_ID}/versions/{_ID}",
+        _PIPELINES,
+        "pipeline_service_delete_pipeline_version",
+        Double.delete_version,
+    ),
+    _route(
+        "DELETE",
+        f"/experiments/{_ID}",
+        _EXPERIMENTS,
+        "experiment_service_delete_experiment",
+        Double.delete_experiment,
+    ),
+    _route("DELETE", f"/runs/{_ID}", _RUNS, "run_service_delete_run", Double.delete_run),
     _route("GET", "/experiments", _EXPERIMENTS, "experiment_service_list_experiments", Double.list_experiments),
     _route("POST", "/experiments", _EXPERIMENTS, "experiment_service_create_experiment", Double.create_experiment),
     _route("GET", f"/experiments/{_ID}", _EXPERIMENTS, "experiment_service_get_experiment", Double.get_experiment),

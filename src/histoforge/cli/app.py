@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from histoforge import __version__
+from histoforge.cli.check.command import cluster_check
 from histoforge.cli.models import add_models
 from histoforge.cli.schedule import schedule_app
 from histoforge.cli.similar import duplicates, similar
@@ -72,6 +73,7 @@ def build(asked: str = "") -> typer.Typer:
     app.add_typer(pipelines_app(), name="pipelines")
     app.command()(submit)
     app.add_typer(schedule_app(), name="schedule")
+    app.command()(cluster_check)
     return app
 
 

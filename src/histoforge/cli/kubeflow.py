@@ -37,6 +37,18 @@ class Kubeflow:
         service = self._client.pipelines.pipeline_service_list_pipeline_versions
         return {one.display_name: one for one in self._all(service, "pipeline_versions", pipeline)}
 
+    def description(self, pipeline: str) -> str:
+        """Return what is said of a pipeline."""
+        return str(self._ask(self._client.pipelines.pipeline_service_get_pipeline, pipeline).description or "")
+
+    def delete_version(self, pipeline: str, version: str) -> None:
+        """Delete a version of a pipeline, both given by their ids."""
+        self._ask(self._client.pipelines.pipeline_service_delete_pipeline_version, pipeline, version)
+
+    def delete_pipeline(self, pipeline: str) -> None:
+        """Delete a pipeline that has no versions; the server refuses to delete another one."""
+        self._ask(self._client.pipelines.pipeline_service_delete_pipeline, pipeline)
+
     def spec(self, pipeline: tuple[str, str]) -> dict[str, Any]:
         """Return the compiled pipeline of a version, given by the ids of pipeline and version."""
         answer = self._ask(self._client.pipelines.pipeline_service_get_pipeline_version, *pipeline)
@@ -56,12 +68,20 @@ class Kubeflow:
             description=about,
         )
 
-    def experiment(self, name: str) -> str:
-        """The id of an experiment, which is made where it is not there."""
+    def find_experiment(self, name: str) -> str:
+        """Return the id of an experiment, or '' where there is none of that name."""
         service = self._client.experiments.experiment_service_list_experiments
         found = self._all(service, "experiments", namespace=self.namespace, filter=_named(name))
-        if found:
-            return str(found[0].experiment_id)
+        return str(found[0].experiment_id) if found else ""
+
+    def delete_experiment(self, experiment: str) -> None:
+        """Delete an experiment, whose runs stay."""
+        self._ask(self._client.experiments.experiment_service_delete_experiment, experiment)
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment, which is made where it is not there."""
+        if found := self.find_experiment(name):
+            return found
         body = self._model("Experiment", display_name=name, namespace=self.namespace)
         return str(self._ask(self._client.experiments.experiment_service_create_experiment, body).experiment_id)
 
@@ -81,13 +101,20 @@ class Kubeflow:
 
     def active_runs(self, recurring_run: str) -> list[Any]:
         """Return the runs of a recurring run that have not ended."""
-        service = self._client.runs.run_service_list_runs
-        runs = self._all(service, "runs", namespace=self.namespace, filter=_equals("recurring_run_id", recurring_run))
-        return [run for run in runs if run.state not in ENDED]
+        return [run for run in self.runs_of("recurring_run_id", recurring_run) if run.state not in ENDED]
 
     def terminate(self, run: str) -> None:
         """End a run that is in progress; it is shown as being cancelled, and as cancelled once its pods are gone."""
         self._ask(self._client.runs.run_service_terminate_run, run)
+
+    def runs_of(self, key: str, value: str) -> list[Any]:
+        """Return the runs with a value for a key, such as 'experiment_id'."""
+        service = self._client.runs.run_service_list_runs
+        return self._all(service, "runs", namespace=self.namespace, filter=_equals(key, value))
+
+    def delete_run(self, run: str) -> None:
+        """Delete a run from the list, and with it its pods."""
+        self._ask(self._client.runs.run_service_delete_run, run)
 
     def recurring_runs(self) -> list[Found]:
         """All recurring runs of the namespace, or of the cluster where it has no namespaces."""

@@ -1,0 +1,207 @@
+"""The cluster under check, and the scratch names under which everything there is made."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from histoforge.cli.check.tiny import PIPELINES, write_images
+from histoforge.cli.following import look
+from histoforge.cli.kubeflow import ENDED, Kubeflow
+from histoforge.cli.kubernetes import Kubernetes
+from histoforge.cli.words import LastWords
+from histoforge.cluster.packages import Package, open_package
+from histoforge.cluster.requests import run_parameters
+from histoforge.cluster.schedules import Standing
+from histoforge.cluster.tasks import Watch, tasks_of
+from histoforge.core.errors import HistoforgeError
+from histoforge.core.progress import say
+from histoforge.storage.location import Location
+from histoforge.storage.opening import open_location
+
+
+class CheckFailed(HistoforgeError):
+    """A check found that the cluster does not do what it should."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person chose.
+
+    Attributes:
+        store: s3:// or minio:// prefix that tasks and this machine can write below.
+        image: that all tasks run in; '' for the images that the pipelines were compiled with.
+        profile: resource profile of the runs.
+        cpu, memory: of each task, such as '2' and '4Gi'; '' as the profile says.
+        storage_secret, service_account: names in the namespace; '' for the pipelines' defaults.
+        every: seconds between two looks at a run.
+        limit: seconds until a run is given up.
+        beyond: seconds that a training runs before its pod is killed.
+    """
+
+    store: str
+    image: str = ""
+    profile: str = "small"
+    cpu: str = ""
+    memory: str = ""
+    storage_secret: str = ""
+    service_account: str = ""
+    every: float = 5.0
+    limit: float = 3600.0
+    beyond: float = 330.0
+
+
+@dataclass
+class Site:
+    """A cluster, with what has been made there so far.
+
+    Attributes:
+        name: of this check, which is part of every name that it gives.
+        options: what was chosen.
+        kubeflow: the connection to Kubeflow Pipelines.
+        kubernetes: the connection to Kubernetes; None where no kubeconfig leads there.
+        runs: ids of the runs that ended well, by pipeline.
+    """
+
+    name: str
+    options: Options
+    kubeflow: Kubeflow
+    kubernetes: Kubernetes | None
+    runs: dict[str, str] = field(default_factory=dict)
+    _versions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _source: str = ""
+
+    @property
+    def version(self) -> str:
+        """The name of the scratch version of each pipeline."""
+        return f"check-{self.name}"
+
+    @property
+    def scratch(self) -> str:
+        """The name of the experiment and of the schedule, and of the prefix below the store."""
+        return f"histoforge-check-{self.name}"
+
+    @property
+    def mark(self) -> str:
+        """The description of a pipeline that was not there before."""
+        return f"Made by histoforge cluster-check {self.name}."
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that pods are in."""
+        return self.kubeflow.namespace or "kubeflow"
+
+    def address(self, *names: str) -> str:
+        """Return a location below the scratch prefix, as text."""
+        return "/".join([self.options.store.rstrip("/"), self.scratch, *names])
+
+    def location(self, *names: str) -> Location:
+        """Return a location below the scratch prefix."""
+        return open_location(self.address(*names))
+
+    def source(self) -> str:
+        """Return where the drawn images lie, which are uploaded at the first call."""
+        if not self._source:
+            with tempfile.TemporaryDirectory() as folder:
+                self.location("source").put_tree(write_images(Path(folder) / "images"))
+            self._source = self.address("source")
+        return self._source
+
+    def uploaded(self, name: str) -> tuple[str, str]:
+        """Return the ids of a pipeline and of its scratch version, which is uploaded at the first call."""
+        if name not in self._versions:
+            package = open_package(name)
+            pipeline = self.kubeflow.pipeline(package.name) or self.kubeflow.create_pipeline(package.name, self.mark)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / package.path.name
+                path.write_text(with_image(package.path.read_text(encoding="utf-8"), self.options.image))
+                self.kubeflow.upload(pipeline, package.name, path, self.version, self.mark)
+            version = self.kubeflow.versions(pipeline)[self.version]
+            self._versions[name] = (pipeline, str(version.pipeline_version_id))
+        return self._versions[name]
+
+    def wanted(self, name: str, given: Mapping[str, Any]) -> Standing:
+        """Return a run of a pipeline with its tiny settings and the locations below the scratch prefix."""
+        package = open_package(name)
+        return Standing(
+            name=self.scratch,
+            experiment=self.scratch,
+            pipeline=package.name,
+            version=self.version,
+            cron="",
+            parameters=run_parameters(package, self.options.profile, self._parameters(name, package, given)),
+            catch_up=False,
+            at_once=1,
+            service_account=self.options.service_account,
+            pipeline_root=self.address("artifacts"),
+            enabled=True,
+        )
+
+    def start(self, name: str, **given: Any) -> str:
+        """Start a run of a pipeline; returns its id."""
+        wanted = self.wanted(name, {"source": self.source(), **given})
+        run = self.kubeflow.start(f"{self.scratch} {name}", self.uploaded(name), wanted)
+        say(f"  {name}: {self.kubeflow.host}/#/runs/details/{run}")
+        return run
+
+    def ended(self, name: str, run: str) -> tuple[str, str]:
+        """Wait for a run; returns its state and, of the first task that failed, title, sentence and command.
+
+        Raises:
+            CheckFailed: it takes longer than it may.
+        """
+        watch = Watch(tasks_of(self.kubeflow.spec(self.uploaded(name))))
+        words = LastWords(self.namespace, run, open_package(name).name, self.address("artifacts"))
+        failed, began = "", time.monotonic()
+        while True:
+            there = look(self.kubeflow, run, self.options.every)
+            for event in watch.events((there.run_details.task_details if there.run_details else None) or []):
+                if event.state == "FAILED" and not failed:
+                    ending = words.of(event)
+                    failed = f"{event.title}: {ending.sentence or 'no sentence was found'} ({ending.command})"
+            if there.state in ENDED:
+                return str(there.state), failed
+            if time.monotonic() - began > self.options.limit:
+                raise CheckFailed(f"The run {run} has not ended after {self.options.limit / 60:.0f} min.")
+            time.sleep(self.options.every)
+
+    def run(self, name: str, **given: Any) -> str:
+        """Run a pipeline to its end, once; returns the run's id.
+
+        Raises:
+            CheckFailed: it does not end well.
+        """
+        if name not in self.runs:
+            run = self.start(name, **given)
+            state, failed = self.ended(name, run)
+            if state != "SUCCEEDED":
+                raise CheckFailed(f"The run {run} {state.lower()}. {failed}".strip())
+            self.runs[name] = run
+        return self.runs[name]
+
+    def _parameters(self, name: str, package: Package, given: Mapping[str, Any]) -> dict[str, Any]:
+        options = self.options
+        parameters: dict[str, Any] = {"preset": "", "checkpoints": self.address("checkpoints"), **PIPELINES[name]}
+        if name == "retraining":
+            parameters.update(state=self.address("state"), models=self.address("models"))
+        for size, value in (("cpu", options.cpu), ("memory", options.memory)):
+            if value:
+                parameters.update({key: value for key in package.inputs if key == size or key.endswith(f"_{size}")})
+        if options.storage_secret:
+            parameters["storage_secret"] = options.storage_secret
+        return {**parameters, **given}
+
+
+def with_image(text: str, image: str) -> str:
+    """Return compiled YAML with every task in one image; '' leaves the images as they are."""
+    if not image:
+        return text
+    spec = next(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    executors = spec["deploymentSpec"]["executors"].values()
+    for compiled in {executor["container"]["image"] for executor in executors if "container" in executor}:
+        text = text.replace(f"image: {compiled}\n", f"image: {image}\n")
+    return text

@@ -1,0 +1,89 @@
+"""Images and settings so small that a whole pipeline is a matter of seconds, pods not counted."""
+
+from pathlib import Path
+from typing import Any
+
+CLASSES = ("benign", "tumour")
+SETTINGS: dict[str, Any] = {
+    "preprocess.patch_size": "16",
+    "preprocess.overview_size": 32,
+    "preprocess.split_ratios": "2:1:1",
+    "preprocess.patient_pattern": "(p[0-9]+)-",
+    "train_classifier.backbone": "resnet10",
+    "train_classifier.stem": "small",
+    "train_classifier.width": 0.125,
+    "train_classifier.epochs": 1,
+    "train_classifier.seeds": 2,
+    "train_classifier.batch_size": 16,
+    "train_generator.up_blocks": 2,
+    "train_generator.stages": 2,
+    "train_generator.z_dim": 8,
+    "train_generator.base_channels": 32,
+    "train_generator.min_channels": 16,
+    "train_generator.residual_blocks": 1,
+    "train_generator.critic_channels": 16,
+    "train_generator.critic_max_channels": 32,
+    "train_generator.minibatch_kernels": 4,
+    "train_generator.minibatch_dims": 4,
+    "train_generator.batch_size": 8,
+    "train_generator.epochs": 2,
+    "train_generator.epoch_steps": 2,
+    "select_samples.passes": 2,
+    "evaluate.resamples": 100,
+    "evaluate.map_patches": 10,
+    "evaluate.neighbours": 2,
+}
+LEADERBOARD: dict[str, Any] = {
+    **{name: value for name, value in SETTINGS.items() if name.startswith(("preprocess.", "train_classifier."))},
+    "train_generator.batch_size": 8,
+    "train_generator.epochs": 1,
+    "train_generator.epoch_steps": 2,
+    **{
+        f"train_generator.{method}.{network}_maps": 8
+        for method in ("rleo", "dcgan")
+        for network in ("generator", "discriminator")
+    },
+    "finetune_snn.stage1": False,
+    "finetune_snn.width": 0.125,
+    "finetune_snn.stage2_epochs": 1,
+    "finetune_snn.checked_pairs": 60,
+    "finetune_snn.cost_batch": 4,
+    "finetune_snn.shown": 1,
+    "score_generator.count": 32,
+    "score_generator.path_pairs": 4,
+    "score_generator.map_patches": 10,
+    "score_generator.neighbours": 2,
+    "leaderboard.resamples": 100,
+    "leaderboard.map_patches": 10,
+}
+"""The same for the pipelines that compare generators."""
+
+PIPELINES: dict[str, dict[str, Any]] = {
+    "selective-augmentation": {"overrides": SETTINGS},
+    "augmentation-study": {"overrides": SETTINGS, "ratios": [0.5], "pool_multiples": [2.0], "fractions": [0.5]},
+    "rleo": {"overrides": LEADERBOARD, "methods": ["rleo:literal"], "generator_seeds": 1},
+    "generator-benchmark": {"overrides": LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 1},
+    "retraining": {"overrides": SETTINGS},
+}
+"""What each pipeline is run with, its locations left out."""
+
+ENDLESS = {
+    "train_generator.epochs": 1_000_000,
+    "train_generator.epoch_steps": 100,
+    "train_generator.checkpoint_every": 50,
+}
+"""A training that ends only when it is told to, with a checkpoint every few seconds."""
+
+
+def write_images(folder: Path, per_class: int = 32, patients: int = 8) -> Path:
+    """Write folders of drawn 16 px images by class, whose names begin with the patient; returns `folder`."""
+    from PIL import Image
+
+    from histoforge.phantom import draw_patches
+
+    drawn = draw_patches(per_class, (16, 16), mpp=2.0, patients=patients)
+    for number, (image, label, patient) in enumerate(zip(drawn.images, drawn.labels, drawn.patients, strict=True)):
+        directory = folder / CLASSES[label]
+        directory.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(directory / f"p{int(''.join(filter(str.isdigit, patient)))}-{number}.png")
+    return folder
