@@ -9,6 +9,7 @@
 # make release pushes the images, and compiles everything below dist/release with the images pinned by digest
 # make e2e     runs every pipeline on the real images, in containers without a network
 # make lock-cpu TORCH_INDEX=…  locks torch of the image cpu with the hashes of that index
+# make cluster-check  tries out the cluster at KF_PIPELINES_ENDPOINT: STORE=s3://bucket/prefix IMAGE=… NAMESPACE=…
 
 SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -30,7 +31,7 @@ DIGESTS ?= dist/image-digests.json
 PUSH_FLAGS ?=
 RELEASE ?= dist/release
 
-.PHONY: demo test lint compile bench lock lock-cpu images push release e2e clean
+.PHONY: demo test lint compile bench lock lock-cpu images push release e2e cluster-check clean
 .DELETE_ON_ERROR:
 
 # The environment: the locked packages, then the project itself, from where it lies.
@@ -113,6 +114,10 @@ release: $(INSTALLED)
 e2e: $(INSTALLED)
 	HISTOFORGE_E2E_IMAGE=$(REGISTRY)/histoforge-cuda:$(VERSION) HISTOFORGE_E2E_SLIM_IMAGE=$(REGISTRY)/histoforge-slim:$(VERSION) \
 	    $(BIN)/python -m pytest -q -ra tests/e2e
+
+cluster-check: $(INSTALLED)
+	$(if $(STORE),,$(error Name a store that the cluster and this machine reach: make cluster-check STORE=s3://bucket/prefix))
+	$(if $(NAMESPACE),KFP_NAMESPACE="$(NAMESPACE)") $(BIN)/histoforge cluster-check --store "$(STORE)" $(if $(IMAGE),--image "$(IMAGE)") $(CHECK)
 
 clean:
 	rm -rf $(DEMO) build dist

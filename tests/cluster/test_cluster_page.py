@@ -1,4 +1,4 @@
-"""docs/cluster.md and docs/kubeflow.md: their commands exist and take the options that they are given."""
+"""docs/cluster.md, docs/cluster-check.md and docs/kubeflow.md: their commands exist and take the options that they are given."""
 
 import re
 import shlex
@@ -19,6 +19,7 @@ from histoforge.core.settings import parse_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+CHECK = (ROOT / "docs" / "cluster-check.md").read_text(encoding="utf-8")
 RUNS = (ROOT / "docs" / "kubeflow.md").read_text(encoding="utf-8")
 BLOCKS = "\n".join(re.findall(r" *```sh\n(.*?)```", PAGE + RUNS, re.DOTALL)).replace("\\\n", " ")
 COMMANDS = [line for line in BLOCKS.splitlines() if line.startswith("histoforge ")]
@@ -47,7 +48,14 @@ def test_runs_on_the_pages_have_parameters_that_their_pipelines_take(line):
     run_parameters(package, "gpu", {**own, "source": source, "overrides": overrides})
 
 
-@pytest.mark.parametrize("command", ["pipelines", "submit", "schedule"])
+def test_the_page_lists_the_checks_that_there_are():
+    from histoforge.cli.check.checks import CHECKS
+
+    rows = re.findall(r"^\| (`.*?) \|", CHECK, re.MULTILINE)
+    assert re.findall(r"`([a-z-]+)`", " ".join(rows)) == [*CHECKS, "clean"]
+
+
+@pytest.mark.parametrize("command", ["pipelines", "submit", "schedule", "cluster-check"])
 def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\nfrom histoforge.cli import main\n"
