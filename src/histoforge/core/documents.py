@@ -118,7 +118,7 @@ def parse_yaml(text: str) -> Any:
         DocumentError: it is not such a text, or is nested too deeply.
     """
     try:
-        return _checked_depth(yaml.load(text, Loader=_PlainLoader))
+        return _checked_depth(_PlainLoader(text).get_single_data())
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise DocumentError(f"it is not YAML{line}: {error.problem or error.context}") from None
