@@ -1,4 +1,4 @@
-"""docs/cluster.md, docs/cluster-check.md and docs/kubeflow.md: their commands exist and take the options that they are given."""
+"""The pages on clusters: their commands exist and take the options that they are given."""
 
 import re
 import shlex
