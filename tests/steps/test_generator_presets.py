@@ -60,6 +60,7 @@ def test_the_guide_papers_settings_are_those_of_section_iv(method):
     published = {
         "epochs": 200, "batch_size": 128, "z_dim": 100, "learning_rate": 2e-4, "beta1": 0.5, "generator_maps": 64,
         "discriminator_maps": 64, "discriminator_norm": "batch", "ema_decay": 0, "diff_augment": "",
+        "max_patches": 100_000,
     }  # fmt: skip
     assert {key: getattr(config, key) for key in published} == published
     improved = method in ("improved_dcgan", "rleo")
@@ -69,6 +70,12 @@ def test_the_guide_papers_settings_are_those_of_section_iv(method):
     discriminator = DcganDiscriminator(config, (64, 64), 4)
     assert generator.base == (4, 4, 512)
     assert (millions(generator), millions(discriminator)) == pytest.approx((3.577, 2.766), abs=1e-3)
+
+
+def test_the_guide_papers_split_is_70_to_30_besides_a_test_split():
+    train, val, test = step_config(STEPS["preprocess"], "paper-rleo", {}, {"source": "slides"}).ratios
+    assert train / (train + val) == pytest.approx(0.7)
+    assert test == pytest.approx(9_000 / 45_000)
 
 
 def test_no_critic_is_batch_normalised_in_the_sane_preset_where_its_paper_has_none():

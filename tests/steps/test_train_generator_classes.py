@@ -253,3 +253,17 @@ def test_the_view_on_one_class_has_no_other(patches):
     assert (view.classes, view.labels.tolist(), view.counts.tolist()) == (["tumour"], [0] * 8, [8])
     np.testing.assert_array_equal(view.images(), data.images(data.labels == 1))
     assert view.digest == data.digest
+
+
+def test_max_patches_draws_as_many_of_all_classes_together(patches, tmp_path):
+    few = settings(max_patches=9, batch_size=2, epochs=1)
+    summary = train_generator.run(few, patches=patches, generator=tmp_path / "few")
+    assert sum(own.patches for own in summary.by_class.values()) == summary.patches == 9
+    alone = train_generator.run(
+        settings(max_patches=9, batch_size=2, epochs=1, only_class=CLASSES[0]),
+        patches=patches,
+        generator=tmp_path / "alone",
+    )
+    assert alone.patches == summary.by_class[CLASSES[0]].patches
+    whole = train_generator.run(settings(max_patches=100, epochs=1), patches=patches, generator=tmp_path / "whole")
+    assert whole.patches == 16

@@ -9,16 +9,17 @@ from histoforge.core.errors import SettingsError
 WEIGHTED = (nn.Conv2d, nn.Linear)
 
 
-def freeze_all_but(network: nn.Module, trainable_layers: int) -> list[nn.Module]:
-    """Keep all but the last weighted layers as they are.
+def freeze_all_but(backbone: nn.Module, trainable_layers: int) -> list[nn.Module]:
+    """Keep all but the last weighted layers of a backbone as they are.
 
     Weighted layers are convolutions and linear layers, counted from the output in the order in which they are
-    registered, a block's shortcut as its last; so the last 16 of a ResNet-152 with its head of two linear layers are
-    these, the ten of layer4 and the last four of layer3 (A0-14: "freezing all layers except the last 16 layers"). A
-    batch normalisation belongs to the convolution before it, and goes with it.
+    registered, a block's shortcut as its last. A0-14: "freezing all layers except the last 16 layers. We then
+    concatenated a fully connected layer" counts before the head is there: the last 16 layers of a ResNet-152 are the
+    ten of layer4 and the last six of layer3, and the head, whose weights are new, trains besides. A batch
+    normalisation belongs to the convolution before it, and goes with it.
 
     Args:
-        network: its modules are registered in the order in which they run, as torchvision's are.
+        backbone: its modules are registered in the order in which they run, as torchvision's are; without the head.
         trainable_layers: how many weighted layers train; 0 for all.
 
     Returns:
@@ -26,13 +27,13 @@ def freeze_all_but(network: nn.Module, trainable_layers: int) -> list[nn.Module]
         caller keeps them in evaluation.
 
     Raises:
-        SettingsError: the network has fewer weighted layers.
+        SettingsError: the backbone has fewer weighted layers.
     """
-    own = [module for module in network.modules() if next(module.parameters(recurse=False), None) is not None]
+    own = [module for module in backbone.modules() if next(module.parameters(recurse=False), None) is not None]
     layers = [module for module in own if isinstance(module, WEIGHTED)]
     if trainable_layers > len(layers):
         raise SettingsError(
-            f"train_classifier: 'trainable_layers' is {trainable_layers}, and the network has {len(layers)} weighted "
+            f"train_classifier: 'trainable_layers' is {trainable_layers}, and the backbone has {len(layers)} weighted "
             "layers: give at most as many, or 0 for all."
         )
     if not trainable_layers:

@@ -86,7 +86,7 @@ class Classifier(nn.Module):
         # ((x + 1) / 2 - mean) / std, the identity for a mean and deviation of 1/2
         self.register_buffer("scale", (0.5 / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", ((0.5 - torch.tensor(mean)) / torch.tensor(std)).view(1, 3, 1, 1), False)
-        self.frozen = freeze_all_but(self, info.config.get("trainable_layers", 0))
+        self.frozen = freeze_all_but(self.backbone, info.config.get("trainable_layers", 0))
 
     def train(self, mode: bool = True) -> "Classifier":
         """As of any module, but that frozen layers stay in evaluation: their statistics do not move."""

@@ -21,6 +21,12 @@ class GeneratorConfig(TrainingConfig):
         description="upper bound on the steps of the whole training (0: none)",
         json_schema_extra={"unit": "steps"},
     )
+    max_patches: int = Field(
+        0,
+        ge=0,
+        description="training patches to use, of all classes together, drawn by seed (0: all)",
+        json_schema_extra={"unit": "patches"},
+    )
     batch_size: int = Field(64, ge=2, description="patches a step", json_schema_extra={"unit": "patches"})
     flips: bool = Field(False, description="whether real patches are mirrored at random, in both directions")
     select_from_epoch: int = Field(

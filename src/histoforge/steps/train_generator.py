@@ -6,8 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from histoforge.classifiers import Classifier, load_classifier
 from histoforge.core.errors import SettingsError
+from histoforge.core.seeds import numpy_rng
 from histoforge.core.settings import nearest
 from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.joining import merged
@@ -94,6 +97,7 @@ def run(
     own = own_config(config)
     METHODS[config.method].check_size(own, data.patch_size)
     judges = _judges(config.method, own, data, extractor, guide)
+    data = _at_most(data, own)
     info = _info(config.method, own, data, judges)
     parts = _parts(own, data, info)
     engines, outcomes = [], []
@@ -118,6 +122,14 @@ def _judges(method: str, config: GeneratorConfig, data: PatchSet, extractor: Pat
     loaded = load_guide(guide, resolve_device(config.device), config.precision)
     loaded.check_patches(data, "the patch set")
     return Judges(classifier, loaded)
+
+
+def _at_most(data: PatchSet, config: GeneratorConfig) -> PatchSet:
+    """As many patches as `max_patches` says; the same ones for each class that is trained by itself."""
+    if not config.max_patches or config.max_patches >= len(data):
+        return data
+    chosen = numpy_rng(config.seed, "generator patches").choice(len(data), config.max_patches, replace=False)
+    return data.where(np.sort(chosen))
 
 
 def _info(method: str, config: GeneratorConfig, data: PatchSet, judges: Judges) -> ModelInfo:

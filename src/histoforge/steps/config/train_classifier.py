@@ -50,7 +50,7 @@ class TrainClassifierConfig(TrainingConfig):
         0,
         ge=0,
         le=1000,
-        description="weighted layers (convolutions, linear ones) that train, counted from the end, with those of the "
+        description="weighted layers (convolutions) of the backbone that train, counted from its end, besides the "
         "head; the others keep the given weights; 0 is all",
     )
     head_width: int = Field(
