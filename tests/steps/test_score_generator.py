@@ -1,12 +1,14 @@
 """The step `score_generator`: what it writes, held against a computation of its own, and what it refuses."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scoring_parts import SCORING, SIDE, train_arm, write_generator, write_patches
+from scoring_parts import CLASSIFIER, SCORING, SIDE, train_arm, write_generator, write_patches
 
-from histoforge.classifiers import load_arm
+from histoforge.classifiers import load_arm, load_judge
 from histoforge.core.errors import ModelError
 from histoforge.core.files import read_json
 from histoforge.generators.registry import LatentGenerator, load_generator
@@ -14,7 +16,11 @@ from histoforge.metrics.extract import extract_features
 from histoforge.metrics.frechet import frechet_distance
 from histoforge.patches import PatchSet
 from histoforge.reports.leaderboard_scores import read_scores
+from histoforge.steps import train_classifier
+from histoforge.steps.config.evaluate import EvaluateConfig
 from histoforge.steps.config.score_generator import ScoreGeneratorConfig
+from histoforge.steps.config.train_classifier import TrainClassifierConfig
+from histoforge.steps.evaluate import run as evaluate
 from histoforge.steps.score_generator import run
 
 
@@ -160,7 +166,7 @@ def test_one_classifier_alone_is_said_to_flatter(given, tmp_path):
     scores = read_scores(tmp_path / "scores")
     assert scores.name == "x:y"
     assert list(scores.drawing.by_class.values()) == [6, 5]
-    assert any("no second seed" in text for text in scores.warnings)
+    assert any("no second seed and no judge of another architecture" in text for text in scores.warnings)
 
 
 def test_what_does_not_belong_together_is_refused(given, tmp_path):
@@ -176,3 +182,23 @@ def test_what_does_not_belong_together_is_refused(given, tmp_path):
     assert not (tmp_path / "samples").exists()
     with pytest.raises(ModelError, match=r"holds no scores .*scores\.json"):
         read_scores(given / "generator")
+
+
+def test_a_classifier_of_another_architecture_is_the_one_to_believe(given, tmp_path):
+    config = TrainClassifierConfig.make({**CLASSIFIER, "seeds": 2, "epochs": 1, "judge_backbone": "resnet18"})
+    train_classifier.run(config, patches=given / "patches", model=tmp_path / "arm")
+    run(
+        ScoreGeneratorConfig.make({**SCORING, "path_pairs": 0}),
+        patches=given / "patches", generator=given / "generator", extractor=tmp_path / "arm",
+        samples=tmp_path / "samples", scores=tmp_path / "scores",
+    )  # fmt: skip
+    scores = read_scores(tmp_path / "scores")
+    assert scores.judge == load_judge(tmp_path / "arm").name
+    assert scores.other_architecture
+    assert len(scores.generative) == 3
+    study, settings = EvaluateConfig.make({"device": "cpu", "resamples": 200, "map_patches": 20}), tmp_path / "m.json"
+    evaluate(study, patches=given / "patches", arms=[tmp_path / "arm"], selected=tmp_path / "samples",
+             report=tmp_path / "report.html", metrics=settings)  # fmt: skip
+    metrics = json.loads(settings.read_text())
+    assert metrics["memorisation"]["extractor"] == scores.judge
+    assert "independent" not in (tmp_path / "report.html").read_text()

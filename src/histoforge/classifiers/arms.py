@@ -11,6 +11,8 @@ from histoforge.core.errors import ModelError
 from histoforge.training.models import INFO_NAME, load_model
 
 ARM_NAME = "arm.json"
+JUDGE = "judge"
+"""The model directory, and the entry of `arm.json`, of a classifier of another architecture."""
 
 
 def seed_directory(seed: int) -> str:
@@ -44,6 +46,15 @@ def load_arm(path: Path, device: torch.device | str = "cpu") -> list[Classifier]
     """
     seeds = sorted(read_arm(path)["seeds"])
     return [load_classifier(Path(path) / seed_directory(seed), device) for seed in seeds]
+
+
+def load_judge(path: Path, device: torch.device | str = "cpu") -> Classifier | None:
+    """Load the arm's classifier of another architecture, in evaluation; None where it was trained without one.
+
+    Raises:
+        ModelError: the arm or the model is missing or damaged.
+    """
+    return load_classifier(Path(path) / JUDGE, device) if read_arm(path).get(JUDGE) else None
 
 
 def load_classifier(path: Path, device: torch.device | str = "cpu") -> Classifier:

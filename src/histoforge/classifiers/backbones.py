@@ -6,6 +6,9 @@ from typing import Literal
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from histoforge.core.errors import SettingsError
+from histoforge.core.settings import nearest
+
 Stem = Literal["imagenet", "small"]
 StemChoice = Literal["auto", "imagenet", "small"]
 SMALL_BELOW_PX = 64
@@ -28,6 +31,16 @@ BACKBONES: dict[str, Backbone] = {
     "resnet101": Backbone(Bottleneck, (3, 4, 23, 3)),
     "resnet152": Backbone(Bottleneck, (3, 8, 36, 3)),
 }
+
+
+def check_backbone(name: str) -> None:
+    """Make sure that there is a backbone of this name.
+
+    Raises:
+        SettingsError: there is none; the nearest name is given.
+    """
+    if name not in BACKBONES:
+        raise SettingsError(f"There is no backbone '{name}'{nearest(name, BACKBONES)}.")
 
 
 def resolve_stem(stem: StemChoice, patch_size: tuple[int, int], pretrained: bool) -> Stem:

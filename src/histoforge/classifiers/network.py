@@ -6,10 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork, Stem
+from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork, Stem, check_backbone
 from histoforge.classifiers.freezing import freeze_all_but
-from histoforge.core.errors import ModelError, SettingsError
-from histoforge.core.settings import nearest
+from histoforge.core.errors import ModelError
 from histoforge.training.models import ModelInfo
 
 Layers = Literal["stages", "blocks"]
@@ -73,8 +72,7 @@ class Classifier(nn.Module):
                 than it has.
         """
         super().__init__()
-        if info.method not in BACKBONES:
-            raise SettingsError(f"There is no backbone '{info.method}'{nearest(info.method, BACKBONES)}.")
+        check_backbone(info.method)
         self.info = info
         stem: Stem = info.config["stem"]
         self.backbone = ResidualNetwork(BACKBONES[info.method], stem, info.config["width"])

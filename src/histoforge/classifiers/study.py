@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from histoforge import __version__
-from histoforge.classifiers.arms import ARM_NAME, seed_directory
-from histoforge.classifiers.backbones import StemChoice, resolve_stem
+from histoforge.classifiers.architecture import Architecture
+from histoforge.classifiers.arms import ARM_NAME, JUDGE, seed_directory
+from histoforge.classifiers.backbones import check_backbone, resolve_stem
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.training import FitState, Recipe, TrainingData, class_weights, fit
 from histoforge.classifiers.weights import load_backbone, read_weights
@@ -30,31 +31,6 @@ Use = Literal["both", "real", "synthetic"]
 """Which patches an arm is trained on."""
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """Which network an arm's classifiers are.
-
-    Attributes:
-        backbone: its name in `BACKBONES`.
-        stem: 'auto', 'imagenet' or 'small' (see `resolve_stem`).
-        width: factor on all numbers of channels.
-        dropout: rate p of the dropout before the last residual block.
-        weights: file of weights to begin with; '' begins with random ones.
-        weights_sha256: SHA-256 of that file; '' leaves it unchecked.
-        trainable_layers: weighted layers that train, counted from the end; 0 is all (see `freeze_all_but`).
-        head_width: units of a hidden layer before the classifying one; 0 for none.
-    """
-
-    backbone: str
-    stem: StemChoice
-    width: float
-    dropout: float
-    weights: str
-    weights_sha256: str
-    trainable_layers: int = 0
-    head_width: int = 0
-
-
 def train(
     arm: str,
     architecture: Architecture,
@@ -66,6 +42,8 @@ def train(
     use: Use = "both",
 ) -> dict[str, Any]:
     """Train a classifier a seed and write the arm directory `out`: `arm.json` and `seed-<n>/` models.
+
+    An arm of real patches without augmentation also gets the `judge/` that `architecture` names.
 
     Only the real training split, `synthetic`, or both train; the real validation split chooses the epoch; the test
     split is not looked at. A4-12: so the baseline arm can serve as the extractor of selection and of FID.
@@ -97,22 +75,38 @@ def train(
     data = load_data(patches, synthetic, resolve_device(recipe.device), use)
     start = read_weights(architecture.weights, architecture.weights_sha256) if architecture.weights else None
     info = describe(architecture, recipe, patches, _digests(patches, synthetic, start), use)
+    judge = _judge(architecture, recipe, patches, use)
+    trainings = [(seed_directory(seed), seed, info, start) for seed in seeds]
+    trainings += [] if judge is None else [(JUDGE, seeds[0], judge, None)]
     work = out.with_name(f"{out.name}.work")
     runs, engines = [], []
     with atomic_directory(out) as directory:
-        for place, seed in enumerate(seeds):
-            engine = _engine(arm, recipe, info, seed, work / seed_directory(seed), len(seeds) - place)
-            classifier = build(info, start[0] if start else None, architecture.weights, seed)
+        for place, (name, seed, described, weights) in enumerate(trainings):
+            engine = _engine(arm, recipe, described, seed, work / name, len(trainings) - place)
+            classifier = build(described, weights[0] if weights else None, architecture.weights, seed)
             progress = FitState()
             fit(classifier.to(engine.device).to(memory_format=torch.channels_last), data, recipe, engine, progress)
-            runs.append(_save(directory / seed_directory(seed), arm, seed, classifier, engine, progress))
+            runs.append(_save(directory / name, arm, seed, classifier, engine, progress))
             engines.append(engine)
-        result = _arm(arm, info, count(patches, synthetic), data, runs)
+        result = _arm(arm, info, count(patches, synthetic), data, runs[: len(seeds)])
+        if judge is not None:
+            result[JUDGE] = runs[-1]
         write_json(directory / ARM_NAME, result)
     for engine in engines:
         engine.finish()
     shutil.rmtree(work, ignore_errors=True)
     return result
+
+
+def _judge(architecture: Architecture, recipe: Recipe, patches: PatchSet, use: Use) -> ModelInfo | None:
+    """Describe the classifier of another architecture, where it is asked for and the arm has plain real patches."""
+    if not architecture.judge_backbone:
+        return None
+    check_backbone(architecture.judge_backbone)
+    if use != "real" or recipe.augmentation != "none":
+        return None
+    other = replace(architecture, backbone=architecture.judge_backbone, weights="", trainable_layers=0)
+    return describe(other, recipe, patches, _digests(patches, None, None))
 
 
 def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device, use: Use = "both") -> TrainingData:
@@ -260,7 +254,7 @@ def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path, tr
         seed=seed,
         checkpoints=recipe.checkpoints,
         checkpoint_every=recipe.checkpoint_every,
-        label=f"{arm} seed {seed}",
+        label=f"{arm} {work.name}".replace("seed-", "seed "),
         trainings=trainings,
         stream="classifier",  # arms are paired by seed: equal patches give equal classifiers, whatever the arm's name
     )

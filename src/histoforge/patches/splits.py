@@ -1,4 +1,8 @@
-"""Splitting patches so that no patient stands on two sides, stratified by class."""
+"""Splitting patches so that no patient stands on two sides, stratified by class.
+
+A4-15: any data of one's own is split by patient. A source with a split of its own keeps it: PatchCamelyon's official
+splits share no slide.
+"""
 
 from collections.abc import Iterable, Sequence
 

@@ -230,6 +230,7 @@ class LeaderboardFindings:
         entrants: by falling rank: rising mean FID.
         baseline: classifiers trained on real patches alone, or None.
         judges: the extractors to believe, named.
+        independent, other_architecture: whether they chose nothing, and are another network than the one that chose.
         units: what the intervals draw: 'patients', 'slides' or 'images'.
         test_patches, test_units: how much classifiers were tested on.
         guide: what `guide.json` says, or None.
@@ -255,6 +256,7 @@ class LeaderboardFindings:
     warnings: Sequence[str]
     settings: Sequence[tuple[str, str]]
     provenance: Sequence[tuple[str, str]]
+    other_architecture: bool = False
 
     @property
     def rewarded(self) -> list[Entrant]:

@@ -79,8 +79,10 @@ class GeneratorScores(Result):
         name: under which the leaderboard groups seeds, such as 'dcgan' or 'rleo:literal'.
         method, reward: of the generator; `reward` is '' for a method without one.
         seed: that the generator was trained with.
-        judge: the extractor to believe: it took no part in training or selection where there is such a one.
-        independent: whether that is so.
+        judge: the extractor to believe: it chose nothing where there is such a one.
+        independent: whether that is so. It need not be independent in any further sense: a second seed is the same
+            network on the same patches.
+        other_architecture: whether it is another network than the one that may have chosen the epoch.
         generative: against training patches, a row an extractor.
         held_out: the same of real validation patches against training patches: what real patches reach.
         labels: Table IV.
@@ -114,6 +116,7 @@ class GeneratorScores(Result):
     training_steps: int | None
     parameters: dict[str, int]
     warnings: list[str]
+    other_architecture: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -36,7 +36,7 @@ REWARDS = {
 def board_section(found: LeaderboardFindings) -> Section:
     """All methods by all main measures."""
     metrics = [METRICS[key] for key in BOARD if any(METRICS[key].spread(one).n for one in found.entrants)]
-    extra = "an independent classifier" if found.independent else "the classifier that chose epochs, which flatters"
+    extra = _what_the_judge_is(found)
     table = Table(
         caption="The leaderboard: mean ± standard deviation over seeds, by rising FID",
         columns=["Method", *(metric.title for metric in metrics)],
@@ -49,6 +49,14 @@ def board_section(found: LeaderboardFindings) -> Section:
     drawn = [figure for figure in figures if figure is not None]
     blocks: list[Block] = [table, *([Figures(drawn)] if drawn else [])]
     return Section("board", "Leaderboard", "Which method is best by what?", blocks)
+
+
+def _what_the_judge_is(found: LeaderboardFindings) -> str:
+    if found.other_architecture:
+        return "a classifier of another architecture than the one that chose epochs, trained on the same patches"
+    if found.independent:
+        return "another seed of the network that chose epochs, trained on the same patches"
+    return "the classifier that chose epochs, which flatters"
 
 
 def reward_section(found: LeaderboardFindings) -> Section:

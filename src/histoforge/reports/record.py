@@ -56,7 +56,8 @@ def as_record(found: Findings, answer: Answer) -> dict[str, Any]:
 def flat_metrics(found: Findings) -> dict[str, float]:
     """The numbers for Kubeflow's Metrics: finite, by flat names as 'selective_accuracy' or 'fid_selected_training'.
 
-    Generative metrics are those of the independent extractor where there is one, and never Inception's.
+    Generative metrics are those of the last classifier, which chose nothing where there is such a one, and never
+    Inception's.
     """
     flat: dict[str, float | None] = {}
     for arm in found.study.arms:

@@ -187,7 +187,9 @@ def _generative_tables(found: Findings) -> list[Block]:
         "FID and KID: lower is nearer. Precision: share of synthetic patches that look real; recall and coverage: "
         "share of the real variety that is reached; density: how crowded the synthetic ones lie among real ones. "
         "Selection chooses with the first extractor, so that one is biased in favour of selected patches: believe the "
-        "independent one. Real patches against real ones of other patients show how low a distance can get here."
+        "last of the classifiers. A second seed is the same network trained on the same patches and shares much of the "
+        "first one's view; another architecture (train_classifier's judge_backbone) shares less. Real patches against "
+        "real ones of other patients show how low a distance can get here."
     )
     return [*tables, Text([words])]
 

@@ -51,6 +51,9 @@ def entropy_centroid(pool: ClassPool) -> Places:
 
     A4-11: the paper keeps what is strictly below the median, which drops ties and the middle of odd counts. Here both
     steps rank and take exact counts (`first_step_count`); the second ranks the survivors of the first alone.
+
+    A4-13: the paper calls this rule the best in all metrics, with a gain of 2.8%. In its Table 1 the sensitivity is
+    0.671 against 0.690 of plain GAN augmentation, and in its Table 2 the gain is 2.7 points: neither is a target here.
     """
     by_entropy = np.argsort(pool.entropy, kind="stable")
     count = first_step_count(len(by_entropy), pool.kept)

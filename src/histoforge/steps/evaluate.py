@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from histoforge.classifiers import Classifier, load_arm
+from histoforge.classifiers import Classifier, load_arm, load_judge
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.metrics.extract import Extractor
@@ -76,7 +76,10 @@ def run(
     )  # fmt: skip
     say(f"evaluate: {len(inputs)} arms compared on {len(test)} test patches")
     if synthetic is not None and len(extractors) < 2:
-        warnings.append("There is no second baseline seed, so no independent extractor: generative metrics flatter.")
+        warnings.append(
+            "The baseline has no second seed and no judge of another architecture: the classifier that selected "
+            "patches also judges them, which flatters."
+        )
     materials = Materials(
         real, test, units, inputs, study, [*extractors, *inception], synthetic, generator, overviews, warnings
     )
@@ -99,7 +102,9 @@ def _inception(config: EvaluateConfig, device: torch.device) -> list[Extractor]:
 def _predict(
     config: EvaluateConfig, arms: Sequence[ArmInput], test: PatchSet, device: torch.device
 ) -> tuple[list[ArmPredictions], list[Extractor]]:
-    """Probabilities of all arms and seeds, each model loaded once; and the reference's first two as extractors."""
+    """Probabilities of all arms and seeds, each model loaded once; and as extractors the reference's first two seeds
+    and its judge of another architecture.
+    """
     dtype = resolve_precision(config.precision, device)
     on_device = DevicePatches.load(test, device)
     predictions, extractors = [], []
@@ -110,7 +115,8 @@ def _predict(
         probabilities = [predict(classifier, on_device, config.batch_size, dtype) for classifier in classifiers]
         predictions.append(ArmPredictions(arm, probabilities))
         if place == 0:
-            extractors += classifiers[:2]
+            judge = load_judge(arm.path, device)
+            extractors += [*classifiers[:2], *([] if judge is None else [judge])]
         say(f"evaluate: {arm.name}: {len(classifiers)} classifiers read {len(test)} test patches")
     return predictions, list(extractors)
 

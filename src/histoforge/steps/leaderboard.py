@@ -74,6 +74,7 @@ def run(
         baseline=reference,
         judges=[first.judge],
         independent=first.independent,
+        other_architecture=first.other_architecture,
         confidence=config.confidence,
         **_tested(split),
         map=with_order(methods_map(scored, config), ordered),

@@ -119,12 +119,14 @@ def _judged(
     config: ScoreGeneratorConfig,
 ) -> dict[str, Any]:
     """All that is computed from features: every extractor's metrics, and diversity and copies by the one to believe."""
-    judge = scoring.judge_of(classifiers).name
+    believed_classifier = scoring.judge_of(classifiers)
+    judge = believed_classifier.name
     believed = next(one for one in seen if one.extractor == judge)
     n = min(config.count, len(train))
     return {
         "judge": judge,
         "independent": len(classifiers) > 1,
+        "other_architecture": scoring.other_architecture(believed_classifier, classifiers),
         "generative": [_against(one.real[:n], one.fake[:n], one, config) for one in seen],
         "held_out": [_against(one.real[:n], one.held_out[:n], one, config) for one in seen if one.held_out is not None],
         "diversity": diversity(believed.real, train.labels, believed.fake, drawn[1], train.classes, judge, config.seed),
@@ -183,7 +185,10 @@ def _warnings(
             f"metrics compare {len(compared):,} of each kind."
         )
     if len(classifiers) < 2:
-        found.append("There is no second seed of the extractor, so no independent one: generative metrics flatter.")
+        found.append(
+            "The extractor has no second seed and no judge of another architecture: the classifier that may have "
+            "chosen the generator's epoch also judges it, which flatters."
+        )
     if held_out is None:
         found.append("There are no validation patches: copies of training patches were not looked for.")
     empty = [name for name, count in drawing.by_class.items() if not count]

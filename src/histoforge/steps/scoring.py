@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from histoforge.classifiers import Classifier, load_arm, load_classifier
+from histoforge.classifiers import Classifier, load_arm, load_classifier, load_judge
 from histoforge.classifiers.arms import ARM_NAME
 from histoforge.classifiers.weights import read_weights
 from histoforge.core.errors import ModelError
@@ -45,22 +45,31 @@ class Seen:
 def open_classifiers(path: Path, real: PatchSet, device: torch.device) -> list[Classifier]:
     """The classifiers that judge: the model itself, or all of an arm, the lowest seed first.
 
-    The lowest seed labels the synthetic patches, and may have chosen the generator's epoch; the next one is
-    independent of that and the one to believe (`judge_of`); the others are further opinions.
+    The lowest seed labels the synthetic patches, and may have chosen the generator's epoch; the next one, the same
+    network from other random weights on the same patches, chose nothing; the others are further opinions. A classifier
+    of another architecture, where the arm has one, comes last. The one to believe is that of `judge_of`.
 
     Raises:
         ModelError: a classifier is damaged, or of other classes or another patch size.
     """
     many = (Path(path) / ARM_NAME).is_file()
-    found = load_arm(path, device) if many else [load_classifier(path, device)]
-    for classifier in found:
+    classifiers = load_arm(path, device) if many else [load_classifier(path, device)]
+    judge = load_judge(path, device) if many else None
+    classifiers += [] if judge is None else [judge]
+    for classifier in classifiers:
         classifier.check_fits(real.classes, real.patch_size, "the patch set")
-    return found
+    return classifiers
 
 
 def judge_of(classifiers: Sequence[Classifier]) -> Classifier:
-    """The one to believe: the second, which chose nothing, where there is one."""
-    return classifiers[min(1, len(classifiers) - 1)]
+    """The one to believe: that of another architecture, or else the second seed, which chose nothing either."""
+    last = classifiers[-1]
+    return last if other_architecture(last, classifiers) else classifiers[min(1, len(classifiers) - 1)]
+
+
+def other_architecture(classifier: Classifier, classifiers: Sequence[Classifier]) -> bool:
+    """Return True if a classifier is another network than the first of `classifiers`."""
+    return classifier.info.method != classifiers[0].info.method
 
 
 def check_generator(generator: Generator, path: Path, real: PatchSet) -> None:

@@ -28,6 +28,11 @@ class TrainClassifierConfig(TrainingConfig):
     backbone: str = Field(
         "resnet34", description="network: resnet10, resnet18, resnet34, resnet50, resnet101 or resnet152"
     )
+    judge_backbone: str = Field(
+        "",
+        description="network of one more classifier, of another architecture and begun from scratch, that judges "
+        "synthetic patches; '' is none. Trained in an arm of real patches without augmentation alone",
+    )
     stem: Literal["auto", "imagenet", "small"] = Field(
         "auto",
         description="first layers: 'imagenet' (7x7, stride 4 in all), 'small' (3x3, stride 1), or 'auto', which is "
@@ -101,6 +106,15 @@ class TrainClassifierConfig(TrainingConfig):
         description="steps between checkpoints; 0 is only at a seed's end",
         json_schema_extra={"unit": "steps"},
     )
+
+    @model_validator(mode="after")
+    def _judge_differs(self) -> Self:
+        if self.judge_backbone == self.backbone:
+            raise ValueError(
+                f"judge_backbone={self.judge_backbone} is the backbone itself, of which a second seed judges anyway: "
+                "name another network, or leave it empty"
+            )
+        return self
 
     @model_validator(mode="after")
     def _frozen_layers_have_learnt_something(self) -> Self:

@@ -77,8 +77,8 @@ def _synthetic(config: EvaluateConfig, given: Materials, train: PatchSet, device
     real = RealSets(_sampled(train, config, "train"), _sampled(given.test, config, "held out"))
     seen = [judged.see(extractor, real, sets.patches, device, config.batch_size) for extractor in given.extractors]
     say(f"evaluate: {len(sets.patches)} synthetic patches seen by {len(seen)} extractors")
-    independent = seen[1] if len(seen) > 1 and isinstance(given.extractors[1], nn.Module) else seen[0]
-    audit, pairs = judged.audit(independent, real, sets, config)
+    classifiers = sum(isinstance(extractor, nn.Module) for extractor in given.extractors)  # the others are Inception
+    audit, pairs = judged.audit(seen[max(1, classifiers) - 1], real, sets, config)
     return {
         "pool": judged.pool_findings(given.synthetic) if given.synthetic.whole and given.synthetic.scores else None,
         "generative": judged.generative_rows(seen, sets, config),

@@ -1,0 +1,51 @@
+"""A classifier of another architecture in an arm: trained beside the seeds, and changing nothing of them."""
+
+import pytest
+from textures import write_stripes
+
+from histoforge.classifiers import Architecture, Recipe, load_arm, load_judge, read_arm, train
+from histoforge.core.errors import SettingsError
+from histoforge.steps.config.train_classifier import TrainClassifierConfig
+
+PLAIN = {"backbone": "resnet10", "stem": "small", "width": 0.125, "dropout": 0.5, "weights": "", "weights_sha256": ""}
+
+
+def recipe(**changes):
+    config = TrainClassifierConfig(epochs=1, batch_size=8, device="cpu", precision="float32", max_steps=2)
+    return Recipe(**{**{name: getattr(config, name) for name in Recipe.__dataclass_fields__}, **changes})
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory):
+    return write_stripes(tmp_path_factory.mktemp("patches") / "real")
+
+
+def test_a_judge_is_another_network_and_leaves_the_seeds_as_they_are(patches, tmp_path):
+    alone = train("baseline", Architecture(**PLAIN), recipe(), [0, 1], patches, None, tmp_path / "alone")
+    judged = Architecture(**PLAIN, judge_backbone="resnet50")
+    both = train("baseline", judged, recipe(), [0, 1], patches, None, tmp_path / "both")
+    assert [run["digest"] for run in both["runs"]] == [run["digest"] for run in alone["runs"]]
+    judge = load_judge(tmp_path / "both")
+    assert (judge.info.method, judge.info.training["seed"]) == ("resnet50", 0)
+    assert judge.name.startswith("resnet50 (baseline, seed 0)")
+    assert read_arm(tmp_path / "both")["judge"]["digest"] == judge.info.digest
+    assert [one.info.method for one in load_arm(tmp_path / "both")] == ["resnet10"] * 2
+    assert load_judge(tmp_path / "alone") is None
+
+
+def test_arms_that_are_compared_with_the_baseline_train_no_judge(patches, tmp_path):
+    judged = Architecture(**PLAIN, judge_backbone="resnet18")
+    train("traditional", judged, recipe(augmentation="traditional"), [0], patches, None, tmp_path / "arm")
+    assert load_judge(tmp_path / "arm") is None
+
+
+def test_an_unknown_judge_is_refused_before_anything_is_trained(patches, tmp_path):
+    judged = Architecture(**PLAIN, judge_backbone="resnet51")
+    with pytest.raises(SettingsError, match="no backbone 'resnet51'"):
+        train("baseline", judged, recipe(), [0], patches, None, tmp_path / "arm")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_network_is_no_judge():
+    with pytest.raises(SettingsError, match="judge_backbone=resnet18 is the backbone itself"):
+        TrainClassifierConfig.make({"backbone": "resnet18", "judge_backbone": "resnet18"})
