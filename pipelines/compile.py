@@ -20,7 +20,7 @@ import histoforge_components
 from histoforge_components.image import REGISTRY, VERSION, pinned
 from histoforge_pipelines.gitops import gitops_resources
 from histoforge_pipelines.interfaces import interface, recorded
-from histoforge_pipelines.one_step import needs_gpu, one_step
+from histoforge_pipelines.one_step import one_steps
 from histoforge_pipelines.readme import component_readme
 from kfp.compiler import Compiler
 
@@ -48,9 +48,9 @@ def write_all(folder: Path) -> list[Path]:
         _compile(component, target / "component.yaml")
         (target / "README.md").write_text(component_readme(name, component), encoding="utf-8")
         written += [target / "component.yaml", target / "README.md"]
-        if needs_gpu(component):
-            _compile(one_step(component), target / "pipeline.yaml")
-            written.append(target / "pipeline.yaml")
+        for file, pipeline in one_steps(component).items():
+            _compile(pipeline, target / file)
+            written.append(target / file)
     for name in PIPELINES:
         target = folder / "pipelines" / f"{name}.yaml"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,9 +93,14 @@ def _moved(image: str, registry: str) -> str:
 
 def _interfaces() -> dict[str, Any]:
     """What `INTERFACES` is to hold."""
-    found = {f"components/{name}": f"histoforge_components.{name}.component" for name in COMPONENTS}
-    found.update({f"pipelines/{name}": f"histoforge_pipelines.{name}" for name in PIPELINES})
-    new = {key: interface(getattr(import_module(module), key.split("/")[1])) for key, module in found.items()}
+    new = {}
+    for name in COMPONENTS:
+        component = getattr(import_module(f"histoforge_components.{name}.component"), name)
+        new[f"components/{name}"] = interface(component)
+        for file, pipeline in one_steps(component).items():
+            new[f"components/{name}/{file.removesuffix('.yaml')}"] = interface(pipeline)
+    for name in PIPELINES:
+        new[f"pipelines/{name}"] = interface(getattr(import_module(f"histoforge_pipelines.{name}"), name))
     record = PACKAGE / INTERFACES.name
     kept = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
     return recorded(kept, new, VERSION)

@@ -1,10 +1,17 @@
 """A component as a pipeline of its own, which has what the component's file cannot: GPU, /dev/shm, nodes, time limit.
 
-Resources belong to tasks, so that `component.yaml` has none. The compiled `pipeline.yaml` beside it has them, and is
-loaded in a foreign pipeline by the same call.
+Resources belong to tasks, so that `component.yaml` has none. The compiled files `pipeline*.yaml` beside it have them,
+and are loaded in a foreign pipeline by the same call. Such a file is a nested pipeline there, for which Kubeflow
+Pipelines limits artifacts in two ways (kubeflow/pipelines at 7b70c7b95f, backend/src/v2):
+
+- An artifact that was left out fails the driver, optional or not (driver/resolve.go, resolveInputArtifact). So a file
+  takes certain artifacts, all of them required, and a component with optional artifacts has several files.
+- Of a list of artifacts only the last one arrives (metadata/client.go, GetInputArtifactsByExecutionID). So no file
+  takes lists, and a component that requires one has no such file.
 """
 
 import inspect
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from histoforge_pipelines import resources
@@ -27,21 +34,66 @@ POOL = {
 """What each such pipeline has besides the component's inputs: type, default, description."""
 
 
+VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "evaluate": ((), ("selective",), ("selective", "generator", "pool", "selected", "overviews")),
+    "finetune-snn": ((),),
+    "publish-model": ((),),
+    "select-samples": (("generator",), ("pool_in",)),
+    "train-classifier": ((),),
+    "train-generator": ((), ("extractor",), ("guide",)),
+}
+"""By component, the optional artifacts that files besides `pipeline.yaml`, which takes all, are made for."""
+
+
 def needs_gpu(component: BaseComponent) -> bool:
     """Whether a component asks for a GPU, and so comes as a pipeline too."""
     return component.name in resources.ON_GPU
 
 
-def one_step(component: BaseComponent) -> BaseComponent:
-    """The pipeline of one task.
+def one_steps(component: BaseComponent) -> dict[str, BaseComponent]:
+    """Return the pipelines of one task by file name.
 
     Args:
         component: one of the project's, made from a Python function.
+
+    Returns:
+        `pipeline.yaml`, which takes all artifacts, and for each of `VARIANTS` a file whose name lists the artifacts
+        that it takes; nothing for a component that needs no GPU or requires a list of artifacts.
+    """
+    spec = component.component_spec.inputs or {}
+    lists = {name for name, one in spec.items() if one.is_artifact_list}
+    if not needs_gpu(component) or any(not spec[name].optional for name in lists):
+        return {}
+    optional = tuple(name for name in artifacts(component) if spec[name].optional and name not in lists)
+    pipelines = {"pipeline.yaml": one_step(component, optional)}
+    for chosen in VARIANTS.get(component.name, ()):
+        taken = [name for name in artifacts(component) if name in chosen or not spec[name].optional]
+        pipelines[f"pipeline-{'-'.join(taken)}.yaml"] = one_step(component, chosen)
+    return pipelines
+
+
+def artifacts(component: BaseComponent) -> list[str]:
+    """Return the names of a component's input artifacts in their order."""
+    return [name for name, one in (component.component_spec.inputs or {}).items() if one.type.startswith("system.")]
+
+
+def one_step(component: BaseComponent, optional: Collection[str]) -> BaseComponent:
+    """Make the pipeline of one task.
+
+    Args:
+        component: one of the project's, made from a Python function.
+        optional: the optional artifacts of the component that the pipeline takes; they are required there.
     """
     spec = component.component_spec
-    inputs, outputs = spec.inputs or {}, spec.outputs or {}
+    left_out = {name for name in artifacts(component) if spec.inputs[name].optional and name not in optional}
+    inputs = {name: one for name, one in (spec.inputs or {}).items() if name not in left_out}
+    outputs = spec.outputs or {}
     given = inspect.signature(component.python_func)
-    own = [one for name, one in given.parameters.items() if name in inputs]
+    own = [
+        one.replace(default=inspect.Parameter.empty) if name in optional else one
+        for name, one in given.parameters.items()
+        if name in inputs
+    ]
     pool = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
         for name, (kind, default, _) in POOL.items()
@@ -56,7 +108,7 @@ def one_step(component: BaseComponent) -> BaseComponent:
         return result(**{name: task.outputs[name] for name in outputs})
 
     build.__name__ = component.python_func.__name__
-    build.__doc__ = _describe(spec)
+    build.__doc__ = _describe(spec.description, inputs, outputs)
     build.__signature__ = inspect.Signature(parameters, return_annotation=result)
     build.__annotations__ = {**{one.name: one.annotation for one in parameters}, "return": result}
     return dsl.pipeline(name=f"{component.name}-step")(build)
@@ -70,9 +122,9 @@ def _kind(given: inspect.Signature, name: str) -> Any:
     return fields.get(name, given.return_annotation)
 
 
-def _describe(spec: Any) -> str:
-    described = {name: one.description for name, one in (spec.inputs or {}).items()}
+def _describe(description: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
+    described = {name: one.description for name, one in inputs.items()}
     described.update({name: about for name, (_, _, about) in POOL.items()})
     lines = [f"    {name}: {' '.join(about.split())}" for name, about in described.items()]
-    results = [f"    {name}: {' '.join(one.description.split())}" for name, one in (spec.outputs or {}).items()]
-    return "\n".join([spec.description, "", "Args:", *lines, "", "Returns:", *results])
+    results = [f"    {name}: {' '.join(one.description.split())}" for name, one in outputs.items()]
+    return "\n".join([description, "", "Args:", *lines, "", "Returns:", *results])

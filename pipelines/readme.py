@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from histoforge_pipelines.one_step import artifacts, one_steps
 from kfp.dsl.base_component import BaseComponent
 
 
@@ -22,6 +23,14 @@ def component_readme(name: str, component: BaseComponent) -> str:
         "## Outputs",
         _table(("name", "type", ""), [_output(*one) for one in (spec.outputs or {}).items()]),
     ]
+    if pipelines := one_steps(component):
+        files = [(f"`{file}`", ", ".join(f"`{key}`" for key in artifacts(one))) for file, one in pipelines.items()]
+        parts += [
+            "## With its resources",
+            "The same as a pipeline of one task, with its GPU, `/dev/shm`, time limit, retries and storage secret. "
+            "Each file requires the artifacts that it takes: see docs/reuse.md.",
+            _table(("file", "artifacts"), files),
+        ]
     if name in STEPS:
         settings = STEPS[name].config_class.model_fields
         rows = [(f"`{key}`", field.description, facts(field)) for key, field in settings.items()]

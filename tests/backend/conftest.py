@@ -1,10 +1,77 @@
-"""What the tests of a backend's view share."""
+"""What the tests of a backend's view share: an installation, and tiny runs whose artifacts other tests take."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
-from backend.installation import Installation, install_wheel
+from backend.installation import ROOT, Installation, install_wheel
+from backend.runners import InProcess
+from backend.workflow import Pipeline, Run
+from kfp.compiler import Compiler
+from tiny_study import LEADERBOARD, SETTINGS, write_images
+
+GUIDED = {**LEADERBOARD, "preprocess.overview_size": 32}
 
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """The project's wheel in an environment of its own."""
     return install_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The object store of all runs."""
+    return tmp_path_factory.mktemp("objects")
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of all runs."""
+    return write_images(tmp_path_factory.mktemp("source") / "images")
+
+
+@pytest.fixture(scope="session")
+def start(objects: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Runs a pipeline of the project in this process; arguments that are given replace those here."""
+
+    def run(name: str, **arguments: Any) -> Run:
+        pipeline = Pipeline.load(ROOT / "pipelines" / f"{name}.yaml")
+        given = {"source": str(images), "preset": "", "overrides": SETTINGS, **arguments}
+        return Run(pipeline, InProcess(), tmp_path_factory.mktemp(name), objects).start(given)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def study(start: Any) -> Run:
+    """A run of selective_augmentation."""
+    return start("selective_augmentation")
+
+
+@pytest.fixture(scope="session")
+def guided(start: Any) -> Run:
+    """A run of rleo with a guided and an unguided method, whose classes are trained side by side."""
+    return start("rleo", overrides=GUIDED, methods=["rleo:literal", "dcgan"], generator_seeds=1)
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Any:
+    """Compiles a pipeline function and reads it back."""
+
+    def load(function: Any) -> Pipeline:
+        Compiler().compile(function, str(tmp_path / "compiled.yaml"))
+        return Pipeline.load(tmp_path / "compiled.yaml")
+
+    return load
+
+
+@pytest.fixture
+def run(compiled: Any, objects: Path, tmp_path: Path) -> Any:
+    """Runs a pipeline function in this process."""
+
+    def start_run(function: Any, arguments: Mapping[str, Any] | None = None, retry_policy: str = "OnError") -> Run:
+        return Run(compiled(function), InProcess(), tmp_path / "run", objects, retry_policy).start(arguments or {})
+
+    return start_run

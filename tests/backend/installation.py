@@ -12,6 +12,24 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src", "components", "pipelines")
 """What images/Dockerfile copies before it installs."""
 
+MOUNT_PREFIXES = {
+    "_GCS_LOCAL_MOUNT_PREFIX": "/gcs/",
+    "_MINIO_LOCAL_MOUNT_PREFIX": "/minio/",
+    "_S3_LOCAL_MOUNT_PREFIX": "/s3/",
+}
+"""Constants of kfp.dsl.types.artifact_types: where the launcher's mounts are in a pod."""
+
+SITECUSTOMIZE = f"""
+import os
+
+if root := os.environ.get("HISTOFORGE_TEST_POD"):
+    from kfp.dsl.types import artifact_types
+
+    for name, value in {MOUNT_PREFIXES!r}.items():
+        setattr(artifact_types, name, root + value)
+"""
+"""Lets a folder stand for the root of a pod."""
+
 
 @dataclass(frozen=True)
 class Installation:
@@ -58,6 +76,7 @@ def install_wheel(folder: Path) -> Installation:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(prefix)], check=True)
     (packages,) = prefix.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    (packages / "sitecustomize.py").write_text(SITECUSTOMIZE, encoding="utf-8")
     python = str(prefix / "bin" / "python3")
     _pip("--python", python, "install", "--no-deps", "--no-index", "--ignore-installed", "--no-compile", str(wheel))
     environment = {"PATH": f"{prefix / 'bin'}:{os.defpath}", "HOME": str(folder), "OMP_NUM_THREADS": "1"}

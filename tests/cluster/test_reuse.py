@@ -16,7 +16,7 @@ from tiny_study import SETTINGS, write_images
 from histoforge.classifiers.arms import read_arm
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST, TRIED, SECOND = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "reuse.md").read_text(), re.DOTALL)
+FIRST, TRIED, SECOND, THIRD = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "reuse.md").read_text(), re.DOTALL)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -35,7 +35,7 @@ def example():
     names = {}
     try:
         with contextlib.chdir(ROOT):
-            for text in (FIRST, SECOND):
+            for text in (FIRST, SECOND, THIRD):
                 served = text.replace(published, f"http://127.0.0.1:{server.server_port}")
                 exec(compile(served, "docs/reuse.md", "exec"), names)
     finally:
