@@ -280,7 +280,8 @@ def test_the_launcher_knows_both_stores_and_a_lack_is_seen():
     (launcher,) = OBJECTS["base/launcher.yaml"]
     for root in ("s3://b/x", "minio://b/x", ""):
         check_launcher(launcher["data"], root, "ns")
-    check_launcher(None, "minio://b/x", "ns")
+    for data in (None, {"providers": "s3: {}"}):
+        check_launcher(data, "minio://b/x", "ns")
     for data, root in ((launcher["data"], "gs://b/x"), (None, "s3://b/x"), ({"defaultPipelineRoot": "s3://b"}, "")):
         with pytest.raises(ClusterError, match="'kfp-launcher' of the namespace 'ns' lacks the provider"):
             check_launcher(data, root, "ns")

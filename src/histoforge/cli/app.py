@@ -11,6 +11,7 @@ import typer
 
 from histoforge import __version__
 from histoforge.cli.check.command import cluster_check
+from histoforge.cli.launcher import launcher_app
 from histoforge.cli.models import add_models
 from histoforge.cli.schedule import schedule_app
 from histoforge.cli.similar import duplicates, similar
@@ -74,6 +75,7 @@ def build(asked: str = "") -> typer.Typer:
     app.command()(submit)
     app.add_typer(schedule_app(), name="schedule")
     app.command()(cluster_check)
+    app.add_typer(launcher_app(), name="launcher")
     return app
 
 

@@ -15,7 +15,7 @@ class Unseen(Exception):
 
 
 class Kubernetes:
-    """Reads objects, and deletes pods.
+    """Reads objects, deletes pods, and writes config maps.
 
     Args:
         client: the API client of the package `kubernetes`.
@@ -63,7 +63,22 @@ class Kubernetes:
         """
         self._call("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod}")
 
-    def _call(self, verb: str, path: str, query: list[tuple[str, str]] | None = None, raw: bool = False) -> Any:
+    def write_config_map(self, config_map: dict[str, Any]) -> None:
+        """Create a config map, or replace it where it is still the one that was read, by its `resourceVersion`.
+
+        Raises:
+            Unseen: it may not be written, or has been changed meanwhile.
+        """
+        metadata = config_map["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/configmaps"
+        if "resourceVersion" in metadata:
+            self._call("PUT", f"{path}/{metadata['name']}", body=config_map)
+        else:
+            self._call("POST", path, body=config_map)
+
+    def _call(
+        self, verb: str, path: str, query: list[tuple[str, str]] | None = None, raw: bool = False, body: Any = None
+    ) -> Any:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -72,7 +87,8 @@ class Kubernetes:
                 path,
                 verb,
                 query_params=query or [],
-                header_params={"Accept": "*/*" if raw else "application/json"},
+                header_params={"Accept": "*/*" if raw else "application/json", "Content-Type": "application/json"},
+                body=body,
                 auth_settings=["BearerToken"],
                 response_type="object",
                 _preload_content=not raw,

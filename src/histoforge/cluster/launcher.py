@@ -13,7 +13,7 @@ def check_launcher(data: Mapping[str, str] | None, pipeline_root: str, namespace
     """See that a namespace's `kfp-launcher` knows the store of a pipeline root.
 
     Args:
-        data: of the config map; None where there is none, and then Kubeflow's own MinIO alone is known.
+        data: of the config map; None where there is none. Kubeflow's own store, `minio`, is known in any case.
         pipeline_root: such as 's3://bucket/artifacts'; '' for the one in the config map.
         namespace: of the run.
 
@@ -32,8 +32,8 @@ def check_launcher(data: Mapping[str, str] | None, pipeline_root: str, namespace
         raise ClusterError(
             f"{where} has 'providers' that are not YAML: write them as manifests/base/launcher.yaml does."
         )
-    if scheme in SCHEMES and scheme not in providers and (providers or scheme != "minio"):
+    if scheme in SCHEMES and scheme not in providers and scheme != "minio":
         raise ClusterError(
-            f"{where} lacks the provider '{scheme}', so that nothing can be written to {root}: add it as "
-            "manifests/base/launcher.yaml does."
+            f"{where} lacks the provider '{scheme}', so that nothing can be written to {root}: add it by "
+            "'histoforge launcher apply manifests/base/launcher.yaml'."
         )
