@@ -35,6 +35,15 @@ class Kubernetes:
         answer: dict[str, Any] | None = self._call("GET", path)
         return answer
 
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return the nodes of the cluster.
+
+        Raises:
+            Unseen: they may not be listed.
+        """
+        nodes: list[dict[str, Any]] = (self._call("GET", "/api/v1/nodes") or {}).get("items", [])
+        return nodes
+
     def pods(self, namespace: str, label: str) -> list[dict[str, Any]]:
         """Return the pods with a label, given as 'name=value', the oldest first.
 

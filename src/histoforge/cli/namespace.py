@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from histoforge.cli.kubernetes import Kubernetes, Unseen, connect_kubernetes
+from histoforge.cli.nodes import misfit
 from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.launcher import check_launcher
+from histoforge.core.progress import say
 
 _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta1", "v1beta2")
@@ -17,6 +19,8 @@ _KUEUE_VERSIONS = ("v1beta1", "v1beta2")
 
 def check_namespace(namespace: str, profile: str, parameters: Mapping[str, Any], pipeline_root: str) -> None:
     """See that a run finds its queue, its GPUs and its object store, before it is started.
+
+    Without a queue, tasks that fit on no node are only warned of: a cluster may add nodes for pods that wait.
 
     Args:
         namespace: of the run; '' for the cluster's one.
@@ -36,10 +40,12 @@ def check_namespace(namespace: str, profile: str, parameters: Mapping[str, Any],
     with contextlib.suppress(Unseen):
         launcher = api.get("", "v1", "configmaps", "kfp-launcher", namespace)
         check_launcher((launcher or {}).get("data"), pipeline_root, namespace)
-    queue = profile_named(profile or "gpu").queue
-    if queue:
-        with contextlib.suppress(Unseen):
-            _check_queue(api, queue, namespace, parameters)
+    chosen = profile_named(profile or "gpu")
+    with contextlib.suppress(Unseen):
+        if chosen.queue:
+            _check_queue(api, chosen.queue, namespace, parameters)
+        elif "gpu_count" in parameters and (warning := misfit(api.nodes(), {**chosen.parameters, **parameters})):
+            say(warning)
 
 
 def _check_queue(api: Kubernetes, queue: str, namespace: str, parameters: Mapping[str, Any]) -> None:

@@ -1,0 +1,70 @@
+"""`submit --profile` without a queue warns of tasks that no node has room for."""
+
+import pytest
+from asking import call, in_kubernetes, write_pipeline
+from histoforge_pipelines.profiles import PROFILES
+
+from histoforge.cli.nodes import misfit
+
+TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+
+
+def node(cpu="16", memory="64Gi", gpus="0", labels=None, **spec):
+    allocatable = {"cpu": cpu, "memory": memory, "nvidia.com/gpu": gpus}
+    return {"metadata": {"labels": labels or {}}, "spec": spec, "status": {"allocatable": allocatable}}
+
+
+def parameters(name="gpu", **more):
+    return {**PROFILES[name].parameters, **more}
+
+
+def test_a_node_that_is_large_enough_says_nothing():
+    assert misfit([node("15890m", "65000000Ki", "1", taints=[TAINT]), node()], parameters()) == ""
+    assert misfit([node("4", "16Gi")], parameters("small")) == ""
+
+
+def test_the_default_size_on_small_nodes_is_named_with_the_largest():
+    sentence = misfit([node("4", "15Gi", "1"), node("2", "8Gi")], parameters())
+    assert "this run, which asks for 8 cpu, 32Gi memory: the largest has 4 cpu, 15Gi memory. " in sentence
+
+
+def test_too_few_gpus_on_each_node_are_named():
+    sentence = misfit([node(cpu="64", memory="256Gi", gpus="2")] * 4, parameters("multi-gpu"))
+    assert "asks for 4 nvidia.com/gpu, 32 cpu, 128Gi memory: the largest has 2 nvidia.com/gpu" in sentence
+
+
+@pytest.mark.parametrize(
+    ("more", "spec", "fits"),
+    [
+        ({}, {"labels": {"pool": "a"}}, True),
+        ({"node_selector": {"pool": "b"}}, {"labels": {"pool": "a"}}, False),
+        ({}, {"taints": [{"key": "spot", "effect": "NoSchedule"}]}, False),
+        (
+            {"tolerations": [{"key": "spot", "operator": "Exists"}]},
+            {"taints": [{"key": "spot", "effect": "NoSchedule"}]},
+            True,
+        ),
+        ({}, {"taints": [{"key": "spot", "effect": "PreferNoSchedule"}]}, True),
+        ({}, {"unschedulable": True}, False),
+    ],
+)
+def test_labels_and_taints_decide_which_nodes_count(more, spec, fits):
+    nodes = [node(), node(gpus="1", **spec)]
+    assert (misfit(nodes, parameters(**more)) == "") is fits
+
+
+def test_a_size_of_one_kind_of_task_counts_for_that_kind():
+    nodes = [node(gpus="1")]
+    assert "asks for 1 nvidia.com/gpu, 8 cpu, 96Gi memory" in misfit(nodes, parameters(memory_training="96Gi"))
+    assert "asks for 32 cpu, 32Gi memory" in misfit(nodes, parameters(cpu_cutting="32"))
+
+
+@pytest.mark.parametrize(("profile", "warned"), [("small", False), ("gpu", True)])
+def test_submit_warns_and_starts_the_run(kubeflow, capsys, tmp_path, monkeypatch, profile, warned):
+    path = write_pipeline(tmp_path)
+    call(capsys, "pipelines", "upload", path)
+    in_kubernetes(kubeflow, tmp_path, monkeypatch)
+    kubeflow.kubernetes["/api/v1/nodes"] = {"items": [node("8", "32Gi")]}
+    done = call(capsys, "submit", path, "--source", "s3://b/slides", "--profile", profile, "--no-follow")
+    assert (done.code, "No node has room for a task of this run" in done.err) == (0, warned), done.err
+    assert len(kubeflow.runs) == 1
