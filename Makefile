@@ -10,6 +10,8 @@
 # make e2e     runs every pipeline on the real images, in containers without a network
 # make lock-cpu TORCH_INDEX=…  locks torch of the image cpu with the hashes of that index
 # make cluster-check  tries out the cluster at KF_PIPELINES_ENDPOINT: STORE=s3://bucket/prefix IMAGE=… NAMESPACE=…
+# make kind    a cluster in containers of this machine, with Kubeflow Pipelines and IMAGE, for make cluster-check; needs kind
+# make kind-down  takes that cluster away again
 
 SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -31,7 +33,7 @@ DIGESTS ?= dist/image-digests.json
 PUSH_FLAGS ?=
 RELEASE ?= dist/release
 
-.PHONY: demo test lint compile bench lock lock-cpu images push release e2e cluster-check clean
+.PHONY: demo test lint compile bench lock lock-cpu images push release e2e cluster-check kind kind-down clean
 .DELETE_ON_ERROR:
 
 # The environment: the locked packages, then the project itself, from where it lies.
@@ -114,6 +116,12 @@ release: $(INSTALLED)
 e2e: $(INSTALLED)
 	HISTOFORGE_E2E_IMAGE=$(REGISTRY)/histoforge-cuda:$(VERSION) HISTOFORGE_E2E_SLIM_IMAGE=$(REGISTRY)/histoforge-slim:$(VERSION) \
 	    $(BIN)/python -m pytest -q -ra tests/e2e
+
+kind:
+	CONTAINER="$(CONTAINER)" IMAGE="$(or $(IMAGE),$(REGISTRY)/histoforge-cuda:$(VERSION))" manifests/kind/up.sh
+
+kind-down:
+	CONTAINER="$(CONTAINER)" manifests/kind/down.sh
 
 cluster-check: $(INSTALLED)
 	$(if $(STORE),,$(error Name a store that the cluster and this machine reach: make cluster-check STORE=s3://bucket/prefix))
