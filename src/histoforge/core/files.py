@@ -15,6 +15,10 @@ from histoforge.core.documents import read_json  # noqa: F401 - found beside wri
 from histoforge.core.errors import StorageError
 
 MANY_FILES = 64
+_REFUSED = (
+    errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EFBIG, errno.EIO,
+    errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ,
+)  # fmt: skip
 
 
 @contextmanager
@@ -77,7 +81,7 @@ def explained_write_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"The disk is full while writing {path}: free some space and run it again.") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EFBIG):
+        if error.errno in _REFUSED:
             raise StorageError(f"{path} cannot be written ({error.strerror}): choose another output.") from error
         raise
 

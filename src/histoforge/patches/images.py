@@ -23,7 +23,13 @@ _HEADER_BYTES = 128
 
 
 class ImageReader(Protocol):
-    """Random access to patches, without holding them all in memory."""
+    """Random access to patches, without holding them all in memory.
+
+    Attributes:
+        shape: of all patches, [N, H, W, 3], as far as it is known without reading them: [N] for encoded ones.
+    """
+
+    shape: tuple[int, ...]
 
     def read(self, rows: NDArray[np.int64]) -> Pixels:
         """The patches of `rows`, uint8 [n, H, W, 3]."""
@@ -49,6 +55,9 @@ class NpyReader:
 
     def __init__(self, path: Path) -> None:
         self.array: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        if self.array.dtype != np.uint8:
+            raise ValueError(f"{path.name} holds {self.array.dtype}, not uint8")
+        self.shape = self.array.shape
 
     def read(self, rows: NDArray[np.int64]) -> Pixels:
         return np.asarray(self.array[rows])
@@ -82,6 +91,7 @@ class ParquetReader:
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path, memory_map=True)
+        self.shape: tuple[int, ...] = (self._file.metadata.num_rows,)
         self._group = lru_cache(maxsize=8)(self._read_group)
 
     def _read_group(self, group: int) -> list[bytes]:

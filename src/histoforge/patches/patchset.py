@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from histoforge.core.digests import digest_file, digest_json
@@ -17,6 +18,8 @@ from histoforge.patches.images import ImageReader, Pixels, image_reader
 SCHEMA_VERSION = 1
 INFO_NAME = "patchset.json"
 INDEX_NAME = "index.parquet"
+IMAGE_NAMES = ("images.npy", "images.parquet")
+COLUMNS = ("label", "split", "patient", "slide")
 SPLITS = ("train", "val", "test")
 
 
@@ -82,9 +85,16 @@ class PatchSet:
                 raise PatchSetError(
                     f"{path / name} is damaged (its SHA-256 is not the recorded one): copy it again or make it again."
                 )
-        index = pd.read_parquet(path / INDEX_NAME)
-        images = next(name for name in info.files if name.startswith("images."))
-        return cls(info, index, image_reader(path / images), np.arange(len(index)))
+        try:
+            images = next(name for name in info.files if name in IMAGE_NAMES)
+            index, reader = pd.read_parquet(path / INDEX_NAME), image_reader(path / images)
+            _check_content(info, index, reader)
+        except (pa.ArrowException, LookupError, OSError, StopIteration, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200] or "it has no images"
+            raise PatchSetError(
+                f"The patch set {path} does not hold what its description says ({reason}): make it again."
+            ) from None
+        return cls(info, index, reader, np.arange(len(index)))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -140,6 +150,24 @@ class PatchSet:
                 f"The patch set has no patches in its '{name}' split: give it more patients or other split fractions."
             )
         return view
+
+
+def _check_content(info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader) -> None:
+    """Hold the index and the images against the description.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    missing = [name for name in COLUMNS if name not in index.columns]
+    if missing:
+        raise ValueError(f"{INDEX_NAME} has no column '{missing[0]}'")
+    labels = index["label"]
+    if not pd.api.types.is_integer_dtype(labels) or not labels.between(0, len(info.classes) - 1).all():
+        raise ValueError(f"{INDEX_NAME} has a label that is none of its {len(info.classes)} classes")
+    if not index["split"].isin(SPLITS).all():
+        raise ValueError(f"{INDEX_NAME} has a split that is none of {', '.join(SPLITS)}")
+    if reader.shape[0] != len(index) or reader.shape[1:] not in ((), (*info.patch_size, 3)):
+        raise ValueError(f"the images have the shape {reader.shape}, and there are {len(index)} rows")
 
 
 def read_info(path: Path) -> PatchSetInfo:

@@ -1,7 +1,6 @@
 """The files in which annotations come, read into outlines with a class name."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,19 @@ import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
 
+from histoforge.core.documents import parse_json
 from histoforge.core.errors import SlideError
+from histoforge.slides.mending import mended, ring
 
 OBJECTS_OF_QUPATH_THAT_ARE_NO_REGIONS = {"detection", "cell", "tile", "tma_core"}
 RECTANGLE, ELLIPSE = "1", "2"
 IMAGESCOPE_AREAS = {"0", RECTANGLE, ELLIPSE}
 ASAP_AREAS = {"polygon", "spline", "rectangle"}
 ELLIPSE_POINTS = 64
+_DAMAGES = (
+    ElementTree.ParseError, shapely.errors.ShapelyError, ArithmeticError, AttributeError, LookupError, OSError,
+    RecursionError, TypeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,14 @@ def read_shapes(path: Path) -> list[Shape]:
         SlideError: it is none of these, or is damaged.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = Path(path).read_bytes().decode("utf-8-sig")
         if text.lstrip().startswith("<"):
             return list(_from_xml(ElementTree.fromstring(text)))
-        return list(_from_geojson(json.loads(text)))
-    except (ElementTree.ParseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return list(_from_geojson(parse_json(text)))
+    except _DAMAGES as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise SlideError(
-            f"The annotation {path} cannot be read ({type(error).__name__}: {error}): "
+            f"The annotation {path} cannot be read ({reason}): "
             f"export it again as QuPath GeoJSON, ImageScope XML or ASAP XML."
         ) from error
 
@@ -103,12 +109,12 @@ def _from_imagescope(root: ElementTree.Element) -> Iterator[Shape]:
             number += 1
             outline = _imagescope_outline(region)
             if holes and outline.is_valid:
-                outline = shapely.difference(outline, shapely.union_all(shapely.make_valid(holes)))
+                outline = shapely.difference(outline, shapely.union_all([mended(hole) for hole in holes]))
             yield Shape(number, (layer.get("Name") or region.get("Text") or "").strip(), outline)
 
 
 def _imagescope_outline(region: ElementTree.Element) -> Polygon:
-    points = [(float(vertex.attrib["X"]), float(vertex.attrib["Y"])) for vertex in region.iter("Vertex")]
+    points = ring([(vertex.attrib["X"], vertex.attrib["Y"]) for vertex in region.iter("Vertex")])
     if region.get("Type") in {RECTANGLE, ELLIPSE} and len(points) == 2:
         (x0, y0), (x1, y1) = points
         if region.get("Type") == RECTANGLE:
@@ -126,14 +132,13 @@ def _from_asap(root: ElementTree.Element) -> Iterator[Shape]:
             continue
         points = sorted(annotation.iter("Coordinate"), key=lambda point: float(point.get("Order", 0)))
         group = annotation.get("PartOfGroup", "")
-        outline = _polygon([(float(point.attrib["X"]), float(point.attrib["Y"])) for point in points])
+        outline = _polygon([(point.attrib["X"], point.attrib["Y"]) for point in points])
         yield Shape(number, "" if group == "None" else group, outline)
 
 
-def _polygon(ring: Sequence[Sequence[float]], holes: Sequence[Sequence[Sequence[float]]] = ()) -> Polygon:
-    """A polygon of the first two coordinates; empty where a ring has fewer than three corners."""
-    if not np.isfinite(np.asarray([point[:2] for point in ring], float)).all():
-        raise ValueError("a coordinate is not finite")
-    if len({tuple(point[:2]) for point in ring}) < 3:
+def _polygon(outer: Any, holes: Any = ()) -> Polygon:
+    """A polygon of the first two coordinates; empty where its outer ring has fewer than three corners."""
+    corners = ring(outer)
+    if len(np.unique(corners, axis=0)) < 3:
         return Polygon()
-    return Polygon([point[:2] for point in ring], [[point[:2] for point in hole] for hole in holes if len(hole) > 3])
+    return Polygon(corners, [ring(hole) for hole in holes if len(hole) > 3])

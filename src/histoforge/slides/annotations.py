@@ -12,6 +12,7 @@ from shapely import MultiPolygon, Polygon
 from histoforge.core.errors import SlideError
 from histoforge.core.settings import nearest
 from histoforge.slides import annotation_formats
+from histoforge.slides.mending import mended
 from histoforge.slides.reading import Slide
 
 EXTENSIONS = (".geojson", ".json", ".xml")
@@ -89,7 +90,10 @@ def read_annotations(
             warnings.append(f"{which} is left out: it has {'another' if name else 'no'} class.")
             continue
         offset = slide.bounds[:2] if shape.relative_to_bounds else (0, 0)
-        polygon = shapely.affinity.translate(_mended(shape.outline), *offset)
+        try:
+            polygon = shapely.affinity.translate(mended(shape.outline), *offset)
+        except (ValueError, shapely.errors.ShapelyError) as error:
+            raise SlideError(f"{which} cannot be mended ({error}): draw it again, or remove it.") from None
         if polygon.is_empty:
             warnings.append(f"{which} is left out: it encloses no area.")
             continue
@@ -99,13 +103,6 @@ def read_annotations(
     if not regions:
         raise SlideError(f"The annotation {path} holds no region of {_listed(classes)}: draw some, or remove the file.")
     return Annotations(_within(slide, regions, path), warnings)
-
-
-def _mended(outline: Polygon | MultiPolygon) -> MultiPolygon:
-    """The area that an outline encloses, without the lines and points that mending may leave."""
-    valid = outline if outline.is_valid else shapely.make_valid(outline)
-    parts = [part for part in shapely.get_parts(shapely.get_parts(valid)) if isinstance(part, Polygon)]
-    return MultiPolygon([part for part in parts if part.area > 0])
 
 
 def _within(slide: Slide, regions: list[Region], path: Path) -> list[Region]:

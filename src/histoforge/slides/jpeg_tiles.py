@@ -59,7 +59,7 @@ class JpegTiles:
             pixels[:] = background
         for column, row in self._tiles(left, top, right, bottom):
             index = row * self._columns + column
-            if self._lengths[index] == 0:
+            if index >= len(self._lengths) or self._lengths[index] == 0:
                 return None
             tile_x, tile_y = column * self._tile[0], row * self._tile[1]
             x0, x1 = max(left, tile_x), min(right, tile_x + self._tile[0])
@@ -85,12 +85,12 @@ class JpegTiles:
         key = (id(self), index)
         tile = self._cache.get(key)
         if tile is None:
-            content = os.pread(self._file, int(self._lengths[index]), int(self._offsets[index]))
             try:
+                content = os.pread(self._file, int(self._lengths[index]), int(self._offsets[index]))
                 tile = imagecodecs.jpeg8_decode(
                     content, tables=self._tables, colorspace=self._colours, outcolorspace="RGB"
                 )
-            except (imagecodecs.Jpeg8Error, RuntimeError) as error:
+            except (imagecodecs.Jpeg8Error, RuntimeError, OSError, OverflowError, MemoryError) as error:
                 raise ValueError(f"tile {index}: {error}") from error
             if tile.shape != (self._tile[1], self._tile[0], 3):
                 raise ValueError(f"tile {index} has the shape {tile.shape}")

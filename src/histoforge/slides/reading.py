@@ -9,7 +9,6 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import openslide
-import tifffile
 from numpy.typing import NDArray
 from openslide import lowlevel
 
@@ -88,7 +87,10 @@ class Slide:
 
     def thumbnail(self) -> Pixels | None:
         """The small picture that some scanners store of the same area, uint8 [h, w, 3]; None where there is none."""
-        image = self._handle.associated_images.get("thumbnail")
+        try:
+            image = self._handle.associated_images.get("thumbnail")
+        except openslide.OpenSlideError:
+            return None
         if image is None or abs(image.width * self.size[1] / (image.height * self.size[0]) - 1) > 0.01:
             return None
         return np.asarray(image.convert("RGB"))
@@ -195,7 +197,11 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
             f"OpenSlide does not read, so copy it again or leave it out."
         ) from error
     handle.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
-    return Slide(path, handle, mpp)
+    try:
+        return Slide(path, handle, mpp)
+    except (openslide.OpenSlideError, ValueError, ArithmeticError, LookupError) as error:
+        handle.close()
+        raise SlideError(f"The slide {path} is damaged ({_lower(error)}): copy or scan it again.") from error
 
 
 def is_slide(path: Path) -> bool:
@@ -213,7 +219,7 @@ def _jpeg_slide(
         return None
     try:
         return JpegSlide(path, level_sizes, through_openslide)
-    except (tifffile.TiffFileError, ValueError, OSError):
+    except Exception:  # damaged tags make tifffile raise almost anything, and OpenSlide reads the slide as well
         return None
 
 

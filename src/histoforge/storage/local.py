@@ -107,6 +107,7 @@ class LocalLocation(Location):
                 if name.startswith(".") and name.endswith(".partial"):
                     continue
                 path = Path(folder, name)
+                _check_name(path)
                 status = path.stat()
                 yield Entry(
                     path.relative_to(self.root).as_posix(), status.st_size, f"{status.st_mtime_ns}-{status.st_size}"
@@ -145,6 +146,15 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise StorageError(f"{path} cannot be read ({error.strerror}): give the right to read it.") from error
     with file:
         yield file
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that is not UTF-8: no table, JSON file or S3 server could hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise StorageError(f"The name of the file {shown} is not UTF-8 text: rename it.") from None
 
 
 def _absent(path: Path) -> StorageError:

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from histoforge.core.files import atomic_file, explained_write_errors
+from histoforge.core.errors import StorageError
+from histoforge.core.files import atomic_file
 
 LOG_NAME = "training.jsonl"
 
@@ -43,10 +44,10 @@ class TrainingLog:
 def read_log(path: Path) -> list[dict[str, float]]:
     """The lines of `training.jsonl`; a last line that was cut short is left out."""
     lines = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
+            lines.append(dict(json.loads(line)))
+        except (ValueError, TypeError, RecursionError):
             break
     return lines
 
@@ -57,13 +58,19 @@ def _board_directory(directory: Path) -> Path:
     if not shared:
         return directory / "tensorboard"
     board = Path(shared, *directory.resolve().parts[1:])
-    with explained_write_errors(board):
+    try:
         board.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(
+            f"HISTOFORGE_LOGS names {shared}, where {board} cannot be written ({reason}): name a folder that can be "
+            "written, or leave it unset."
+        ) from None
     return board
 
 
 def _keep_lines_up_to(path: Path, step: int) -> None:
     if path.is_file():
-        lines = [line for line in read_log(path) if line["step"] <= step]
+        lines = [line for line in read_log(path) if line.get("step", step + 1) <= step]
         with atomic_file(path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -1,6 +1,5 @@
 """PatchCamelyon's HDF5 files, with the source's own split."""
 
-import csv
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,13 +18,16 @@ from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.sources.base import UNKNOWN_PATIENTS, Reading, worker_count
 from histoforge.steps.sources.sink import Sink
 from histoforge.steps.sources.stains import chosen_normaliser, normalise_each
-from histoforge.steps.sources.tables import SPLIT_NAMES
+from histoforge.steps.sources.tables import SPLIT_NAMES, csv_rows
 from histoforge.storage import Entry, Location
 
 FILE = re.compile(r"(?:^|/)camelyonpatch_level_2_split_(train|valid|test)_(x|y|meta)\.(h5|csv)$")
 CLASSES = ("normal", "tumour")
 MPP = 0.972
 BLOCK = 1024
+MOST_PATCHES = 100_000_000
+DAMAGES = (OSError, LookupError, TypeError, ValueError, RuntimeError, OverflowError)
+"""What h5py raises for files that are damaged or hold something else."""
 
 
 def is_pcam(name: str) -> bool:
@@ -72,7 +74,7 @@ class PcamSource:
         for split in self._splits:
             with ExitStack() as files:
                 x = self._open(split, "x", files)
-                y = np.asarray(self._open(split, "y", files)).reshape(-1).astype(np.int64)
+                y = self._labels(split, x, self._open(split, "y", files))
                 self._check(split, x, y)
                 draws = sink.draw(split, len(y))
                 rows = self._chosen(split, y, draws, sink)
@@ -120,14 +122,29 @@ class PcamSource:
         path = files.enter_context(self._location.fetched(name, self._reading.temporary))
         try:
             file = files.enter_context(h5py.File(path, "r"))
-            return file[part]
-        except (OSError, KeyError) as error:
+            dataset = file[part]
+            if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or not dataset.shape:
+                raise ValueError(f"'{part}' is no array")
+            return dataset
+        except DAMAGES as error:
             raise SourceError(f"{name} is damaged, cut short or not HDF5 ({error}): download it again.") from error
+
+    def _labels(self, split: str, x: h5py.Dataset, y: h5py.Dataset) -> NDArray[np.int64]:
+        """The labels, one for each patch; int64 [N]."""
+        name = self._names[split, "y"]
+        try:
+            if y.size != len(x) or y.size > MOST_PATCHES:
+                raise ValueError(f"{y.size} labels for {len(x)} patches")
+            return np.asarray(y).reshape(-1).astype(np.int64)
+        except DAMAGES as error:
+            raise SourceError(
+                f"{name} and {self._names[split, 'x']} do not fit together ({error}): download both again."
+            ) from error
 
     def _block(self, split: str, x: h5py.Dataset, start: int) -> NDArray[np.uint8]:
         try:
             return np.asarray(x[start : start + BLOCK])
-        except OSError as error:
+        except DAMAGES as error:
             raise SourceError(
                 f"{self._names[split, 'x']} is damaged from patch {start} on ({error}): download it again."
             ) from error
@@ -151,7 +168,8 @@ class PcamSource:
             return []
         name = self._names[split, "meta"]
         with self._location.fetched(name, self._reading.temporary) as path:
-            rows = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
-        if len(rows) != count or (rows and "wsi" not in rows[0]):
+            header, *rows = csv_rows(Path(path), name) or [[]]
+        place = header.index("wsi") if "wsi" in header else 0
+        if "wsi" not in header or len(rows) != count or not all(len(row) > place and row[place] for row in rows):
             raise SourceError(f"{name} does not name a slide (column 'wsi') for each of {count} patches: remove it.")
-        return [row["wsi"] for row in rows]
+        return [row[place] for row in rows]

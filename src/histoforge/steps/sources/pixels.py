@@ -1,6 +1,8 @@
 """Reading an image file of any kind as RGB, and cutting it into patches."""
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,12 @@ from histoforge.core.errors import SourceError
 from histoforge.patches.images import Pixels
 
 MOST_PIXELS = 400_000_000
+DAMAGES = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow and tifffile raise for damaged files, whose tags may say anything."""
+MOST_BYTES = 8 * MOST_PIXELS
 WHITE = (255, 255, 255)
 COLOURLESS = 20
 GLASS_VALUE = 215
@@ -41,8 +49,9 @@ def read_rgb(path: Path, name: str) -> Pixels:
         return _from_tiff(path, name)
     except Image.DecompressionBombError:
         raise SourceError(f"The image {name} is too large for an image: give it as a slide (kind=slides).") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise SourceError(f"The image {name} cannot be read ({error}): it is damaged or cut short.") from error
+    except DAMAGES as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SourceError(f"The image {name} cannot be read ({reason}): it is damaged or cut short.") from error
 
 
 def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
@@ -103,12 +112,12 @@ def _from_tiff(path: Path, name: str) -> Pixels:
         with tifffile.TiffFile(path) as file:
             page = file.pages[0]
             height, width = page.shape[:2]
-            if height * width > MOST_PIXELS:
+            if height * width > MOST_PIXELS or page.nbytes > MOST_BYTES:
                 raise _too_large(name, width, height)
             samples = page.asarray()
             planes_first = samples.ndim == 3 and samples.shape[0] in (3, 4) and samples.shape[2] not in (3, 4)
             return _from_samples(np.moveaxis(samples, 0, 2) if planes_first else samples, name)
-    except (tifffile.TiffFileError, ValueError, IndexError, OSError, RuntimeError) as error:
+    except (tifffile.TiffFileError, *DAMAGES) as error:
         raise SourceError(f"The image {name} cannot be read: it is no image, or damaged, so leave it out.") from error
 
 

@@ -54,13 +54,8 @@ def read_table(path: Path, name: str, columns: Sequence[str]) -> Table:
     Raises:
         SourceError: it is not readable text, lacks the column, has another one, or lists the same file twice.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise SourceError(f"{name} is not UTF-8 text: save it as 'CSV UTF-8'.") from None
-    first = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(), delimiter=";" if ";" in first and "," not in first else ",")
-    header = [column.strip() for column in next(reader, [])]
+    lines = iter(csv_rows(path, name))
+    header = [column.strip() for column in next(lines, [])]
     key = columns[0]
     if key not in header:
         raise SourceError(
@@ -73,7 +68,7 @@ def read_table(path: Path, name: str, columns: Sequence[str]) -> Table:
                 f"{name} has {problem} '{column}'{nearest(column, columns)}: its columns may be {', '.join(columns)}."
             )
     rows, seen = [], dict[str, int]()
-    for line, cells in enumerate(reader, 2):
+    for line, cells in enumerate(lines, 2):
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
@@ -93,6 +88,24 @@ def read_table(path: Path, name: str, columns: Sequence[str]) -> Table:
     if not rows:
         raise SourceError(f"{name} lists nothing below its first line: add a line for each file.")
     return Table(name, header, rows)
+
+
+def csv_rows(path: Path, name: str) -> list[list[str]]:
+    """Return the cells of each line of a CSV file (comma or semicolon, UTF-8).
+
+    Raises:
+        SourceError: it is not readable text, or has a cell of more than 128 KiB.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SourceError(f"{name} is not UTF-8 text: save it as 'CSV UTF-8'.") from None
+    first = text.partition("\n")[0]
+    reader = csv.reader(text.splitlines(), delimiter=";" if ";" in first and "," not in first else ",")
+    try:
+        return list(reader)
+    except csv.Error as error:
+        raise SourceError(f"{name} is damaged in line {reader.line_num} ({error}): correct the line.") from None
 
 
 def refuse_missing(table: Table, wanted: Collection[str], there: Collection[str], where: Location) -> None:
