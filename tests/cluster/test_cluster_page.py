@@ -55,7 +55,23 @@ def test_the_page_lists_the_checks_that_there_are():
     assert re.findall(r"`([a-z-]+)`", " ".join(rows)) == [*CHECKS, "clean"]
 
 
-@pytest.mark.parametrize("command", ["pipelines", "submit", "schedule", "cluster-check"])
+def test_the_pages_put_no_key_into_a_command_and_name_the_store_that_there_is():
+    assert not re.search(r"from-literal=(access|secret)key", PAGE + RUNS)
+    for folder in ("docs", "manifests", "src", "pipelines"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".md", ".yaml", ".py"):
+                assert "minio-service" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_retries_on_the_page_are_a_configuration_of_argo():
+    (block,) = [one for one in re.findall(r"```yaml\n(.*?)```", RUNS, re.DOTALL) if "workflowDefaults" in one]
+    strategy = yaml.safe_load(yaml.safe_load(block)["data"]["workflowDefaults"])["spec"]["templateDefaults"]
+    assert set(strategy["retryStrategy"]) == {"limit", "retryPolicy", "expression"}
+    assert strategy["retryStrategy"]["retryPolicy"] == "Always"
+    assert strategy["retryStrategy"]["expression"].count("lastRetry.") == 3
+
+
+@pytest.mark.parametrize("command", ["pipelines", "submit", "schedule", "cluster-check", "launcher"])
 def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\nfrom histoforge.cli import main\n"

@@ -241,6 +241,21 @@ def test_tasks_reach_names_the_store_and_kubeflow_and_are_reached_by_nobody():
     assert minio in selectors
 
 
+def test_the_patch_of_the_claims_in_the_docs_sets_the_class_of_each_shared_one(tmp_path):
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    (patch,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "storageClassName\n" in block]
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
+    folder = tmp_path / "manifests" / "mine"
+    folder.mkdir()
+    head = "namespace: mine\nresources: [../base]\ncomponents: [../components/monitoring, ../components/minio]\n"
+    (folder / "kustomization.yaml").write_text(head + patch)
+    claims = [one for one in build(folder) if one["kind"] == "PersistentVolumeClaim"]
+    classes = {one["metadata"]["name"]: one["spec"].get("storageClassName") for one in claims}
+    shared = {one["metadata"]["name"] for one in claims if one["spec"]["accessModes"] == ["ReadWriteMany"]}
+    assert shared == {"histoforge-slides", "histoforge-logs"}
+    assert classes == {**dict.fromkeys(shared, "shared-files"), "histoforge-minio": None}
+
+
 def test_the_patch_of_the_network_policy_in_the_docs_narrows_and_opens_what_it_says(tmp_path):
     page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
     (patch,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "NetworkPolicy" in block]

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from histoforge.cluster.errors import ClusterError
+from histoforge.core.documents import DocumentError, parse_yaml, read_yaml
 from histoforge.core.errors import SettingsError
 
 CONFIG_MAP = "kfp-launcher"
@@ -25,12 +26,12 @@ def read_launcher(path: Path) -> dict[str, str]:
     Raises:
         SettingsError: the file cannot be read, or is no config map of this kind.
     """
+    content = read_yaml(path, SettingsError, "write it as manifests/base/launcher.yaml is")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         data = content["data"]
         providers = _parsed(data.get(_PROVIDERS, ""))
         complete = all(override["bucketName"] for one in providers.values() for override in _overrides(one))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (DocumentError, KeyError, TypeError, AttributeError):
         complete = False
     if not complete:
         raise SettingsError(f"{path} has no stores for '{CONFIG_MAP}': write it as manifests/base/launcher.yaml is.")
@@ -54,7 +55,7 @@ def merge_launcher(there: Mapping[str, str] | None, wanted: Mapping[str, str]) -
         providers, before = _parsed(merged.get(_PROVIDERS, "")), _parsed(merged.get(_PROVIDERS, ""))
         for scheme, provider in _parsed(wanted.get(_PROVIDERS, "")).items():
             providers[scheme] = _merged(providers.get(scheme) or {}, provider, scheme)
-    except (yaml.YAMLError, TypeError, AttributeError):
+    except (DocumentError, TypeError, AttributeError):
         raise ClusterError(
             f"The config map '{CONFIG_MAP}' has 'providers' that cannot be read: correct them before adding to them."
         ) from None
@@ -109,7 +110,7 @@ def _overrides(provider: Mapping[str, Any]) -> list[Any]:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    providers = yaml.safe_load(text) or {}
+    providers = parse_yaml(text) or {}
     if not isinstance(providers, dict):
         raise TypeError("providers are a mapping")
     return providers
