@@ -99,7 +99,7 @@ def test_files_overlays_and_schedules_on_the_page_are_there():
     for name in re.findall(r"`((?:overlays|components|base)[\w/.-]*)`", PAGE):
         assert (ROOT / "manifests" / name).exists(), name
     declared = {one.name for one in read_schedules(ROOT / "manifests" / "recurring_runs.yaml").schedules}
-    assert set(re.findall(r"schedule (?:pause|delete) (\S+)", PAGE)) <= declared
+    assert set(re.findall(r"schedule (?:pause|delete) ([\w-]+)", PAGE)) <= declared
 
 
 def test_the_profile_on_the_page_is_one(tmp_path):
