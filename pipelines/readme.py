@@ -1,9 +1,15 @@
 """The README of a component, made from its interface and from its step's settings."""
 
+import ast
+from pathlib import Path
 from typing import Any
 
+import histoforge_components
+import yaml
 from histoforge_pipelines.one_step import artifacts, one_steps
 from kfp.dsl.base_component import BaseComponent
+
+COMPONENTS = Path(next(iter(histoforge_components.__path__)))
 
 
 def component_readme(name: str, component: BaseComponent) -> str:
@@ -35,7 +41,28 @@ def component_readme(name: str, component: BaseComponent) -> str:
         settings = STEPS[name].config_class.model_fields
         rows = [(f"`{key}`", field.description, facts(field)) for key, field in settings.items()]
         parts += ["## Parameters for `overrides`", _table(("name", "", ""), rows)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, "## Example", _example(name), "## Metadata", _metadata(name)]) + "\n"
+
+
+def _example(name: str) -> str:
+    """Return the example pipelines, without the module's docstring."""
+    text = (COMPONENTS / name / "example_pipelines.py").read_text(encoding="utf-8")
+    docstring = ast.parse(text).body[0]
+    return f"```python\n{''.join(text.splitlines(keepends=True)[docstring.end_lineno :]).strip()}\n```"
+
+
+def _metadata(name: str) -> str:
+    metadata = yaml.safe_load((COMPONENTS / name / "metadata.yaml").read_text(encoding="utf-8"))
+    needed = ", ".join(f"{entry['name']} {entry['version']}" for entry in metadata["dependencies"]["kubeflow"])
+    lines = [
+        f"- **Stability**: {metadata['stability']}",
+        f"- **Needs**: Kubeflow {needed}",
+        f"- **Tags**: {', '.join(metadata['tags'])}",
+        f"- **Last verified**: {metadata['lastVerified']:%Y-%m-%d}",
+    ]
+    return "\n".join(
+        [*lines, *(f"- [{key.replace('_', ' ').capitalize()}]({url})" for key, url in metadata["links"].items())]
+    )
 
 
 def _input(name: str, spec: Any) -> tuple[str, ...]:

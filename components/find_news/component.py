@@ -12,6 +12,7 @@ def find_news(
     dataset_digest: str,
     state: str,
     summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
     preset: str = "",
     overrides: dict = {},
     patch_size: str = "",
@@ -39,6 +40,7 @@ def find_news(
         checkpoints: where it will put checkpoints, seen to alike.
 
     Returns:
+        metrics: whether there is news (1 or 0), and the task's time and memory.
         summary: what has changed, in a sentence.
         Output: whether there is anything new.
         record: what record_source is to keep once the run has ended well.
@@ -60,4 +62,5 @@ def find_news(
         state,
         (models, checkpoints),
         summary,
+        metrics,
     )

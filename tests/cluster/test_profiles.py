@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from histoforge_pipelines import resources
 from histoforge_pipelines.profiles import PROFILES, profile_named
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,11 +170,7 @@ def test_a_component_as_a_pipeline_has_its_inputs_outputs_and_a_gpu(path):
 
 
 def test_each_component_with_a_gpu_comes_as_a_pipeline_unless_it_needs_a_list_of_artifacts():
-    gpus = {
-        path.parent.name
-        for path in ROOT.glob("components/*/metadata.yaml")
-        if yaml.safe_load(path.read_text(encoding="utf-8"))["gpus"]
-    }
+    gpus = {name.replace("-", "_") for name in resources.ON_GPU}
     assert gpus - {path.parent.name for path in STEPS} <= {"leaderboard"}
 
 

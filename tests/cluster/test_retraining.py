@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from histoforge_pipelines.retraining import retraining
-from kfp import local
+from kfp import dsl, local
 from s3_server import serve_s3, use
 from tiny_study import SETTINGS, write_images
 
@@ -40,14 +40,17 @@ def test_a_damaged_record_is_no_reason_to_train_or_not_to(tmp_path):
 
 def test_where_the_run_will_publish_is_tried_before_it_trains(tmp_path, monkeypatch, capfd):
     summary = SimpleNamespace(path=str(tmp_path / "summary.md"))
+    metrics = dsl.Metrics(uri=str(tmp_path / "metrics.json"))
     with serve_s3(tmp_path / "buckets") as server:
         bucket = server.bucket("runs")
         use(monkeypatch, server.endpoint)
         given = ("s3://b/slides", "d1", {"seed": 0}, "s3://runs/state")
-        assert run_find_news(*given, ("s3://runs/models", ""), summary)[0]
+        assert run_find_news(*given, ("s3://runs/models", ""), summary, metrics)[0]
         assert [path for path in bucket.rglob("*") if path.is_file()] == []
+        assert metrics.metadata["changed"] == 1
+        assert metrics.metadata["task.peak_memory_gib"] > 0
         with pytest.raises(SystemExit):
-            run_find_news(*given, ("s3://absent/models", ""), summary)
+            run_find_news(*given, ("s3://absent/models", ""), summary, metrics)
         assert "There is no bucket for s3://absent/models" in capfd.readouterr().err.splitlines()[-1]
         use(monkeypatch, server.endpoint, AWS_SECRET_ACCESS_KEY="a-wrong-secret")
         with pytest.raises(StorageError, match="does not accept the access key or its secret"):

@@ -60,11 +60,9 @@ def run_all(folder):
     patches = run("preprocess", cut, source=source, overrides=SETTINGS)[0]["patches"]
     slides = {"patch_size": "32", "split_ratios": "1:1:1", "stain": "macenko", "overview_size": 32}
     run("preprocess", cut, source=str(folder / "slides"), overrides=slides)
-    news = run(
-        "find_news", {"summary": dsl.Markdown}, source=source, dataset_digest=digest, state=str(folder / "state")
-    )[1]
+    news = run("find_news", report, source=source, dataset_digest=digest, state=str(folder / "state"))[1]
     run("record_source", record=news[1], state=str(folder / "state"))
-    run("plan_cells", ratios=[0.5], pool_multiples=[2.0])
+    run("plan_cells", {"metrics": dsl.Metrics}, ratios=[0.5], pool_multiples=[2.0])
     run("plan_fractions", fractions=[0.5])
     runs = run("plan_benchmark", methods=["dcgan"], generator_seeds=1)[1]
     run("plan_classes", patches=patches, method=runs[0]["method"], reward=runs[0]["reward"])

@@ -19,7 +19,6 @@ NAMES = sorted(path.parent.name for path in (ROOT / "components").glob("*/compon
 EMPTY = ("", 0, 0.0)
 PLAIN = {"preset", "overrides", "dataset_digest"}
 """Parameters of components that are not settings of a step."""
-METADATA = {"name", "title", "category", "stability", "tags", "kubeflow_pipelines", "gpus"}
 
 
 def component(name):
@@ -120,15 +119,6 @@ def test_compiled_files_use_the_image_of_each_component_and_install_nothing(path
         function = container["args"][-1]
         assert container["image"] == f"ghcr.io/histoforge/histoforge-{runtime_of(function)}:{VERSION}", labels[label]
         assert "pip install" not in " ".join(container["command"])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_metadata_is_whole(name):
-    said = yaml.safe_load((ROOT / "components" / name / "metadata.yaml").read_text(encoding="utf-8"))
-    assert set(said) == METADATA
-    assert said["name"] == name
-    assert said["stability"] in ("alpha", "beta", "stable")
-    assert said["tags"]
 
 
 def test_generated_files_are_what_their_source_says():

@@ -110,6 +110,9 @@ def test_metrics_are_numbers_that_are_finite_and_not_none_missing(made):
         metrics = task["metrics"].metadata
         assert metrics
         assert all(isinstance(value, float) and math.isfinite(value) for value in metrics.values())
+        assert 0 < metrics["task.peak_memory_gib"] < 64
+        assert {"task.seconds", "task.cpu_seconds"} <= set(metrics)
+        assert Path(task["summary"].path).read_text().rstrip().endswith("GiB of memory")
         json.dumps({name: artifact.metadata for name, artifact in task.items() if name != "Output"}, allow_nan=False)
 
 

@@ -55,6 +55,16 @@ def test_the_same_command_goes_on_and_ends_well(finished):
     assert "train_generator: done in" in done.stderr
 
 
+def test_it_shows_and_keeps_time_and_memory_of_each_task(finished):
+    out, done, _ = finished
+    usage = json.loads((out / "usage.json").read_text())
+    assert "Cut patches" in usage["cached"]
+    used = {entry["task"]: entry for entry in usage["tasks"]}
+    assert used["train_generator"]["peak_memory_gib"] > 0.1
+    (row,) = (line for line in done.stderr.splitlines() if line.startswith("  train_generator "))
+    assert row.split()[3] == f"{used['train_generator']['peak_memory_gib']:.2f}"
+
+
 def test_it_says_where_the_report_is_and_what_it_answers(finished):
     out, done, _ = finished
     answer = json.loads((out / "metrics.json").read_text())["answer"]

@@ -16,6 +16,7 @@ from histoforge.patches import PatchSetWriter
 from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.steps.config.train_generator import TrainGeneratorConfig
 from histoforge.steps.registry import step_named
+from histoforge.steps.usage import GIB, Meter, process_peak
 from histoforge.training.models import load_model
 
 COMMON = {"precision": "float32", "device": "cpu", "epochs": 2, "batch_size": 8}
@@ -107,8 +108,11 @@ def test_a_classifier_ends_alike(trained):
 def test_the_agent_starts_them_and_hands_on_the_users_error(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("HISTOFORGE_PROCESSES", "2")
     config = TrainGeneratorConfig.make({**GENERATORS["histogan"], "batch_size": 7})
+    meter = Meter()
     with pytest.raises(SettingsError, match="batch of 7 patches cannot be shared by 2 processes"):
         step_named("train_generator").run(
             config, patches=trained[0].parent / "patches", generator=tmp_path / "generator"
         )
     assert not (tmp_path / "generator").exists()
+    of_the_agent = process_peak().host / GIB
+    assert meter.read().peak_memory_gib > of_the_agent + 0.3, "both processes, which imported torch, are counted"

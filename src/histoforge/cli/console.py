@@ -11,6 +11,7 @@ from pathlib import Path
 
 from histoforge.core.output import SafeStream
 from histoforge.steps.relay import parse
+from histoforge.steps.usage import Usage
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([^']+)'")
@@ -30,6 +31,7 @@ class Console(io.TextIOBase):
         failed: the tasks that failed.
         seconds: duration of each task that ran, its start included.
         cached: tasks whose results were there already.
+        usage: time and memory of each task that ended well, in that order.
     """
 
     def __init__(self, log: Path, titles: Mapping[str, str] | None = None) -> None:
@@ -46,6 +48,7 @@ class Console(io.TextIOBase):
         self.failed: list[str] = []
         self.seconds: dict[str, float] = {}
         self.cached: list[str] = []
+        self.usage: list[tuple[str, Usage]] = []
 
     def write(self, text: str) -> int:
         """Take what kfp or a task prints; two tasks at once are told apart by their threads."""
@@ -82,6 +85,10 @@ class Console(io.TextIOBase):
         if said.kind == "error":
             self.error = said.text
             self._log.write(f"{said.task}: {said.text}\n")
+        elif said.kind == "usage":
+            usage = Usage.model_validate_json(said.text)
+            self.usage.append((said.task, usage))
+            self.show(f"{said.task}: done in {usage.sentence()}")
         else:
             self.show(said.text if said.text.startswith(said.task) else f"{said.task}: {said.text}")
 

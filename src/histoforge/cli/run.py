@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from histoforge.cli.console import Console, ToConsole
+from histoforge.cli.usage import usage_table, write_usage
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_json
@@ -100,6 +101,7 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
         _tell(out, console, time.monotonic() - began)
     finally:
+        write_usage(out, console.usage, console.cached)
         console.close()
 
 
@@ -226,8 +228,8 @@ def _collect(outputs: dict[str, Any], out: Path) -> None:
 
 
 def _tell(out: Path, console: Console, seconds: float) -> None:
-    for name, duration in console.seconds.items():
-        console.show(f"  {name:<32} {duration:7.1f} s")
+    for line in usage_table(console.seconds, console.usage):
+        console.show(line)
     console.show(f"finished in {seconds:.0f} s")
     said = read_json(out / "metrics.json")["answer"]
     print("\n".join([said["headline"], *said["lines"][:1]]))

@@ -5,7 +5,6 @@ import math
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,10 @@ from histoforge.core.settings import Settings
 from histoforge.steps.describe import artifact_metadata
 from histoforge.steps.registry import step_config, step_named, step_overrides
 from histoforge.steps.relay import relay_to_run
+from histoforge.steps.usage import Meter
+
+TASK = "task"
+"""What the names of a task's time and memory begin with among its metrics."""
 
 STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -73,12 +76,11 @@ def run_step(
     Raises:
         SystemExit: the user's error, whose sentence is then the last line, with the code 2.
     """
-    with task(_label(name, given)):
+    with task(_label(name, given)) as meter:
         result = _run(name, preset, overrides, given, inputs, outputs)
         values = result.model_dump(mode="json")
         markdown = values.pop("markdown", "")
-        log_numbers(metrics, values)
-        write_text(summary, markdown or markdown_table(name, values))
+        write_report(metrics, summary, values, markdown or markdown_table(name, values), meter)
         return result
 
 
@@ -94,14 +96,13 @@ def run_evaluate(
     summary: Artifact,
 ) -> Settings:
     """Run `evaluate` as a task of a pipeline; as `run_step`, with the summary in the forms that the UI draws."""
-    with task("evaluate"):
+    with task("evaluate") as meter:
         result: Any = _run("evaluate", preset, overrides, given, inputs, outputs)
-        log_numbers(metrics, result.metrics)
         classification.log_confusion_matrix(result.confusion.categories, result.confusion.matrix)
         if result.roc is not None:
             classification.log_roc_curve(result.roc.fpr, result.roc.tpr, result.roc.threshold)
         write_text(classification, result.confusion.model_dump_json())
-        write_text(summary, result.markdown)
+        write_report(metrics, summary, result.metrics, result.markdown, meter)
         return result
 
 
@@ -113,7 +114,6 @@ def _run(
     inputs: Mapping[str, Artifact | list[Artifact | None] | None],
     outputs: Mapping[str, Artifact],
 ) -> Any:
-    began = time.monotonic()
     step = step_named(name)
     config = step_config(step, preset, overrides, given)
     paths: dict[str, Any] = {key: _paths(value) for key, value in inputs.items()}
@@ -124,17 +124,22 @@ def _run(
     for artifact in outputs.values():
         artifact.metadata.update({"seed": config.seed, **artifact_metadata(Path(artifact.path))})
         artifact.metadata.update({"preset": preset, "code_version": __version__})
-    say(f"done in {time.monotonic() - began:.1f} s")
     return result
 
 
 @contextmanager
-def task(label: str) -> Iterator[None]:
-    """Let a task end with one sentence where the user is at fault, and with a traceback only for a bug."""
+def task(label: str) -> Iterator[Meter]:
+    """Let a task end with one sentence where the user is at fault, and with a traceback only for a bug.
+
+    Yields a meter of its time and memory, which are printed when it ends well.
+    """
     guard_output()
     relay = relay_to_run(label)
+    meter = Meter()
     try:
-        yield
+        yield meter
+        usage = meter.read()
+        relay.used(usage.model_dump_json()) if relay else say(f"done in {usage.sentence()}")
     except (HistoforgeError, OSError) as error:
         sentence = explain_os_error(error) if isinstance(error, OSError) else str(error)
         if not sentence:
@@ -148,6 +153,15 @@ def task(label: str) -> Iterator[None]:
         if relay and stop.code == TERMINATED:
             relay.end(f"{label} was stopped: run the same command again to go on from there.")
         raise
+
+
+def write_report(
+    metrics: MetricsArtifact, summary: Artifact, values: Mapping[str, Any], markdown: str, meter: Meter
+) -> None:
+    """Log the finite numbers in `values` and write `markdown`, both with the task's time and memory."""
+    usage = meter.read()
+    log_numbers(metrics, {**values, TASK: usage.model_dump()})
+    write_text(summary, f"{markdown}\n{usage.sentence()}\n")
 
 
 def log_numbers(metrics: MetricsArtifact, values: Mapping[str, Any]) -> None:
@@ -225,23 +239,26 @@ def run_scan(
     from histoforge.steps import scan_source
     from histoforge.steps.sizes import resolve_sizes
 
-    with task("scan_source"):
+    with task("scan_source") as meter:
         resolved = resolve_sizes(sizes)
         result = scan_source.run(source, preset, overrides, given)
         say(f"{result.source} holds {result.files} files, {result.bytes / 1e6:.1f} MB")
-        log_numbers(metrics, result.model_dump())
-        write_text(summary, markdown_table("scan_source", result.model_dump()))
+        values = result.model_dump()
+        write_report(metrics, summary, values, markdown_table("scan_source", values), meter)
     parts = (step_overrides(step_named(step), overrides) for step in scan_source.STEPS_OF_PIPELINES)
     return result.digest, *parts, *resolved
 
 
-def run_plan_cells(ratios: list[float], pool_multiples: list[float]) -> tuple[list[dict[str, Any]], float]:
+def run_plan_cells(
+    ratios: list[float], pool_multiples: list[float], metrics: MetricsArtifact
+) -> tuple[list[dict[str, Any]], float]:
     """List the cells of a study and its largest pool; see `plan_study.plan_cells`."""
     from histoforge.steps.plan_study import plan_cells
 
-    with task("plan_cells"):
+    with task("plan_cells") as meter:
         cells = plan_cells(ratios, pool_multiples)
         say(f"{len(cells)} cells of ratio and pool")
+        log_numbers(metrics, {"cells": len(cells), TASK: meter.read().model_dump()})
     return cells, max(cell["pool_multiple"] for cell in cells)
 
 

@@ -23,7 +23,7 @@ class Line(NamedTuple):
     """A line of a task.
 
     Attributes:
-        kind: 'progress', or 'error' for the sentence that a task ends with.
+        kind: 'progress'; 'usage' for time and memory as JSON; or 'error' for the sentence that a task ends with.
         task: whose it is.
         text: what it says.
     """
@@ -56,6 +56,11 @@ class Relay:
     def isatty(self) -> bool:
         """Never: a task writes lines, not bars."""
         return False
+
+    def used(self, usage: str) -> None:
+        """Pass on the task's time and memory, as JSON."""
+        self.stream.write(f"{_MARK}usage{_END}{self.task}{_END}{usage}\n")
+        self.stream.flush()
 
     def end(self, sentence: str) -> None:
         """Say why the task ends."""

@@ -79,20 +79,26 @@ def keep(record: Mapping[str, Any], state: str) -> None:
 
 
 def run_find_news(
-    source: str, dataset_digest: str, settings: Mapping[str, Any], state: str, writes: Iterable[str], summary: Any
+    source: str,
+    dataset_digest: str,
+    settings: Mapping[str, Any],
+    state: str,
+    writes: Iterable[str],
+    summary: Any,
+    metrics: Any,
 ) -> tuple[bool, str]:
     """`find_news` as a task of a pipeline: whether to go on, and the record as JSON.
 
     Where the run goes on, `state` and the locations `writes` ('' for none) are written to first.
     """
-    from histoforge.steps.component import task, write_text
+    from histoforge.steps.component import task, write_report
 
-    with task("find_news"):
+    with task("find_news") as meter:
         news = find_news(source, dataset_digest, settings, state)
         for place in filter(None, (state, *writes) if news.changed else ()):
             check_writable(open_location(place))
         say(news.said)
-        write_text(summary, f"{news.said}\n")
+        write_report(metrics, summary, {"changed": int(news.changed)}, f"{news.said}\n", meter)
     return news.changed, json.dumps(news.record)
 
 

@@ -14,6 +14,7 @@ from histoforge.core.errors import HistoforgeError
 from histoforge.core.output import guard_output
 from histoforge.core.progress import say
 from histoforge.steps.registry import step_named
+from histoforge.steps.usage import ProcessPeak, add_children, process_peak
 
 PROCESSES = "HISTOFORGE_PROCESSES"
 """Environment variable: how many processes train together, in place of one a GPU; for CPUs of several sockets."""
@@ -37,7 +38,7 @@ def run(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str
         SystemExit: SIGTERM came; the checkpoint is written.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        result = _work(step, config, paths, outputs)
+        result, _ = _work(step, config, paths, outputs)
     elif (count := processes(config.device)) > 1:
         result = _start(count, step, config, paths, outputs)
     else:
@@ -67,7 +68,9 @@ def _start(count: int, step: str, config: Any, paths: Mapping[str, Any], outputs
         max_restarts=0, start_method="spawn", run_id=f"{step}-{os.getpid()}",
     )  # fmt: skip
     try:
-        return elastic_launch(launch, _work)(step, config, dict(paths), outputs)[0]
+        outcomes = elastic_launch(launch, _work)(step, config, dict(paths), outputs)
+        add_children(peak for _, peak in outcomes.values())
+        return outcomes[0][0]
     except SignalException:
         raise SystemExit(TERMINATED) from None
     except ChildFailedError as error:
@@ -76,8 +79,11 @@ def _start(count: int, step: str, config: Any, paths: Mapping[str, Any], outputs
         raise
 
 
-def _work(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> Any:
-    """One process of several. Only the first one writes where it was told to, and speaks."""
+def _work(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> tuple[Any, ProcessPeak]:
+    """Run one process of several, and return its result and its peak memory.
+
+    Only the first one writes where it was told to, and prints.
+    """
     guard_output()
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -86,6 +92,6 @@ def _work(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[s
             sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
             paths = {name: Path(scratch) / name if name in outputs else path for name, path in paths.items()}
         try:
-            return step_named(step).run_alone(config, **paths)
+            return step_named(step).run_alone(config, **paths), process_peak()
         except HistoforgeError as error:
-            return error
+            return error, process_peak()

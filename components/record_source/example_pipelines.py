@@ -1,0 +1,19 @@
+"""Example pipelines of the component `record_source`."""
+
+from histoforge_components.find_news.component import find_news
+from histoforge_components.preprocess.component import preprocess
+from histoforge_components.record_source.component import record_source
+from histoforge_components.scan_source.component import scan_source
+from kfp import dsl
+
+
+@dsl.pipeline(name="record-source-example")
+def record_source_example(
+    source: str = "s3://pathology/slides",
+    state: str = "s3://pathology/state",
+):
+    """Remember a source once it has been cut."""
+    scan = scan_source(source=source)
+    news = find_news(source=source, dataset_digest=scan.outputs["Output"], state=state)
+    cut = preprocess(source=source, dataset_digest=scan.outputs["Output"])
+    record_source(record=news.outputs["record"], state=state).after(cut)

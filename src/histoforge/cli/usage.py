@@ -1,0 +1,40 @@
+"""Time and peak memory of the tasks of a run on this machine: a table, and `usage.json`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from histoforge.core.files import write_json
+from histoforge.steps.usage import Usage
+
+NAME = "usage.json"
+
+
+def usage_table(seconds: Mapping[str, float], usage: Sequence[tuple[str, Usage]]) -> list[str]:
+    """Return the lines of a table of time and peak memory.
+
+    Args:
+        seconds: duration of each task with its start, by name; of several of one name, their sum.
+        usage: what tasks used, by name; times of one name are added, and the highest peak counts.
+    """
+    lines = [f"  {'task':<32} {'seconds':>9} {'CPU s':>9} {'memory, GiB':>12} {'GPU, GiB':>9}"]
+    for name, duration in seconds.items():
+        used = [entry for label, entry in usage if label == name]
+        processor = sum(entry.cpu_seconds for entry in used)
+        memory = max((entry.peak_memory_gib for entry in used), default=0.0)
+        gpu = max((entry.peak_gpu_reserved_gib or 0.0 for entry in used), default=0.0)
+        shown = f"{gpu:.2f}" if gpu else "-"
+        lines.append(f"  {name:<32} {duration:9.1f} {processor:9.1f} {memory:12.2f} {shown:>9}")
+    return lines
+
+
+def write_usage(out: Path, usage: Sequence[tuple[str, Usage]], cached: Sequence[str]) -> None:
+    """Write `usage.json` into a run's folder; nothing where no task has run.
+
+    Args:
+        out: the folder.
+        usage: what tasks used, by name, in the order of their ends.
+        cached: tasks whose results were taken over from an earlier call.
+    """
+    if usage:
+        tasks = [{"task": name, **entry.model_dump()} for name, entry in usage]
+        write_json(out / NAME, {"tasks": tasks, "cached": list(cached)})

@@ -1,0 +1,119 @@
+"""Time and peak memory of a task, of all its processes, on the host and on GPUs."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from histoforge.core.settings import Settings
+
+GIB = 1 << 30
+_MEMORY_OF_PROCESS = Path("/proc/self/status")
+_RESET_OF_PEAK = Path("/proc/self/clear_refs")
+_children: list["ProcessPeak"] = []
+
+
+class ProcessPeak(NamedTuple):
+    """Peak memory of one process, in bytes.
+
+    Attributes:
+        host: resident memory.
+        allocated: memory of tensors on the GPU that held most; 0 without a GPU.
+        reserved: what torch's allocator took of that kind of memory.
+    """
+
+    host: int
+    allocated: int = 0
+    reserved: int = 0
+
+
+class Usage(Settings):
+    """Time and peak memory of a task.
+
+    Attributes:
+        seconds: wall-clock time.
+        cpu_seconds: processor time, that of child processes included.
+        peak_memory_gib: resident memory of the task's process and of the training processes that it started, added;
+            pages that they share count in each. The page cache and `/dev/shm` are not included.
+        peak_gpu_allocated_gib: memory of tensors on the GPU that held most; None without a GPU.
+        peak_gpu_reserved_gib: what torch's allocator reserved there, without the driver's own part; None without a GPU.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_memory_gib: float
+    peak_gpu_allocated_gib: float | None = None
+    peak_gpu_reserved_gib: float | None = None
+
+    def sentence(self) -> str:
+        """Return the figures in one line, for logs and summaries."""
+        parts = [
+            f"{self.seconds:.1f} s",
+            f"{self.cpu_seconds:.1f} s of processor time",
+            f"{self.peak_memory_gib:.2f} GiB of memory",
+        ]
+        if self.peak_gpu_reserved_gib is not None:
+            parts.append(f"{self.peak_gpu_allocated_gib:.2f} GiB of GPU memory")
+            parts.append(f"{self.peak_gpu_reserved_gib:.2f} GiB of it reserved")
+        return ", ".join(parts)
+
+
+class Meter:
+    """Measures from its creation on; the peaks of this process and of its children begin anew."""
+
+    def __init__(self) -> None:
+        self._began, self._processor = time.monotonic(), _processor_seconds()
+        _children.clear()
+        _reset_peaks()
+
+    def read(self) -> Usage:
+        """Return what was used since the meter was made."""
+        peaks = [process_peak(), *_children]
+        reserved = max(peak.reserved for peak in peaks)
+        return Usage(
+            seconds=round(time.monotonic() - self._began, 3),
+            cpu_seconds=round(_processor_seconds() - self._processor, 3),
+            peak_memory_gib=round(sum(peak.host for peak in peaks) / GIB, 3),
+            peak_gpu_allocated_gib=round(max(peak.allocated for peak in peaks) / GIB, 3) if reserved else None,
+            peak_gpu_reserved_gib=round(reserved / GIB, 3) if reserved else None,
+        )
+
+
+def process_peak() -> ProcessPeak:
+    """Return the peak memory of this process since its start, or since a `Meter` was made in it."""
+    allocated = reserved = 0
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        devices = range(torch.cuda.device_count())
+        allocated = max(torch.cuda.max_memory_allocated(device) for device in devices)
+        reserved = max(torch.cuda.max_memory_reserved(device) for device in devices)
+    return ProcessPeak(_host_peak(), allocated, reserved)
+
+
+def add_children(peaks: Iterable[ProcessPeak]) -> None:
+    """Count processes that ran beside each other for this task, and have ended, in its peaks."""
+    _children.extend(peaks)
+
+
+def _host_peak() -> int:
+    try:
+        lines = _MEMORY_OF_PROCESS.read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration, ValueError, IndexError):  # not Linux, or /proc is hidden
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _reset_peaks() -> None:
+    with suppress(OSError):  # where it is refused, the peak counts from the start of the process
+        _RESET_OF_PEAK.write_text("5", encoding="ascii")  # man 5 proc: VmHWM becomes the memory now resident
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(device)
+
+
+def _processor_seconds() -> float:
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, kinds))
