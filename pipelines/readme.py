@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import histoforge_components
-import yaml
 from histoforge_pipelines.one_step import artifacts, one_steps
 from kfp.dsl.base_component import BaseComponent
 
@@ -52,6 +51,8 @@ def _example(name: str) -> str:
 
 
 def _metadata(name: str) -> str:
+    import yaml
+
     metadata = yaml.safe_load((COMPONENTS / name / "metadata.yaml").read_text(encoding="utf-8"))
     needed = ", ".join(f"{entry['name']} {entry['version']}" for entry in metadata["dependencies"]["kubeflow"])
     lines = [
