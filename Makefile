@@ -20,6 +20,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := runs/demo
+SLIDES := runs/demo-slides
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
@@ -49,12 +50,12 @@ else
 endif
 	touch $@
 
-$(DEMO)/.drawn: | $(INSTALLED)
-	$(BIN)/histoforge phantom --out $(DEMO)/slides --patients 30 --size-px 1536
+$(SLIDES)/.drawn: | $(INSTALLED)
+	$(BIN)/histoforge phantom --out $(SLIDES) --patients 30 --size-px 1536
 	touch $@
 
-demo: $(INSTALLED) $(DEMO)/.drawn
-	$(BIN)/histoforge run selective-augmentation --source $(DEMO)/slides --out $(DEMO) --preset demo
+demo: $(INSTALLED) $(SLIDES)/.drawn
+	$(BIN)/histoforge run selective-augmentation --source $(SLIDES) --out $(DEMO) --preset demo
 
 # One thread a process: threads of two processes that wait for each other on the same cores take ten times as long.
 test: $(INSTALLED)
@@ -128,4 +129,4 @@ cluster-check: $(INSTALLED)
 	$(if $(NAMESPACE),KFP_NAMESPACE="$(NAMESPACE)") $(BIN)/histoforge cluster-check --store "$(STORE)" $(if $(IMAGE),--image "$(IMAGE)") $(CHECK)
 
 clean:
-	rm -rf $(DEMO) build dist
+	rm -rf $(DEMO) $(SLIDES) build dist

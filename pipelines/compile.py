@@ -143,6 +143,8 @@ def _main() -> None:
         raise ValueError("histoforge is installed here without its repository: say where to write, with --out FOLDER.")
     if "--check" not in sys.argv[1:]:
         folder = Path(sys.argv[2]).resolve() if sys.argv[1:2] == ["--out"] else ROOT
+        if folder.exists() and not (folder / INTERFACES).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"{folder} is there already and was not compiled: name a new folder.")
         written = write_all(folder)
         if folder != ROOT:
             written += write_manifests(folder, REGISTRY)

@@ -24,20 +24,23 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_a_failed_directory_leaves_the_old_one_and_nothing_else(tmp_path):
     path = tmp_path / "set"
     with atomic_directory(path) as temporary:
-        (temporary / "old").write_text("whole")
+        (temporary / "arm.json").write_text("whole")
     with pytest.raises(ValueError, match="midway"), atomic_directory(path) as temporary:
         (temporary / "new").write_text("half")
         raise ValueError("midway")
-    assert [p.name for p in path.iterdir()] == ["old"]
+    assert (path / "arm.json").read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_directory_is_replaced_whole(tmp_path):
     path = tmp_path / "set"
-    for name in ("first", "second"):
+    for name in ("seed-1/model.json", "seed-2/model.json"):
         with atomic_directory(path) as temporary:
+            (temporary / "arm.json").write_text("{}")
+            (temporary / name).parent.mkdir()
             (temporary / name).write_text(name)
-    assert [p.name for p in path.iterdir()] == ["second"]
+    assert sorted(p.name for p in path.iterdir()) == ["arm.json", "seed-2"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):

@@ -122,14 +122,14 @@ def test_a_name_cannot_leave_its_location(location: Location, tmp_path: Path, na
 def test_a_tree_that_fails_leaves_the_old_one(location: Location, tree: Path, tmp_path: Path) -> None:
     location.put_tree(tree)
     (tmp_path / "back").mkdir()
-    (tmp_path / "back" / "old").write_bytes(b"old")
+    (tmp_path / "back" / "version.json").write_bytes(b"old")
     (tmp_path / "source").write_bytes(b"x")
     entries = location.entries()
     location.delete("empty")
     location.entries = lambda: entries  # type: ignore[method-assign] - the file is deleted after the listing
     with pytest.raises(StorageError, match=r"There is no .*empty"):
         location.get_tree(tmp_path / "back")
-    assert contents(tmp_path / "back") == {"old": b"old"}
+    assert contents(tmp_path / "back") == {"version.json": b"old"}
 
 
 def test_the_last_file_of_a_tree_waits_for_the_others(tree: Path, tmp_path: Path) -> None:

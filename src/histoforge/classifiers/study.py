@@ -18,6 +18,7 @@ from histoforge.classifiers.training import FitState, Recipe, TrainingData, clas
 from histoforge.classifiers.weights import load_backbone, read_weights
 from histoforge.core.errors import PatchSetError
 from histoforge.core.files import atomic_directory, write_json
+from histoforge.core.results import remove_work, work_beside
 from histoforge.core.seeds import derive_seed
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
@@ -78,7 +79,7 @@ def train(
     judge = _judge(architecture, recipe, patches, use)
     trainings = [(seed_directory(seed), seed, info, start) for seed in seeds]
     trainings += [] if judge is None else [(JUDGE, seeds[0], judge, None)]
-    work = out.with_name(f"{out.name}.work")
+    work = work_beside(out, ".work")
     runs, engines = [], []
     with atomic_directory(out) as directory:
         for place, (name, seed, described, weights) in enumerate(trainings):
@@ -94,7 +95,7 @@ def train(
         write_json(directory / ARM_NAME, result)
     for engine in engines:
         engine.finish()
-    shutil.rmtree(work, ignore_errors=True)
+    remove_work(work)
     return result
 
 

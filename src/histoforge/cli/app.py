@@ -11,6 +11,7 @@ import typer
 
 from histoforge import __version__
 from histoforge.cli.check.command import cluster_check
+from histoforge.cli.claims import OVERWRITE
 from histoforge.cli.launcher import launcher_app
 from histoforge.cli.models import add_models
 from histoforge.cli.schedule import schedule_app
@@ -112,6 +113,7 @@ def run(
     assignments: SET = None,
     config_file: FILE = None,
     dry_run: DRY_RUN = False,
+    overwrite: OVERWRITE = False,
 ) -> None:
     """Run a whole pipeline on this machine; the same command goes on where it was stopped."""
     from histoforge.cli.run import plan_run, run_pipeline
@@ -121,7 +123,7 @@ def run(
     if dry_run:
         show_plan(plan_run(pipeline, source, preset or "", overrides))
     else:
-        run_pipeline(pipeline, source, out, preset or "", overrides)
+        run_pipeline(pipeline, source, out, preset or "", overrides, overwrite)
 
 
 def inspect(path: Annotated[Path, typer.Argument(help="patch set, model, arm, report or folder of a run")]) -> None:

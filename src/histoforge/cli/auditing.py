@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.cli.claims import claim_page
 from histoforge.cli.searching import numbers_file
 from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.core.files import write_json
@@ -37,6 +38,7 @@ class Audit:
         flips: whether to compare mirrored patches too.
         cache: a folder for embeddings, or None.
         device: where to compute.
+        overwrite: whether an earlier page may be replaced.
     """
 
     synthetic: Path
@@ -47,6 +49,7 @@ class Audit:
     flips: bool
     cache: Path | None
     device: str
+    overwrite: bool = False
 
 
 def show_duplicates(asked: Audit) -> None:
@@ -55,7 +58,16 @@ def show_duplicates(asked: Audit) -> None:
     Raises:
         SettingsError: a quantile that is none, or `out` is no page.
         PatchSetError, ModelError: a set or the guide is missing, damaged or does not fit the others.
+        StorageError: the page may not be written.
     """
+    numbers_file(asked.out)
+    given = {"--in": asked.synthetic, "--of": asked.real, "--model": asked.model}
+    settings = {"quantile": asked.quantile, "flips": asked.flips}
+    with claim_page("duplicates", asked.out, settings, given, asked.overwrite) as command:
+        _show_duplicates(asked, command)
+
+
+def _show_duplicates(asked: Audit, command: str) -> None:
     numbers = numbers_file(asked.out)
     if not 0.5 <= asked.quantile < 1:
         raise SettingsError(f"--quantile is {asked.quantile:g}: give one from 0.5 to below 1, such as 0.99.")
@@ -90,7 +102,7 @@ def show_duplicates(asked: Audit) -> None:
         numbers=numbers.name,
     )
     digests = {"guide": guide.info.digest, "synthetic": synthetic.digest, "real": real.digest}
-    write_json(numbers, {**digests, **audit.model_dump(mode="json")})
+    write_json(numbers, {**digests, "command": command, **audit.model_dump(mode="json")})
     write_page(asked.out, page)
     say(f"written to {asked.out} and {numbers}")
     print(audit.verdict)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histoforge.cli.claims import OVERWRITE, check_folder, local_path
+from histoforge.core.claims import Output, claimed, command_digest, record, recorded
 from histoforge.core.errors import ModelError, SettingsError
 
 if TYPE_CHECKING:
@@ -62,11 +64,19 @@ def pull(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder to write: model/, README.md, …")],
     version: VERSION = "",
     models: MODELS = "",
+    overwrite: OVERWRITE = False,
 ) -> None:
     """Fetch a version, verified, with its model card."""
+    check_folder(out)
     registry = _registry(name, models)
+    place = local_path(models or os.environ.get(VARIABLE, ""))
     chosen = version or _champion(registry).version
-    print(registry.fetch(chosen, out))
+    digest = command_digest({"name": name, "version": chosen}, {"models": place})
+    same = recorded(out, "models pull") == digest
+    with claimed([Output(out, "version")], {"--models": place} if place else {}, overwrite=overwrite, same=same):
+        fetched = registry.fetch(chosen, out)
+        record(out, "models pull", digest)
+    print(fetched)
 
 
 def rollback(

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from histoforge.cli.console import Console, ToConsole
+from histoforge.cli.run_folder import METRICS, REPORT, claimed_run
 from histoforge.cli.usage import usage_table, write_usage
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_json
 from histoforge.core.errors import HistoforgeError, SettingsError
-from histoforge.core.files import explained_write_errors, write_json
+from histoforge.core.files import atomic_file, write_json
+from histoforge.core.progress import say
+from histoforge.core.results import remove_work
 from histoforge.core.settings import nearest
 from histoforge.steps import scan_source
 from histoforge.steps.registry import all_settings, parameters
@@ -62,7 +65,9 @@ class _Request(NamedTuple):
     scan: scan_source.ScanSummary
 
 
-def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict[str, Any]) -> None:
+def run_pipeline(
+    name: str, source: str, out: Path, preset: str, overrides: dict[str, Any], overwrite: bool = False
+) -> None:
     """Run a pipeline and put `report.html` and `metrics.json` into `out`, with every artifact beside them.
 
     What was finished by an earlier call with the same settings, source and code is taken over; a training that was
@@ -75,30 +80,32 @@ def run_pipeline(name: str, source: str, out: Path, preset: str, overrides: dict
         preset: name of a preset.
         overrides: `step.parameter`, `parameter`, or a parameter of the pipeline that is no step's, to value; `seed`
             and `seeds` are the pipeline's.
+        overwrite: whether the report of a run with other settings in `out` may be replaced.
 
     Raises:
-        HistoforgeError: the settings or the source are wrong (before anything starts), or a task says so.
+        HistoforgeError: the settings or the source are wrong, or `out` holds something else (before anything starts),
+            or a task says so.
     """
     request = _checked(name, source, preset, overrides)
     pipeline, own, for_steps = request.pipeline, request.parameters, request.overrides
-    out = Path(os.path.expanduser(out)).resolve()
-    with explained_write_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    out = Path(os.path.expanduser(out))
+    arguments = {"preset": preset, "overrides": for_steps, **own}
+    links = set(pipeline.component_spec.outputs or ()) - {"report", "metrics"}
+    with claimed_run(out, {"pipeline": name, **arguments}, request.source, links, overwrite):
+        _run_in(out.resolve(), name, pipeline, arguments)
+
+
+def _run_in(out: Path, name: str, pipeline: Any, arguments: dict[str, Any]) -> None:
     began = time.monotonic()
     console = Console(out / "run.log", _titles(pipeline.pipeline_spec))
     try:
-        arguments = {
-            "preset": preset,
-            "overrides": for_steps,
-            "checkpoints": str(out / "checkpoints"),
-            **own,
-        }
+        arguments = {**arguments, "checkpoints": str(out / "checkpoints")}
         outputs = _execute(pipeline, arguments, out, console)
         _collect(outputs, out)
         write_json(
             out / "run.json", {**arguments, "pipeline": name, "seconds": console.seconds, "cached": console.cached}
         )
-        shutil.rmtree(out / "checkpoints", ignore_errors=True)
+        remove_work(out / "checkpoints")
         _tell(out, console, time.monotonic() - began)
     finally:
         write_usage(out, console.usage, console.cached)
@@ -220,9 +227,13 @@ def _collect(outputs: dict[str, Any], out: Path) -> None:
         for number, artifact in enumerate(value if isinstance(value, list) else [value]):
             path = Path(artifact.path)
             if name in ("report", "metrics"):
-                shutil.copyfile(path, out / {"report": "report.html", "metrics": "metrics.json"}[name])
+                with atomic_file(out / {"report": REPORT, "metrics": METRICS}[name]) as temporary:
+                    shutil.copyfile(path, temporary)
                 continue
             link = out / (artifact.metadata.get("arm") or f"{name}-{number}" if isinstance(value, list) else name)
+            if link.exists() and not link.is_symlink():
+                say(f"{link} is not this run's and stays; the result of that name is {path}")
+                continue
             link.unlink(missing_ok=True)
             link.symlink_to(os.path.relpath(path, out))
 

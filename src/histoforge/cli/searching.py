@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from histoforge.cli.claims import claim_page
 from histoforge.core.errors import PatchSetError, SettingsError, SourceError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say, track
@@ -41,6 +42,7 @@ class Search:
         gradcam: whether to show what makes patches similar.
         cache: a folder for embeddings, or None.
         device: where to compute.
+        overwrite: whether an earlier page may be replaced.
     """
 
     query: Path
@@ -52,6 +54,7 @@ class Search:
     gradcam: bool
     cache: Path | None
     device: str
+    overwrite: bool = False
 
 
 def show_similar(asked: Search) -> None:
@@ -61,7 +64,16 @@ def show_similar(asked: Search) -> None:
         SourceError: the query is missing, no image, or a folder of none or too many.
         SettingsError: k is more than there are patches, or `out` is no page.
         PatchSetError, ModelError: the set or the guide is missing, damaged or does not fit.
+        StorageError: the page may not be written.
     """
+    numbers_file(asked.out)
+    given = {"--query": asked.query, "--in": asked.patches, "--model": asked.model}
+    settings = {"k": asked.k, "split": asked.split, "gradcam": asked.gradcam}
+    with claim_page("similar", asked.out, settings, given, asked.overwrite) as command:
+        _show_similar(asked, command)
+
+
+def _show_similar(asked: Search, command: str) -> None:
     numbers = numbers_file(asked.out)
     files = query_files(asked.query)
     patches = PatchSet.open(asked.patches)
@@ -93,7 +105,7 @@ def show_similar(asked: Search) -> None:
         numbers=numbers.name,
     )
     facts = {"guide": guide.info.digest, "patches": patches.digest, "split": asked.split, "searched": len(rows)}
-    write_json(numbers, {**facts, "queries": [_as_numbers(query) for query in queries]})
+    write_json(numbers, {**facts, "command": command, "queries": [_as_numbers(query) for query in queries]})
     write_page(asked.out, page)
     say(f"written to {asked.out} and {numbers}")
     print(page.headline)

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from histoforge.cli.claims import OVERWRITE
+
 GUIDE = Annotated[Path, typer.Option("--model", metavar="SNN", help="guide that finetune-snn made")]
 PAGE = Annotated[Path, typer.Option("--out", metavar="PAGE", help="HTML page to write; a .json goes beside it")]
 CACHE = Annotated[
@@ -26,11 +28,12 @@ def similar(
     gradcam: Annotated[bool, typer.Option(help="show what makes the patches similar")] = True,
     cache: CACHE = None,
     device: DEVICE = "auto",
+    overwrite: OVERWRITE = False,
 ) -> None:
     """Find the patches most similar to an image, by a guide, and show them on a page."""
     from histoforge.cli.searching import Search, show_similar
 
-    show_similar(Search(query, patches, model, out, k, split, gradcam, cache, device))
+    show_similar(Search(query, patches, model, out, k, split, gradcam, cache, device, overwrite))
 
 
 def duplicates(
@@ -44,8 +47,9 @@ def duplicates(
     flips: Annotated[bool, typer.Option(help="compare mirrored patches too, at four times the cost")] = True,
     cache: CACHE = None,
     device: DEVICE = "auto",
+    overwrite: OVERWRITE = False,
 ) -> None:
     """Audit a synthetic patch set for copies of its training patches and for repetitions, and show them on a page."""
     from histoforge.cli.auditing import Audit, show_duplicates
 
-    show_duplicates(Audit(synthetic, real, model, out, quantile, flips, cache, device))
+    show_duplicates(Audit(synthetic, real, model, out, quantile, flips, cache, device, overwrite))

@@ -9,8 +9,10 @@ import typer
 import yaml
 
 from histoforge.cli import options
+from histoforge.cli.claims import OVERWRITE, check_folder, claim_step
 from histoforge.cli.defaults import preset_of
 from histoforge.cli.naming import named_as_typed
+from histoforge.core.claims import Output, claimed, command_digest, record, recorded
 from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
@@ -92,6 +94,7 @@ def _parameters(step: Step) -> list[inspect.Parameter]:
         *map(_port, step.inputs),
         options.parameter("out", _out(step)),
         options.parameter("preset", PRESET, None),
+        options.parameter("overwrite", OVERWRITE, False),
         options.parameter("assignments", SET, None),
         options.parameter("config_file", FILE, None),
         options.parameter("dry_run", DRY_RUN, False),
@@ -108,6 +111,7 @@ def _phantom_parameters(asked: str) -> list[inspect.Parameter]:
     return [
         options.parameter("out", out),
         options.parameter("dry_run", DRY_RUN, False),
+        options.parameter("overwrite", OVERWRITE, False),
         *options.setting_parameters(PhantomConfig),
     ]
 
@@ -128,7 +132,8 @@ def _body(step: Step) -> Any:
 
             show_plan(dry_run(step, config, {port.name: values[port.name] for port in step.inputs}))
             return
-        summary = step.run(config, **paths)
+        with claim_step(step, config, paths, out, values["overwrite"]):
+            summary = step.run(config, **paths)
         say(f"written to {out}")
         print(json.dumps(summary.model_dump(mode="json"), indent=2))
 
@@ -144,12 +149,18 @@ def _phantom(values: dict[str, Any]) -> None:
     from histoforge.steps import phantom
     from histoforge.steps.config.phantom import PhantomConfig
 
-    config = PhantomConfig.make(options.given_settings(PhantomConfig, values))
+    config, out = PhantomConfig.make(options.given_settings(PhantomConfig, values)), values["out"]
     if values["dry_run"]:
         show_plan({"step": "phantom", "settings": config.model_dump(mode="json")})
         return
-    summary = phantom.run(config, out=values["out"])
-    print(f"{values['out']}: {len(summary.slides)} slides of {summary.patients} patients")
+    check_folder(out)
+    digest = command_digest(config.model_dump(mode="json"), {})
+    same = recorded(out, "phantom") == digest
+    with claimed([Output(out, "slides")], {}, overwrite=values["overwrite"], same=same):
+        out.mkdir(exist_ok=True)
+        record(out, "phantom", digest)  # before the slides: a command that is killed can then be typed again
+        summary = phantom.run(config, out=out)
+    print(f"{out}: {len(summary.slides)} slides of {summary.patients} patients")
 
 
 def _port(port: Port) -> Any:

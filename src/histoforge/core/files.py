@@ -4,8 +4,6 @@ import ctypes
 import errno
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +11,15 @@ from typing import Any
 
 from histoforge.core.documents import read_json  # noqa: F401 - found beside write_json
 from histoforge.core.errors import StorageError
+from histoforge.core.results import check_replaceable
+from histoforge.core.unfinished import begin, clear_once, end
 
 MANY_FILES = 64
 _REFUSED = (
     errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EFBIG, errno.EIO,
     errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ,
 )  # fmt: skip
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextmanager
@@ -35,7 +36,8 @@ def atomic_file(path: Path, durable: bool = True) -> Iterator[Path]:
     path = Path(path)
     with explained_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _sibling(path)
+        clear_once(path.parent)
+        temporary = begin(path)
         try:
             yield temporary
             if durable:
@@ -44,33 +46,63 @@ def atomic_file(path: Path, durable: bool = True) -> Iterator[Path]:
             if durable:
                 sync(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            end(temporary)
 
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a new temporary directory beside `path` that becomes `path` when the block ends well.
 
-    A directory that stood at `path` before is replaced, and is still whole if the block fails.
+    An empty directory or an earlier result at `path` is replaced; it is still whole if the block fails or the process
+    is killed.
 
     Raises:
-        StorageError: the disk is full or `path` cannot be written; nothing is left behind.
+        StorageError: something else stands at `path`, the disk is full, or `path` cannot be written; nothing is left
+            behind.
     """
     path = Path(path)
     with explained_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary, old = _sibling(path), _sibling(path)
+        clear_once(path.parent)
+        check_replaceable(path)
+        temporary = begin(path)
         try:
             temporary.mkdir()
             yield temporary
             sync_tree(temporary)
-            if path.exists():
-                os.replace(path, old)
-            os.replace(temporary, path)
+            check_replaceable(path)
+            _put_in_place(temporary, path)
             sync(path.parent)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            end(temporary)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Give a directory its final name; what had that name before is deleted or, under `temporary`, left for that.
+
+    The two names are swapped at once where the system can. Elsewhere the earlier directory goes by a name from which
+    `unfinished.restore` brings it back if the process is killed between the two renames.
+    """
+    if not path.exists():
+        os.rename(temporary, path)
+    elif not _swapped(temporary, path):
+        earlier = begin(path, "replaced")
+        os.rename(path, earlier)
+        try:
+            os.rename(temporary, path)
+        except BaseException:
+            os.rename(earlier, path)
+            raise
+        finally:
+            end(earlier)
+
+
+def _swapped(first: Path, second: Path) -> bool:
+    """Swap two names at once; returns whether the system and the file system can."""
+    swap = getattr(ctypes.CDLL(None), "renameat2", None)
+    if swap is None:
+        return False
+    return bool(swap(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0)
 
 
 @contextmanager
@@ -119,7 +151,3 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; NaN and infinity are refused."""
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _sibling(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")

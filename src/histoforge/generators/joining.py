@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError
 from histoforge.core.files import write_json
+from histoforge.core.results import RECORD
 from histoforge.training.models import ModelInfo, load_arrays, save_arrays
 
 HISTORY, PICTURES = "history.json", "pictures"
@@ -88,7 +89,7 @@ def _training(loaded: Sequence[tuple[Path, ModelInfo, State]]) -> dict[str, Any]
 def _join_histories(paths: Sequence[Path], folder: Path) -> None:
     """One `history.json` of all classes, and all pictures; of a single model, all that stands beside it."""
     if len(paths) == 1:
-        shutil.copytree(paths[0], folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("model.*"))
+        shutil.copytree(paths[0], folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("model.*", RECORD))
         return
     for path in paths:
         shutil.copytree(path / PICTURES, folder / PICTURES, dirs_exist_ok=True)

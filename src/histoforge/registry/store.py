@@ -106,18 +106,22 @@ class Registry:
     def fetch(self, version: str, folder: Path) -> Path:
         """Copy a version to the new directory `folder` and verify it; returns the model's path in it.
 
+        An earlier version in `folder` is replaced when the new one is verified.
+
         Raises:
             ModelError: there is no such version, or a file is not what was published.
         """
         self.card(version)
-        self.place.child(version).get_tree(Path(folder))
+        self.place.child(version).get_tree(Path(folder), lambda copy: self._verify(version, copy))
+        return Path(folder) / MODEL
+
+    def _verify(self, version: str, copy: Path) -> None:
         with known_shape(f"{self}/{version}/{WHOLE}", ModelError, ADVICE):
-            said = {str(n): str(d) for n, d in read_json(Path(folder) / WHOLE, ModelError, ADVICE)["files"].items()}
+            said = {str(n): str(d) for n, d in read_json(copy / WHOLE, ModelError, ADVICE)["files"].items()}
         for name, digest in said.items():
-            path = Path(folder) / name
+            path = copy / name
             if not path.is_file() or digest_file(path) != digest:
                 raise ModelError(f"{self}/{version}/{name} is not what was published: roll back to another version.")
-        return Path(folder) / MODEL
 
     def publish(self, folder: Path, card: ModelCard, judge: Judge) -> Outcome:
         """Make a model the champion where `judge` finds it fit, even while others do the same.

@@ -7,6 +7,7 @@ from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError
 from histoforge.core.files import atomic_directory, write_json
+from histoforge.core.results import RECORD
 from histoforge.registry.card import CARD_NAME, README_NAME, ModelCard
 
 WHOLE = "version.json"
@@ -16,7 +17,7 @@ MODEL = "model"
 def pack(model: Path, card: ModelCard, folder: Path) -> Path:
     """Make the directory of a version: the model, its card as JSON and as a page, and the list that makes it whole."""
     with atomic_directory(folder) as directory:
-        shutil.copytree(model, directory / MODEL)
+        shutil.copytree(model, directory / MODEL, ignore=shutil.ignore_patterns(RECORD))
         write_json(directory / CARD_NAME, card.model_dump(mode="json"))
         (directory / README_NAME).write_text(card.as_markdown(), encoding="utf-8")
         files = file_digests(directory)
@@ -31,6 +32,6 @@ def version_of(folder: Path) -> str:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file below a directory, by its relative name."""
-    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    """SHA-256 of each file below a directory, by its relative name, without the note of the command that made it."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name != RECORD)
     return {path.relative_to(folder).as_posix(): digest_file(path) for path in paths}

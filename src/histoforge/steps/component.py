@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from histoforge import __version__
+from histoforge.core.claims import Output, claimed
 from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.progress import say
@@ -120,7 +121,11 @@ def _run(
     paths.update({key: Path(artifact.path) for key, artifact in outputs.items()})
     for key in outputs:
         paths[key].parent.mkdir(parents=True, exist_ok=True)
-    result = step.run(config, **paths)
+    kinds = {port.name: port.kind for port in step.outputs}
+    read = {f"{key} {path}": path for key in inputs for path in _listed(paths[key])}
+    # The launcher names the outputs for this task alone: what a killed attempt left there is replaced.
+    with claimed([Output(paths[key], kinds[key]) for key in outputs], read, overwrite=True):
+        result = step.run(config, **paths)
     for artifact in outputs.values():
         artifact.metadata.update({"seed": config.seed, **artifact_metadata(Path(artifact.path))})
         artifact.metadata.update({"preset": preset, "code_version": __version__})
@@ -213,6 +218,10 @@ def _paths(value: Artifact | list[Artifact | None] | None) -> Any:
     if isinstance(value, list):
         return [Path(one.path) for one in value if one is not None]
     return None if value is None else Path(value.path)
+
+
+def _listed(paths: Path | list[Path] | None) -> list[Path]:
+    return paths if isinstance(paths, list) else [] if paths is None else [paths]
 
 
 def _label(name: str, given: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from histoforge.classifiers.weights import read_weights
 from histoforge.core.errors import PatchSetError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
+from histoforge.core.results import work_beside
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.patches import PatchSet
 from histoforge.siamese.cost import InferenceCost, inference_cost
@@ -219,7 +220,7 @@ def _info(config: FinetuneSnnConfig, data: _Data, weights_digest: str) -> ModelI
 
 def _engine(config: FinetuneSnnConfig, info: ModelInfo, guide: Path, stage: str) -> Engine:
     return Engine(
-        guide.with_name(f"{guide.name}-training") / stage,
+        work_beside(guide, "-training") / stage,
         identity={"step": "finetune_snn", "stage": stage, **info.model_dump(mode="json")},
         device=config.device,
         precision=config.precision,

@@ -19,6 +19,7 @@ class Port:
         optional: whether a step does without it.
         many: whether it is a list.
         file: its name under `--out`; '' where `--out` itself is it.
+        kind: of an output: a key of `core.results.KINDS` or `FILE_KINDS`.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Port:
     optional: bool = False
     many: bool = False
     file: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,20 @@ STEPS = {
             "Cut slides or images into a patch set that is split by patient.",
             inputs=(),
             outputs=(
-                Port("patches", "patch set, split by patient", file="patches"),
-                Port("overviews", "patch set of shrunken slides, with a picture a slide", file="overviews"),
+                Port("patches", "patch set, split by patient", file="patches", kind="patches"),
+                Port(
+                    "overviews",
+                    "patch set of shrunken slides, with a picture a slide",
+                    file="overviews",
+                    kind="patches",
+                ),
             ),
         ),
         Step(
             "finetune_snn",
             "Fine-tune the siamese guide on overviews, then on patches, and say how well it tells them apart.",
             inputs=(_PATCHES, Port("overviews", "overviews of the slides, for the first stage", optional=True)),
-            outputs=(Port("guide", "the guide"),),
+            outputs=(Port("guide", "the guide", kind="guide"),),
         ),
         Step(
             "train_generator",
@@ -101,14 +108,14 @@ STEPS = {
                 Port("extractor", f"{_EXTRACTOR.about} to choose the epoch by FID", optional=True),
                 Port("guide", "guide that scores fakes while they are trained (methods with one)", optional=True),
             ),
-            outputs=(Port("generator", "the generator"),),
+            outputs=(Port("generator", "the generator", kind="generator"),),
             trains=True,
         ),
         Step(
             "join_generators",
             "Make one generator of several that were trained side by side on one class each.",
             inputs=(Port("generators", "generator of one class", many=True),),
-            outputs=(Port("generator", "the generator of all classes"),),
+            outputs=(Port("generator", "the generator of all classes", kind="generator"),),
         ),
         Step(
             "select_samples",
@@ -120,15 +127,15 @@ STEPS = {
                 Port("pool_in", "scored candidate pool to choose from, instead of drawing one", optional=True),
             ),
             outputs=(
-                Port("selected", "patch set of the kept synthetic patches", file="selected"),
-                Port("pool", "patch set of all candidates with their scores", file="pool"),
+                Port("selected", "patch set of the kept synthetic patches", file="selected", kind="patches"),
+                Port("pool", "patch set of all candidates with their scores", file="pool", kind="patches"),
             ),
         ),
         Step(
             "train_classifier",
             "Train the classifiers of one arm, one a seed, with or without synthetic patches.",
             inputs=(_PATCHES, Port("synthetic", "patch set of synthetic patches to add to the real", optional=True)),
-            outputs=(Port("model", "the arm: a classifier a seed"),),
+            outputs=(Port("model", "the arm: a classifier a seed", kind="arm"),),
             trains=True,
         ),
         Step(
@@ -140,8 +147,8 @@ STEPS = {
                 Port("extractor", "classifier trained on real patches, or its arm (then all its seeds)"),
             ),
             outputs=(
-                Port("samples", "patch set of the synthetic patches", file="samples"),
-                Port("scores", "scores, features and a picture", file="scores"),
+                Port("samples", "patch set of the synthetic patches", file="samples", kind="patches"),
+                Port("scores", "scores, features and a picture", file="scores", kind="scores"),
             ),
         ),
         Step(
@@ -155,8 +162,8 @@ STEPS = {
                 Port("baseline", "arm trained on the real patches alone", optional=True),
             ),
             outputs=(
-                Port("report", "the leaderboard, one HTML page", file="leaderboard.html"),
-                Port("metrics", "all results as JSON", file="leaderboard.json"),
+                Port("report", "the leaderboard, one HTML page", file="leaderboard.html", kind="page"),
+                Port("metrics", "all results as JSON", file="leaderboard.json", kind="ranking"),
             ),
         ),
         Step(
@@ -171,8 +178,8 @@ STEPS = {
                 Port("overviews", "overviews of the slides", optional=True),
             ),
             outputs=(
-                Port("report", "the report, one HTML page", file="report.html"),
-                Port("metrics", "all results as JSON", file="metrics.json"),
+                Port("report", "the report, one HTML page", file="report.html", kind="page"),
+                Port("metrics", "all results as JSON", file="metrics.json", kind="metrics"),
             ),
         ),
         Step(
@@ -183,7 +190,7 @@ STEPS = {
                 Port("challenger", "arm or classifier to publish, trained on these patches"),
                 Port("results", "metrics.json of its evaluation, for the memorisation audit", optional=True),
             ),
-            outputs=(Port("publication", "the decision and the model card"),),
+            outputs=(Port("publication", "the decision and the model card", kind="publication"),),
         ),
     )
 }

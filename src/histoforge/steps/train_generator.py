@@ -10,6 +10,7 @@ import numpy as np
 
 from histoforge.classifiers import Classifier, load_classifier
 from histoforge.core.errors import SettingsError
+from histoforge.core.results import work_beside
 from histoforge.core.seeds import numpy_rng
 from histoforge.core.settings import nearest
 from histoforge.generators.config import GeneratorConfig
@@ -177,7 +178,7 @@ def _for_files(name: str) -> str:
 
 
 def _engine(config: GeneratorConfig, part: Part, generator: Path, trainings: int) -> Engine:
-    work = generator.with_name(f"{generator.name}-training")
+    work = work_beside(generator, "-training")
     return Engine(
         work / part.folder if part.folder else work,
         identity={"step": "train_generator", **part.info.model_dump(mode="json")},

@@ -12,6 +12,8 @@ from typing import BinaryIO
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import StorageError
 from histoforge.core.files import atomic_file, explained_write_errors
+from histoforge.core.results import RECORD
+from histoforge.core.unfinished import is_unfinished
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
 
 _CHUNK = 1 << 20
@@ -104,7 +106,7 @@ class LocalLocation(Location):
                 continue
             seen.add((status.st_dev, status.st_ino))
             for name in names:
-                if name.startswith(".") and name.endswith(".partial"):
+                if name == RECORD or is_unfinished(name):
                     continue
                 path = Path(folder, name)
                 _check_name(path)

@@ -1,7 +1,7 @@
 """What a place for files is, whether a folder or an S3 prefix: list, get, put, delete, and whole trees of these."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,17 +110,23 @@ class Location(ABC):
             raise StorageError(f"There is nothing at {self}: correct the location, or put files there.")
         return entries
 
-    def get_tree(self, folder: Path) -> None:
+    def get_tree(self, folder: Path, check: Callable[[Path], None] | None = None) -> None:
         """Copy everything to the directory `folder`, several files at a time, with progress.
 
-        `folder` appears when it is whole; a directory that stood there before is replaced.
+        `folder` appears when it is whole; an earlier result that stood there is replaced then.
+
+        Args:
+            folder: the directory to write.
+            check: called with the copy before it gets its name; it raises where the copy is not what is wanted.
 
         Raises:
-            StorageError: nothing is there, or a file did not arrive whole.
+            StorageError: nothing is there, a file did not arrive whole, or `folder` holds something else.
         """
         entries = self.source_entries()
         with atomic_directory(Path(folder)) as partial:
             in_parallel(f"reading {self}", entries, lambda entry: self.get(entry.name, partial / entry.name, False))
+            if check is not None:
+                check(partial)
 
     def put_tree(self, folder: Path, last: str = "") -> None:
         """Copy every file below the directory `folder`, several at a time, with progress.

@@ -1,0 +1,105 @@
+"""Claiming what a command writes before it does any work: see `core.claims`."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from histoforge.core.claims import Output, claimed, command_digest, record, recorded
+from histoforge.core.errors import StorageError
+from histoforge.core.results import read_if_whole
+from histoforge.core.settings import Settings
+from histoforge.steps.registry import Step
+
+OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="replace earlier results of the same kind")]
+LOCATIONS = ("source", "annotations", "weights", "inception_weights", "lpips_weights", "models", "checkpoints")
+"""Settings that name a place, which outputs must leave alone."""
+CHANGEABLE = {"device", "workers", "checkpoints", "checkpoint_every"}
+"""Settings with which a command gives the same result."""
+
+
+@contextmanager
+def claim_step(step: Step, config: Settings, paths: Mapping[str, Any], out: Path, overwrite: bool) -> Iterator[None]:
+    """Claim the outputs of a step inside the block, and note there which command made them.
+
+    Args:
+        step: the step.
+        config: its settings.
+        paths: its inputs and outputs by keyword.
+        out: what `--out` says.
+        overwrite: whether earlier results may be replaced.
+
+    Raises:
+        StorageError: an output may not be written (see `core.claims.claimed`).
+    """
+    given = {port.name: paths[port.name] for port in step.inputs}
+    digest = command_digest(config.model_dump(mode="json", exclude=CHANGEABLE), given)
+    outputs = [Output(paths[port.name], port.kind) for port in step.outputs]
+    check_folder(out)
+    same = recorded(out, step.name) == digest
+    with claimed(outputs, read_places(config, given), overwrite=overwrite, same=same):
+        yield
+        record(out, step.name, digest)
+
+
+def read_places(config: Settings, given: Mapping[str, Any]) -> dict[str, Path]:
+    """The places on this machine that a command reads or keeps things at, by the options that name them."""
+    places = {}
+    for name, value in given.items():
+        many = value if isinstance(value, list) else [value]
+        places.update({f"--{name.replace('_', '-')} {path}": path for path in many if path is not None})
+    for name in LOCATIONS:
+        path = local_path(str(getattr(config, name, "")))
+        if path is not None:
+            places[f"--{name.replace('_', '-')} {path}"] = path
+    return places
+
+
+def local_path(location: str) -> Path | None:
+    """The path that a location names on this machine; None for one that lies elsewhere, and for ''."""
+    if "://" not in location:
+        return Path(os.path.expanduser(location)) if location.strip() else None
+    return Path(unquote(urlsplit(location).path)) if location.lower().startswith("file:") else None
+
+
+@contextmanager
+def claim_page(
+    kind: str, page: Path, settings: Mapping[str, Any], given: Mapping[str, Path], overwrite: bool
+) -> Iterator[str]:
+    """Claim a page and the JSON file beside it inside the block.
+
+    Args:
+        kind: of the JSON file, a key of `core.results.FILE_KINDS`.
+        page: the HTML file.
+        settings: that it is made with, as JSON values.
+        given: what it is made of, by option.
+        overwrite: whether an earlier page may be replaced.
+
+    Yields:
+        The digest of the command, which the JSON file is to hold as `command`.
+
+    Raises:
+        StorageError: the page may not be written (see `core.claims.claimed`).
+    """
+    numbers = page.with_suffix(".json")
+    digest = command_digest(settings, given)
+    same = read_if_whole(numbers).get("command") == digest
+    inputs = {f"{name} {path}": path for name, path in given.items()}
+    with claimed([Output(page, "page"), Output(numbers, kind)], inputs, overwrite=overwrite, same=same):
+        yield digest
+
+
+def check_folder(out: Path) -> None:
+    """Make sure that `out` can be a folder of outputs: it is none yet, or a folder, and no link to one.
+
+    Raises:
+        StorageError: it is a file or a link.
+    """
+    if out.is_symlink():
+        raise StorageError(f"--out is {out}, a link to {os.readlink(out)}: name that place itself, or a new folder.")
+    if out.exists() and not out.is_dir():
+        raise StorageError(f"--out is {out}, a file: name a new folder.")

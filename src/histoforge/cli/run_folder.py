@@ -1,0 +1,89 @@
+"""The folder of `histoforge run`: whose it is, and whether this run may write there."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from histoforge.cli.claims import check_folder, local_path
+from histoforge.core.claims import check_apart, locked
+from histoforge.core.errors import StorageError
+from histoforge.core.files import write_json
+from histoforge.core.results import check_replaceable_file, read_if_whole
+from histoforge.core.unfinished import clear, is_unfinished
+
+NAME = "run.json"
+REPORT, METRICS = "report.html", "metrics.json"
+
+
+@contextmanager
+def claimed_run(
+    out: Path, command: Mapping[str, Any], source: str, links: Collection[str], overwrite: bool
+) -> Iterator[None]:
+    """Claim the folder of a run inside the block.
+
+    Args:
+        out: the folder.
+        command: what is run, as `run.json` is to say it: pipeline, preset, overrides and further parameters.
+        source: what it reads.
+        links: names that the run gives to links in the folder.
+        overwrite: whether the report of another run in the folder may be replaced.
+
+    Raises:
+        StorageError: the folder holds something else, or another run or its report, or lies in the source.
+    """
+    check_folder(out)
+    path = local_path(source)
+    check_apart(out, {f"--source {path}": path} if path else {})
+    with locked(out):
+        _check(out, command, links, overwrite)
+        _clear(out)
+        if not (out / REPORT).exists():
+            out.mkdir(exist_ok=True)
+            write_json(out / NAME, dict(command))
+        yield
+
+
+def is_run_folder(out: Path) -> bool:
+    """Return whether a run has written to a folder, be it finished or not."""
+    return "pipeline" in read_if_whole(out / NAME) or ((out / "run.log").is_file() and (out / "artifacts").is_dir())
+
+
+def _check(out: Path, command: Mapping[str, Any], links: Collection[str], overwrite: bool) -> None:
+    if not out.exists() or all(is_unfinished(entry.name) for entry in out.iterdir()):
+        return
+    if not is_run_folder(out):
+        raise StorageError(f"{out} is there already and is no folder of a run: name a new one, or move it away.")
+    for name in links:
+        if (out / name).exists() and not (out / name).is_symlink():
+            raise StorageError(f"{out / name} is where the run puts a link: move it away, or name a new folder.")
+    kind = "ranking" if "methods" in read_if_whole(out / METRICS) else "metrics"
+    there = [check_replaceable_file(out / REPORT, "page"), check_replaceable_file(out / METRICS, kind)]
+    if any(there) and not overwrite and (changed := _difference(read_if_whole(out / NAME), command)):
+        raise StorageError(
+            f"{out} holds the report of another run ({changed}): add --overwrite to replace it, or name a new folder."
+        )
+
+
+def _difference(said: Mapping[str, Any], command: Mapping[str, Any]) -> str:
+    """The first thing in which two runs differ, or ''."""
+    before, now = _flat(said), _flat(json.loads(json.dumps(command)))
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if not names:
+        return ""
+    name = names[0]
+    more = f", and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{name} {before.get(name, 'unset')} instead of {now.get(name, 'unset')}{more}"
+
+
+def _flat(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What was run, by name; settings for steps and for the pipeline in one."""
+    given = {name: value for name, value in said.items() if name not in ("seconds", "cached", "checkpoints")}
+    return {**given.pop("overrides", {}), **given}
+
+
+def _clear(out: Path) -> None:
+    """Remove what the tasks of killed runs left."""
+    for folder in [out, *(path for path in (out / "artifacts").rglob("*") if path.is_dir() and not path.is_symlink())]:
+        clear(folder)

@@ -1,0 +1,180 @@
+"""Deciding, before any work, whether a command may write its outputs, and holding them while it does.
+
+An output may replace nothing, an empty directory, or an earlier result of its kind, and the latter only where the user
+says so or where the same command made it. It never replaces anything that is, contains, or lies in an input.
+"""
+
+import fcntl
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.digests import digest_json
+from histoforge.core.errors import StorageError
+from histoforge.core.files import explained_write_errors, write_json
+from histoforge.core.results import FILE_KINDS, KINDS, RECORD, check_replaceable, check_replaceable_file, read_if_whole
+from histoforge.core.unfinished import clear, restore
+
+
+@dataclass(frozen=True)
+class Output:
+    """A directory or a file that a command writes.
+
+    Attributes:
+        path: where.
+        kind: a key of `results.KINDS` for a directory, or of `results.FILE_KINDS` for a file.
+    """
+
+    path: Path
+    kind: str
+
+    def is_there(self) -> bool:
+        """Return whether an earlier result of the kind is there.
+
+        Raises:
+            StorageError: something else is.
+        """
+        if self.kind in FILE_KINDS:
+            return check_replaceable_file(self.path, self.kind)
+        return check_replaceable(self.path, (self.kind,))
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        return FILE_KINDS[self.kind].name if self.kind in FILE_KINDS else KINDS[self.kind].name
+
+
+@contextmanager
+def claimed(
+    outputs: Sequence[Output], inputs: Mapping[str, Path], *, overwrite: bool = False, same: bool = False
+) -> Iterator[None]:
+    """Make sure that outputs may be written, and keep other commands from writing them inside the block.
+
+    What a killed command left of an earlier attempt is removed first. Of several processes that train together, only
+    the first one claims.
+
+    Args:
+        outputs: what is written.
+        inputs: what is read, by what sentences call it.
+        overwrite: whether earlier results may be replaced.
+        same: whether the same command with the same settings made what is there.
+
+    Raises:
+        StorageError: an output may not be written, or another command is writing it.
+    """
+    if int(os.environ.get("RANK", "0")):
+        yield
+        return
+    for path in inputs.values():
+        restore(path)
+    for output in outputs:
+        check_apart(output.path, inputs)
+    with ExitStack() as stack:
+        for output in outputs:
+            stack.enter_context(locked(output.path))
+            clear(output.path.parent)
+            if output.is_there() and not overwrite and not same:
+                raise StorageError(
+                    f"{output.path} holds an earlier {output.name}: add --overwrite to replace it, or name a new one."
+                )
+        yield
+
+
+def check_apart(output: Path, inputs: Mapping[str, Path]) -> None:
+    """Make sure that writing `output` cannot touch an input; links are followed.
+
+    Raises:
+        StorageError: it is, contains, or lies in an input.
+    """
+    where = _lineage(output)
+    for name, path in inputs.items():
+        source = _lineage(path)
+        relations = (("is", where[0] == source[0]), ("lies in", source[0] in where), ("contains", where[0] in source))
+        relation = next((relation for relation, holds in relations if holds), "")
+        if relation:
+            raise StorageError(f"The output {output} {relation} {name}, which would be lost: name another output.")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other commands from writing `path` inside the block, as far as the file system knows locks.
+
+    Raises:
+        StorageError: another command is writing it.
+    """
+    lock = path.with_name(f".{path.name}.histoforge-lock")
+    with explained_write_errors(path):
+        made = [folder for folder in (lock.parent, *lock.parent.parents) if not folder.exists()]
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _take(lock, path)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+        with suppress(OSError):  # a folder that now holds something stays
+            for folder in made:
+                folder.rmdir()
+
+
+def command_digest(settings: Mapping[str, Any], inputs: Mapping[str, Path | Sequence[Path] | None]) -> str:
+    """SHA-256 of a command's settings, as JSON values, and of the places of its inputs."""
+    places = {name: _resolved(path) for name, path in inputs.items()}
+    return digest_json({"settings": dict(settings), "inputs": places})
+
+
+def recorded(folder: Path, command: str) -> str:
+    """Return the digest that `record` wrote into a folder for a command, or ''."""
+    return str(read_if_whole(folder / RECORD).get(command, ""))
+
+
+def record(folder: Path, command: str, digest: str) -> None:
+    """Write into a folder that a command with this digest made, or is making, what it holds."""
+    if int(os.environ.get("RANK", "0")) or not folder.is_dir():
+        return
+    write_json(folder / RECORD, {**read_if_whole(folder / RECORD), command: digest})
+
+
+def _lineage(path: Path) -> list[tuple[int, int] | str]:
+    """The identities of a path and of all folders above it, links followed: device and inode, or else the name."""
+    resolved = Path(path).resolve()
+    return [_identity(place) for place in (resolved, *resolved.parents)]
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path)
+    return status.st_dev, status.st_ino
+
+
+def _take(lock: Path, path: Path) -> int:
+    """Open and lock a file; its descriptor."""
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
+            os.close(descriptor)
+            raise StorageError(
+                f"{path} is being written by {owner}: wait until that command ends, or name another output."
+            ) from None
+        except OSError:
+            return descriptor
+        if _identity(lock) == (os.fstat(descriptor).st_dev, os.fstat(descriptor).st_ino):
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}".encode(), 0)
+            return descriptor
+        os.close(descriptor)  # its former owner removed it in between
+
+
+def _resolved(path: Path | Sequence[Path] | None) -> Any:
+    if path is None:
+        return None
+    return str(path.resolve()) if isinstance(path, Path) else [str(place.resolve()) for place in path]

@@ -1,0 +1,197 @@
+"""The kinds of results that commands write, and how an earlier one is told from what is somebody else's."""
+
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.documents import parse_json
+from histoforge.core.errors import StorageError
+from histoforge.core.unfinished import is_unfinished
+
+RECORD = ".histoforge.json"
+"""The file in a result's directory that says which command made it, with which settings."""
+
+_MODEL = ("model.json", "model.safetensors", "history.json", "guide.json", "training.jsonl", "pictures/*.png")
+_WORK = ("*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of directory that is written as a whole.
+
+    Attributes:
+        name: what sentences call it.
+        description: the file that it is known by.
+        files: patterns of the other files that it may hold, as relative paths with '/'.
+        said: entries of the description that it is known by too; None stands for any value.
+    """
+
+    name: str
+    description: str
+    files: tuple[str, ...]
+    said: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of file.
+
+    Attributes:
+        name: what sentences call it.
+        keys: top-level keys of a JSON file that it is known by; none for an HTML page.
+    """
+
+    name: str
+    keys: frozenset[str] = frozenset()
+
+
+KINDS = {
+    "patches": Kind(
+        "patch set",
+        "patchset.json",
+        ("images.npy", "images.parquet", "index.parquet", "summary.json", "pictures/*.png", "pictures/*.json"),
+    ),
+    "generator": Kind("generator", "model.json", _MODEL, (("kind", "generator"),)),
+    "guide": Kind("guide", "model.json", _MODEL, (("kind", "guide"),)),
+    "classifier": Kind("classifier", "model.json", _MODEL, (("kind", "classifier"),)),
+    "arm": Kind("arm", "arm.json", tuple(f"{model}/{file}" for model in ("seed-*", "judge") for file in _MODEL)),
+    "scores": Kind("scores of a generator", "scores.json", ("features.npz", "history.json", "pictures/*.png")),
+    "publication": Kind("publication", "decision.json", ("model_card.json", "README.md")),
+    "version": Kind("published version", "version.json", ("model/*", "model_card.json", "README.md")),
+    "slides": Kind("folder of phantom slides", RECORD, ("*",), (("phantom", None),)),
+}
+FILE_KINDS = {
+    "page": FileKind("page of histoforge"),
+    "metrics": FileKind("results of an evaluation", frozenset({"answer", "arms"})),
+    "ranking": FileKind("results of a leaderboard", frozenset({"answer", "methods"})),
+    "similar": FileKind("numbers of a page", frozenset({"guide", "patches", "queries"})),
+    "duplicates": FileKind("numbers of a page", frozenset({"guide", "synthetic", "real"})),
+}
+_PAGE_MARK = b'<meta name="generator" content="histoforge '
+_PAGE_HEAD_BYTES = 1 << 16
+
+
+def check_replaceable(path: Path, kinds: Collection[str] = ()) -> bool:
+    """Make sure that a directory may be written at `path`: nothing, an empty directory or an earlier result is there.
+
+    Args:
+        path: the directory to write.
+        kinds: keys of `KINDS`; none for all of them.
+
+    Returns:
+        Whether an earlier result is there.
+
+    Raises:
+        StorageError: a link, a file, a directory of another kind, or a result with files of somebody else is there.
+    """
+    if _is_free(path, directory=True):
+        return False
+    allowed = [KINDS[name] for name in kinds or KINDS]
+    kind = next((kind for kind in allowed if _is_of(path, kind)), None)
+    if kind is None:
+        wanted = " or ".join(sorted(kind.name for kind in allowed)) if kinds else "result of histoforge"
+        raise StorageError(f"{path} is there already and is no {wanted}: name a new folder, or move this one away.")
+    foreign = next(foreign_files(path, (kind.description, *kind.files)), "")
+    if foreign:
+        raise StorageError(
+            f"{path} holds {foreign}, which is no part of the {kind.name} and would be lost: move it away, or name "
+            "a new folder."
+        )
+    return True
+
+
+def check_replaceable_file(path: Path, kind: str) -> bool:
+    """Make sure that a file may be written at `path`: nothing or an earlier one of the same kind is there.
+
+    Args:
+        path: the file to write.
+        kind: a key of `FILE_KINDS`.
+
+    Returns:
+        Whether an earlier one is there.
+
+    Raises:
+        StorageError: a link, a directory, or a file of another kind is there.
+    """
+    if _is_free(path, directory=False):
+        return False
+    if not _is_file_of(path, FILE_KINDS[kind]):
+        raise StorageError(
+            f"{path} is there already and is no {FILE_KINDS[kind].name}: name a new one, or move this one away."
+        )
+    return True
+
+
+def work_beside(output: Path, suffix: str) -> Path:
+    """Return the folder beside an output in which a training keeps its log and checkpoints.
+
+    Raises:
+        StorageError: it is a file or a link, or holds files of somebody else.
+    """
+    folder = output.with_name(f"{output.name}{suffix}")
+    if not _is_free(folder, directory=True) and (foreign := next(foreign_files(folder, _WORK), "")):
+        raise StorageError(
+            f"{folder} is where the training keeps its log and checkpoints, and it holds {foreign}: move it away, or "
+            "name another output."
+        )
+    return folder
+
+
+def remove_work(folder: Path) -> None:
+    """Remove the folder of a finished training, unless somebody else's files have come into it."""
+    if folder.is_dir() and next(foreign_files(folder, _WORK), None) is None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def foreign_files(folder: Path, patterns: Collection[str]) -> Iterator[str]:
+    """The files below a folder that no pattern fits, by their relative paths; unfinished ones are passed over."""
+    for parent, below, names in os.walk(folder):
+        links = [name for name in below if Path(parent, name).is_symlink()]
+        for name in sorted([*names, *links]):
+            relative = Path(parent, name).relative_to(folder).as_posix()
+            if name != RECORD and not is_unfinished(name) and not any(fnmatchcase(relative, p) for p in patterns):
+                yield relative
+
+
+def _is_free(path: Path, directory: bool) -> bool:
+    """Return whether nothing is at `path` or, where a directory is to be written, an empty one.
+
+    Raises:
+        StorageError: a link, or a file in place of a directory or the other way round, is there.
+    """
+    if path.is_symlink():
+        raise StorageError(f"{path} is a link to {os.readlink(path)}: name that place itself, or a new one.")
+    if not path.exists():
+        return True
+    if path.is_dir() != directory:
+        what = "file" if directory else "folder"
+        raise StorageError(f"{path} is a {what}: name a new {'folder' if directory else 'file'}, or move it away.")
+    return directory and next(path.iterdir(), None) is None
+
+
+def _is_of(path: Path, kind: Kind) -> bool:
+    file = path / kind.description
+    if not file.is_file():
+        return False
+    said = read_if_whole(file) if kind.said else {}
+    return all(name in said and value in (None, said[name]) for name, value in kind.said)
+
+
+def _is_file_of(path: Path, kind: FileKind) -> bool:
+    if kind.keys:
+        return kind.keys <= read_if_whole(path).keys()
+    with open(path, "rb") as file:
+        return _PAGE_MARK in file.read(_PAGE_HEAD_BYTES)
+
+
+def read_if_whole(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one where the file is missing, damaged, or holds something else."""
+    try:
+        value = parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

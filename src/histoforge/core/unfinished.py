@@ -1,0 +1,129 @@
+"""Hidden names of unfinished files and directories, and clearing away those that killed processes left.
+
+A file is written as `.NAME.OWNER-PID-RANDOM.partial` beside its final name. A directory that is being replaced is
+called `.NAME.OWNER-PID-RANDOM.replaced` for the moment between two renames, on file systems that cannot swap two names
+at once. OWNER stands for the machine and its process namespace, so that only a process that can be known to have ended
+loses its files.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import time
+import uuid
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from histoforge.core.progress import say
+
+Suffix = Literal["partial", "replaced"]
+SETTLED_SECONDS = 60.0
+"""Age from which a replaced directory is taken for abandoned where its owner cannot be looked up."""
+
+_NAME = re.compile(r"\.(.+)\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.(partial|replaced)")
+_FORMER_NAME = re.compile(r"\..*[0-9a-f]{8}\.partial")
+"""Names that earlier versions gave, which do not tell their owner."""
+
+_live: set[str] = set()
+_cleared: set[Path] = set()
+_named: set[Path] = set()
+
+
+def begin(path: Path, suffix: Suffix = "partial") -> Path:
+    """Return a hidden name beside `path` that this process holds until `end` is called with it."""
+    unfinished = path.with_name(f".{path.name}.{_owner()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.{suffix}")
+    _live.add(unfinished.name)
+    return unfinished
+
+
+def end(unfinished: Path) -> None:
+    """Remove what has a name that `begin` returned, and give up the name."""
+    if unfinished.is_dir() and not unfinished.is_symlink():
+        shutil.rmtree(unfinished, ignore_errors=True)
+    else:
+        unfinished.unlink(missing_ok=True)
+    _live.discard(unfinished.name)
+
+
+def is_unfinished(name: str) -> bool:
+    """Return whether a file name is that of an unfinished file or directory."""
+    return bool(_NAME.fullmatch(name)) or (name.startswith(".") and name.endswith(".partial"))
+
+
+def clear_once(folder: Path) -> None:
+    """Call `clear` unless this process did so before for the same folder."""
+    if folder not in _cleared:
+        _cleared.add(folder)
+        clear(folder)
+
+
+def clear(folder: Path) -> None:
+    """Remove what killed processes left in a folder, restore what they were replacing, and name what is in doubt."""
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.name.startswith(".")]
+    except OSError:
+        return
+    for name in sorted(names):
+        path, match = folder / name, _NAME.fullmatch(name)
+        if match is None:
+            if _FORMER_NAME.fullmatch(name):
+                _name_doubtful(path)
+        elif not _is_running(match[2], int(match[3]), name):
+            _settle(path, folder / match[1], match[4], known=match[2] == _owner())
+
+
+def restore(path: Path) -> None:
+    """Bring back a directory whose writer was killed while it was replaced."""
+    if not os.path.lexists(path) and path.parent.is_dir():
+        clear(path.parent)
+
+
+def _settle(path: Path, final: Path, suffix: str, known: bool) -> None:
+    """Restore or remove what an ended process left; where its owner is not known, name it instead of removing it."""
+    try:
+        if suffix == "replaced" and not os.path.lexists(final):
+            if known or time.time() - path.stat().st_ctime > SETTLED_SECONDS:
+                os.rename(path, final)
+                say(f"{final} was being replaced when its writer was killed, and is back.")
+        elif not known:
+            _name_doubtful(path)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        say(f"{path} was left by a killed process and cannot be removed ({error.strerror}).")
+
+
+def _name_doubtful(path: Path) -> None:
+    if path in _named:
+        return
+    _named.add(path)
+    say(f"{path} is unfinished, and its writer cannot be looked up from here: remove it if nothing writes it any more.")
+
+
+def _is_running(owner: str, pid: int, name: str) -> bool:
+    if owner != _owner():
+        return False
+    if pid == os.getpid():
+        return name in _live
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@cache
+def _owner() -> str:
+    """Return 8 digits that stand for this machine and, on Linux, its namespace of process numbers."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return hashlib.sha256(f"{platform.node()} {namespace}".encode()).hexdigest()[:8]
