@@ -1,78 +1,22 @@
 """A stand-in for Kubeflow's API server that checks every request with the published models of kfp-server-api."""
 
-import inspect
 import json
 import re
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import kfp_server_api
 import yaml
+from doubled_runs import Runs
+from published import BadRequest, check, parameters_of, parsed, there
 
 API = "/apis/v2beta1"
-STATES = ("PENDING", "RUNNING", "SUCCEEDED")
-ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-PRIMITIVES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
 
-class BadRequest(Exception):
-    """A request that the real server would refuse, with its status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def check(value: Any, kind: str, where: str = "body") -> None:
-    """Hold a JSON value against a model of kfp-server-api, all through.
-
-    Raises:
-        BadRequest: a name that the model does not have, or a value of another type.
-    """
-    if kind == "object":
-        return
-    if match := re.fullmatch(r"(list\[|dict\(str, )(.+)[\])]", kind):
-        inner = match[2]
-        if not isinstance(value, list if match[1] == "list[" else dict):
-            raise BadRequest(400, f"{where} is no {kind}")
-        for key, item in enumerate(value) if isinstance(value, list) else value.items():
-            check(item, inner, f"{where}.{key}")
-    elif kind == "datetime":
-        datetime.fromisoformat(value)
-    elif kind in PRIMITIVES:
-        if not isinstance(value, PRIMITIVES[kind]) or (isinstance(value, bool) and kind != "bool"):
-            raise BadRequest(400, f"{where} is {value!r} and no {kind}")
-    else:
-        _check_model(value, getattr(kfp_server_api.models, kind), where)
-
-
-def _check_model(value: Any, model: Any, where: str) -> None:
-    if hasattr(model, "allowable_values"):
-        if value not in model.allowable_values:
-            raise BadRequest(400, f"{where} is {value!r} and none of {model.allowable_values}")
-        return
-    if not isinstance(value, dict):
-        raise BadRequest(400, f"{where} is no {model.__name__}")
-    kinds = {model.attribute_map[name]: kind for name, kind in model.openapi_types.items()}
-    for name, item in value.items():
-        if name not in kinds:
-            raise BadRequest(400, f"{where}.{name} is not in {model.__name__}")
-        check(item, kinds[name], f"{where}.{name}")
-
-
-def _parameters(service: Any, name: str) -> set[str]:
-    """The parameters that the published interface gives a request."""
-    source = inspect.getsource(getattr(service, f"{name}_with_http_info"))
-    listed = re.search(r"all_params = \[(.*?)\]", source, re.DOTALL)
-    assert listed
-    return set(re.findall(r"'(\w+)'", listed[1]))
-
-
-class Double:
+class Double(Runs):
     """The server's memory, and what it was asked.
 
     Attributes:
@@ -130,7 +74,7 @@ class Double:
         for verb, pattern, service, name, handler in ROUTES:
             match = re.fullmatch(pattern, path)
             if verb == method and match:
-                unknown = set(query) - _parameters(service, name)
+                unknown = set(query) - parameters_of(service, name)
                 if unknown:
                     raise BadRequest(400, f"{name} has no parameter {unknown}")
                 self.before.get(name, lambda: None)()
@@ -142,24 +86,6 @@ class Double:
                 raise BadRequest(404, "not found")
             return self.kubernetes[path]
         raise BadRequest(404, f"no route {method} {path}")
-
-    def answer_pods(self, method: str, query: dict[str, str], namespace: str, name: str | None, log: str | None) -> Any:
-        """As Kubernetes lists pods by label, hands out the last lines of a log, and deletes a pod."""
-        if self.forbids_pods:
-            raise BadRequest(403, "pods is forbidden")
-        pods = {key: pod for key, pod in self.pods.items() if pod["metadata"]["namespace"] == namespace}
-        if name is None:
-            label, _, value = query["labelSelector"].partition("=")
-            chosen = [pod for pod in pods.values() if pod["metadata"].get("labels", {}).get(label) == value]
-            return {"kind": "PodList", "items": [{k: v for k, v in pod.items() if k != "log"} for pod in chosen]}
-        pod = _there(pods, name)
-        if method == "DELETE":
-            del self.pods[name]
-            self.before.get("delete_pod", lambda: None)()
-        elif log:
-            assert query["container"] == "main"
-            return "\n".join(pod["log"].splitlines()[-int(query["tailLines"]) :])
-        return pod
 
     def page(self, name: str, items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
         if "namespace" in query:
@@ -183,7 +109,7 @@ class Double:
         return self.page("pipelines", list(self.pipelines.values()), query)
 
     def create_pipeline(self, _: dict[str, str], body: bytes) -> Any:
-        said = _json(body, "V2beta1Pipeline")
+        said = parsed(body, "V2beta1Pipeline")
         if said["display_name"] in {one["display_name"] for one in self.pipelines.values()}:
             raise BadRequest(409, "pipeline exists")
         made = {**said, "pipeline_id": self.id("pipeline")}
@@ -191,30 +117,30 @@ class Double:
         return made
 
     def get_pipeline(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        return _there(self.pipelines, name)
+        return there(self.pipelines, name)
 
     def list_versions(self, query: dict[str, str], _: bytes, pipeline: str) -> Any:
         found = [one for one in self.versions.values() if one["pipeline_id"] == pipeline]
         return self.page("pipeline_versions", found, query)
 
     def get_version(self, _: dict[str, str], __: bytes, ___: str, version: str) -> Any:
-        return _there(self.versions, version)
+        return there(self.versions, version)
 
     def delete_version(self, _: dict[str, str], __: bytes, ___: str, version: str) -> Any:
-        _there(self.versions, version)
+        there(self.versions, version)
         del self.versions[version]
         return {}
 
     def delete_pipeline(self, query: dict[str, str], __: bytes, name: str) -> Any:
         """As `ResourceManager.DeletePipeline`: not one that has versions."""
-        _there(self.pipelines, name)
+        there(self.pipelines, name)
         if not query.get("cascade") and name in {one["pipeline_id"] for one in self.versions.values()}:
             raise BadRequest(400, f"Failed to delete pipeline with id {name} as it has existing pipeline versions")
         del self.pipelines[name]
         return {}
 
     def upload_version(self, query: dict[str, str], body: bytes) -> Any:
-        _there(self.pipelines, query["pipelineid"])
+        there(self.pipelines, query["pipelineid"])
         if query["name"] in {one["name"] for one in self.versions.values()}:
             raise BadRequest(409, "version exists")
         file = re.search(rb'name="uploadfile"; filename="([^"]+)".*?\r\n\r\n(.*?)\r\n--', body, re.DOTALL)
@@ -240,170 +166,21 @@ class Double:
         return self.page("experiments", list(self.experiments.values()), query)
 
     def create_experiment(self, _: dict[str, str], body: bytes) -> Any:
-        made = {**_json(body, "V2beta1Experiment"), "experiment_id": self.id("experiment")}
+        made = {**parsed(body, "V2beta1Experiment"), "experiment_id": self.id("experiment")}
         self.experiments[made["experiment_id"]] = made
         return made
 
     def get_experiment(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        return _there(self.experiments, name)
+        return there(self.experiments, name)
 
     def delete_experiment(self, _: dict[str, str], __: bytes, name: str) -> Any:
         """As `ExperimentStore.DeleteExperiment`: its runs stay."""
-        _there(self.experiments, name)
+        there(self.experiments, name)
         del self.experiments[name]
-        return {}
-
-    def create_run(self, _: dict[str, str], body: bytes) -> Any:
-        made = {**self.runnable(_json(body, "V2beta1Run")), "run_id": self.id("run"), "state": "PENDING"}
-        self.runs[made["run_id"]] = made
-        self.started(made)
-        return made
-
-    def get_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        if self.failing:
-            self.failing -= 1
-            raise BadRequest(503, "try again")
-        run = _there(self.runs, name)
-        self.advance(run)
-        run["run_details"] = {"task_details": self.nodes(run)}
-        return run
-
-    def nodes(self, run: dict[str, Any]) -> list[dict[str, Any]]:
-        """The nodes of Argo's workflow, as `toApiPipelineTaskDetail` of KFP's api_converter.go lists them.
-
-        Nodes have names, and those below them by the names of their pods; never an error or a pod of their own.
-        """
-        spec = self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]["pipeline_spec"]
-        spec = spec.get("pipeline_spec", spec)
-        names = ["workflow-x", "root-driver", "root"]
-        for key in spec["root"]["dag"]["tasks"]:
-            names += [f"{key}-driver", key, "executor", "executor(0)"]
-        done = {"PENDING": "PENDING", "RUNNING": "RUNNING", "SUCCEEDED": "SUCCEEDED"}.get(run["state"], run["state"])
-        states = {
-            name: "SUCCEEDED" if name.endswith("-driver") and run["state"] != "PENDING" else done for name in names
-        }
-        if done == "FAILED" and self.failing_task:
-            omitted = {name: "RUNTIME_STATE_UNSPECIFIED" for name in names[3:] if name != self.failing_task}
-            states.update(omitted)
-        states.update(self.node_states)
-        return [
-            {
-                "run_id": run["run_id"],
-                "task_id": f"task-{number}",
-                "display_name": name,
-                "state": states[name],
-                "child_tasks": [{"pod_name": f"workflow-x-{number + 1}"}],
-            }
-            for number, name in enumerate(names)
-        ]
-
-    def advance(self, run: dict[str, Any]) -> None:
-        """Let a run come one state further, unless nothing reports it or it does not end by itself."""
-        if run["run_id"] in self.lost or run["state"] in ENDED:
-            return
-        if run["state"] == "CANCELING":
-            run["state"] = "CANCELED"
-        elif run["run_id"] not in self.endless or run["state"] == "PENDING":
-            state = STATES[STATES.index(run["state"]) + 1]
-            run["state"] = self.outcomes.get(run["run_id"], self.outcome) if state == "SUCCEEDED" else state
-
-    def list_runs(self, query: dict[str, str], _: bytes) -> Any:
-        answer = self.page("runs", list(self.runs.values()), query)
-        listed = json.loads(json.dumps(answer))
-        for run in answer["runs"]:
-            self.advance(run)
-        return listed
-
-    def terminate_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        """As `ResourceManager.TerminateRun`: the state first, then the workflow, which may be gone."""
-        run = _there(self.runs, name)
-        if run["state"] in (*ENDED, "CANCELING"):
-            raise BadRequest(400, f"Failed to terminate a run {name}. Row not found")
-        run["state"] = "CANCELING"
-        if name in self.lost:
-            raise BadRequest(500, f"Failed to terminate run {name} due to error terminating its workflow")
-        return {}
-
-    def delete_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        """As `ResourceManager.DeleteRun`: whatever its state, and with its workflow."""
-        _there(self.runs, name)
-        del self.runs[name]
-        self.pods = {
-            key: pod for key, pod in self.pods.items() if pod["metadata"]["labels"].get("pipeline/runid") != name
-        }
-        return {}
-
-    def fire(self, recurring_run: str) -> dict[str, Any]:
-        """What the controller of ScheduledWorkflows does when the time has come; the run does not end by itself."""
-        scheduled = _there(self.recurring_runs, recurring_run)
-        kept = ("display_name", "experiment_id", "pipeline_version_reference", "runtime_config")
-        made = {key: scheduled[key] for key in kept}
-        made.update(run_id=self.id("run"), state="RUNNING", recurring_run_id=recurring_run)
-        self.endless.add(made["run_id"])
-        self.runs[made["run_id"]] = made
-        self.started(made)
-        return made
-
-    def list_recurring_runs(self, query: dict[str, str], _: bytes) -> Any:
-        return self.page("recurringRuns", list(self.recurring_runs.values()), query)
-
-    def create_recurring_run(self, _: dict[str, str], body: bytes) -> Any:
-        said = self.runnable(_json(body, "V2beta1RecurringRun"))
-        if len(said["trigger"]["cron_schedule"]["cron"].split()) != 6 or not 1 <= int(said["max_concurrency"]) <= 10:
-            raise BadRequest(400, "invalid trigger or concurrency")
-        status = "ENABLED" if said.pop("mode") == "ENABLE" else "DISABLED"
-        made = {**said, "recurring_run_id": self.id("recurring"), "status": status}
-        self.recurring_runs[made["recurring_run_id"]] = made
-        return made
-
-    def get_recurring_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        return _there(self.recurring_runs, name)
-
-    def delete_recurring_run(self, query: dict[str, str], __: bytes, name: str) -> Any:
-        """As `ResourceManager.DeleteJob`: the ScheduledWorkflow goes, and with it the workflows that it owns.
-
-        Nothing reports their runs any more, which are shown in their last state for ever. With the policy ORPHAN they
-        are no longer owned, and go on.
-        """
-        _there(self.recurring_runs, name)
-        del self.recurring_runs[name]
-        if query.get("propagation_policy") != "ORPHAN":
-            owned = [run for run in self.runs.values() if run.get("recurring_run_id") == name]
-            self.lost |= {run["run_id"] for run in owned if run["state"] not in ENDED}
-        return {}
-
-    def enable_recurring_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        _there(self.recurring_runs, name)["status"] = "ENABLED"
-        return {}
-
-    def disable_recurring_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        _there(self.recurring_runs, name)["status"] = "DISABLED"
         return {}
 
     def health(self, _: dict[str, str], __: bytes) -> Any:
         return {"multi_user": False}
-
-    def runnable(self, said: dict[str, Any]) -> dict[str, Any]:
-        """What a run and a recurring run have in common; numbers come back as floats."""
-        _there(self.experiments, said["experiment_id"])
-        reference = said["pipeline_version_reference"]
-        version = _there(self.versions, reference["pipeline_version_id"])
-        assert version["pipeline_id"] == reference["pipeline_id"]
-        parameters = said["runtime_config"]["parameters"]
-        said["runtime_config"]["parameters"] = json.loads(json.dumps(parameters), parse_int=float)
-        return said
-
-
-def _there(found: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
-    if name not in found:
-        raise BadRequest(404, f"{name} not found")
-    return found[name]
-
-
-def _json(body: bytes, kind: str) -> dict[str, Any]:
-    said = json.loads(body)
-    check(said, kind)
-    return said
 
 
 _PIPELINES, _UPLOADS = kfp_server_api.PipelineServiceApi, kfp_server_api.PipelineUploadServiceApi

@@ -48,7 +48,7 @@ def test_delete_refuses_while_a_run_is_in_progress_and_leaves_everything(schedul
 def test_delete_now_ends_the_run_before_the_schedule_so_that_it_is_shown_as_ended(scheduled, capsys):
     done = call(capsys, "schedule", "delete", "weekly", "--now", "--every", "0")
     assert (done.code, scheduled.recurring_runs) == (0, {}), done.err
-    assert states(scheduled) == ["CANCELED"]
+    assert states(scheduled) == ["FAILED"]
     assert scheduled.lost == set()
     verbs = [one.rpartition("/")[2] for one in scheduled.changes()]
     assert [verb.rpartition(":")[2] for verb in verbs[-3:-1]] == ["disable", "terminate"]
@@ -98,7 +98,7 @@ def test_apply_refuses_to_replace_before_it_changes_anything(scheduled, capsys, 
     assert scheduled.changes() == before
 
 
-@pytest.mark.parametrize(("flag", "state"), [("--now", "CANCELED"), ("--wait", "SUCCEEDED")])
+@pytest.mark.parametrize(("flag", "state"), [("--now", "FAILED"), ("--wait", "SUCCEEDED")])
 def test_apply_replaces_once_the_run_has_ended(scheduled, capsys, changed, flag, state):
     (old,) = scheduled.recurring_runs
     if flag == "--wait":
@@ -118,7 +118,7 @@ def test_prune_refuses_too(scheduled, capsys, tmp_path):
     assert (done.code, "a run of 'weekly' is in progress" in done.err) == (2, True)
     assert len(scheduled.recurring_runs) == 1
     assert call(capsys, "schedule", "apply", tmp_path / "none.yaml", "--prune", "--now", "--every", "0").code == 0
-    assert (scheduled.recurring_runs, states(scheduled)) == ({}, ["CANCELED"])
+    assert (scheduled.recurring_runs, states(scheduled)) == ({}, ["FAILED"])
 
 
 def test_apply_that_changes_nothing_does_not_look_at_runs(scheduled, capsys, tmp_path):

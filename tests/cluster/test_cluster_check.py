@@ -131,8 +131,14 @@ def test_every_check_passes_and_nothing_is_left(cluster, kubeflow, capsys, tmp_p
 
 
 def test_the_tasks_run_in_the_image_and_with_the_sizes_that_were_given(cluster, kubeflow, capsys, tmp_path):
-    done, _ = check(capsys, tmp_path, "--only", "upload", "--image", "registry.example/histoforge:test", "--keep")
+    chosen = ("--only", "upload", "--only", "rleo", "--keep")
+    done, _ = check(capsys, tmp_path, *chosen, "--image", "registry.example/histoforge:test", "--cpu", "3")
     assert done.code == 0, done.err
+    (run,) = kubeflow.runs.values()
+    parameters = run["runtime_config"]["parameters"]
+    assert {value for key, value in parameters.items() if key.startswith("cpu")} == {"3"}
+    assert "cpu_training" in parameters
+    assert parameters["gpu_count"] == "0"
     assert len(kubeflow.packages) == 5
     for text in kubeflow.packages.values():
         assert "image: registry.example/histoforge:test\n" in text
@@ -164,6 +170,10 @@ def broken_pods(cluster, kubeflow):
     kubeflow.forbids_pods = True
 
 
+def broken_launcher(cluster, kubeflow):
+    kubeflow.kubernetes["/api/v1/namespaces/kubeflow/configmaps/kfp-launcher"]["data"]["providers"] = "gs: {}"
+
+
 def broken_runs(cluster, kubeflow):
     kubeflow.outcome = "FAILED"
 
@@ -176,6 +186,7 @@ def broken_runs(cluster, kubeflow):
         ("fault", broken_sentence, 5, "not with the sentence"),
         ("schedule", broken_schedule, 0.05, "0 of 2 scheduled runs"),
         ("reach", broken_pods, 5, "cannot be listed (403"),
+        ("reach", broken_launcher, 5, "lacks the provider 's3'"),
         ("preemption", broken_pods, 5, "cannot be seen or killed"),
         ("rleo", broken_runs, 5, "failed"),
     ],
@@ -215,7 +226,7 @@ def test_what_was_kept_is_taken_away_by_its_name(cluster, kubeflow, capsys, tmp_
 
 
 def test_what_cannot_be_deleted_is_named_and_the_rest_is(cluster, kubeflow, capsys, tmp_path):
-    from kubeflow_double import BadRequest
+    from published import BadRequest
 
     def refuse():
         raise BadRequest(500, "database is locked")

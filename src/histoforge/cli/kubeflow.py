@@ -80,8 +80,8 @@ class Kubeflow:
 
     def experiment(self, name: str) -> str:
         """The id of an experiment, which is made where it is not there."""
-        if found := self.find_experiment(name):
-            return found
+        if existing := self.find_experiment(name):
+            return existing
         body = self._model("Experiment", display_name=name, namespace=self.namespace)
         return str(self._ask(self._client.experiments.experiment_service_create_experiment, body).experiment_id)
 
@@ -104,7 +104,7 @@ class Kubeflow:
         return [run for run in self.runs_of("recurring_run_id", recurring_run) if run.state not in ENDED]
 
     def terminate(self, run: str) -> None:
-        """End a run that is in progress; it is shown as being cancelled, and as cancelled once its pods are gone."""
+        """End a run that is in progress; it is shown as CANCELING, and as FAILED once its pods are gone."""
         self._ask(self._client.runs.run_service_terminate_run, run)
 
     def runs_of(self, key: str, value: str) -> list[Any]:

@@ -53,9 +53,9 @@ def tasks_of(spec: Mapping[str, Any]) -> dict[str, Task]:
         spec: as kfp's compiler writes it, or as the API server hands it back with `pipeline_spec` and `platform_spec`.
     """
     spec = spec.get("pipeline_spec") or spec
-    found: dict[str, Task] = {"root": Task("The run", False, False)}
-    found.update(_tasks_of_dag(spec.get("root", {}).get("dag", {}), spec.get("components", {}), False))
-    return found
+    tasks = {"root": Task("The run", False, False)}
+    tasks.update(_tasks_of_dag(spec.get("root", {}).get("dag", {}), spec.get("components", {}), False))
+    return tasks
 
 
 def _tasks_of_dag(dag: Mapping[str, Any], components: Mapping[str, Any], looped: bool) -> Iterator[tuple[str, Task]]:

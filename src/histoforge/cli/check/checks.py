@@ -11,6 +11,7 @@ from histoforge.cli.check.site import CheckFailed, Site
 from histoforge.cli.check.tiny import PIPELINES
 from histoforge.cli.kubeflow import ENDED
 from histoforge.cli.kubernetes import Unseen
+from histoforge.cli.namespace import check_namespace
 from histoforge.storage.writing import check_writable
 
 Check = Callable[[Site], str]
@@ -20,8 +21,9 @@ FIRINGS = 2
 
 
 def reaches_the_cluster(site: Site) -> str:
-    """Kubeflow answers, the store takes files, and pods can be seen."""
+    """Kubeflow answers, its launcher knows the store, the store takes files, and pods can be seen."""
     site.kubeflow.recurring_runs()
+    check_namespace(site.kubeflow.namespace, site.options.profile, {}, site.address("artifacts"))
     check_writable(site.location())
     if site.kubernetes is None:
         raise CheckFailed("No kubeconfig leads to the cluster: pods cannot be seen, and none killed.")

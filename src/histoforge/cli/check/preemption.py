@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from histoforge.cli.check.site import CheckFailed, Site
@@ -48,16 +49,16 @@ def _kill_and_watch(site: Site, kubernetes: Kubernetes, run: str) -> str:
     return f"killed after {seconds:.0f} s, went on after step {int(resumed[1])} in {name}"
 
 
-def _wait(site: Site, run: str, what: str, sought: Any) -> Any:
-    """Return what a function finds, as soon as it finds something.
+def _wait(site: Site, run: str, what: str, look_for: Callable[[], Any]) -> Any:
+    """Call a function until its result is true, and return that.
 
     Raises:
         CheckFailed: the run ended before, or it took too long.
     """
     began = time.monotonic()
     while True:
-        if found := sought():
-            return found
+        if result := look_for():
+            return result
         _see_active(site, run)
         if time.monotonic() - began > site.options.limit:
             raise CheckFailed(f"The run {run} waited {site.options.limit / 60:.0f} min for {what}.")

@@ -190,7 +190,7 @@ class Site:
             parameters.update(state=self.address("state"), models=self.address("models"))
         for size, value in (("cpu", options.cpu), ("memory", options.memory)):
             if value:
-                parameters.update({key: value for key in package.inputs if key == size or key.endswith(f"_{size}")})
+                parameters.update({key: value for key in package.inputs if key == size or key.startswith(f"{size}_")})
         if options.storage_secret:
             parameters["storage_secret"] = options.storage_secret
         return {**parameters, **given}
