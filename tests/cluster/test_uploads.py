@@ -169,6 +169,28 @@ def test_a_version_without_the_queue_of_the_profile_is_not_run(kubeflow, capsys,
 
 
 @pytest.mark.parametrize(
+    ("profile", "compiled", "said"),
+    [
+        ("image_pull_secrets: [registry]", {"imagePullSecret": [{"secretName": "registry"}]}, ""),
+        ("image_pull_secrets: [registry]", {}, "without the pull secret 'registry'"),
+        ("ca_config_map: authority", {"configMapAsVolume": [{"configMapName": "authority"}]}, ""),
+        ("ca_config_map: authority", {}, "without the config map 'authority'"),
+        ("ca_secret: authority", {}, "without the secret 'authority'"),
+        ("environment_from: {site: {proxy: HTTPS_PROXY}}", {}, "without the config map 'site'"),
+    ],
+)
+def test_a_version_without_what_the_profile_compiles_in_is_not_run(kubeflow, capsys, tmp_path, profile, compiled, said):
+    path = write_pipeline(tmp_path)
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-x": compiled}}}}}
+    path.write_text(f"{path.read_text()}---\n{json.dumps(platform)}\n")
+    call(capsys, "pipelines", "upload", path)
+    (tmp_path / "mine.yaml").write_text(profile)
+    asked = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--no-follow")
+    done = call(capsys, "submit", path, *asked)
+    assert (done.code, said in done.err) == (2 if said else 0, True), done.err
+
+
+@pytest.mark.parametrize(
     ("profile", "root", "said"),
     [
         ("queue: gpus\ngpu_count: 1\n", "s3://b/out", ""),

@@ -10,6 +10,8 @@ from histoforge import __version__
 from histoforge.cluster.errors import ClusterError
 
 if TYPE_CHECKING:
+    from histoforge_pipelines.profiles import Profile
+
     from histoforge.cli.kubeflow import Kubeflow
     from histoforge.cluster.packages import Package
 
@@ -86,9 +88,10 @@ def version_on(kubeflow: "Kubeflow", name: str, version: str, profile: str = "")
     """The ids of a pipeline and of its version, on the cluster.
 
     Raises:
-        ClusterError: the pipeline or the version is not there, or was compiled without the queue of the profile.
+        ClusterError: the pipeline or the version is not there, or was compiled without something that the profile has
+            and that no parameter can set.
     """
-    from histoforge_pipelines.profiles import QUEUE_LABEL, profile_named
+    from histoforge_pipelines.profiles import profile_named
 
     pipeline = kubeflow.pipeline(name)
     there = kubeflow.versions(pipeline).get(version) if pipeline else None
@@ -97,11 +100,23 @@ def version_on(kubeflow: "Kubeflow", name: str, version: str, profile: str = "")
         raise ClusterError(
             f"Kubeflow has {'not ' if pipeline else ''}{what}: run 'histoforge pipelines upload {name}' first."
         )
-    queue = profile_named(profile or "gpu").queue
     platform = (there.pipeline_spec or {}).get("platform_spec")
-    if queue and platform and f'"{QUEUE_LABEL}": "{queue}"' not in json.dumps(platform):
-        raise ClusterError(
-            f"The version {version} of '{name}' was compiled without the queue '{queue}', so that its tasks would not "
-            f"wait in it: compile it with HISTOFORGE_PROFILE={profile} and upload it."
-        )
+    text = json.dumps(platform)
+    for what, value, part in _compiled_in(profile_named(profile or "gpu")):
+        if platform and part not in text:
+            raise ClusterError(
+                f"The version {version} of '{name}' was compiled without the {what} '{value}', so that its tasks would "
+                f"not use it: compile it with HISTOFORGE_PROFILE={profile} and upload it."
+            )
     return pipeline, str(there.pipeline_version_id)
+
+
+def _compiled_in(profile: "Profile") -> list[tuple[str, str, str]]:
+    """Return what a profile sets at compile time in every task: what it is, its name, and what the file then has."""
+    from histoforge_pipelines.profiles import QUEUE_LABEL
+
+    listed = [("queue", profile.queue, f'"{QUEUE_LABEL}": "{profile.queue}"')] if profile.queue else []
+    named = [("pull secret", secret) for secret in profile.image_pull_secrets]
+    named += [("config map", config_map) for config_map in (profile.ca_config_map, *profile.environment_from)]
+    named += [("secret", profile.ca_secret)]
+    return listed + [(what, name, f'"{name}"') for what, name in named if name]
