@@ -62,7 +62,7 @@ class Cluster:
 
     def train(self, run, attempt, log):
         """A pod that trains, and its checkpoint in the store."""
-        node = f"w.root.train-generator.executor({attempt})"
+        node = f"w.root(0).train-generator(0).executor({attempt})"
         name = f"w-impl-{attempt}"
         labels, annotations = {"pipeline/runid": run["run_id"]}, {"workflows.argoproj.io/node-name": node}
         metadata = {"name": name, "namespace": "kubeflow", "labels": labels, "annotations": annotations}

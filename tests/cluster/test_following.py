@@ -127,10 +127,11 @@ def submitted(kubeflow, capsys, tmp_path, monkeypatch):
     return submit
 
 
-def test_a_failed_task_is_told_by_title_with_its_sentence_and_the_command_for_its_log(submitted):
+@pytest.mark.parametrize("dag", ["preprocess", "preprocess(0)"], ids=["Argo's defaults", "Kubeflow's defaults"])
+def test_a_failed_task_is_told_by_title_with_its_sentence_and_the_command_for_its_log(submitted, dag):
     done = submitted(
-        ("preprocess.executor(0)", "tiny-x7-impl-1", "an earlier attempt"),
-        ("preprocess.executor(1)", "tiny-x7-impl-2", TASK + LAUNCHER),
+        (f"{dag}.executor(10)", "tiny-x7-impl-2", TASK + LAUNCHER),
+        (f"{dag}.executor(9)", "tiny-x7-impl-1", "an earlier attempt"),
         ("preprocess-driver", "tiny-x7-driver-3", "driver", "Succeeded"),
         ("other.executor(0)", "tiny-x7-impl-4", "of another task"),
     )

@@ -7,21 +7,19 @@ backend/src/v2/component/launcher_v2.go of kubeflow/pipelines at 7b70c7b95f).
 """
 
 import contextlib
-import re
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from histoforge.cli.kubernetes import Unseen, connect_kubernetes
 from histoforge.cluster.logs import driver_sentence, last_sentence, pod_reason
-from histoforge.cluster.tasks import DRIVER, Event
+from histoforge.cluster.tasks import DRIVER, Event, split_node
 from histoforge.core.errors import HistoforgeError
 
 RUN_LABEL = "pipeline/runid"
 NODE_NAME = "workflows.argoproj.io/node-name"
 LINES = 200
 """Of a pod's log that are looked at."""
-_ATTEMPT = re.compile(r"\((\d+)\)$")
 
 
 class Ending(NamedTuple):
@@ -71,13 +69,11 @@ class LastWords:
         """The last attempt of a node that has not been told of."""
         if self._kubernetes is None:
             return None
-        latest: dict[str, tuple[int, dict[str, Any]]] = {}
+        latest: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
         for pod in self._kubernetes.pods(self._namespace, f"{RUN_LABEL}={self._run}"):
-            name = pod["metadata"].get("annotations", {}).get(NODE_NAME, "")
-            whole, attempt = _ATTEMPT.sub("", name), _ATTEMPT.search(name)
-            number = int(attempt[1]) if attempt else 0
-            if whole.endswith(f".{node}") and number >= latest.get(whole, (0, None))[0]:
-                latest[whole] = (number, pod)
+            name, attempts = split_node(pod["metadata"].get("annotations", {}).get(NODE_NAME, ""))
+            if name.endswith(f".{node}") and (name not in latest or attempts >= latest[name][0]):
+                latest[name] = (attempts, pod)
         for _, pod in latest.values():
             name = pod["metadata"]["name"]
             if pod.get("status", {}).get("phase") == "Failed" and name not in self._told:

@@ -6,11 +6,14 @@ Kubeflow Pipelines 2.17 lists the nodes of the Argo workflow: for the task `prep
 names only, so a task is known by its key in the compiled pipeline.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 DRIVER = "-driver"
+_ATTEMPT = re.compile(r"\((\d+)\)")
+"""In the name of a node; '(0:item)' is an iteration of a loop."""
 _SHOWN = ("RUNNING", "SUCCEEDED", "SKIPPED", "FAILED", "CANCELING", "CANCELED", "PAUSED")
 
 
@@ -66,6 +69,15 @@ def _tasks_of_dag(dag: Mapping[str, Any], components: Mapping[str, Any], looped:
         yield key, Task(title, "dag" not in component, looped)
         if "dag" in component:
             yield from _tasks_of_dag(component["dag"], components, inner)
+
+
+def split_node(name: str) -> tuple[str, tuple[int, ...]]:
+    """Split the whole name of a node into the name without its attempts, and the attempts from the root down.
+
+    Kubeflow's own configuration of Argo gives every template a retry strategy, DAGs included, so that the pod of a task
+    may be 'w.root(0).preprocess(0).executor(1)'; without it, it is 'w.root.preprocess.executor(1)'.
+    """
+    return _ATTEMPT.sub("", name), tuple(int(number) for number in _ATTEMPT.findall(name))
 
 
 class Watch:

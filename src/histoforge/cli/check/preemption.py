@@ -11,6 +11,7 @@ from histoforge.cli.following import look
 from histoforge.cli.kubeflow import ENDED
 from histoforge.cli.kubernetes import Kubernetes, Unseen
 from histoforge.cli.words import LINES, NODE_NAME, RUN_LABEL
+from histoforge.cluster.tasks import split_node
 from histoforge.storage.location import Location
 
 TASK = "train-generator"
@@ -74,8 +75,8 @@ def _see_active(site: Site, run: str) -> None:
 def _running(site: Site, kubernetes: Kubernetes, run: str, but: str = "") -> dict[str, Any] | None:
     """The pod of the training that runs, unless it is the one named."""
     for pod in kubernetes.pods(site.namespace, f"{RUN_LABEL}={run}"):
-        node = pod["metadata"].get("annotations", {}).get(NODE_NAME, "")
-        is_training = re.search(rf"\.{TASK}\.executor(\(\d+\))?$", node)
+        node, _ = split_node(pod["metadata"].get("annotations", {}).get(NODE_NAME, ""))
+        is_training = node.endswith(f".{TASK}.executor")
         if is_training and pod.get("status", {}).get("phase") == "Running" and pod["metadata"]["name"] != but:
             return pod
     return None
