@@ -91,7 +91,8 @@ def run_find_news(
 
     Where the run goes on, `state` and the locations `writes` ('' for none) are written to first.
     """
-    from histoforge.steps.component import task, write_report
+    from histoforge.steps.component import task
+    from histoforge.steps.task_outputs import write_report
 
     with task("find_news") as meter:
         news = find_news(source, dataset_digest, settings, state)
