@@ -7,14 +7,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 from histoforge_components.image import SLIM
-from tiny_study import CLASSES, write_images
-
-from histoforge.core.files import write_json
-from histoforge.phantom.slides import draw_slides
-from histoforge.training.models import ModelInfo, save_arrays
+from slim_tasks_inputs import write_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "images" / "slim" / "requirements.lock"
@@ -22,21 +17,7 @@ LOCK = ROOT / "images" / "slim" / "requirements.lock"
 
 @pytest.fixture
 def inputs(tmp_path):
-    write_images(tmp_path / "images", per_class=16, patients=4)
-    draw_slides(tmp_path / "slides", patients=4, size_px=512, corrupt=False)
-    for name in CLASSES:
-        training = {"patches": 4, "steps": 1, "seconds": 1.0, "epochs": 1, "patch_classes": list(CLASSES)}
-        info = ModelInfo(
-            kind="generator", method="dcgan", config={}, classes=[name], patch_size=(16, 16),
-            training={**training, "by_class": {name: {}}},
-        )  # fmt: skip
-
-        def add_history(folder, name=name):
-            (folder / "pictures").mkdir()
-            write_json(folder / "history.json", {"by_class": {name: {}}})
-
-        weights = {"0.weight": np.ones((2, 2), np.float32), "0.count": np.array(3)}
-        save_arrays(tmp_path / "members" / name, info, weights, add_history)
+    write_inputs(tmp_path)
     return tmp_path
 
 
