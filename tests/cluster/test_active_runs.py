@@ -1,5 +1,7 @@
 """Deleting and replacing a recurring run whose run is in progress: Kubernetes would take the run along."""
 
+import signal
+
 import pytest
 from asking import call, write_pipeline, write_schedules
 
@@ -150,11 +152,11 @@ def test_wait_and_now_exclude_each_other(scheduled, capsys):
     assert scheduled.lost == set()
 
 
-def test_a_wait_that_is_stopped_resumes_the_schedule(scheduled, capsys, monkeypatch):
-    def stop(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("time.sleep", stop)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_wait_that_is_stopped_resumes_the_schedule(scheduled, capsys, monkeypatch, name):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("time.sleep", lambda _: signal.raise_signal(getattr(signal, name)))
     done = call(capsys, "schedule", "delete", "weekly", "--wait")
     (recurring,) = scheduled.recurring_runs.values()
+    signal.signal(signal.SIGTERM, before)
     assert (done.code, recurring["status"], states(scheduled)) == (130, "ENABLED", ["RUNNING"])

@@ -114,6 +114,7 @@ def test_every_check_passes_and_nothing_is_left(cluster, kubeflow, capsys, tmp_p
     call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
     call(capsys, "submit", tmp_path / "tiny.yaml", "--source", "s3://b/slides", "--no-follow")
     before = seen(kubeflow)
+    kubeflow.failing = 3
     done, result = check(capsys, tmp_path, "--image", "registry.example/histoforge:test", "--cpu", "2")
     assert done.code == 0, done.out + done.err
     assert result["ok"]

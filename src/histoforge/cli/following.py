@@ -1,8 +1,10 @@
 """A run on Kubeflow, followed until it ends: each task by its title, and why one failed."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from histoforge.cli.kubernetes import Unseen
 from histoforge.cli.words import LastWords
 from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.tasks import Event, Watch, tasks_of
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from histoforge.cli.kubeflow import Kubeflow
     from histoforge.cluster.schedules import Standing
 
+Answer = TypeVar("Answer")
 LOOKS = 12
 """Times in a row that the server may not answer before a run is no longer followed."""
 
@@ -50,13 +53,24 @@ def look(kubeflow: "Kubeflow", run: str, every: float) -> Any:
     Raises:
         ClusterError: it did not answer so many times in a row.
     """
-    for patience in reversed(range(LOOKS)):
+    try:
+        return patiently(lambda: kubeflow.run(run), every)
+    except ClusterError as error:
+        raise ClusterError(f"{str(error).rstrip('.')}; the run {run} goes on.") from None
+
+
+def patiently(ask: Callable[[], Answer], every: float) -> Answer:
+    """Return what a server answers; one that does not answer for a while is asked again.
+
+    Raises:
+        ClusterError, Unseen: it did not answer so many times in a row.
+    """
+    for _ in range(LOOKS - 1):
         try:
-            return kubeflow.run(run)
-        except ClusterError as error:
-            if not patience:
-                raise ClusterError(f"{str(error).rstrip('.')}; the run {run} goes on.") from None
+            return ask()
+        except (ClusterError, Unseen):
             time.sleep(every)
+    return ask()
 
 
 def _tell(event: Event, words: LastWords) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from histoforge.cli.stopping import stoppable
 from histoforge.cluster.errors import ClusterError
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
@@ -72,12 +73,13 @@ def held(kubeflow: "Kubeflow", schedules: "Sequence[Found]", policy: Policy) -> 
     refuse_active(kubeflow, schedules, policy)
     running = [schedule for schedule in schedules if schedule.standing.enabled]
     try:
-        for schedule in running:
-            kubeflow.enable(schedule.id, False)
-        refuse_active(kubeflow, schedules, policy)
-        for schedule in schedules:
-            _let_end(kubeflow, schedule, policy)
-        yield
+        with stoppable():
+            for schedule in running:
+                kubeflow.enable(schedule.id, False)
+            refuse_active(kubeflow, schedules, policy)
+            for schedule in schedules:
+                _let_end(kubeflow, schedule, policy)
+            yield
     except BaseException:
         for schedule in running:
             with contextlib.suppress(ClusterError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from histoforge.cli.check.preemption import survives_a_killed_pod
 from histoforge.cli.check.site import CheckFailed, Site
 from histoforge.cli.check.tiny import PIPELINES
+from histoforge.cli.following import patiently
 from histoforge.cli.kubeflow import ENDED
 from histoforge.cli.kubernetes import Unseen
 from histoforge.cli.namespace import check_namespace
@@ -89,7 +90,8 @@ def fires_twice(site: Site) -> str:
     schedule = site.kubeflow.create_recurring_run(site.uploaded("retraining"), every_minute)
     began = time.monotonic()
     while True:
-        ended = [run for run in site.kubeflow.runs_of("recurring_run_id", schedule) if run.state in ENDED]
+        scheduled = patiently(lambda: site.kubeflow.runs_of("recurring_run_id", schedule), site.options.every)
+        ended = [run for run in scheduled if run.state in ENDED]
         for run in ended:
             if run.state != "SUCCEEDED":
                 raise CheckFailed(f"The scheduled run {run.run_id} {run.state.lower()}.")

@@ -1,6 +1,7 @@
 """Taking away everything that a check made, which is known by its names, and nothing else."""
 
 import time
+from collections.abc import Callable
 
 from histoforge.cli.check.site import Site
 from histoforge.cli.kubeflow import ENDED
@@ -8,6 +9,7 @@ from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.packages import open_package, package_names
 from histoforge.core.errors import HistoforgeError
 
+ATTEMPTS = 3
 LOOKS = 120
 """At runs that were told to end, before they are deleted as they are."""
 
@@ -21,10 +23,20 @@ def clean(site: Site) -> list[str]:
     failures = []
     for step in (_clean_schedules, _clean_runs, _clean_versions, _clean_store):
         try:
-            step(site)
+            _patiently(step, site)
         except HistoforgeError as error:
             failures.append(str(error))
     return failures
+
+
+def _patiently(step: Callable[[Site], None], site: Site) -> None:
+    """Take a step, again where it fails: it finds what is left by its names."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return step(site)
+        except HistoforgeError:
+            time.sleep(site.options.every)
+    return step(site)
 
 
 def _clean_schedules(site: Site) -> None:

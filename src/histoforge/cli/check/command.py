@@ -1,16 +1,15 @@
 """The command: the chosen checks one after the other, a table, a JSON file, and everything taken away again."""
 
 import secrets
-import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from histoforge import __version__
+from histoforge.cli.stopping import stoppable
 from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
@@ -91,9 +90,8 @@ def cluster_check(
     options = Options(store, image, profile, cpu, memory, storage_secret, service_account, every, limit * 60, beyond)
     name = clean or f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
     site = Site(name, options, Kubeflow(), connect_kubernetes())
-    results = [] if clean else _make(site, only or list(CHECKS), out, keep)
-    if clean:
-        _take_away(site)
+    with stoppable():
+        results = [_take_away(site)] if clean else _make(site, only or list(CHECKS), out, keep)
     if not all(result.ok for result in results):
         raise typer.Exit(FAILED)
 
@@ -101,7 +99,6 @@ def cluster_check(
 def _make(site: Any, names: list[str], out: Path, keep: bool) -> list[Result]:
     """Make checks, and whatever becomes of them, clean up, and write and print the results."""
     say(f"cluster-check {site.name}: all is made below {site.address()} and in the experiment {site.scratch}")
-    signal.signal(signal.SIGTERM, _stop)
     results: list[Result] = []
     try:
         for name in names:
@@ -162,7 +159,3 @@ def _write(site: Any, results: list[Result], out: Path) -> None:
         "checks": [asdict(result) for result in results],
     }
     write_json(out, facts)
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -7,7 +7,7 @@ from typing import Any
 
 from histoforge.cli.check.site import CheckFailed, Site
 from histoforge.cli.check.tiny import ENDLESS, SETTINGS
-from histoforge.cli.following import look
+from histoforge.cli.following import look, patiently
 from histoforge.cli.kubeflow import ENDED
 from histoforge.cli.kubernetes import Kubernetes, Unseen
 from histoforge.cli.words import LINES, NODE_NAME, RUN_LABEL
@@ -58,7 +58,7 @@ def _wait(site: Site, run: str, what: str, look_for: Callable[[], Any]) -> Any:
     """
     began = time.monotonic()
     while True:
-        if result := look_for():
+        if result := patiently(look_for, site.options.every):
             return result
         _see_active(site, run)
         if time.monotonic() - began > site.options.limit:
