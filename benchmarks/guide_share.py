@@ -82,15 +82,18 @@ class NoisyObjective(rleo_objective.RewardedCrossEntropy):
 def main() -> None:
     """Train, score and print one row per seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--patches", type=Path, required=True)
-    parser.add_argument("--guide", type=Path, required=True)
-    parser.add_argument("--arm", type=Path, required=True)
+    parser.add_argument("--patches", type=Path)
+    parser.add_argument("--guide", type=Path)
+    parser.add_argument("--arm", type=Path)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.2, 1.0])
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--reward", default="policy")
     arguments = parser.parse_args()
+    if None in (arguments.patches, arguments.guide, arguments.arm):
+        print("Name --patches, --guide and --arm; the first lines of --help have the commands that make them.")
+        return
     rleo.RewardedCrossEntropy = NoisyObjective
     device = torch.device("cpu")
     data = PatchSet.open(arguments.patches).split("train").of_class(0)

@@ -12,15 +12,27 @@ from typing import TypeVar
 import torch
 
 Result = TypeVar("Result")
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+_clock = [CLOCKS["wall"]]
+
+
+def use_clock(name: str) -> None:
+    """Measure 'wall' time, or 'processor' time: on a busy machine, with one thread (OMP_NUM_THREADS=1)."""
+    _clock[0] = CLOCKS[name]
+
+
+def now() -> float:
+    """The chosen clock, s."""
+    return _clock[0]()
 
 
 def timed(function: Callable[[], Result]) -> tuple[float, Result]:
-    """Wall time of one call, s, with all that it started on a GPU; and what it returned."""
-    start = time.perf_counter()
+    """Time of one call by the chosen clock, s, with all that it started on a GPU; and what it returned."""
+    start = now()
     result = function()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start, result
+    return now() - start, result
 
 
 def table(title: str, unit: str, count: float, times: Mapping[str, float], baseline: str) -> str:
@@ -37,8 +49,8 @@ def surroundings(packages: Sequence[str]) -> str:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
-        f"{datetime.date.today()}, {_processor()}, {cores} cores, {torch.get_num_threads()} threads, {gpu}; "
-        f"Python {platform.python_version()}, {versions}"
+        f"{datetime.date.today()}, {_processor()} ({_bfloat16()}), {cores} cores, {torch.get_num_threads()} threads, "
+        f"{gpu}; Python {platform.python_version()}, {versions}"
     )
 
 
@@ -49,3 +61,10 @@ def _processor() -> str:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.machine()
+
+
+def _bfloat16() -> str:
+    """What the processor has for bfloat16, on which the ratios of trainings depend more than on anything else."""
+    if torch.cpu._is_amx_tile_supported():
+        return "bfloat16 by AMX"
+    return "bfloat16 by AVX512, no AMX" if torch.cpu._is_avx512_bf16_supported() else "no bfloat16"

@@ -10,14 +10,13 @@ step. Both sides run in turn, twice. The guide's cost is rleo's step over improv
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from timing import surroundings, table, timed
+from shipped import random_patches, seconds_per_step
+from timing import CLOCKS, surroundings, table, timed, use_clock
 from torch import Tensor, nn
 
 from histoforge.generators.config import GeneratorConfig
@@ -26,43 +25,20 @@ from histoforge.generators.dcgan.config import SnganConfig
 from histoforge.generators.dcgan.geometry import doublings
 from histoforge.generators.dcgan.network import DcganDiscriminator, DcganGenerator
 from histoforge.generators.dcgan.objective import Turn
-from histoforge.generators.ddpm import train as ddpm
 from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
 from histoforge.generators.ddpm.diffusion import noise_schedule, simple_loss
 from histoforge.generators.ddpm.network import NoiseNetwork
 from histoforge.generators.methods import METHODS
-from histoforge.generators.rleo import train as rleo
 from histoforge.generators.rleo.reward import RewardTerm, similarity
-from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.patches import PatchSet
 from histoforge.patches.device import Batch, DevicePatches
 from histoforge.siamese.guide import METHOD, NORMALISATION, Guide
 from histoforge.siamese.network import MftSnn
 from histoforge.training.device import resolve_device
-from histoforge.training.engine import Engine
 from histoforge.training.models import ModelInfo
 
 MEASURED = ["dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan", "rleo", "ddpm"]
 Step = Callable[[], None]
-
-
-class TimedEngine(Engine):
-    """Notes when each step ends."""
-
-    def end_of_step(self, **values: Tensor) -> None:
-        """As the engine's; without a checkpoint, which only the last step writes."""
-        super().end_of_step(**values)
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        self.ends = [*getattr(self, "ends", []), time.perf_counter()]
-
-
-def random_patches(path: Path, count: int, size: int) -> PatchSet:
-    """Patches of random pixels, of one class."""
-    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-    with PatchSetWriter.create(path, ["all"], (size, size), 0.5) as writer:
-        writer.add(pixels, label=0, patient="p")
-        writer.finish({"step": "benchmark"}, split=["train"] * count)
-    return PatchSet.open(path)
 
 
 def settings(method: str, arguments: argparse.Namespace) -> GeneratorConfig:
@@ -80,34 +56,6 @@ def settings(method: str, arguments: argparse.Namespace) -> GeneratorConfig:
         "discriminator_maps": arguments.maps,
     }
     return METHODS[method].config(values)
-
-
-def describe(method: str, config: GeneratorConfig, patches: PatchSet) -> ModelInfo:
-    """What the model's description would be."""
-    return ModelInfo(
-        kind="generator",
-        method=method,
-        config=config.model_dump(),
-        classes=patches.classes,
-        patch_size=patches.patch_size,
-    )
-
-
-def ours(method: str, config: Any, patches: PatchSet, guide: Guide) -> tuple[float, Any]:
-    """Seconds of a step of the method's own training, and the generator that it ends with.
-
-    Where the generator has a turn each `n_critic`-th step, that many steps are timed together.
-    """
-    info = describe(method, config, patches)
-    with tempfile.TemporaryDirectory() as work:
-        engine = TimedEngine(Path(work), {}, device=config.device, checkpoint_every=0, label=method)
-        if method == "rleo":
-            outcome = rleo.train(config, patches, engine, None, info, guide)
-        else:
-            outcome = (ddpm if method == "ddpm" else dcgan).train(config, patches, engine, None, info)
-    turns, ends = getattr(config, "n_critic", 1), engine.ends[:-1]
-    fastest_cycle = min(after - before for before, after in zip(ends, ends[turns:], strict=False))
-    return fastest_cycle / turns, outcome.generator
 
 
 def plain(config: Any, patches: PatchSet, guide: nn.Module, device: torch.device) -> Step:
@@ -208,18 +156,22 @@ def main() -> None:
     parser.add_argument("--guide-width", type=float, default=1.0, help="1 is VGG-16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--clock", default="wall", choices=list(CLOCKS), help="'processor' on a busy machine, one thread"
+    )
     arguments = parser.parse_args()
+    use_clock(arguments.clock)
     device, sampled, steps = resolve_device(arguments.device), {}, {}
     guide = new_guide(arguments.guide_width, arguments.size, device)
     plain_guide = MftSnn(arguments.guide_width).to(device).eval().requires_grad_(False)
-    print(surroundings(["torch", "diffusers"]))
+    print(f"{surroundings(['torch', 'diffusers'])}; {arguments.clock} time")
     with tempfile.TemporaryDirectory() as folder:
         patches = random_patches(Path(folder) / "patches", 4 * arguments.batch, arguments.size)
         for method in arguments.methods:
             config: Any = settings(method, arguments)
             times = {"histoforge": float("inf"), "plain loop": float("inf")}
             for _ in range(2):
-                seconds, generator = ours(method, config, patches, guide)
+                seconds, generator, _ = seconds_per_step(method, config, patches, guide)
                 turns = getattr(config, "n_critic", 1)
                 other = fastest(plain(config, patches, plain_guide, device), arguments.rounds, turns)
                 times = {name: min(old, new) for (name, old), new in zip(times.items(), (seconds, other), strict=True)}

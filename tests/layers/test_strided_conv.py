@@ -4,11 +4,18 @@ import pytest
 import torch
 from torch import nn
 
+from histoforge.layers import strided_conv
 from histoforge.layers.strided_conv import StridedConv2d, StridedConvTranspose2d, _Conv, _Transpose
 
 DOWN = (StridedConv2d(16, 24), nn.Conv2d(16, 24, 4, 2, 1, bias=False), (3, 16, 8, 12))
 BIASED = (StridedConv2d(16, 24, bias=True), nn.Conv2d(16, 24, 4, 2, 1), (3, 16, 8, 12))
 UP = (StridedConvTranspose2d(24, 16), nn.ConvTranspose2d(24, 16, 4, 2, 1, bias=False), (3, 24, 4, 6))
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["AMX", "no AMX"])
+def _kernels(request, monkeypatch):
+    """The kernels of both kinds of processor, whichever this one is."""
+    monkeypatch.setattr(strided_conv, "HAS_AMX", request.param)
 
 
 def _twice(ours, reference, shape):

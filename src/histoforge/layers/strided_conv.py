@@ -1,10 +1,12 @@
 """The 4x4 convolutions of stride 2 of DCGAN (Radford et al. 2016), fast on a CPU in bfloat16.
 
-Where maps are small, with few positions and many channels, oneDNN's kernels took half of DCGAN-64's step; plain matrix
-products over the same values take a quarter of their time. A convolution is linear in the map and in the weights, so
-the derivatives of it, of its transpose and of its weight gradient are these three again: a gradient penalty's second
-derivatives run on the same kernels, where torch's own are far slower (docs/benchmarks.md for both). On a GPU and in
-float32 these are the ordinary layers; weights and results are the same everywhere.
+Where maps are small, with few positions and many channels, oneDNN's kernels took half of DCGAN-64's step on a processor
+with AMX; plain matrix products over the same values take a quarter of their time. Without AMX oneDNN's kernels are as
+fast as the processor multiplies, but for the weight gradient, which takes twice as long as the products. A convolution
+is linear in the map and in the weights, so the derivatives of it, of its transpose and of its weight gradient are these
+three again: a gradient penalty's second derivatives run on the same kernels, where torch's own are far slower
+(docs/benchmarks.md for both). On a GPU and in float32 these are the ordinary layers; weights are the same everywhere,
+and results but for rounding.
 """
 
 from typing import Any
@@ -17,6 +19,7 @@ from torch.nn.grad import conv2d_weight
 KERNEL, STRIDE, PADDING = 4, 2, 1
 SMALL_MAP = 36
 """Positions of the smaller map up to which matrix products are faster."""
+HAS_AMX = torch.cpu._is_amx_tile_supported()
 
 
 class StridedConv2d(nn.Conv2d):
@@ -108,7 +111,7 @@ def _is_small(map: Tensor) -> bool:
 
 def _convolved(large: Tensor, weight: Tensor) -> Tensor:
     """The convolution [B, C, 2 H, 2 W] to [B, D, H, W]; as one matrix product where that is small."""
-    if not _is_small(large[:, :, ::STRIDE, ::STRIDE]):
+    if not (HAS_AMX and _is_small(large[:, :, ::STRIDE, ::STRIDE])):
         return F.conv2d(large, weight, None, STRIDE, PADDING)
     padded = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1)
     windows = padded.unfold(1, KERNEL, STRIDE).unfold(2, KERNEL, STRIDE).permute(0, 1, 2, 4, 5, 3)
@@ -122,7 +125,7 @@ def _transposed(small: Tensor, weight: Tensor) -> Tensor:
 
     Each phase (the results of one parity in y and x) sees a 2x2 part of the kernel.
     """
-    if not _is_small(small):
+    if not (HAS_AMX and _is_small(small)):
         return F.conv_transpose2d(small, weight, None, STRIDE, PADDING)
     batch, _, height, width = small.shape
     padded = F.pad(small, (1, 1, 1, 1)).permute(0, 2, 3, 1)

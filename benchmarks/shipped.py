@@ -1,0 +1,67 @@
+"""The trainings that ship, as the benchmarks time them: a method's own `train`, with its engine, data and history."""
+
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timing import now
+from torch import Tensor
+
+from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.methods import METHODS
+from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.siamese.guide import Guide
+from histoforge.training.engine import Engine
+from histoforge.training.models import ModelInfo
+
+
+class TimedEngine(Engine):
+    """Notes when each step ends."""
+
+    def end_of_step(self, **values: Tensor) -> None:
+        """As the engine's; without a checkpoint, which only the last step writes."""
+        super().end_of_step(**values)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.ends = [*getattr(self, "ends", []), now()]
+
+
+def random_patches(path: Path, count: int, size: int, classes: int = 1) -> PatchSet:
+    """Patches of random pixels, as many of each class."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    with PatchSetWriter.create(path, [f"class {label}" for label in range(classes)], (size, size), 0.5) as writer:
+        writer.add(pixels, label=np.arange(count) % classes, patient="p")
+        writer.finish({"step": "benchmark"}, split=["train"] * count)
+    return PatchSet.open(path)
+
+
+def describe(method: str, config: GeneratorConfig, patches: PatchSet) -> ModelInfo:
+    """What the model's description would be."""
+    return ModelInfo(
+        kind="generator",
+        method=method,
+        config=config.model_dump(),
+        classes=patches.classes,
+        patch_size=patches.patch_size,
+    )
+
+
+def seconds_per_step(
+    method: str, config: Any, patches: PatchSet, guide: Guide | None = None
+) -> tuple[float, Any, torch.dtype]:
+    """Seconds of the fastest step of a method's own training, the generator that it ends with, and the precision.
+
+    Where the generator has a turn each `n_critic`-th step, that many steps are timed together.
+    """
+    info = describe(method, config, patches)
+    train = import_module(f"{METHODS[method].package}.train").train
+    guided = {"guide": guide} if METHODS[method].guided else {}
+    with tempfile.TemporaryDirectory() as work:
+        engine = TimedEngine(Path(work), {}, device=config.device, checkpoint_every=0, label=method)
+        outcome = train(config, patches, engine, None, info, **guided)
+    turns, ends = getattr(config, "n_critic", 1), engine.ends[:-1]
+    fastest_cycle = min(after - before for before, after in zip(ends, ends[turns:], strict=False))
+    return fastest_cycle / turns, outcome.generator, engine.dtype
