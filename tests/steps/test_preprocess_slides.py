@@ -93,6 +93,17 @@ def test_a_cap_takes_a_fair_sample_of_all_slides(made: Made, drawn: Path, tmp_pa
     assert capped.patches.index["file"].nunique() == 4
 
 
+def test_a_cap_changes_no_colour_of_the_patches_that_it_leaves(drawn: Path, tmp_path: Path) -> None:
+    pixels = []
+    for folder, most in (("all", 0), ("few", 12)):
+        made = preprocess(drawn, tmp_path / folder, **SETTINGS, stain="macenko", max_patches_per_class=most)
+        images = made.patches.images()
+        pixels.append({(row.file, row.x, row.y): images[row.Index] for row in made.patches.index.itertuples()})
+    assert len(pixels[1]) == 24
+    for place, image in pixels[1].items():
+        np.testing.assert_array_equal(image, pixels[0][place])
+
+
 def test_tissue_outside_the_regions_can_be_a_class(made: Made, drawn: Path, tmp_path: Path) -> None:
     outside = preprocess(drawn, tmp_path, **SETTINGS, outside_class="stroma")
     index = outside.patches.index

@@ -173,7 +173,8 @@ class SlideSource:
             key = pixel_key(overview)
             transform = None
             if self._normaliser is not None:
-                transform = fit_to_slide(self._normaliser, opened.slide, plan, opened.scale)
+                # on all places of the slide, so that what other slides have taken of a class changes no colour
+                transform = fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
                 overview = transform(overview)
             shared = {
                 "patient": item.patient, "slide": item.name, "split": item.split, "file": item.file,
