@@ -1,5 +1,6 @@
 # make demo    the whole pipeline on drawn slides: runs/demo/report.html, runs/demo/metrics.json
 # make test    the whole test suite
+# make fuzz    20 times as many damaged files and strange values as the test suite has: make fuzz TIMES=100
 # make lint    ruff and mypy
 # make compile writes components/*/component.yaml, their READMEs, and pipelines/*.yaml
 # make bench   every benchmark, at its full size
@@ -34,7 +35,7 @@ DIGESTS ?= dist/image-digests.json
 PUSH_FLAGS ?=
 RELEASE ?= dist/release
 
-.PHONY: demo test lint compile bench lock lock-cpu images push release e2e cluster-check kind kind-down clean
+.PHONY: demo test fuzz lint compile bench lock lock-cpu images push release e2e cluster-check kind kind-down clean
 .DELETE_ON_ERROR:
 
 # The environment: the locked packages, then the project itself, from where it lies.
@@ -60,6 +61,9 @@ demo: $(INSTALLED) $(SLIDES)/.drawn
 # One thread a process: threads of two processes that wait for each other on the same cores take ten times as long.
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -ra --durations=15 -n 2 --dist loadfile
+
+fuzz: $(INSTALLED)
+	HISTOFORGE_FUZZ=$(or $(TIMES),20) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --capture=sys -p no:xdist tests/fuzz/fuzz_cases.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ with `EXIT_CODE`; it is the last line of a task in a pod. Anything else that is 
 """
 
 import errno
+import shutil
 
 EXIT_CODE = 2
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -59,6 +60,9 @@ def explain_os_error(error: OSError) -> str:
 
     What a step does with files of its own is explained where it happens; this is for all that is left.
     """
+    if isinstance(error, shutil.Error):
+        source, target, reason = error.args[0][0] if isinstance(error.args[0], list) else (error.args[0], "", "")
+        return f"{source} cannot be copied{f' to {target} ({reason})' if target else ''}: correct or remove it."
     where = error.filename2 or error.filename
     if error.errno in _FULL:
         return f"The disk is full{f' at {where}' if where else ''}: free some space and run it again."

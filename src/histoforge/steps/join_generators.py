@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from histoforge.core.documents import known_shape
+from histoforge.core.errors import ModelError
 from histoforge.generators.joining import join
 from histoforge.steps.config.join_generators import JoinGeneratorsConfig, JoinGeneratorsSummary
 
@@ -20,5 +22,6 @@ def run(config: JoinGeneratorsConfig, *, generators: Sequence[Path], generator: 
         ModelError: one is damaged, they do not belong together, or a class is there twice or not at all.
     """
     info = join(generators, generator)
-    facts = {name: info.training[name] for name in ("patches", "steps", "seconds")}
-    return JoinGeneratorsSummary(method=info.method, classes=info.classes, **facts, digest=info.digest)
+    with known_shape(generators[0], ModelError, "train the generator again"):
+        facts = {name: info.training[name] for name in ("patches", "steps", "seconds")}
+        return JoinGeneratorsSummary(method=info.method, classes=info.classes, **facts, digest=info.digest)

@@ -1,0 +1,148 @@
+"""One of each kind of thing that commands read, as small as it can be."""
+
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from PIL import Image
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "registry"), str(TESTS / "reports")]
+
+from made_up_scores import make_scores  # noqa: E402
+from published import NAME, publish  # noqa: E402
+from tiny_guide import noise, save_random_guide, write_set  # noqa: E402
+
+from histoforge.cli import main  # noqa: E402
+from histoforge.core.digests import digest_file, digest_json  # noqa: E402
+from histoforge.core.files import write_json  # noqa: E402
+from histoforge.registry import Registry  # noqa: E402
+from histoforge.storage import open_location  # noqa: E402
+
+SQUARE = [[0, 0], [128, 0], [128, 256], [0, 256], [0, 0]]
+CLASSIFIER = ("--backbone", "resnet10", "--stem", "small", "--width", "0.125", "--epochs", "1", "--seeds", "1")
+GENERATOR = ("--method", "dcgan", "--epochs", "1", "--epoch-steps", "1", "--batch-size", "4")
+
+
+def make_all(folder: Path) -> None:
+    """Make everything below `folder`."""
+    splits = ["train"] * 8 + ["val"] * 4 + ["test"] * 4
+    write_set(folder / "patches", noise(16, 0), splits)
+    save_random_guide(folder / "guide")
+    Image.fromarray(noise(1, 5)[0]).save(folder / "query.png")
+    patches = ("--patches", str(folder / "patches"), "--preset", "")
+    run("train-classifier", *patches, "--out", str(folder / "arm"), *CLASSIFIER)
+    maps = ("--set", "train_generator.dcgan.generator_maps=8", "--set", "train_generator.dcgan.discriminator_maps=8")
+    run("train-generator", *patches, "--out", str(folder / "generator"), *GENERATOR, *maps)
+    (folder / "scores").mkdir()
+    write_json(folder / "scores" / "scores.json", make_scores("dcgan", 0).model_dump(mode="json"))
+    registry = Registry(open_location(str(folder / "store")), NAME)
+    for worth in (0.5, 0.7):
+        publish(registry, folder / f"version-{worth}", worth)
+    _sources(folder)
+
+
+def run(*arguments: str) -> None:
+    """Run a command that must end well."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert not ended.value.code, arguments
+
+
+def reseal(folder: Path) -> None:
+    """Give a patch set or a model the digests of what it holds now, so that its content is looked at."""
+    for name in ("patchset.json", "model.json"):
+        file = folder / name
+        try:
+            said = json.loads(file.read_bytes())
+            if name == "patchset.json":
+                said["files"] = {inner: digest_file(folder / inner) for inner in said["files"]}
+                said["digest"] = digest_json({key: value for key, value in said.items() if key != "digest"})
+            else:
+                from histoforge.training.models import ModelInfo
+
+                said["weights"] = digest_file(folder / "model.safetensors")
+                said["digest"] = ModelInfo(**{**said, "digest": ""}).own_digest()
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            continue
+        file.write_text(json.dumps(said))
+
+
+def _sources(folder: Path) -> None:
+    """Sources of each kind: slides with annotations and a table, folders of images with a table, PatchCamelyon."""
+    slides = folder / "slides"
+    slides.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c", "d"):
+        image = rng.integers(60, 200, (256, 256, 3), np.uint8)
+        tifffile.imwrite(
+            slides / f"{name}.tiff", image, tile=(128, 128), photometric="rgb", compression="jpeg", metadata=None,
+            resolution=(2e4, 2e4), resolutionunit="CENTIMETER",
+        )  # fmt: skip
+        (slides / f"{name}.geojson").write_text(json.dumps(_features()))
+    (slides / "slides.csv").write_text("slide,patient,mpp\n" + "".join(f"{n},p{n},0.5\n" for n in "abcd"))
+    for name, text in (("imagescope.xml", _imagescope()), ("asap.xml", _asap())):
+        (folder / name).write_text(text)
+    images = folder / "images"
+    for label in ("benign", "tumour"):
+        (images / label).mkdir(parents=True)
+    rows = []
+    for number, (kind, mode) in enumerate(
+        [("png", "RGB"), ("jpg", "L"), ("tif", "RGB"), ("gif", "P"), ("bmp", "RGB")] * 2
+    ):
+        path = Path("tumour" if number % 2 else "benign", f"{number}.{kind}")
+        picture = Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).convert(mode)
+        picture.save(images / path)
+        rows.append(f"{path},{path.parent},p{number}\n")
+    tifffile.imwrite(images / "tumour" / "deep.tif", rng.integers(0, 65536, (32, 32, 3), np.uint16), photometric="rgb")
+    (images / "labels.csv").write_text("path,label,patient\n" + "".join(rows))
+    pcam = folder / "pcam"
+    pcam.mkdir()
+    for split in ("train", "valid", "test"):
+        for part, content in (("x", rng.integers(0, 256, (4, 16, 16, 3), np.uint8)), ("y", np.array([0, 1, 0, 1]))):
+            with h5py.File(pcam / f"camelyonpatch_level_2_split_{split}_{part}.h5", "w") as file:
+                file[part] = content
+        (pcam / f"camelyonpatch_level_2_split_{split}_meta.csv").write_text(
+            "coord_x,wsi\n" + "".join(f"0,{split}-{n // 2}\n" for n in range(4))
+        )
+    settings = {
+        "train_classifier": {"epochs": 2, "learning_rate": 1e-3, "backbone": "resnet10"},
+        "evaluate": {"resamples": 100},
+    }
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+
+
+def _features() -> list[object]:
+    hole = [[10, 10], [15, 10], [15, 15], [10, 10]]
+    halves = (("benign", [SQUARE, hole]), ("tumour", [[[x + 128, y] for x, y in SQUARE]]))
+    return [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": rings},
+            "properties": {"objectType": "annotation", "classification": {"name": name, "color": [1, 2, 3]}},
+        }
+        for name, rings in halves
+    ]
+
+
+def _corners(name: str) -> str:
+    return "".join(f'<{name} Order="{place}" X="{x}" Y="{y}"/>' for place, (x, y) in enumerate(SQUARE))
+
+
+def _imagescope() -> str:
+    regions = "".join(
+        f'<Region Type="{kind}" NegativeROA="{hole}"><Vertices>{_corners("Vertex")}</Vertices></Region>'
+        for kind, hole in (("0", "0"), ("0", "1"))
+    )
+    return f'<Annotations><Annotation Name="tumour"><Regions>{regions}</Regions></Annotation></Annotations>'
+
+
+def _asap() -> str:
+    group = '<Annotation Type="Polygon" PartOfGroup="tumour">'
+    inner = f"{group}<Coordinates>{_corners('Coordinate')}</Coordinates></Annotation>"
+    return f"<ASAP_Annotations><Annotations>{inner}</Annotations></ASAP_Annotations>"

@@ -1,0 +1,26 @@
+"""Damaged files and strange values: a command ends well, or with one sentence and code 2, and in no other way."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("hypothesis", reason="hypothesis is not installed (the extra 'dev')")
+FOLDER = Path(__file__).parent
+ENDS_AFTER_SECONDS = 1800
+
+
+def test_no_command_ends_in_another_way(tmp_path: Path) -> None:
+    """A process of its own, for a case may hang, take all the memory, or take the process along."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HISTOFORGE_FUZZ": "1"}
+    for name in list(environment):
+        if name.startswith(("AWS_", "MINIO_", "HISTOFORGE_S3", "PYTEST_")):
+            del environment[name]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "--capture=sys", "-p", "no:cacheprovider", "-p", "no:xdist",
+         "--basetemp", str(tmp_path / "cases"), str(FOLDER / "fuzz_cases.py")],
+        cwd=FOLDER.parents[1], env=environment, capture_output=True, text=True, check=False, timeout=ENDS_AFTER_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
