@@ -85,7 +85,7 @@ def check(*arguments: object, quiet: bool = True) -> int:
     assert "Traceback" not in err.getvalue(), err.getvalue()
     if code == 2:
         assert lines, "no sentence"
-        assert 15 < len(lines[-1]) < 2000, lines[-1]
+        assert 15 < len(lines[-1]) < 2000 + sum(len(str(argument)) for argument in arguments), lines[-1]
         assert not quiet or len(lines) == 1, err.getvalue()
     return int(code)
 
