@@ -56,6 +56,33 @@ def guided(start: Any) -> Run:
     return start("rleo", overrides=GUIDED, methods=["rleo:literal", "dcgan"], generator_seeds=1)
 
 
+@pytest.fixture(scope="session")
+def fractions(start: Any) -> Run:
+    """A run of augmentation_study: arms of several ratios, and of a part of the training patches."""
+    return start("augmentation_study", ratios=[0.5, 1], pool_multiples=[2], fractions=[0.5])
+
+
+@pytest.fixture(scope="session")
+def locations(study: Run, guided: Run, fractions: Run) -> dict[str, Any]:
+    """The location of an artifact, or of a list of them, for each input of the components."""
+    names = ("patches", "overviews", "baseline", "traditional", "selective", "generator", "pool", "selected")
+    found = {name: study.output(name) for name in names}
+    return {
+        **found,
+        "extractor": found["baseline"],
+        "challenger": found["selective"],
+        "synthetic": found["selected"],
+        "pool_in": found["pool"],
+        "results": study.output("metrics"),
+        "guide": guided.output("guide"),
+        "generators": guided.made("only_class", "generator")[:2],
+        "scores": guided.made("name", "scores"),
+        "arms": fractions.outputs("cells"),
+        "fraction_baselines": fractions.outputs("fraction_baselines"),
+        "fraction_selectives": fractions.outputs("fraction_selectives"),
+    }
+
+
 @pytest.fixture
 def compiled(tmp_path: Path) -> Any:
     """Compiles a pipeline function and reads it back."""

@@ -29,8 +29,8 @@ class Runner(Protocol):
     def prefix(self, pod: Path) -> str:
         """Return what the command sees before /minio and the other mounts: '' where they are at the root."""
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
-        """Run `command`, write what it prints to `log`, and return its exit status.
+    def run(self, image: str, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
+        """Run `command` of an image, write what it prints to `log`, and return its exit status.
 
         Raises:
             PodDeleted: the pod was deleted before the command ended.
@@ -116,7 +116,7 @@ class Launcher:
         attempt = Attempt(execution.task, command, given, pod)
         self.attempts.append(attempt)
         log = _inside(pod, local_path(log_artifact["uri"]))
-        attempt.status = self.runner.run(command, environment, pod, log)
+        attempt.status = self.runner.run(container["image"], command, environment, pod, log)
         try:
             if attempt.status:
                 raise BackendError(f"exit status {attempt.status}")

@@ -22,7 +22,7 @@ class InProcess:
         """Return the pod's folder, which the executor is made to take for the root."""
         return str(pod)
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
+    def run(self, image: str, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
         """Run what the component's shell command would: the executor's module, on a file with the component's code."""
         from kfp.dsl.types import artifact_types
 
@@ -60,7 +60,7 @@ class Processes:
         """Return the pod's folder, which `sitecustomize` of the installation makes the executor take for the root."""
         return str(pod)
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
+    def run(self, image: str, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
         """Run the command as a group of processes of its own; a deleted pod is a group that was killed."""
         variables = {
             **self.installation.environment,

@@ -45,22 +45,6 @@ def foreign_pipeline(path: Path) -> Any:
     return dsl.pipeline(name="foreign")(foreign)
 
 
-@pytest.fixture(scope="session")
-def locations(study, guided):
-    """The location of an artifact for each input of the components."""
-    names = ("patches", "overviews", "baseline", "traditional", "selective", "generator", "pool", "selected")
-    found = {name: study.output(name) for name in names}
-    return {
-        **found,
-        "extractor": found["baseline"],
-        "challenger": found["selective"],
-        "synthetic": found["selected"],
-        "pool_in": found["pool"],
-        "results": study.output("metrics"),
-        "guide": guided.output("guide"),
-    }
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_file_runs_in_a_foreign_pipeline(path, locations, run, tmp_path):
     overrides = {**GUIDED, **SETTINGS, "publish_model.models": str(tmp_path / "models")}

@@ -97,6 +97,14 @@ class Run:
         found = self.resolver.output(self.root, key, "artifacts")
         return [one["uri"] for one in (found if isinstance(found, list) else [found])]
 
+    def made(self, parameter: str, key: str) -> list[str]:
+        """The locations of an output of all tasks that have a parameter of some name."""
+        return [
+            self.store.artifacts[execution.output_artifacts[key] - 1].uri
+            for execution in self.store.executions
+            if execution.kind == "container" and parameter in execution.inputs and key in execution.output_artifacts
+        ]
+
     def stored(self, key: str) -> Path:
         """Where an output artifact of the pipeline is in the object store."""
         return self.launcher.stored(self.output(key))
