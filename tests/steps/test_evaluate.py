@@ -79,7 +79,6 @@ def given(tmp_path_factory):
     write_pool(folder / "pool")
     train("baseline", folder)
     train("selective", folder, folder / "pool")
-    (folder / "generator" / "pictures").mkdir(parents=True)
     write_generator_record(folder / "generator")
     (folder / "overviews" / "pictures").mkdir(parents=True)
     Image.new("RGB", (40, 30), "pink").save(folder / "overviews" / "pictures" / "s1.jpg")
