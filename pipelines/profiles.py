@@ -187,7 +187,7 @@ def _read(path: Path) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
         values = None
     if not isinstance(values, dict):
         raise ValueError(f"The profile {path} cannot be read: give a YAML file with lines such as 'gpu_count: 1'.")

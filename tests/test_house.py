@@ -18,6 +18,11 @@ SECRETS = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"
     r"|https?://[^/\s:@{}]+:[^/\s@{}]+@"
 )
+TYPED_KEY = re.compile(
+    r"--from-literal=['\"]?(?:accesskey|secretkey|\w*(?:secret|token|password)\w*)="
+    r"|\b(?:[A-Z_]*(?:SECRET_ACCESS_KEY|SECRET_KEY|ACCESS_KEY_ID|SESSION_TOKEN|EXISTING_TOKEN|COOKIES))=(?!\$|\s|$)"
+    r"|--(?:token|password|secret-key)[= ](?!\$)\S"
+)
 LOCK_ADDRESS = re.compile(r"https?://|--(?:extra-)?index-url|--find-links", re.IGNORECASE)
 PICKLES = {"cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
@@ -71,6 +76,17 @@ def test_no_file_names_paths_of_a_machine() -> None:
 
 def test_no_file_holds_a_secret() -> None:
     assert matches(SECRETS) == []
+
+
+@pytest.mark.parametrize("text", ["--from-literal=secretkey=SECRET", "export AWS_SECRET_ACCESS_KEY=...", "--token=abc"])
+def test_a_key_on_a_command_line_is_recognised(text: str) -> None:
+    assert TYPED_KEY.search(text)
+
+
+@pytest.mark.parametrize("names", [".md", ".yaml", "Makefile", ".sh"])
+def test_no_page_types_a_key_into_a_command(names: str) -> None:
+    """The shell keeps its history: keys come from files and secrets."""
+    assert matches(TYPED_KEY, names) == []
 
 
 def test_the_lock_file_has_hashes_and_no_addresses() -> None:

@@ -26,7 +26,7 @@ def check_launcher(data: Mapping[str, str] | None, pipeline_root: str, namespace
     where = f"The config map 'kfp-launcher' of the namespace '{namespace}'"
     try:
         providers = yaml.safe_load(data.get("providers", "")) or {}
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         providers = None
     if not isinstance(providers, dict):
         raise ClusterError(

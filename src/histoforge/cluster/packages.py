@@ -105,7 +105,9 @@ def open_package(name: str) -> Package:
             artifacts=tuple(inputs.get("artifacts", {})),
             about=str(spec["pipelineInfo"].get("description", "")),
         )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration):
+    except (
+        OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError, StopIteration, RecursionError,
+    ):  # fmt: skip
         raise SettingsError(f"{path} is no compiled pipeline: give a file that kfp's compiler wrote.") from None
 
 

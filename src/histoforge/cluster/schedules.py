@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, field_validator
 
 from histoforge.cluster.cron import check_cron, in_cluster_zone, zone_named
 from histoforge.cluster.differences import differences
+from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import Settings
 
@@ -117,11 +117,7 @@ def read_schedules(path: Path) -> Schedules:
     Raises:
         SettingsError: the file cannot be read, has an unknown name or a wrong value, or two schedules of a name.
     """
-    try:
-        said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        raise SettingsError(f"The schedules {path} cannot be read ({reason}): give a YAML file.") from None
+    said = read_yaml(path, SettingsError, "give a YAML file of schedules")
     if not isinstance(said, dict) or not isinstance(said.get("schedules"), list):
         raise SettingsError(f"{path} declares no schedules: write 'schedules:' and below it a list.")
     made = [Schedule.make(one if isinstance(one, dict) else {"name": one}) for one in said["schedules"]]
