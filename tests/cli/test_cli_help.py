@@ -1,11 +1,14 @@
 """Help: quick because it imports little, and complete because it is made from the settings."""
 
+import os
+import re
 import subprocess
 import sys
 
 import pytest
 from commands import call, program
 
+from histoforge.generators.methods import METHODS
 from histoforge.steps.facts import facts
 from histoforge.steps.registry import STEPS
 
@@ -61,3 +64,90 @@ def test_facts_of_bounds_units_and_choices():
     assert facts(fields["split_by"]) == "one of patient, slide; default: patient"
     assert facts(fields["source"]) == "required"
     assert facts(fields["drop_conflicts"]) == "default: no"
+
+
+def test_the_method_comes_first_and_each_setting_stands_with_the_methods_that_have_it(capsys):
+    text = call(capsys, "train-generator", "--help").out
+    sections = re.split(r"^(\S.*):$", text, flags=re.MULTILINE)
+    options = {title: body.split() for title, body in zip(sections[1::2], sections[2::2], strict=True)}
+    titles = list(options)
+    assert titles[:2] == ["Options", "Settings of every method"]
+    assert options["Options"][0] == "--method"
+    assert "--epochs" in options["Settings of every method"]
+    assert "--eta" in options["Settings of ddpm"]
+    assert "--reward" in options["Settings of rleo"]
+    assert "--real-target" in options["Settings of dcgan, improved_dcgan, rleo"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        (("--method", "ddpm"), "ddpm"),
+        (("--method=wgan_gp",), "wgan_gp"),
+        (("--preset", "quickstart"), "histogan"),
+        (("--preset", "quickstart", "--method", "rleo"), "rleo"),
+    ],
+)
+def test_the_help_of_a_method_shows_its_settings_and_no_others(capsys, arguments, method):
+    text = call(capsys, "train-generator", *arguments, "--help").out
+    fields = METHODS[method].config_class.model_fields
+    for name in STEPS["train_generator"].config_class.model_fields:
+        shown = re.search(rf"^  --{name.replace('_', '-')}\b", text, re.MULTILINE) is not None
+        assert shown == (name in fields or name == "method"), name
+    assert f"default: {fields['batch_size'].default}]" in " ".join(text.split())
+
+
+def test_a_preset_that_names_no_method_and_a_method_without_help_leave_all_options(capsys, tmp_path):
+    assert "--eta" in call(capsys, "train-generator", "--preset", "nowhere", "--help").out
+    arguments = (
+        "train-generator",
+        "--method",
+        "dcgan",
+        "--eta",
+        "0",
+        "--patches",
+        "p",
+        "--out",
+        tmp_path,
+        "--preset",
+        "",
+    )
+    assert "the method 'dcgan' has no parameter 'eta'" in call(capsys, *arguments).err
+
+
+def completed(line: str) -> list[str]:
+    environment = {
+        **os.environ,
+        "_HISTOFORGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
+    }
+    return subprocess.run([program()], env=environment, capture_output=True, text=True, check=False).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("histoforge train-g", ["train-generator"]),
+        ("histoforge train-generator --method d", ["dcgan", "ddpm"]),
+        ("histoforge train-generator --preset qu", ["quickstart"]),
+        ("histoforge train-classifier --stem ", ["auto", "imagenet", "small"]),
+        ("histoforge evaluate --over", ["--overviews"]),
+        ("histoforge run sel", ["selective-augmentation"]),
+        ("histoforge presets d", ["demo"]),
+        ("histoforge train-generator --patches ru", []),  # the shell's own names of files
+    ],
+)
+def test_tab_completes_commands_options_methods_and_presets(line, names):
+    assert completed(line) == names
+
+
+def test_the_completion_is_installed_without_a_network(tmp_path):
+    command = [program(), "--install-completion", "bash"]
+    subprocess.run(command, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, check=True)
+    assert "_HISTOFORGE_COMPLETE" in (tmp_path / ".bash_completions" / "histoforge.sh").read_text()
+
+
+def test_python_m_is_the_same_command():
+    done = subprocess.run([sys.executable, "-m", "histoforge", "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: histoforge [OPTIONS] COMMAND")

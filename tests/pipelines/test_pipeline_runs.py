@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -92,6 +93,17 @@ def test_a_third_call_takes_everything_over(finished, source):
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(re.findall("done before", done.stderr)) == 11
     assert "train_classifier" not in done.stderr
+
+
+def test_a_copied_folder_is_taken_over_and_a_setting_reruns_only_what_depends_on_it(finished, source, tmp_path):
+    moved = shutil.copytree(finished[0], tmp_path / "elsewhere" / "moved", symlinks=True)
+    done = run("selective-augmentation", source, moved, **{"train_generator.epochs": 3, "preprocess.workers": 1})
+    assert done.returncode == 0, done.stderr[-2000:]
+    taken_over = set(re.findall("^(.*): done before$", done.stderr, re.MULTILINE))
+    assert taken_over == {"Cut patches", "Train the baseline", "Train with traditional augmentation"}
+    assert "train_generator: done in" in done.stderr
+    artifacts = [(moved / name).resolve() for name in ("patches", "baseline", "generator")]
+    assert all(path.is_relative_to(moved) and path.exists() for path in artifacts)
 
 
 def test_inspect_shows_what_a_run_holds(finished):

@@ -12,8 +12,11 @@ import typer
 from histoforge import __version__
 from histoforge.cli.check.command import cluster_check
 from histoforge.cli.claims import OVERWRITE
+from histoforge.cli.help import shown_method
 from histoforge.cli.launcher import launcher_app
 from histoforge.cli.models import add_models
+from histoforge.cli.options import completion
+from histoforge.cli.pipelines import PIPELINES
 from histoforge.cli.schedule import schedule_app
 from histoforge.cli.similar import duplicates, similar
 from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, add_steps, read_settings
@@ -21,7 +24,7 @@ from histoforge.cli.submit import submit
 from histoforge.cli.uploads import pipelines_app
 from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
-from histoforge.core.settings import DEFAULT_PRESET, parse_overrides
+from histoforge.core.settings import DEFAULT_PRESET, parse_overrides, preset_names
 
 STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -31,7 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     guard_output()
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _terminated)  # which a container's first process would not even notice
-    command = typer.main.get_command(build(next((one for one in arguments if not one.startswith("-")), "")))
+    words = arguments or _completed_words()
+    asked = next((word for word in words if not word.startswith("-")), "")
+    command = typer.main.get_command(build(asked, shown_method(arguments)))
     try:
         code = command.main(args=arguments, prog_name="histoforge", standalone_mode=False)
     except HistoforgeError as error:
@@ -54,19 +59,18 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def build(asked: str = "") -> typer.Typer:
-    """The command line; of the steps, only the command `asked` gets its options."""
+def build(asked: str = "", method: str = "") -> typer.Typer:
+    """The command line; of the steps, only the command `asked` gets its options, in the help those of `method`."""
     app = typer.Typer(
         help="Turn a few labelled histopathology slides into a better classifier, by synthetic patches shown to help.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_callback)
     app.command()(run)
-    add_steps(app, asked)
+    add_steps(app, asked, method)
     app.command()(similar)
     app.command()(duplicates)
     app.command()(inspect)
@@ -78,6 +82,12 @@ def build(asked: str = "") -> typer.Typer:
     app.command()(cluster_check)
     app.add_typer(launcher_app(), name="launcher")
     return app
+
+
+def _completed_words() -> list[str]:
+    """The command line that a shell wants completed, without the program's name; empty where none does."""
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return line.split()[1:] if "_HISTOFORGE_COMPLETE" in os.environ else []
 
 
 def _terminated(signum: int, frame: FrameType | None) -> None:
@@ -105,7 +115,8 @@ def _callback(
 
 def run(
     pipeline: Annotated[
-        str, typer.Argument(help="selective-augmentation, augmentation-study, rleo or generator-benchmark")
+        str,
+        typer.Argument(help=f"one of {', '.join(PIPELINES)}", autocompletion=completion(PIPELINES)),
     ],
     source: Annotated[str, typer.Option("--source", help="folder, or s3:// or minio:// prefix, of slides or images")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],
@@ -133,7 +144,11 @@ def inspect(path: Annotated[Path, typer.Argument(help="patch set, model, arm, re
     show(path)
 
 
-def presets(name: Annotated[str, typer.Argument(help="show the settings of one")] = "") -> None:
+def presets(
+    name: Annotated[
+        str, typer.Argument(help="show the settings of one", autocompletion=completion(preset_names()))
+    ] = "",
+) -> None:
     """List the presets, or show one."""
     from histoforge.cli.presets import show_preset, show_presets
 

@@ -1,8 +1,8 @@
 """Command line options made from a step's settings, so that `--help` says what the settings class says."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
@@ -20,7 +20,7 @@ def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty
 
 def setting_parameters(config: type[Settings]) -> list[inspect.Parameter]:
     """A parameter for each setting, None where it is not given: bounds are the class's to check."""
-    return [_parameter(name, field) for name, field in config.model_fields.items()]
+    return [setting_parameter(name, field) for name, field in config.model_fields.items()]
 
 
 def command(
@@ -47,13 +47,38 @@ def given_settings(config: type[Settings], values: Mapping[str, Any]) -> dict[st
     return given
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+def setting_parameter(name: str, field: FieldInfo, section: str | None = None) -> inspect.Parameter:
+    """A parameter for one setting.
+
+    Args:
+        name: of the setting.
+        field: its type, default, bounds and description.
+        section: title of the section of the help in which it stands.
+    """
     flag = f"--{name.replace('_', '-')}"
     if kind_of(field) is bool:
-        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=_help(field), show_default=False)
+        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=_help(field), show_default=False, rich_help_panel=section)
         return parameter(name, Annotated[bool | None, option], None)
-    option = typer.Option(flag, help=_help(field), metavar=_kind(field), show_default=False)
+    option = typer.Option(
+        flag,
+        help=_help(field),
+        metavar=_kind(field),
+        show_default=False,
+        rich_help_panel=section,
+        autocompletion=completion(_choices(field)),
+    )
     return parameter(name, Annotated[str | None, option], None)
+
+
+def completion(choices: Iterable[str]) -> Callable[[str], list[str]] | None:
+    """The completion of an option that takes one of `choices`; None, for the shell's own, where there are none."""
+    names = list(choices)
+    return (lambda incomplete: [name for name in names if name.startswith(incomplete)]) if names else None
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    kind = kind_of(field)
+    return [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
 
 
 def _kind(field: FieldInfo) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from histoforge.cli.console import Console, ToConsole
+from histoforge.cli.pipelines import PIPELINES
 from histoforge.cli.run_folder import METRICS, REPORT, claimed_run
 from histoforge.cli.usage import usage_table, write_usage
 from histoforge.cluster.packages import open_package
@@ -27,12 +28,6 @@ from histoforge.steps import scan_source
 from histoforge.steps.registry import all_settings, parameters
 from histoforge.steps.relay import RUN
 
-PIPELINES = {
-    "selective-augmentation": "selective_augmentation",
-    "augmentation-study": "augmentation_study",
-    "rleo": "rleo",
-    "generator-benchmark": "generator_benchmark",
-}
 SEEDS = ("seed", "seeds")
 """What steps have too, and a pipeline gives to each as it needs it: other seeds for each run, fewer for some arms."""
 AT_ONCE = 2
@@ -145,7 +140,9 @@ def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any],
 
 def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
     """Run the pipeline with kfp's local runner; returns its outputs, artifacts or lists of them."""
-    with _quiet(console):
+    from histoforge.cli.run_cache import run_cache
+
+    with _quiet(console), run_cache(out):
         from kfp import local
 
         _prepare(pipeline.pipeline_spec)

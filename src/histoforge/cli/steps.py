@@ -11,17 +11,24 @@ import yaml
 from histoforge.cli import options
 from histoforge.cli.claims import OVERWRITE, check_folder, claim_step
 from histoforge.cli.defaults import preset_of
+from histoforge.cli.help import COMMON, SectionedCommand, settings_by_section
 from histoforge.cli.naming import named_as_typed
 from histoforge.core.claims import Output, claimed, command_digest, record, recorded
 from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
-from histoforge.core.settings import StepConfig, parse_overrides
+from histoforge.core.settings import StepConfig, parse_overrides, preset_names
 from histoforge.steps.registry import STEPS, Port, Step, step_config
 
 PRESET = Annotated[
     str | None,
-    typer.Option("--preset", metavar="NAME", help="settings to begin with (histoforge presets)", show_default=False),
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help="settings to begin with (histoforge presets)",
+        show_default=False,
+        autocompletion=options.completion(preset_names()),
+    ),
 ]
 SET = Annotated[
     list[str] | None,
@@ -38,17 +45,19 @@ DRY_RUN = Annotated[
 ]
 
 
-def add_steps(app: typer.Typer, asked: str) -> None:
+def add_steps(app: typer.Typer, asked: str, method: str = "") -> None:
     """Give `app` a command a step, and `phantom`.
 
     Args:
         app: the command line.
         asked: the command on it; the options of the others are left out, so that `--help` is quick.
+        method: the generator method whose settings alone the help shows; '' for all.
     """
     for step in STEPS.values():
         name = step.name.replace("_", "-")
-        parameters = _parameters(step) if name == asked else []
-        app.command(name)(options.command(_body(step), step.name, step.about, parameters))
+        parameters = _parameters(step, method) if name == asked else []
+        command = app.command(name, cls=SectionedCommand)
+        command(options.command(_body(step), step.name, step.about, parameters))
     about = "Draw slides with annotated regions, patients, a pen mark and a corrupt slide, to try things on."
     app.command("phantom")(options.command(_phantom, "phantom", about, _phantom_parameters(asked)))
 
@@ -89,8 +98,12 @@ def settings_of(step: Step, values: dict[str, Any]) -> StepConfig:
     return config
 
 
-def _parameters(step: Step) -> list[inspect.Parameter]:
+def _parameters(step: Step, method: str) -> list[inspect.Parameter]:
+    sections = settings_by_section(step, method)
+    settings = [options.setting_parameter(name, field, section) for name, (section, field) in sections.items()]
+    common = [parameter for parameter in settings if sections[parameter.name][0] == COMMON]
     return [
+        *common,
         *map(_port, step.inputs),
         options.parameter("out", _out(step)),
         options.parameter("preset", PRESET, None),
@@ -98,7 +111,7 @@ def _parameters(step: Step) -> list[inspect.Parameter]:
         options.parameter("assignments", SET, None),
         options.parameter("config_file", FILE, None),
         options.parameter("dry_run", DRY_RUN, False),
-        *options.setting_parameters(step.config_class),
+        *(parameter for parameter in settings if parameter not in common),
     ]
 
 

@@ -1,0 +1,8 @@
+"""The pipelines that `histoforge run` knows, by the module of each."""
+
+PIPELINES = {
+    "selective-augmentation": "selective_augmentation",
+    "augmentation-study": "augmentation_study",
+    "rleo": "rleo",
+    "generator-benchmark": "generator_benchmark",
+}
