@@ -10,6 +10,8 @@ from containers import HARDENED, honest_docker_runner
 from kfp import local
 from tiny_study import LEADERBOARD, SETTINGS, write_images
 
+from histoforge.cli.kfp_loops import corrected_loops
+
 
 @pytest.fixture(scope="module")
 def source(s3, tmp_path_factory):
@@ -31,7 +33,7 @@ def in_containers(network, environment, tmp_path):
         folder.chmod(0o777)  # a user id that nobody knows writes here
     local.init(local.DockerRunner(network_mode=network[0], **HARDENED), pipeline_root=str(root))
     log: list[str] = []
-    with honest_docker_runner({**environment, "OMP_NUM_THREADS": "1"}, log):
+    with honest_docker_runner({**environment, "OMP_NUM_THREADS": "1"}, log), corrected_loops():
         yield log
 
 

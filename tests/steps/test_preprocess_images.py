@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
@@ -221,6 +222,22 @@ def test_the_same_pixels_under_two_classes_are_named_and_dropped_on_request(tmp_
     assert not set(dropped.patches.index["file"]) & {"benign/0-0.png", "malignant/0-1.png"}
 
 
+def test_every_conflict_is_listed_in_a_file_that_the_warning_names(tmp_path: Path) -> None:
+    source = folder_by_patient(tmp_path / "in")
+    shared = {f"benign/{patient}-0.png": f"malignant/{patient}-1.png" for patient in range(5)}
+    for benign, malignant in shared.items():
+        save(source / malignant, np.asarray(Image.open(source / benign)))
+    kept = preprocess(source, tmp_path / "1", patch_size=32)
+    assert "(and 2 more); all 5 are in conflicts.csv of the patch set" in kept.summary.warnings[0]
+    table = pd.read_csv(tmp_path / "1" / "patches" / "conflicts.csv")
+    assert dict(tuple(group["file"]) for _, group in table.groupby("picture")) == shared
+    assert list(table["class_name"]) == ["benign", "malignant"] * 5
+    assert set(table["same_pixels"]) == {"under two classes"}
+    assert not table["left_out"].any()
+    preprocess(source, tmp_path / "2", patch_size=32, drop_conflicts=True)
+    assert pd.read_csv(tmp_path / "2" / "patches" / "conflicts.csv")["left_out"].all()
+
+
 def test_the_same_pixels_in_two_splits_are_named_and_kept_in_training_only(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
     for patient in range(6):
@@ -230,6 +247,10 @@ def test_the_same_pixels_in_two_splits_are_named_and_kept_in_training_only(tmp_p
     dropped = preprocess(source, tmp_path / "2", patch_size=32, drop_conflicts=True).patches.index
     twins = dropped[dropped["file"].str.match(r"benign/.-0")]
     assert set(twins["split"]) == {"train"}
+    listed = pd.read_csv(tmp_path / "2" / "patches" / "conflicts.csv")
+    assert sorted(listed["file"]) == [f"benign/{patient}-0.png" for patient in range(6)]
+    assert set(listed.loc[~listed["left_out"], "split"]) == {"train"}
+    assert set(listed.loc[listed["left_out"], "split"]) == {"val", "test"}
 
 
 def test_stain_normalisation_brings_two_labs_together(tmp_path: Path) -> None:

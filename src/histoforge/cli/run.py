@@ -140,9 +140,10 @@ def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any],
 
 def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
     """Run the pipeline with kfp's local runner; returns its outputs, artifacts or lists of them."""
+    from histoforge.cli.kfp_loops import corrected_loops
     from histoforge.cli.run_cache import run_cache
 
-    with _quiet(console), run_cache(out):
+    with _quiet(console), run_cache(out), corrected_loops():
         from kfp import local
 
         _prepare(pipeline.pipeline_spec)

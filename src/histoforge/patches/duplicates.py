@@ -34,11 +34,13 @@ class Twins:
     Attributes:
         rows: bool [N].
         examples: the first few, each with the names and values that share their pixels.
+        groups: number of the picture that each row shows, from 1 on in their order, and 0 outside `rows`, int64 [N].
         count: how many different pictures are concerned.
     """
 
     rows: NDArray[np.bool_]
     examples: list[str]
+    groups: NDArray[np.int64]
     count: int
 
     def sentence(self, under: str) -> str:
@@ -56,4 +58,6 @@ def same_pixels_under(keys: NDArray[np.uint64], values: Iterable[str], names: It
         " and ".join(f"{row.name_} ({row.value})" for row in group.rename(columns={"name": "name_"}).itertuples())
         for _, group in list(shared.groupby("key", sort=False))[:NAMED]
     ]
-    return Twins(table["key"].isin(shared["key"]).to_numpy(), examples, int(shared["key"].nunique()))
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(shared["key"]), start=1)}
+    groups = table["key"].map(numbers).fillna(0).to_numpy(np.int64)
+    return Twins(groups > 0, examples, groups, len(numbers))

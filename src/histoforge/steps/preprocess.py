@@ -11,7 +11,7 @@ from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.patches import PatchSetWriter
 from histoforge.steps.config.preprocess import SPLITS, PreprocessConfig, PreprocessSummary
-from histoforge.steps.sources import Choice, Reading, Sink, Source, check_early, choose, open_source
+from histoforge.steps.sources import CONFLICTS_NAME, Choice, Reading, Sink, Source, check_early, choose, open_source
 from histoforge.storage import digest_of_source, open_location
 
 SUMMARY_NAME = "summary.json"
@@ -22,6 +22,7 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
     """Read the source, and write the patch set and the overviews.
 
     `patches/summary.json` has the summary with its durations; `patchset.json` records it without them under `made_by`.
+    `patches/conflicts.csv` lists the patches whose pixels stand under two classes or in two splits, if there are any.
     Pictures of slides and `pictures.json` are in `overviews/pictures`.
 
     Raises:
@@ -48,6 +49,9 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
             seconds = {"reading": read - began, "writing": written - read, "total": written - began}
             summary = summary.model_copy(update={"seconds": {name: round(s, 3) for name, s in seconds.items()}})
             write_json(writer.directory / SUMMARY_NAME, summary.model_dump(mode="json"))
+            if reading.conflicts:
+                table = pd.concat(reading.conflicts)
+                table.to_csv(writer.directory / CONFLICTS_NAME, index=False, errors="backslashreplace")
     tell(summary)
     return summary
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from histoforge.core.errors import SourceError
 from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.sources.base import Reading, Source
-from histoforge.steps.sources.choice import Choice, check_early, choose
+from histoforge.steps.sources.choice import CONFLICTS_NAME, Choice, check_early, choose
 from histoforge.steps.sources.images import EXTENSIONS as IMAGE_EXTENSIONS
 from histoforge.steps.sources.images import ImageSource
 from histoforge.steps.sources.pcam import PcamSource, is_pcam
@@ -14,7 +14,17 @@ from histoforge.steps.sources.slide_list import is_slide_name
 from histoforge.steps.sources.slides import SlideSource
 from histoforge.storage import Entry, Location
 
-__all__ = ["Choice", "Reading", "Sink", "Source", "check_early", "choose", "detect_kind", "open_source"]
+__all__ = [
+    "CONFLICTS_NAME",
+    "Choice",
+    "Reading",
+    "Sink",
+    "Source",
+    "check_early",
+    "choose",
+    "detect_kind",
+    "open_source",
+]
 
 TABLES = {"slides.csv": "slides", "labels.csv": "images"}
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import pandas as pd
+
 from histoforge.core.errors import SourceError
 from histoforge.steps.config.preprocess import Failure, PreprocessConfig
 from histoforge.steps.sources.sink import Sink
@@ -32,6 +34,7 @@ class Reading:
         failed: slides or images that were skipped.
         dropped: patches or images left out, by reason.
         warnings: a sentence each.
+        conflicts: patches whose pixels stand under two classes or in two splits, a table for each kind.
         files: slides or images that gave patches.
     """
 
@@ -41,6 +44,7 @@ class Reading:
     failed: list[Failure] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    conflicts: list[pd.DataFrame] = field(default_factory=list)
     files: int = 0
 
     def fail(self, name: str, error: Exception) -> None:

@@ -18,6 +18,7 @@ from histoforge.steps.config.preprocess import SPLITS, PreprocessConfig
 from histoforge.steps.sources.base import Reading, Source
 from histoforge.steps.sources.sink import Sink
 
+CONFLICTS_NAME = "conflicts.csv"
 THINNED = "training patches beyond train_fraction"
 
 
@@ -49,13 +50,14 @@ def choose(config: PreprocessConfig, source: Source, reading: Reading, sink: Sin
     if not keep.any():
         raise _nothing_left(config, reading)
     conflicts = same_pixels_under(sink.keys[keep], index["class_name"][keep], index["file"][keep])
-    keep = _settle(conflicts, conflicts.rows, "under two classes", keep, config, reading)
+    keep = _settle(conflicts, conflicts.rows, "under two classes", keep, index, config, reading)
     if not keep.any():
         raise SourceError(f"All images in {config.source} stand under two classes: correct their labels.")
     splits = np.full(len(index), "", dtype=object)
     splits[keep], split_by = make_splits(config, source, index[keep])
     leaks = same_pixels_under(sink.keys[keep], splits[keep], index["file"][keep])
-    keep = _settle(leaks, leaks.rows & (splits[keep] != "train"), "in two splits", keep, config, reading)
+    rows = leaks.rows & (splits[keep] != "train")
+    keep = _settle(leaks, rows, "in two splits", keep, index.assign(split=splits), config, reading)
     check_every_class(labels[keep], splits[keep], source.classes, [split for split in SPLITS if split in splits])
     if config.train_fraction < 1 and source.kind != "pcam":
         train = np.flatnonzero(keep & (splits == "train"))
@@ -102,20 +104,32 @@ def _settle(
     rows: NDArray[np.bool_],
     where: str,
     keep: NDArray[np.bool_],
+    index: pd.DataFrame,
     config: PreprocessConfig,
     reading: Reading,
 ) -> NDArray[np.bool_]:
-    """Warn of pixels that occur twice, and leave out `rows` (of those kept so far) where the user says so."""
+    """Warn of pixels that occur twice, list them, and leave out `rows` (of those kept so far) if the user says so."""
     if not twins.count:
         return keep
     advice = "they were left out" if config.drop_conflicts else "set drop_conflicts to leave them out"
-    reading.warnings.append(f"{twins.sentence(where)}; {advice}")
+    reading.warnings.append(
+        f"{twins.sentence(where)}; all {twins.count} are in {CONFLICTS_NAME} of the patch set; {advice}"
+    )
+    reading.conflicts.append(_listed(twins, rows & config.drop_conflicts, where, index[keep]))
     if not config.drop_conflicts:
         return keep
     smaller = keep.copy()
     smaller[np.flatnonzero(keep)[rows]] = False
     reading.drop(f"patches {where}", int(rows.sum()))
     return smaller
+
+
+def _listed(twins: Twins, left_out: NDArray[np.bool_], where: str, index: pd.DataFrame) -> pd.DataFrame:
+    """The patches that share their pixels, picture by picture; `index` and `left_out` have the rows of `twins`."""
+    facts = index[["file", "x", "y", "class_name", "split"]].reset_index(drop=True)
+    table = facts.assign(same_pixels=where, picture=twins.groups, left_out=left_out)[twins.rows]
+    first = ["same_pixels", "picture"]
+    return table[[*first, *facts.columns, "left_out"]].sort_values("picture", kind="stable")
 
 
 def _nothing_left(config: PreprocessConfig, reading: Reading) -> SourceError:

@@ -1,0 +1,31 @@
+"""A correction of kfp's local runner: what an earlier task gave to the tasks of a loop.
+
+`kfp.local.orchestrator.task_spec_utils.create_parameter_loop_iteration_task_spec` of kfp 2.17 puts the item of the loop
+in the place of every parameter that another task returned, and not only in that of the list it loops over.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kfp.local.orchestrator import task_spec_utils
+
+
+@contextmanager
+def corrected_loops() -> Iterator[None]:
+    """Let pipelines that run in the block hand returned parameters on to the tasks of their loops."""
+    plain = task_spec_utils.create_parameter_loop_iteration_task_spec
+
+    def corrected(original_task_spec: Any, loop_item: Any, loop_task_name: str) -> Any:
+        spec = plain(original_task_spec, loop_item, loop_task_name)
+        items = original_task_spec.parameter_iterator.items.input_parameter
+        for name, given in original_task_spec.inputs.parameters.items():
+            if given.HasField("task_output_parameter") and name != items:
+                spec.inputs.parameters[name].CopyFrom(given)
+        return spec
+
+    task_spec_utils.create_parameter_loop_iteration_task_spec = corrected
+    try:
+        yield
+    finally:
+        task_spec_utils.create_parameter_loop_iteration_task_spec = plain
