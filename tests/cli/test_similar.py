@@ -124,7 +124,7 @@ def test_the_numbers_say_what_was_found_and_where_it_comes_from(made, similar_pa
         assert similarities == sorted(similarities, reverse=True)
         assert 0 <= query["median_similarity"] <= similarities[0] <= 1
     assert itself["note"] == ""
-    assert other["note"].startswith("The image of 64x128 px was cut to its middle 64x64 px and resized to 32x32 px")
+    assert other["note"] == "The image was cut to its middle 32x32 px."
 
 
 def test_the_similar_page_shows_queries_matches_and_what_makes_them_similar(similar_page):
@@ -182,16 +182,52 @@ def test_patients_on_both_sides_are_said(capsys, made, tmp_path):
     assert json.loads((tmp_path / "p.json").read_text())["views"] == 1
 
 
-def test_an_image_is_cut_and_resized_without_being_stretched():
-    square = np.zeros((60, 100, 3), np.uint8)
-    square[20:40, 40:60] = 255
-    patch, note = fitted(square, (30, 30))
-    assert patch.shape == (30, 30, 3)
-    white = patch[..., 0] > 127
-    assert (white.any(0).sum(), white.any(1).sum()) == (10, 10)
-    assert "60x100 px was cut to its middle 60x60 px" in note
-    assert fitted(square, (60, 100))[1] == ""
+@pytest.mark.parametrize(("scale", "side"), [(1.0, 20), (0.5, 10), (1.5, 30)])
+def test_an_image_keeps_the_scale_of_the_patches_whatever_its_size(scale, side):
+    image = np.zeros((60, 100, 3), np.uint8)
+    image[20:40, 40:60] = 255  # 20 px at its own resolution
+    for size in ((32, 32), (30, 50), (90, 150)):
+        patch, _ = fitted(image, size, scale)
+        assert patch.shape == (*size, 3)
+        middle = patch[size[0] // 2, :, 0] > 127
+        assert middle[max(0, size[1] // 2 - 20) : size[1] // 2 + 20].sum() == pytest.approx(side, abs=2)
+    assert fitted(image, (60, 100))[1] == ""
+    assert fitted(image, (60, 50))[1] == "The image was cut to its middle 60x50 px."
+    assert fitted(image, (64, 50))[1].endswith("middle 60x50 px and mirrored at its edges to 64x50 px.")
     assert fitted(np.zeros((5, 5, 3), np.uint8), (32, 48))[0].shape == (32, 48, 3)
+
+
+def search(capsys, made, tmp_path, query, *more):
+    arguments = ("--in", made.patches, "--model", made.model, "-k", 3, "--no-gradcam", *more)
+    ended = call(capsys, "similar", "--query", query, *arguments, "--out", tmp_path / "p.html")
+    assert ended.code == 0, ended.err
+    return json.loads((tmp_path / "p.json").read_text()), Outline((tmp_path / "p.html").read_text()).text
+
+
+def test_a_query_of_known_resolution_finds_the_patch_that_it_shows(capsys, made, tmp_path):
+    coarse = noise(1, 0, 32)[0].repeat(2, axis=0).repeat(2, axis=1)  # at 0.25 um/px; the patches have 0.5
+    Image.fromarray(coarse).save(tmp_path / "fine.png")
+    said, page = search(capsys, made, tmp_path, tmp_path / "fine.png", "--query-mpp", 0.25)
+    assert said["queries"][0]["matches"][0] | {"row": 0, "same_pixels": True} == said["queries"][0]["matches"][0]
+    assert "resized to 32x32 px, the patches' resolution" in said["queries"][0]["note"]
+    assert "--query-mpp" not in page
+    said, page = search(capsys, made, tmp_path, tmp_path / "fine.png")
+    assert not said["queries"][0]["matches"][0]["same_pixels"]
+    assert "A pixel of a query is taken for a pixel of a patch" in page
+
+
+def test_a_query_unlike_anything_in_the_set_is_warned_of(capsys, made, tmp_path):
+    (tmp_path / "queries").mkdir()
+    Image.fromarray(made.images[3]).save(tmp_path / "queries" / "in-the-set.png")
+    red = np.zeros((32, 32, 3), np.uint8)
+    red[..., 0] = 255
+    Image.fromarray(red).save(tmp_path / "queries" / "red.png")
+    said, page = search(capsys, made, tmp_path, tmp_path / "queries")
+    assert {query["query"]: query["unlike_the_set"] for query in said["queries"]} == {
+        "in-the-set.png": False, "red.png": True,
+    }  # fmt: skip
+    assert "Unlike anything in the set: red.png" in page
+    assert 0 < said["unlike_below"] < 1
 
 
 def sentence(capsys, *arguments: object) -> str:
@@ -217,6 +253,7 @@ def sentence(capsys, *arguments: object) -> str:
         ({"--in": "drawn", "--split": "val"}, "has no patches in its 'val' split"),
         ({"--out": "page.json"}, "ends in .html"),
         ({"--device": "tpu9"}, "device 'tpu9' is not a device"),
+        ({"--in": "unknown", "--query-mpp": 0.5}, "the resolution of the patches is not known: leave it out"),
     ],
     ids=str,
 )
@@ -227,6 +264,9 @@ def test_what_similar_cannot_use_is_one_sentence(capsys, made, tmp_path, change,
     write_set(made.folder / "plain", made.images[:4], stain="none")
     shutil.copytree(made.model, made.folder / "classifier", dirs_exist_ok=True)
     write_kind(made.folder / "classifier", "classifier")
+    with PatchSetWriter.create(made.folder / "unknown", CLASSES, (32, 32)) as writer:
+        writer.add(made.images[:4], label=0)
+        writer.finish({"step": "test"})
     asked = {"--query": "queries/a.png", "--in": "patches", "--model": "snn", "-k": 4, "--out": tmp_path / "p.html"}
     asked.update({"--out": tmp_path / change["--out"]} if "--out" in change else change)
     paths = {
@@ -299,7 +339,8 @@ def test_real_images_find_the_patches_that_were_cut_from_them(capsys, tmp_path):
         larger = Image.fromarray(whole[place]).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
         larger.save(tmp_path / "queries" / f"{place:02d}.png")
     model = save_random_guide(tmp_path / "snn", size=64)
-    arguments = ("--query", tmp_path / "queries", "--in", tmp_path / "patches", "--model", model, "-k", 3)
+    queries = ("--query", tmp_path / "queries", "--query-mpp", 0.25)
+    arguments = (*queries, "--in", tmp_path / "patches", "--model", model, "-k", 3)
     assert call(capsys, "similar", *arguments, "--out", tmp_path / "page.html").code == 0
     said = json.loads((tmp_path / "page.json").read_text())
     assert [query["matches"][0]["row"] for query in said["queries"]] == [3, 17, 31]

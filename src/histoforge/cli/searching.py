@@ -18,11 +18,19 @@ from histoforge.reports.page import write_page
 from histoforge.reports.similar_page import Match, Query, build_similar_page
 from histoforge.siamese.gradcam import overlaid
 from histoforge.siamese.guide import load_guide
-from histoforge.siamese.retrieval import embed_images, embed_set, most_similar, typical_similarity
+from histoforge.siamese.retrieval import (
+    Typicality,
+    embed_images,
+    embed_set,
+    most_similar,
+    typical_similarity,
+    typicality,
+)
 from histoforge.steps.sources.images import EXTENSIONS
 from histoforge.steps.sources.pixels import read_rgb, resize
 
 MOST_QUERIES = 200
+NAMED = 5
 REAL_PLACE = ("patient", "slide", "x", "y", "split")
 SYNTHETIC_PLACE = ("method", "seed")
 Pixels = NDArray[np.uint8]
@@ -40,6 +48,7 @@ class Search:
         k: how many patches to show.
         split: 'all', or the one to search in.
         gradcam: whether to show what makes patches similar.
+        query_mpp: resolution of the queries, um/px; 0 takes a pixel of a query for a pixel of a patch.
         cache: a folder for embeddings, or None.
         device: where to compute.
         overwrite: whether an earlier page may be replaced.
@@ -55,6 +64,7 @@ class Search:
     cache: Path | None
     device: str
     overwrite: bool = False
+    query_mpp: float = 0.0
 
 
 def show_similar(asked: Search) -> None:
@@ -79,12 +89,13 @@ def _show_similar(asked: Search, command: str) -> None:
     patches = PatchSet.open(asked.patches)
     guide = load_guide(asked.model, asked.device)
     guide.check_patches(patches, f"the patch set {asked.patches}")
-    read = [fitted(read_rgb(file, str(file)), patches.patch_size) for file in files]
+    scale = scale_of(asked.query_mpp, patches)
+    read = [fitted(read_rgb(file, str(file)), patches.patch_size, scale) for file in files]
     rows = _searched(asked, patches)
     gallery = embed_set(guide, patches, asked.cache)[rows]
     wanted = embed_images(guide, np.stack([image for image, _ in read]), "queries")
     found = most_similar(wanted, gallery, asked.k, device=guide.device)
-    typical = typical_similarity(wanted, gallery)
+    typical, own = typical_similarity(wanted, gallery), typicality(gallery, guide.device)
     queries = []
     for place, file in enumerate(track(files, "page", len(files), "queries")):
         image, note = read[place]
@@ -101,11 +112,12 @@ def _show_similar(asked: Search, command: str) -> None:
         searched=len(rows),
         where=f"patches of {asked.patches} ({asked.split})",
         guide=guide.name,
-        warnings=_resolution(patches, any(note for _, note in read)),
+        warnings=_warnings(asked, patches, queries, own),
         numbers=numbers.name,
     )
     facts = {"guide": guide.info.digest, "patches": patches.digest, "split": asked.split, "searched": len(rows)}
-    write_json(numbers, {**facts, "command": command, "queries": [_as_numbers(query) for query in queries]})
+    facts.update(query_mpp=asked.query_mpp or None, unlike_below=own.threshold, command=command)
+    write_json(numbers, {**facts, "queries": [_as_numbers(query, own) for query in queries]})
     write_page(asked.out, page)
     say(f"written to {asked.out} and {numbers}")
     print(page.headline)
@@ -130,21 +142,43 @@ def query_files(path: Path) -> list[Path]:
     return files
 
 
-def fitted(image: Pixels, size: tuple[int, int]) -> tuple[Pixels, str]:
+def fitted(image: Pixels, size: tuple[int, int], scale: float = 1.0) -> tuple[Pixels, str]:
     """An image, uint8 [H, W, 3], as a patch of a size (height, width) in px, and what was done to it.
 
-    Its middle is cut out in the patch's shape, so that nothing is stretched, and brought to the patch's size.
+    It is brought to the patches' scale and then its middle is cut out; what a smaller one lacks is mirrored at its
+    edges. It is never resized to fit: nuclei would then have another size than those of the patches.
+
+    Args:
+        image: the query.
+        size: of a patch.
+        scale: patch pixels for each pixel of the image; 1 leaves it at its own.
     """
-    height, width = image.shape[:2]
-    if (height, width) == size:
-        return image, ""
-    scale = min(height / size[0], width / size[1])
-    kept = min(height, max(1, round(size[0] * scale))), min(width, max(1, round(size[1] * scale)))
-    top, left = (height - kept[0]) // 2, (width - kept[1]) // 2
-    cut = image[top : top + kept[0], left : left + kept[1]]
-    middle = "" if kept == (height, width) else f"cut to its middle {kept[0]}x{kept[1]} px and "
-    note = f"The image of {height}x{width} px was {middle}resized to {size[0]}x{size[1]} px, the size of the patches."
-    return resize(cut, size), note
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    done = [f"resized to {height}x{width} px, the patches' resolution"] if scale != 1 else []
+    image = resize(image, (height, width)) if scale != 1 else image
+    given = image.shape[:2]
+    top, left = (max(0, (there - wanted) // 2) for there, wanted in zip(given, size, strict=True))
+    image = image[top : top + size[0], left : left + size[1]]
+    if given[0] > size[0] or given[1] > size[1]:
+        done.append(f"cut to its middle {image.shape[0]}x{image.shape[1]} px")
+    lacking = [(wanted - there) for wanted, there in zip(size, image.shape[:2], strict=True)]
+    if any(lacking):
+        image = np.pad(image, [*((n // 2, n - n // 2) for n in lacking), (0, 0)], mode="symmetric")
+        done.append(f"mirrored at its edges to {size[0]}x{size[1]} px")
+    return image, f"The image was {' and '.join(done)}." if done else ""
+
+
+def scale_of(query_mpp: float, patches: PatchSet) -> float:
+    """Patch pixels for each pixel of a query, from their resolutions; 1 where that of the query is not given.
+
+    Raises:
+        SettingsError: the resolution of the query is given and that of the patches is not known.
+    """
+    if not query_mpp:
+        return 1.0
+    if not patches.info.mpp:
+        raise SettingsError("--query-mpp is given, and the resolution of the patches is not known: leave it out.")
+    return query_mpp / patches.info.mpp
 
 
 def numbers_file(out: Path) -> Path:
@@ -195,17 +229,27 @@ def _matches(
     ]
 
 
-def _resolution(patches: PatchSet, resized: bool) -> list[str]:
-    if not resized:
-        return []
-    mpp = f"{patches.info.mpp:g} um/px" if patches.info.mpp else "of unknown resolution"
-    return [
-        f"The patches are {mpp}; an image's resolution is not known, and at another one nuclei of another size look "
-        "alike: give images at the patches' resolution."
-    ]
+def _warnings(asked: Search, patches: PatchSet, queries: Sequence[Query], own: Typicality) -> list[str]:
+    """What the reader must know first: an assumed scale, and queries that are unlike everything that was searched."""
+    found = []
+    if not asked.query_mpp:
+        mpp = f"{patches.info.mpp:g} um/px" if patches.info.mpp else "of unknown resolution"
+        found.append(
+            f"A pixel of a query is taken for a pixel of a patch, and the patches are {mpp}: give --query-mpp if the "
+            "queries have another resolution."
+        )
+    unlike = [query.name for query in queries if own.is_unlike(query.matches[0].similarity)]
+    if unlike:
+        names = ", ".join(unlike[:NAMED]) + (f" and {len(unlike) - NAMED} more" if len(unlike) > NAMED else "")
+        found.append(
+            f"Unlike anything in the set: {names}. The most similar patch reaches less than {own.threshold:.4f}, which "
+            f"{own.share:.0%} of the set's own patches reach with their nearest other patch: the patches shown are the "
+            "nearest there are, and may be of another tissue, stain or scale."
+        )
+    return found
 
 
-def _as_numbers(query: Query) -> dict[str, Any]:
+def _as_numbers(query: Query, own: Typicality) -> dict[str, Any]:
     matches = [
         {
             "similarity": match.similarity,
@@ -215,4 +259,11 @@ def _as_numbers(query: Query) -> dict[str, Any]:
         }
         for match in query.matches
     ]
-    return {"query": query.name, "note": query.note, "median_similarity": query.typical, "matches": matches}
+    unlike = own.is_unlike(query.matches[0].similarity)
+    return {
+        "query": query.name,
+        "note": query.note,
+        "median_similarity": query.typical,
+        "unlike_the_set": unlike,
+        "matches": matches,
+    }

@@ -25,6 +25,15 @@ def similar(
     out: PAGE,
     k: Annotated[int, typer.Option("-k", metavar="INTEGER", help="how many of the most similar patches to show")] = 12,
     split: SPLIT = "all",
+    query_mpp: Annotated[
+        float,
+        typer.Option(
+            "--query-mpp",
+            min=0,
+            max=50,
+            help="resolution of the queries, um/px; 0 takes a pixel of theirs for a pixel of a patch",
+        ),
+    ] = 0.0,
     gradcam: Annotated[bool, typer.Option(help="show what makes the patches similar")] = True,
     cache: CACHE = None,
     device: DEVICE = "auto",
@@ -33,7 +42,7 @@ def similar(
     """Find the patches most similar to an image, by a guide, and show them on a page."""
     from histoforge.cli.searching import Search, show_similar
 
-    show_similar(Search(query, patches, model, out, k, split, gradcam, cache, device, overwrite))
+    show_similar(Search(query, patches, model, out, k, split, gradcam, cache, device, overwrite, query_mpp))
 
 
 def duplicates(

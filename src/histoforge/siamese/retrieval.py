@@ -17,6 +17,7 @@ from histoforge.core.digests import digest_json
 from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_file
 from histoforge.core.progress import Progress, say
+from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.extract import NamedExtractor, extract_features
 from histoforge.patches import PatchSet
 from histoforge.siamese.guide import Guide
@@ -28,6 +29,7 @@ FLIPS: tuple[Flip, ...] = ((), (1,), (2,), (1, 2))
 
 QUERY_BLOCK, GALLERY_BLOCK = 512, 8192
 LAST_ROW = (1 << 32) - 1
+TYPICAL_PATCHES = 2000
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,38 @@ def most_similar(
 def typical_similarity(queries: Embeddings, gallery: Embeddings) -> NDArray[np.float32]:
     """Median similarity of each query to the whole gallery, float32 [Q], against which other ones are to be read."""
     return np.array([np.median(gallery @ query) for query in queries], np.float32).clip(0, 1)
+
+
+@dataclass(frozen=True)
+class Typicality:
+    """How near the patches of a set are to each other, against which a query's nearest patch is to be read.
+
+    Attributes:
+        threshold: similarity that `share` of the set's patches reach with their nearest other patch.
+        share: of the patches.
+    """
+
+    threshold: float
+    share: float = 0.99
+
+    def is_unlike(self, similarity: float) -> bool:
+        """Whether a patch whose nearest one is this similar would stand out in the set."""
+        return similarity < self.threshold
+
+
+def typicality(gallery: Embeddings, device: torch.device | str = "cpu") -> Typicality:
+    """Measure how near patches of a set, drawn at random where there are many, are to their nearest other patch.
+
+    Args:
+        gallery: [N, D], non-negative and of length 1.
+        device: where to compute.
+    """
+    count = min(len(gallery), TYPICAL_PATCHES)
+    if count < 2:
+        return Typicality(0.0)
+    rows = np.sort(numpy_rng(0, "typicality").choice(len(gallery), count, replace=False))
+    nearest = most_similar(gallery[rows], gallery, 1, device=device, own=rows, label="nearest patches of the set")
+    return Typicality(float(np.quantile(nearest.similarities, 1 - Typicality.share)))
 
 
 def _best_of(queries: Tensor, points: Tensor, k: int, own: Tensor | None) -> Tensor:
