@@ -112,7 +112,7 @@ def test_a_preset_that_names_no_method_and_a_method_without_help_leave_all_optio
         "--preset",
         "",
     )
-    assert "the method 'dcgan' has no parameter 'eta'" in call(capsys, *arguments).err
+    assert "the method 'dcgan' has no parameter --eta" in call(capsys, *arguments).err
 
 
 def completed(line: str) -> list[str]:

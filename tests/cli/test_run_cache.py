@@ -3,17 +3,17 @@
 import shutil
 
 import pytest
-from kfp import dsl
+from kfp import dsl, local
 from kfp.local import cache
 
-from histoforge.cli.run_cache import RunCache, run_cache
+from histoforge.cli.run_cache import RunCache, use_run_cache
 
 TRAIN = {"preset": "quickstart", "overrides": {"train_classifier.epochs": 3}, "arm": "gan", "seeds": 0}
 
 
 @pytest.fixture
 def kept(tmp_path):
-    return RunCache(str(tmp_path / "run" / "cache"), tmp_path / "run")
+    return RunCache(tmp_path / "run" / "cache", tmp_path / "run")
 
 
 def key(kept, arguments=TRAIN, name="comp-train-classifier", command=("python",), **more):
@@ -61,7 +61,7 @@ def test_an_input_counts_by_its_digest_and_without_one_by_its_place(kept, tmp_pa
     assert key(kept, patches=artifact(kept, "b/model", digest="1", preset="sane")) == first
     assert key(kept, patches=artifact(kept, digest="2")) != first
     assert key(kept, arms=[artifact(kept)]) != key(kept, arms=[artifact(kept, "b/model")])
-    elsewhere = RunCache(str(tmp_path / "moved" / "cache"), tmp_path / "moved")
+    elsewhere = RunCache(tmp_path / "moved" / "cache", tmp_path / "moved")
     assert key(elsewhere, arms=[artifact(elsewhere)]) == key(kept, arms=[artifact(kept)])
 
 
@@ -72,11 +72,11 @@ def test_a_moved_folder_finds_its_own_artifacts(kept, tmp_path):
     assert kept.get("k")["model"].uri == made.uri
     shutil.move(kept.folder, tmp_path / "moved")
     assert kept.get("k") is None
-    moved = RunCache(str(tmp_path / "moved" / "cache"), tmp_path / "moved").get("k")
+    moved = RunCache(tmp_path / "moved" / "cache", tmp_path / "moved").get("k")
     assert moved["model"].uri == moved["arms"][0].uri == str(tmp_path / "moved" / "a" / "model")
     assert (moved["count"], moved["model"].metadata) == (3, {"digest": "1"})
     shutil.rmtree(tmp_path / "moved" / "a")
-    assert RunCache(str(tmp_path / "moved" / "cache"), tmp_path / "moved").get("k") is None
+    assert RunCache(tmp_path / "moved" / "cache", tmp_path / "moved").get("k") is None
 
 
 def test_a_damaged_entry_is_no_entry(kept):
@@ -85,8 +85,11 @@ def test_a_damaged_entry_is_no_entry(kept):
     assert kept.get("k") is None
 
 
-def test_kfp_gets_its_own_cache_back(tmp_path):
-    plain = cache.LocalCache
-    with run_cache(tmp_path):
-        assert issubclass(cache.LocalCache, RunCache)
-    assert cache.LocalCache is plain
+def test_kfp_uses_the_cache_until_it_is_initialised_anew(tmp_path):
+    local.init(
+        local.SubprocessRunner(use_venv=False), str(tmp_path), enable_caching=True, cache_root=str(tmp_path / "c")
+    )
+    use_run_cache(tmp_path / "c", tmp_path)
+    assert isinstance(cache.get_local_cache(), RunCache)
+    local.init(local.SubprocessRunner(use_venv=False), str(tmp_path), enable_caching=True)
+    assert not isinstance(cache.get_local_cache(), RunCache)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kfp.local.orchestrator import task_spec_utils
-
 
 @contextmanager
 def corrected_loops() -> Iterator[None]:
     """Let pipelines that run in the block hand returned parameters on to the tasks of their loops."""
+    from kfp.local.orchestrator import task_spec_utils
+
     plain = task_spec_utils.create_parameter_loop_iteration_task_spec
 
     def corrected(original_task_spec: Any, loop_item: Any, loop_task_name: str) -> Any:

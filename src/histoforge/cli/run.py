@@ -141,9 +141,10 @@ def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any],
 def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
     """Run the pipeline with kfp's local runner; returns its outputs, artifacts or lists of them."""
     from histoforge.cli.kfp_loops import corrected_loops
-    from histoforge.cli.run_cache import run_cache
+    from histoforge.cli.run_cache import use_run_cache
 
-    with _quiet(console), run_cache(out), corrected_loops():
+    cache_root = out / "artifacts" / "cache" / code_digest()[:12]
+    with _quiet(console), corrected_loops():
         from kfp import local
 
         _prepare(pipeline.pipeline_spec)
@@ -151,8 +152,9 @@ def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Conso
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(out / "artifacts"),
             enable_caching=True,
-            cache_root=str(out / "artifacts" / "cache" / code_digest()[:12]),
+            cache_root=str(cache_root),
         )
+        use_run_cache(cache_root, out)
         with contextlib.redirect_stdout(console):
             try:
                 return dict(pipeline(**arguments).outputs)

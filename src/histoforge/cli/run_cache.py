@@ -4,41 +4,40 @@ kfp's own local cache keys a task by everything that it is passed and by the pat
 one step, or moving the folder, would run every task anew.
 """
 
-import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kfp import dsl
-from kfp.local import cache
-
 from histoforge.core.digests import digest_json
-from histoforge.core.errors import SettingsError
-from histoforge.core.files import write_json
+from histoforge.core.errors import HistoforgeError, SettingsError
+from histoforge.core.files import read_json, write_json
 from histoforge.steps.registry import STEPS, Step, step_config
 
 NO_INFLUENCE = {"checkpoints", "checkpoint_every", "workers"}
 """Settings that do not change what a step makes."""
 
+ARTIFACT = "__kfp_artifact__"
+"""What marks an artifact in an entry of kfp's cache."""
+
 NOT_CONTENT = {"preset", "display_name"}
 """Metadata of an artifact that say nothing of what is in it."""
 
 
-class RunCache(cache.LocalCache):
+class RunCache:
     """Outputs of tasks, keyed by resolved settings, input digests and code; paths are kept relative to the folder.
+
+    It has the methods of `kfp.local.cache.LocalCache`.
 
     Args:
         cache_root: folder of the entries, one for each version of the code.
         folder: of the run; every artifact lies in it.
     """
 
-    def __init__(self, cache_root: str, folder: Path) -> None:
-        super().__init__(cache_root)
-        self.folder = folder
+    def __init__(self, cache_root: Path, folder: Path) -> None:
+        self.cache_root, self.folder = cache_root, folder
 
     def compute_key(
         self,
@@ -56,21 +55,30 @@ class RunCache(cache.LocalCache):
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the outputs of a task, or None where there are none or an artifact of theirs is gone."""
+        from kfp.local.cache import LocalCache, _MissingArtifactError
+
         try:
-            entry = json.loads(Path(self._entry_path(key)).read_text(encoding="utf-8"))
-            return self._deserialize_outputs(_with_paths(entry, self._absolute))
+            entry = read_json(self._file(key))
+            return LocalCache._deserialize_outputs(_with_paths(entry, self._absolute))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, cache._MissingArtifactError) as error:
+        except (OSError, ValueError, HistoforgeError, _MissingArtifactError) as error:
             logging.info(f"The entry {key} of the cache cannot be used ({error}): the task is run anew.")
             return None
 
     def put(self, key: str, outputs: dict[str, Any]) -> None:
         """Keep the outputs of a task."""
-        write_json(Path(self._entry_path(key)), _with_paths(self._serialize_outputs(outputs), self._relative))
+        from kfp.local.cache import LocalCache
+
+        write_json(self._file(key), _with_paths(LocalCache._serialize_outputs(outputs), self._relative))
+
+    def _file(self, key: str) -> Path:
+        return self.cache_root / f"{key}.json"
 
     def _content(self, value: Any) -> Any:
         """`value` as JSON, artifacts by what is in them or else by their place in the folder."""
+        from kfp import dsl
+
         if isinstance(value, dsl.Artifact):
             if value.metadata.get("digest"):
                 return {name: fact for name, fact in value.metadata.items() if name not in NOT_CONTENT}
@@ -86,21 +94,11 @@ class RunCache(cache.LocalCache):
         return path if "://" in path or not path else os.path.normpath(self.folder / path)
 
 
-@contextmanager
-def run_cache(folder: Path) -> Iterator[None]:
-    """Let kfp's local runner, initialised in the block, use a `RunCache` of a run's folder."""
+def use_run_cache(cache_root: Path, folder: Path) -> None:
+    """Let kfp's local runner, which has just been initialised with this `cache_root`, use a `RunCache`."""
+    from kfp.local import cache
 
-    class CacheOfFolder(RunCache):
-        def __init__(self, cache_root: str) -> None:
-            super().__init__(cache_root, folder)
-
-    plain = cache.LocalCache
-    cache.LocalCache = CacheOfFolder
-    try:
-        yield
-    finally:
-        cache.LocalCache = plain
-        cache.reset_local_cache_singleton()
+    cache._cache_singleton, cache._cache_singleton_root = RunCache(cache_root, folder), str(cache_root)
 
 
 def _settings(step: Step, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,5 +117,5 @@ def _with_paths(value: Any, change: Callable[[str], str]) -> Any:
     """A cache entry with the paths of its artifacts changed."""
     if isinstance(value, dict):
         entry = {name: _with_paths(item, change) for name, item in value.items()}
-        return {**entry, "uri": change(value["uri"])} if cache._ARTIFACT_MARKER in value else entry
+        return {**entry, "uri": change(value["uri"])} if ARTIFACT in value else entry
     return [_with_paths(item, change) for item in value] if isinstance(value, list) else value

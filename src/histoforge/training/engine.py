@@ -135,9 +135,7 @@ class Engine:
             max_steps: an upper bound on the steps of the whole training; 0 for none.
         """
         self.steps_an_epoch = steps_an_epoch or math.ceil(len(patches) / batch_size)
-        self.total_steps = epochs * self.steps_an_epoch
-        if max_steps:
-            self.total_steps = min(self.total_steps, max_steps)
+        self.total_steps = min(epochs * self.steps_an_epoch, max_steps or epochs * self.steps_an_epoch)
         self._resume()
         if processes.world_size() > 1:  # each process drops out others
             torch.manual_seed(derive_seed(self.seed, self._stream, "torch", processes.rank(), self.global_step))
@@ -225,8 +223,7 @@ class Engine:
         first = self.global_step * batch_size
         passes = range(first // count, (first + batch_size - 1) // count + 1)
         stream = torch.cat([_permutation(count, derive_seed(self.seed, self._stream, "pass", n)) for n in passes])
-        start = first - passes[0] * count
-        return stream[start : start + batch_size]
+        return stream[first - passes[0] * count :][:batch_size]
 
     def _write_log(self, epoch: int) -> None:
         self._stop_unless_finite()
