@@ -13,6 +13,7 @@ from histoforge.core.errors import SlideError
 from histoforge.core.settings import nearest
 from histoforge.slides import annotation_formats
 from histoforge.slides.mending import mended
+from histoforge.slides.names import slide_name
 from histoforge.slides.reading import Slide
 
 EXTENSIONS = (".geojson", ".json", ".xml")
@@ -43,12 +44,13 @@ class Annotations:
 
 
 def find_annotation(slide_path: Path) -> Path | None:
-    """The annotation that lies beside a slide under the same name: `a.svs` has `a.geojson`, `a.json` or `a.xml`."""
-    for extension in EXTENSIONS:
-        path = slide_path.with_suffix(extension)
-        if path.is_file():
-            return path
-    return None
+    """Return the annotation beside a slide under the same name, or None: `a.svs` has `a.geojson`, `a.json` or `a.xml`.
+
+    `a.ome.tif` has these too.
+    """
+    names = dict.fromkeys([slide_name(slide_path), slide_path.stem])
+    paths = (slide_path.with_name(f"{name}{extension}") for name in names for extension in EXTENSIONS)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def annotated_classes(path: Path) -> list[str]:

@@ -1,7 +1,6 @@
 """Opening a slide with OpenSlide and reading pixels of it as they lie in memory."""
 
 import ctypes
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +13,15 @@ from openslide import lowlevel
 
 from histoforge.core.errors import SlideError
 from histoforge.slides.jpeg_tiles import VENDORS, JpegSlide
+from histoforge.slides.names import slide_name
+from histoforge.slides.ome import ome_mpp
 
 Pixels = NDArray[np.uint8]
 EXTENSIONS = (
     ".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm",
 )  # fmt: skip
 MPP_BOUNDS = (0.02, 50.0)
+IMAGE_DESCRIPTION = "tiff.ImageDescription"
 CACHE_BYTES = 64 * 2**20
 OPAQUE = 0xFF000000
 
@@ -38,7 +40,7 @@ class Slide:
 
     Attributes:
         path: the file.
-        name: its name without the extension; a slide is known by it in `slides.csv` and in patch sets.
+        name: its name (see `slide_name`); a slide is known by it in `slides.csv` and in patch sets.
         size: width and height of level 0, px.
         level_sizes: width and height of each level, px, finest first.
         downsamples: level-0 px a pixel of each level; 1.0 first.
@@ -49,7 +51,7 @@ class Slide:
 
     def __init__(self, path: Path, handle: openslide.OpenSlide, mpp: float | None) -> None:
         properties = handle.properties
-        self.path, self.name, self._handle = path, path.stem, handle
+        self.path, self.name, self._handle = path, slide_name(path), handle
         self.size: tuple[int, int] = handle.dimensions
         self.level_sizes: Sequence[tuple[int, int]] = handle.level_dimensions
         self.downsamples: Sequence[float] = handle.level_downsamples
@@ -244,15 +246,19 @@ def _lay_on(background: tuple[int, int, int], bgra: Pixels) -> None:
 
 
 def _stated_mpp(properties: Mapping[str, str]) -> float | None:
-    """The mean of the two stated resolutions; OpenSlide takes those of a plain TIFF from its resolution tags."""
+    """The mean of the two stated resolutions; OpenSlide takes those of a plain TIFF from its resolution tags.
+
+    The physical size in an OME-TIFF's description comes first: the tags of such a file often are those of a screen.
+    """
+    stated = [ome_mpp(properties.get(IMAGE_DESCRIPTION, ""))]
     try:
         x = float(properties[openslide.PROPERTY_NAME_MPP_X])
         y = float(properties[openslide.PROPERTY_NAME_MPP_Y])
+        stated.append((x + y) / 2)
     except (KeyError, ValueError):
-        return None
-    mpp = (x + y) / 2
-    sensible = math.isfinite(mpp) and MPP_BOUNDS[0] <= mpp <= MPP_BOUNDS[1]
-    return mpp if sensible else None
+        pass
+    sensible = (mpp for mpp in stated if mpp is not None and MPP_BOUNDS[0] <= mpp <= MPP_BOUNDS[1])
+    return next(sensible, None)
 
 
 def _bounds(properties: Mapping[str, str], size: tuple[int, int]) -> Box:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from histoforge.core.errors import SlideError, SourceError
 from histoforge.slides.annotations import EXTENSIONS as ANNOTATION_EXTENSIONS
 from histoforge.slides.annotations import annotated_classes
+from histoforge.slides.names import slide_name
 from histoforge.slides.reading import EXTENSIONS as SLIDE_EXTENSIONS
 from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.sources import tables
@@ -25,7 +26,7 @@ class SlideItem:
 
     Attributes:
         file: its path below the source.
-        name: the file's name without the extension.
+        name: its name, by `slide_name`.
         label: its class by slides.csv; empty where that gives none.
         mpp: um/px of level 0 by slides.csv, which overrules the file; None where that gives none.
         annotation: its annotation file, fetched; None where there is none.
@@ -78,18 +79,18 @@ def list_slides(config: PreprocessConfig, location: Location, entries: list[Entr
     for file in files:
         if table and file not in rows:
             continue
-        row, stem = rows.get(file, {}), PurePosixPath(file).stem
+        row, name = rows.get(file, {}), slide_name(PurePosixPath(file))
         annotation = annotations.get(file)
         classes = _classes(annotation, row.get("label", ""), config)
         if not classes:
             unlabelled.append(file)
             continue
-        patient = tables.match_patient(matcher, file) if matcher else row.get("patient", "") or stem
+        patient = tables.match_patient(matcher, file) if matcher else row.get("patient", "") or name
         if table and "patient" in table.columns and not matcher:
             tables.cell(row, table, "patient", "slide")
         items.append(
             SlideItem(
-                file, stem, patient, row.get("label", ""), tables.own_split(row, table, "slide") if table else "",
+                file, name, patient, row.get("label", ""), tables.own_split(row, table, "slide") if table else "",
                 _mpp(row, table), annotation, classes, _companions(file, entries),
             )
         )  # fmt: skip
@@ -129,7 +130,7 @@ def _rows_by_file(
     by_key: dict[str, list[str]] = {}
     for file in files:
         path = PurePosixPath(file)
-        for key in {file, path.name, path.stem, str(path.with_suffix(""))}:
+        for key in {file, path.name, str(path.with_suffix("")), *_names(path)}:
             by_key.setdefault(key, []).append(file)
     tables.refuse_missing(table, [row["slide"] for row in table.rows], by_key, location)
     rows: dict[str, dict[str, str]] = {}
@@ -164,7 +165,7 @@ def _annotations(
     found: dict[str, Path] = {}
     for file in files:
         path = PurePosixPath(file)
-        candidates = by_stem.get(path.stem, [])
+        candidates = [annotation for name in sorted(_names(path)) for annotation in by_stem.get(name, [])]
         beside = [name for name in candidates if PurePosixPath(name).parent == path.parent]
         if len(beside or candidates) > 1:
             raise SourceError(
@@ -172,13 +173,18 @@ def _annotations(
             )
         if candidates:
             found[file] = _fetched(place, (beside or candidates)[0], reading)
-    stems = {PurePosixPath(file).stem for file in files}
+    stems = {name for file in files for name in _names(PurePosixPath(file))}
     strange = [n for n in names if n.endswith(SURE_ANNOTATION) and PurePosixPath(n).stem not in stems]
     if strange:
         raise SourceError(
             f"The annotation {strange[0]} belongs to no slide in {location}: give it its slide's name, or remove it."
         )
     return found
+
+
+def _names(path: PurePosixPath) -> set[str]:
+    """What tables and annotations may call a slide: its name, or its file's without the last extension."""
+    return {slide_name(path), path.stem}
 
 
 def _fetched(place: Location, name: str, reading: Reading) -> Path:
