@@ -199,7 +199,7 @@ def test_an_image_keeps_the_scale_of_the_patches_whatever_its_size(scale, side):
 
 def search(capsys, made, tmp_path, query, *more):
     arguments = ("--in", made.patches, "--model", made.model, "-k", 3, "--no-gradcam", *more)
-    ended = call(capsys, "similar", "--query", query, *arguments, "--out", tmp_path / "p.html")
+    ended = call(capsys, "similar", "--query", query, *arguments, "--out", tmp_path / "p.html", "--overwrite")
     assert ended.code == 0, ended.err
     return json.loads((tmp_path / "p.json").read_text()), Outline((tmp_path / "p.html").read_text()).text
 

@@ -12,9 +12,21 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 PROGRAM = Path(sys.executable).with_name("histoforge")
 
 
-def command(pipeline, source, out, **more):
+def command(pipeline, source, out, *flags, **more):
     settings = [part for name, value in {**SETTINGS, **more}.items() for part in ("--set", f"{name}={value}")]
-    return [str(PROGRAM), "run", pipeline, "--source", str(source), "--out", str(out), "--preset", "", *settings]
+    return [
+        str(PROGRAM),
+        "run",
+        pipeline,
+        "--source",
+        str(source),
+        "--out",
+        str(out),
+        "--preset",
+        "",
+        *flags,
+        *settings,
+    ]
 
 
 def run(*arguments, **more):

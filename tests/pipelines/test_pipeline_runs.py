@@ -97,7 +97,8 @@ def test_a_third_call_takes_everything_over(finished, source):
 
 def test_a_copied_folder_is_taken_over_and_a_setting_reruns_only_what_depends_on_it(finished, source, tmp_path):
     moved = shutil.copytree(finished[0], tmp_path / "elsewhere" / "moved", symlinks=True)
-    done = run("selective-augmentation", source, moved, **{"train_generator.epochs": 3, "preprocess.workers": 1})
+    changed = {"train_generator.epochs": 3, "preprocess.workers": 1}
+    done = run("selective-augmentation", source, moved, "--overwrite", **changed)
     assert done.returncode == 0, done.stderr[-2000:]
     taken_over = set(re.findall("^(.*): done before$", done.stderr, re.MULTILINE))
     assert taken_over == {"Cut patches", "Train the baseline", "Train with traditional augmentation"}

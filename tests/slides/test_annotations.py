@@ -172,3 +172,6 @@ def test_the_annotation_is_found_beside_the_slide(tmp_path: Path) -> None:
     assert find_annotation(tmp_path / "a.svs") is None
     (tmp_path / "a.xml").touch()
     assert find_annotation(tmp_path / "a.svs") == tmp_path / "a.xml"
+    assert find_annotation(tmp_path / "a.ome.tif") == tmp_path / "a.xml"
+    (tmp_path / "b.ome.geojson").touch()
+    assert find_annotation(tmp_path / "b.ome.tiff") == tmp_path / "b.ome.geojson"

@@ -7,10 +7,12 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
+from dicom_making import write_dicom
 from real_data import shared_data
 
 from histoforge.core.errors import SlideError
 from histoforge.slides import find_tissue, is_slide, open_slide
+from histoforge.slides.ome import ome_mpp
 
 pytest_plugins = ["slide_making"]
 MakeSlide = Callable[..., Path]
@@ -100,3 +102,46 @@ def test_real_slides_state_or_lack_their_mpp() -> None:
         assert slide.mpp == pytest.approx(0.499)
     with open_slide(shared_data("wsi", "tcga-cr-7395-01a-01-ts1.svs")) as slide:
         assert slide.mpp is None
+
+
+def write_ome(path: Path, image: np.ndarray, size: float | None, unit: str, tags: float | None = None) -> Path:
+    """An OME-TIFF that states a pixel's physical size, and another one in its resolution tags."""
+    facts = {"axes": "YXS"}
+    if size is not None:
+        facts |= {"PhysicalSizeX": size, "PhysicalSizeXUnit": unit, "PhysicalSizeY": size, "PhysicalSizeYUnit": unit}
+    resolution = {} if tags is None else {"resolution": (1e4 / tags,) * 2, "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, image, tile=(128, 128), photometric="rgb", ome=True, metadata=facts, **resolution)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "tags", "mpp"),
+    [
+        (0.25, "µm", None, 0.25),
+        (250, "nm", None, 0.25),
+        (0.0005, "mm", 352.8, 0.5),  # the tags say 72 pixels an inch
+        (1, "pixel", 0.5, 0.5),
+        (None, "", 0.5, 0.5),
+        (None, "", None, None),
+        (352.8, "µm", None, None),
+    ],
+)
+def test_the_physical_size_of_an_ome_tiff_is_its_resolution(tmp_path, noise, size, unit, tags, mpp) -> None:
+    with open_slide(write_ome(tmp_path / "b.ome.tif", noise, size, unit, tags)) as slide:
+        assert slide.mpp == (mpp if mpp is None else pytest.approx(mpp, rel=1e-3))
+        assert slide.name == "b"
+        np.testing.assert_array_equal(slide.read(10, 20, 0, 30, 40), noise[20:60, 10:40])
+
+
+@pytest.mark.parametrize("text", ["", "<OME", "<OME><Image/></OME>", '<!DOCTYPE a [<!ENTITY b "c">]><OME/>', "<OME>\0"])
+def test_a_description_that_is_no_ome_xml_states_nothing(text: str) -> None:
+    assert ome_mpp(text) is None
+
+
+def test_a_dicom_slide_has_its_levels_its_resolution_and_the_name_of_its_folder(tmp_path, noise) -> None:
+    path = write_dicom(tmp_path / "case-7", noise, mpp=0.25, levels=3)
+    with open_slide(path) as slide:
+        assert (slide.name, slide.mpp) == ("case-7", pytest.approx(0.25, rel=1e-4))
+        assert list(slide.level_sizes) == [(700, 600), (350, 300), (175, 150)]
+        np.testing.assert_array_equal(slide.read(100, 200, 0, 300, 200), noise[200:400, 100:400])
+        np.testing.assert_array_equal(slide.read(100, 200, 1, 50, 60), noise[200:320:2, 100:200:2])

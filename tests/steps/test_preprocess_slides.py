@@ -10,6 +10,7 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
+from dicom_making import write_dicom
 from PIL import Image
 from preprocessing import Made, preprocess, write_table
 from real_data import shared_data
@@ -114,6 +115,29 @@ def test_tissue_outside_the_regions_can_be_a_class(made: Made, drawn: Path, tmp_
         (row.file, row.x, row.y) for row in index.itertuples()
     }
     assert (index["class_name"] == "stroma").sum() > 0
+
+
+def test_ome_tiff_and_dicom_have_their_names_resolution_and_annotations(slides: Path, tmp_path: Path) -> None:
+    ome, dicom, *_ = sorted(slides.glob("*p0*.tiff"))
+    whole = [openslide.OpenSlide(path).read_region((0, 0), 0, (1024, 1024)) for path in (ome, dicom)]
+    pixels = [np.asarray(image.convert("RGB")) for image in whole]
+    facts = {"axes": "YXS", "PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm"}
+    tifffile.imwrite(slides / "b.ome.tif", pixels[0], tile=(256, 256), photometric="rgb", ome=True, metadata=facts)
+    write_dicom(slides / "c", pixels[1], mpp=0.5)
+    ome.with_suffix(".geojson").rename(slides / "b.geojson")
+    dicom.with_suffix(".geojson").rename(slides / "c.geojson")
+    table = slides / "slides.csv"
+    table.write_text(table.read_text().replace(ome.stem, "b").replace(dicom.stem, "c"))
+    ome.unlink()
+    dicom.unlink()
+    made = preprocess(slides, tmp_path / "out", **SETTINGS)
+    index = made.patches.index
+    assert {"b", "c"} < set(index["slide"])
+    for name, file in (("b", "b.ome.tif"), ("c", "c/level-0.dcm")):
+        own = index[index["slide"] == name]
+        assert set(own["file"]) == {file}
+        assert set(own["class_name"]) == {"benign", "tumour"}
+        assert (own["mpp"] == 1.0).all()
 
 
 def test_labels_of_slides_without_annotations(slides: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def show_similar(asked: Search) -> None:
     """
     numbers_file(asked.out)
     given = {"--query": asked.query, "--in": asked.patches, "--model": asked.model}
-    settings = {"k": asked.k, "split": asked.split, "gradcam": asked.gradcam}
+    settings = {"k": asked.k, "split": asked.split, "gradcam": asked.gradcam, "query_mpp": asked.query_mpp}
     with claim_page("similar", asked.out, settings, given, asked.overwrite) as command:
         _show_similar(asked, command)
 
