@@ -29,10 +29,10 @@ PLACES = {"state", "models", "record"}
 class Planning(InProcess):
     """Runs the tasks that check and plan."""
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
+    def run(self, image: str, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
         """Run the command, or leave an empty log and say yes for each parameter."""
         if component_of(command) in CHECKS:
-            return super().run(command, environment, pod, log)
+            return super().run(image, command, environment, pod, log)
         outputs = json.loads(command[command.index("--executor_input") + 1])["outputs"]
         for parameter in outputs.get("parameters", {}).values():
             Path(parameter["outputFile"]).write_text("true")
