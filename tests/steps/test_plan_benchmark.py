@@ -42,7 +42,7 @@ def test_a_method_named_twice_is_planned_once_also_where_the_reward_is_the_defau
     [
         (["dcgn"], "no method 'dcgn' .did you mean 'dcgan'"),
         (["dcgan:policy"], "the method 'dcgan' has none: write 'dcgan'"),
-        (["rleo:litteral"], "'reward' is wrong"),
+        (["rleo:litteral"], "'reward' must be 'literal', 'policy'"),
         ([], "give a list of names"),
         ("dcgan", "give a list of names"),
         ([3], "give a list of names"),
