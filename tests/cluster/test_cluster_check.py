@@ -113,6 +113,7 @@ def test_every_check_passes_and_nothing_is_left(cluster, kubeflow, capsys, tmp_p
     call(capsys, "pipelines", "upload", "rleo")
     call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
     call(capsys, "submit", tmp_path / "tiny.yaml", "--source", "s3://b/slides", "--no-follow")
+    kubeflow.create_pipeline({}, json.dumps({"display_name": "retraining", "description": "by hand"}).encode())
     before = seen(kubeflow)
     kubeflow.failing = 3
     done, result = check(capsys, tmp_path, "--image", "registry.example/histoforge:test", "--cpu", "2")

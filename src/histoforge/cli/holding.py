@@ -77,8 +77,9 @@ def held(kubeflow: "Kubeflow", schedules: "Sequence[Found]", policy: Policy) -> 
             for schedule in running:
                 kubeflow.enable(schedule.id, False)
             refuse_active(kubeflow, schedules, policy)
-            for schedule in schedules:
-                _let_end(kubeflow, schedule, policy)
+            if policy.wait or policy.now:
+                for schedule in schedules:
+                    _let_end(kubeflow, schedule, policy)
             yield
     except BaseException:
         for schedule in running:
