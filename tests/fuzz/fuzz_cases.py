@@ -227,6 +227,45 @@ def preprocess(source: Path, out: Path) -> int:
     return check("preprocess", "--source", source, "--out", out, *TILES, "--patch-size", size, quiet=False)
 
 
+EVALUATION = ("--preset", "", "--set", "resamples=100", "--set", "map_patches=10", "--set", "neighbours=2")
+READERS = {
+    "an arm": ("arm", "arm.json"),
+    "a model of an arm": ("arm", "seed-0/model.json"),
+    "weights of an arm": ("arm", "seed-0/model.safetensors"),
+    "a generator": ("generator", "model.json"),
+    "a generator's weights": ("generator", "model.safetensors"),
+    "a history": ("generator", "history.json"),
+    "patches": ("patches", "patchset.json"),
+    "an index": ("patches", "index.parquet"),
+}
+
+
+@pytest.mark.skipif(TIMES == 1, reason="a second each; make fuzz runs them")
+@pytest.mark.parametrize("kind", READERS)
+@cases(1)
+@given(data=st.data(), reseal=st.booleans())
+def test_what_evaluate_reads(made: Path, kind: str, data: st.DataObject, reseal: bool) -> None:
+    artifact, file = READERS[kind]
+    mutation = data.draw(documents() if file.endswith("json") else binaries() | headers())
+    with copy_of(made, "arm", "generator", "patches") as at:
+        mutation.apply(at / artifact / file)
+        if reseal:
+            fuzz_artifacts.reseal((at / artifact / file).parent)
+        evaluate(at)
+
+
+@pytest.mark.skipif(TIMES == 1, reason="a second each; make fuzz runs them")
+def test_what_is_whole_is_evaluated(made: Path) -> None:
+    with copy_of(made, "arm", "generator", "patches") as at:
+        assert evaluate(at) == 0
+
+
+def evaluate(at: Path) -> int:
+    """Evaluate an arm with a generator."""
+    inputs = ("--patches", at / "patches", "--arm", at / "arm", "--generator", at / "generator")
+    return check("evaluate", *inputs, "--out", at / "out", *EVALUATION, quiet=False)
+
+
 ASSIGNMENTS = st.one_of(
     st.sampled_from([
         "2024-13-45", "2024-01-31", "12:30:45", "1:2", "!!python/object:os.system x", "!!set {a}", "!!binary aGk=",

@@ -75,6 +75,8 @@ def sentence_of(error: ValidationError, settings: type[BaseModel]) -> str:
 def expected(first: ErrorDetails) -> str:
     """Return what a value should be, for one fault that pydantic found."""
     kind, context = first["type"], first.get("ctx") or {}
+    if kind in ("string_too_short", "too_short") and context.get("min_length") == 1:
+        return "given"
     if kind in _BOUNDS:
         return _BOUNDS[kind].format(**{name: _plain(value) for name, value in context.items()})
     if kind == "string_pattern_mismatch":
