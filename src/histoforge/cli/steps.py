@@ -162,7 +162,9 @@ def _phantom(values: dict[str, Any]) -> None:
     from histoforge.steps import phantom
     from histoforge.steps.config.phantom import PhantomConfig
 
-    config, out = PhantomConfig.make(options.given_settings(PhantomConfig, values)), values["out"]
+    given, out = options.given_settings(PhantomConfig, values), values["out"]
+    with named_as_typed("phantom", PhantomConfig.model_fields, given, ""):
+        config = PhantomConfig.make(given)
     if values["dry_run"]:
         show_plan({"step": "phantom", "settings": config.model_dump(mode="json")})
         return

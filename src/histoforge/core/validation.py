@@ -103,8 +103,12 @@ def _given(first: ErrorDetails) -> str:
 
 def _choices(annotation: Any) -> str:
     """Return the choices of a setting that takes names or something else, '' where it takes none."""
-    literals = [kind for kind in get_args(annotation) if get_origin(kind) is Literal]
-    return " or ".join(f"'{choice}'" for kind in literals for choice in get_args(kind))
+    kinds = get_args(annotation)
+    names = [f"'{choice}'" for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    others = [
+        _EXPECTED["string" if kind is str else kind.__name__] for kind in kinds if kind in (int, float, str, bool)
+    ]
+    return " or ".join([*names, *others]) if names else ""
 
 
 def _plain(value: Any) -> Any:
