@@ -306,7 +306,7 @@ def test_what_duplicates_cannot_use_is_one_sentence(capsys, made, tmp_path, chan
 
 def write_kind(model: Path, kind: str) -> None:
     info = read_model_info(model).model_copy(update={"kind": kind})
-    (model / "model.json").write_text(info.model_copy(update={"digest": info.own_digest()}).model_dump_json())
+    (model / "model.json").write_text(info.sealed().model_dump_json())
 
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here (Debian's package is 'chromium')")

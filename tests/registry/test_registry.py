@@ -60,18 +60,99 @@ def test_a_version_that_is_not_there_is_named(registry: Registry, tmp_path: Path
         registry.fetch("x", tmp_path / "x")
 
 
-def test_a_publication_that_is_not_whole_is_passed_over(registry: Registry, tmp_path: Path) -> None:
+def test_only_a_whole_publication_is_taken_for_one(registry: Registry, tmp_path: Path) -> None:
     done = publish(registry, tmp_path / "1", 0.5)
     content = done.champion.content()
     assert parse_publication(content) == done.champion
     assert parse_publication(content[:-30]) is None
     assert parse_publication(content.replace(b'"serial": 1', b'"serial": 7')) is None
-    registry.place.write("champions/000002-0123456789ab.json", content[:-30])
-    registry.place.write("champion.json", b"{")
-    assert registry.champion() == done.champion
+
+
+def flip_a_bit(registry: Registry, name: str) -> None:
+    content = bytearray(registry.place.read(name)[0])
+    content[len(content) // 2] ^= 1
+    registry.place.write(name, bytes(content))
+
+
+def refused(registry: Registry, tmp_path: Path, sentence: str) -> None:
+    """Neither is an earlier champion brought back, nor is a worse version published as the first of its name."""
+    for use in (registry.champion, registry.history, lambda: publish(registry, tmp_path / "worse", 0.1)):
+        with pytest.raises(ModelError, match=sentence):
+            use()
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_damaged_publication_is_an_error_and_the_pointer_mends_it(
+    registry: Registry, tmp_path: Path, earlier: int
+) -> None:
+    for number in range(earlier):
+        publish(registry, tmp_path / str(number), 0.5)
+    last = publish(registry, tmp_path / "last", 0.6).champion
+    flip_a_bit(registry, last.name)
+    refused(
+        registry, tmp_path, rf"{last.name} is damaged, and .*/champion\.json holds the same: copy champion\.json over"
+    )
+    registry.place.write(last.name, registry.place.read("champion.json")[0])
+    assert registry.champion() == last
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_publication_that_is_missing_is_an_error_and_the_pointer_mends_it(
+    registry: Registry, tmp_path: Path, earlier: int
+) -> None:
+    for number in range(earlier):
+        publish(registry, tmp_path / str(number), 0.5)
+    last = publish(registry, tmp_path / "last", 0.6).champion
+    registry.place.delete(last.name)
+    refused(
+        registry, tmp_path, rf"{last.name} is missing, and .*/champion\.json holds the same: copy champion\.json to"
+    )
+    assert model_names(registry.models) == [NAME]
+    registry.place.write(last.name, registry.place.read("champion.json")[0])
+    assert registry.champion() == last
+
+
+def test_a_damaged_publication_that_nothing_repeats_can_be_removed(registry: Registry, tmp_path: Path) -> None:
+    first = publish(registry, tmp_path / "1", 0.5).champion
+    pointer = registry.place.read("champion.json")[0]
+    last = publish(registry, tmp_path / "2", 0.6).champion
+    flip_a_bit(registry, last.name)
+    registry.place.write("champion.json", pointer)
+    refused(registry, tmp_path, f"or remove it, which makes {first.version} the champion again")
+    registry.place.delete(last.name)
+    assert registry.champion() == first
+
+
+def test_a_damaged_pointer_is_named_and_written_anew(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = publish(registry, tmp_path / "1", 0.5).champion
+    flip_a_bit(registry, "champion.json")
+    assert registry.champion() == first
+    assert "champion.json is damaged: the next publication or rollback writes it anew" in capsys.readouterr().err
     better = publish(registry, tmp_path / "2", 0.6)
-    assert better.published
     assert check_whole(registry, tmp_path / "whole") == better.champion
+    for name in (first.name, better.champion.name):
+        registry.place.delete(name)
+    flip_a_bit(registry, "champion.json")
+    refused(registry, tmp_path, r"champion\.json is damaged, and what it repeats is missing")
+
+
+@pytest.mark.parametrize("name", ["model_card.json", "version.json", "model/arm.json"])
+def test_a_damaged_version_names_one_to_roll_back_to_where_there_is_one(tmp_path: Path, name: str) -> None:
+    registry = Registry(open_location(str(tmp_path / "models")), NAME)
+    first = publish(registry, tmp_path / "1", 0.5)
+    flip_a_bit(registry, f"{first.version}/{name}")
+    with pytest.raises(ModelError, match="bring it back from a backup"):
+        registry.fetch(first.version, tmp_path / "out")
+    flip_a_bit(registry, f"{first.version}/{name}")
+    better = publish(registry, tmp_path / "2", 0.6)
+    flip_a_bit(registry, f"{better.version}/{name}")
+    with pytest.raises(ModelError, match=rf"roll back to another version \({first.version}\)"):
+        registry.fetch(better.version, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    registry.rollback(first.version, "the other one is damaged")
+    assert registry.fetch(first.version, tmp_path / "out").is_dir()
 
 
 def test_a_changed_file_is_not_handed_out(tmp_path: Path) -> None:

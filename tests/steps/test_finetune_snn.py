@@ -19,7 +19,7 @@ from histoforge.patches import PatchSet
 from histoforge.siamese import training
 from histoforge.siamese.guide import load_guide
 from histoforge.siamese.network import MftSnn
-from histoforge.steps import finetune_snn, preprocess
+from histoforge.steps import finetune_snn, leaderboard, preprocess
 from histoforge.steps.config.finetune_snn import FinetuneSnnConfig
 from histoforge.steps.config.preprocess import PreprocessConfig
 from histoforge.steps.registry import STEPS, step_config
@@ -54,6 +54,15 @@ def tuned(patches, overviews, tmp_path_factory):
 
 def report(path):
     return json.loads((path / "guide.json").read_text())
+
+
+def test_a_changed_report_of_a_guide_is_refused(tuned, patches, tmp_path):
+    shutil.copytree(tuned[0], tmp_path / "guide")
+    facts, pictures = leaderboard._guide(tmp_path / "guide", PatchSet.open(patches))
+    assert (facts["pairs"], len(pictures)) == (report(tuned[0])["pairs"], 1)
+    (tmp_path / "guide" / "guide.json").write_text(json.dumps({**report(tuned[0]), "warnings": []}))
+    with pytest.raises(ModelError, match=r"guide\.json was changed after it was written"):
+        leaderboard._guide(tmp_path / "guide", PatchSet.open(patches))
 
 
 def test_writes_a_guide_with_its_report_and_pictures(tuned, patches, overviews):

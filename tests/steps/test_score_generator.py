@@ -1,6 +1,7 @@
 """The step `score_generator`: what it writes, held against a computation of its own, and what it refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from scoring_parts import CLASSIFIER, SCORING, SIDE, train_arm, write_generator, write_patches
 
 from histoforge.classifiers import load_arm, load_judge
+from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError
 from histoforge.core.files import read_json
 from histoforge.generators.registry import LatentGenerator, load_generator
@@ -18,9 +20,11 @@ from histoforge.patches import PatchSet
 from histoforge.reports.leaderboard_scores import read_scores
 from histoforge.steps import train_classifier
 from histoforge.steps.config.evaluate import EvaluateConfig
+from histoforge.steps.config.leaderboard import LeaderboardConfig
 from histoforge.steps.config.score_generator import ScoreGeneratorConfig
 from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.steps.evaluate import run as evaluate
+from histoforge.steps.ranking.entrants import Scored, methods_map
 from histoforge.steps.score_generator import run
 
 
@@ -167,6 +171,21 @@ def test_one_classifier_alone_is_said_to_flatter(given, tmp_path):
     assert scores.name == "x:y"
     assert list(scores.drawing.by_class.values()) == [6, 5]
     assert any("no second seed and no judge of another architecture" in text for text in scores.warnings)
+
+
+def test_changed_scores_are_refused(made, tmp_path):
+    out, _, scores = made
+    assert scores.features == digest_file(out / "scores" / "features.npz")
+    changed = tmp_path / "scores"
+    shutil.copytree(out / "scores", changed)
+    said = json.loads((changed / "scores.json").read_text())
+    (changed / "scores.json").write_text(json.dumps({**said, "training_steps": 1}))
+    with pytest.raises(ModelError, match=r"scores\.json was changed after it was written"):
+        read_scores(changed)
+    shutil.copy(out / "scores" / "scores.json", changed)
+    np.savez(changed / "features.npz", real=np.zeros((9, 2)), fake=np.zeros((9, 2)))
+    with pytest.raises(ModelError, match=r"features\.npz is not the one that was written with the scores"):
+        methods_map([Scored(changed, read_scores(changed))], LeaderboardConfig())
 
 
 def test_what_does_not_belong_together_is_refused(given, tmp_path):

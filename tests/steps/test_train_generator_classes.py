@@ -1,5 +1,6 @@
 """`train_generator` with one model a class: together, alone and joined, killed and gone on."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from two_pictures import CLASSES, make_extractor, make_patchset, pictures, read_
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.files import read_json
 from histoforge.generators.dcgan.objective import CrossEntropy
+from histoforge.generators.history_file import write_history
 from histoforge.generators.joining import join
 from histoforge.generators.methods import METHODS
 from histoforge.generators.registry import LatentGenerator, draw, load_generator
@@ -74,6 +76,21 @@ def test_each_class_is_drawn_by_its_own_network(whole, apart):
         rows = labels == label
         alone = load_generator(apart[label], "cpu").decode(noise[rows], torch.zeros(rows.sum(), dtype=torch.int64))
         torch.testing.assert_close(together[rows], alone)
+
+
+def test_a_changed_history_is_refused_and_names_no_file_elsewhere(whole, tmp_path):
+    out = tmp_path / "g"
+    shutil.copytree(whole[0], out)
+    said = read_json(out / "history.json")
+    assert generator_record(out).pictures
+    said["by_class"][CLASSES[0]]["chosen_epoch"] = 1 + said["by_class"][CLASSES[0]]["chosen_epoch"] % 3
+    (out / "history.json").write_text(json.dumps(said))
+    for read in (generator_record, lambda path: join([path], tmp_path / "joined")):
+        with pytest.raises(ModelError, match=r"history\.json was changed after it was written"):
+            read(out)
+    (tmp_path / "elsewhere.png").write_bytes(b"")
+    write_history(out, {"epochs": [], "chosen_epoch": 1, "pictures": {"1": "../elsewhere.png"}})
+    assert generator_record(out).pictures == []
 
 
 def test_the_summary_and_the_history_tell_each_class(whole):
@@ -226,9 +243,7 @@ def test_weights_that_do_not_fit_the_description_are_refused(whole, tmp_path):
     assert state["1.embed.weight"].shape[1] == 8
     wrong = info.model_copy(update={"config": {**info.config, "z_dim": 9}})
     shutil.copytree(whole[0], tmp_path / "g")
-    (tmp_path / "g" / "model.json").write_text(
-        wrong.model_copy(update={"digest": wrong.own_digest()}).model_dump_json()
-    )
+    (tmp_path / "g" / "model.json").write_text(wrong.sealed().model_dump_json())
     with pytest.raises(ModelError, match="noise of length 8, and its model.json says z_dim=9"):
         load_generator(tmp_path / "g", "cpu")
 

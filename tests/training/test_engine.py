@@ -15,6 +15,7 @@ from histoforge.training import processes
 from histoforge.training.device import has_bfloat16, resolve_device, resolve_precision
 from histoforge.training.engine import TERMINATED, Engine
 from histoforge.training.log import read_log
+from histoforge.training.stopping import StopRequest
 
 
 def run_toy(tmp_path, **options):
@@ -28,19 +29,49 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("die_at", "die_with"), [(2, signal.SIGKILL), (11, signal.SIGKILL), (6, signal.SIGTERM)])
+STOPS = [(2, signal.SIGKILL), (11, signal.SIGKILL), (6, signal.SIGTERM), (7, signal.SIGINT)]
+
+
+@pytest.mark.parametrize(("die_at", "die_with"), STOPS)
 def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, undisturbed, die_at, die_with):
     first = run_toy(tmp_path, die_at=die_at, die_with=die_with)
-    assert first.code == (TERMINATED if die_with == signal.SIGTERM else -die_with)
+    assert first.code == (-die_with if die_with == signal.SIGKILL else 128 + die_with)
     assert not (tmp_path / "model").exists()
     second = run_toy(tmp_path)
     assert second.code == 0, second.stderr
-    resumed_after = {2: None, 11: 8, 6: 6}[die_at]
+    resumed_after = {2: None, 11: 8, 6: 6, 7: 7}[die_at]
     assert ("goes on after step" in second.stderr) == (resumed_after is not None)
     if resumed_after is not None:
         assert f"goes on after step {resumed_after} of" in second.stderr
     for name in ("model/model.safetensors", "model/model.json", "work/training.jsonl"):
         assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+def test_the_first_ctrl_c_says_how_to_go_on_and_the_second_ends_at_once(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    first = run_toy(tmp_path / "one", die_at=6, die_with=signal.SIGINT)
+    assert "another Ctrl-C ends at once" in first.stderr
+    assert first.stderr.splitlines()[-1] == (
+        "training: stopped by Ctrl-C after step 6; type the same command again to go on from there."
+    )
+    assert list((tmp_path / "one" / "work").rglob("checkpoint-0000000006-*"))
+    second = run_toy(tmp_path / "two", die_at=6, die_with=signal.SIGINT, times=2)
+    assert second.code == -signal.SIGINT
+    assert not list((tmp_path / "two" / "work").rglob("checkpoint-0000000006-*"))
+
+
+def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(monkeypatch):
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.signum == 0
+            signal.raise_signal(signal.SIGTERM)
+            assert (stop.signum, stop.exit_code) == (signal.SIGTERM, TERMINATED)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def test_a_sigterm_that_comes_while_processes_agree_is_heeded_at_the_next_step(tmp_path, monkeypatch):

@@ -18,7 +18,9 @@ def data():
     return DevicePatches(torch.from_numpy(images).permute(0, 3, 1, 2), torch.arange(50) % 2, torch.device("cpu"))
 
 
-def train(work, out, checkpoints="", die_at=0, die_with=signal.SIGKILL, poison_at=0, precision="float32"):
+def train(work, out, checkpoints="", die_at=0, die_with=signal.SIGKILL, poison_at=0, precision="float32", times=1):
+    if die_with == signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background ignore it
     engine = Engine(
         work,
         {"toy": 1},
@@ -42,7 +44,8 @@ def train(work, out, checkpoints="", die_at=0, die_with=signal.SIGKILL, poison_a
         engine.step(optimizer, loss, clip_norm=5.0)
         ema.update(network)
         if engine.global_step + 1 == die_at:
-            os.kill(os.getpid(), die_with)
+            for _ in range(times):
+                os.kill(os.getpid(), die_with)
         engine.end_of_step(loss=loss)
     info = ModelInfo(kind="classifier", method="toy", config={}, classes=["a", "b"], patch_size=(8, 8))
     save_model(out, info, {**network.state_dict(), **{f"ema.{k}": v for k, v in ema.module.state_dict().items()}})

@@ -1,18 +1,41 @@
 """An arm on disk: `arm.json` and one model directory a seed."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, Field, ValidationError
 
 from histoforge.classifiers.network import Classifier
-from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError
-from histoforge.training.models import INFO_NAME, load_model
+from histoforge.core.seals import read_sealed
+from histoforge.core.validation import reason_of
+from histoforge.training.models import INFO_NAME, load_model, read_model_info
 
 ARM_NAME = "arm.json"
+SCHEMA_VERSION, ADVICE = 1, "train the arm again"
 JUDGE = "judge"
 """The model directory, and the entry of `arm.json`, of a classifier of another architecture."""
+
+
+class _Run(BaseModel):
+    """The entries of a run that are followed."""
+
+    seed: Annotated[int, Field(strict=True, ge=0)]
+    digest: str = ""
+
+
+class _Arm(BaseModel):
+    """The entries of `arm.json` that are followed, and the kinds of their values."""
+
+    arm: str
+    seeds: list[Annotated[int, Field(strict=True, ge=0)]] = Field(min_length=1)
+    runs: list[_Run]
+    judge: _Run | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    digests: dict[str, str] = Field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = Field(default_factory=dict)
 
 
 def seed_directory(seed: int) -> str:
@@ -29,13 +52,41 @@ def read_arm(path: Path) -> dict[str, Any]:
     file = Path(path) / ARM_NAME
     if not file.is_file():
         raise ModelError(f"{path} is not an arm (it has no {ARM_NAME}): name a folder that train_classifier made.")
+    arm = read_sealed(file, SCHEMA_VERSION, ADVICE)
     try:
-        arm: dict[str, Any] = read_json(file, ModelError)
-        if {"arm", "seeds", "runs"} <= arm.keys():
-            return arm
-    except (ModelError, AttributeError):
-        pass
-    raise ModelError(f"{file} is damaged: train the arm again.")
+        seeds = _Arm.model_validate(arm).seeds
+    except ValidationError as error:
+        raise ModelError(f"{file} is damaged ({reason_of(error)}): {ADVICE}.") from None
+    if seeds != [run["seed"] for run in arm["runs"]]:
+        raise ModelError(f"{file} is damaged (its runs are not those of its seeds): {ADVICE}.")
+    return arm
+
+
+def check_model(path: Path, run: Mapping[str, Any], name: str) -> Path:
+    """Return a model directory of an arm, once it is known to be the one that the arm was written with.
+
+    Args:
+        path: the arm directory.
+        run: what `arm.json` says of the model.
+        name: of its directory.
+
+    Raises:
+        ModelError: it is missing, damaged, or another model.
+    """
+    found, recorded = read_model_info(path / name, "classifier").digest, run.get("digest", "")
+    if recorded and recorded != found:
+        raise ModelError(
+            f"{path / name} is not the model that {ARM_NAME} beside it names ({found[:12]}, not {recorded[:12]}): copy "
+            "the whole arm again, or train it again."
+        )
+    return path / name
+
+
+def seed_model(path: Path, seed: int | None = None) -> Path:
+    """Return the model directory of a seed of an arm, or of its lowest one; as `check_model`."""
+    runs = {run["seed"]: run for run in read_arm(path)["runs"]}
+    chosen = min(runs) if seed is None else seed
+    return check_model(path, runs[chosen], seed_directory(chosen))
 
 
 def load_arm(path: Path, device: torch.device | str = "cpu") -> list[Classifier]:
@@ -45,7 +96,7 @@ def load_arm(path: Path, device: torch.device | str = "cpu") -> list[Classifier]
         ModelError: the arm or one of its models is missing or damaged.
     """
     seeds = sorted(read_arm(path)["seeds"])
-    return [load_classifier(Path(path) / seed_directory(seed), device) for seed in seeds]
+    return [load_classifier(seed_model(Path(path), seed), device) for seed in seeds]
 
 
 def load_judge(path: Path, device: torch.device | str = "cpu") -> Classifier | None:
@@ -54,7 +105,8 @@ def load_judge(path: Path, device: torch.device | str = "cpu") -> Classifier | N
     Raises:
         ModelError: the arm or the model is missing or damaged.
     """
-    return load_classifier(Path(path) / JUDGE, device) if read_arm(path).get(JUDGE) else None
+    judge = read_arm(path).get(JUDGE)
+    return load_classifier(check_model(Path(path), judge, JUDGE), device) if judge else None
 
 
 def load_classifier(path: Path, device: torch.device | str = "cpu") -> Classifier:
@@ -65,7 +117,7 @@ def load_classifier(path: Path, device: torch.device | str = "cpu") -> Classifie
     """
     path = Path(path)
     if not (path / INFO_NAME).is_file() and (path / ARM_NAME).is_file():
-        path = path / seed_directory(min(read_arm(path)["seeds"]))
+        path = seed_model(path)
     info, state = load_model(path, "classifier")
     classifier = Classifier(info)
     try:

@@ -11,14 +11,15 @@ from torch import Tensor
 
 from histoforge import __version__
 from histoforge.classifiers.architecture import Architecture
-from histoforge.classifiers.arms import ARM_NAME, JUDGE, seed_directory
+from histoforge.classifiers.arms import ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
 from histoforge.classifiers.backbones import check_backbone, resolve_stem
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.training import FitState, Recipe, TrainingData, class_weights, fit
 from histoforge.classifiers.weights import load_backbone, read_weights
 from histoforge.core.errors import PatchSetError
-from histoforge.core.files import atomic_directory, write_json
+from histoforge.core.files import atomic_directory
 from histoforge.core.results import remove_work, work_beside
+from histoforge.core.seals import write_sealed
 from histoforge.core.seeds import derive_seed
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
@@ -92,7 +93,7 @@ def train(
         result = _arm(arm, info, count(patches, synthetic), data, runs[: len(seeds)])
         if judge is not None:
             result[JUDGE] = runs[-1]
-        write_json(directory / ARM_NAME, result)
+        result = write_sealed(directory / ARM_NAME, result, SCHEMA_VERSION)
     for engine in engines:
         engine.finish()
     remove_work(work)

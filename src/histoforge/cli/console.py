@@ -1,8 +1,11 @@
 """What a pipeline on this machine shows while it runs: the tasks' own lines; all the rest goes to a log file."""
 
+import contextlib
 import io
 import logging
+import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -27,6 +30,7 @@ class Console(io.TextIOBase):
         titles: what to call a task that says nothing itself, by kfp's name of it.
 
     Attributes:
+        stopped: whether the tasks were told to stop.
         error: the sentence that a task ended with, or ''.
         failed: the tasks that failed.
         seconds: duration of each task that ran, its start included.
@@ -44,6 +48,8 @@ class Console(io.TextIOBase):
         self._began: dict[int, float] = {}
         self._task: dict[int, str] = {}
         self._titles = titles or {}
+        self._processes: dict[int, int] = {}
+        self.stopped = False
         self.error = ""
         self.failed: list[str] = []
         self.seconds: dict[str, float] = {}
@@ -74,6 +80,13 @@ class Console(io.TextIOBase):
         self._log.write(f"{text}\n")
         self._log.flush()
 
+    def stop_tasks(self) -> None:
+        """Tell the tasks that run, and those that start from now on, to stop; safe in a handler of signals."""
+        self.stopped = True
+        for process in list(self._processes.values()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+
     def _take(self, line: str, thread: int) -> None:
         said = parse(line)
         if said is None:
@@ -82,7 +95,11 @@ class Console(io.TextIOBase):
             self._follow(line, thread)
             return
         self._task[thread] = said.task
-        if said.kind == "error":
+        if said.kind == "started":
+            self._processes[thread] = int(said.text)
+            if self.stopped:
+                self.stop_tasks()
+        elif said.kind == "error":
             self.error = said.text
             self._log.write(f"{said.task}: {said.text}\n")
         elif said.kind == "usage":
@@ -101,6 +118,7 @@ class Console(io.TextIOBase):
             self.show(f"{self.cached[-1]}: done before")
         elif (match := _ENDED.search(line)) and thread in self._began:
             name = self._task[thread]
+            self._processes.pop(thread, None)
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - self._began.pop(thread)
             if match.group(2) == "FAILURE":
                 self.failed.append(name)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from histoforge.cli.console import Console, ToConsole
 from histoforge.cli.pipelines import PIPELINES
 from histoforge.cli.run_folder import METRICS, REPORT, claimed_run
+from histoforge.cli.run_stopping import stopped_by_ctrl_c
 from histoforge.cli.usage import usage_table, write_usage
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
@@ -155,10 +156,12 @@ def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Conso
             cache_root=str(cache_root),
         )
         use_run_cache(cache_root, out)
-        with contextlib.redirect_stdout(console):
+        with contextlib.redirect_stdout(console), stopped_by_ctrl_c(console):
             try:
                 return dict(pipeline(**arguments).outputs)
             except RuntimeError:
+                if console.stopped:
+                    raise KeyboardInterrupt from None
                 if console.error:
                     raise RunError(console.error) from None
                 if console.failed:

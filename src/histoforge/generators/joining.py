@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from histoforge.core.documents import known_shape, read_json
+from histoforge.core.documents import known_shape
 from histoforge.core.errors import ModelError
-from histoforge.core.files import write_json
 from histoforge.core.results import RECORD
+from histoforge.generators.history_file import FILE_NAME as HISTORY
+from histoforge.generators.history_file import read_history, write_history
 from histoforge.training.models import ModelInfo, load_arrays, save_arrays
 
-HISTORY, PICTURES = "history.json", "pictures"
+PICTURES = "pictures"
 ADVICE = "train the generator again"
 State = dict[str, NDArray[np.generic]]
 Weights = TypeVar("Weights")
@@ -88,12 +89,12 @@ def _training(loaded: Sequence[tuple[Path, ModelInfo, State]]) -> dict[str, Any]
 
 def _join_histories(paths: Sequence[Path], folder: Path) -> None:
     """One `history.json` of all classes, and all pictures; of a single model, all that stands beside it."""
+    histories = [read_history(path, ADVICE) for path in paths]
     if len(paths) == 1:
         shutil.copytree(paths[0], folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("model.*", RECORD))
         return
     for path in paths:
         shutil.copytree(path / PICTURES, folder / PICTURES, dirs_exist_ok=True)
-    histories = [read_json(path / HISTORY, ModelError, ADVICE) for path in paths]
     with known_shape(paths[0] / HISTORY, ModelError, ADVICE):
         by_class = {name: own for history in histories for name, own in history["by_class"].items()}
-    write_json(folder / HISTORY, {**histories[0], "classes": list(by_class), "by_class": by_class})
+    write_history(folder, {**histories[0], "classes": list(by_class), "by_class": by_class})

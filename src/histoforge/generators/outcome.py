@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from histoforge.core.files import write_json
 from histoforge.core.seeds import derive_seed
 from histoforge.generators.history import History
+from histoforge.generators.history_file import write_history
 from histoforge.generators.model_selection import ModelSelection
 from histoforge.generators.registry import Generator, draw
 from histoforge.patches.device import to_uint8
@@ -64,7 +64,7 @@ def write_outcome(outcome: Outcome, folder: Path, facts: dict[str, Any], seed: i
         facts: further entries of `history.json`.
         seed: of the pictures' noise.
     """
-    write_json(folder / "history.json", _recorded(outcome, folder, "pictures", facts, seed))
+    write_history(folder, _recorded(outcome, folder, "pictures", facts, seed))
 
 
 def write_outcomes(outcomes: dict[str, tuple[Outcome, dict[str, Any]]], folder: Path, seed: int) -> None:
@@ -79,7 +79,7 @@ def write_outcomes(outcomes: dict[str, tuple[Outcome, dict[str, Any]]], folder: 
         outcome.generator.info.classes[0]: _recorded(outcome, folder, f"pictures/{name}", facts, seed)
         for name, (outcome, facts) in outcomes.items()
     }
-    write_json(folder / "history.json", {"classes": list(by_class), "by_class": by_class})
+    write_history(folder, {"classes": list(by_class), "by_class": by_class})
 
 
 def _recorded(outcome: Outcome, folder: Path, pictures: str, facts: dict[str, Any], seed: int) -> dict[str, Any]:

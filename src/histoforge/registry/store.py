@@ -2,27 +2,27 @@
 
 `<models>/<name>/<version>/` never changes: its name is a digest of its files, and `version.json`, written last, makes
 it whole. Every change of the champion is a file of its own in `<models>/<name>/champions/`, so that no publication is
-lost; the last whole one names the champion. `<models>/<name>/champion.json` repeats it for whoever reads with other
-tools, and is written last.
+lost; the last one names the champion. `<models>/<name>/champion.json` repeats it, is written last, and shows where one
+of these files is lost. A damaged or missing file is an error: it never brings back an earlier champion.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from histoforge.core.digests import digest_file
-from histoforge.core.documents import known_shape, parse_model, read_json
+from histoforge.core.documents import known_shape, parse_json, parse_model
 from histoforge.core.errors import ModelError, StorageError
 from histoforge.core.settings import nearest
 from histoforge.registry.card import CARD_NAME, ModelCard
-from histoforge.registry.publications import FOLDER, Publication, now, parse_publication, serial_of
-from histoforge.registry.versions import MODEL, WHOLE, version_of
+from histoforge.registry.champions import POINTER, Champions
+from histoforge.registry.publications import Publication, now, serial_of
+from histoforge.registry.versions import MODEL, WHOLE, version_name, version_of
 from histoforge.storage import Location, sync_up
 
-POINTER = "champion.json"
 ROUNDS = 25
-ADVICE = "roll back to another version"
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Registry:
     def __init__(self, models: Location, name: str) -> None:
         self.models, self.name = models, name
         self.place = models.child(name)
+        self.champions = Champions(self.place)
 
     def __str__(self) -> str:
         return str(self.place)
@@ -81,12 +82,20 @@ class Registry:
         return [name.removesuffix(suffix) for name in names if name.endswith(suffix) and name.count("/") == 1]
 
     def history(self) -> list[Publication]:
-        """All changes of the champion, the last one last; files that are not whole are passed over."""
-        return [found for found in map(self._read, self._names()) if found is not None]
+        """All changes of the champion, the last one last.
+
+        Raises:
+            ModelError: the file of one is damaged or missing.
+        """
+        return [self.champions.read(name) for name in self.champions.names()]
 
     def champion(self) -> Publication | None:
-        """The last change of the champion; None where nothing was published."""
-        return self._last(self._names())
+        """The last change of the champion; None where nothing was published.
+
+        Raises:
+            ModelError: its file is damaged or missing.
+        """
+        return self.champions.last(self.champions.names())
 
     def card(self, version: str) -> ModelCard:
         """The model card of a version.
@@ -94,14 +103,17 @@ class Registry:
         Raises:
             ModelError: there is no such version, or it is damaged.
         """
-        if self.place.read(f"{version}/{WHOLE}") is None:
+        whole = self.place.read(f"{version}/{WHOLE}")
+        if whole is None:
             known = self.versions()
             listed = ", ".join(known) or "none"
             raise ModelError(f"{self} has no version '{version}'{nearest(version, known)}: choose one of {listed}.")
-        found = self.place.read(f"{version}/{CARD_NAME}")
+        advice, found = self._advice(version), self.place.read(f"{version}/{CARD_NAME}")
         if found is None:
-            raise ModelError(f"{self}/{version}/{CARD_NAME} is missing: {ADVICE}.")
-        return parse_model(ModelCard, found[0], f"{self}/{version}/{CARD_NAME}", ModelError, ADVICE)
+            raise ModelError(f"{self}/{version}/{CARD_NAME} is missing: {advice}.")
+        if hashlib.sha256(found[0]).hexdigest() != self._files(version, whole[0]).get(CARD_NAME):
+            raise ModelError(f"{self}/{version}/{CARD_NAME} is not what was published: {advice}.")
+        return parse_model(ModelCard, found[0], f"{self}/{version}/{CARD_NAME}", ModelError, advice)
 
     def fetch(self, version: str, folder: Path) -> Path:
         """Copy a version to the new directory `folder` and verify it; returns the model's path in it.
@@ -116,12 +128,24 @@ class Registry:
         return Path(folder) / MODEL
 
     def _verify(self, version: str, copy: Path) -> None:
-        with known_shape(f"{self}/{version}/{WHOLE}", ModelError, ADVICE):
-            said = {str(n): str(d) for n, d in read_json(copy / WHOLE, ModelError, ADVICE)["files"].items()}
-        for name, digest in said.items():
+        for name, digest in self._files(version, (copy / WHOLE).read_bytes()).items():
             path = copy / name
             if not path.is_file() or digest_file(path) != digest:
-                raise ModelError(f"{self}/{version}/{name} is not what was published: roll back to another version.")
+                raise ModelError(f"{self}/{version}/{name} is not what was published: {self._advice(version)}.")
+
+    def _files(self, version: str, content: bytes) -> dict[str, str]:
+        """The digests of a version's files by `content` of its list, which the version's name is a digest of."""
+        name, advice = f"{self}/{version}/{WHOLE}", self._advice(version)
+        with known_shape(name, ModelError, advice):
+            files = {str(file): str(digest) for file, digest in parse_json(content)["files"].items()}
+        if version != version_name(files):
+            raise ModelError(f"{name} is not what was published: {advice}.")
+        return files
+
+    def _advice(self, version: str) -> str:
+        """What can be done about a damaged version."""
+        others = [other for other in self.versions() if other != version]
+        return f"roll back to another version ({', '.join(others)})" if others else "bring it back from a backup"
 
     def publish(self, folder: Path, card: ModelCard, judge: Judge) -> Outcome:
         """Make a model the champion where `judge` finds it fit, even while others do the same.
@@ -141,15 +165,15 @@ class Registry:
         version = version_of(folder)
         candidate, stored = (version, card.model), ""
         for _ in range(ROUNDS):
-            names = self._names()
-            base = self._last(names)
+            names = self.champions.names()
+            base = self.champions.last(names)
             if base and base.model == candidate[1]:
                 return self._ended(card.model, stored, base, Verdict(True, base.reason, base.evidence))
             verdict = _withdrawn(base, candidate[1]) or judge(candidate[0], base)
             if not verdict.accepted:
                 return self._ended(card.model, stored, base, verdict)
             stored = self.store(folder, version)
-            if self._names() != names:
+            if self.champions.names() != names:
                 continue
             own = self._append(base, *candidate, "publish", verdict)
             own, verdict, stands = self._compare_with_late_ones(own, names, verdict, judge)
@@ -197,12 +221,12 @@ class Registry:
             The publication, or the one that took its place; the verdict behind it; whether it is the last one now.
         """
         while True:
-            names = self._names()
+            names = self.champions.names()
             if names[-1] != own.name:
                 return own, verdict, False
             for name in [name for name in names if name not in (*seen, own.name)]:
-                rival = self._read(name)
-                if rival is None or rival.model == own.model:
+                rival = self.champions.read(name)
+                if rival.model == own.model:
                     continue
                 against = judge(own.version, rival)
                 if not against.accepted:
@@ -253,20 +277,6 @@ class Registry:
                 return
             self.place.write(POINTER, champion.content(), only_over=found[1] if found else "")
 
-    def _names(self) -> list[str]:
-        """The files of all publications, in order."""
-        names = [f"{FOLDER}/{entry.name}" for entry in self.place.child(FOLDER).entries()]
-        return sorted((name for name in names if serial_of(name) is not None), key=lambda name: (serial_of(name), name))
-
-    def _read(self, name: str) -> Publication | None:
-        """A publication; None where its file is not whole."""
-        found = self.place.read(name)
-        publication = parse_publication(found[0]) if found else None
-        return publication if publication is not None and publication.name == name else None
-
-    def _last(self, names: list[str]) -> Publication | None:
-        return next(filter(None, map(self._read, reversed(names))), None)
-
 
 def _withdrawn(base: Publication | None, model: str) -> Verdict | None:
     """The refusal of a model that a person rolled back from."""
@@ -281,4 +291,5 @@ def _too_busy(registry: Registry) -> StorageError:
 def model_names(models: Location) -> list[str]:
     """The names under which something was published at `models`."""
     parts = [entry.name.split("/") for entry in models.entries()]
-    return sorted({part[0] for part in parts if len(part) > 2 and serial_of("/".join(part[1:])) is not None})
+    published = [part for part in parts if part[1:] == [POINTER] or serial_of("/".join(part[1:])) is not None]
+    return sorted({part[0] for part in published})

@@ -1,6 +1,7 @@
 """A version of a model as a directory: the model, its card, and the list of files that makes it whole."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from histoforge.core.digests import digest_file, digest_json
@@ -21,8 +22,13 @@ def pack(model: Path, card: ModelCard, folder: Path) -> Path:
         write_json(directory / CARD_NAME, card.model_dump(mode="json"))
         (directory / README_NAME).write_text(card.as_markdown(), encoding="utf-8")
         files = file_digests(directory)
-        write_json(directory / WHOLE, {"schema_version": 1, "version": digest_json(files)[:16], "files": files})
+        write_json(directory / WHOLE, {"schema_version": 1, "version": version_name(files), "files": files})
     return folder
+
+
+def version_name(files: Mapping[str, str]) -> str:
+    """The name of a version with these files, by their SHA-256."""
+    return digest_json(dict(files))[:16]
 
 
 def version_of(folder: Path) -> str:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from histoforge.core.documents import read_model
 from histoforge.core.errors import ModelError
+from histoforge.core.seals import read_sealed
 from histoforge.metrics.diversity import Diversity
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
 from histoforge.metrics.path_length import PathLengths
 from histoforge.metrics.results import Result
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION, ADVICE = 1, "score the generator again"
 FILE_NAME = "scores.json"
 FEATURES_NAME = "features.npz"
 
@@ -93,6 +94,8 @@ class GeneratorScores(Result):
         training_seconds, training_steps, parameters: of the generator's training, as far as it says.
         warnings: a sentence each.
         schema_version: of the file.
+        features: SHA-256 of the features beside the file; '' in files of earlier versions.
+        digest: SHA-256 over all of the above; '' in files of earlier versions.
     """
 
     name: str
@@ -118,6 +121,8 @@ class GeneratorScores(Result):
     warnings: list[str]
     other_architecture: bool = False
     schema_version: int = SCHEMA_VERSION
+    features: str = ""
+    digest: str = ""
 
     @property
     def judged(self) -> GenerativeMetrics:
@@ -134,10 +139,5 @@ def read_scores(path: Path) -> GeneratorScores:
     file = Path(path) / FILE_NAME
     if not file.is_file():
         raise ModelError(f"{path} holds no scores (it has no {FILE_NAME}): name a folder that score_generator made.")
-    scores = read_model(GeneratorScores, file, ModelError, "score the generator again")
-    if scores.schema_version > SCHEMA_VERSION:
-        raise ModelError(
-            f"{file} has schema {scores.schema_version}, newer than {SCHEMA_VERSION}, which this version reads: "
-            "upgrade histoforge."
-        )
-    return scores
+    read_sealed(file, SCHEMA_VERSION, ADVICE)
+    return read_model(GeneratorScores, file, ModelError, ADVICE)

@@ -139,7 +139,7 @@ def task(label: str) -> Iterator[Meter]:
     except KeyboardInterrupt:
         os._exit(STOPPED)
     except SystemExit as stop:
-        if relay and stop.code == TERMINATED:
+        if relay and stop.code in (TERMINATED, STOPPED):
             relay.end(f"{label} was stopped: run the same command again to go on from there.")
         raise
 

@@ -10,9 +10,9 @@ import torch
 
 from histoforge.classifiers.weights import read_weights
 from histoforge.core.errors import PatchSetError
-from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.core.results import work_beside
+from histoforge.core.seals import write_sealed
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.patches import PatchSet
 from histoforge.siamese.cost import InferenceCost, inference_cost
@@ -31,7 +31,7 @@ from histoforge.training.models import ModelInfo, save_model
 NOT_IDENTITY = {"ablations", "checked_pairs", "checkpoint_every", "checkpoints", "cost_batch", "device", "shown"}
 """Parameters that do not change what a training ends with, so that a retry may change them."""
 
-REPORT_NAME = "guide.json"
+REPORT_NAME, REPORT_SCHEMA = "guide.json", 1
 PICTURE_NAME = "pictures/gradcam.png"
 LEVEL_NAMES = ("similar", "same_slide", "other_patient")
 PATCHES_ALONE = "set stage1=false to train on patches alone"
@@ -287,7 +287,7 @@ def _save(
     rows = numpy_rng(config.seed, "snn pictures").choice(len(data.val), count, replace=False)
 
     def add_files(folder: Path) -> None:
-        write_json(folder / REPORT_NAME, said)
+        write_sealed(folder / REPORT_NAME, said, REPORT_SCHEMA)
         gradcam_pictures(guide, data.val.images(rows), folder / PICTURE_NAME)
 
     return save_model(path, info, guide.network.state_dict(), add_files)

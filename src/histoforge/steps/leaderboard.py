@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from histoforge import __version__
-from histoforge.core.documents import known_shape, read_json
+from histoforge.core.documents import known_shape
 from histoforge.core.errors import ModelError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
+from histoforge.core.seals import DIGEST, VERSION, file_below, read_sealed
 from histoforge.patches import PatchSet
 from histoforge.reports.findings import PictureFile
 from histoforge.reports.leaderboard_findings import METRICS, LeaderboardFindings
@@ -27,7 +28,7 @@ from histoforge.steps.ranking.entrants import Scored, entrants, methods_map, ope
 from histoforge.training.device import resolve_device
 from histoforge.training.models import read_model_info
 
-GUIDE_REPORT, GUIDE_ADVICE = "guide.json", "run finetune_snn again"
+GUIDE_REPORT, GUIDE_SCHEMA, GUIDE_ADVICE = "guide.json", 1, "run finetune_snn again"
 
 
 def run(
@@ -116,13 +117,14 @@ def _guide(path: Path | None, real: PatchSet) -> tuple[dict[str, Any] | None, li
             "generators were trained with, or leave it out."
         )
     file = Path(path) / GUIDE_REPORT
-    with known_shape(file, ModelError, GUIDE_ADVICE):
-        said = dict(read_json(file, ModelError, GUIDE_ADVICE)) if file.is_file() else {}
+    said = read_sealed(file, GUIDE_SCHEMA, GUIDE_ADVICE) if file.is_file() else {}
     text = "Where the guide's encoder looks (Grad-CAM): warm colours raise the similarity of a patch to its pair."
     with known_shape(file, ModelError, GUIDE_ADVICE):
         names = [str(name) for name in said.get("pictures", [])]
-    pictures = [PictureFile(Path(path) / name, "Grad-CAM of the guide", text) for name in names]
-    return {**said, "name": f"{info.method} {info.digest[:8]}"}, [one for one in pictures if one.path.is_file()]
+    files = filter(None, (file_below(Path(path), name) for name in names))
+    facts = {name: value for name, value in said.items() if name not in (VERSION, DIGEST)}
+    pictures = [PictureFile(file, "Grad-CAM of the guide", text) for file in files]
+    return {**facts, "name": f"{info.method} {info.digest[:8]}"}, pictures
 
 
 def _settings(config: LeaderboardConfig, scored: Sequence[Scored]) -> list[tuple[str, str]]:

@@ -23,7 +23,8 @@ class Line(NamedTuple):
     """A line of a task.
 
     Attributes:
-        kind: 'progress'; 'usage' for time and memory as JSON; or 'error' for the sentence that a task ends with.
+        kind: 'started' with the number of the process; 'progress'; 'usage' for time and memory as JSON; or 'error' for
+            the sentence that a task ends with.
         task: whose it is.
         text: what it says.
     """
@@ -57,6 +58,11 @@ class Relay:
         """Never: a task writes lines, not bars."""
         return False
 
+    def start(self) -> None:
+        """Say which process the task is, so that it can be told to stop."""
+        self.stream.write(f"{_MARK}started{_END}{self.task}{_END}{os.getpid()}\n")
+        self.stream.flush()
+
     def used(self, usage: str) -> None:
         """Pass on the task's time and memory, as JSON."""
         self.stream.write(f"{_MARK}usage{_END}{self.task}{_END}{usage}\n")
@@ -83,6 +89,7 @@ def relay_to_run(task: str) -> Relay | None:
         return None
     relay = Relay(task, sys.stderr)
     sys.stderr = relay
+    relay.start()
     threading.Thread(target=_end_with, args=(int(os.environ[RUN]),), daemon=True).start()
     return relay
 

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.classifiers import Classifier
-from histoforge.core.files import atomic_directory, write_json
+from histoforge.core.digests import digest_file
+from histoforge.core.files import atomic_directory
 from histoforge.core.progress import Progress, say
+from histoforge.core.seals import write_sealed
 from histoforge.core.seeds import numpy_rng
 from histoforge.generators.registry import Generator, load_generator
 from histoforge.metrics.diversity import diversity
@@ -21,6 +23,7 @@ from histoforge.patches.pictures import grid, save_png
 from histoforge.reports.leaderboard_scores import (
     FEATURES_NAME,
     FILE_NAME,
+    SCHEMA_VERSION,
     Digests,
     Drawing,
     GeneratorScores,
@@ -226,12 +229,13 @@ def _write_scores(
     config: ScoreGeneratorConfig,
 ) -> None:
     with atomic_directory(path) as folder:
-        write_json(folder / FILE_NAME, found.model_dump(mode="json"))
         kept = slice(0, config.map_patches)
         np.savez(
             folder / FEATURES_NAME,
             real=seen.real[kept], real_labels=real.labels[kept], fake=seen.fake[kept], fake_labels=labels[kept],
         )  # fmt: skip
+        features = digest_file(folder / FEATURES_NAME)
+        write_sealed(folder / FILE_NAME, {**found.model_dump(mode="json"), "features": features}, SCHEMA_VERSION)
         shown = [np.flatnonzero(labels == label)[: config.shown_patches] for label in range(len(real.classes))]
         save_png(grid(pixels[np.concatenate(shown)], config.shown_patches), folder / "pictures" / "grid.png")
         history = Path(generator) / "history.json"

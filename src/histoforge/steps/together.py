@@ -19,7 +19,7 @@ from histoforge.steps.usage import ProcessPeak, add_children, process_peak
 PROCESSES = "HISTOFORGE_PROCESSES"
 """Environment variable: how many processes train together, in place of one a GPU; for CPUs of several sockets."""
 
-TERMINATED = 128 + signal.SIGTERM
+STOPPED_BY = {128 + signal.SIGTERM, 128 + signal.SIGINT}
 
 
 def run(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> Any:
@@ -35,7 +35,7 @@ def run(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str
 
     Raises:
         HistoforgeError: the user is at fault, as the step says.
-        SystemExit: SIGTERM came; the checkpoint is written.
+        SystemExit: SIGTERM or Ctrl-C came; the checkpoint is written.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         result, _ = _work(step, config, paths, outputs)
@@ -71,11 +71,11 @@ def _start(count: int, step: str, config: Any, paths: Mapping[str, Any], outputs
         outcomes = elastic_launch(launch, _work)(step, config, dict(paths), outputs)
         add_children(peak for _, peak in outcomes.values())
         return outcomes[0][0]
-    except SignalException:
-        raise SystemExit(TERMINATED) from None
+    except SignalException as error:
+        raise SystemExit(128 + error.sigval) from None
     except ChildFailedError as error:
-        if TERMINATED in {failure.exitcode for failure in error.failures.values()}:
-            raise SystemExit(TERMINATED) from None
+        for code in STOPPED_BY.intersection(failure.exitcode for failure in error.failures.values()):
+            raise SystemExit(code) from None
         raise
 
 

@@ -2,10 +2,8 @@
 
 import math
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -23,9 +21,11 @@ from histoforge.training.checkpoint import Checkpoints
 from histoforge.training.device import autocast, resolve_device, resolve_precision
 from histoforge.training.log import TrainingLog
 from histoforge.training.state import random_state, set_random_state
+from histoforge.training.stopping import StopRequest
 from histoforge.training.timing import Timing
 
 TERMINATED = 128 + signal.SIGTERM
+AGAIN = "type the same command again to go on from there."
 
 
 class Stateful(Protocol):
@@ -59,7 +59,7 @@ class Engine:
         precision: 'auto', 'float32' or 'bfloat16'.
         seed: of everything random in the training.
         checkpoints: a location to mirror checkpoints to, so that a retry on another node finds them; '' for none.
-        checkpoint_every: steps between checkpoints; 0 for none but on SIGTERM.
+        checkpoint_every: steps between checkpoints; 0 for none but on SIGTERM and Ctrl-C.
         log_every: steps that one line of the log averages.
         label: what the progress bar says.
         trainings: trainings of this task that are still to come, this one included, for the announced duration.
@@ -95,7 +95,7 @@ class Engine:
         self._tracked: dict[str, Stateful] = {}
         self._sums: dict[str, Tensor] = {}
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
-        self._terminate = False
+        self._stop = StopRequest()
         self.global_step = self.total_steps = 0
         self.steps_an_epoch = 1
         torch.manual_seed(derive_seed(seed, self._stream, "torch"))
@@ -141,13 +141,12 @@ class Engine:
             torch.manual_seed(derive_seed(self.seed, self._stream, "torch", processes.rank(), self.global_step))
         self._log = TrainingLog(self.work, self.global_step) if processes.rank() == 0 else None
         self._timing.begin(self.total_steps, self._tracked)
-        previous = _on_sigterm(self._request_stop)
         try:
-            with Progress(self.label, self.total_steps, "steps", done=self.global_step) as self._progress:
+            progress = Progress(self.label, self.total_steps, "steps", done=self.global_step)
+            with StopRequest() as self._stop, progress as self._progress:
                 while self.global_step < self.total_steps and not self._timing.is_over:
                     yield patches.batch(processes.share(self._rows(len(patches), batch_size)))
         finally:
-            _on_sigterm(previous)
             if self._log is not None:
                 self._log.close()
 
@@ -190,11 +189,11 @@ class Engine:
         optimizer.step()
 
     def end_of_step(self, **values: Tensor) -> None:
-        """Count the step; log `values` (scalars), write a checkpoint and heed SIGTERM where it is time for it.
+        """Count the step; log `values` (scalars), write a checkpoint where it is time for one, and stop if asked to.
 
         Raises:
             TrainingError: a loss was not finite; the last checkpoint is from before that.
-            SystemExit: SIGTERM came; the checkpoint is of this step.
+            SystemExit: SIGTERM or Ctrl-C came; the checkpoint is of this step.
         """
         epoch = self.epoch
         self.global_step += 1
@@ -205,14 +204,14 @@ class Engine:
         elif self._log is not None:
             self._progress.advance()
         self._timing.count_step(self.total_steps - self.global_step)
-        terminate = processes.any_process(self._terminate, self.device)
+        stop = processes.any_process(bool(self._stop.signum), self.device)
         done = self.global_step == self.total_steps
         due = bool(self.checkpoint_every) and self.global_step % self.checkpoint_every == 0
-        if done or due or terminate:
+        if done or due or stop:
             self._save()
-        if terminate:
-            _say(f"{self.label}: stopped by SIGTERM after step {self.global_step}; start it again to go on from there.")
-            raise SystemExit(TERMINATED)
+        if stop:
+            _say(f"{self.label}: stopped by {self._stop.name} after step {self.global_step}; {AGAIN}")
+            raise SystemExit(self._stop.exit_code)
 
     def finish(self) -> None:
         """Delete the checkpoint, once the model is written."""
@@ -280,9 +279,6 @@ class Engine:
             ) from None
         _say(f"{self.label}: goes on after step {self.global_step} of {self.total_steps}.")
 
-    def _request_stop(self, signum: int, frame: FrameType | None) -> None:
-        self._terminate = True
-
 
 def _say(text: str) -> None:
     if processes.rank() == 0:
@@ -291,10 +287,3 @@ def _say(text: str) -> None:
 
 def _permutation(count: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-
-
-def _on_sigterm(handler: Any) -> Any:
-    """Set the handler of SIGTERM and return the one before; only the main thread may."""
-    if threading.current_thread() is threading.main_thread():
-        return signal.signal(signal.SIGTERM, handler)
-    return None

@@ -16,6 +16,7 @@ from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_model
 from histoforge.core.errors import ModelError
 from histoforge.core.files import atomic_directory, write_json
+from histoforge.core.seals import read_sealed, sealed
 from histoforge.core.settings import Settings
 from histoforge.training.tensors import explained_reading, explained_writing
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["classifier", "generator", "guide"]
+SCHEMA_VERSION = 1
 INFO_NAME = "model.json"
 WEIGHTS_NAME = "model.safetensors"
 
@@ -42,6 +44,8 @@ class ModelInfo(Settings):
         code_version: the version of histoforge that wrote it.
         weights: SHA-256 of `model.safetensors`.
         digest: SHA-256 over all of the above but `training`; the model's identity.
+        schema_version: of the file.
+        seal: SHA-256 over all of the above with `training`; '' in files of earlier versions.
     """
 
     kind: Kind
@@ -55,10 +59,17 @@ class ModelInfo(Settings):
     code_version: str = __version__
     weights: str = ""
     digest: str = ""
+    schema_version: int = SCHEMA_VERSION
+    seal: str = ""
 
     def own_digest(self) -> str:
         """The digest that this description should carry; the same training gives the same one, however long it took."""
-        return digest_json(self.model_dump(mode="json", exclude={"digest", "training"}))
+        return digest_json(self.model_dump(mode="json", exclude={"digest", "training", "schema_version", "seal"}))
+
+    def sealed(self) -> "ModelInfo":
+        """Return the same with its digests."""
+        info = self.model_copy(update={"digest": self.own_digest(), "schema_version": SCHEMA_VERSION})
+        return info.model_copy(update={"seal": sealed(info.model_dump(mode="json"), SCHEMA_VERSION, "seal")["seal"]})
 
 
 def save_model(
@@ -97,7 +108,7 @@ def _write(
         with explained_writing(directory / WEIGHTS_NAME):
             write_weights(directory / WEIGHTS_NAME)
         info = info.model_copy(update={"weights": digest_file(directory / WEIGHTS_NAME)})
-        info = info.model_copy(update={"digest": info.own_digest()})
+        info = info.sealed()
         write_json(directory / INFO_NAME, info.model_dump(mode="json"))
         if add_files is not None:
             add_files(directory)
@@ -113,6 +124,7 @@ def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
     file = Path(path) / INFO_NAME
     if not file.is_file():
         raise ModelError(f"{path} is not a model (it has no {INFO_NAME}): name a folder that a training step made.")
+    read_sealed(file, SCHEMA_VERSION, "train the model again", digest="seal")
     info = read_model(ModelInfo, file, ModelError, "train the model again")
     if info.digest != info.own_digest():
         raise ModelError(f"{file} was changed after it was written (its digest does not fit): train the model again.")

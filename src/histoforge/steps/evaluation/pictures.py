@@ -6,6 +6,8 @@ from typing import Any
 
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError, PatchSetError
+from histoforge.core.seals import file_below
+from histoforge.generators.history_file import FILE_NAME, read_history
 from histoforge.reports.findings import PictureFile
 
 ADVICE, PICTURES_ADVICE = "train the generator again", "make the patch set again"
@@ -32,12 +34,9 @@ class GeneratorRecord:
 
 def generator_record(path: Path) -> GeneratorRecord:
     """The curves and pictures beside a generator; empty where it has none."""
-    file = Path(path) / "history.json"
     found = GeneratorRecord()
-    if not file.is_file():
-        return found
-    history = read_json(file, ModelError, ADVICE)
-    with known_shape(file, ModelError, ADVICE):
+    history = read_history(Path(path), ADVICE)
+    with known_shape(Path(path) / FILE_NAME, ModelError, ADVICE):
         _take(history, Path(path), found)
     return found
 
@@ -69,10 +68,8 @@ def slide_pictures(overviews: Path, most: int) -> list[PictureFile]:
     file = folder / "pictures.json"
     entries = read_json(file, PatchSetError, PICTURES_ADVICE) if file.is_file() else []
     with known_shape(file, PatchSetError, PICTURES_ADVICE):
-        shown = [(folder / str(entry.get("picture", "")), entry) for entry in entries]
-        found = [
-            PictureFile(path, f"Slide {entry['slide']}", _slide_text(entry)) for path, entry in shown if path.is_file()
-        ]
+        shown = [(file_below(folder, str(entry.get("picture", ""))), entry) for entry in entries]
+        found = [PictureFile(path, f"Slide {entry['slide']}", _slide_text(entry)) for path, entry in shown if path]
     return found[:most]
 
 
@@ -80,19 +77,20 @@ def _generator_pictures(path: Path, history: dict[str, Any]) -> list[PictureFile
     """The first and the chosen epoch's samples, and the attention maps."""
     chosen, classes = history.get("chosen_epoch"), ", ".join(history.get("classes", []))
     by_epoch = {int(epoch): name for epoch, name in history.get("pictures", {}).items()}
-    found = []
+    pictures: list[tuple[str, str, str]] = []
     for epoch in sorted({*list(by_epoch)[:1], *([chosen] if chosen in by_epoch else [])}):
         kept = " (kept)" if epoch == chosen else ""
         text = f"Samples after epoch {epoch}{kept}, a row a class ({classes}), from the same noise in all epochs."
-        found.append(PictureFile(path / by_epoch[epoch], f"Grid of synthetic patches after epoch {epoch}", text))
+        pictures.append((by_epoch[epoch], f"Grid of synthetic patches after epoch {epoch}", text))
     if history.get("attention"):
         text = (
             f"Synthetic patches ({classes}) and, below each, where the generator's self-attention after stage 1 looks "
             "most: warm colours. Maps that follow nuclei and gland borders speak for learnt structure, flat ones "
             "against it."
         )
-        found.append(PictureFile(path / history["attention"], "Synthetic patches with their attention maps", text))
-    return [one for one in found if one.path.is_file()]
+        pictures.append((history["attention"], "Synthetic patches with their attention maps", text))
+    shown = [(file_below(path, name), title, text) for name, title, text in pictures]
+    return [PictureFile(file, title, text) for file, title, text in shown if file is not None]
 
 
 def _slide_text(entry: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from histoforge.classifiers import Classifier, load_arm, load_classifier, read_arm
-from histoforge.classifiers.arms import ARM_NAME
+from histoforge.classifiers.arms import ARM_NAME, seed_model
 from histoforge.core.digests import digest_json
 from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SourceError
@@ -67,7 +67,7 @@ def open_challenger(path: Path, patches: PatchSet) -> Challenger:
     path = Path(path)
     if (path / ARM_NAME).is_file():
         form, arm = "arm", read_arm(path)
-        info = read_model_info(path / f"seed-{min(arm['seeds'])}", "classifier")
+        info = read_model_info(seed_model(path), "classifier")
         models = [run["digest"] for run in arm["runs"]]
     else:
         form, info = "classifier", read_model_info(path)

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from histoforge.core.documents import known_shape, read_json
+from histoforge.core.digests import digest_file
+from histoforge.core.documents import known_shape
 from histoforge.core.errors import ModelError, SettingsError
+from histoforge.generators.history_file import FILE_NAME as HISTORY
+from histoforge.generators.history_file import read_history
 from histoforge.metrics.tsne import embed
 from histoforge.patches import PatchSet
 from histoforge.reports.findings import PictureFile
@@ -87,11 +90,8 @@ def entrants(scored: Sequence[Scored], downstream: Mapping[str, Mapping[str, Dow
 
 def curves(folder: Path) -> Curves:
     """The series of a generator's history by name; those of one class of a class-wise method as 'class: series'."""
-    file = folder / "history.json"
-    if not file.is_file():
-        return {}
-    history = read_json(file, ModelError, ADVICE)
-    with known_shape(file, ModelError, ADVICE):
+    history = read_history(folder, ADVICE)
+    with known_shape(folder / HISTORY, ModelError, ADVICE):
         found = _series(history.get("epochs", []), "")
         by_class = history.get("by_class")
         for name, one in by_class.items() if isinstance(by_class, dict) else ():
@@ -108,6 +108,8 @@ def methods_map(scored: Sequence[Scored], config: LeaderboardConfig) -> MethodsM
     for one in sorted(scored, key=lambda one: one.scores.seed):
         file = one.path / FEATURES_NAME
         if one.scores.name not in groups and file.is_file():
+            if one.scores.features not in ("", digest_file(file)):
+                raise ModelError(f"{file} is not the one that was written with the scores beside it: {ADVICE}.")
             with np.load(file, allow_pickle=False) as arrays:
                 groups.setdefault("", arrays["real"])
                 groups[one.scores.name] = arrays["fake"]

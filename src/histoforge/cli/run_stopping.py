@@ -1,0 +1,35 @@
+"""Ctrl-C while a pipeline runs on this machine: its trainings write a checkpoint, and then the command ends."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from histoforge.cli.console import Console
+
+HINT = (
+    b"\nCtrl-C: a training finishes its step and writes a checkpoint; type the same command again to go on from there, "
+    b"or Ctrl-C again to end at once.\n"
+)
+
+
+@contextmanager
+def stopped_by_ctrl_c(console: Console) -> Iterator[None]:
+    """Let the first Ctrl-C inside the block stop the tasks of a console, and a second one end this process at once."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.write(2, HINT)
+        console.stop_tasks()
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

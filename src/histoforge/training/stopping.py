@@ -1,0 +1,61 @@
+"""Stopping a training by SIGTERM or Ctrl-C: after the step in hand, with a checkpoint."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+from histoforge.training import processes
+
+HINT = b"\nCtrl-C: the step in hand is finished and a checkpoint is written; another Ctrl-C ends at once.\n"
+NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+
+
+class StopRequest:
+    """Notes SIGTERM and the first Ctrl-C inside a `with` block; a second Ctrl-C ends the process at once.
+
+    Only the main thread can; a process that was told to ignore Ctrl-C (`nohup`, `&` in a script) goes on ignoring it.
+
+    Attributes:
+        signum: the signal that came, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self._parent = os.getppid()
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            for signum in NAMES:
+                if signum == signal.SIGTERM or signal.getsignal(signum) != signal.SIG_IGN:
+                    self._previous[signum] = signal.signal(signum, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        self._previous = {}
+
+    @property
+    def name(self) -> str:
+        """What sentences call the signal; the one of another process is taken for SIGTERM."""
+        return NAMES[signal.Signals(self.signum or signal.SIGTERM)]
+
+    @property
+    def exit_code(self) -> int:
+        """The code with which the process ends."""
+        return 128 + (self.signum or signal.SIGTERM)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        first = self.signum == 0
+        self.signum = self.signum or signum
+        if signum != signal.SIGINT:
+            return
+        if processes.world_size() == 1:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        elif os.getppid() != self._parent:  # the launcher passes a first Ctrl-C on, which the terminal sent here too
+            os._exit(self.exit_code)
+        if first and processes.rank() == 0:
+            os.write(2, HINT)

@@ -1,0 +1,106 @@
+"""What an arm says of itself and of its models is verified before it is followed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_classifier_training import SMALL, recipe
+from textures import write_stripes
+
+from histoforge.classifiers import load_arm, load_classifier, read_arm, train
+from histoforge.core.errors import ModelError
+from histoforge.core.seals import sealed
+from histoforge.steps.publishing.challenger import open_challenger
+from histoforge.training.models import read_model_info
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The arms `one` and `other`, of two seeds each, and the patches that trained them."""
+    folder = tmp_path_factory.mktemp("arms")
+    patches = write_stripes(folder / "patches", (8, 8), (4, 4), (4, 4))
+    for name, epochs in (("one", 1), ("other", 2)):
+        train(name, SMALL, recipe(epochs=epochs), [0, 1], patches, None, folder / name)
+    return folder
+
+
+@pytest.fixture
+def arm(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained / "one", tmp_path / "arm"))
+
+
+def change(file: Path, changes: dict[str, Any], seal: str = "") -> None:
+    """Change entries of a JSON file; with the name of the digest's entry, seal it again as its writer would."""
+    said = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps(sealed(said, 1, seal) if seal else said))
+
+
+READERS: dict[str, Callable[[Path], Any]] = {"read": read_arm, "load": load_arm, "load one": load_classifier}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("changed", [{"counts": {}}, {"seeds": [0]}, {"runs": []}, {"config": {}}, {"arm": "x"}])
+def test_a_changed_arm_is_refused(arm: Path, reader: str, changed: dict[str, Any]) -> None:
+    change(arm / "arm.json", changed)
+    with pytest.raises(ModelError, match=r"arm\.json was changed after it was written"):
+        READERS[reader](arm)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seeds": ["../../x"]},
+        {"seeds": ["0", "1"]},
+        {"seeds": [0, True]},
+        {"seeds": []},
+        {"seeds": [0, 2]},
+        {"counts": None},
+        {"counts": {"train": 3}},
+        {"runs": None},
+        {"runs": [{"seed": "../x"}]},
+        {"digests": []},
+        {"judge": "../x"},
+    ],
+)
+@pytest.mark.parametrize("seal", ["digest", ""])
+def test_nothing_that_is_no_arm_is_followed(arm: Path, reader: str, changed: dict[str, Any], seal: str) -> None:
+    """Neither with a fitting digest nor, as of an earlier version, without one."""
+    change(arm / "arm.json", {**changed, "digest": ""}, seal)
+    with pytest.raises(ModelError, match=r"arm\.json is damaged \(.*\): train the arm again\.$"):
+        READERS[reader](arm)
+
+
+def test_the_model_of_another_arm_is_refused(arm: Path, trained: Path) -> None:
+    shutil.rmtree(arm / "seed-0")
+    shutil.copytree(trained / "other" / "seed-0", arm / "seed-0")
+    for read in (load_arm, load_classifier):
+        with pytest.raises(ModelError, match=r"seed-0 is not the model that arm\.json beside it names"):
+            read(arm)
+    with pytest.raises(ModelError, match="seed-0 is not the model"):
+        open_challenger(arm, write_stripes(arm.with_name("p"), (8, 8), (4, 4), (4, 4)))
+
+
+def test_an_arm_of_an_earlier_version_is_read_with_a_warning(arm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = json.loads((arm / "arm.json").read_text())
+    (arm / "arm.json").write_text(json.dumps({k: v for k, v in said.items() if k not in ("digest", "schema_version")}))
+    assert len(load_arm(arm)) == 2
+    assert "arm.json is of an earlier version of histoforge and carries no digest" in capsys.readouterr().err
+
+
+def test_all_that_a_model_says_of_its_training_is_protected(arm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = arm / "seed-0" / "model.json"
+    info = read_model_info(arm / "seed-0")
+    change(file, {"training": {**info.training, "val_accuracy": 1.0}})
+    with pytest.raises(ModelError, match=r"model\.json was changed after it was written"):
+        read_model_info(arm / "seed-0")
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps({k: v for k, v in said.items() if k not in ("seal", "schema_version")}))
+    assert read_model_info(arm / "seed-0").digest == info.digest
+    assert "model.json is of an earlier version of histoforge and carries no digest" in capsys.readouterr().err
+    change(file, {"schema_version": 2})
+    with pytest.raises(ModelError, match="newer than 1"):
+        read_model_info(arm / "seed-0")
