@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 from commands import program
 
 from histoforge.cli.console import Console, ToConsole
+from histoforge.cli.run_stopping import stopped_by_ctrl_c
 from histoforge.steps.relay import RUN, Relay, parse
 
 TASK = """
@@ -39,12 +41,45 @@ def test_a_task_in_a_pod_ends_with_its_sentence():
 
 def test_a_task_of_a_run_marks_its_lines():
     done = run_task("raise SourceError('There are no slides.')", str(os.getpid()))
-    lines = [parse(line) for line in done.stderr.split("\n") if line]
+    started, *lines = [parse(line) for line in done.stderr.split("\n") if line]
+    assert (started.kind, started.task, started.text.isdigit()) == ("started", "preprocess", True)
     assert lines == [
         ("progress", "preprocess", "preprocess: 3/8 slides"),
         ("error", "preprocess", "There are no slides."),
     ]
     assert done.returncode == 2
+
+
+def test_ctrl_c_stops_the_tasks_that_run_and_those_that_start_later(tmp_path, capfd):
+    """Sent to the command alone, as `kill -INT` does: the tasks are told by SIGTERM, which trainings heed."""
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, "-c", TASK.format(body="import time; time.sleep(60)")],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, RUN: str(os.getpid())},
+        )
+        for _ in range(2)
+    ]
+    started = [task.stderr.readline() for task in tasks]
+    console = Console(tmp_path / "run.log")
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with stopped_by_ctrl_c(console):
+            console.write(started[0])
+            signal.raise_signal(signal.SIGINT)
+            assert tasks[0].wait() == -signal.SIGTERM
+            assert tasks[1].poll() is None
+            console.write(started[1])
+            assert tasks[1].wait() == -signal.SIGTERM
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # the next one ends the process
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        console.close()
+    assert console.stopped
+    assert "or Ctrl-C again to end at once" in capfd.readouterr().err
 
 
 def test_a_bug_in_a_task_keeps_its_traceback():

@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,6 +178,16 @@ def test_a_page_of_the_users_stays(command: str, name: str, tmp_path: Path, caps
     assert (tmp_path / name).read_text() == '{"mine": 1}'
 
 
+UNFINISHED = """
+import os, signal, sys
+from pathlib import Path
+from histoforge.core.files import atomic_directory
+with atomic_directory(Path(sys.argv[1]) / "patches") as folder:
+    (folder / "images.npy").write_bytes(bytes(1000))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def run_into(capsys: pytest.CaptureFixture[str], source: Path, out: Path, *more: object) -> Ended:
     return call(capsys, "run", "selective-augmentation", "--source", source, "--out", out, *more)
 
@@ -231,6 +244,19 @@ def test_the_report_of_another_run_is_replaced_only_when_asked(
     assert json.loads((out / "run.json").read_text())["overrides"] == {"train_generator.epochs": 7}
     (out / "report.html").write_text("<h1>mine</h1>")
     refused(run_into(capsys, source, out, "--set", "train_generator.epochs=7"), out / "report.html")
+
+
+def test_a_run_removes_what_killed_ones_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("histoforge.cli.run._run_in", lambda *_: None)
+    source, out = write_images(tmp_path / "images"), tmp_path / "out"
+    killed = subprocess.run([sys.executable, "-c", UNFINISHED, out / "artifacts" / "run" / "task" / "1"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (out / "run.log").touch()
+    assert any(path.name.endswith(".partial") for path in out.rglob("*"))
+    assert run_into(capsys, source, out).code == 0
+    assert not any(path.name.endswith(".partial") for path in out.rglob("*"))
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

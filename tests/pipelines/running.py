@@ -33,10 +33,10 @@ def run(*arguments, **more):
     return subprocess.run(command(*arguments, **more), capture_output=True, text=True, check=False, env=ENVIRONMENT)
 
 
-def start(source, out):
+def start(source, out, **more):
     """The command as a process of a session of its own, which heeds Ctrl-C even where this one was told not to."""
     return subprocess.Popen(
-        command("selective-augmentation", source, out),
+        command("selective-augmentation", source, out, **more),
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -127,17 +127,18 @@ def test_a_user_error_in_a_task_is_the_last_line_and_2(source, tmp_path):
     assert "16 x 16 px" in done.stderr.splitlines()[-1]
 
 
-def test_ctrl_c_stops_the_tasks_and_says_so(source, tmp_path):
-    process = start(source, tmp_path / "out")
+def test_ctrl_c_stops_the_tasks_with_a_checkpoint_and_says_so(source, tmp_path):
+    process = start(source, tmp_path / "out", **{"train_classifier.epochs": 10_000})
     for line in process.stderr:
-        if line.startswith("preprocess: done"):
+        if line.startswith("train_classifier baseline:"):
             break
-    time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate()
     assert process.returncode == 130
     assert error.splitlines()[-1] == "stopped"
+    assert "type the same command again to go on from there, or Ctrl-C again to end at once" in error
     assert "Traceback" not in error
+    assert list((tmp_path / "out" / "checkpoints").rglob("checkpoint-*.safetensors"))
 
 
 def test_a_bug_in_a_task_shows_its_traceback_and_ends_with_1(source, tmp_path):

@@ -3,7 +3,6 @@
 import glob
 import os
 import re
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from histoforge.core.digests import digest_file
 from histoforge.core.errors import CheckpointError
 from histoforge.core.files import explained_write_errors, sync
 from histoforge.core.progress import say
+from histoforge.core.unfinished import begin, clear, end
 from histoforge.storage import Location, check_writable
 from histoforge.training.state import load_state, save_state
 
@@ -37,7 +37,7 @@ class Checkpoints:
         """
         with explained_write_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-            temporary = self.directory / f".{uuid.uuid4().hex[:8]}.partial"
+            temporary = begin(self.directory / "checkpoint")
             try:
                 save_state(temporary, state)
                 sync(temporary)
@@ -45,7 +45,7 @@ class Checkpoints:
                 os.replace(temporary, self.directory / name)
                 sync(self.directory)
             finally:
-                temporary.unlink(missing_ok=True)
+                end(temporary)
         if self.mirror is not None:
             self.mirror.put(self.directory / name, name)
         self._delete_all_but(name)
@@ -60,6 +60,7 @@ class Checkpoints:
         if self.mirror is not None:
             check_writable(self.mirror)
             self._fetch_newest(self.mirror)
+        clear(self.directory)
         candidates = sorted(self._local(), reverse=True)
         for path in candidates:
             if digest_file(path).startswith(_digest(path.name)):
