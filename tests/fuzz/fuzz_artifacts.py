@@ -21,6 +21,7 @@ from tiny_guide import noise, save_random_guide, write_set  # noqa: E402
 from histoforge.cli import main  # noqa: E402
 from histoforge.core.digests import digest_file, digest_json  # noqa: E402
 from histoforge.core.files import write_json  # noqa: E402
+from histoforge.core.seals import sealed  # noqa: E402
 from histoforge.registry import Registry  # noqa: E402
 from histoforge.storage import open_location  # noqa: E402
 
@@ -55,19 +56,22 @@ def run(*arguments: str) -> None:
 
 
 def reseal(folder: Path) -> None:
-    """Give a patch set or a model the digests of what it holds now, so that its content is looked at."""
-    for name in ("patchset.json", "model.json"):
+    """Give an artifact the digests of what it holds now, so that its content is looked at."""
+    for name in ("patchset.json", "model.json", "arm.json", "scores.json", "history.json", "guide.json"):
         file = folder / name
         try:
             said = json.loads(file.read_bytes())
             if name == "patchset.json":
                 said["files"] = {inner: digest_file(folder / inner) for inner in said["files"]}
                 said["digest"] = digest_json({key: value for key, value in said.items() if key != "digest"})
-            else:
+            elif name == "model.json":
                 from histoforge.training.models import ModelInfo
 
                 said["weights"] = digest_file(folder / "model.safetensors")
                 said["digest"] = ModelInfo(**{**said, "digest": ""}).own_digest()
+                said = sealed(said, 1, "seal")
+            else:
+                said = sealed(said, 1)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
         file.write_text(json.dumps(said))

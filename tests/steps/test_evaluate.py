@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 from histoforge.classifiers import load_arm
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError
 from histoforge.core.files import read_json, write_json
+from histoforge.core.seals import write_sealed
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import to_unit
 from histoforge.steps import train_classifier
@@ -287,7 +288,7 @@ def test_an_arm_of_other_classes_or_patch_size_is_refused(given, tmp_path):
         evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
     shutil.copytree(given / "baseline", tmp_path / "arm")
     facts = read_json(tmp_path / "arm" / "arm.json")
-    write_json(tmp_path / "arm" / "arm.json", {**facts, "patch_size": [64, 64]})
+    write_sealed(tmp_path / "arm" / "arm.json", {**facts, "patch_size": [64, 64]}, 1)
     with pytest.raises(ModelError, match="patches of 64x64 px, and the patch set has 32x32 px"):
         evaluate(given, tmp_path, arms=[tmp_path / "arm"])
 

@@ -12,7 +12,8 @@ from tiny_guide import save_random_guide
 
 from histoforge.classifiers import load_arm
 from histoforge.core.errors import ModelError, SettingsError
-from histoforge.core.files import read_json, write_json
+from histoforge.core.files import read_json
+from histoforge.core.seals import write_sealed
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.reports.leaderboard_scores import read_scores
@@ -158,7 +159,7 @@ def test_scores_alone_suffice_and_the_test_split_is_not_read(given, tmp_path):
     shutil.copytree(scores, tmp_path / "scores")
     said = read_json(scores / "scores.json")
     said["digests"]["patches"] = PatchSet.open(tmp_path / "patches").digest
-    write_json(tmp_path / "scores" / "scores.json", said)
+    write_sealed(tmp_path / "scores" / "scores.json", said, 1)
     summary, record = make(
         tmp_path, tmp_path, [tmp_path / "scores"], arms=[], baseline=None, patches=tmp_path / "patches"
     )
@@ -181,7 +182,7 @@ def test_what_does_not_compare_is_refused(given, tmp_path):
         shutil.copytree(scores[1], tmp_path / field)
         said = read_json(scores[1] / "scores.json")
         said["digests"][field] = "0" * 64
-        write_json(tmp_path / field / "scores.json", said)
+        write_sealed(tmp_path / field / "scores.json", said, 1)
         with pytest.raises(ModelError, match=reason):
             make(given, tmp_path, [scores[0], tmp_path / field], arms=[])
     assert not (tmp_path / "page.html").exists()

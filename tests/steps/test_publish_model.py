@@ -9,7 +9,6 @@ import pytest
 import torch
 from s3_server import serve_s3, use
 
-from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError, StorageError
 from histoforge.core.files import read_json, write_json
 from histoforge.metrics.results import Effect
@@ -178,18 +177,16 @@ def test_synthetic_patches_need_an_audit_that_passed(given: Path, tmp_path: Path
     assert judge_audit(False, audit).accepted
 
 
-def test_too_few_test_patients_publish_nothing(given: Path, tmp_path: Path) -> None:
+def test_too_few_test_patients_publish_nothing(given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = publish(given, tmp_path, "strong", fewest_patients=13)
     assert (
         first.said
         == "published nothing as classifier because only 12 patients are in the test split, and 13 are needed."
     )
     publish(given, tmp_path, "weak")
-    card = next((tmp_path / "models").rglob("model_card.json"))
-    write_json(card, {**read_json(card), "seen": registry_seen(given)})
-    pinned = card.with_name("version.json")
-    files = read_json(pinned)
-    write_json(pinned, {**files, "files": {**files["files"], "model_card.json": digest_file(card)}})
+    read_card = Registry.card
+    seen = {"seen": registry_seen(given)}
+    monkeypatch.setattr(Registry, "card", lambda *asked: read_card(*asked).model_copy(update=seen))
     known = publish(given, tmp_path, "strong")
     assert "only 4 test patients can be compared (8 others trained the champion), and 5 are needed" in known.said
 
