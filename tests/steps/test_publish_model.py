@@ -239,10 +239,12 @@ def test_what_does_not_belong_together_is_one_sentence(given: Path, tmp_path: Pa
         ({"kind": "generator"}, "is a generator, and the challenger is a classifier: choose another name"),
     ],
 )
-def test_a_champion_that_does_something_else(given: Path, tmp_path: Path, change: dict, sentence: str) -> None:
+def test_a_champion_that_does_something_else(
+    given: Path, tmp_path: Path, change: dict, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(given, tmp_path, "weak")
-    card = next((tmp_path / "models").rglob("model_card.json"))
-    write_json(card, {**read_json(card), **change})
+    read_card = Registry.card
+    monkeypatch.setattr(Registry, "card", lambda *asked: read_card(*asked).model_copy(update=change))
     with pytest.raises(ModelError, match=f"The champion of 'classifier' {sentence}"):
         publish(given, tmp_path, "strong")
 
