@@ -75,6 +75,23 @@ def test_no_step_replaces_what_is_not_its_own(
 
 
 @pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("out", [".", "..", "./below/.."])
+def test_a_folder_is_known_by_its_place(
+    name: str, out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here" / "below"
+    folder.mkdir(parents=True)
+    meant = (folder.parent / out).resolve()
+    for port in STEPS[name].outputs:
+        (meant / port.file).mkdir(exist_ok=True)
+        (meant / port.file / "notes.txt").write_text("mine")
+    monkeypatch.chdir(folder.parent)
+    before = snapshot(tmp_path)
+    refused(call(capsys, *arguments(name, Path("in")), "--out", out, "--overwrite"), meant)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", STEPS)
 def test_no_step_writes_into_its_inputs(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given, step = arguments(name, tmp_path / "in"), STEPS[name]
     inputs = [value for value in given if isinstance(value, Path)]

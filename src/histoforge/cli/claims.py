@@ -93,6 +93,11 @@ def claim_page(
         yield digest
 
 
+def placed(out: Path) -> Path:
+    """Return `out` with the folders above it resolved, so that '.' and '..' have names too; a link stays one."""
+    return out.resolve() if out.name in ("", "..") else out.parent.resolve() / out.name
+
+
 def check_folder(out: Path) -> None:
     """Make sure that `out` can be a folder of outputs: it is none yet, or a folder, and no link to one.
 

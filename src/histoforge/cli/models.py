@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histoforge.cli.claims import OVERWRITE, check_folder, local_path
+from histoforge.cli.claims import OVERWRITE, check_folder, local_path, placed
 from histoforge.core.claims import Output, claimed, command_digest, record, recorded
 from histoforge.core.errors import ModelError, SettingsError
 
@@ -67,6 +67,7 @@ def pull(
     overwrite: OVERWRITE = False,
 ) -> None:
     """Fetch a version, verified, with its model card."""
+    out = placed(out)
     check_folder(out)
     registry = _registry(name, models)
     place = local_path(models or os.environ.get(VARIABLE, ""))

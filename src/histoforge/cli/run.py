@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from histoforge.cli.claims import placed
 from histoforge.cli.console import Console, ToConsole
 from histoforge.cli.pipelines import PIPELINES
 from histoforge.cli.run_folder import METRICS, REPORT, claimed_run
@@ -84,7 +85,7 @@ def run_pipeline(
     """
     request = _checked(name, source, preset, overrides)
     pipeline, own, for_steps = request.pipeline, request.parameters, request.overrides
-    out = Path(os.path.expanduser(out))
+    out = placed(Path(os.path.expanduser(out)))
     arguments = {"preset": preset, "overrides": for_steps, **own}
     links = set(pipeline.component_spec.outputs or ()) - {"report", "metrics"}
     with claimed_run(out, {"pipeline": name, **arguments}, request.source, links, overwrite):

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from histoforge.cli import options
-from histoforge.cli.claims import OVERWRITE, check_folder, claim_step
+from histoforge.cli.claims import OVERWRITE, check_folder, claim_step, placed
 from histoforge.cli.defaults import preset_of
 from histoforge.cli.help import COMMON, SectionedCommand, settings_by_section
 from histoforge.cli.naming import named_as_typed
@@ -138,7 +138,7 @@ def _body(step: Step) -> Any:
     def run(values: dict[str, Any]) -> None:
         config = settings_of(step, values)
         paths = {port.name: values[port.name] for port in step.inputs}
-        out = values["out"]
+        out = placed(values["out"])
         paths.update({port.name: out / port.file if port.file else out for port in step.outputs})
         if values["dry_run"]:
             from histoforge.steps.dry_run import dry_run
@@ -162,7 +162,7 @@ def _phantom(values: dict[str, Any]) -> None:
     from histoforge.steps import phantom
     from histoforge.steps.config.phantom import PhantomConfig
 
-    given, out = options.given_settings(PhantomConfig, values), values["out"]
+    given, out = options.given_settings(PhantomConfig, values), placed(values["out"])
     with named_as_typed("phantom", PhantomConfig.model_fields, given, ""):
         config = PhantomConfig.make(given)
     if values["dry_run"]:
