@@ -256,7 +256,7 @@ def training(folder, name):
     """A training of the generator as the check starts it, in a process of its own, with its words in a file."""
     settings = {key.partition(".")[2]: value for key, value in {**SETTINGS, **ENDLESS}.items() if "generator" in key}
     asked = ["--patches", folder / "patches", "--out", folder / name, "--checkpoints", folder / "store"]
-    asked += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    asked += ["--preset", "", *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))]
     command = [sys.executable, "-c", "from histoforge.cli import main; main()", "train-generator", *map(str, asked)]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, "OMP_NUM_THREADS": "1"})

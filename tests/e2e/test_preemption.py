@@ -42,7 +42,8 @@ def node(image, network, s3, environment, patches, tmp_path_factory):
             folder.chmod(0o777)
         settings = {**SETTINGS, "checkpoints": f"s3://preemption/{checkpoints}"}
         sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-        command = ["histoforge", "train-generator", "--patches", str(patches), "--out", f"{out}/generator", *sets]
+        paths = ["--patches", str(patches), "--out", f"{out}/generator"]
+        command = ["histoforge", "train-generator", *paths, "--preset", "", *sets]
         mounts = {str(patches): {"bind": str(patches), "mode": "ro"}, str(out): {"bind": str(out), "mode": "rw"}}
         container = client.containers.run(
             image, command, detach=True, volumes=mounts, network_mode=network[0],

@@ -28,7 +28,14 @@ addEventListener("load", () => {
     const page = frame.contentDocument;
     const loaded = [...page.images].every((image) => image.complete && image.naturalWidth > 0);
     const low = page.querySelector(".answer").getBoundingClientRect().bottom;
-    return { width: frame.width, scroll: page.documentElement.scrollWidth, loaded, low };
+    const links = [...page.querySelectorAll("nav a")].map((link) => link.getBoundingClientRect());
+    const apart = links.every((one, n) => links.every((other, m) => n >= m ||
+      one.bottom <= other.top || other.bottom <= one.top || one.right <= other.left || other.right <= one.left));
+    const hinted = [...page.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth + 1)
+      .every((box) => frame.contentWindow.getComputedStyle(box).backgroundImage.includes("gradient"));
+    const wide = [...page.querySelectorAll("table:not(.words)")].filter((table) => table.tHead.rows[0].cells.length > 4
+      && !table.closest(".matrices")).filter((table) => table.getBoundingClientRect().width > frame.width).length;
+    return { width: frame.width, scroll: page.documentElement.scrollWidth, loaded, low, apart, hinted, wide };
   });
   document.body.innerHTML = "<pre>" + JSON.stringify(found) + "</pre>";
 });
@@ -63,6 +70,9 @@ def test_it_fits_a_phone_and_a_desk_without_a_word_on_the_console(report, tmp_pa
     assert all(one["scroll"] <= int(one["width"]) for one in found)
     assert all(one["loaded"] for one in found)
     assert found[1]["low"] < 900
+    assert all(one["apart"] for one in found), "entries of the contents overlap"
+    assert all(one["hinted"] for one in found), "a table is cut without a hint"
+    assert [one["wide"] for one in found[:2]] == [0, 0]
     assert "CONSOLE" not in result.stderr
 
 
@@ -70,3 +80,14 @@ def test_it_prints(report, tmp_path):
     browse(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'report.pdf'}", report.as_uri())
     pages = (tmp_path / "report.pdf").read_bytes().count(b"/Type /Page\n")
     assert 4 <= pages <= 30
+
+
+def test_settings_that_are_folded_on_the_screen_are_printed(report, tmp_path):
+    """The page without its folds is as long on paper as the page with them."""
+    opened = tmp_path / "opened.html"
+    opened.write_text(report.read_text().replace("<details>", "<details open>"))
+    pages = []
+    for page in (report, opened):
+        browse(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'a.pdf'}", page.as_uri())
+        pages.append((tmp_path / "a.pdf").read_bytes().count(b"/Type /Page\n"))
+    assert pages[0] == pages[1]

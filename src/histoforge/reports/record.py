@@ -11,7 +11,7 @@ from histoforge.metrics.results import Effect
 from histoforge.reports.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Findings
 from histoforge.reports.study_sections import mean_confusion, score_text
 from histoforge.reports.synthetic_sections import number
-from histoforge.reports.words import Answer, arm_title, counted, p_value
+from histoforge.reports.words import Answer, arm_title, counted, p_value, score_name
 
 SCHEMA_VERSION = 1
 FLAT_GENERATIVE = ("fid", "kid", "precision", "recall", "density", "coverage")
@@ -82,7 +82,7 @@ def flat_metrics(found: Findings) -> dict[str, float]:
 def as_markdown(found: Findings, answer: Answer) -> str:
     """The answer, the study table and the warnings."""
     study = found.study
-    header = ["Arm", *(SCORE_NAMES[name] for name in TABLE_SCORES), f"{SCORE_NAMES[study.score]} gained"]
+    header = ["Arm", *(SCORE_NAMES[name] for name in TABLE_SCORES), f"Difference in {score_name(study.score)}"]
     rows = [
         [arm_title(arm.name), *(score_text(arm, name) for name in TABLE_SCORES), _gain(found, arm)]
         for arm in study.arms

@@ -54,9 +54,9 @@ def _study(study: StudyFindings) -> Section:
         caption="Classification of the test split: mean ± standard deviation over seeds",
         columns=["Arm", "Training patches", *(SCORE_NAMES[score] for score in TABLE_SCORES)],
         rows=[_study_row(study, arm) for arm in study.arms],
-        note=f"[ ]: {study.confidence:.0%} bootstrap interval over test {study.units}. Gained: difference from "
-        f"{plots.reference_words(study)}, its interval, and two p-values after Holm's correction over the arms: of the "
-        f"bootstrap over {study.units}, and of a paired t-test over seeds. Sensitivity and specificity: "
+        note=f"[ ]: {study.confidence:.0%} bootstrap interval over test {study.units}. Difference: from "
+        f"{plots.reference_words(study)}, with its interval and two p-values after Holm's correction over the arms: "
+        f"of the bootstrap over {study.units}, and of a paired t-test over seeds. Sensitivity and specificity: "
         f"{study.arms[0].runs[0].averaging}.",
         stacked=True,
         marked=place,
@@ -79,9 +79,10 @@ def _score_cell(study: StudyFindings, arm: ArmFindings, score: str) -> Cell:
     tone = ""
     if difference is not None and difference.over_patients.difference is not None:
         patients, seeds = difference.over_patients, difference.over_seeds
-        tests = [p_value(effect) if effect else "" for effect in (patients, seeds)]
-        told = "; ".join(p or "no test" for p in tests) if any(tests) else ""
-        lines += [f"{patients.difference:+.3f} gained", _between(patients.low, patients.high, "+.3f"), told]
+        tests = {"bootstrap": p_value(patients), "t-test": p_value(seeds) if seeds else ""}
+        told = [f"{name}: {p or 'no test'}" for name, p in tests.items()] if any(tests.values()) else []
+        interval = _between(patients.low, patients.high, "+.3f")
+        lines += [f"difference {patients.difference:+.3f}", interval, *told]
         tone = {"better": "good", "worse": "bad"}.get(judge(difference), "")
     return Cell(score_text(arm, score), "\n".join(line for line in lines if line), tone)
 
