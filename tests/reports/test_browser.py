@@ -84,10 +84,12 @@ def test_it_prints(report, tmp_path):
 
 def test_settings_that_are_folded_on_the_screen_are_printed(report, tmp_path):
     """The page without its folds is as long on paper as the page with them."""
-    opened = tmp_path / "opened.html"
-    opened.write_text(report.read_text().replace("<details>", "<details open>"))
+    folded, opened = tmp_path / "folded.html", tmp_path / "opened.html"
+    text = report.read_text().replace('<pre tabindex="0">', '<pre tabindex="0">' + "a setting\n" * 400)
+    folded.write_text(text)
+    opened.write_text(text.replace("<details>", "<details open>"))
     pages = []
-    for page in (report, opened):
+    for page in (folded, opened):
         browse(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'a.pdf'}", page.as_uri())
         pages.append((tmp_path / "a.pdf").read_bytes().count(b"/Type /Page\n"))
     assert pages[0] == pages[1]
