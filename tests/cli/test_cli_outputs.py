@@ -13,7 +13,7 @@ from textures import write_stripes
 from tiny_study import write_images
 
 from histoforge.classifiers.arms import read_arm
-from histoforge.core.claims import locked
+from histoforge.core.claims import locked, locked_folder
 from histoforge.core.results import FILE_KINDS, KINDS
 from histoforge.steps.registry import STEPS
 
@@ -278,5 +278,25 @@ def test_a_run_removes_what_killed_ones_left(
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = write_images(tmp_path / "images"), tmp_path / "out"
-    with locked(out):
-        refused(run_into(capsys, source, out), "is being written by process")
+    with locked_folder(out):
+        refused(run_into(capsys, source, out), "is being written by another process")
+        refused(call(capsys, "phantom", "--out", out), "is being written by another process")
+    assert not out.exists()
+
+
+def test_a_folder_that_is_written_into_needs_no_right_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a volume that is mounted into a container whose own file system cannot be written."""
+    monkeypatch.setattr("histoforge.cli.run._run_in", lambda *_: None)
+    source, out = write_images(tmp_path / "images"), tmp_path / "mounted" / "out"
+    out.mkdir(parents=True)
+    opened = os.open
+
+    def open_below(path: object, *more: object, **options: object) -> int:
+        assert Path(str(path)).parent != out.parent or Path(str(path)) == out, f"{path} was opened"
+        return opened(path, *more, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", open_below)
+    assert run_into(capsys, source, out).code == 0
+    assert json.loads((out / "run.json").read_text())["pipeline"] == "selective-augmentation"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from histoforge.cli.claims import check_folder, local_path
-from histoforge.core.claims import check_apart, locked
+from histoforge.core.claims import check_apart, locked_folder
 from histoforge.core.errors import StorageError
 from histoforge.core.files import write_json
 from histoforge.core.results import check_replaceable_file, read_if_whole
@@ -36,11 +36,10 @@ def claimed_run(
     check_folder(out)
     path = local_path(source)
     check_apart(out, {f"--source {path}": path} if path else {})
-    with locked(out):
+    with locked_folder(out):
         _check(out, command, links, overwrite)
         _clear(out)
         if not (out / REPORT).exists():
-            out.mkdir(exist_ok=True)
             write_json(out / NAME, dict(command))
         yield
 

@@ -172,7 +172,6 @@ def _phantom(values: dict[str, Any]) -> None:
     digest = command_digest(config.model_dump(mode="json"), {})
     same = recorded(out, "phantom") == digest
     with claimed([Output(out, "slides")], {}, overwrite=values["overwrite"], same=same):
-        out.mkdir(exist_ok=True)
         record(out, "phantom", digest)  # before the slides: a command that is killed can then be typed again
         summary = phantom.run(config, out=out)
     print(f"{out}: {len(summary.slides)} slides of {summary.patients} patients")

@@ -75,8 +75,9 @@ def claimed(
         check_apart(output.path, inputs)
     with ExitStack() as stack:
         for output in outputs:
-            stack.enter_context(locked(output.path))
-            clear(output.path.parent)
+            lock = locked_folder if output.kind == "slides" else locked
+            stack.enter_context(lock(output.path))
+            clear(output.path if output.kind == "slides" else output.path.parent)
             if output.is_there() and not overwrite and not same:
                 raise StorageError(
                     f"{output.path} holds an earlier {output.name}: add --overwrite to replace it, or name a new one."
@@ -117,6 +118,35 @@ def locked(path: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
         with suppress(OSError):  # a folder that now holds something stays
+            for folder in made:
+                folder.rmdir()
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """As `locked`, for a folder that is written into and never replaced: nothing is written beside it.
+
+    Raises:
+        StorageError: another command is writing into it, or it cannot be made.
+    """
+    with explained_write_errors(path):
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StorageError(
+            f"{path} is being written by another process: wait until that command ends, or name another output."
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+        with suppress(OSError):
             for folder in made:
                 folder.rmdir()
 
