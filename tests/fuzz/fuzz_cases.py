@@ -140,6 +140,20 @@ def test_a_document(made: Path, kind: str, mutation: Mutation, reseal: bool) -> 
     damaged(made, artifact, file, mutation, *arguments, reseal=reseal)
 
 
+FOUND = [
+    ("arm", Mutation("a value", 0.71875, None)),
+    ("generator", Mutation("a value", 0.5390625, None)),
+    ("history", Mutation("a dead link", 0.0)),
+]
+"""What earlier runs found, in places that another release may have moved."""
+
+
+@pytest.mark.parametrize(("kind", "mutation"), FOUND)
+def test_what_was_found_before(made: Path, kind: str, mutation: Mutation) -> None:
+    artifact, file, *arguments = DOCUMENTS[kind]
+    damaged(made, artifact, file, mutation, *arguments)
+
+
 @pytest.mark.parametrize("kind", BINARIES)
 @cases(9)
 @given(mutation=st.one_of(binaries(), headers()), reseal=st.booleans())

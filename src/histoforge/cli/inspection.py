@@ -27,7 +27,9 @@ def show(path: Path) -> None:
         return _print_results(_beside(path) if path.suffix == ".html" else path)
     if kind := format_of(path):
         title, facts = SHOWN[kind]
-        return _print(f"{path}: {title}", facts(path))
+        with known_shape(path, SourceError):
+            shown = facts(path)
+        return _print(f"{path}: {title}", shown)
     for name in RESULTS:
         if (path / name).is_file():
             return _print_results(path / name)
