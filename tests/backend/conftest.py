@@ -11,8 +11,6 @@ from backend.workflow import Pipeline, Run
 from kfp.compiler import Compiler
 from tiny_study import LEADERBOARD, SETTINGS, write_images
 
-GUIDED = {**LEADERBOARD, "preprocess.overview_size": 32}
-
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
@@ -53,7 +51,7 @@ def study(start: Any) -> Run:
 @pytest.fixture(scope="session")
 def guided(start: Any) -> Run:
     """A run of rleo with a guided and an unguided method, whose classes are trained side by side."""
-    return start("rleo", overrides=GUIDED, methods=["rleo:literal", "dcgan"], generator_seeds=1)
+    return start("rleo", overrides=LEADERBOARD, methods=["rleo:literal", "dcgan"], generator_seeds=1)
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,16 @@
 """Every component as a backend starts it, with every optional input present and absent."""
 
 import pytest
-from backend.conftest import GUIDED
 from backend.driver import outputs
 from backend.installation import ROOT
 from backend.launcher import Launcher, TaskFailed
 from backend.metadata import MetadataStore, runtime_artifact, struct_value
 from backend.runners import InProcess
 from backend.workflow import STORE, Pipeline
-from tiny_study import SETTINGS
+from tiny_study import LEADERBOARD, SETTINGS
 
 COMPONENTS = {path.parent.name: Pipeline.load(path) for path in sorted(ROOT.glob("components/*/component.yaml"))}
-GUIDED_METHOD = {**GUIDED, "train_generator.method": "rleo", "train_generator.reward": "literal"}
+GUIDED_METHOD = {**LEADERBOARD, "train_generator.method": "rleo", "train_generator.reward": "literal"}
 
 
 def definition(name):
@@ -33,7 +32,7 @@ def choices(name):
 
 CASES = [(name, chosen) for name in COMPONENTS for chosen in choices(name)]
 REFUSED = {("select_samples", ()): "give a generator, or pool_in"}
-SETTINGS_OF = {"plan_benchmark": GUIDED, "plan_classes": GUIDED, "leaderboard": GUIDED}
+SETTINGS_OF = {"plan_benchmark": LEADERBOARD, "plan_classes": LEADERBOARD, "leaderboard": LEADERBOARD}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def test_with_and_without_optional_inputs(name, chosen, call, locations, guided,
     defined = definition(name).get("inputDefinitions", {})
     needed = {key for key, spec in defined.get("artifacts", {}).items() if not spec.get("isOptional")}
     artifacts = {key: {**locations, **compared(name, guided)}[key] for key in (*needed, *chosen)}
-    settings = SETTINGS_OF.get(name, {**GUIDED, **SETTINGS})
+    settings = SETTINGS_OF.get(name, {**LEADERBOARD, **SETTINGS})
     overrides = GUIDED_METHOD if (name, "guide" in chosen) == ("train_generator", True) else settings
     parameters = {} if set(chosen) != set(optional_artifacts(name)) else defaults(defined)
     parameters.update(required.get(name, {}))

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from backend.conftest import GUIDED
 from backend.installation import ROOT
 from kfp import components, dsl
-from tiny_study import SETTINGS
+from tiny_study import LEADERBOARD, SETTINGS
 
 FILES = sorted(ROOT.glob("components/*/pipeline*.yaml"))
 TYPES = {"system.Dataset": dsl.Dataset, "system.Model": dsl.Model, "system.Artifact": dsl.Artifact}
@@ -47,13 +46,8 @@ def foreign_pipeline(path: Path) -> Any:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_file_runs_in_a_foreign_pipeline(path, locations, run, tmp_path):
-    overrides = {**GUIDED, **SETTINGS, "publish_model.models": str(tmp_path / "models")}
-    if "guide" in artifact_inputs(path):
-        overrides = {
-            **{key: value for key, value in overrides.items() if "train_generator" not in key},
-            **GUIDED,
-            **METHOD,
-        }
+    settings = {**LEADERBOARD, **METHOD} if "guide" in artifact_inputs(path) else {**LEADERBOARD, **SETTINGS}
+    overrides = {**settings, "publish_model.models": str(tmp_path / "models")}
     given = {name: locations[name] for name in artifact_inputs(path)}
     finished = run(foreign_pipeline(path), {**given, "overrides": overrides})
     (attempt,) = finished.launcher.attempts

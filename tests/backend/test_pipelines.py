@@ -3,12 +3,11 @@
 import json
 
 import pytest
-from backend.conftest import GUIDED
 from backend.installation import ROOT
 from backend.launcher import TaskFailed
 from backend.runners import InProcess, Processes
 from backend.workflow import Pipeline, Run
-from tiny_study import SETTINGS
+from tiny_study import LEADERBOARD, SETTINGS
 
 
 def results(run):
@@ -67,7 +66,7 @@ def test_the_classes_of_every_generator_are_trained_apart_and_joined(guided):
 
 
 def test_the_benchmark_ends_well(start):
-    run = start("generator_benchmark", overrides=GUIDED, methods=["dcgan"], generator_seeds=2)
+    run = start("generator_benchmark", overrides=LEADERBOARD, methods=["dcgan"], generator_seeds=2)
     assert set(results(run)["methods"]) == {"dcgan"}
     assert len(run.outputs("generators")) == 2
 
