@@ -12,10 +12,10 @@ from histoforge.core.settings import load_preset
 from histoforge.patches import PatchSet
 
 
-def run(pipeline, source, out, methods, **more):
+def run(pipeline, source, out, methods, *flags, **more):
     asked = {**LEADERBOARD, "generator_seeds": 1, "methods": methods, **more}
     settings = [part for name, value in asked.items() for part in ("--set", f"{name}={value}")]
-    command = [PROGRAM, "run", pipeline, "--source", source, "--out", out, "--preset", "", *settings]
+    command = [PROGRAM, "run", pipeline, "--source", source, "--out", out, "--preset", "", *settings, *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT), out
 
 
@@ -58,7 +58,7 @@ def test_each_generator_has_a_classifier_from_its_patches_alone_and_one_beside_t
 
 def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source):
     _, out, joined = guided
-    done, _ = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]')
+    done, _ = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]', "--overwrite")
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(re.findall("done before", done.stderr)) >= 3  # patches, classifiers on real ones, guide
     found = results(out)
