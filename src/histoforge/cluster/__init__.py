@@ -1,1 +1,1 @@
-"""What a cluster is told: schedules, packages of pipelines, resource profiles. Talking to it is the command line's."""
+"""Input for a cluster: schedules, packages of pipelines and resource profiles. The command line calls the cluster."""

@@ -1,9 +1,9 @@
-"""Cron lines as Kubeflow Pipelines reads them: six fields, seconds first, in the zone of the cluster's scheduler.
+"""Cron lines as Kubeflow Pipelines reads them: six fields, seconds first, in the time zone of the cluster's scheduler.
 
-Its scheduler knows no zone in a line (it parses with robfig/cron 1.2, which takes 'TZ=…' for a seventh field), and runs
-every line in one zone for the whole cluster, `cronScheduleTimezone`, UTC by default. A line in another zone is
-therefore moved by the difference of the two at a given moment. Five fields it would take for six without a weekday, so
-that '0 3 * * 0' would not be what cron's users mean: they are refused here.
+The scheduler cannot read a zone in a line (it parses with robfig/cron 1.2, which takes 'TZ=…' for a seventh field). It
+runs every line in one zone for the whole cluster, `cronScheduleTimezone`, UTC by default. A line in another zone is
+therefore shifted by the difference between the two zones at a given moment. The scheduler would read five fields as six
+without a weekday, so '0 3 * * 0' would not mean what cron's users expect; lines of five fields are rejected here.
 """
 
 import re
@@ -37,19 +37,19 @@ _FIELDS = (
 
 
 def check_cron(line: str) -> None:
-    """See that a line is one that Kubeflow takes.
+    """Check that Kubeflow accepts a line.
 
     Raises:
-        SettingsError: not six fields, or a field out of its bounds.
+        SettingsError: the line does not have six fields, or a field is out of bounds.
     """
     _parse(line)
 
 
 def zone_named(name: str) -> ZoneInfo:
-    """The time zone of that name, such as 'Europe/Berlin'.
+    """Return the time zone of that name, such as 'Europe/Berlin'.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is no such zone.
     """
     try:
         return ZoneInfo(name)
@@ -58,18 +58,18 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 def in_cluster_zone(line: str, zone: str, cluster_zone: str, moment: datetime) -> str:
-    """A line of one zone as a line of the cluster's, by the difference between the two at `moment`.
+    """Convert a line from one zone to the cluster's, by the difference between the two at `moment`.
 
-    Where one of the zones changes its clocks, the line is another one afterwards.
+    When one of the zones changes its clocks, the result changes too.
 
     Args:
         line: six fields.
-        zone: what the line means.
-        cluster_zone: what the cluster's scheduler takes it to mean.
-        moment: with a zone.
+        zone: time zone that the line is written in.
+        cluster_zone: time zone of the cluster's scheduler.
+        moment: a time with a zone.
 
     Raises:
-        SettingsError: the line or a zone is wrong, or the line cannot be moved over midnight or a full hour.
+        SettingsError: the line or a zone is wrong, or the line cannot be shifted across midnight or a full hour.
     """
     values = _parse(line)
     here, there = (
@@ -99,7 +99,7 @@ def in_cluster_zone(line: str, zone: str, cluster_zone: str, moment: datetime) -
 
 
 def _offset(zone: str, moment: datetime) -> int:
-    """Minutes by which the clocks of a zone are ahead of UTC."""
+    """Return the minutes by which the clocks of a zone are ahead of UTC."""
     offset = moment.astimezone(zone_named(zone)).utcoffset()
     assert offset is not None
     return round(offset.total_seconds() / 60)
@@ -148,7 +148,7 @@ def _all(values: set[int], field: _Field) -> bool:
 
 
 def _moved(values: set[int], by: int, size: int) -> tuple[set[int], int | None]:
-    """The values moved on a circle, and by how many turns; None where some take another turn than others."""
+    """Shift values on a circle; return them with the number of turns, or with None if the values differ in turns."""
     turns = {(value + by) // size for value in values}
     return {(value + by) % size for value in values}, turns.pop() if len(turns) == 1 else None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 LONGEST = 60
-"""Characters of a text that are shown in full; of longer ones, what both sides have in common is left out."""
+"""Longest text, in characters, that is shown in full; longer ones are shown without what both sides have in common."""
 _KEPT = 8
 _UNSET = "(unset)"
 
@@ -42,7 +42,7 @@ def _plain(value: Any) -> Any:
 
 
 def _shortened(old: str, new: str) -> tuple[str, str]:
-    """Cut what two texts have in common from both ends, but for a few characters, where one of them is long."""
+    """Cut what two texts have in common from both ends, except for a few characters, if one of them is long."""
     if max(len(old), len(new)) <= LONGEST:
         return old, new
     shorter = min(len(old), len(new))

@@ -1,4 +1,4 @@
-"""The launcher's configuration of a namespace: which object stores Kubeflow's pods can reach, and with which secret."""
+"""The launcher's configuration in a namespace: the object stores that Kubeflow's pods can reach, and their secrets."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,12 @@ SCHEMES = ("minio", "s3", "gs")
 
 
 def check_launcher(data: Mapping[str, str] | None, pipeline_root: str, namespace: str) -> None:
-    """See that a namespace's `kfp-launcher` knows the store of a pipeline root.
+    """Check that a namespace's `kfp-launcher` knows the store of a pipeline root.
 
     Args:
-        data: of the config map; None where there is none. Kubeflow's own store, `minio`, is known in any case.
-        pipeline_root: such as 's3://bucket/artifacts'; '' for the one in the config map.
-        namespace: of the run.
+        data: data of the config map; None if there is none. Kubeflow's own store, `minio`, is always known.
+        pipeline_root: address such as 's3://bucket/artifacts'; '' for the one in the config map.
+        namespace: namespace of the run.
 
     Raises:
         ClusterError: the configuration cannot be read, or lacks the provider.

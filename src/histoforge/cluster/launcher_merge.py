@@ -1,7 +1,7 @@
-"""Our store among those of a namespace's `kfp-launcher`, beside what others have put there.
+"""Adds our store to a namespace's `kfp-launcher` and keeps what others have put there.
 
-Kubeflow's launcher takes the first of a provider's `overrides` whose bucket is that of the artifact and whose prefix
-its key begins with, and the provider's `default` for all others; a provider with overrides needs a default
+Kubeflow's launcher takes the first of a provider's `overrides` whose bucket is the artifact's and whose prefix starts
+the artifact's key, and the provider's `default` otherwise; a provider with overrides needs a default
 (backend/src/v2/config/s3.go of kubeflow/pipelines at 7b70c7b).
 """
 
@@ -24,7 +24,7 @@ def read_launcher(path: Path) -> dict[str, str]:
     """Return the data of the config map in a YAML file.
 
     Raises:
-        SettingsError: the file cannot be read, or is no config map of this kind.
+        SettingsError: the file cannot be read, or is not a config map of this kind.
     """
     content = read_yaml(path, SettingsError, "write it as manifests/base/launcher.yaml is")
     try:
@@ -39,11 +39,11 @@ def read_launcher(path: Path) -> dict[str, str]:
 
 
 def merge_launcher(there: Mapping[str, str] | None, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the data of a config map with our stores added; what others have put there stays.
+    """Return the data of a config map with our stores added; what others have put there is kept.
 
     Args:
-        there: data of the config map in the namespace; None where there is none.
-        wanted: data to add. A default root or a provider's default is added only where there is none.
+        there: data of the config map in the namespace; None if there is none.
+        wanted: data to add. A default root or a provider's default is added only if there is none.
 
     Raises:
         ClusterError: the providers in the namespace are not YAML, or have another entry for the same bucket and prefix.
@@ -65,7 +65,7 @@ def merge_launcher(there: Mapping[str, str] | None, wanted: Mapping[str, str]) -
 
 
 def describe_change(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """Return the difference of two config maps' data as a unified diff; '' where there is none."""
+    """Return the difference between two config maps' data as a unified diff; '' if there is none."""
     lines = difflib.unified_diff(_lines(before), _lines(after), "in the namespace", "merged", lineterm="", n=3)
     return "\n".join(lines)
 
@@ -92,7 +92,7 @@ def _merged(provider: Mapping[str, Any], wanted: Mapping[str, Any], scheme: str)
 
 
 def _position(overrides: list[Any], override: Mapping[str, Any]) -> int:
-    """Return the place before the first entry that would be taken in an override's stead; else the end."""
+    """Return the index of the first entry that would take effect instead of an override, or the end of the list."""
     bucket, prefix = _place(override)
     for number, one in enumerate(overrides):
         other_bucket, other_prefix = _place(one)
@@ -121,7 +121,7 @@ def _lines(data: Mapping[str, str]) -> list[str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as such."""
+    """Dumper that writes multi-line text as a literal block."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:

@@ -1,7 +1,7 @@
-"""The sentence that a task ended with, out of its pod's log.
+"""Extracts the sentence that a task ended with from its pod's log.
 
-In the log of a pod, lines of Kubeflow's launcher and of Argo's executor follow those of the task itself; in the
-artifact `executor-logs` the task's own lines stand alone.
+In a pod's log, lines of Kubeflow's launcher and of Argo's executor follow those of the task itself; the artifact
+`executor-logs` contains only the task's own lines.
 """
 
 import re
@@ -11,14 +11,14 @@ from typing import Any
 LONGEST = 500
 _LAUNCHER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.go:\d+\] ?(.*)")
 _TASK_FAILED = "Component failed to execute successfully"
-"""What the launcher logs after the last line of a task that failed (backend/src/v2/component/launcher_v2.go)."""
+"""The line that the launcher logs after the last line of a failed task (backend/src/v2/component/launcher_v2.go)."""
 _ARGO = re.compile(r"time=|Error: exit status \d+$|exit status \d+$")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*Z ")
-"""As `kubectl logs --timestamps` writes it."""
+"""Timestamp as `kubectl logs --timestamps` writes it."""
 
 
 def last_sentence(log: str) -> str:
-    """Return the last line of a task in the log of its pod, or '' where it said nothing."""
+    """Return the last line that a task wrote to its pod's log, or '' if it wrote none."""
     lines = [_TIMESTAMP.sub("", line).strip() for line in log.splitlines()]
     ends = [number for number, line in enumerate(lines) if _launcher_says(line).startswith(_TASK_FAILED)]
     for line in reversed(lines[: ends[-1]] if ends else lines):
@@ -28,7 +28,7 @@ def last_sentence(log: str) -> str:
 
 
 def driver_sentence(log: str) -> str:
-    """Return the last thing that a driver of Kubeflow said, without the place in its code; '' for an empty log."""
+    """Return the last message of a Kubeflow driver without its position in the code; '' for an empty log."""
     for line in reversed([line.strip() for line in log.splitlines()]):
         if line and not _ARGO.match(line):
             return (_launcher_says(line) or line)[:LONGEST]
@@ -36,10 +36,10 @@ def driver_sentence(log: str) -> str:
 
 
 def pod_reason(pod: Mapping[str, Any]) -> str:
-    """Return why Kubernetes ended a pod's main container, or '' where it ended by itself.
+    """Return why Kubernetes ended a pod's main container, or '' if the container ended by itself.
 
     Args:
-        pod: as the API server of Kubernetes describes it.
+        pod: the pod as the API server of Kubernetes describes it.
     """
     status = pod.get("status", {})
     for container in status.get("containerStatuses", []):

@@ -1,4 +1,4 @@
-"""The compiled pipelines that come with the package, or a file of one's own: what is uploaded, and what it takes."""
+"""Compiled pipelines, from this package or from a YAML file: the file to upload, and its parameters."""
 
 import json
 import re
@@ -31,10 +31,10 @@ class Package:
     """A compiled pipeline.
 
     Attributes:
-        name: as Kubeflow shows it, such as 'selective-augmentation'.
+        name: name that Kubeflow shows, such as 'selective-augmentation'.
         path: the YAML file.
         inputs: kfp's description of each parameter, by name.
-        artifacts: names of inputs that are artifacts, which no form can give.
+        artifacts: names of inputs that are artifacts, which cannot be given in a form.
         about: the pipeline's description.
     """
 
@@ -50,10 +50,10 @@ class Package:
         return digest_file(self.path)
 
     def check(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters as the pipeline takes them: a number for a text becomes text.
+        """Return the parameters as the pipeline takes them; a number given for a text becomes text.
 
         Raises:
-            SettingsError: one that the pipeline does not have, of another kind, or missing; or one that holds a secret.
+            SettingsError: a parameter is unknown, has the wrong type, is missing, or holds a secret.
         """
         for name, value in parameters.items():
             if name not in self.inputs:
@@ -77,15 +77,15 @@ class Package:
 
 
 def package_names() -> list[str]:
-    """The pipelines that come with the package."""
+    """Return the names of the pipelines that come with this package."""
     return sorted(path.stem.replace("_", "-") for path in _folder().glob("*.yaml"))
 
 
 def open_package(name: str) -> Package:
-    """A pipeline that comes with the package, or the one in a YAML file.
+    """Open a pipeline that comes with this package, or the one in a YAML file.
 
     Raises:
-        SettingsError: there is none of that name, or the file holds no compiled pipeline.
+        SettingsError: there is no pipeline of that name, or the file is not a compiled pipeline.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):

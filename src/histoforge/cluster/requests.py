@@ -1,4 +1,4 @@
-"""What a run is started with: parameters given and those of a resource profile, checked before anything starts."""
+"""The parameters of a run: those given and those of a resource profile, checked before anything starts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,15 +8,15 @@ from histoforge.core.errors import SettingsError
 
 
 def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a run.
+    """Return the parameters of a run.
 
     Args:
         package: the pipeline.
-        profile: name of a resource profile or of a file that holds one; '' for the pipeline's own defaults.
-        given: parameters by name; they win over the profile's.
+        profile: name of a resource profile, or path of a file that contains one; '' for the pipeline's own defaults.
+        given: parameters by name; they take precedence over the profile's.
 
     Raises:
-        SettingsError: an unknown profile or parameter, a value of the wrong kind, a secret, a preset or override that
+        SettingsError: an unknown profile or parameter, a value of the wrong type, a secret, a preset or override that
             no step takes, or more GPUs than a node of the profile's pool has.
     """
     from histoforge_pipelines.profiles import check_profile, profile_named
@@ -42,7 +42,7 @@ def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
         return
     preset, overrides = str(parameters.get("preset", "")), parameters.get("overrides", {})
     own: dict[str, dict[str, str] | bool] = {"preprocess": {"source": str(parameters.get("source") or "source")}}
-    if "methods" in package.inputs:  # each has parameters of its own
+    if "methods" in package.inputs:  # each method has its own parameters
         own["train_generator"] = False
     all_settings(preset, overrides, own)
     if "methods" in parameters:

@@ -1,4 +1,4 @@
-"""Recurring runs as a file declares them, and what has to change on a cluster for it to have them."""
+"""Recurring runs declared in a file, and the changes that bring a cluster into line with it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.settings import Settings
 
 MARK = "Kept by 'histoforge schedule apply': change the file that declares it, not this."
-"""The description of a recurring run that is ours; another one of the same name is left alone."""
+"""The description that marks a recurring run as ours; any other run of the same name is left alone."""
 
 Action = Literal["create", "replace", "resume", "pause", "nothing", "undeclared"]
 
@@ -51,7 +51,7 @@ class Schedule(Settings):
 
 
 class Schedules(Settings):
-    """All that a file declares."""
+    """The content of a file of schedules."""
 
     cluster_zone: str = Field("UTC", description="'cronScheduleTimezone' of the cluster")
     schedules: tuple[Schedule, ...] = ()
@@ -59,15 +59,15 @@ class Schedules(Settings):
 
 @dataclass(frozen=True)
 class Standing:
-    """A recurring run as the cluster has it, or is to have it.
+    """A recurring run, either as it is on the cluster or as it should be.
 
     Attributes:
-        name: of the recurring run.
-        experiment, pipeline, version: names.
-        cron: in the cluster's zone.
-        parameters: JSON values.
+        name: name of the recurring run.
+        experiment, pipeline, version: their names.
+        cron: the cron line, in the cluster's zone.
+        parameters: values as JSON.
         catch_up, at_once, service_account, pipeline_root: as in `Schedule`.
-        enabled: whether it runs.
+        enabled: whether the recurring run is active.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Found:
-    """A recurring run on the cluster: its id, whether its description is `MARK`, and what it is."""
+    """A recurring run on the cluster: its id, whether it is marked as ours (by `MARK`), and its definition."""
 
     id: str
     ours: bool
@@ -94,14 +94,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be done for one name.
+    """The change required for one name.
 
     Attributes:
-        action: 'replace' makes a new one and deletes those in `ids`, for Kubeflow cannot change one.
-        name: of the recurring run.
-        why: what differs, in words.
-        ids: of the recurring runs that are paused, resumed or deleted.
-        wanted: what to make; None where nothing is to be made.
+        action: 'replace' creates a new run and deletes those in `ids`, because Kubeflow cannot change one.
+        name: name of the recurring run.
+        why: the difference, in words.
+        ids: ids of the recurring runs to pause, resume or delete.
+        wanted: the recurring run to create; None if there is nothing to create.
     """
 
     action: Action
@@ -112,10 +112,10 @@ class Change:
 
 
 def read_schedules(path: Path) -> Schedules:
-    """What a YAML file declares.
+    """Read the schedules that a YAML file declares.
 
     Raises:
-        SettingsError: the file cannot be read, has an unknown name or a wrong value, or two schedules of a name.
+        SettingsError: the file cannot be read, has an unknown name or a wrong value, or declares a name twice.
     """
     said = read_yaml(path, SettingsError, "give a YAML file of schedules")
     if not isinstance(said, dict) or not isinstance(said.get("schedules"), list):
@@ -130,17 +130,17 @@ def read_schedules(path: Path) -> Schedules:
 
 
 def standing(schedule: Schedule, version: str, parameters: dict[str, Any], zone: str, moment: datetime) -> Standing:
-    """What a schedule is on a cluster whose scheduler runs in `zone`, at a moment.
+    """Return the recurring run for a schedule, on a cluster whose scheduler runs in `zone`.
 
     Args:
         schedule: the schedule.
-        version: of the pipeline, where the schedule does not say it.
-        parameters: checked, those of the profile among them.
-        zone: of the cluster's scheduler.
-        moment: whose difference of zones counts.
+        version: version of the pipeline, used if the schedule names none.
+        parameters: checked parameters, including those of the profile.
+        zone: time zone of the cluster's scheduler.
+        moment: the time at which the difference between the zones is taken.
 
     Raises:
-        SettingsError: the line cannot be moved to the cluster's zone.
+        SettingsError: the line cannot be converted to the cluster's zone.
     """
     return Standing(
         name=schedule.name,
@@ -158,10 +158,10 @@ def standing(schedule: Schedule, version: str, parameters: dict[str, Any], zone:
 
 
 def changes(wanted: Sequence[Standing], found: Sequence[Found]) -> list[Change]:
-    """What has to be done so that the cluster has what is wanted; what is ours and not wanted is only named.
+    """Return the changes that the cluster needs; recurring runs of ours that are not declared are only reported.
 
     Raises:
-        SettingsError: a recurring run of that name is there that is not ours.
+        SettingsError: a recurring run of a declared name exists that is not ours.
     """
     listed = [_change(one, [other for other in found if other.standing.name == one.name]) for one in wanted]
     names = {one.name for one in wanted}
@@ -199,7 +199,7 @@ def _differences(wanted: Standing, there: Standing) -> list[str]:
 
 
 def named(schedules: Iterable[Found], name: str) -> list[Found]:
-    """Those of ours that have a name.
+    """Return our recurring runs of a given name.
 
     Raises:
         SettingsError: there is none.

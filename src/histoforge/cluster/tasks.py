@@ -1,9 +1,9 @@
-"""The tasks of a run as its author named them, out of what the backend lists.
+"""The tasks of a run under the names that the pipeline's author gave them, derived from what the backend lists.
 
-Kubeflow Pipelines 2.17 lists the nodes of the Argo workflow: for the task `preprocess` there are `preprocess-driver`,
+Kubeflow Pipelines 2.17 lists the nodes of the Argo workflow. For the task `preprocess` these are `preprocess-driver`,
 `preprocess`, and below it `executor` and `executor(0)` for its attempts; a loop has `iteration-driver` and the like
-(backend/src/v2/compiler/argocompiler/dag.go and container.go of kubeflow/pipelines at 7b70c7b95f). Nodes bear their
-names only, so a task is known by its key in the compiled pipeline.
+(backend/src/v2/compiler/argocompiler/dag.go and container.go of kubeflow/pipelines at 7b70c7b95f). Nodes carry only
+their names, so a task is identified by its key in the compiled pipeline.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 
 DRIVER = "-driver"
 _ATTEMPT = re.compile(r"\((\d+)\)")
-"""In the name of a node; '(0:item)' is an iteration of a loop."""
+"""Number of an attempt in the name of a node; '(0:item)' is an iteration of a loop."""
 _SHOWN = ("RUNNING", "SUCCEEDED", "SKIPPED", "FAILED", "CANCELING", "CANCELED", "PAUSED")
 
 
@@ -22,8 +22,8 @@ class Task:
     """A task of a compiled pipeline.
 
     Attributes:
-        title: as the UI shows it.
-        runs: True where it runs a container; False for a loop, a condition or a pipeline within.
+        title: name that the UI shows.
+        runs: True if the task runs a container; False for a loop, a condition or a nested pipeline.
         looped: whether it runs once for each item of a loop.
     """
 
@@ -34,13 +34,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Event:
-    """A task that has come to another state.
+    """A task that has changed its state.
 
     Attributes:
-        key: of the task in the compiled pipeline.
-        title: as the UI shows it; within a loop with a number.
-        state: as Kubeflow names it, such as 'RUNNING'.
-        node: last part of the Argo node's name whose pod has the log: the task's, or its driver's.
+        key: key of the task in the compiled pipeline.
+        title: name that the UI shows; within a loop, with a number.
+        state: state as Kubeflow names it, such as 'RUNNING'.
+        node: last part of the name of the Argo node whose pod has the log: the task's node, or its driver's.
     """
 
     key: str
@@ -50,7 +50,7 @@ class Event:
 
 
 def tasks_of(spec: Mapping[str, Any]) -> dict[str, Task]:
-    """Return the tasks of a compiled pipeline by key, those of pipelines within it included.
+    """Return the tasks of a compiled pipeline by key, including those of nested pipelines.
 
     Args:
         spec: as kfp's compiler writes it, or as the API server hands it back with `pipeline_spec` and `platform_spec`.
@@ -72,19 +72,19 @@ def _tasks_of_dag(dag: Mapping[str, Any], components: Mapping[str, Any], looped:
 
 
 def split_node(name: str) -> tuple[str, tuple[int, ...]]:
-    """Split the whole name of a node into the name without its attempts, and the attempts from the root down.
+    """Split the full name of a node into the name without its attempts, and the attempts from the root down.
 
-    Kubeflow's own configuration of Argo gives every template a retry strategy, DAGs included, so that the pod of a task
-    may be 'w.root(0).preprocess(0).executor(1)'; without it, it is 'w.root.preprocess.executor(1)'.
+    Kubeflow's own configuration of Argo gives every template a retry strategy, including DAGs, so the pod of a task may
+    be 'w.root(0).preprocess(0).executor(1)'; without it, it is 'w.root.preprocess.executor(1)'.
     """
     return _ATTEMPT.sub("", name), tuple(int(number) for number in _ATTEMPT.findall(name))
 
 
 class Watch:
-    """Tells each task's states once, as they change.
+    """Reports each state of each task once, when it changes.
 
     Args:
-        tasks: of the pipeline, by key.
+        tasks: tasks of the pipeline, by key.
     """
 
     def __init__(self, tasks: Mapping[str, Task]) -> None:
@@ -93,7 +93,7 @@ class Watch:
         self._numbers: dict[str, dict[str, int]] = {}
 
     def events(self, nodes: Iterable[Any]) -> list[Event]:
-        """List what has changed since the last call.
+        """List the changes since the last call.
 
         Args:
             nodes: the run's `task_details` as the API server lists them now.

@@ -1,1 +1,1 @@
-"""Findings of an evaluation, and what is shown of them: figures, tables, and one HTML page that needs nothing else."""
+"""Findings of an evaluation and their presentation: figures, tables and one self-contained HTML page."""

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of text, figures, tables, matrices and galleries of patches."""
+"""Building blocks of a page: sections of text, figures, tables, matrices and galleries of patches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs, each shown as it is (nothing in it is taken for HTML)."""
+    """Paragraphs of plain text; HTML in them is escaped."""
 
     paragraphs: Sequence[str]
     kind: ClassVar[str] = "text"
@@ -20,9 +20,9 @@ class Figure:
     """A drawing or a picture.
 
     Attributes:
-        alt: what is to be seen, for who does not see it.
-        caption: what one sees and how to read it.
-        svg: the drawing, or
+        alt: description for readers who cannot see the figure.
+        caption: what the figure shows and how to read it.
+        svg: the drawing; a figure has either this or `image`.
         image: the picture as a data address.
         size: the picture's width and height, px.
     """
@@ -36,7 +36,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures side by side where there is room, below one another on a phone; wide ones always so."""
+    """Figures side by side where the page is wide enough, stacked on a phone; wide figures are always stacked."""
 
     figures: Sequence[Figure]
     wide: bool = False
@@ -45,10 +45,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell: a main text, and a smaller one below it.
+    """A table cell: a main text with a smaller one below it.
 
     Attributes:
-        tone: 'good', 'bad' or ''; never the only carrier of what is said.
+        tone: 'good', 'bad' or ''; never the only carrier of the meaning.
         share: 0 to 1, shaded behind the text; None for no shade.
     """
 
@@ -63,9 +63,9 @@ class Table:
     """A table whose first column names its rows.
 
     Attributes:
-        stacked: on a phone each row becomes a card, for tables of wide cells.
-        words: cells are words, not figures: set to the left, and broken where need be.
-        marked: the row that is set off, or None.
+        stacked: show each row as a card on a phone, for tables with wide cells.
+        words: cells hold words rather than figures: align them to the left and wrap them where necessary.
+        marked: index of the highlighted row, or None.
     """
 
     caption: str
@@ -89,7 +89,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A patch in a gallery: its picture as a data address, what it is, and a line below it."""
+    """A patch in a gallery: its picture as a data address, a description, and a line below it."""
 
     image: str
     alt: str
@@ -108,7 +108,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Details:
-    """Settings and the like as text that is folded away until it is asked for."""
+    """Text such as settings, folded away until the reader opens it."""
 
     title: str
     text: str
@@ -120,11 +120,11 @@ Block = Text | Figures | Table | Matrices | Gallery | Details
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; one without blocks is left out.
+    """A part of the page; it is left out if it has no blocks.
 
     Attributes:
         id: its anchor.
-        lead: what this part answers, in a sentence or two.
+        lead: the question that this part answers, in a sentence or two.
     """
 
     id: str
@@ -138,11 +138,11 @@ class Page:
     """The whole report.
 
     Attributes:
-        verdict: 'better', 'worse', 'no_difference' or 'too_few'; colours the answer.
-        answer: the first lines, plain words.
-        facts: figures below the answer: value, what it is.
-        warnings: what the reader must know before believing the answer.
-        numbers: the file beside the page that holds its numbers.
+        verdict: 'better', 'worse', 'no_difference' or 'too_few'; sets the colour of the answer.
+        answer: the first lines, in plain words.
+        facts: figures below the answer, each with its value and its meaning.
+        warnings: what the reader must know before trusting the answer.
+        numbers: name of the file next to the page that holds its numbers.
     """
 
     title: str
@@ -157,5 +157,5 @@ class Page:
 
 
 def cells(*texts: Any) -> list[Cell]:
-    """A row of plain cells."""
+    """Return a row of plain cells."""
     return [text if isinstance(text, Cell) else Cell(str(text)) for text in texts]

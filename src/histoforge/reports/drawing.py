@@ -1,4 +1,4 @@
-"""Figures as inline SVG that follows the page's colours, in one style that holds on a phone and in print."""
+"""Figures as inline SVG in one style that follows the page's colours and stays legible on a phone and in print."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 INK, FAINT, GRID = "#010203", "#040506", "#070809"
 PAGE_COLOURS = {INK: "currentColor", FAINT: "var(--faint)", GRID: "var(--line)"}
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
-"""Colours that stay apart under the common forms of colour blindness (Okabe and Ito 2008; the last two added)."""
+"""Colours that remain distinct under the common forms of colour blindness (Okabe and Ito 2008; the last two added)."""
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH, HEIGHT = 4.3, 3.1
@@ -48,12 +48,12 @@ STYLE: Any = {
 
 
 class Drawing:
-    """A figure that becomes inline SVG.
+    """A figure to be rendered as inline SVG.
 
     Attributes:
-        axes: to draw on, with Matplotlib.
-        rows: these axes, and those below them with the same horizontal axis.
-        svg: the SVG element, once the `draw` block has ended.
+        axes: Matplotlib axes to draw on.
+        rows: these axes and those below them, which share the horizontal axis.
+        svg: the SVG element, available once the `draw` block has ended.
     """
 
     def __init__(self, figure: MatplotlibFigure, rows: int) -> None:
@@ -63,7 +63,7 @@ class Drawing:
         self.svg = Markup("")
 
     def legend(self, columns: int = 2, title: str | None = None, **style: Any) -> None:
-        """A legend below the axes, where it hides nothing."""
+        """Add a legend below the axes, where it hides nothing."""
         handles, labels = self.axes.get_legend_handles_labels()
         if labels:
             place = {"loc": "outside lower center", "title_fontsize": STYLE["legend.fontsize"]}
@@ -72,13 +72,13 @@ class Drawing:
 
 @contextmanager
 def draw(x: str = "", y: str = "", height: float = HEIGHT, rows: int = 1) -> Iterator[Drawing]:
-    """Yield axes in the report's style; when the block ends well, the drawing's `svg` is there.
+    """Yield axes in the report's style and set the drawing's `svg` when the block ends without an error.
 
     Args:
         x: label of the horizontal axis.
         y: label of the vertical axes.
-        height: inches; the width is that of a phone, so that 9.5 pt stay readable there.
-        rows: axes below one another.
+        height: inches; the width is that of a phone, so that text of 9.5 pt stays readable there.
+        rows: number of axes, stacked vertically.
     """
     with matplotlib.rc_context(STYLE):
         figure = MatplotlibFigure(figsize=(WIDTH, height), layout="constrained")
@@ -95,10 +95,10 @@ def draw(x: str = "", y: str = "", height: float = HEIGHT, rows: int = 1) -> Ite
 
 
 def inline_svg(text: str) -> str:
-    """An SVG document as an element of an HTML page.
+    """Convert an SVG document to an element of an HTML page.
 
-    Prolog, metadata and namespaces go, ids that nothing refers to go, the others get a name of their own (so that two
-    figures on one page do not mix), numbers are cut to two decimals, and the style's inks become those of the page.
+    Removes the prolog, metadata, namespaces and unused ids, makes the remaining ids unique (so that two figures on one
+    page do not clash), truncates numbers to two decimals, and replaces the style's inks by those of the page.
     """
     text = text[text.index("<svg") :]
     name = f"f{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -117,15 +117,15 @@ def inline_svg(text: str) -> str:
 
 
 def colour(place: int) -> str:
-    """The palette's colour for the series at `place`; it goes round."""
+    """Return the palette's colour for the series at `place`, starting again after the last one."""
     return PALETTE[place % len(PALETTE)]
 
 
 def dash(place: int) -> str:
-    """A line style that still tells series apart where colours go round or are not seen."""
+    """Return a line style that tells series apart where colours repeat or cannot be seen."""
     return DASHES[(place // 2) % len(DASHES)]
 
 
 def marker(place: int) -> str:
-    """A marker that tells series apart without their colours."""
+    """Return a marker that tells series apart without their colours."""
     return MARKERS[place % len(MARKERS)]

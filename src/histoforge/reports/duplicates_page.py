@@ -1,4 +1,4 @@
-"""The page of `histoforge duplicates`: whether a synthetic set repeats its training patches, or itself."""
+"""The page of `histoforge duplicates`: near copies of training patches, and of each other, in a synthetic set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ BINS = 50
 
 @dataclass(frozen=True)
 class ShownPatch:
-    """A patch in a gallery: uint8 [H, W, 3], what it is, and the line below it."""
+    """A patch in a gallery: uint8 [H, W, 3], a description, and the line below it."""
 
     image: NDArray[np.uint8]
     alt: str
@@ -25,7 +25,7 @@ class ShownPatch:
 
 @dataclass(frozen=True)
 class ShownPair:
-    """Patches side by side under a title: a synthetic one, and those most similar to it."""
+    """Patches side by side under a title: a synthetic patch and those most similar to it."""
 
     title: str
     patches: Sequence[ShownPatch]
@@ -42,17 +42,17 @@ def build_duplicates_page(
     warnings: Sequence[str],
     numbers: str,
 ) -> Page:
-    """The page.
+    """Build the page.
 
     Args:
-        audit: the finding.
+        audit: the result of the audit.
         found: the similarities behind it.
-        pairs: synthetic patches with their nearest training patch, the most similar first.
-        pairs_within: synthetic patches with each other.
-        subtitle: the sets.
-        guide: the guide's name.
+        pairs: synthetic patches with their nearest training patches, the most similar first.
+        pairs_within: synthetic patches with the most similar ones of the same set.
+        subtitle: text that names the sets.
+        guide: name of the guide.
         warnings: what the reader must know first.
-        numbers: the file with the same as JSON.
+        numbers: name of the file with the same content as JSON.
     """
     near = audit.nearness
     return Page(

@@ -1,4 +1,4 @@
-"""What an evaluation found, before anything is drawn of it."""
+"""The findings of an evaluation, before anything is drawn from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,9 +34,9 @@ class Score:
     """One score of an arm.
 
     Attributes:
-        mean: over seeds; None where it is undefined.
+        mean: over seeds; None if undefined.
         deviation: sample standard deviation over seeds; None for one seed.
-        low, high: bootstrap interval of the mean over test patients.
+        low, high: bootstrap interval of the mean, over test patients.
         seeds: the score of each seed.
     """
 
@@ -49,14 +49,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far an arm is from another in one score.
+    """The difference between two arms in one score.
 
     Attributes:
-        arm, against: names.
-        score: its name.
-        over_patients: bootstrap of the difference (mean over seeds) over test patients.
-        over_seeds: paired t-test of the difference over the seeds that both arms have; None where they share none or
-            the score is undefined at one. Both p-values are corrected by Holm's method over the arms of one score.
+        arm, against: names of the two arms.
+        score: name of the score.
+        over_patients: bootstrap over test patients of the difference (mean over seeds).
+        over_seeds: paired t-test of the difference over the seeds that both arms have; None if they share none or the
+            score is undefined for one of them. Holm's method corrects both p-values over the arms of one score.
     """
 
     arm: str
@@ -71,12 +71,12 @@ class ArmFindings:
     """One arm on the test split.
 
     Attributes:
-        factors: what sets the arm apart in a study, such as ratio, pool and fraction.
+        factors: what distinguishes the arm in a study, such as ratio, pool and fraction.
         counts: training patches by origin ('real', 'synthetic') and class.
         scores: by name.
         runs: all metrics of each seed, in the order of `seeds`.
-        histories: a list of epochs a seed, each with val_loss and the like.
-        facts: settings, digests, seconds.
+        histories: one list of epochs per seed, each with val_loss and similar values.
+        facts: settings, digests and durations in seconds.
     """
 
     name: str
@@ -90,18 +90,18 @@ class ArmFindings:
 
     @property
     def kind(self) -> str:
-        """What the arm is apart from its factors: 'selective' whatever its fraction."""
+        """The kind of arm regardless of its factors, such as 'selective' for any fraction."""
         return str(self.factors.get("kind", self.name))
 
     @property
     def synthetic(self) -> int:
-        """Synthetic patches that it was trained with."""
+        """Number of synthetic patches that the arm was trained with."""
         return sum(self.counts.get("synthetic", {}).values())
 
 
 @dataclass(frozen=True)
 class PatientRow:
-    """One test patient: patches by class name, and each arm's accuracy (mean over seeds)."""
+    """One test patient: number of patches by class name, and the accuracy of each arm (mean over seeds)."""
 
     patient: str
     patches: dict[str, int]
@@ -113,9 +113,9 @@ class StudyFindings:
     """All arms on the test split.
 
     Attributes:
-        score: the score that the answer rests on.
+        score: the score that the answer is based on.
         reference: the arm that the others are compared with.
-        units: what a bootstrap draws: 'patients', 'slides', or 'images' where the source names no patients.
+        units: what the bootstrap draws: 'patients', 'slides', or 'images' if the source names no patients.
     """
 
     score: str
@@ -127,11 +127,11 @@ class StudyFindings:
     patients: list[PatientRow]
 
     def arm(self, name: str) -> ArmFindings:
-        """The arm of that name."""
+        """Return the arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
 
     def reference_of(self, arm: ArmFindings) -> str:
-        """The arm that `arm` is compared with: of its own training fraction where the study has several."""
+        """Return the name of the reference of `arm`, taken from its own training fraction if the study has several."""
         fraction = arm.factors.get("fraction")
         kind = self.arm(self.reference).kind
         same = (one.name for one in self.arms if one.kind == kind and one.factors.get("fraction") == fraction)
@@ -139,11 +139,11 @@ class StudyFindings:
 
     @property
     def challengers(self) -> list[ArmFindings]:
-        """The arms that are compared with another."""
+        """Return the arms that are compared with another arm."""
         return [arm for arm in self.arms if self.reference_of(arm) != arm.name]
 
     def difference(self, arm: str, score: str, against: str | None = None) -> Difference | None:
-        """The difference of `arm` from another (where None, from its reference) in one score, if it was computed."""
+        """Return the difference of `arm` from `against` (by default its reference) in one score; None if missing."""
         against = against or self.reference_of(self.arm(arm))
         found = (c for c in self.differences if (c.arm, c.against, c.score) == (arm, against, score))
         return next(found, None)
@@ -151,7 +151,7 @@ class StudyFindings:
 
 @dataclass(frozen=True)
 class GenerativeRow:
-    """Generative metrics of one set of patches against one of real ones, each named in words."""
+    """Generative metrics of one set of patches against a set of real ones; both are named in words."""
 
     subset: str
     against: str
@@ -170,14 +170,14 @@ class Projection:
 
 @dataclass(frozen=True)
 class PoolFindings:
-    """The scored candidates.
+    """The scored candidates of the pool.
 
     Attributes:
         labels: int64 [N].
         kept: bool [N].
-        scores: by name, float [N].
-        rule: how they were chosen, in words.
-        decisive: names of the scores that the rule looks at.
+        scores: float [N] by name.
+        rule: how the candidates were chosen, in words.
+        decisive: names of the scores that the rule uses.
     """
 
     labels: NDArray[np.int64]
@@ -189,10 +189,10 @@ class PoolFindings:
 
 @dataclass(frozen=True)
 class Pair:
-    """A synthetic patch, the training patch nearest to it and the nearest held-out one, uint8 [H, W, 3] each.
+    """A synthetic patch, its nearest training patch and its nearest held-out patch, each uint8 [H, W, 3].
 
     Attributes:
-        distance, held_out_distance: to the two, in the extractor's features.
+        distance, held_out_distance: distances to the two, in the extractor's features.
     """
 
     class_name: str
@@ -205,7 +205,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class SamplePatch:
-    """A patch to show: uint8 [H, W, 3], and a word on it."""
+    """A patch to show: uint8 [H, W, 3], and a short caption."""
 
     image: NDArray[np.uint8]
     text: str = ""
@@ -213,7 +213,7 @@ class SamplePatch:
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture that an earlier step drew: its file, its name, and what is to be seen in it."""
+    """A picture drawn by an earlier step: its file, its name, and a description of what it shows."""
 
     path: Path
     name: str
@@ -222,19 +222,19 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything the report shows; parts that there is no input for are empty or None.
+    """Everything the report shows; parts without input are empty or None.
 
     Attributes:
         classes: class names.
         counts: real patches by split and class.
         units: patients (slides, images) by split and class.
         samples: patches to show, by class and group ('real', 'synthetic', 'selected', 'rejected').
-        curves: the generator's history by series name: (epochs or steps, values); with a model a class, by
+        curves: the generator's history by series name: (epochs or steps, values); if each class has its own model, by
             'class: series'.
-        chosen_epochs: of the generator, by class, or '' for all classes.
-        pictures: of the generator: samples and attention maps.
+        chosen_epochs: epochs chosen for the generator, by class, or under '' for all classes.
+        pictures: the generator's pictures: samples and attention maps.
         slides: slides with their grids.
-        settings: a title and a text each.
+        settings: a title and a text for each.
         provenance: (name, value) rows.
     """
 

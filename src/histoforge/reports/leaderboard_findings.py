@@ -1,4 +1,4 @@
-"""What a leaderboard found, before anything is drawn of it: generators by name over seeds, and what came of them."""
+"""The findings of a leaderboard, before anything is drawn from them: generators by name, over their seeds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ USES: dict[str, str] = {
     "real": "trained on real patches alone",
 }
 CONTROL = "literal"
-"""The reward that cannot change a gradient (A0-10): what the others are held against."""
+"""The reward that cannot change a gradient (A0-10); the control that the other rewards are compared with."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Spread:
     """A score over seeds.
 
     Attributes:
-        mean: of the seeds that have it; None where none has.
-        deviation: sample standard deviation; None below two.
-        values: by seed.
+        mean: over the seeds that have the score; None if none has.
+        deviation: sample standard deviation; None for fewer than two seeds.
+        values: the score by seed.
     """
 
     mean: float | None
@@ -39,7 +39,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Mapping[int, float | None]) -> "Spread":
-        """Over the seeds whose value is not None."""
+        """Summarise the seeds whose value is not None."""
         known = {seed: value for seed, value in values.items() if value is not None}
         if not known:
             return cls(None, None, {})
@@ -47,7 +47,7 @@ class Spread:
 
     @property
     def n(self) -> int:
-        """Seeds that have the score."""
+        """Number of seeds that have the score."""
         return len(self.values)
 
 
@@ -56,13 +56,13 @@ class Downstream:
     """Classifiers of one use, tested on the real test split.
 
     Attributes:
-        use: what they were trained on.
-        accuracy, macro_accuracy: over the seeds of the generator (of the classifiers for `real`), each the mean of its
-            classifiers; macro is the mean over the classes.
-        accuracy_between, macro_between: bootstrap interval of the mean over test patients; None without one.
+        use: the data that they were trained on.
+        accuracy, macro_accuracy: over the generator's seeds (for `real`, the classifiers'); each value is the
+            mean over the seed's classifiers, and macro is the mean over the classes.
+        accuracy_between, macro_between: bootstrap interval of the mean over test patients; None if there is none.
         classes: accuracy of each class.
-        classifiers: how many in all.
-        note: what to mind of the intervals.
+        classifiers: total number of classifiers.
+        note: caveat on the intervals.
     """
 
     use: Use
@@ -77,13 +77,13 @@ class Downstream:
 
 @dataclass(frozen=True)
 class Entrant:
-    """One method (and reward) over its seeds.
+    """One method (with its reward) over its seeds.
 
     Attributes:
-        scores: of each seed, rising.
-        downstream: by use.
-        curves: of each seed, by series: (epochs, values); those of one class have its name before them ('tumour: fid').
-        picture: samples of its lowest seed.
+        scores: one entry per seed, in ascending order.
+        downstream: results by use.
+        curves: by seed and series: (epochs, values); series of one class start with its name ('tumour: fid').
+        picture: samples of the lowest seed.
     """
 
     name: str
@@ -94,25 +94,25 @@ class Entrant:
 
     @property
     def method(self) -> str:
-        """The method's name."""
+        """Name of the method."""
         return self.scores[0].method
 
     @property
     def reward(self) -> str:
-        """Of the guide; '' without one."""
+        """The guide's reward; '' without a guide."""
         return self.scores[0].reward
 
     @property
     def seeds(self) -> list[int]:
-        """That it was trained with."""
+        """Seeds that the generator was trained with."""
         return [one.seed for one in self.scores]
 
     def over_seeds(self, value: Callable[[GeneratorScores], float | None]) -> Spread:
-        """A score over the seeds."""
+        """Return the spread of a score over the seeds."""
         return Spread.of({one.seed: value(one) for one in self.scores})
 
     def fid_by(self, extractor: str) -> Spread:
-        """FID over the seeds by the features of one extractor."""
+        """Return the spread of the FID over the seeds, in the features of one extractor."""
         rows = {one.seed: {row.extractor: row.fid for row in one.generative} for one in self.scores}
         return Spread.of({seed: known.get(extractor) for seed, known in rows.items()})
 
@@ -123,12 +123,12 @@ class Metric:
 
     Attributes:
         key: its name in `metrics.json`.
-        title: at the head of the column.
-        best: whether lower or higher is better; '' where neither is.
-        spread: of an entrant.
-        form: of its numbers, as `format` takes it.
-        phrase: what an entrant with the best mean 'has', in a sentence; '' where this is not told.
-        unit: behind the number in a sentence.
+        title: heading of the column.
+        best: whether lower or higher is better; '' if neither is.
+        spread: function that returns the spread of an entrant.
+        form: format of the numbers, as `format` takes it.
+        phrase: completes the sentence 'the entrant with the best mean has …'; '' if the page has no such sentence.
+        unit: text that follows the number in a sentence.
     """
 
     key: str
@@ -195,16 +195,16 @@ METRICS: dict[str, Metric] = {
         Metric("training_seconds", "Training", "", lambda one: one.over_seeds(lambda s: s.training_seconds), WHOLE),
     )
 }  # fmt: skip
-"""All numbers that stand in `metrics.json` for each entrant. Path lengths have no better end: short may be collapse."""
+"""All numbers that `metrics.json` holds for each entrant. Path lengths have no better end: short may be collapse."""
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A score of one reward minus that of another, at the seeds that both have.
+    """A score of one reward minus that of another, for the seeds that both have.
 
     Attributes:
-        reward, against: the two.
-        differences: by seed.
+        reward, against: names of the two rewards.
+        differences: the difference by seed.
     """
 
     metric: str
@@ -215,7 +215,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class MethodsMap:
-    """t-SNE coordinates of real patches and of each entrant's lowest seed, all on one map, [n, 2] each."""
+    """t-SNE coordinates of real patches and of each entrant's lowest seed on one common map, [n, 2] each."""
 
     real: NDArray[np.float32]
     entrants: Mapping[str, NDArray[np.float32]]
@@ -227,15 +227,16 @@ class LeaderboardFindings:
     """Everything the page shows; parts without input are empty or None.
 
     Attributes:
-        entrants: by falling rank: rising mean FID.
+        entrants: ordered by rising mean FID, the best first.
         baseline: classifiers trained on real patches alone, or None.
-        judges: the extractors to believe, named.
-        independent, other_architecture: whether they chose nothing, and are another network than the one that chose.
+        judges: names of the extractors to believe.
+        independent, other_architecture: whether the judges chose nothing, and whether their architecture differs from
+            that of the network that chose the epoch.
         units: what the intervals draw: 'patients', 'slides' or 'images'.
-        test_patches, test_units: how much classifiers were tested on.
-        guide: what `guide.json` says, or None.
-        guide_pictures: of the guide.
-        settings: a title and a text each.
+        test_patches, test_units: number of patches and units that the classifiers were tested on.
+        guide: content of `guide.json`, or None.
+        guide_pictures: pictures of the guide.
+        settings: a title and a text for each.
         provenance: (name, value) rows.
     """
 
@@ -260,11 +261,11 @@ class LeaderboardFindings:
 
     @property
     def rewarded(self) -> list[Entrant]:
-        """The entrants with a guide's reward, the control first."""
+        """The entrants trained with a guide's reward, the control first."""
         return sorted((one for one in self.entrants if one.reward), key=lambda one: one.reward != CONTROL)
 
     def paired(self, metric: str) -> list[Paired]:
-        """Each reward against the control, at equal seeds; empty without both.
+        """Compare each reward with the control at equal seeds; return an empty list unless both are present.
 
         Args:
             metric: a key of `METRICS`.
@@ -272,7 +273,7 @@ class LeaderboardFindings:
         return self._paired(metric, METRICS[metric].spread)
 
     def paired_by_others(self) -> dict[str, list[Paired]]:
-        """FID of each reward against the control by each further extractor that scored them, by its name."""
+        """Compare the FID of each reward with the control's, by the name of each further extractor that scored them."""
         first = self.entrants[0].scores[0]
         others = [row.extractor for row in first.generative if row.extractor != first.judge]
         found = {name: self._paired("fid", partial(Entrant.fid_by, extractor=name)) for name in others}
@@ -293,12 +294,12 @@ class LeaderboardFindings:
         return found
 
     def ranking(self, metric: Metric) -> list[Entrant]:
-        """The entrants that have a score, the best mean first."""
+        """Return the entrants that have a score, the best mean first."""
         known = [one for one in self.entrants if metric.spread(one).mean is not None]
         return sorted(known, key=lambda one: metric.spread(one).mean or 0.0, reverse=metric.best == "higher")
 
     def best(self, metric: Metric) -> Entrant | None:
-        """The entrant with the best mean; None where there is no other, no better end, or a draw in what is shown."""
+        """Return the entrant with the best mean; None without a rival, without a better end, or on a tie as shown."""
         means = [metric.spread(one).mean or 0.0 for one in self.ranking(metric)[:2]]
         if not metric.best or len(means) < 2 or len({format(mean, metric.form) for mean in means}) < 2:
             return None
@@ -306,5 +307,5 @@ class LeaderboardFindings:
 
 
 def run_folder(path: Path) -> str:
-    """What a message calls a folder of scores: its own name and its parent's."""
+    """Return the name of a folder of scores for messages: its parent's name and its own."""
     return "/".join(Path(path).parts[-2:])

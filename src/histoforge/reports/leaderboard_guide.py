@@ -1,4 +1,4 @@
-"""The part of the leaderboard that tells of the guide: how it judges pairs, what its stages bring, what it costs."""
+"""The leaderboard's section on the guide: how it judges pairs, what its stages contribute, and what it costs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from histoforge.reports.pictures import picture
 
 
 def guide_section(found: LeaderboardFindings) -> Section:
-    """What `guide.json` says."""
+    """Build the section from the content of `guide.json`."""
     said = found.guide
     if said is None:
         return Section("guide", "The guide", "", [])

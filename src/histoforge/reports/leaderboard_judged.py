@@ -1,4 +1,4 @@
-"""The parts of the leaderboard that show single measures: distances, labels, paths, variety, copies and costs."""
+"""The leaderboard's sections on single measures: distances, labels, paths, variety, copies and costs."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ DISTANCE_TITLES = ("FID", "KID x 1000", "Precision", "Recall", "Density", "Cover
 
 
 def distances_section(found: LeaderboardFindings) -> Section:
-    """All generative metrics by every extractor, with what real patches of other patients reach."""
+    """Show all generative metrics by every extractor, with the values that real patches of other patients reach."""
     first = found.entrants[0].scores[0]
     tables: list[Block] = []
     for extractor in dict.fromkeys(row.extractor for row in first.generative):
@@ -44,7 +44,7 @@ def distances_section(found: LeaderboardFindings) -> Section:
 
 
 def labels_section(found: LeaderboardFindings) -> Section:
-    """Table IV of the paper, labelled as what it is."""
+    """Show Table IV of the paper, described as what it measures."""
     rows = []
     for one in found.entrants:
         micro = _over(one, lambda s: s.labels.micro)
@@ -72,7 +72,7 @@ def labels_section(found: LeaderboardFindings) -> Section:
 
 
 def paths_section(found: LeaderboardFindings) -> Section:
-    """Both path lengths."""
+    """Show both path lengths."""
     measured = [one for one in found.entrants if any(scores.paths for scores in one.scores)]
     missing = dict.fromkeys(
         f"{one.name}: {scores.paths_note}." for one in found.entrants for scores in one.scores if scores.paths is None
@@ -99,7 +99,7 @@ def paths_section(found: LeaderboardFindings) -> Section:
 
 
 def collapse_section(found: LeaderboardFindings) -> Section:
-    """Signs of mode collapse, class by class."""
+    """Show signs of mode collapse, class by class."""
     rows = []
     for one in found.entrants:
         for name in found.classes:
@@ -120,7 +120,7 @@ def collapse_section(found: LeaderboardFindings) -> Section:
 
 
 def memorisation_section(found: LeaderboardFindings) -> Section:
-    """Whether a generator copied its training patches."""
+    """Show whether a generator copied its training patches."""
     rows = []
     for one in found.entrants:
         audits = [scores.memorisation for scores in one.scores if scores.memorisation is not None]
@@ -152,7 +152,7 @@ def memorisation_section(found: LeaderboardFindings) -> Section:
 
 
 def costs_section(found: LeaderboardFindings) -> Section:
-    """Seconds and memory."""
+    """Show time and memory."""
     rows = []
     for one in found.entrants:
         first = one.scores[0]

@@ -1,4 +1,4 @@
-"""The leaderboard page from its findings, in the order in which a reader asks."""
+"""Builds the leaderboard page from its findings, in the order in which a reader asks."""
 
 from histoforge.reports.blocks import Block, Details, Page, Section, Table, cells
 from histoforge.reports.leaderboard_findings import LeaderboardFindings
@@ -23,7 +23,7 @@ from histoforge.reports.leaderboard_words import LeaderboardAnswer
 
 
 def build_leaderboard(found: LeaderboardFindings, answer: LeaderboardAnswer) -> Page:
-    """The page."""
+    """Build the page."""
     return Page(
         title=found.title,
         subtitle=found.subtitle,

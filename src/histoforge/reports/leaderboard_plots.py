@@ -13,7 +13,7 @@ from histoforge.reports.leaderboard_findings import Entrant, LeaderboardFindings
 Curve = tuple[list[float], list[float]]
 REAL = "#9aa4ad"
 TINTS = PALETTE[:-1]
-"""Without grey, which is for real patches."""
+"""The palette without grey, which is reserved for real patches."""
 ROW_INCHES = 0.27
 BALANCE_WORDS = ("d_real", "d_fake", "discriminator", "generator", "critic", "loss")
 MOST_LINES = 8
@@ -25,11 +25,11 @@ REWARD_CURVES = {
     "gradient_share": "norm of the reward's gradient over that of the rest of the discriminator's loss: how much it "
     "can do. 0 with 'literal'.",
 }
-"""Series of a guided generator's history, and how to read them."""
+"""Series of a guided generator's history, with an explanation of how to read each."""
 
 
 def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
-    """Each method's mean, deviation and single seeds in one measure; None where fewer than two have it."""
+    """Plot mean, deviation and single seeds of each method in one measure; None if fewer than two methods have it."""
     shown = found.ranking(metric)
     if len(shown) < 2:
         return None
@@ -55,7 +55,7 @@ def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
 
 
 def map_figures(found: MethodsMap) -> list[Figure]:
-    """The common map with all methods, and with each method alone; real patches are grey in each."""
+    """Plot the common map with all methods, and once for each method alone; real patches are grey in each."""
     groups = {"all methods": found.entrants} if len(found.entrants) > 1 else {}
     groups |= {name: {name: own} for name, own in found.entrants.items()}
     points = np.concatenate([found.real, *found.entrants.values()])
@@ -82,7 +82,7 @@ def map_figures(found: MethodsMap) -> list[Figure]:
 
 
 def fid_figure(entrants: Sequence[Entrant]) -> Figure | None:
-    """FID by epoch while training, a line a method: its lowest seed."""
+    """Plot FID by epoch during training, one line per method (its lowest seed)."""
     lines = {one.name: line for one in entrants if (line := _mean_line(_first(one), "fid")) is not None}
     if not lines:
         return None
@@ -101,7 +101,7 @@ def fid_figure(entrants: Sequence[Entrant]) -> Figure | None:
 
 
 def reward_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
-    """What the guide says and does by epoch, a line a reward mode (Figs. 5 and 6 of the paper)."""
+    """Plot the guide's output and effect by epoch, one line per reward mode (Figs. 5 and 6 of the paper)."""
     figures = []
     for series, caption in REWARD_CURVES.items():
         lines = {one.reward: line for one in rewarded if (line := _mean_line(_first(one), series)) is not None}
@@ -115,7 +115,7 @@ def reward_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
 
 
 def balance_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
-    """How discriminator and generator keep up with each other, a figure a reward mode."""
+    """Plot the balance between discriminator and generator, one figure per reward mode."""
     figures = []
     for one in rewarded:
         names = dict.fromkeys(_bare(name) for name in _first(one))
@@ -142,17 +142,17 @@ def _tint(place: int) -> str:
 
 
 def _first(one: Entrant) -> Mapping[str, Curve]:
-    """The curves of the lowest seed."""
+    """Return the curves of the lowest seed."""
     return one.curves.get(min(one.curves), {}) if one.curves else {}
 
 
 def _bare(name: str) -> str:
-    """A series' name without its class: 'tumour: fid' is 'fid'."""
+    """Strip the class from a series' name: 'tumour: fid' becomes 'fid'."""
     return name.rpartition(": ")[2]
 
 
 def _mean_line(curves: Mapping[str, Curve], name: str) -> Curve | None:
-    """The series of that name; where there is one a class, their mean at the epochs that all have."""
+    """Return the series of that name; if there is one per class, their mean at the epochs that all of them have."""
     own = [dict(zip(*curve, strict=True)) for key, curve in curves.items() if _bare(key) == name]
     if not own:
         return None

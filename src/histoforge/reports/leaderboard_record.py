@@ -11,10 +11,10 @@ SCHEMA_VERSION = 1
 
 
 def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str, Any]:
-    """Everything that was found, as JSON values.
+    """Return all findings as JSON values.
 
     Keys: schema_version; answer (headline, lines); warnings; classes; data; methods (by name: method, reward, seeds,
-    metrics with mean, deviation and the value of each seed, downstream, runs with all that `scores.json` holds);
+    metrics with mean, deviation and the value of each seed, downstream, runs with the whole content of `scores.json`);
     rewards (differences from the control at equal seeds); baseline; guide; provenance.
     """
     record = {
@@ -49,7 +49,7 @@ def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str
 
 
 def as_markdown(found: LeaderboardFindings, answer: LeaderboardAnswer) -> str:
-    """The answer, the leaderboard and the warnings."""
+    """Return the answer, the leaderboard and the warnings."""
     metrics = [METRICS[key] for key in BOARD]
     shown = [metric for metric in metrics if any(metric.spread(one).n for one in found.entrants)]
     table = [["Method", "Seeds", *(metric.title for metric in shown)], ["---"] * (len(shown) + 2)]

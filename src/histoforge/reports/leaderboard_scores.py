@@ -1,4 +1,4 @@
-"""What `score_generator` writes of one generator, and `leaderboard` reads of many: `scores.json`."""
+"""`scores.json`: written by `score_generator` for one generator, read by `leaderboard` for many."""
 
 from pathlib import Path
 
@@ -17,18 +17,18 @@ FEATURES_NAME = "features.npz"
 
 
 class LabelScores(Result):
-    """Whether a classifier that was trained on real patches finds the class that a synthetic patch was drawn as.
+    """Agreement of a classifier trained on real patches with the class that each synthetic patch was drawn as.
 
-    A0-12: Table IV of the RL-EO paper, whose precision, recall and F1 are equal, as micro averages always are: micro
-    precision, recall and F1 are the accuracy. These are scores of labels and not of distributions; the improved
-    precision and recall of `GenerativeMetrics` are.
+    A0-12: Table IV of the RL-EO paper, whose precision, recall and F1 are equal, as micro averages always are: they all
+    equal the accuracy. These scores measure labels, not distributions, unlike the improved precision and recall of
+    `GenerativeMetrics`.
 
     Attributes:
-        classifier: its name.
-        n: synthetic patches.
-        micro: precision, recall and F1 in one.
-        precision, recall, f1: macro means over the classes; None where one has no synthetic patch.
-        classes: [name, patches, precision, recall, F1] of each class.
+        classifier: name of the classifier.
+        n: number of synthetic patches.
+        micro: micro precision, recall and F1, which are the same number.
+        precision, recall, f1: macro means over the classes; None if a class has no synthetic patch.
+        classes: [name, patches, precision, recall, F1] for each class.
     """
 
     classifier: str
@@ -41,16 +41,16 @@ class LabelScores(Result):
 
 
 class Drawing(Result):
-    """What it took to draw the synthetic patches.
+    """The cost of drawing the synthetic patches.
 
     Attributes:
         count: patches drawn.
-        by_class: patches of each class, in their order.
-        seconds_per_thousand: on `device`, from noise to uint8 in the host's memory.
+        by_class: patches of each class, in the order of the classes.
+        seconds_per_thousand: time on `device`, from noise to uint8 in the host's memory.
         batch_size: patches drawn at once.
         peak_memory_mb: MB.
-        memory_of: 'GPU', or 'process' (all that the process had ever held, other steps of it included).
-        device, precision: that it was drawn with.
+        memory_of: 'GPU', or 'process' (the peak of the whole process, including its other steps).
+        device, precision: those used for drawing.
     """
 
     count: int
@@ -64,7 +64,7 @@ class Drawing(Result):
 
 
 class Digests(Result):
-    """Identities of what the scores rest on; `weights` are the generator's, whatever settings it was trained with."""
+    """Digests of what the scores are based on; `weights` covers the generator's weights only, not its settings."""
 
     generator: str
     weights: str
@@ -77,24 +77,24 @@ class GeneratorScores(Result):
     """All scores of one trained generator.
 
     Attributes:
-        name: under which the leaderboard groups seeds, such as 'dcgan' or 'rleo:literal'.
-        method, reward: of the generator; `reward` is '' for a method without one.
-        seed: that the generator was trained with.
-        judge: the extractor to believe: it chose nothing where there is such a one.
-        independent: whether that is so. It need not be independent in any further sense: a second seed is the same
-            network on the same patches.
-        other_architecture: whether it is another network than the one that may have chosen the epoch.
-        generative: against training patches, a row an extractor.
-        held_out: the same of real validation patches against training patches: what real patches reach.
+        name: name by which the leaderboard groups seeds, such as 'dcgan' or 'rleo:literal'.
+        method, reward: those of the generator; `reward` is '' for a method without one.
+        seed: seed that the generator was trained with.
+        judge: the extractor to believe: one that chose nothing, if there is one.
+        independent: whether the judge chose nothing. It need not be independent in any further sense: a second seed is
+            the same network on the same patches.
+        other_architecture: whether its architecture differs from that of the network that may have chosen the epoch.
+        generative: synthetic against training patches, one row per extractor.
+        held_out: the same for real validation patches against training patches, which shows what real patches reach.
         labels: Table IV.
-        paths: both path lengths; None where the method has no latent space to walk, with the reason in `paths_note`.
+        paths: both path lengths; None if the method has no latent space to walk, with the reason in `paths_note`.
         diversity: signs of mode collapse.
-        memorisation: the audit; None without validation patches.
-        drawing: seconds and memory.
-        training_seconds, training_steps, parameters: of the generator's training, as far as it says.
-        warnings: a sentence each.
-        schema_version: of the file.
-        features: SHA-256 of the features beside the file; '' in files of earlier versions.
+        memorisation: the memorisation audit; None without validation patches.
+        drawing: time and memory taken to draw the patches.
+        training_seconds, training_steps, parameters: of the generator's training, as far as its record states them.
+        warnings: one sentence each.
+        schema_version: version of the file's schema.
+        features: SHA-256 of the features next to the file; '' in files of earlier versions.
         digest: SHA-256 over all of the above; '' in files of earlier versions.
     """
 
@@ -131,7 +131,7 @@ class GeneratorScores(Result):
 
 
 def read_scores(path: Path) -> GeneratorScores:
-    """The scores in a folder that `score_generator` made.
+    """Return the scores in a folder that `score_generator` made.
 
     Raises:
         ModelError: they are missing, damaged, or of a newer schema.

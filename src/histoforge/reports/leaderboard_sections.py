@@ -1,4 +1,4 @@
-"""The parts of the leaderboard that say who is best, what the reward did, and what the patches are good for."""
+"""The leaderboard's sections on the best methods, the effect of the reward, and the use of the patches."""
 
 from collections.abc import Sequence
 
@@ -30,11 +30,11 @@ REWARDS = {
     "weighted": "the loss of each fake is weighted by 1 - 0.3 s",
     "reinforce": "policy's gradient, estimated from drawn actions",
 }
-"""A0-10."""
+"""Reward modes and their descriptions (A0-10)."""
 
 
 def board_section(found: LeaderboardFindings) -> Section:
-    """All methods by all main measures."""
+    """Show all methods by all main measures."""
     metrics = [METRICS[key] for key in BOARD if any(METRICS[key].spread(one).n for one in found.entrants)]
     extra = _what_the_judge_is(found)
     table = Table(
@@ -60,7 +60,7 @@ def _what_the_judge_is(found: LeaderboardFindings) -> str:
 
 
 def reward_section(found: LeaderboardFindings) -> Section:
-    """The guide's reward: its modes at equal seeds, and its curves."""
+    """Show the guide's reward: its modes at equal seeds, and its curves."""
     if not found.rewarded:
         return Section("reward", "The reward", "", [])
     modes = Table(
@@ -91,7 +91,7 @@ def reward_section(found: LeaderboardFindings) -> Section:
 
 
 def downstream_section(found: LeaderboardFindings) -> Section:
-    """Classifiers trained on synthetic patches, with and without the real ones."""
+    """Show classifiers trained on synthetic patches, with and without the real ones."""
     rows = [] if found.baseline is None else [_downstream_row(found, "real patches", "", found.baseline)]
     rows += [
         _downstream_row(found, one.name, use, one.downstream[use])
@@ -116,7 +116,7 @@ def downstream_section(found: LeaderboardFindings) -> Section:
 
 
 def patches_section(found: LeaderboardFindings) -> Section:
-    """Samples of each method."""
+    """Show samples of each method."""
     figures = []
     for one in found.entrants:
         if one.picture is not None:
@@ -127,7 +127,7 @@ def patches_section(found: LeaderboardFindings) -> Section:
 
 
 def map_section(found: LeaderboardFindings) -> Section:
-    """Real and synthetic patches on one map."""
+    """Show real and synthetic patches on one map."""
     if found.map is None:
         return Section("map", "Map", "", [])
     lead = (
@@ -139,14 +139,14 @@ def map_section(found: LeaderboardFindings) -> Section:
 
 
 def training_section(found: LeaderboardFindings) -> Section:
-    """FID by epoch."""
+    """Show FID by epoch."""
     figures = [figure for figure in [plots.fid_figure(found.entrants)] if figure is not None]
     lead = "Did each generator learn, and was it still learning when it stopped?"
     return Section("training", "Training of the generators", lead, [Figures(figures)] if figures else [])
 
 
 def metric_cell(found: LeaderboardFindings, metric: Metric, one: Entrant) -> Cell:
-    """A mean with its deviation below; the best of the column is named as such."""
+    """Return a mean with its deviation below; the best value of the column is labelled."""
     spread = metric.spread(one)
     best = found.best(metric) is one
     small = [f"± {spread.deviation:{metric.form}}"] if spread.deviation is not None else []
@@ -198,7 +198,7 @@ def _short(spread: Spread | None) -> str:
 def table_of(
     found: LeaderboardFindings, caption: str, keys: Sequence[str], note: str, columns: Sequence[Metric] = ()
 ) -> Table:
-    """A table with a row a method and a column a metric."""
+    """Return a table with one row per method and one column per metric."""
     metrics = [*(METRICS[key] for key in keys), *columns]
     return Table(
         caption=caption,

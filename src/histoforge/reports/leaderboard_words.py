@@ -1,4 +1,4 @@
-"""The first lines of a leaderboard: which method is best by what, and what the guide's reward did."""
+"""The first lines of a leaderboard: the best method by each measure, and the effect of the guide's reward."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from histoforge.reports.leaderboard_findings import (
 from histoforge.reports.words import counted
 
 FIRST = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
-"""What the headline tells of."""
+"""The metrics that the headline reports."""
 REWARD_METRICS = ("fid", "kid", "precision", "recall", "ppl", "accuracy_synthetic", "accuracy_both")
-"""What rewards are compared by."""
+"""The metrics by which rewards are compared."""
 DIFFERENCE = "+,.3g"
-"""How a difference is written, as `format` takes it."""
+"""Format of a difference, as `format` takes it."""
 
 
 @dataclass(frozen=True)
 class LeaderboardAnswer:
-    """What the page says first."""
+    """The first lines of the page."""
 
     verdict: Verdict
     headline: str
@@ -36,7 +36,7 @@ class LeaderboardAnswer:
 
 
 def answer(found: LeaderboardFindings) -> LeaderboardAnswer:
-    """The first lines; no method is called better than another: means, deviations and overlaps are told."""
+    """Return the first lines. They report means, deviations and overlaps; they call no method better than another."""
     seeds = min(len(one.scores) for one in found.entrants)
     lines = [*_others(found), _how_sure(found, seeds), *reward_lines(found), *_downstream(found), _collapse(found)]
     if len(found.entrants) == 1:
@@ -55,7 +55,7 @@ def spread_text(spread: Spread, form: str) -> str:
 
 
 def overlap(first: Spread, second: Spread) -> bool:
-    """Whether two means lie within the sum of their deviations; of single seeds nothing is known, so they do."""
+    """Test whether two means lie within the sum of their deviations; true for single seeds, whose spread is unknown."""
     if first.mean is None or second.mean is None:
         return False
     if first.deviation is None or second.deviation is None:
@@ -64,7 +64,7 @@ def overlap(first: Spread, second: Spread) -> bool:
 
 
 def reward_lines(found: LeaderboardFindings) -> list[str]:
-    """What the guide's reward did, at equal seeds."""
+    """Describe the effect of the guide's reward at equal seeds."""
     if not found.rewarded:
         return []
     pairs = found.paired("fid")
@@ -88,7 +88,7 @@ def reward_lines(found: LeaderboardFindings) -> list[str]:
 
 
 def _by_others(found: LeaderboardFindings, pairs: list[Paired]) -> list[str]:
-    """Whether other extractors see what the judge sees: the features of a small classifier are an opinion."""
+    """Compare with other extractors, because the features of one small classifier are only one opinion."""
     others = found.paired_by_others()
     if not others:
         return []
@@ -110,7 +110,7 @@ def _signs(pair: Paired) -> set[int]:
 
 
 def _same_weights(found: LeaderboardFindings) -> list[str]:
-    """Whether the control and a method without a guide ended with the same weights, as they must on a processor."""
+    """Report the seeds at which the control and an unguided method have equal weights, as they must on a processor."""
     control = next(one for one in found.rewarded if one.reward == CONTROL)
     own = {one.seed: one.digests.weights for one in control.scores}
     told = []
@@ -123,7 +123,7 @@ def _same_weights(found: LeaderboardFindings) -> list[str]:
 
 
 def paired_text(pair: Paired) -> str:
-    """'-1.2 on average, at seed 0 -2.1, at seed 1 -0.3 (the same sign at all 2)'."""
+    """Return text such as '-1.2 on average, at seed 0 -2.1, at seed 1 -0.3 (the same sign at all 2)'."""
     spread = pair.differences
     if spread.mean is None:
         return "has no seed in common"
@@ -154,7 +154,7 @@ def _has(metric: Metric, one: Entrant) -> str:
 
 
 def _others(found: LeaderboardFindings) -> list[str]:
-    """Who is best by each measure that the headline does not tell of."""
+    """Name the best entrant by each measure that the headline does not report."""
     if len(found.entrants) == 1:
         return []
     told: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""The HTML page: one file with its styles, figures and pictures inside, that loads nothing."""
+"""The HTML page: a single file that contains its styles, figures and pictures and loads nothing."""
 
 from functools import cache
 from importlib import resources
@@ -13,13 +13,13 @@ from histoforge.reports.blocks import Page
 
 
 def render(page: Page) -> str:
-    """The page as HTML; all texts are escaped, sections without blocks are left out."""
+    """Return the page as HTML, with all text escaped and sections without blocks left out."""
     sections = [section for section in page.sections if section.blocks]
     return _template().render(page=page, sections=sections, style=_style(), version=__version__)
 
 
 def write_page(path: Path, page: Page) -> int:
-    """Write the page, atomically, and return its size in bytes."""
+    """Write the page atomically and return its size in bytes."""
     text = render(page).encode()
     with atomic_file(path) as temporary:
         temporary.write_bytes(text)

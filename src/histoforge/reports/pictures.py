@@ -1,4 +1,4 @@
-"""Pictures inside the page: JPEG in base64, no larger than they are shown."""
+"""Pictures embedded in the page: JPEG in base64, no larger than they are shown."""
 
 import base64
 import io
@@ -12,18 +12,18 @@ THUMBNAIL_PX = 112
 
 
 def thumbnail(patch: NDArray[np.uint8], largest: int = THUMBNAIL_PX, quality: int = 80) -> str:
-    """A patch as a data address.
+    """Return a patch as a data address.
 
     Args:
         patch: uint8 [H, W, 3].
-        largest: the longer side in the page, px; larger patches are shrunk to it.
-        quality: of the JPEG, 1 to 95.
+        largest: longer side in the page, px; larger patches are scaled down to it.
+        quality: JPEG quality, 1 to 95.
     """
     return _data_address(Image.fromarray(np.ascontiguousarray(patch)), largest, quality)
 
 
 def picture(path: Path, largest: int = 900, quality: int = 72) -> tuple[str, tuple[int, int]]:
-    """An image file as a data address, and its (width, height) in the page, px."""
+    """Return an image file as a data address, and its (width, height) in the page, px."""
     with Image.open(path) as file:
         image = file.convert("RGB")
         image.thumbnail((largest, largest), Image.Resampling.LANCZOS)

@@ -18,7 +18,7 @@ FLAT_GENERATIVE = ("fid", "kid", "precision", "recall", "density", "coverage")
 
 
 def as_record(found: Findings, answer: Answer) -> dict[str, Any]:
-    """Everything that was found, as JSON values: finite numbers, text, or None where something is undefined.
+    """Return all findings as JSON values: finite numbers, text, or None where something is undefined.
 
     Keys: schema_version; answer (verdict, headline, lines, best, reference, score); warnings; classes; data (patches
     and units by split and class); arms (by name: factors, seeds, counts, scores, confusion, runs with all metrics of
@@ -54,10 +54,10 @@ def as_record(found: Findings, answer: Answer) -> dict[str, Any]:
 
 
 def flat_metrics(found: Findings) -> dict[str, float]:
-    """The numbers for Kubeflow's Metrics: finite, by flat names as 'selective_accuracy' or 'fid_selected_training'.
+    """Return the numbers for Kubeflow's Metrics: finite, with flat names such as 'selective_accuracy'.
 
-    Generative metrics are those of the last classifier, which chose nothing where there is such a one, and never
-    Inception's.
+    Generative metrics (such as 'fid_selected_training') are those of the last classifier, which chose nothing if there
+    is such a one, and never Inception's.
     """
     flat: dict[str, float | None] = {}
     for arm in found.study.arms:
@@ -80,7 +80,7 @@ def flat_metrics(found: Findings) -> dict[str, float]:
 
 
 def as_markdown(found: Findings, answer: Answer) -> str:
-    """The answer, the study table and the warnings."""
+    """Return the answer, the study table and the warnings."""
     study = found.study
     header = ["Arm", *(SCORE_NAMES[name] for name in TABLE_SCORES), f"Difference in {score_name(study.score)}"]
     rows = [
@@ -106,7 +106,7 @@ def as_markdown(found: Findings, answer: Answer) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """A value as JSON: dataclasses and results as dicts, arrays as lists, and what is not finite as None."""
+    """Return a value as JSON: dataclasses and results as dicts, arrays as lists, and non-finite numbers as None."""
     if isinstance(value, BaseModel):
         value = value.model_dump()
     elif is_dataclass(value):

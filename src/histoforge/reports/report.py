@@ -1,4 +1,4 @@
-"""The whole report from the findings, in the order in which a reader asks."""
+"""Builds the whole report from the findings, in the order in which a reader asks."""
 
 from histoforge.reports.blocks import Block, Cell, Details, Page, Section, Table, cells
 from histoforge.reports.findings import Findings
@@ -14,7 +14,7 @@ from histoforge.reports.words import Answer, arm_title, counted, score_name
 
 
 def build_page(found: Findings, answer: Answer) -> Page:
-    """The page."""
+    """Build the page."""
     study = found.study
     return Page(
         title=found.title,

@@ -1,4 +1,4 @@
-"""The page of `histoforge similar`: each query with the patches that the guide finds most like it."""
+"""The page of `histoforge similar`: each query with the patches that the guide finds most similar to it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,16 +20,16 @@ READING = (
 
 @dataclass(frozen=True)
 class Match:
-    """A patch of the set that was searched.
+    """A patch of the searched set.
 
     Attributes:
         image: uint8 [H, W, 3].
-        overlay: the same under its Grad-CAM, or None.
-        similarity: to the query, in [0, 1].
+        overlay: the image under its Grad-CAM, or None.
+        similarity: similarity to the query, in [0, 1].
         class_name: its class.
-        patient: '' where it has none.
-        place: where it comes from, by the name of a column.
-        same_pixels: whether it is the query itself, pixel by pixel.
+        patient: name of the patient; '' if unknown.
+        place: where the patch comes from, by column name.
+        same_pixels: whether the patch equals the query pixel by pixel.
     """
 
     image: NDArray[np.uint8]
@@ -43,15 +43,15 @@ class Match:
 
 @dataclass(frozen=True)
 class Query:
-    """What was searched for, and what was found.
+    """A query and its matches.
 
     Attributes:
-        name: of its file.
-        image: as it was compared, uint8 [H, W, 3].
-        overlay: the same under its Grad-CAM, or None.
-        note: what was done to it first; '' where nothing was.
+        name: name of its file.
+        image: the query as it was compared, uint8 [H, W, 3].
+        overlay: the image under its Grad-CAM, or None.
+        note: how the image was prepared; '' if it was used unchanged.
         typical: the median similarity to all patches.
-        matches: the most similar first, at least one.
+        matches: at least one, the most similar first.
     """
 
     name: str
@@ -65,15 +65,15 @@ class Query:
 def build_similar_page(
     queries: Sequence[Query], *, searched: int, where: str, guide: str, warnings: Sequence[str], numbers: str
 ) -> Page:
-    """The page.
+    """Build the page.
 
     Args:
         queries: at least one.
-        searched: patches that were compared with each.
-        where: what they are, such as 'patches of runs/a/patches, split train'.
-        guide: the guide's name.
+        searched: number of patches that each query was compared with.
+        where: description of these patches, such as 'patches of runs/a/patches, split train'.
+        guide: name of the guide.
         warnings: what the reader must know first.
-        numbers: the file with the same as JSON.
+        numbers: name of the file with the same content as JSON.
     """
     best = max(query.matches[0].similarity for query in queries)
     shown = len(queries[0].matches)
@@ -183,5 +183,5 @@ def _table(query: Query) -> Table:
 
 
 def _above(similarity: float, typical: float) -> float:
-    """Where a similarity lies between the median and 1, in [0, 1]."""
+    """Return the position of a similarity between the median and 1, in [0, 1]."""
     return max(0.0, (similarity - typical) / (1 - typical)) if typical < 1 else 0.0

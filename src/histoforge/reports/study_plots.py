@@ -19,7 +19,7 @@ FALSE_RATES = np.linspace(0, 1, 101)
 
 
 def scores_figure(study: StudyFindings) -> Figure:
-    """Each arm's score: a dot a seed, the mean, and its interval over patients."""
+    """Plot each arm's score: one dot per seed, the mean, and its interval over patients."""
     score = study.score
     with draw(x=SCORE_NAMES[score], height=_rows_height(len(study.arms))) as drawing:
         axes = drawing.axes
@@ -45,7 +45,7 @@ def scores_figure(study: StudyFindings) -> Figure:
 
 
 def differences_figure(study: StudyFindings) -> Figure | None:
-    """Each arm's difference from its reference with both intervals; None without a comparison."""
+    """Plot each arm's difference from its reference with both intervals; None without a comparison."""
     found = [study.difference(arm.name, study.score) for arm in study.challengers]
     shown = [one for one in found if one is not None and one.over_patients.difference is not None]
     if not shown:
@@ -76,7 +76,7 @@ def differences_figure(study: StudyFindings) -> Figure | None:
 
 
 def roc_figure(study: StudyFindings, classes: Sequence[str]) -> Figure | None:
-    """Mean ROC curves; None where a test split lacks a class."""
+    """Plot mean ROC curves; None if a test split lacks a class."""
     arms = [arm for arm in leading(study) if any(run.roc for run in arm.runs)]
     if not arms:
         return None
@@ -102,7 +102,7 @@ def roc_figure(study: StudyFindings, classes: Sequence[str]) -> Figure | None:
 
 
 def mean_roc(arm: ArmFindings) -> NDArray[np.float64]:
-    """Sensitivity at `FALSE_RATES`, mean over seeds and the classes that have a curve."""
+    """Return the sensitivity at `FALSE_RATES`, averaged over seeds and over the classes that have a curve."""
     curves = [curve for run in arm.runs for curve in run.roc if curve is not None]
     return np.mean(
         [np.interp(FALSE_RATES, curve.false_positive_rate, curve.true_positive_rate) for curve in curves], axis=0
@@ -110,7 +110,7 @@ def mean_roc(arm: ArmFindings) -> NDArray[np.float64]:
 
 
 def calibration_figure(study: StudyFindings) -> Figure | None:
-    """Reliability of the leading arms, patches of all seeds pooled."""
+    """Plot the reliability of the leading arms, with the patches of all seeds pooled."""
     arms = leading(study)
     with draw("Confidence (highest probability)", "Share that is right", height=4.1) as drawing:
         axes = drawing.axes
@@ -134,7 +134,7 @@ def calibration_figure(study: StudyFindings) -> Figure | None:
 
 
 def pooled_reliability(arm: ArmFindings) -> tuple[NDArray[np.float64], ...]:
-    """Mean confidence, share right and patches of each bin, over the seeds of an arm."""
+    """Return the mean confidence, the share of correct patches and their number per bin, over the seeds of an arm."""
     sums: dict[float, NDArray[np.float64]] = {}
     for run in arm.runs:
         for part in run.reliability:
@@ -144,7 +144,7 @@ def pooled_reliability(arm: ArmFindings) -> tuple[NDArray[np.float64], ...]:
 
 
 def histories_figures(study: StudyFindings) -> list[Figure]:
-    """Validation loss and balanced accuracy of each leading arm by epoch, mean over seeds."""
+    """Plot validation loss and balanced accuracy of each leading arm by epoch, averaged over seeds."""
     arms = [arm for arm in leading(study) if any(arm.histories)]
     names = {"val_loss": "Validation loss", "val_balanced_accuracy": "Validation balanced accuracy"}
     figures = []
@@ -173,7 +173,7 @@ def histories_figures(study: StudyFindings) -> list[Figure]:
 
 
 def ratio_figure(study: StudyFindings) -> Figure | None:
-    """Fig. 12 of the paper: score by augmentation ratio, a line a pool size; None where arms do not vary so."""
+    """Plot Fig. 12 of the paper: score by augmentation ratio, one line per pool size; None if arms do not vary so."""
     arms = [arm for arm in study.arms if {"ratio", "pool"} <= arm.factors.keys()]
     pools = sorted({float(arm.factors["pool"]) for arm in arms})
     lines = {pool: [arm for arm in arms if float(arm.factors["pool"]) == pool] for pool in pools}
@@ -188,7 +188,7 @@ def ratio_figure(study: StudyFindings) -> Figure | None:
 
 
 def fraction_figure(study: StudyFindings) -> Figure | None:
-    """Table 2 of the paper as lines: score by training fraction, a line a kind of arm."""
+    """Plot Table 2 of the paper as lines: score by training fraction, one line per kind of arm."""
     arms = [arm for arm in study.arms if "fraction" in arm.factors]
     kinds = list(dict.fromkeys(arm.kind for arm in arms))
     return _factor_figure(
@@ -201,7 +201,7 @@ def fraction_figure(study: StudyFindings) -> Figure | None:
 
 
 def leading(study: StudyFindings, most: int = MOST_LINES) -> list[ArmFindings]:
-    """The arms that a line chart can hold: the reference and the best others, in the study's order."""
+    """Return as many arms as a line chart can hold: the reference and the best others, in the study's order."""
     if len(study.arms) <= most:
         return study.arms
     others = [arm for arm in study.arms if arm.name != study.reference]
@@ -212,7 +212,7 @@ def leading(study: StudyFindings, most: int = MOST_LINES) -> list[ArmFindings]:
 def _factor_figure(
     study: StudyFindings, factor: str, label: str, lines: dict[str, list[ArmFindings]], what: str
 ) -> Figure | None:
-    """Mean and deviation of the score by a factor, where at least one line has two points."""
+    """Plot mean and deviation of the score by a factor; None unless at least one line has two points."""
     if not any(len({arm.factors[factor] for arm in arms}) > 1 for arms in lines.values()):
         return None
     with draw(label, SCORE_NAMES[study.score], height=3.5) as drawing:
@@ -248,7 +248,7 @@ def _style(study: StudyFindings, arm: ArmFindings) -> dict[str, Any]:
 
 
 def reference_words(study: StudyFindings) -> str:
-    """What arms are compared with, in words: one arm, or each one's own."""
+    """Return in words what arms are compared with: a single arm, or a separate one for each."""
     names = {study.reference_of(arm) for arm in study.challengers}
     return arm_title(names.pop()) if len(names) == 1 else "the reference"
 

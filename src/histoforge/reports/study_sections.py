@@ -1,4 +1,4 @@
-"""The parts of the page that tell how the arms did on the test split."""
+"""The sections on the results of the arms on the test split."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,12 @@ CLASS_SCORES = ("sensitivity", "specificity", "precision", "f1", "auc")
 
 
 def study_sections(study: StudyFindings, classes: Sequence[str]) -> list[Section]:
-    """All of them, in the order of the page."""
+    """Return all of these sections, in the order of the page."""
     return [_study(study), _factors(study), _by_class(study, classes), _calibration(study), _patients(study, classes)]
 
 
 def training_section(study: StudyFindings) -> Section:
-    """How the classifiers' training went."""
+    """Show the course of the classifiers' training."""
     figures = plots.histories_figures(study)
     rows = [_training_row(arm) for arm in study.arms if arm.facts.get("epochs")]
     table = Table(
@@ -36,12 +36,12 @@ def training_section(study: StudyFindings) -> Section:
 
 
 def mean_confusion(arm: ArmFindings) -> NDArray[np.float64]:
-    """Confusion counts [C, C], rows true and columns predicted, mean over seeds."""
+    """Return confusion counts [C, C], rows true and columns predicted, averaged over seeds."""
     return np.mean([run.confusion for run in arm.runs], axis=0)
 
 
 def score_text(arm: ArmFindings, score: str) -> str:
-    """'0.754 ± 0.012', as in the paper's tables."""
+    """Format a score as in the paper's tables: '0.754 ± 0.012'."""
     found = arm.scores[score]
     if found.mean is None:
         return "undefined"
@@ -196,7 +196,7 @@ def _training_row(arm: ArmFindings) -> list[Cell]:
 
 
 def duration(seconds: float) -> str:
-    """'12 s', '3 min 20 s', '2 h 5 min'."""
+    """Format a duration: '12 s', '3 min 20 s', '2 h 5 min'."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if whole < 10 else f"{whole} s"

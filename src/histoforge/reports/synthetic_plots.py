@@ -25,7 +25,7 @@ SCORE_LABELS = {
 def fid_figure(
     curves: Mapping[str, tuple[list[float], list[float]]], chosen: int | None, class_name: str = ""
 ) -> Figure | None:
-    """Raw and smoothed FID by epoch, and the epoch that was chosen (Fig. 4 of the paper)."""
+    """Plot raw and smoothed FID by epoch, and the chosen epoch (Fig. 4 of the paper)."""
     raw, smoothed = curves.get("fid"), curves.get("fid_smoothed")
     if raw is None:
         return None
@@ -51,7 +51,7 @@ def fid_figure(
 
 
 def losses_figure(curves: Mapping[str, tuple[list[float], list[float]]], class_name: str = "") -> Figure | None:
-    """The generator's and critic's losses."""
+    """Plot the losses of the generator and the critic."""
     losses = {name: curve for name, curve in curves.items() if not name.startswith(("fid", "d_")) and len(curve[0]) > 1}
     if not losses:
         return None
@@ -67,7 +67,7 @@ def losses_figure(curves: Mapping[str, tuple[list[float], list[float]]], class_n
 
 
 def balance_figure(curves: Mapping[str, tuple[list[float], list[float]]], class_name: str = "") -> Figure | None:
-    """What the discriminator thinks of real and of fake patches, by epoch."""
+    """Plot the discriminator's verdict on real and on fake patches, by epoch."""
     real, fake = curves.get("d_real"), curves.get("d_fake")
     if real is None or fake is None or len(real[0]) < 2:
         return None
@@ -90,7 +90,7 @@ def _of(class_name: str) -> str:
 
 
 def projection_figures(projection: Projection, classes: Sequence[str]) -> list[Figure]:
-    """t-SNE of real patches with the whole pool, and with the kept patches alone (Figs. 10 and 11 of the paper)."""
+    """Plot t-SNE of real patches with the whole pool, and with the kept ones alone (Figs. 10 and 11 of the paper)."""
     captions = {
         ("real", "kept", "rejected"): (
             "Before selection",
@@ -125,7 +125,7 @@ def projection_figures(projection: Projection, classes: Sequence[str]) -> list[F
 
 
 def score_figures(pool: PoolFindings, classes: Sequence[str]) -> list[Figure]:
-    """The distribution of each selection score by class, kept and rejected candidates apart, with the cut-offs."""
+    """Plot the distribution of each selection score by class, kept and rejected candidates apart, with the cut-offs."""
     shown = {name: values for name, values in pool.scores.items() if np.isfinite(values).any()}
     return [_score_figure(pool, classes, name, values) for name, values in shown.items()]
 

@@ -1,4 +1,4 @@
-"""The parts of the page that show synthetic patches, how they were chosen, and the generator behind them."""
+"""The sections on the synthetic patches, their selection, and the generator behind them."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ COLUMN_NAMES = ("FID", "KID x 1000", "Precision", "Recall", "Density", "Coverage
 
 
 def patches_section(found: Findings) -> Section:
-    """Real, synthetic, selected and rejected patches by class."""
+    """Show real, synthetic, selected and rejected patches by class."""
     galleries = [
         Gallery(
             caption=f"Class {name}. Patches drawn at random from each group; selected and rejected ones with their "
@@ -52,7 +52,7 @@ def patches_section(found: Findings) -> Section:
 
 
 def selection_section(found: Findings) -> Section:
-    """What the selection kept: counts, scores with cut-offs, and maps before and after."""
+    """Show what the selection kept: counts, scores with cut-offs, and maps before and after."""
     pool = found.pool
     blocks: list[Block] = []
     if pool is not None:
@@ -67,7 +67,7 @@ def selection_section(found: Findings) -> Section:
 
 
 def generator_section(found: Findings) -> Section:
-    """The generator's training, its pictures, and how near its patches are to real ones."""
+    """Show the generator's training, its pictures, and the distance of its patches to real ones."""
     drawn = []
     for name in _trained_apart(found):
         prefix = f"{name}: " if name else ""
@@ -88,13 +88,13 @@ def generator_section(found: Findings) -> Section:
 
 
 def _trained_apart(found: Findings) -> list[str]:
-    """The classes that have a network each, or '' for one of all classes."""
+    """Return the classes that have their own network, or [''] if one network serves all classes."""
     names = [name for name in found.classes if any(key.startswith(f"{name}: ") for key in found.curves)]
     return names or [""]
 
 
 def memorisation_section(found: Findings) -> Section:
-    """Whether the generator copied its training patches."""
+    """Show whether the generator copied its training patches."""
     audit = found.audit
     if audit is None:
         return Section("memorisation", "Memorisation", "", [])
@@ -130,7 +130,7 @@ def memorisation_section(found: Findings) -> Section:
 
 
 def _copying_tables(audit: MemorisationAudit) -> list[Table]:
-    """The same test within cells and within classes."""
+    """Return tables of the same test within cells and within classes."""
     parts = {"parts of the feature space (k-means of the training patches)": audit.cells, "classes": audit.by_class}
     return [_copying_table(title, by_cell) for title, by_cell in parts.items() if by_cell is not None]
 
@@ -155,7 +155,7 @@ def _copying_row(cell: CopyingCell, copied: bool) -> list[Cell]:
 
 
 def slides_section(found: Findings) -> Section:
-    """Slides with tissue, grid and regions, as preprocess drew them."""
+    """Show slides with tissue, grid and regions, as preprocess drew them."""
     figures = [_picture(slide, 640) for slide in found.slides]
     named = ", ".join(f"{name} {SLIDE_COLOURS[i % len(SLIDE_COLOURS)]}" for i, name in enumerate(found.classes))
     lead = (
@@ -165,7 +165,7 @@ def slides_section(found: Findings) -> Section:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A figure for a table, or 'n/a'."""
+    """Format a number for a table, or return 'n/a'."""
     return "n/a" if value is None else f"{value:,.{0 if abs(value) >= 1000 else digits}f}"
 
 

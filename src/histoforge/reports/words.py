@@ -1,4 +1,4 @@
-"""The answer in plain words: which arm, by how much, how sure, on how many patches and patients."""
+"""The answer in plain words: which arm, by how much, how certain, and on how many patches and patients."""
 
 import re
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from histoforge.reports.findings import SCORE_NAMES, ArmFindings, Difference, St
 CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
 FRACTION = re.compile(r"(?P<kind>\w+?)_(?P<percent>\d+(?:_\d+)?)pct")
 POINTS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1")
-"""Scores whose differences are told in percentage points."""
+"""Scores whose differences are given in percentage points."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the report says first.
+    """The first lines of the report.
 
     Attributes:
-        best: the arm with the highest mean score among those compared with the reference; the only arm where there
-            are no others.
-        difference: of `best` from the reference; None without another arm.
+        best: the arm with the highest mean score among those compared with the reference; the only arm if there are no
+            others.
+        difference: difference of `best` from the reference; None without another arm.
     """
 
     verdict: Verdict
@@ -32,19 +32,19 @@ class Answer:
 
     @property
     def reference(self) -> str:
-        """The arm that `best` is compared with; itself where it is alone."""
+        """The arm that `best` is compared with, or `best` itself if it is the only arm."""
         return self.difference.against if self.difference else self.best
 
 
 def answer(study: StudyFindings, patches: int, units: int) -> Answer:
-    """The answer of a study.
+    """Return the answer of a study.
 
-    An arm is called better only where both the interval over patients and the paired test over seeds (after Holm's
-    correction over the arms) say so, and where there are seeds and patients enough for either to mean something.
+    An arm is called better only if both the interval over patients and the paired test over seeds (after Holm's
+    correction over the arms) agree, and if there are enough seeds and patients for either to mean something.
 
     Args:
-        patches: of the test split.
-        units: patients (slides, images) of the test split.
+        patches: number of patches in the test split.
+        units: number of patients (slides, images) in the test split.
     """
     others = study.challengers
     if not others:
@@ -61,7 +61,7 @@ def answer(study: StudyFindings, patches: int, units: int) -> Answer:
 
 
 def judge(difference: Difference) -> Verdict:
-    """What a difference lets one say."""
+    """Return the verdict that a difference supports."""
     patients, seeds = difference.over_patients, difference.over_seeds
     if seeds is None or seeds.n < FEWEST_SEEDS or patients.n < FEWEST_PATIENTS:
         return "too_few"
@@ -72,19 +72,19 @@ def judge(difference: Difference) -> Verdict:
 
 
 def amount(score: str, value: float) -> str:
-    """A difference as it is told: '2.1 percentage points above', or '0.021 below' for an AUC."""
+    """Describe a difference: '2.1 percentage points above', or '0.021 below' for an AUC."""
     size = f"{abs(value) * 100:.1f} percentage points" if score in POINTS else f"{abs(value):.3f}"
     return f"{size} {'below' if value < 0 else 'above'}"
 
 
 def score_name(score: str) -> str:
-    """A score's name within a sentence: 'accuracy', 'AUC'."""
+    """Return a score's name for use within a sentence: 'accuracy', 'AUC'."""
     name = SCORE_NAMES[score]
     return name if name.isupper() or name == "F1" else name.lower()
 
 
 def interval(score: str, effect: Effect) -> str:
-    """'95% interval -0.4 to +3.8 points', or why there is none."""
+    """Return text such as '95% interval -0.4 to +3.8 points', or the reason why there is no interval."""
     if effect.low is None or effect.high is None:
         return f"no interval: {effect.note}" if effect.note else "no interval"
     low, high = (f"{v * 100:+.1f}" if score in POINTS else f"{v:+.3f}" for v in (effect.low, effect.high))
@@ -92,7 +92,7 @@ def interval(score: str, effect: Effect) -> str:
 
 
 def arm_title(name: str) -> str:
-    """An arm's name as it is shown: 'single_filter' is 'single filter', 'gan_10pct' is 'gan at 10%'."""
+    """Return an arm's name for display: 'single_filter' becomes 'single filter', 'gan_10pct' becomes 'gan at 10%'."""
     factors = name_factors(name)
     kind = str(factors.get("kind", name)).replace("_", " ")
     if "fraction" in factors:
@@ -101,10 +101,10 @@ def arm_title(name: str) -> str:
 
 
 def name_factors(name: str) -> dict[str, float | str]:
-    """What a study varied, as `plan_study` puts it into an arm's name; empty for any other name.
+    """Return the factors that `plan_study` put into an arm's name; empty for any other name.
 
-    'selective_r0_5_pool4n' has a ratio of 0.5 and 4 N candidates, 'selective_10pct' a fraction of 0.1; the kind of both
-    is 'selective'.
+    'selective_r0_5_pool4n' has a ratio of 0.5 and 4 N candidates, 'selective_10pct' a fraction of 0.1; both are of the
+    kind 'selective'.
     """
     if cell := CELL.fullmatch(name):
         return {"kind": cell["kind"], "ratio": _number(cell["ratio"]), "pool": _number(cell["pool"])}
@@ -114,25 +114,25 @@ def name_factors(name: str) -> dict[str, float | str]:
 
 
 def counted(number: int, plural: str) -> str:
-    """'1 patient', '1,200 patches'."""
+    """Return text such as '1 patient' or '1,200 patches'."""
     singular = {"patches": "patch", "classes": "class"}.get(plural, plural.removesuffix("s"))
     return f"{number:,} {plural if number != 1 else singular}"
 
 
 def p_value(effect: Effect) -> str:
-    """The p-value, corrected where it was; empty where there is none, or too few units for it to mean anything."""
+    """Return the p-value (corrected if possible); '' if there is none, or too few units for it to mean anything."""
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
     fewest = FEWEST_SEEDS if effect.unit == "seeds" else FEWEST_PATIENTS
     return "" if p is None or effect.n < fewest else p_text(p)
 
 
 def _number(text: str) -> float:
-    """'0_5' is 0.5: an arm's name has no full stops."""
+    """Parse a number in an arm's name, which has no full stops: '0_5' is 0.5."""
     return float(text.replace("_", "."))
 
 
 def _sign(effect: Effect) -> int:
-    """1 or -1 where interval and corrected p-value agree that the difference is above or below zero, else 0."""
+    """Return 1 or -1 if interval and corrected p-value agree that the difference is above or below zero, else 0."""
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
     if effect.low is None or effect.high is None or p is None or p >= 1 - effect.confidence:
         return 0
@@ -194,7 +194,7 @@ def _synthetic_line(study: StudyFindings, best: ArmFindings, others: list[ArmFin
 
 
 def _selection_line(study: StudyFindings) -> list[str]:
-    """Whether choosing among synthetic patches is better than taking any."""
+    """Say whether choosing among synthetic patches is better than taking any."""
     names = {arm.name for arm in study.arms}
     if not {"selective", "gan"} <= names or study.difference("selective", study.score, "gan") is None:
         return []
