@@ -1,6 +1,6 @@
-"""Percentile bootstrap over patients: patients are drawn, each with all its patches (a cluster bootstrap).
+"""Percentile bootstrap over patients: each draw takes a patient with all of its patches (a cluster bootstrap).
 
-Patches of one patient resemble each other; drawing patches would make every interval too narrow.
+Patches of one patient resemble each other, so drawing single patches would make every interval too narrow.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ class Interval(Result):
     """A score and its confidence interval.
 
     Attributes:
-        value: of all patches as they are; None where it is undefined.
-        low, high: percentiles of the resamples; None where they mean nothing, with the reason in `note`.
-        patients: drawn from.
-        resamples: drawn.
-        undefined: resamples left out because the score is undefined there (a class was not drawn).
+        value: the score of all patches; None where it is undefined.
+        low, high: percentiles of the resamples; None where they are not meaningful, with the reason in `note`.
+        patients: number of patients that the resamples are drawn from.
+        resamples: number of resamples drawn.
+        undefined: number of resamples left out because the score is undefined there (a class was not drawn).
     """
 
     value: float | None
@@ -41,29 +41,30 @@ class Interval(Result):
 class PatientBootstrap:
     """Resamples of patients, drawn once and used for every score and every arm.
 
-    A statistic is a function of weights float64 [B, N] (how often each patch was drawn) that gives [B] scores, NaN
-    where they are undefined: `classification.statistic` makes them; `of_rows` makes one of any function of rows.
+    A statistic is a function that maps weights, float64 [B, N] (how often each patch was drawn), to scores [B], NaN
+    where they are undefined. `classification.statistic` builds such functions; `of_rows` turns any function of rows
+    into one.
     """
 
     def __init__(self, patients: ArrayLike, n_resamples: int = 2000, seed: int = 0, confidence: float = 0.95) -> None:
-        """Take the patient of each patch [N]."""
+        """Take the patient of each patch, [N]."""
         names, self._patient = np.unique(np.asarray(patients), return_inverse=True)
         self.n_patients, self.n_resamples, self.seed, self.confidence = len(names), n_resamples, seed, confidence
 
     @cached_property
     def _drawn(self) -> NDArray[np.int64]:
-        """How often each patient was drawn in each resample [R, P]."""
+        """Return how often each patient was drawn in each resample, [R, P]."""
         chances = np.full(self.n_patients, 1 / self.n_patients)
         return numpy_rng(self.seed, "bootstrap").multinomial(self.n_patients, chances, size=self.n_resamples)
 
     def values(self, statistic: Statistic) -> Floats:
-        """The statistic of each resample [R]; the same resamples, in the same order, at every call."""
+        """Return the statistic of each resample, [R]. Every call uses the same resamples in the same order."""
         step = max(1, WEIGHT_ELEMENTS // len(self._patient))
         blocks = (self._drawn[start : start + step] for start in range(0, self.n_resamples, step))
         return np.concatenate([statistic(block[:, self._patient].astype(np.float64)) for block in blocks])
 
     def interval(self, statistic: Statistic) -> Interval:
-        """The score with its percentile interval."""
+        """Return the score with its percentile interval."""
         values = self.values(statistic)
         low, high, note = self._percentiles(values)
         return Interval(
@@ -78,10 +79,10 @@ class PatientBootstrap:
         )
 
     def difference(self, arm: Statistic, baseline: Statistic) -> Effect:
-        """Arm minus baseline, both scored on the same resamples.
+        """Return the difference of arm minus baseline, both scored on the same resamples.
 
-        The two-sided p-value is twice the smaller share of resamples on one side of zero, each share counted with one
-        resample more, so that it is never 0.
+        The two-sided p-value is twice the smaller share of resamples on either side of zero. One resample is added to
+        each count, so the p-value is never 0.
         """
         values = self.values(arm) - self.values(baseline)
         low, high, note = self._percentiles(values)
@@ -117,12 +118,12 @@ class PatientBootstrap:
 
 
 def mean_statistic(statistics: Sequence[Statistic]) -> Statistic:
-    """The mean of several statistics, such as one score over the seeds of an arm."""
+    """Return the mean of several statistics, such as one score over the seeds of an arm."""
     return lambda weights: np.mean([one(weights) for one in statistics], axis=0)
 
 
 def of_rows(function: Callable[[NDArray[np.int64]], float]) -> Statistic:
-    """A statistic of any function of the rows drawn (each as often as it was drawn), computed one by one."""
+    """Turn a function of the drawn rows, each repeated as often as it was drawn, into a statistic."""
 
     def statistic(weights: Floats) -> Floats:
         places = np.arange(weights.shape[1])

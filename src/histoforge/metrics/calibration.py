@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: reliability bins and the expected calibration error (Guo et al. 2017)."""
+"""Calibration of probabilities: reliability bins and the expected calibration error (Guo et al. 2017)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class ReliabilityBin(Result):
 
 
 def reliability(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> list[ReliabilityBin]:
-    """The bins that hold patches, of probabilities [N, C] and labels [N]."""
+    """Return the non-empty reliability bins of probabilities [N, C] and labels [N]."""
     confidence, right, place = _binned(probabilities, labels)
     return [
         ReliabilityBin(
@@ -36,7 +36,10 @@ def reliability(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -
 def expected_calibration_error(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Mean over patches of their bin's |accuracy - confidence| (eq. 3 of Guo et al.), for weights [B, N]: [B]."""
+    """Return the mean over patches of |accuracy - confidence| of their bin (eq. 3 of Guo et al.).
+
+    The result is [B] for weights [B, N].
+    """
     confidence, right, place = _binned(probabilities, labels)
     gaps = (right - confidence)[:, None] * np.eye(BINS)[place]
     total = weights.sum(1)

@@ -1,11 +1,11 @@
-"""What a classifier's probabilities say about labelled patches: scores, calibration, confusion, ROC.
+"""Scores of a classifier's probabilities on labelled patches: metrics, calibration, confusion matrix and ROC curves.
 
-Every score is computed from weights over patches, [B, N] at once, so that a bootstrap costs a few matrix products and
+Every score is computed from weights over patches, [B, N] at once, so a bootstrap costs only a few matrix products and
 the plain score is the case of equal weights.
 
-Two classes: sensitivity, specificity, precision and F1 are those of the positive class, index 1. More classes: they
-are the unweighted means over the classes, each against all others (macro, as in Table 1 of Xue et al. 2021), and AUC is
-the macro mean of one-versus-rest AUCs. The macro means are given for two classes too.
+With two classes, sensitivity, specificity, precision and F1 are those of the positive class, index 1. With more
+classes, they are unweighted means over the classes, each against all others (macro, as in Table 1 of Xue et al. 2021),
+and AUC is the macro mean of one-versus-rest AUCs. The macro means are also reported for two classes.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ LOWER_IS_BETTER = ("brier", "calibration_error")
 class ClassScores(Result):
     """Scores of one class against all others, or their unweighted mean over classes; each 0 to 1.
 
-    None where it is undefined: no patch of the class, or nothing but patches of the class.
+    A score is None where it is undefined: no patches, or only patches, belong to the class.
     """
 
     name: str
@@ -48,18 +48,18 @@ class ClassificationMetrics(Result):
     """All scores of one classifier on one set of patches.
 
     Attributes:
-        n: patches.
-        averaging: what sensitivity, specificity, precision and F1 mean here, in words.
-        accuracy, balanced_accuracy: share of patches, and mean share over classes, that are right.
+        n: number of patches.
+        averaging: a sentence on how sensitivity, specificity, precision and F1 are averaged.
+        accuracy, balanced_accuracy: share of patches classified correctly, and the mean of that share over classes.
         auc: area under the ROC curve; macro one-versus-rest for more than two classes.
         brier: mean squared error of the probabilities, 0 to 1 for two classes and 0 to 2 for more.
         calibration_error: expected calibration error over 15 equal bins of confidence, 0 to 1.
         macro: unweighted means over the classes.
-        classes: a row a class.
-        confusion: counts, rows true and columns predicted.
+        classes: one row per class.
+        confusion: counts, with true classes as rows and predicted classes as columns.
         reliability: the bins of `calibration_error`.
-        roc: a curve a class (for two classes that of the positive one only).
-        undefined: why a score is None, by its name.
+        roc: one curve per class (for two classes, only that of the positive class).
+        undefined: the reason for each score that is None, by the score's name.
     """
 
     n: int
@@ -82,11 +82,11 @@ class ClassificationMetrics(Result):
 
 
 class Predictions:
-    """Probabilities [N, C] and labels [N], made ready for weighted scores.
+    """Probabilities [N, C] and labels [N], prepared for weighted scores.
 
     Raises:
-        ValueError: shapes that do not fit, no patches, fewer than two classes, labels outside the classes, or rows
-            that are no probabilities.
+        ValueError: the shapes do not match, there are no patches, there are fewer than two classes, a label is outside
+            the classes, or a row is not a probability distribution.
     """
 
     def __init__(self, probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
@@ -103,11 +103,11 @@ class Predictions:
         self._auc = [weighted_auc(self.labels == c, self.probabilities[:, c]) for c in range(self.n_classes)]
 
     def confusion(self, weights: Floats) -> Floats:
-        """Weighted confusion [B, C, C], rows true and columns predicted, of weights [B, N]."""
+        """Return the weighted confusion matrices [B, C, C], true classes as rows, for weights [B, N]."""
         return (weights @ self._cells).reshape(-1, self.n_classes, self.n_classes)
 
     def per_class(self, name: str, weights: Floats) -> Floats:
-        """One score of each class against all others [B, C]; NaN where it is undefined."""
+        """Return one score of each class against all others, [B, C]; NaN where it is undefined."""
         if name == "auc":
             return np.stack([auc(weights) for auc in self._auc], axis=1)
         confusion = self.confusion(weights)
@@ -123,7 +123,7 @@ class Predictions:
         return np.where(true > 0, _ratio(2 * hits, true + called), np.nan)
 
     def score(self, name: str, weights: Floats) -> Floats:
-        """One of `SCORES` for each row of weights [B, N]: [B], NaN where it is undefined."""
+        """Return one of `SCORES` for each row of weights [B, N]: [B], NaN where it is undefined."""
         if name == "accuracy":
             confusion = self.confusion(weights)
             return _ratio(np.trace(confusion, axis1=1, axis2=2), confusion.sum((1, 2)))
@@ -140,10 +140,10 @@ class Predictions:
 
 
 def statistic(name: str, probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Statistic:
-    """One of `SCORES` as a function of weights [B, N], for `bootstrap.PatientBootstrap`.
+    """Return one of `SCORES` as a function of weights [B, N], for `bootstrap.PatientBootstrap`.
 
     Raises:
-        ValueError: no such score, or probabilities and labels that do not fit.
+        ValueError: the score does not exist, or probabilities and labels do not match.
     """
     if name not in SCORES:
         raise ValueError(f"no score '{name}': one of {', '.join(SCORES)}")
@@ -154,10 +154,10 @@ def statistic(name: str, probabilities: NDArray[np.floating], labels: NDArray[np
 def classification_metrics(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], classes: list[str]
 ) -> ClassificationMetrics:
-    """All scores of probabilities [N, C] against labels [N].
+    """Compute all scores of probabilities [N, C] against labels [N].
 
     Raises:
-        ValueError: shapes that do not fit, labels outside the classes, or rows that are no probabilities.
+        ValueError: the shapes do not match, a label is outside the classes, or a row is not a probability distribution.
     """
     predictions = Predictions(probabilities, labels)
     if len(classes) != predictions.n_classes:
@@ -194,7 +194,7 @@ def classification_metrics(
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """part / whole, NaN where `whole` is 0."""
+    """Return part / whole, NaN where `whole` is 0."""
     return np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole > 0)
 
 

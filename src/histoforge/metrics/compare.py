@@ -1,7 +1,7 @@
-"""Paired comparisons of arms over seeds, and the sentence that may be drawn from them.
+"""Paired comparisons of arms over seeds, and the sentence that a comparison supports.
 
-An arm and the baseline are paired by seed: the same seed gives both the same initial weights and order of patches.
-Seeds say how far training alone moves a score; patients say how far the choice of patients does
+An arm and the baseline are paired by seed: the same seed gives both the same initial weights and the same order of
+patches. Seeds show how far training alone moves a score, and patients show how far the choice of patients does
 (`bootstrap.PatientBootstrap.difference`). An arm helps where both agree.
 """
 
@@ -27,10 +27,10 @@ class Comparison(Result):
 
     Attributes:
         arm, baseline: their names.
-        mean, deviation: of the arm over seeds (n - 1 in the divisor).
-        baseline_mean, baseline_deviation: of the baseline.
+        mean, deviation: mean and standard deviation of the arm over seeds (n - 1 in the divisor).
+        baseline_mean, baseline_deviation: the same for the baseline.
         effect: the paired difference with its t interval and the p-value of the paired t-test.
-        p_sign_flip: exact permutation test over the signs of the differences; its least value is 2 / 2^n, which is
+        p_sign_flip: exact permutation test over the signs of the differences; its smallest value is 2 / 2^n, which is
             above 0.05 for fewer than six seeds.
         p_wilcoxon: signed-rank test, exact; None for fewer than six seeds, ties or zero differences.
     """
@@ -47,14 +47,14 @@ class Comparison(Result):
 
 
 def compare_arms(values: Mapping[str, Sequence[float]], baseline: str, confidence: float = 0.95) -> list[Comparison]:
-    """Each arm against the baseline, p-values of the t-tests corrected by Holm's method over the arms.
+    """Compare each arm with the baseline; Holm's method corrects the p-values of the t-tests over the arms.
 
     Args:
-        values: a score of each seed by arm, all in the same order of seeds.
-        baseline: one of them.
+        values: one score per seed for each arm, all in the same order of seeds.
+        baseline: the arm to compare with.
 
     Raises:
-        ValueError: an arm has another number of seeds, no seeds, or scores that are not finite.
+        ValueError: an arm has a different number of seeds, no seeds, or scores that are not finite.
     """
     arms = [arm for arm in values if arm != baseline]
     found = [compare_paired(arm, values[arm], baseline, values[baseline], confidence) for arm in arms]
@@ -68,10 +68,10 @@ def compare_arms(values: Mapping[str, Sequence[float]], baseline: str, confidenc
 def compare_paired(
     arm: str, values: Sequence[float], baseline: str, baseline_values: Sequence[float], confidence: float = 0.95
 ) -> Comparison:
-    """One arm against the baseline, both in the same order of seeds.
+    """Compare one arm with the baseline, both in the same order of seeds.
 
     Raises:
-        ValueError: other numbers of seeds, none, or scores that are not finite.
+        ValueError: the numbers of seeds differ, there are no seeds, or scores are not finite.
     """
     first, second = np.asarray(values, np.float64), np.asarray(baseline_values, np.float64)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
@@ -93,12 +93,12 @@ def compare_paired(
 
 
 def deviation(values: Sequence[float] | NDArray[np.float64]) -> float | None:
-    """Standard deviation over seeds, n - 1 in the divisor; None for a single seed."""
+    """Return the standard deviation over seeds, with n - 1 in the divisor; None for a single seed."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def sign_flip_p(differences: NDArray[np.float64]) -> float | None:
-    """Two-sided p-value of the mean under all flips of signs; 100,000 random ones for more than 16 seeds."""
+    """Return the two-sided p-value of the mean under all sign flips; above 16 seeds, 100,000 random flips are used."""
     n = len(differences)
     if n < 2:
         return None
@@ -114,7 +114,7 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float | None:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction; None stays None and does not count."""
+    """Apply Holm's step-down correction; None stays None and does not count."""
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     highest = 0.0
@@ -125,14 +125,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def verdict(effect: Effect, higher_is_better: bool = True, scale: float = 100.0, unit: str = "points") -> str:
-    """What may be said of an effect, in words that claim no more than it shows.
+    """Describe an effect in words that claim no more than it shows.
 
     'better by 2.1 points (95% CI 0.4 to 3.8; p = 0.02; 10 seeds)', 'no difference found: …', or 'too few … to tell'.
 
     Args:
         higher_is_better: False for errors and distances.
-        scale: what the difference is multiplied by; the default turns a share of 1 into percentage points.
-        unit: what the result is counted in.
+        scale: factor on the difference; the default turns a share of 1 into percentage points.
+        unit: the unit of the scaled difference.
     """
     fewest = FEWEST_SEEDS if effect.unit == "seeds" else FEWEST_PATIENTS
     if effect.difference is None:
@@ -154,12 +154,12 @@ def verdict(effect: Effect, higher_is_better: bool = True, scale: float = 100.0,
 
 
 def p_text(p: float) -> str:
-    """'p = 0.03', or 'p < 0.001'."""
+    """Format a p-value: 'p = 0.03', or 'p < 0.001'."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def _t_effect(differences: NDArray[np.float64], confidence: float) -> Effect:
-    """Mean difference with the interval and p-value of the paired t-test."""
+    """Return the mean difference with the interval and p-value of the paired t-test."""
     n, mean = len(differences), float(differences.mean())
     spread = float(differences.std(ddof=1)) if n > 1 else 0.0
     if n < 2:

@@ -1,7 +1,7 @@
 """The data-copying test of Meehan et al. 2020, over the whole space and cell by cell.
 
-A generator that copies in one part of the space and underfits in another may pass a test over the whole space; the
-paper therefore compares within cells, found by k-means on the training patches, and weighs them by their share of
+A generator that copies in one part of the space and underfits in another may pass a test over the whole space. The
+paper therefore compares within cells, which k-means makes from the training patches, and weights them by their share of
 held-out patches.
 """
 
@@ -33,12 +33,12 @@ class CopyingCell(Result):
     """One part of the space.
 
     Attributes:
-        name: a class, or a number.
-        n_synthetic, n_training, n_held_out: patches in it.
-        nearer: chance that a synthetic patch is nearer to a training patch than a held-out one is; None where there
+        name: a class name, or a number.
+        n_synthetic, n_training, n_held_out: number of patches in the cell.
+        nearer: probability that a synthetic patch is nearer to training than a held-out one is; None where there
             are too few patches.
-        z: the Mann-Whitney score, negative where synthetic ones are nearer.
-        p: its one-sided p-value after Holm's correction over the cells.
+        z: the Mann-Whitney z-score, negative where synthetic patches are nearer.
+        p: one-sided p-value of `z` after Holm's correction over the cells.
     """
 
     name: str
@@ -55,11 +55,11 @@ class CopyingByCell(Result):
 
     Attributes:
         cells: in the order of their names.
-        c_t: mean of the cells' scores, weighted by their held-out patches; far below 0 speaks of copying. None where no
-            cell has patches enough.
-        p: one-sided p-value of that.
-        compared: share of the held-out patches that lie in cells with patches enough.
-        copied: names of the cells that speak of copying.
+        c_t: mean of the cells' scores, weighted by their held-out patches; a value far below 0 indicates copying. None
+            where no cell has enough patches.
+        p: one-sided p-value of `c_t`.
+        compared: share of the held-out patches that lie in cells with enough patches.
+        copied: names of the cells that indicate copying.
     """
 
     cells: list[CopyingCell]
@@ -70,11 +70,11 @@ class CopyingByCell(Result):
 
 
 def copying_test(synthetic_to_training: Tensor, held_out_to_training: Tensor) -> tuple[float, float, float]:
-    """Whether synthetic patches [S] are nearer to training than held-out ones [H] (Meehan et al. 2020, section 4).
+    """Test whether synthetic patches [S] are nearer to training than held-out ones [H] (Meehan et al. 2020, section 4).
 
     Returns:
-        the chance that a synthetic patch is nearer than a held-out one (ties count half), the Mann-Whitney z-score
-        C_T (negative where synthetic ones are nearer), and its one-sided p-value.
+        The probability that a synthetic patch is nearer than a held-out one (ties count half), the Mann-Whitney z-score
+        C_T (negative where synthetic patches are nearer), and its one-sided p-value.
     """
     first, second = synthetic_to_training.cpu().numpy(), held_out_to_training.cpu().numpy()
     ranks = stats.rankdata(np.concatenate([first, second]))
@@ -88,16 +88,16 @@ def copying_test(synthetic_to_training: Tensor, held_out_to_training: Tensor) ->
 
 
 def copying_by_cell(features: Sequence[Tensor], cells: Sequence[Names]) -> CopyingByCell:
-    """The test within each cell, and its weighted mean C_T = sum P(c) z(c) / sum P(c).
+    """Run the test within each cell and compute the weighted mean C_T = sum P(c) z(c) / sum P(c).
 
-    P(c) is the cell's share of the held-out patches; distances are those to the training patches of the same cell. The
-    paper leaves out cells with few generated patches; here also those with fewer than 20 held-out ones or no training
-    patch, as its z-score is normal only for samples of some size. Under no copying the cells' scores are independent
-    standard normals, so that their weighted mean has the variance sum P(c)^2 / (sum P(c))^2: from it comes `p`, which
-    the paper does not give.
+    P(c) is the cell's share of the held-out patches; distances are measured to the training patches of the same cell.
+    The paper leaves out cells with few generated patches. This function also leaves out cells with fewer than 20
+    held-out patches or no training patch, because the z-score is normal only for samples of some size. If nothing is
+    copied, the cells' scores are independent standard normals, so their weighted mean has the variance sum P(c)^2 /
+    (sum P(c))^2. `p`, which the paper does not give, follows from it.
 
     Args:
-        features: of synthetic, training and held-out patches, [S, D], [T, D] and [H, D].
+        features: features of the synthetic, training and held-out patches, [S, D], [T, D] and [H, D].
         cells: the name of each patch's cell, [S], [T] and [H].
     """
     found = [
@@ -120,17 +120,17 @@ def copying_by_cell(features: Sequence[Tensor], cells: Sequence[Names]) -> Copyi
 
 
 def kmeans_cells(features: Sequence[Tensor], seed: int) -> list[Names] | None:
-    """The cells that k-means finds among the training patches, named '01', '02', …
+    """Assign patches to the cells that k-means makes from the training patches, named '01', '02', …
 
-    One cell for each 50 held-out patches, at most 10 (the paper chooses the number by hand). None where there is but
-    one.
+    There is one cell per 50 held-out patches, at most 10 (the paper chooses the number by hand). The result is None
+    where there would be only one cell.
 
     Args:
-        features: of synthetic, training and held-out patches, [S, D], [T, D] and [H, D].
-        seed: of the restarts.
+        features: features of the synthetic, training and held-out patches, [S, D], [T, D] and [H, D].
+        seed: seed of the k-means restarts.
 
     Returns:
-        the cell of each patch, str [S], [T] and [H].
+        The cell of each patch, str [S], [T] and [H].
     """
     synthetic, training, held_out = (part.cpu().numpy() for part in features)
     count = min(MOST_CELLS, min(len(synthetic), len(training), len(held_out)) // HELD_OUT_A_CELL)

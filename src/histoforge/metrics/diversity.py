@@ -1,8 +1,8 @@
-"""Signs of mode collapse: how far generated patches lie apart, and how many different real ones they are nearest to.
+"""Signs of mode collapse: how far apart generated patches lie, and how many different real patches they are nearest to.
 
-Each number stands beside that of real patches. They are signs and no proof: what an extractor does not see is not
-counted, and patches that lie outside the real ones have few different neighbours too. Classes are looked at one by one,
-because a generator that collapsed within each class still varies over all of them.
+Each number stands beside that of real patches. The numbers are signs, not proof: they miss whatever the extractor does
+not see, and patches far from the real ones also have few different neighbours. Classes are judged separately, because a
+generator that collapsed within each class still varies over all of them.
 """
 
 import numpy as np
@@ -17,17 +17,17 @@ NOTABLE = 0.5
 
 
 class ClassDiversity(Result):
-    """How varied the generated patches of one class are.
+    """Variety of the generated patches of one class.
 
     Attributes:
         class_name: the class.
-        n: generated patches compared, and as many real ones.
-        pairwise, pairwise_real: mean Euclidean distance of two different patches.
-        spread: their ratio; 1 for equal variety, 0 for a single image.
-        distinct: share of generated patches that have a nearest real neighbour of their own: different neighbours
-            among one half of the real patches, divided by the patches asked.
-        distinct_real: the same of the other half of the real patches.
-        collapsed: whether either is less than half of what real patches show.
+        n: number of generated patches compared, and of real ones.
+        pairwise, pairwise_real: mean Euclidean distance between two different patches.
+        spread: the ratio of the two; 1 for equal variety, 0 for a single image.
+        distinct: number of different nearest neighbours that the generated patches have in one half of the real
+            patches, divided by the number of generated patches queried.
+        distinct_real: the same for the other half of the real patches.
+        collapsed: whether either score is less than half of what real patches show.
     """
 
     class_name: str
@@ -44,11 +44,11 @@ class Diversity(Result):
     """Variety of all classes.
 
     Attributes:
-        extractor: whose features distances are measured in.
-        spread, distinct, distinct_real: means over the classes that could be judged; None without any.
-        classes: a row a class that has patches enough.
+        extractor: the network in whose features distances are measured.
+        spread, distinct, distinct_real: means over the classes that could be judged; None if there are none.
+        classes: one row per class with enough patches.
         collapsed: names of the classes with signs of collapse.
-        note: which classes were left out; empty where none was.
+        note: the classes that were left out; empty if none were.
     """
 
     extractor: str
@@ -69,16 +69,16 @@ def diversity(
     extractor: str,
     seed: int = 0,
 ) -> Diversity:
-    """Variety of generated features [M, D] against real ones [N, D], class by class.
+    """Compare the variety of generated features [M, D] with that of real features [N, D], class by class.
 
     A class with fewer than 8 real or generated patches is left out.
 
     Args:
         extractor: the name of the network that made the features.
-        seed: of the halves and of the subsample that makes both sides equally many.
+        seed: seed of the random halves and of the subsample that makes both sides equal in number.
 
     Raises:
-        ValueError: features that are not finite, or of different dimensions.
+        ValueError: features are not finite, or have different dimensions.
     """
     reals, fakes = same_space(real, fake)
     rows, left_out = [], []
@@ -104,10 +104,10 @@ def diversity(
 
 
 def mean_pairwise_distance(features: Features) -> float:
-    """Mean Euclidean distance of two different rows of features [N, D].
+    """Return the mean Euclidean distance between two different rows of features [N, D].
 
     Raises:
-        ValueError: fewer than two rows.
+        ValueError: there are fewer than two rows.
     """
     points, _ = same_space(features, features)
     if len(points) < 2:
@@ -117,13 +117,13 @@ def mean_pairwise_distance(features: Features) -> float:
 
 
 def distinct_neighbours(queries: Features, points: Features) -> float:
-    """Different nearest neighbours among `points` [P, D], divided by the number of `queries` [Q, D]."""
+    """Count the different nearest neighbours among `points` [P, D], divided by the number of `queries` [Q, D]."""
     asked, known = same_space(queries, points)
     return len(nearest(asked, known)[1].unique()) / len(asked)
 
 
 def _row(name: str, reals: Features, fakes: Features) -> ClassDiversity:
-    """Of real patches in random order, and of at most as many generated ones."""
+    """Compare real patches, in random order, with at most as many generated ones."""
     n, half = len(fakes), len(reals) // 2
     asked = min(half, n)
     pairwise, pairwise_real = mean_pairwise_distance(fakes), mean_pairwise_distance(reals[:n])

@@ -1,4 +1,4 @@
-"""One pass of an extractor over patches; every generative metric is then computed from the features."""
+"""Feature extraction in one pass over the patches; every generative metric is then computed from the features."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class Extractor(Protocol):
-    """The network whose features a metric uses; its name stands in the result."""
+    """The network whose features a metric uses; its name appears in the result."""
 
     @property
     def name(self) -> str:
-        """What the result calls it, such as 'resnet34 (baseline, seed 0)'."""
+        """The extractor's name in results, such as 'resnet34 (baseline, seed 0)'."""
 
     def features(self, images: Tensor) -> Tensor:
-        """Features [B, D] of images float [-1, 1] [B, 3, H, W]."""
+        """Compute features [B, D] of images float [-1, 1] [B, 3, H, W]."""
 
 
 @dataclass(frozen=True)
 class NamedExtractor:
-    """Any function from images float [-1, 1] [B, 3, H, W] to features [B, D], under a name.
+    """A named function from images float [-1, 1] [B, 3, H, W] to features [B, D].
 
     >>> NamedExtractor("resnet34 (baseline, seed 1)", classifier.features)
     """
@@ -39,7 +39,7 @@ class NamedExtractor:
     function: Callable[[Tensor], Tensor]
 
     def features(self, images: Tensor) -> Tensor:
-        """Features [B, D] of images float [-1, 1] [B, 3, H, W]."""
+        """Compute features [B, D] of images float [-1, 1] [B, 3, H, W]."""
         return self.function(images)
 
 
@@ -52,23 +52,23 @@ def extract_features(
     precision: Precision = "float32",
     label: str = "features",
 ) -> NDArray[np.float32]:
-    """Features of all patches, in their order.
+    """Extract the features of all patches, in their order.
 
-    The default precision is float32 and not the engine's bfloat16: a Frechet distance is compared between runs and
-    machines, of which not all have bfloat16.
+    The default precision is float32 instead of the engine's bfloat16, because Frechet distances are compared between
+    runs and machines, and not all machines have bfloat16.
 
     Args:
         extractor: in evaluation mode, on `device`.
         patches: a patch set, or uint8 [N, H, W, 3].
         precision: 'bfloat16' runs the extractor under autocast.
-        label: what the progress line says.
+        label: text of the progress line.
 
     Returns:
         float32 [N, D].
 
     Raises:
         PatchSetError: there are no patches.
-        ModelError: the extractor gives no matrix, or features that are not finite.
+        ModelError: the extractor does not return a matrix, or returns features that are not finite.
     """
     device = torch.device(device)
     if not len(patches):
@@ -89,7 +89,7 @@ def extract_features(
 
 
 def _batches(patches: PatchSet | NDArray[np.uint8], batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Images float [-1, 1] [B, 3, H, W] on the device, read some thousand at a time."""
+    """Yield images float [-1, 1] [B, 3, H, W] on the device, reading some thousand patches at a time."""
     rows_read = max(1, READ_ROWS // batch_size) * batch_size
     for start in range(0, len(patches), rows_read):
         rows = slice(start, start + rows_read)

@@ -1,4 +1,4 @@
-"""Feature matrices: one form for NumPy and torch, their Gram matrices and their distances in blocks."""
+"""Feature matrices: a common form for NumPy and torch, Gram matrices, and distances computed in blocks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +14,13 @@ TIE_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-13}
 
 
 def as_features(features: Features) -> Tensor:
-    """Features [N, D] as a torch tensor that computes exactly enough.
+    """Convert features [N, D] to a torch tensor with enough precision for the metrics.
 
-    On a processor float32 stays float32; on a GPU it becomes float64, because a GPU may round float32 products to
+    On a CPU float32 stays float32. On a GPU it becomes float64, because a GPU may round float32 products to
     TensorFloat-32.
 
     Raises:
-        ValueError: not a matrix, or values that are not finite.
+        ValueError: the features are not a matrix, or are not finite.
     """
     matrix = torch.as_tensor(features).detach()
     if matrix.ndim != 2:
@@ -33,7 +33,7 @@ def as_features(features: Features) -> Tensor:
 
 
 def same_space(real: Features, fake: Features) -> tuple[Tensor, Tensor]:
-    """Both feature matrices on the device and in the dtype of the first.
+    """Return both feature matrices on the device and in the dtype of the first.
 
     Raises:
         ValueError: they have different numbers of features.
@@ -45,9 +45,9 @@ def same_space(real: Features, fake: Features) -> tuple[Tensor, Tensor]:
 
 
 def gram(matrix: Tensor) -> Tensor:
-    """`matrix @ matrix.T` [N, N].
+    """Return `matrix @ matrix.T` [N, N].
 
-    On a processor through NumPy, whose BLAS computes one triangle of a symmetric product only.
+    On a CPU the product is computed by NumPy, whose BLAS computes only one triangle of a symmetric product.
     """
     if matrix.is_cuda:
         return matrix @ matrix.T
@@ -56,28 +56,30 @@ def gram(matrix: Tensor) -> Tensor:
 
 
 def squared_distance_blocks(queries: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Squared Euclidean distances of all pairs, a block of rows [b, P] at a time.
+    """Yield the squared Euclidean distances of all pairs, one block of rows [b, P] at a time.
 
-    |q|^2 + |p|^2 - 2 q.p on centred features; what is below its rounding error is set to zero, so that equal
-    features are at distance zero. `nearest` tells such near copies apart.
+    Distances are |q|^2 + |p|^2 - 2 q.p on centred features. Values below the rounding error are set to zero, so that
+    equal features have distance zero. `nearest` tells such near copies apart.
 
     Yields:
-        the rows of `queries` and their distances to all `points`.
+        The rows of `queries` and their distances to all `points`.
     """
     for rows, squared, error in _rounded_distance_blocks(queries, points):
         yield rows, squared.masked_fill_(squared < error, 0.0)
 
 
 def nearest(queries: Tensor, points: Tensor, exclude_self: bool = False) -> tuple[Tensor, Tensor]:
-    """Distance of each query to its nearest point [Q] and that point's place, int64 [Q]; the first of equal ones.
+    """Return the distance [Q] of each query to its nearest point, and the index of the point, int64 [Q].
 
-    Points whose distances differ by no more than the rounding error of the matrix product are compared by the norms
-    of their differences, so that the nearest of several near copies is found.
+    Ties go to the first point.
+
+    Points whose distances differ by no more than the rounding error of the matrix product are compared by the norms of
+    their differences, so that the nearest of several near copies is chosen.
 
     Args:
         queries: [Q, D].
         points: [P, D].
-        exclude_self: `queries` are `points`, and none is its own neighbour.
+        exclude_self: `queries` are `points`, and no point is its own neighbour.
     """
     parts = []
     for rows, squared, error in _rounded_distance_blocks(queries, points):
@@ -90,7 +92,7 @@ def nearest(queries: Tensor, points: Tensor, exclude_self: bool = False) -> tupl
 
 
 def _nearest_of_some(queries: Tensor, points: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance [b] and place [b] of each query's nearest point among its candidates, bool [b, P], one at least."""
+    """Return the distance [b] and index [b] of each query's nearest candidate; bool [b, P], at least one per query."""
     pairs = candidates.nonzero()
     at_once = max(1, BLOCK_ELEMENTS // max(1, points.shape[1]))
     exact = torch.cat([(queries[some[:, 0]] - points[some[:, 1]]).norm(dim=1) for some in pairs.split(at_once)])
@@ -102,7 +104,7 @@ def _nearest_of_some(queries: Tensor, points: Tensor, candidates: Tensor) -> tup
 
 
 def neighbour_radii(points: Tensor, neighbours: int) -> Tensor:
-    """Squared distance of each point to its k-th nearest other point [N]."""
+    """Return the squared distance of each point to its k-th nearest other point, [N]."""
     radii = []
     for rows, block in squared_distance_blocks(points, points):
         _fill_diagonal(block, rows)
@@ -111,7 +113,7 @@ def neighbour_radii(points: Tensor, neighbours: int) -> Tensor:
 
 
 def _rounded_distance_blocks(queries: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Rows of `queries`, their squared distances to all `points` [b, P], and bounds of the rounding errors [b, P]."""
+    """Yield rows of `queries`, their squared distances to all `points` [b, P], and bounds on rounding errors [b, P]."""
     centre = points.mean(0)
     queries, points = queries - centre, points - centre
     norms = points.square().sum(1)

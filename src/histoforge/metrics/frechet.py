@@ -14,7 +14,7 @@ class GaussianStats:
     """Mean and covariance of features.
 
     Attributes:
-        count: samples N.
+        count: number of samples N.
         mean: float64 [D].
         covariance: float64 [D, D], divided by N - 1.
         factor: float64 [N, D] with factor.T @ factor = covariance, kept where N < D: the covariance then has lower
@@ -28,10 +28,10 @@ class GaussianStats:
 
     @classmethod
     def of(cls, features: Features) -> "GaussianStats":
-        """Statistics of features [N, D] that are all at hand.
+        """Compute the statistics of features [N, D] that are already in memory.
 
         Raises:
-            ValueError: fewer than two samples.
+            ValueError: there are fewer than two samples.
         """
         matrix = as_features(features).double()
         count, dimensions = matrix.shape
@@ -44,14 +44,14 @@ class GaussianStats:
 
 
 class GaussianAccumulator:
-    """Mean and covariance in float64 of features that come in batches, without keeping them."""
+    """Mean and covariance, in float64, of features that arrive in batches and are not kept."""
 
     def __init__(self) -> None:
         self.count = 0
         self._shift: Tensor | None = None
 
     def add(self, features: Features) -> None:
-        """Take in features [B, D]; sums are kept relative to the first batch's mean, so that nothing cancels."""
+        """Add features [B, D]; sums are kept relative to the first batch's mean to avoid cancellation."""
         batch = as_features(features).double()
         if self._shift is None:
             self._shift = batch.mean(0)
@@ -63,10 +63,10 @@ class GaussianAccumulator:
         self._products += gram(centred.T)
 
     def stats(self) -> GaussianStats:
-        """Statistics of all that was added.
+        """Return the statistics of all features added.
 
         Raises:
-            ValueError: fewer than two samples.
+            ValueError: there are fewer than two samples.
         """
         if self._shift is None or self.count < 2:
             raise ValueError("a covariance needs at least two samples")
@@ -76,7 +76,7 @@ class GaussianAccumulator:
 
 
 class FrechetReference:
-    """The real side of the distance, its factor computed once for many generated sides.
+    """The real side of the distance; its factor is computed once and used for many generated sides.
 
     >>> reference = FrechetReference(real_features)
     >>> reference.distance(features_of_this_epoch)
@@ -90,11 +90,11 @@ class FrechetReference:
         return _factor(self.stats.covariance) if self.stats.factor is None else self.stats.factor
 
     def distance(self, fake: Features | GaussianStats) -> float:
-        """Squared Frechet distance: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), at least 0.
+        """Return the squared Frechet distance |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), at least 0.
 
-        The eigenvalues of S1 S2 are those of the symmetric F1 S2 F1.T, where F1.T F1 = S1: the trace of the square
-        root is the sum of their square roots. F1 is a Cholesky factor, or the centred samples where there are fewer
-        of them than dimensions.
+        The eigenvalues of S1 S2 are those of the symmetric F1 S2 F1.T, where F1.T F1 = S1, so the trace of the square
+        root is the sum of their square roots. F1 is a Cholesky factor, or the centred samples where there are fewer of
+        them than dimensions.
 
         Raises:
             ValueError: the numbers of dimensions differ, or there are fewer than two samples.
@@ -115,7 +115,7 @@ class FrechetReference:
 
 
 def frechet_distance(real: Features | GaussianStats, fake: Features | GaussianStats) -> float:
-    """Squared Frechet distance between features [N, D] and [M, D], or between their statistics.
+    """Return the squared Frechet distance between features [N, D] and [M, D], or between their statistics.
 
     Raises:
         ValueError: the numbers of dimensions differ, or there are fewer than two samples.
@@ -124,14 +124,14 @@ def frechet_distance(real: Features | GaussianStats, fake: Features | GaussianSt
 
 
 def _sandwich(factor: Tensor, covariance: Tensor, covariance_factor: Tensor | None) -> Tensor:
-    """F S F.T, symmetric [n, n]; through the factor of S where it has one, which keeps small eigenvalues."""
+    """Return F S F.T, symmetric [n, n]; the factor of S is used where there is one, which keeps small eigenvalues."""
     if covariance_factor is not None:
         return gram(factor @ covariance_factor.T)
     return factor @ covariance @ factor.T
 
 
 def _factor(covariance: Tensor) -> Tensor:
-    """F with F.T F = covariance: Cholesky, or the eigenvectors of what is not positive definite."""
+    """Return F with F.T F = covariance: Cholesky, or eigenvectors where the covariance is not positive definite."""
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if not int(failed):
         return lower.T

@@ -1,4 +1,4 @@
-"""All generative metrics of one pair of feature sets, with what a reader needs to judge them."""
+"""All generative metrics of one pair of feature sets, with the information needed to judge them."""
 
 from histoforge.metrics.features import Features, same_space
 from histoforge.metrics.frechet import FrechetReference
@@ -10,20 +10,20 @@ LEAST_SAMPLES = 2048
 
 
 class GenerativeMetrics(Result):
-    """How near generated patches are to real ones, in the eyes of one extractor.
+    """Similarity of generated patches to real ones, measured in the features of one extractor.
 
     Attributes:
         extractor: the network whose features these are.
-        dimensions: D of its features.
-        n_real, n_fake: samples of each side.
+        dimensions: number of features D.
+        n_real, n_fake: number of samples on each side.
         fid: squared Frechet distance.
         kid: unbiased squared MMD over all samples; may be below zero.
         kid_subsets: clean-fid's KID, the mean over 100 subsets of at most 1,000 samples.
-        kid_deviation: between those subsets; None where each side is one subset.
+        kid_deviation: standard deviation between those subsets; None where each side is a single subset.
         precision, recall, density, coverage: see `prdc.ManifoldScores`.
-        neighbours: k of these four.
-        enough: whether the samples suffice for FID to be compared with other results.
-        note: what to mind; empty where there is nothing.
+        neighbours: the k that these four use.
+        enough: whether there are enough samples to compare FID with other results.
+        note: a caution for the reader; empty if there is none.
     """
 
     extractor: str
@@ -52,17 +52,17 @@ def generative_metrics(
     seed: int = 0,
     reference: FrechetReference | None = None,
 ) -> GenerativeMetrics:
-    """FID, KID, precision, recall, density and coverage of features [N, D] (real) and [M, D] (fake).
+    """Compute FID, KID, precision, recall, density and coverage of features [N, D] (real) and [M, D] (fake).
 
-    With too few samples for a metric it is None and the note says so.
+    A metric that has too few samples is None, and the note says so.
 
     Args:
         extractor: the name of the network that made the features.
-        seed: of the subsets of `kid_subsets`.
-        reference: the statistics of `real`, where they are at hand.
+        seed: seed of the subsets of `kid_subsets`.
+        reference: the statistics of `real`, if they have already been computed.
 
     Raises:
-        ValueError: the features are not finite, or of different dimensions.
+        ValueError: the features are not finite, or have different dimensions.
     """
     reals, fakes = same_space(real, fake)
     n_real, n_fake, dimensions = len(reals), len(fakes), reals.shape[1]
@@ -91,7 +91,7 @@ def generative_metrics(
 
 
 def sample_note(n_real: int, n_fake: int, dimensions: int, neighbours: int = 5) -> str:
-    """What is wrong with so few samples, in one sentence; empty where they suffice.
+    """Explain in one sentence why there are too few samples; empty if there are enough.
 
     FID is biased upwards by about D / N (Chong and Forsyth 2020), and its covariances lack full rank where N <= D.
     """

@@ -21,20 +21,20 @@ FILE_NAME = "inception-2015-12-05.pt"
 class InceptionExtractor:
     """Inception-v3 pool features [B, 2048] as clean-fid's mode 'clean' (Parmar et al. 2022) computes them.
 
-    Patches are resized by clean-fid's own resizer (Pillow, bicubic with anti-aliasing, to 299 x 299 px, not rounded)
-    and go through clean-fid's own network.
+    clean-fid's own resizer (Pillow, bicubic with anti-aliasing, not rounded) brings patches to 299 x 299 px,
+    and clean-fid's own network processes them.
     """
 
     def __init__(self, weights: Path, device: torch.device | str = "cpu", sha256: str | None = None) -> None:
         """Load the network.
 
         Args:
-            weights: the TorchScript file 'inception-2015-12-05.pt', under any name.
-            sha256: what the file's SHA-256 must be; a TorchScript file is a program, so give it for a file that you
+            weights: path of the TorchScript file 'inception-2015-12-05.pt', which may have another name.
+            sha256: the expected SHA-256 of the file; a TorchScript file is a program, so give it for a file that you
                 did not fetch yourself.
 
         Raises:
-            ModelError: the file is missing, is another file, or is no such network.
+            ModelError: the file is missing, has another SHA-256, or is not an Inception network.
         """
         weights = Path(weights).resolve()
         if not weights.is_file():
@@ -50,7 +50,7 @@ class InceptionExtractor:
         self._resize = build_resizer("clean")
 
     def features(self, images: Tensor) -> Tensor:
-        """Features float32 [B, 2048] of images float [-1, 1] [B, 3, H, W]."""
+        """Compute features float32 [B, 2048] of images float [-1, 1] [B, 3, H, W]."""
         pixels = images.float().add(1.0).mul(127.5).round().clamp(0, 255).permute(0, 2, 3, 1)
         resized = np.stack([self._resize(patch) for patch in pixels.to(torch.uint8).cpu().numpy()])
         batch = torch.from_numpy(resized).permute(0, 3, 1, 2).to(images.device)
@@ -59,7 +59,7 @@ class InceptionExtractor:
 
 
 def _load(weights: Path) -> InceptionV3W:
-    """clean-fid's wrapper, which wants a folder that holds the file under its own name."""
+    """Load clean-fid's wrapper, which expects a folder that holds the file under its original name."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / FILE_NAME).symlink_to(weights)
         try:

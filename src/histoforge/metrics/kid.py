@@ -1,6 +1,6 @@
 """Kernel Inception distance (Binkowski et al. 2018): unbiased squared MMD with the kernel (x.y / D + 1)^3.
 
-Unlike the Frechet distance it has no bias towards small sample sizes, and it may be below zero.
+Unlike the Frechet distance, the estimate is not biased by the sample size, and it may be below zero.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class KernelDistances:
     """The distance over all samples and over random subsets.
 
     Attributes:
-        value: over all samples, the estimate of least variance.
-        subset_mean: over the subsets, what clean-fid calls KID.
-        subset_deviation: between them; None where every subset holds all samples.
-        subset_size: samples of each side in a subset.
+        value: distance over all samples, the estimate with the least variance.
+        subset_mean: mean over the subsets, which clean-fid calls KID.
+        subset_deviation: standard deviation between the subsets; None where every subset holds all samples.
+        subset_size: number of samples per side in a subset.
     """
 
     value: float
@@ -36,10 +36,10 @@ class KernelDistances:
 def kernel_distances(
     real: Features, fake: Features, n_subsets: int = 100, max_subset_size: int = 1000, seed: int = 0
 ) -> KernelDistances:
-    """Unbiased squared MMD between features [N, D] and [M, D], with clean-fid's subset protocol in the same pass.
+    """Compute the unbiased squared MMD of features [N, D] and [M, D], and clean-fid's subset protocol in the same pass.
 
     The subsets are those of clean-fid's `kernel_distance(real, fake)` after `np.random.seed(seed)`. Each kernel value
-    is computed once: with the subsets as columns of 0 and 1, S, their sums are the diagonal of S.T K S.
+    is computed once: if S holds the subsets as columns of 0 and 1, their sums are the diagonal of S.T K S.
 
     Raises:
         ValueError: the numbers of dimensions differ, or there are fewer than two samples.
@@ -49,7 +49,7 @@ def kernel_distances(
         raise ValueError("a kernel distance needs at least two samples of each side")
     size = min(len(reals), len(fakes), max_subset_size)
     in_reals, in_fakes = _subsets(reals, fakes, n_subsets, size, seed)
-    # all samples are the last column
+    # the last column holds all samples
     real_counts, fake_counts = in_reals.double().sum(0), in_fakes.double().sum(0)
     distances = (
         _sum_within(reals, in_reals) / (real_counts * (real_counts - 1))
@@ -64,7 +64,7 @@ def kernel_distances(
 
 
 def kernel_distance(real: Features, fake: Features) -> float:
-    """Unbiased squared MMD between all samples [N, D] and [M, D].
+    """Return the unbiased squared MMD between all samples [N, D] and [M, D].
 
     Raises:
         ValueError: the numbers of dimensions differ, or there are fewer than two samples.
@@ -73,12 +73,12 @@ def kernel_distance(real: Features, fake: Features) -> float:
 
 
 def _with_offset(features: Tensor) -> Tensor:
-    """[x / sqrt(D), 1], whose products are x.y / D + 1."""
+    """Return [x / sqrt(D), 1], whose inner products are x.y / D + 1."""
     return pad(features / features.shape[1] ** 0.5, (0, 1), value=1.0)
 
 
 def _subsets(reals: Tensor, fakes: Tensor, count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Which samples are in which subset, 0 or 1 [N, count + 1] and [M, count + 1]; all are in the last.
+    """Return the subset memberships, 0 or 1, [N, count + 1] and [M, count + 1]; the last column holds all samples.
 
     clean-fid draws a subset of its second argument, the fakes, before one of its first.
     """
@@ -98,9 +98,9 @@ def _subsets(reals: Tensor, fakes: Tensor, count: int, size: int, seed: int) -> 
 
 
 def _sum_within(features: Tensor, members: Tensor) -> Tensor:
-    """Sum of the kernel over all ordered pairs of different members of each subset, float64 [subsets].
+    """Sum the kernel over all ordered pairs of different members of each subset, float64 [subsets].
 
-    The kernel is symmetric: only what lies right of the diagonal is computed, a band of rows at a time.
+    The kernel is symmetric, so only the part right of the diagonal is computed, one band of rows at a time.
     """
     total = members.new_zeros(members.shape[1], dtype=torch.float64)
     for start in range(0, len(features), ROWS):
@@ -114,7 +114,7 @@ def _sum_within(features: Tensor, members: Tensor) -> Tensor:
 
 
 def _sum_between(first: Tensor, in_first: Tensor, second: Tensor, in_second: Tensor) -> Tensor:
-    """Sum of the kernel over all pairs of a member of one side and one of the other, float64 [subsets]."""
+    """Sum the kernel over all pairs with one member from each side, float64 [subsets]."""
     total = in_first.new_zeros(in_first.shape[1], dtype=torch.float64)
     for block, members in zip(first.split(ROWS), in_first.split(ROWS), strict=True):
         kernel = (block @ second.T).pow_(3)

@@ -14,10 +14,11 @@ SMALLEST_SIDE = 16
 class LpipsDistance:
     """Learned perceptual image patch similarity, version 0.1, as torchmetrics computes it.
 
-    The backbone's weights are given; the five learned heads (a few kB) come with torchmetrics. Images keep their size.
+    The caller provides the backbone's weights; the five learned heads (a few kB) come with torchmetrics. Images keep
+    their size.
 
     Attributes:
-        name: what results call it, with the first digits of the backbone's SHA-256.
+        name: the name in results, with the first digits of the backbone's SHA-256.
     """
 
     def __init__(
@@ -26,10 +27,10 @@ class LpipsDistance:
         """Build the network.
 
         Args:
-            weights: of torchvision's VGG-16, by its names ('features.0.weight', …); its classifying layers are not
+            weights: tensors of torchvision's VGG-16 by name ('features.0.weight', …); the classification layers are not
                 needed.
-            sha256: of the file that they were read from.
-            source: that file's name in messages.
+            sha256: SHA-256 of the file that the weights were read from.
+            source: name of that file in messages.
 
         Raises:
             ModelError: a tensor is missing or has another shape.
@@ -40,10 +41,10 @@ class LpipsDistance:
         self._network = network.to(device).requires_grad_(False)
 
     def between(self, first: Tensor, second: Tensor) -> Tensor:
-        """Distances float32 [B] of images float32 [-1, 1] [B, 3, H, W].
+        """Return the distances, float32 [B], between images float32 [-1, 1] [B, 3, H, W].
 
         Raises:
-            ModelError: patches of fewer than 16 px, of which the network's last layer sees nothing.
+            ModelError: the patches are smaller than 16 px, which leaves nothing for the network's last layer.
         """
         check_size(first.shape[2:])
         with torch.autocast(first.device.type, enabled=False):
@@ -52,10 +53,10 @@ class LpipsDistance:
 
 
 def check_size(patch_size: Sequence[int]) -> None:
-    """Make sure that LPIPS sees patches of this height and width, px.
+    """Check that patches of this height and width, px, are large enough for LPIPS.
 
     Raises:
-        ModelError: they are too small for the network's last layer.
+        ModelError: the patches are too small for the network's last layer.
     """
     if min(patch_size) < SMALLEST_SIDE:
         raise ModelError(
@@ -65,7 +66,7 @@ def check_size(patch_size: Sequence[int]) -> None:
 
 
 def _fill(backbone: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Put torchvision's tensors into the slices of the network, whose layers keep torchvision's numbers."""
+    """Copy torchvision's tensors into the slices of the network, whose layers keep torchvision's numbering."""
     for name, mine in backbone.state_dict().items():
         theirs = weights.get(f"features.{name.split('.', 1)[1]}")
         if theirs is None or theirs.shape != mine.shape:

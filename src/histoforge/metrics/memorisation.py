@@ -1,12 +1,12 @@
-"""Did the generator copy its training patches?
+"""Audit of whether a generator copied its training patches.
 
-The question is asked in four ways: exact copies of pixels; whether a synthetic patch lies nearer to training than to
+The audit combines four tests: exact copies of pixels; whether a synthetic patch lies nearer to training than to
 held-out patches; whether synthetic patches lie nearer to training patches than held-out real ones do (Meehan et al.
 2020, over the whole space, within cells and within classes); and authenticity (Alaa et al. 2022).
 
-Held-out patches come from other patients, so that an innocent generator too stands nearer to the patients it learnt
-from. The extractor, if it was trained on the same patches, leans the same way. The audit therefore shows the closest
-pairs, for eyes to decide.
+Held-out patches come from other patients, so even a generator that copies nothing lies nearer to the patients that it
+was trained on. An extractor that was trained on the same patches is biased in the same direction. The audit therefore
+shows the closest pairs for visual inspection.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ class ClosePair(Result):
     """A synthetic patch and the training patch nearest to it.
 
     Attributes:
-        synthetic, training, held_out: rows in the sets given; `held_out` is the nearest held-out real patch.
-        distance: to the training patch, in the extractor's features.
-        held_out_distance: to the held-out patch.
+        synthetic, training, held_out: rows in the given sets; `held_out` is the nearest held-out real patch.
+        distance: distance to the training patch in the extractor's features.
+        held_out_distance: distance to the held-out patch.
     """
 
     synthetic: int
@@ -51,29 +51,30 @@ class ClosePair(Result):
 
 
 class MemorisationAudit(Result):
-    """What the audit found.
+    """Results of the memorisation audit.
 
     Attributes:
-        extractor: whose features the distances are measured in.
-        n_synthetic, n_training, n_held_out: patches given.
-        n_compared: training and held-out patches compared, equal numbers of each.
-        closer_to_training: share of synthetic patches nearer to a training than to a held-out patch; 0.5 is expected
-            of a generator that learnt the distribution and of patients alike.
-        median_to_training, median_to_held_out: median distance of synthetic patches to the nearest of each.
-        median_held_out_to_training: the same of held-out real patches to training patches.
-        nearer_than_held_out: chance that a synthetic patch is nearer to training than a held-out real one is; above
-            0.5 speaks of copying.
-        c_t: Meehan's statistic, a standard normal under no copying; far below 0 speaks of copying.
-        p: one-sided p-value of that.
-        authenticity: share of synthetic patches that are farther from their training patch than this is from its own
-            nearest other training patch.
-        duplicates: pairs (synthetic row, training row) with the same pixels; None where no pixels were given.
+        extractor: the network in whose features distances are measured.
+        n_synthetic, n_training, n_held_out: number of patches given.
+        n_compared: number of training patches compared, equal to that of held-out patches.
+        closer_to_training: share of synthetic patches nearer to a training than to a held-out patch; 0.5 is expected of
+            a generator that learnt the distribution and of patients who do not differ.
+        median_to_training, median_to_held_out: median distance of synthetic patches to the nearest training and
+            held-out patch.
+        median_held_out_to_training: median distance of held-out real patches to the nearest training patch.
+        nearer_than_held_out: probability that a synthetic patch is nearer to training than a held-out real one is; a
+            value above 0.5 indicates copying.
+        c_t: Meehan's statistic, a standard normal if nothing is copied; a value far below 0 indicates copying.
+        p: one-sided p-value of `c_t`.
+        authenticity: share of synthetic patches that are farther from their nearest training patch than that patch is
+            from its own nearest other training patch.
+        duplicates: pairs (synthetic row, training row) with the same pixels; None if no pixels were given.
         closest: the closest pairs, nearest first.
-        copied: whether the audit speaks of copying.
-        enough: whether there are patches enough for the tests.
-        verdict: the finding in a sentence.
+        copied: whether the audit indicates copying.
+        enough: whether there are enough patches for the tests.
+        verdict: the result in one sentence.
         cells: Meehan's statistic within cells of the space; None where there are too few patches for two cells.
-        by_class: the same within classes; None where no classes were given.
+        by_class: the same within classes; None if no classes were given.
     """
 
     extractor: str
@@ -109,17 +110,17 @@ def audit_memorisation(
     seed: int = 0,
     n_closest: int = 8,
 ) -> MemorisationAudit:
-    """Audit synthetic against training and held-out real features, [S, D], [T, D] and [H, D].
+    """Audit synthetic features against training and held-out real ones, [S, D], [T, D] and [H, D].
 
     Args:
         extractor: the name of the network that made the features.
-        pixels: synthetic and training patches, uint8 [S, H, W, 3] and [T, H, W, 3], to look for exact copies.
+        pixels: synthetic and training patches, uint8 [S, H, W, 3] and [T, H, W, 3], searched for exact copies.
         classes: class names of synthetic, training and held-out patches, str [S], [T] and [H].
-        seed: of the subsample that makes training and held-out patches equally many, and of the cells.
-        n_closest: how many closest pairs to name; each synthetic patch appears once.
+        seed: seed of the cells and of the subsample that makes training and held-out patches equal in number.
+        n_closest: number of closest pairs to return; each synthetic patch appears once.
 
     Raises:
-        ValueError: features that are not finite or of different dimensions, or fewer than two of a kind.
+        ValueError: features are not finite or have different dimensions, or there are fewer than two patches of a kind.
     """
     train, fakes = same_space(training, synthetic)
     train, held = same_space(train, held_out)
@@ -161,7 +162,7 @@ def audit_memorisation(
 
 
 def exact_duplicates(synthetic: NDArray[np.uint8], training: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Pairs (synthetic row, first training row) with the same pixels, of uint8 [S, H, W, 3] and [T, H, W, 3]."""
+    """Return pairs (synthetic row, first training row) with equal pixels, of uint8 [S, H, W, 3] and [T, H, W, 3]."""
     known: dict[bytes, int] = {}
     for row, patch in enumerate(training):
         known.setdefault(_digest(patch), row)

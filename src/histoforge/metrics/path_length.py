@@ -1,14 +1,15 @@
-"""How far images move along a path in a generator's latent space: the paper's path length, and the standard PPL.
+"""Path lengths in a generator's latent space: the paper's path length and the standard PPL.
 
-Two numbers under one name in the literature, so both are given, each with what it was measured with:
+The literature uses one name for two measures, so both are computed, each with the settings it was measured with:
 
 - `path_length`: "Two points Z1 and Z2 are randomly sampled from the latent space. A linear interpolation is performed
   […] The path length is the sum of these perceptual distances along the interpolation path" (the RL-EO paper, section
   V.A). It depends on the number of steps where the distance is a squared one, as LPIPS is.
-- `perceptual_path_length`: E[d(G(z_t), G(z_(t+eps))) / eps^2] (Karras et al. 2019, section 4.1, eq. 2), which does not.
+- `perceptual_path_length`: E[d(G(z_t), G(z_(t+eps))) / eps^2] (Karras et al. 2019, section 4.1, eq. 2), which does not
+  depend on it.
 
-A0-11: the paper's values of 1e-8 to 1e-4 fit neither; a tiny value may as well be a generator that draws one image.
-All is computed in float32: the images of two points that are eps apart are equal in bfloat16.
+A0-11: the paper's values of 1e-8 to 1e-4 fit neither; a tiny value may also come from a generator that draws one image.
+Everything is computed in float32, because in bfloat16 the images of two points that are eps apart are equal.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,24 +28,25 @@ Decode = Callable[[Tensor, Tensor], Tensor]
 """Latents float32 [B, ...] and labels int64 [B] to images float32 [-1, 1] [B, 3, H, W]."""
 Interpolation = Literal["lerp", "slerp"]
 EPSILON = 1e-4
-"""Of Karras et al. 2019."""
+"""The step of Karras et al. 2019."""
 
 
 class Distance(Protocol):
-    """A perceptual distance of two images that grows with the square of small changes, as LPIPS does."""
+    """A perceptual distance between two images that grows with the square of small changes, as LPIPS does."""
 
     @property
     def name(self) -> str:
-        """What results call it."""
+        """The distance's name in results."""
 
     def between(self, first: Tensor, second: Tensor) -> Tensor:
-        """Distances float32 [B] of images float32 [-1, 1] [B, 3, H, W]."""
+        """Return the distances, float32 [B], between images float32 [-1, 1] [B, 3, H, W]."""
 
 
 class FeatureDistance:
-    """Squared Euclidean distance of an extractor's features, each brought to length 1; 0 to 4.
+    """Squared Euclidean distance between an extractor's features, each scaled to length 1; 0 to 4.
 
-    LPIPS with one layer, of an in-domain network and without learned weights: for where no LPIPS weights are given.
+    This is LPIPS with one layer of an in-domain network and without learned weights, for use when no LPIPS weights are
+    given.
     """
 
     def __init__(self, extractor: Extractor) -> None:
@@ -52,7 +54,7 @@ class FeatureDistance:
         self.name = f"squared distance of unit features, {extractor.name}"
 
     def between(self, first: Tensor, second: Tensor) -> Tensor:
-        """Distances float32 [B] of images float32 [-1, 1] [B, 3, H, W]."""
+        """Return the distances, float32 [B], between images float32 [-1, 1] [B, 3, H, W]."""
         sides = (F.normalize(self.extractor.features(images).float(), dim=1) for images in (first, second))
         return (next(sides) - next(sides)).square().sum(1)
 
@@ -61,13 +63,13 @@ class PathLengths(Result):
     """Both path lengths of one generator.
 
     Attributes:
-        distance: the perceptual distance that both rest on.
-        pairs: pairs of latent points, each of one class.
+        distance: the perceptual distance that both use.
+        pairs: number of pairs of latent points; both points of a pair have the same class.
         path_length, path_deviation: mean and deviation over the pairs of the paper's sum, along `steps` linear steps.
-        steps: of the sum; values for another number do not compare.
+        steps: number of steps in the sum; values for different numbers of steps are not comparable.
         ppl, ppl_deviation: mean and deviation of the standard PPL, at one random place of each path.
-        epsilon: its step, as a part of the path.
-        interpolation: of the standard PPL: 'slerp' along the great circle, or 'lerp'.
+        epsilon: step of the standard PPL, as a fraction of the path.
+        interpolation: path of the standard PPL: 'slerp' along the great circle, or 'lerp'.
     """
 
     distance: str
@@ -93,16 +95,16 @@ def path_lengths(
     epsilon: float = EPSILON,
     batch_size: int = 16,
 ) -> PathLengths:
-    """Both path lengths between pairs of latent points.
+    """Compute both path lengths between pairs of latent points.
 
     Args:
         ends: the points z1 and z2 of each pair, float32 [N, ...] each.
         labels: the class of each pair, int64 [N].
-        steps: of the paper's sum.
-        places: where on its path the standard PPL of each pair is taken, float32 [N], 0 to 1 - epsilon.
+        steps: number of steps in the paper's sum.
+        places: position on its path at which the standard PPL of each pair is taken, float32 [N], 0 to 1 - epsilon.
 
     Raises:
-        ValueError: fewer than two pairs.
+        ValueError: there are fewer than two pairs.
     """
     if len(labels) < 2:
         raise ValueError("path lengths need at least two pairs of points")
@@ -132,11 +134,11 @@ def path_lengths(
 def path_length(
     decode: Decode, first: Tensor, second: Tensor, labels: Tensor, steps: int, distance: Distance
 ) -> Tensor:
-    """The paper's path length of each pair: the sum of distances along the straight line, float32 [B].
+    """Return the paper's path length of each pair: the sum of distances along the straight line, float32 [B].
 
     Args:
         first, second: the ends, float32 [B, ...].
-        steps: parts of equal length into which the line is cut, at least 1.
+        steps: number of equal parts into which the line is cut, at least 1.
     """
     with full_precision(first.device):
         before = decode(first, labels)
@@ -158,10 +160,10 @@ def perceptual_path_length(
     interpolation: Interpolation = "slerp",
     epsilon: float = EPSILON,
 ) -> Tensor:
-    """The standard PPL of each pair, d(G(z_t), G(z_(t + epsilon))) / epsilon^2, float32 [B].
+    """Return the standard PPL of each pair, d(G(z_t), G(z_(t + epsilon))) / epsilon^2, float32 [B].
 
-    Its mean is the PPL. Karras et al. walk 'slerp' in the input space, where points lie near a sphere; their code also
-    leaves out the lowest and highest hundredth of the values, which is not done here.
+    The mean over pairs is the PPL. Karras et al. use 'slerp' in the input space, where points lie near a sphere. Their
+    code also discards the lowest and highest hundredth of the values; this function does not.
 
     Args:
         places: t of each pair, float [B].
@@ -173,15 +175,15 @@ def perceptual_path_length(
 
 
 def lerp(first: Tensor, second: Tensor, places: Tensor) -> Tensor:
-    """Points on the straight lines between `first` and `second`, float32 [B, ...], at `places` [B]."""
+    """Return points on the straight lines between `first` and `second`, float32 [B, ...], at `places` [B]."""
     t = _along(places, first)
     return ((1 - t) * first.double() + t * second.double()).float()
 
 
 def slerp(first: Tensor, second: Tensor, places: Tensor) -> Tensor:
-    """Points on the great circles between `first` and `second`, float32 [B, ...] (Shoemake 1985).
+    """Return points on the great circles between `first` and `second`, float32 [B, ...] (Shoemake 1985).
 
-    The angle is that between the two directions; lengths that differ are blended. Parallel points fall back to `lerp`.
+    The angle is that between the two directions; different lengths are blended. Parallel points fall back to `lerp`.
     """
     a, b = first.double().flatten(1), second.double().flatten(1)
     angle = F.cosine_similarity(a, b, dim=1).clamp(-1, 1).acos()
@@ -195,7 +197,7 @@ def slerp(first: Tensor, second: Tensor, places: Tensor) -> Tensor:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Networks compute in true float32: no autocast, and no TensorFloat-32 in a GPU's convolutions."""
+    """Make networks compute in true float32: no autocast, and no TensorFloat-32 in a GPU's convolutions."""
     cudnn = torch.backends.cudnn
     exact = cudnn.flags(
         enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False

@@ -9,12 +9,12 @@ from histoforge.metrics.features import Features, neighbour_radii, same_space, s
 
 @dataclass(frozen=True)
 class ManifoldScores:
-    """How the generated samples lie among the real ones; a sample's ball reaches to its k-th nearest neighbour.
+    """Overlap of generated and real samples; a sample's ball reaches to its k-th nearest neighbour.
 
     Attributes:
         precision: share of fakes inside the ball of any real sample (realism), 0 to 1.
         recall: share of reals inside the ball of any fake sample (variety), 0 to 1.
-        density: how many real balls hold a fake, divided by k (eq. 5 of Naeem et al.); about 1 for equal
+        density: mean number of real balls that hold a fake, divided by k (eq. 5 of Naeem et al.); about 1 for equal
             distributions, not bounded by 1.
         coverage: share of real balls that hold a fake (eq. 6), 0 to 1.
     """
@@ -26,10 +26,10 @@ class ManifoldScores:
 
 
 def manifold_scores(real: Features, fake: Features, neighbours: int = 5) -> ManifoldScores:
-    """Scores of features [N, D] against [M, D], all distances in blocks.
+    """Compute the scores of features [N, D] against [M, D], with all distances in blocks.
 
-    A point on a ball's rim is inside (Kynkaanniemi et al., eq. 1). Recall falls and precision rises with fewer fakes
-    than reals: compare equal numbers.
+    A point on a ball's boundary is inside (Kynkaanniemi et al., eq. 1). Recall falls and precision rises when there are
+    fewer fakes than reals, so compare equal numbers.
 
     Raises:
         ValueError: the numbers of dimensions differ, or a side has no more than `neighbours` samples.

@@ -1,4 +1,4 @@
-"""What every result of this room has in common: frozen, and safe to write as JSON."""
+"""Base classes of the package's results, which are frozen and safe to write as JSON."""
 
 import math
 from collections.abc import Callable
@@ -9,28 +9,28 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 Floats = NDArray[np.float64]
-# Weights of patches [B, N] to scores [B], NaN where a score is undefined.
+# A statistic maps weights of patches [B, N] to scores [B], NaN where a score is undefined.
 Statistic = Callable[[Floats], Floats]
 
 
 class Result(BaseModel):
-    """A result that cannot change once made and holds finite numbers only: what could not be computed is None."""
+    """An immutable result with finite numbers only; a number that could not be computed is None."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Effect(Result):
-    """How far one arm is from another, and how sure that is.
+    """The difference between two arms and its uncertainty.
 
     Attributes:
         difference: arm minus baseline, in the metric's own unit; None where it cannot be computed.
-        low, high: the confidence interval.
+        low, high: bounds of the confidence interval.
         p: two-sided p-value.
-        p_adjusted: the same after Holm's correction over the arms compared; None where nothing was corrected.
-        n: how many units the interval rests on.
-        unit: what they are, 'seeds' or 'patients'.
+        p_adjusted: p-value after Holm's correction over the arms compared; None if nothing was corrected.
+        n: number of units that the interval is based on.
+        unit: kind of these units, 'seeds' or 'patients'.
         confidence: coverage of the interval.
-        note: why something is missing or to be read with care; empty where there is nothing to say.
+        note: why something is missing or needs caution; empty if there is nothing to report.
     """
 
     difference: float | None
@@ -45,5 +45,5 @@ class Effect(Result):
 
 
 def finite(value: float) -> float | None:
-    """A Python float, or None where `value` is not finite."""
+    """Return a Python float, or None where `value` is not finite."""
     return float(value) if math.isfinite(value) else None

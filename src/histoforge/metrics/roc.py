@@ -14,9 +14,9 @@ class RocCurve(Result):
     """The ROC curve of one class against all others.
 
     Attributes:
-        name: the class.
-        false_positive_rate, true_positive_rate: both rising from 0 to 1.
-        thresholds: a patch is called positive from this probability on; falling, all finite, the first above every
+        name: name of the class.
+        false_positive_rate, true_positive_rate: rates that both rise from 0 to 1.
+        thresholds: lowest probabilities that are called positive; falling, all finite, the first above every
             probability.
     """
 
@@ -27,7 +27,7 @@ class RocCurve(Result):
 
 
 def roc_curve(name: str, positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> RocCurve:
-    """The curve of scores [N] for patches that are `positive` [N], at most 200 points and (0, 0).
+    """Return the ROC curve of scores [N] for patches that are `positive` [N], with at most 200 points and (0, 0).
 
     Raises:
         ValueError: all patches are positive, or none is.
@@ -51,7 +51,7 @@ def roc_curve(name: str, positive: NDArray[np.bool_], scores: NDArray[np.float64
 def weighted_auc(
     positive: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The area under the curve as a function of weights [B, N], which gives [B]; NaN where one kind has no weight.
+    """Return the area under the curve as a function from weights [B, N] to [B]; NaN where one kind has no weight.
 
     Scores are sorted once. Ties count half, as in the Mann-Whitney statistic.
     """
@@ -75,13 +75,13 @@ def weighted_auc(
 
 
 def _groups(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The order of falling scores, and the last place of each run of equal ones."""
+    """Return the order of falling scores and the last index of each run of equal scores."""
     order = np.argsort(-scores, kind="stable")
     return order, np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
 
 
 def _corners(hits: NDArray[np.int64], alarms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places where the curve bends, thinned evenly to at most `MOST_POINTS`; the last place is always kept."""
+    """Return indices where the curve bends, thinned evenly to at most `MOST_POINTS`; the last index is always kept."""
     bends = np.append((np.diff(hits, 2) != 0) | (np.diff(alarms, 2) != 0), True)
     places = np.flatnonzero(np.append(True, bends)) if len(hits) > 1 else np.array([0])
     if len(places) > MOST_POINTS:

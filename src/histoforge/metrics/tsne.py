@@ -20,8 +20,8 @@ class Embedded:
     """One group of features on the common map.
 
     Attributes:
-        rows: which rows of the group are shown, int64 [n].
-        points: float64 [n, 2].
+        rows: rows of the group that are shown, int64 [n].
+        points: coordinates, float64 [n, 2].
     """
 
     rows: NDArray[np.int64]
@@ -29,14 +29,14 @@ class Embedded:
 
 
 def embed(groups: Mapping[str, Features], most_per_group: int = 500, seed: int = 0) -> dict[str, Embedded]:
-    """Put groups of features [N, D] on one map; the same input gives the same map.
+    """Embed groups of features [N, D] in one map; the same input gives the same map.
 
     Args:
         groups: features by name, such as real, selected and rejected patches of a class.
-        most_per_group: larger groups are subsampled.
+        most_per_group: larger groups are subsampled to this size.
 
     Raises:
-        ValueError: fewer than five features in all, or different dimensions.
+        ValueError: there are fewer than five features in all, or their dimensions differ.
     """
     rows = {name: _subsample(len(features), most_per_group, seed, name) for name, features in groups.items()}
     shown = [as_features(features).cpu().double().numpy()[rows[name]] for name, features in groups.items()]
