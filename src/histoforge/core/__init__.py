@@ -1,1 +1,1 @@
-"""What every room needs and none owns: errors, seeds, digests, atomic files, progress, settings."""
+"""Code that every package shares: errors, seeds, digests, atomic files, progress, settings."""

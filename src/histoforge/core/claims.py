@@ -1,7 +1,8 @@
-"""Deciding, before any work, whether a command may write its outputs, and holding them while it does.
+"""Decide, before any work, whether a command may write its outputs, and lock them while it does.
 
-An output may replace nothing, an empty directory, or an earlier result of its kind, and the latter only where the user
-says so or where the same command made it. It never replaces anything that is, contains, or lies in an input.
+An output may take an unused path, or replace an empty directory or an earlier result of its kind. It replaces an
+earlier result only if the user allows it or the same command made it. It never replaces anything that is, contains, or
+lies in an input.
 """
 
 import fcntl
@@ -25,7 +26,7 @@ class Output:
     """A directory or a file that a command writes.
 
     Attributes:
-        path: where.
+        path: path of the output.
         kind: a key of `results.KINDS` for a directory, or of `results.FILE_KINDS` for a file.
     """
 
@@ -33,10 +34,10 @@ class Output:
     kind: str
 
     def is_there(self) -> bool:
-        """Return whether an earlier result of the kind is there.
+        """Return whether `path` holds an earlier result of this kind.
 
         Raises:
-            StorageError: something else is.
+            StorageError: `path` holds something else.
         """
         if self.kind in FILE_KINDS:
             return check_replaceable_file(self.path, self.kind)
@@ -44,7 +45,7 @@ class Output:
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """The name of the kind in messages."""
         return FILE_KINDS[self.kind].name if self.kind in FILE_KINDS else KINDS[self.kind].name
 
 
@@ -52,16 +53,16 @@ class Output:
 def claimed(
     outputs: Sequence[Output], inputs: Mapping[str, Path], *, overwrite: bool = False, same: bool = False
 ) -> Iterator[None]:
-    """Make sure that outputs may be written, and keep other commands from writing them inside the block.
+    """Check that the outputs may be written, and keep other commands from writing them inside the block.
 
-    What a killed command left of an earlier attempt is removed first. Of several processes that train together, only
-    the first one claims.
+    The leftovers of a killed command are removed first. When several processes train together, only the first one
+    claims.
 
     Args:
-        outputs: what is written.
-        inputs: what is read, by what sentences call it.
+        outputs: the files and directories to write.
+        inputs: the paths to read, keyed by their names in messages.
         overwrite: whether earlier results may be replaced.
-        same: whether the same command with the same settings made what is there.
+        same: whether the same command with the same settings made the earlier results.
 
     Raises:
         StorageError: an output may not be written, or another command is writing it.
@@ -86,10 +87,10 @@ def claimed(
 
 
 def check_apart(output: Path, inputs: Mapping[str, Path]) -> None:
-    """Make sure that writing `output` cannot touch an input; links are followed.
+    """Check that writing `output` cannot touch an input, following links.
 
     Raises:
-        StorageError: it is, contains, or lies in an input.
+        StorageError: `output` is, contains, or lies in an input.
     """
     where = _lineage(output)
     for name, path in inputs.items():
@@ -102,7 +103,7 @@ def check_apart(output: Path, inputs: Mapping[str, Path]) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other commands from writing `path` inside the block, as far as the file system knows locks.
+    """Keep other commands from writing `path` inside the block, if the file system supports locks.
 
     Raises:
         StorageError: another command is writing it.
@@ -124,10 +125,10 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_folder(path: Path) -> Iterator[None]:
-    """As `locked`, for a folder that is written into and never replaced: nothing is written beside it.
+    """Lock a folder that is written into and never replaced, without writing anything beside it; see `locked`.
 
     Raises:
-        StorageError: another command is writing into it, or it cannot be made.
+        StorageError: another command is writing into the folder, or the folder cannot be created.
     """
     with explained_write_errors(path):
         made = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -152,25 +153,28 @@ def locked_folder(path: Path) -> Iterator[None]:
 
 
 def command_digest(settings: Mapping[str, Any], inputs: Mapping[str, Path | Sequence[Path] | None]) -> str:
-    """SHA-256 of a command's settings, as JSON values, and of the places of its inputs."""
+    """Return the SHA-256 of a command's settings, as JSON values, and of the paths of its inputs."""
     places = {name: _resolved(path) for name, path in inputs.items()}
     return digest_json({"settings": dict(settings), "inputs": places})
 
 
 def recorded(folder: Path, command: str) -> str:
-    """Return the digest that `record` wrote into a folder for a command, or ''."""
+    """Return the digest that `record` wrote into a folder for a command, or '' if there is none."""
     return str(read_if_whole(folder / RECORD).get(command, ""))
 
 
 def record(folder: Path, command: str, digest: str) -> None:
-    """Write into a folder that a command with this digest made, or is making, what it holds."""
+    """Record in a folder that the command with this digest made, or is making, its content."""
     if int(os.environ.get("RANK", "0")) or not folder.is_dir():
         return
     write_json(folder / RECORD, {**read_if_whole(folder / RECORD), command: digest})
 
 
 def _lineage(path: Path) -> list[tuple[int, int] | str]:
-    """The identities of a path and of all folders above it, links followed: device and inode, or else the name."""
+    """Return the identities of a path and of all folders above it, following links.
+
+    An identity is the device and inode or, if the path does not exist, its name.
+    """
     resolved = Path(path).resolve()
     return [_identity(place) for place in (resolved, *resolved.parents)]
 
@@ -184,7 +188,7 @@ def _identity(path: Path) -> tuple[int, int] | str:
 
 
 def _take(lock: Path, path: Path) -> int:
-    """Open and lock a file; its descriptor."""
+    """Open and lock a file, and return its descriptor."""
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:

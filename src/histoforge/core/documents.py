@@ -1,4 +1,4 @@
-"""The one door through which JSON and YAML come in: what is damaged or hostile ends in a sentence."""
+"""The only entry point for JSON and YAML: damaged or hostile documents produce a one-sentence error."""
 
 import json
 import math
@@ -17,25 +17,25 @@ from histoforge.core.validation import reason_of
 Model = TypeVar("Model", bound=BaseModel)
 
 DEEPEST = 64
-"""Levels that a document may be nested; ours have fewer than ten."""
+"""Maximum nesting depth of a document. Documents of histoforge have fewer than ten levels."""
 
 
 MOST_VALUES = 2_000_000
-"""Values on one level of a document; YAML's aliases can make billions of a few lines."""
+"""Maximum number of values on one level of a document. YAML aliases can turn a few lines into billions of values."""
 
 LONGEST_NUMBER = 300
-"""Digits; float64 holds no integer that is longer than this by much."""
+"""Maximum number of digits in a number. Integers much longer than this do not fit into float64."""
 
 
 class DocumentError(ValueError):
-    """A text that is not the JSON or YAML that it should be; the message is a short reason."""
+    """Raised for text that is not valid JSON or YAML; the message is a short reason."""
 
 
 def parse_json(content: bytes | str) -> Any:
-    """Return the JSON value in a UTF-8 text; NaN, infinity and numbers beyond float64 are refused.
+    """Parse a UTF-8 text as JSON, rejecting NaN, infinity and numbers beyond float64.
 
     Raises:
-        DocumentError: it is not such a text, or is nested too deeply.
+        DocumentError: the text is not valid, or is nested too deeply.
     """
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
@@ -50,15 +50,15 @@ def parse_json(content: bytes | str) -> Any:
 
 
 def read_json(path: Path, kind: type[HistoforgeError] = HistoforgeError, advice: str = "make it again") -> Any:
-    """Return the JSON value in a file of ours.
+    """Return the JSON value in a file that histoforge wrote.
 
     Args:
         path: the file.
-        kind: the error to raise.
-        advice: what the user can do, for the end of the sentence.
+        kind: the class of the error to raise.
+        advice: what the user can do, for the end of the message.
 
     Raises:
-        HistoforgeError: of the class `kind`: the file is missing, cannot be read, or is not JSON.
+        HistoforgeError: the file is missing, cannot be read, or is not JSON; the class is `kind`.
     """
     try:
         return parse_json(Path(path).read_bytes())
@@ -71,10 +71,10 @@ def read_json(path: Path, kind: type[HistoforgeError] = HistoforgeError, advice:
 def parse_model(
     cls: type[Model], content: bytes | str, name: object, kind: type[HistoforgeError], advice: str = "make it again"
 ) -> Model:
-    """Return a pydantic model from a JSON text that the user knows as `name`.
+    """Return a pydantic model from a JSON text, which messages call `name`.
 
     Raises:
-        HistoforgeError: of the class `kind`: it is not JSON, or does not have the fields of `cls`.
+        HistoforgeError: the text is not JSON, or does not have the fields of `cls`; the class is `kind`.
     """
     try:
         return cls.model_validate(parse_json(content))
@@ -85,7 +85,7 @@ def parse_model(
 
 
 def read_model(cls: type[Model], path: Path, kind: type[HistoforgeError], advice: str = "make it again") -> Model:
-    """Return a pydantic model from a JSON file of ours; as `parse_model` and `read_json`."""
+    """Return a pydantic model from a JSON file that histoforge wrote; see `parse_model` and `read_json`."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
@@ -95,10 +95,10 @@ def read_model(cls: type[Model], path: Path, kind: type[HistoforgeError], advice
 
 @contextmanager
 def known_shape(name: object, kind: type[HistoforgeError], advice: str = "make it again") -> Iterator[None]:
-    """Turn what goes wrong in taking a document apart into a sentence: a missing key, text in the place of a number.
+    """Turn errors from a document's structure, such as a missing key or text instead of a number, into a sentence.
 
     Raises:
-        HistoforgeError: of the class `kind`.
+        HistoforgeError: the document does not have the expected structure; the class is `kind`.
     """
     try:
         yield
@@ -109,13 +109,13 @@ def known_shape(name: object, kind: type[HistoforgeError], advice: str = "make i
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the value in a YAML text with no more than JSON's kinds of values.
+    """Parse a YAML text, accepting only the types that JSON has.
 
-    Dates and times of day (`2024-01-31`, `7:1:2`) are text, and tags are refused, so that every value can be written
-    as JSON.
+    Dates and times of day (`2024-01-31`, `7:1:2`) are read as text, and tags are rejected, so that every value can be
+    written as JSON.
 
     Raises:
-        DocumentError: it is not such a text, or is nested too deeply.
+        DocumentError: the text is not valid, or is nested too deeply.
     """
     try:
         return _checked_depth(_PlainLoader(text).get_single_data())
@@ -129,7 +129,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def read_yaml(path: Path, kind: type[HistoforgeError], advice: str) -> Any:
-    """Return the value in a YAML file that a person wrote; as `read_json`."""
+    """Return the value in a YAML file that a person wrote; see `read_json`."""
     try:
         return parse_yaml(Path(path).read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -154,7 +154,7 @@ def _whole(text: str) -> int:
 
 
 def _checked_depth(value: Any) -> Any:
-    """Return `value`, which is no deeper than `DEEPEST` and no wider than `MOST_VALUES`, aliases counted as copies."""
+    """Return `value` if it is no deeper than `DEEPEST` and no wider than `MOST_VALUES`, counting aliases as copies."""
     level = [value]
     for _ in range(DEEPEST):
         inner = [item for item in level if isinstance(item, list | dict)]
@@ -167,7 +167,7 @@ def _checked_depth(value: Any) -> Any:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without tags, dates and numbers to the base 60."""
+    """A YAML loader without tags, dates and base-60 numbers."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         mapping = super().construct_mapping(node, deep)
@@ -175,7 +175,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def _number(loader: yaml.SafeLoader, node: Any) -> Any:
-    """Return a scalar that looks like a number; as text where it is none that JSON could hold."""
+    """Return the value of a scalar that looks like a number, as text if JSON cannot represent the number."""
     if len(node.value) > LONGEST_NUMBER:
         return node.value
     try:

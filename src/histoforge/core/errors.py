@@ -1,7 +1,7 @@
-"""The one family of errors that a user can cause and can mend.
+"""Errors that a user can cause and fix.
 
 Each message is one sentence that says what is wrong, where, and what to do. The command line prints it and exits
-with `EXIT_CODE`; it is the last line of a task in a pod. Anything else that is raised is a bug and keeps its traceback.
+with `EXIT_CODE`. In a pod, it is the last line of the task's log. Any other exception is a bug and keeps its traceback.
 """
 
 import errno
@@ -12,11 +12,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class HistoforgeError(Exception):
-    """A fault in what the program was given, not in the program."""
+    """An error in the program's input, not in the program."""
 
 
 class SettingsError(HistoforgeError):
-    """An unknown preset or parameter, or a value out of its bounds."""
+    """An unknown preset or parameter, or a value out of bounds."""
 
 
 class UnknownParameterError(SettingsError):
@@ -28,11 +28,11 @@ class SourceError(HistoforgeError):
 
 
 class SlideError(SourceError):
-    """One slide that cannot be used; `preprocess` skips and names it, up to a limit."""
+    """A single slide that cannot be used; `preprocess` skips and names such slides, up to a limit."""
 
 
 class PatchSetError(HistoforgeError):
-    """A patch set that is damaged, incomplete, or not fit for what is asked of it."""
+    """A patch set that is damaged, incomplete, or unsuitable for its use."""
 
 
 class ModelError(HistoforgeError):
@@ -40,7 +40,7 @@ class ModelError(HistoforgeError):
 
 
 class CheckpointError(HistoforgeError):
-    """A checkpoint that is damaged or belongs to another training."""
+    """A checkpoint that is damaged or belongs to another training run."""
 
 
 class StorageError(HistoforgeError):
@@ -48,17 +48,17 @@ class StorageError(HistoforgeError):
 
 
 class TrainingError(HistoforgeError):
-    """Training that cannot go on, such as a loss that is not finite."""
+    """Training that cannot continue, for example because a loss is not finite."""
 
 
 class SelectionError(HistoforgeError):
-    """A selection that keeps nothing, or a pool too small for what is to be kept."""
+    """A selection that keeps nothing, or a pool that is too small for it."""
 
 
 def explain_os_error(error: OSError) -> str:
-    """Return the sentence for a file or disk that the operating system refuses; '' for an error of another kind.
+    """Return a sentence for an error from a file or disk, or '' for any other kind of error.
 
-    What a step does with files of its own is explained where it happens; this is for all that is left.
+    Steps explain the errors from their own files where they occur. This function covers the remaining ones.
     """
     if isinstance(error, shutil.Error):
         source, target, reason = error.args[0][0] if isinstance(error.args[0], list) else (error.args[0], "", "")

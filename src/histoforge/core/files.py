@@ -1,4 +1,4 @@
-"""Atomic files and directories: what stands under a final name is whole, whatever happened while it was written."""
+"""Atomic files and directories: whatever has its final name is complete, even if writing was interrupted."""
 
 import ctypes
 import errno
@@ -24,11 +24,12 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 @contextmanager
 def atomic_file(path: Path, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that becomes `path` when the block ends well.
+    """Yield a temporary path beside `path` that is renamed to `path` if the block succeeds.
 
     Args:
-        path: the file.
-        durable: whether it must survive a loss of power; False is for files of a directory that is synced as a whole.
+        path: the file to write.
+        durable: whether the file must survive a power loss. Pass False for files in a directory that is synced as a
+            whole.
 
     Raises:
         StorageError: the disk is full or `path` cannot be written; nothing is left behind.
@@ -51,13 +52,13 @@ def atomic_file(path: Path, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield a new temporary directory beside `path` that becomes `path` when the block ends well.
+    """Yield a new temporary directory beside `path` that is renamed to `path` if the block succeeds.
 
-    An empty directory or an earlier result at `path` is replaced; it is still whole if the block fails or the process
+    It replaces an empty directory or an earlier result at `path`, which stays intact if the block fails or the process
     is killed.
 
     Raises:
-        StorageError: something else stands at `path`, the disk is full, or `path` cannot be written; nothing is left
+        StorageError: `path` holds something else, the disk is full, or `path` cannot be written; nothing is left
             behind.
     """
     path = Path(path)
@@ -78,10 +79,10 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    """Give a directory its final name; what had that name before is deleted or, under `temporary`, left for that.
+    """Give a directory its final name; an earlier one is deleted, or left under the name `temporary` for deletion.
 
-    The two names are swapped at once where the system can. Elsewhere the earlier directory goes by a name from which
-    `unfinished.restore` brings it back if the process is killed between the two renames.
+    The two names are swapped atomically if the system supports it. Otherwise the earlier directory gets a temporary name
+    from which `unfinished.restore` recovers it if the process is killed between the two renames.
     """
     if not path.exists():
         os.rename(temporary, path)
@@ -98,7 +99,7 @@ def _put_in_place(temporary: Path, path: Path) -> None:
 
 
 def _swapped(first: Path, second: Path) -> bool:
-    """Swap two names at once; returns whether the system and the file system can."""
+    """Swap two names atomically, and return whether the system and the file system support it."""
     swap = getattr(ctypes.CDLL(None), "renameat2", None)
     if swap is None:
         return False
@@ -107,7 +108,7 @@ def _swapped(first: Path, second: Path) -> bool:
 
 @contextmanager
 def explained_write_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a refused write under `path` into a sentence for the user."""
+    """Turn the error of a full disk or a failed write under `path` into a sentence for the user."""
     try:
         yield
     except OSError as error:
@@ -128,7 +129,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Flush all files below a directory: many of them at once, by flushing their file system, where the system can."""
+    """Flush all files below a directory; if there are many, flush their file system once where the system supports it."""
     files = [file for file in Path(folder).rglob("*") if file.is_file()]
     if len(files) >= MANY_FILES and _sync_file_system(folder):
         return
@@ -148,6 +149,6 @@ def _sync_file_system(folder: Path) -> bool:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically; NaN and infinity are refused."""
+    """Write `value` atomically as indented JSON; NaN and infinity raise ValueError."""
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")

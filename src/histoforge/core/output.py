@@ -1,4 +1,4 @@
-"""Standard output and standard error that show no secret and take every character."""
+"""Standard output and standard error streams that hide secrets and accept every character."""
 
 import io
 import logging
@@ -10,19 +10,19 @@ from histoforge.core.secrets import scrub
 
 
 class SafeStream(io.TextIOBase):
-    """A text stream that passes on whole lines, scrubbed; what is not a whole line yet goes on when flushed.
+    """A text stream that forwards complete lines with secrets removed; an incomplete line is forwarded on flush.
 
     Characters that the stream's encoding lacks are written as escapes, so that an ASCII terminal or a file name that
-    is not UTF-8 never ends a command.
+    is not UTF-8 never aborts a command.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self._rest = ""
-        self._lock = threading.RLock()  # a signal's handler may print while the main thread does
+        self._lock = threading.RLock()  # a signal handler may print while the main thread does
 
     def write(self, text: str) -> int:
-        """Pass on the lines that are whole."""
+        """Forward the complete lines."""
         with self._lock:
             lines, end, self._rest = (self._rest + text).rpartition("\n")
             if end:
@@ -30,7 +30,7 @@ class SafeStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what was written."""
+        """Forward everything that was written."""
         with self._lock:
             rest, self._rest = self._rest, ""
             if rest:
@@ -38,20 +38,20 @@ class SafeStream(io.TextIOBase):
             self.stream.flush()
 
     def isatty(self) -> bool:
-        """Whether a person watches."""
+        """Return whether the stream is a terminal."""
         return self.stream.isatty()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The stream's encoding."""
+        """Encoding of the stream."""
         return getattr(self.stream, "encoding", None) or "utf-8"
 
     def fileno(self) -> int:
-        """The stream's descriptor; what is written there directly is not scrubbed."""
+        """Return the stream's file descriptor; text written to it directly is not scrubbed."""
         return self.stream.fileno()
 
     def writable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def __getattr__(self, name: str) -> Any:
@@ -63,9 +63,9 @@ class SafeStream(io.TextIOBase):
 
 
 def guard_output() -> None:
-    """Put a `SafeStream` before this process's standard output and error, and before the log handlers that write there.
+    """Wrap this process's standard output and error, and the log handlers that write there, in a `SafeStream`.
 
-    Tracebacks and warnings of every thread and library go through `sys.stderr`, and are scrubbed with it.
+    Tracebacks and warnings from every thread and library go through `sys.stderr`, so they are scrubbed too.
     """
     plain = {id(stream): name for name in ("stdout", "stderr") if (stream := getattr(sys, name)) is not None}
     for name in plain.values():

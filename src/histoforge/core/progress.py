@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line every few seconds in a pod or a log file."""
+"""Progress of long-running work: a bar on a terminal, or a line every few seconds in a pod or a log file."""
 
 import sys
 import time
@@ -9,18 +9,18 @@ LINE_EVERY_SECONDS = 5.0
 
 
 class Progress:
-    """Shows how far `total` units of work have come and how long the rest will take, on standard error.
+    """Show on standard error how much of the work is done and how long the rest will take.
 
-    Within another one it counts and shows nothing: a person watches one thing at a time.
+    A nested instance counts but shows nothing, so that only one bar is visible at a time.
 
     >>> with Progress("tiling", total=12, unit="slides") as progress:
     ...     progress.advance(1, patches=180)
 
     Args:
-        label: what is worked on.
-        total: units of work.
-        unit: what a unit is called.
-        done: units that an earlier process has done; they do not count towards the speed.
+        label: name of the work.
+        total: number of units of work.
+        unit: name of a unit.
+        done: units that an earlier process completed; they do not count towards the speed.
     """
 
     _open: ClassVar[int] = 0
@@ -59,12 +59,12 @@ class Progress:
             self._bar.stop()
 
     def seconds_left(self) -> float | None:
-        """Return the expected time for the rest at the mean speed so far, or None before the first unit is done."""
+        """Return the expected remaining time at the mean speed so far, or None before the first unit is done."""
         done = self.done - self._done_before
         return (time.monotonic() - self._start) / done * (self.total - self.done) if done else None
 
     def advance(self, units: int = 1, **facts: float | int | str) -> None:
-        """Count `units` more as done, and show `facts` beside them, or else the facts of the call before."""
+        """Count `units` more as done, and show `facts`, or the facts of the previous call if there are none."""
         self.done += units
         if self._inner:
             return
@@ -84,7 +84,7 @@ class Progress:
 
 
 def track(items: Iterable[Any], label: str, total: int, unit: str = "") -> Iterator[Any]:
-    """Iterate over `items` and show the progress."""
+    """Iterate over `items` and show progress."""
     with Progress(label, total, unit) as progress:
         for item in items:
             yield item
@@ -92,7 +92,7 @@ def track(items: Iterable[Any], label: str, total: int, unit: str = "") -> Itera
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words, rounded: '40 s', '12 min', '3 h 20 min', '2 days 5 h'."""
+    """Return a rounded duration as text: '40 s', '12 min', '3 h 20 min', '2 days 5 h'."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -106,7 +106,7 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """One line for whoever watches, on standard error."""
+    """Print one line to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The kinds of results that commands write, and how an earlier one is told from what is somebody else's."""
+"""The kinds of results that commands write, and the checks that distinguish them from other people's files."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from histoforge.core.errors import StorageError
 from histoforge.core.unfinished import is_unfinished
 
 RECORD = ".histoforge.json"
-"""The file in a result's directory that says which command made it, with which settings."""
+"""The file in a result's directory that records which command made it, with which settings."""
 
 _MODEL = ("model.json", "model.safetensors", "history.json", "guide.json", "training.jsonl", "pictures/*.png")
 _WORK = ("*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors")
@@ -24,10 +24,10 @@ class Kind:
     """A kind of directory that is written as a whole.
 
     Attributes:
-        name: what sentences call it.
-        description: the file that it is known by.
-        files: patterns of the other files that it may hold, as relative paths with '/'.
-        said: entries of the description that it is known by too; None stands for any value.
+        name: its name in messages.
+        description: the file that identifies it.
+        files: patterns of the other files that it may contain, as relative paths with '/'.
+        said: entries of the description that also identify it; None stands for any value.
     """
 
     name: str
@@ -41,8 +41,8 @@ class FileKind:
     """A kind of file.
 
     Attributes:
-        name: what sentences call it.
-        keys: top-level keys of a JSON file that it is known by; none for an HTML page.
+        name: its name in messages.
+        keys: top-level keys that identify a JSON file; none for an HTML page.
     """
 
     name: str
@@ -76,17 +76,17 @@ _PAGE_HEAD_BYTES = 1 << 16
 
 
 def check_replaceable(path: Path, kinds: Collection[str] = ()) -> bool:
-    """Make sure that a directory may be written at `path`: nothing, an empty directory or an earlier result is there.
+    """Check that `path` is unused, an empty directory or an earlier result, so that a directory may be written there.
 
     Args:
         path: the directory to write.
         kinds: keys of `KINDS`; none for all of them.
 
-    Returns:
-        Whether an earlier result is there.
+        Returns:
+            Whether `path` holds an earlier result.
 
-    Raises:
-        StorageError: a link, a file, a directory of another kind, or a result with files of somebody else is there.
+        Raises:
+            StorageError: `path` holds a link, a file, a directory of another kind, or a result with foreign files in it.
     """
     if _is_free(path, directory=True):
         return False
@@ -105,17 +105,17 @@ def check_replaceable(path: Path, kinds: Collection[str] = ()) -> bool:
 
 
 def check_replaceable_file(path: Path, kind: str) -> bool:
-    """Make sure that a file may be written at `path`: nothing or an earlier one of the same kind is there.
+    """Check that `path` is unused or an earlier file of the same kind, so that a file may be written there.
 
     Args:
         path: the file to write.
         kind: a key of `FILE_KINDS`.
 
-    Returns:
-        Whether an earlier one is there.
+        Returns:
+            Whether `path` holds an earlier file of the kind.
 
-    Raises:
-        StorageError: a link, a directory, or a file of another kind is there.
+        Raises:
+            StorageError: `path` holds a link, a directory, or a file of another kind.
     """
     if _is_free(path, directory=False):
         return False
@@ -127,10 +127,10 @@ def check_replaceable_file(path: Path, kind: str) -> bool:
 
 
 def work_beside(output: Path, suffix: str) -> Path:
-    """Return the folder beside an output in which a training keeps its log and checkpoints.
+    """Return the folder beside an output in which a training run keeps its log and checkpoints.
 
     Raises:
-        StorageError: it is a file or a link, or holds files of somebody else.
+        StorageError: the folder is a file or a link, or contains foreign files.
     """
     folder = output.with_name(f"{output.name}{suffix}")
     if not _is_free(folder, directory=True) and (foreign := next(foreign_files(folder, _WORK), "")):
@@ -142,13 +142,13 @@ def work_beside(output: Path, suffix: str) -> Path:
 
 
 def remove_work(folder: Path) -> None:
-    """Remove the folder of a finished training, unless somebody else's files have come into it."""
+    """Remove the folder of a finished training run, unless it contains foreign files."""
     if folder.is_dir() and next(foreign_files(folder, _WORK), None) is None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def foreign_files(folder: Path, patterns: Collection[str]) -> Iterator[str]:
-    """The files below a folder that no pattern fits, by their relative paths; unfinished ones are passed over."""
+    """Yield the relative paths of the files below a folder that match no pattern, skipping unfinished files."""
     for parent, below, names in os.walk(folder):
         links = [name for name in below if Path(parent, name).is_symlink()]
         for name in sorted([*names, *links]):
@@ -158,10 +158,10 @@ def foreign_files(folder: Path, patterns: Collection[str]) -> Iterator[str]:
 
 
 def _is_free(path: Path, directory: bool) -> bool:
-    """Return whether nothing is at `path` or, where a directory is to be written, an empty one.
+    """Return whether `path` is unused or, if a directory is to be written, an empty directory.
 
     Raises:
-        StorageError: a link, or a file in place of a directory or the other way round, is there.
+        StorageError: `path` holds a link, a file where a directory is to be written, or the other way round.
     """
     if path.is_symlink():
         raise StorageError(f"{path} is a link to {os.readlink(path)}: name that place itself, or a new one.")
@@ -189,7 +189,7 @@ def _is_file_of(path: Path, kind: FileKind) -> bool:
 
 
 def read_if_whole(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; an empty one where the file is missing, damaged, or holds something else."""
+    """Return the JSON object in a file, or an empty one if the file is missing, damaged, or contains something else."""
     try:
         value = parse_json(path.read_bytes())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Documents that say their schema version and carry a digest over all that they say."""
+"""Documents that carry their schema version and a digest over their content."""
 
 import json
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ _warned: set[Path] = set()
 
 
 def sealed(document: Mapping[str, Any], version: int, digest: str = DIGEST) -> dict[str, Any]:
-    """Return a document of JSON values with its schema version, and under `digest` the digest over all of it."""
+    """Return a document of JSON values with its schema version and, under `digest`, the digest over all of it."""
     values = json.loads(json.dumps({VERSION: version, **document}, allow_nan=False))
     values.pop(digest, None)
     return {**values, digest: digest_json(values)}
 
 
 def write_sealed(path: Path, document: Mapping[str, Any], version: int) -> dict[str, Any]:
-    """Write a document with its seal, atomically, and return it as it was written."""
+    """Write a sealed document atomically, and return it as written."""
     written = sealed(document, version)
     write_json(path, written)
     return written
@@ -33,17 +33,17 @@ def write_sealed(path: Path, document: Mapping[str, Any], version: int) -> dict[
 def read_sealed(
     path: Path, version: int, advice: str, kind: type[HistoforgeError] = ModelError, digest: str = DIGEST
 ) -> dict[str, Any]:
-    """Read a document and verify its seal; one of an earlier version, which has none, is read with a warning.
+    """Read a document and verify its seal; a document of an earlier version, which has no seal, causes a warning.
 
     Args:
         path: the file.
-        version: the newest schema version that is understood.
-        advice: what the user can do about a damaged one, for the end of the sentence.
-        kind: the error to raise.
-        digest: the entry that holds the digest.
+        version: the newest supported schema version.
+        advice: what the user can do about a damaged document, for the end of the message.
+        kind: the class of the error to raise.
+        digest: the entry that contains the digest.
 
     Raises:
-        HistoforgeError: of the class `kind`: it is no JSON object, was changed, or is of a newer schema.
+        HistoforgeError: the file is not a JSON object, was changed, or has a newer schema; the class is `kind`.
     """
     document = read_json(path, kind, advice)
     if not isinstance(document, dict):
@@ -61,14 +61,14 @@ def read_sealed(
 
 
 def warn_of_former_version(path: Path) -> None:
-    """Say once that a document carries no digest."""
+    """Warn once that a document carries no digest."""
     if path.resolve() not in _warned:
         _warned.add(path.resolve())
         say(f"{path} is of an earlier version of histoforge and carries no digest: damage to it goes unnoticed.")
 
 
 def file_below(folder: Path, name: str) -> Path | None:
-    """Return the file that a document names below its folder; None where there is none, or it lies elsewhere."""
+    """Return the file that a document names below its folder, or None if it does not exist or lies elsewhere."""
     path = folder / name
     below = ".." not in Path(name).parts and not Path(name).is_absolute()
     return path if below and path.is_file() else None

@@ -1,4 +1,4 @@
-"""Credentials: cleaned where they are read, and replaced by `***` in everything that is printed or logged."""
+"""Credentials: cleaned when read, and replaced by `***` in everything that is printed or logged."""
 
 import os
 import re
@@ -8,12 +8,12 @@ from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
 SHORTEST = 8
-"""Characters of a value that is hidden wherever it occurs; a shorter one would take pieces out of ordinary words."""
+"""Minimum length of a value that is hidden wherever it occurs; a shorter one could match parts of ordinary words."""
 
 _NAMES = re.compile(r".*(SECRET|SECRET_KEY|SECRET_ACCESS_KEY|TOKEN|PASSWORD|COOKIES?)$")
 _LONG_NAMES = re.compile(r".*ACCESS_KEY(_ID)?$")
 SHORTEST_ID = 16
-"""Characters of an access key's id that is hidden: AWS's have 20, and MinIO's usual 'minio' is an ordinary word."""
+"""Minimum length of an access key id that is hidden: AWS ids have 20 characters; MinIO's default is the word 'minio'."""
 _FILES = {"KF_PIPELINES_SA_TOKEN_PATH": "", "HISTOFORGE_S3_SECRET_DIR": "secretkey"}
 
 _VALUE = r"(?:[^\s&,;\"'<>\\]|%[0-9A-Fa-f]{2})+"
@@ -29,10 +29,10 @@ _remembered: set[str] = set()
 
 
 def clean_credential(text: str, shortest: int = SHORTEST) -> str | None:
-    """A credential without the spaces and line ends around it, None if it cannot be sent in an HTTP header.
+    """Return a credential without surrounding spaces and line ends, or None if an HTTP header cannot carry it.
 
-    A header carries printable ASCII; files made with `echo` or `--from-file` often end with a line end. A value of at
-    least `shortest` characters is remembered, so that `scrub` hides it.
+    A header carries printable ASCII only, and files made with `echo` or `--from-file` often end with a line end. A value
+    of at least `shortest` characters is remembered, so that `scrub` hides it.
     """
     value = text.strip()
     remember(value, shortest)
@@ -45,7 +45,7 @@ def remember(value: str, shortest: int = SHORTEST) -> None:
 
 
 def scrub(text: str) -> str:
-    """`text` without the known secrets, in plain and in URL-encoded form, and without signatures and tokens."""
+    """Return `text` without known secrets, in plain and URL-encoded form, and without signatures and tokens."""
     for value in sorted(_remembered | _from_environment(os.environ), key=len, reverse=True):
         for form in dict.fromkeys((value, quote(value, safe=""), quote(value), quote_plus(value), _escaped(value))):
             text = text.replace(form, HIDDEN)
@@ -55,7 +55,7 @@ def scrub(text: str) -> str:
 
 
 def _from_environment(environment: Mapping[str, str]) -> set[str]:
-    """The secrets that the environment holds or names a file of, at this moment."""
+    """Return the secrets that are currently in environment variables or in the files that these name."""
     values = {value for name, value in environment.items() if _NAMES.fullmatch(name)}
     values |= {v for name, v in environment.items() if _LONG_NAMES.fullmatch(name) and len(v) >= SHORTEST_ID}
     for name, file in _FILES.items():
@@ -72,5 +72,5 @@ def _read(path: Path) -> str:
 
 
 def _escaped(value: str) -> str:
-    """A value as `repr` shows its bytes: `b'caf\\xc3\\xa9'`."""
+    """Return a value as `repr` shows its bytes: `b'caf\\xc3\\xa9'`."""
     return repr(value.encode("utf-8", "surrogateescape"))[2:-1]

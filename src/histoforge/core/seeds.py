@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and on what they are for, never on the order in which things run."""
+"""Random numbers that depend on a seed and a purpose, never on the order of execution."""
 
 import hashlib
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A seed of its own (63 bits) for each purpose: `derive_seed(0, "pool", "class", 2)`."""
+    """Return a separate 63-bit seed for each purpose: `derive_seed(0, "pool", "class", 2)`."""
     text = "/".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def numpy_rng(seed: int, *purpose: str | int) -> np.random.Generator:
-    """A NumPy generator for one purpose."""
+    """Return a NumPy generator for one purpose."""
     return np.random.default_rng(derive_seed(seed, *purpose))

@@ -1,6 +1,6 @@
-"""Typed settings: one frozen pydantic class a step, filled from a preset and from single overrides.
+"""Typed settings: one frozen pydantic class per step, filled from a preset and individual overrides.
 
-Kept free of heavy imports: `histoforge STEP --help` is built from these classes alone.
+This module avoids heavy imports, because `histoforge STEP --help` is built from these classes alone.
 """
 
 import difflib
@@ -15,23 +15,23 @@ from histoforge.core.errors import SettingsError, UnknownParameterError
 from histoforge.core.validation import sentence_of
 
 DEFAULT_PRESET = "quickstart"
-"""The preset of a pipeline on one machine, and of a single step on a machine without a GPU."""
+"""The preset for a pipeline on one machine, and for a single step on a machine without a GPU."""
 
 
 class Settings(BaseModel):
-    """Settings that cannot change once made, and that refuse a name they do not know."""
+    """Base class of immutable settings that reject unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     variant_by: ClassVar[str] = ""
-    """The parameter whose value chooses a section of its own, such as `train_generator.dcgan`; '' for none."""
+    """The parameter whose value selects a separate section, such as `train_generator.dcgan`; '' for none."""
 
     @classmethod
     def make(cls, values: Mapping[str, Any]) -> Self:
         """Validate `values`.
 
         Raises:
-            UnknownParameterError: an unknown name; the nearest known one is given.
+            UnknownParameterError: a name is unknown; the message suggests the nearest known one.
             SettingsError: a value is missing or cannot be used.
         """
         unknown = [name for name in values if name not in cls.model_fields]
@@ -46,7 +46,7 @@ class Settings(BaseModel):
 
     @classmethod
     def _step_name(cls) -> str:
-        """The step's name as the user knows it: `TrainGeneratorConfig` is `train_generator`."""
+        """Return the step's public name: `TrainGeneratorConfig` becomes `train_generator`."""
         name = cls.__name__.removesuffix("Config")
         return "".join(
             f"_{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower()
@@ -56,7 +56,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _whole_floats_are_integers(cls, value: Any, info: Any) -> Any:
-        """Kubeflow hands an integer inside a dict parameter over as a float: 5 arrives as 5.0."""
+        """Convert whole floats to integers, because Kubeflow passes an integer in a dict parameter as a float (5 as 5.0)."""
         if isinstance(value, float) and value.is_integer() and info.field_name in cls.model_fields:
             annotation = cls.model_fields[info.field_name].annotation
             if int in (annotation, *get_args(annotation)):
@@ -65,13 +65,13 @@ class Settings(BaseModel):
 
 
 class StepConfig(Settings):
-    """What every step has."""
+    """Settings that every step has."""
 
     seed: int = Field(0, ge=0, description="seed of all random choices")
 
 
 class TrainingConfig(StepConfig):
-    """What every step that computes on a device has."""
+    """Settings of every step that computes on a device."""
 
     device: str = Field("auto", description="'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'")
     precision: str = Field(
@@ -82,15 +82,15 @@ class TrainingConfig(StepConfig):
 
 
 def preset_names() -> list[str]:
-    """The presets that come with the package."""
+    """Return the names of the presets that come with the package."""
     return sorted(file.name.removesuffix(".yaml") for file in _presets().iterdir() if file.name.endswith(".yaml"))
 
 
 def load_preset(name: str) -> dict[str, dict[str, Any]]:
-    """The settings of a preset, a section a step; the empty name is the preset without any.
+    """Return the settings of a preset, one section per step; the empty name is the preset without settings.
 
     Raises:
-        SettingsError: there is no preset of that name (the nearest one is given).
+        SettingsError: there is no preset of that name; the message suggests the nearest one.
     """
     if not name:
         return {}
@@ -103,10 +103,10 @@ def load_preset(name: str) -> dict[str, dict[str, Any]]:
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """`["a.b=3", "c=x"]` as `{"a.b": 3, "c": "x"}`: values are read as YAML, where 7:1:2 and dates are text.
+    """Parse `["a.b=3", "c=x"]` to `{"a.b": 3, "c": "x"}`; values are read as YAML, except that 7:1:2 and dates are text.
 
     Raises:
-        SettingsError: an assignment without `=`.
+        SettingsError: an assignment has no `=`.
     """
     overrides = {}
     for assignment in assignments:
@@ -125,18 +125,19 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
 def step_values(
     step: str, preset: str, overrides: Mapping[str, Any], steps: Iterable[str], variant: str = ""
 ) -> dict[str, Any]:
-    """A step's values: what the preset says of it and of its variant, then what overrides say, in the same order.
+    """Return a step's values from the preset's sections for the step and its variant, then from the overrides.
 
     Args:
-        step: the step; the preset's section of that name, the overrides `step.name` and, alone, `name`.
+        step: name of the step. Its values come from the preset's section of that name and from the overrides
+            `step.name` and, without a step, `name`.
         preset: name of a preset, or ''.
-        overrides: name to value.
-        steps: the names of all steps; an override that is addressed to another of them is left out.
-        variant: one of several forms of the step, such as a method; the preset's section `step.variant` and the
-            overrides `step.variant.name` are its own.
+        overrides: values by name.
+        steps: the names of all steps; overrides for other steps are ignored.
+        variant: one of several forms of the step, such as a method. The preset's section `step.variant` and the
+            overrides `step.variant.name` apply to it alone.
 
     Raises:
-        SettingsError: an override for a step that there is not.
+        SettingsError: an override addresses a step that does not exist.
     """
     known, sections = list(steps), load_preset(preset)
     values, special = dict(sections.get(step, {})), {}
@@ -158,7 +159,7 @@ def step_values(
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`, did you mean 'x'?` without its end, for an error message; empty where nothing comes near."""
+    """Return `, did you mean 'x'?` without its end, for an error message, or '' if no name is similar."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
 

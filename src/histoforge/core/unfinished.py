@@ -1,9 +1,9 @@
-"""Hidden names of unfinished files and directories, and clearing away those that killed processes left.
+"""Hidden names of unfinished files and directories, and the removal of those that killed processes left.
 
-A file is written as `.NAME.OWNER-PID-RANDOM.partial` beside its final name. A directory that is being replaced is
-called `.NAME.OWNER-PID-RANDOM.replaced` for the moment between two renames, on file systems that cannot swap two names
-at once. OWNER stands for the machine and its process namespace, so that only a process that can be known to have ended
-loses its files.
+A file is written as `.NAME.OWNER-PID-RANDOM.partial` beside its final name. On file systems that cannot swap two names
+atomically, a directory that is being replaced is called `.NAME.OWNER-PID-RANDOM.replaced` between the two renames.
+OWNER stands for the machine and its process namespace, so that files are removed only if their process is known to have
+ended.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from histoforge.core.progress import say
 
 Suffix = Literal["partial", "replaced"]
 SETTLED_SECONDS = 60.0
-"""Age from which a replaced directory is taken for abandoned where its owner cannot be looked up."""
+"""Age from which a replaced directory counts as abandoned if its owner cannot be looked up."""
 
 _NAME = re.compile(r"\.(.+)\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.(partial|replaced)")
 _FORMER_NAME = re.compile(r"\..*[0-9a-f]{8}\.partial")
-"""Names that earlier versions gave, which do not tell their owner."""
+"""Names from earlier versions, which do not identify their owner."""
 
 _live: set[str] = set()
 _cleared: set[Path] = set()
@@ -33,14 +33,14 @@ _named: set[Path] = set()
 
 
 def begin(path: Path, suffix: Suffix = "partial") -> Path:
-    """Return a hidden name beside `path` that this process holds until `end` is called with it."""
+    """Return a hidden name beside `path` that this process owns until it calls `end` with it."""
     unfinished = path.with_name(f".{path.name}.{_owner()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.{suffix}")
     _live.add(unfinished.name)
     return unfinished
 
 
 def end(unfinished: Path) -> None:
-    """Remove what has a name that `begin` returned, and give up the name."""
+    """Remove the file or directory under a name that `begin` returned, and release the name."""
     if unfinished.is_dir() and not unfinished.is_symlink():
         shutil.rmtree(unfinished, ignore_errors=True)
     else:
@@ -49,19 +49,19 @@ def end(unfinished: Path) -> None:
 
 
 def is_unfinished(name: str) -> bool:
-    """Return whether a file name is that of an unfinished file or directory."""
+    """Return whether a name is that of an unfinished file or directory."""
     return bool(_NAME.fullmatch(name)) or (name.startswith(".") and name.endswith(".partial"))
 
 
 def clear_once(folder: Path) -> None:
-    """Call `clear` unless this process did so before for the same folder."""
+    """Call `clear` unless this process already did so for the same folder."""
     if folder not in _cleared:
         _cleared.add(folder)
         clear(folder)
 
 
 def clear(folder: Path) -> None:
-    """Remove what killed processes left in a folder, restore what they were replacing, and name what is in doubt."""
+    """Remove the leftovers of killed processes, restore what they were replacing, and name the doubtful cases."""
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.name.startswith(".")]
     except OSError:
@@ -76,13 +76,13 @@ def clear(folder: Path) -> None:
 
 
 def restore(path: Path) -> None:
-    """Bring back a directory whose writer was killed while it was replaced."""
+    """Restore a directory whose writer was killed while replacing it."""
     if not os.path.lexists(path) and path.parent.is_dir():
         clear(path.parent)
 
 
 def _settle(path: Path, final: Path, suffix: str, known: bool) -> None:
-    """Restore or remove what an ended process left; where its owner is not known, name it instead of removing it."""
+    """Restore or remove the leftovers of an ended process; if the owner is unknown, name them instead of removing them."""
     try:
         if suffix == "replaced" and not os.path.lexists(final):
             if known or time.time() - path.stat().st_ctime > SETTLED_SECONDS:
@@ -121,7 +121,7 @@ def _is_running(owner: str, pid: int, name: str) -> bool:
 
 @cache
 def _owner() -> str:
-    """Return 8 digits that stand for this machine and, on Linux, its namespace of process numbers."""
+    """Return 8 digits that identify this machine and, on Linux, its process namespace."""
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a value, in the words of the person who gave it."""
+"""Pydantic's validation errors, reworded for the person who gave the value."""
 
 from typing import Any, Literal, get_args, get_origin
 
@@ -36,7 +36,7 @@ LONGEST = 60
 
 
 def reason_of(error: ValidationError) -> str:
-    """Return what is wrong with a document, as `where: what`, for its first fault."""
+    """Return a document's first error as `where: what`."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
@@ -48,11 +48,11 @@ def reason_of(error: ValidationError) -> str:
 
 
 def sentence_of(error: ValidationError, settings: type[BaseModel]) -> str:
-    """Return what is wrong with settings that a person gave, as a sentence without its end, for their first fault.
+    """Return the first error in a person's settings as a sentence without its end.
 
     Args:
-        error: what pydantic found.
-        settings: the class; a description stands for a pattern, which nobody should have to read.
+        error: pydantic's error.
+        settings: the class of the settings; messages show a field's description instead of its pattern.
     """
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
@@ -73,7 +73,7 @@ def sentence_of(error: ValidationError, settings: type[BaseModel]) -> str:
 
 
 def expected(first: ErrorDetails) -> str:
-    """Return what a value should be, for one fault that pydantic found."""
+    """Describe the value that was expected, for one of pydantic's errors."""
     kind, context = first["type"], first.get("ctx") or {}
     if kind in ("string_too_short", "too_short") and context.get("min_length") == 1:
         return "given"
@@ -89,10 +89,10 @@ def expected(first: ErrorDetails) -> str:
 
 
 def shortened(value: Any) -> str:
-    """Return a value as a person may read it in a sentence."""
+    """Return a value in a form short enough to read in a sentence."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, or a structure that holds itself
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or a structure that contains itself
         return "what was given"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
@@ -102,7 +102,7 @@ def _given(first: ErrorDetails) -> str:
 
 
 def _choices(annotation: Any) -> str:
-    """Return the choices of a setting that takes names or something else, '' where it takes none."""
+    """Return the choices of a setting that takes names or something else, or '' if it takes no names."""
     kinds = get_args(annotation)
     names = [f"'{choice}'" for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     others = [

@@ -1,4 +1,4 @@
-"""Where files come from and go to: folders, and S3 buckets through the minio client."""
+"""Locations to read files from and write them to: folders, and S3 buckets through the minio client."""
 
 from histoforge.storage.location import Entry, Location
 from histoforge.storage.opening import digest_of_source, open_location

@@ -1,4 +1,4 @@
-"""A folder as a location."""
+"""Location for a local folder."""
 
 import fcntl
 import hashlib
@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 
 
 class LocalLocation(Location):
-    """The files below a directory; links are followed, and files half written by histoforge are passed over."""
+    """The files below a directory, following links and skipping files that histoforge has not finished writing."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -91,7 +91,7 @@ class LocalLocation(Location):
 
     @contextmanager
     def fetched(self, name: str, folder: Path) -> Iterator[Path]:
-        """Yield the path of the file `name` itself; `folder` is not used."""
+        """Yield the path of the file `name` itself, without using `folder`."""
         path = self.root / checked_name(name, self)
         if not path.is_file():
             raise _absent(path)
@@ -128,7 +128,7 @@ def _copy(source: Path, target: Path, durable: bool = True) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time in the block, as far as the file system knows locks."""
+    """Allow one process at a time in the block, if the file system supports locks."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -151,7 +151,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _check_name(path: Path) -> None:
-    """Refuse a name that is not UTF-8: no table, JSON file or S3 server could hold it."""
+    """Reject a name that is not UTF-8: no table, JSON file or S3 server could store it."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What a place for files is, whether a folder or an S3 prefix: list, get, put, delete, and whole trees of these."""
+"""Common interface of folders and S3 prefixes: list, get, put and delete files, and copy whole trees."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -17,8 +17,8 @@ class Entry:
 
     Attributes:
         name: path below the location, with '/' between its parts.
-        size: bytes.
-        version: changes when the file does: the S3 etag, or the time of the last change (ns) and the size.
+        size: size in bytes.
+        version: changes when the file does: the S3 etag, or the modification time (ns) and the size.
     """
 
     name: str
@@ -27,70 +27,70 @@ class Entry:
 
 
 class Location(ABC):
-    """A folder, or the objects below an S3 prefix. `str(location)` is what the user wrote, without credentials.
+    """A folder, or the objects below an S3 prefix. `str(location)` is the user's text without credentials.
 
-    Every method raises StorageError, one sentence, where the location does not exist, refuses, is full or stops
-    answering.
+    Every method raises StorageError with a one-sentence message if the location does not exist, denies access, is full
+    or stops responding.
     """
 
     @abstractmethod
     def entries(self) -> list[Entry]:
-        """All files below the location, at any depth, sorted by name; none where nothing is there yet."""
+        """Return all files below the location, at any depth, sorted by name; none if the location does not exist yet."""
 
     @abstractmethod
     def get(self, name: str, path: Path, durable: bool = True) -> None:
-        """Copy the file `name` to `path`, which is whole and verified or not there at all.
+        """Copy the file `name` to `path`, which is either complete and verified or does not appear at all.
 
         Args:
             name: the file.
-            path: where to.
-            durable: whether it must survive a loss of power at once; False where a whole tree is flushed afterwards.
+            path: the target.
+            durable: whether the file must survive a power loss at once; pass False if a whole tree is flushed later.
         """
 
     @abstractmethod
     def put(self, path: Path, name: str) -> None:
-        """Copy the file at `path` to `name`, which is whole and verified or what it was before."""
+        """Copy the file at `path` to `name`, which is then either complete and verified or unchanged."""
 
     @abstractmethod
     def holds(self, entry: Entry, path: Path) -> bool:
-        """Whether the file `entry` has the same content as the file at `path`, as far as that is known without it."""
+        """Return whether `entry` has the same content as the file at `path`, as far as known without fetching it."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Remove the file `name`; nothing happens where there is none."""
+        """Remove the file `name` if it exists."""
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether there is at least one file below the location."""
+        """Return whether there is at least one file below the location."""
 
     @abstractmethod
     def read(self, name: str) -> tuple[bytes, str] | None:
-        """Content and version of a small file, None where there is none; the version is for `write`."""
+        """Return the content of a small file and its version for `write`, or None if there is no such file."""
 
     @abstractmethod
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
-        """Make `content` the file `name`, whole at once.
+        """Write `content` atomically to the file `name`.
 
         Args:
             name: the file.
-            content: what it is to hold.
-            only_over: the version that `read` gave: another file than that stays, and so does any where this is ''.
-                None replaces whatever is there. A server that knows no conditions replaces it all the same: whoever
-                writes at the same time as others reads again afterwards.
+            content: its new content.
+            only_over: replace the file only if it has this version, which `read` returned; '' writes the file only if
+                it does not exist, and None always writes it. A server without support for conditional writes always
+                replaces the file, so concurrent writers must read it again afterwards.
 
         Returns:
-            Whether it was written.
+            Whether the file was written.
         """
 
     @abstractmethod
     def child(self, name: str) -> "Location":
-        """The location `name` below this one, whether or not something is there."""
+        """Return the location `name` below this one, whether or not it exists."""
 
     @contextmanager
     def fetched(self, name: str, folder: Path) -> Iterator[Path]:
         """Yield a path at which the file `name` can be read inside the block.
 
-        A file of a folder is read where it lies; an S3 object is fetched below `folder` and removed afterwards.
+        A file in a folder is read in place; an S3 object is downloaded below `folder` and removed afterwards.
         """
         path = Path(folder) / name
         self.get(name, path)
@@ -100,10 +100,10 @@ class Location(ABC):
             path.unlink(missing_ok=True)
 
     def source_entries(self) -> list[Entry]:
-        """The entries of a location that is to be read.
+        """Return the entries of a location that must not be empty.
 
         Raises:
-            StorageError: nothing is there.
+            StorageError: the location has no files.
         """
         entries = self.entries()
         if not entries:
@@ -113,14 +113,14 @@ class Location(ABC):
     def get_tree(self, folder: Path, check: Callable[[Path], None] | None = None) -> None:
         """Copy everything to the directory `folder`, several files at a time, with progress.
 
-        `folder` appears when it is whole; an earlier result that stood there is replaced then.
+        `folder` appears, and replaces an earlier result, only once the copy is complete.
 
         Args:
             folder: the directory to write.
-            check: called with the copy before it gets its name; it raises where the copy is not what is wanted.
+            check: called with the copy before it gets its final name; it raises if the copy is not as expected.
 
         Raises:
-            StorageError: nothing is there, a file did not arrive whole, or `folder` holds something else.
+            StorageError: the location has no files, a file did not arrive complete, or `folder` holds something else.
         """
         entries = self.source_entries()
         with atomic_directory(Path(folder)) as partial:
@@ -133,10 +133,10 @@ class Location(ABC):
 
         Args:
             folder: the directory to copy from.
-            last: a file that is put only when all others are there, so that whoever finds it finds them all.
+            last: a file to put only after all others, so that its presence means that the tree is complete.
 
-        Raises:
-            StorageError: `folder` holds no files, or a file did not arrive whole.
+            Raises:
+                StorageError: `folder` has no files, or a file did not arrive complete.
         """
         folder = Path(folder)
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -150,10 +150,10 @@ class Location(ABC):
 
 
 def checked_name(name: str, where: object) -> str:
-    """`name`, if it is a path that stays below its location.
+    """Return `name` if it is a path that stays below its location.
 
     Raises:
-        StorageError: it is empty or absolute, or has an empty, '.' or '..' part, or a NUL.
+        StorageError: `name` is empty or absolute, or has an empty, '.' or '..' part, or a NUL.
     """
     if not name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
         raise StorageError(f"{name!r} in {where} cannot be the name of a file: rename it there.")
@@ -162,7 +162,7 @@ def checked_name(name: str, where: object) -> str:
 
 @contextmanager
 def explained_copy(source: object, target: object) -> Iterator[None]:
-    """Turn what the operating system says against a copy, other than a full disk, into a sentence for the user."""
+    """Turn the operating system's error for a copy, other than a full disk, into a sentence for the user."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""From the text that a user gives to a location."""
+"""Open a location from the text that a user gives."""
 
 import os
 import re
@@ -14,14 +14,14 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
 def open_location(text: str) -> Location:
-    """The location that `text` names; nothing is contacted yet.
+    """Return the location that `text` names, without contacting a server.
 
     Args:
-        text: a path, `file:///path`, `s3://bucket/prefix` or `minio://bucket/prefix`. Server and credentials of the
-            latter two come from the environment (see `S3Settings`), never from the text.
+        text: a path, `file:///path`, `s3://bucket/prefix` or `minio://bucket/prefix`. For the latter two, the server
+            and credentials come from the environment (see `S3Settings`), never from the text.
 
     Raises:
-        StorageError: an unknown scheme, a text that is no location, or S3 settings that are missing or wrong.
+        StorageError: the scheme is unknown, the text is not a location, or the S3 settings are missing or wrong.
     """
     if "\0" in text:
         raise StorageError("The location holds a NUL character: give a folder, or s3://bucket/prefix.")
@@ -45,11 +45,11 @@ def open_location(text: str) -> Location:
 
 
 def digest_of_source(location: Location) -> str:
-    """SHA-256 over the name, size and version of every file at `location`, as 64 hexadecimal digits.
+    """Return the SHA-256 over the name, size and version of every file at `location`, as 64 hexadecimal digits.
 
-    It changes when a file is added, removed, renamed or changed, without any file being read.
+    It changes when a file is added, removed, renamed or modified. No file is read to compute it.
 
     Raises:
-        StorageError: nothing is there, or the location does not answer.
+        StorageError: the location has no files or does not respond.
     """
     return digest_json([[entry.name, entry.size, entry.version] for entry in location.source_entries()])

@@ -1,4 +1,4 @@
-"""An S3 prefix as a location, through the minio client."""
+"""Location for an S3 prefix, through the minio client."""
 
 import hashlib
 import io
@@ -35,10 +35,10 @@ Answer = TypeVar("Answer")
 
 
 class S3Location(Location):
-    """The objects below `bucket/prefix/` of the server that the settings name.
+    """The objects below `bucket/prefix/` on the server that the settings name.
 
-    Interrupted reads go on where they broke off, as long as the object is still the same; what arrived is verified by
-    its size and by the SHA-256 that `put` leaves with the object or, where it is an MD5, by the etag.
+    An interrupted read resumes where it stopped, provided that the object is unchanged. The data is verified by its
+    size and by the SHA-256 that `put` stores with the object or, if the etag is an MD5, by the etag.
     """
 
     def __init__(self, scheme: str, bucket: str, prefix: str, server: Server) -> None:
@@ -51,7 +51,7 @@ class S3Location(Location):
         return f"S3Location({str(self)!r})"
 
     def __reduce__(self) -> tuple[object, tuple[str, str, str]]:
-        """To another process goes the address alone; the credentials come from that process's environment."""
+        """Pickle the address alone; another process takes the credentials from its own environment."""
         return open_s3, (self.scheme, self.bucket, self.prefix)
 
     def entries(self) -> list[Entry]:
@@ -73,7 +73,7 @@ class S3Location(Location):
             Download(self.server, self.bucket, key, what, file.fileno()).run()
 
     def put(self, path: Path, name: str) -> None:
-        """As everywhere; the server holds each part against the digest that the minio client signs it with."""
+        """See `Location.put`; the server verifies each part against the digest that the minio client signs."""
         key, path, what = self._key(name), Path(path), f"{self}/{name}"
         try:
             size, digest = path.stat().st_size, digest_file(path)
@@ -111,7 +111,7 @@ class S3Location(Location):
             return self._tried(lambda: self._read(self._key(name)))
 
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
-        """As everywhere; the minio client sends no conditions, so they go with a request that it has signed."""
+        """See `Location.write`; as the minio client sends no conditions, they are added to a request that it has signed."""
         key = self._key(name)
         with self._explained(f"{self}/{name}"):
             if only_over is None:
@@ -131,7 +131,7 @@ class S3Location(Location):
         return S3Location(self.scheme, self.bucket, self._key(name), self.server)
 
     def _tried(self, ask: Callable[[], Answer]) -> Answer:
-        """What `ask` returns; it is asked again where an answer arrives damaged or breaks off."""
+        """Return the result of `ask`, calling it again if a response arrives damaged or is cut off."""
         for _ in range(1, self.server.settings.attempts):
             try:
                 return ask()
@@ -179,10 +179,10 @@ class S3Location(Location):
 
 
 def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:
-    """The location `scheme://bucket/prefix` at the server that the environment names; nothing is contacted yet.
+    """Return the location `scheme://bucket/prefix` on the server that the environment names, without contacting it.
 
     Raises:
-        StorageError: no bucket, a key written into the location, or settings that are missing or wrong.
+        StorageError: there is no bucket, the location contains a key, or the settings are missing or wrong.
     """
     if "@" in bucket or ":" in bucket:
         raise StorageError(

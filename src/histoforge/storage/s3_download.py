@@ -1,4 +1,4 @@
-"""One object on its way into a file: in one request where it is small, in ranges side by side where it is large."""
+"""Download of an object into a file: small objects in one request, large ones in parallel ranges."""
 
 import os
 import re
@@ -34,7 +34,7 @@ _EMPTY = 416
 
 @dataclass
 class _Span:
-    """Bytes `position` to `end` of the object, which are still to come."""
+    """Bytes `position` to `end` of the object, which are still to be fetched."""
 
     position: int
     end: int
@@ -42,17 +42,17 @@ class _Span:
 
 @dataclass
 class Download:
-    """An object and the file that it goes to.
+    """Download of one object into a file.
 
-    A connection that breaks is taken up where it broke, as long as the object is still the same.
+    A broken connection is resumed where it stopped, provided that the object is unchanged.
 
     Attributes:
-        server, bucket, key: where the object is.
-        what: its name in messages.
-        descriptor: of the file, open for reading and writing.
-        size: bytes, once the first answer has come.
-        etag: of the object; '' where the server has none.
-        headers: of the first answer, which hold the object's metadata.
+        server, bucket, key: location of the object.
+        what: name of the object in messages.
+        descriptor: descriptor of the file, open for reading and writing.
+        size: size in bytes, once the first response has arrived.
+        etag: etag of the object; '' if the server has none.
+        headers: headers of the first response, which contain the object's metadata.
     """
 
     server: "Server"
@@ -67,11 +67,11 @@ class Download:
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Write the object to the file, and verify that it is what was stored; one that is not is fetched anew.
+        """Write the object to the file and verify it; an object that fails verification is downloaded again.
 
         Raises:
-            StorageError: it was replaced while it was read, or never arrived as it was stored.
-            HTTPError, MinioException: the server failed for good.
+            StorageError: the object was replaced during the download, or never arrived as it was stored.
+            HTTPError, MinioException: the server failed permanently.
         """
         for attempt in range(1, self.server.settings.attempts + 1):
             if self._arrives_whole():
@@ -86,7 +86,7 @@ class Download:
         )
 
     def _arrives_whole(self) -> bool:
-        """Fetch the object; the digest grows as the ranges arrive."""
+        """Fetch the object, updating the digest as the ranges arrive, and return whether it passes verification."""
         first = _Span(0, RANGE)
         self._receive_all(first)
         expected, algorithm = expected_digest(self.etag, self.headers)
@@ -155,7 +155,7 @@ class Download:
             response.release_conn()
 
     def _check(self, response: BaseHTTPResponse, span: _Span) -> None:
-        """Learn size and version from the first answer, and hold each other one against them."""
+        """Take size and version from the first response, and check every other response against them."""
         match = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
         etag = response.headers.get("etag", "").replace('"', "")
         if self.size < 0:
@@ -187,7 +187,7 @@ class Download:
             raise ProtocolError("the server ended before the object did")
 
     def _learn_of_nothing(self) -> None:
-        """An empty object has no range at all."""
+        """Take the metadata of an empty object, which has no ranges."""
         stat = self.server.client.stat_object(self.bucket, self.key)
         if stat.size:
             raise ProtocolError("the server has no beginning of an object that is not empty")

@@ -1,4 +1,4 @@
-"""Each way in which an S3 server can fail, as one sentence that repeats no credential."""
+"""Explanations of an S3 server's failures, each in one sentence that contains no credential."""
 
 import re
 from datetime import UTC, datetime
@@ -59,7 +59,7 @@ _STATUSES = {401: "AccessDenied", 403: "AccessDenied", 412: "Changed", 507: "Ful
 
 
 def explain(error: Exception, settings: S3Settings, what: str) -> StorageError:
-    """The sentence for a failure (one of `FAILURES`) of a request about the location `what`."""
+    """Return the error that explains the failure (one of `FAILURES`) of a request for the location `what`."""
     if isinstance(error, MinioException):
         return StorageError(_refusal(error, settings, what))
     if isinstance(error, ParseError):
@@ -83,17 +83,17 @@ def explain(error: Exception, settings: S3Settings, what: str) -> StorageError:
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether a request failed because there is no such object (in a bucket that is there)."""
+    """Return whether a request failed because the object does not exist (in a bucket that does)."""
     return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchKey"
 
 
 def lost_its_parts(error: Exception) -> bool:
-    """Whether the server knows nothing any more of an upload in parts, as after a restart."""
+    """Return whether the server has forgotten a multipart upload, as after a restart."""
     return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchUpload"
 
 
 def status_of(error: MinioException) -> int:
-    """The HTTP status of a refusal; 0 where there is none."""
+    """Return the HTTP status of an error response, or 0 if there is none."""
     return _facts(error)[1]
 
 
@@ -112,10 +112,10 @@ def _refusal(error: MinioException, settings: S3Settings, what: str) -> str:
 
 
 def _facts(error: MinioException) -> tuple[str, int, str]:
-    """The S3 error code, the HTTP status and the message of a refusal.
+    """Return the S3 error code, the HTTP status and the message of an error response.
 
-    Some servers send their errors as text/xml, which the client hands over as an InvalidResponseError with the body in
-    its text.
+    Some servers send their errors as text/xml, which the client turns into an InvalidResponseError with the body in its
+    text.
     """
     if isinstance(error, S3Error):
         return error.code or "", int(error.response.status), error.message or ""
@@ -128,7 +128,7 @@ def _facts(error: MinioException) -> tuple[str, int, str]:
 
 
 def _clock_is_off(error: MinioException) -> bool:
-    """Whether a refused request without a body was refused at a time that is not ours."""
+    """Return whether the server's time differs from the local time, for a rejected request without a body."""
     if not isinstance(error, S3Error) or int(error.response.status) not in (400, 403):
         return False
     date = error.response.headers.get("Date")

@@ -1,4 +1,4 @@
-"""The client of one S3 server: how long it waits, how often it tries, and whom it trusts."""
+"""The client of one S3 server, with its timeouts, retries and trusted certificates."""
 
 import os
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ _RETRIED_STATUSES = (429, 500, 502, 503, 504)
 
 
 class Server:
-    """A client of one S3 server, made anew in each process, since it must not be shared between them."""
+    """A client of one S3 server, created separately in each process because processes must not share it."""
 
     def __init__(self, settings: S3Settings) -> None:
         self.settings = settings
@@ -24,12 +24,12 @@ class Server:
 
     @property
     def client(self) -> Minio:
-        """The client of this process."""
+        """Return this process's client."""
         return self._of_this_process()[0]
 
     @property
     def http(self) -> urllib3.PoolManager:
-        """What that client sends its requests with."""
+        """Return the connection pool through which that client sends its requests."""
         return self._of_this_process()[1]
 
     def _of_this_process(self) -> tuple[Minio, urllib3.PoolManager]:

@@ -1,4 +1,4 @@
-"""Which S3 server, with which credentials: from the environment alone, so that none stands in a command or a run."""
+"""S3 server and credentials, read only from the environment, so that no command or run contains a credential."""
 
 import os
 import re
@@ -18,22 +18,22 @@ _REGION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 
 @dataclass(frozen=True)
 class S3Settings:
-    """How to reach an S3 server.
+    """Address, credentials and timeouts of an S3 server.
 
     Attributes:
-        endpoint: `http://host:port` or `https://host`, from the first that is set of HISTOFORGE_S3_ENDPOINT,
-            AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and MINIO_ENDPOINT.
+        endpoint: `http://host:port` or `https://host`, from the first of HISTOFORGE_S3_ENDPOINT, AWS_ENDPOINT_URL_S3,
+            AWS_ENDPOINT_URL and MINIO_ENDPOINT that is set.
         access_key, secret_key: from the files `accesskey` and `secretkey` in HISTOFORGE_S3_SECRET_DIR (a mounted
             secret such as Kubeflow's mlpipeline-minio-artifact), else from AWS_ACCESS_KEY_ID and
             AWS_SECRET_ACCESS_KEY, else from MINIO_ACCESS_KEY and MINIO_SECRET_KEY; both empty for public buckets.
         session_token: AWS_SESSION_TOKEN, with a key from the environment.
-        key_source: where the key came from, for messages; '' where there is none.
+        key_source: source of the key, for messages; '' if there is no key.
         region: AWS_REGION or AWS_DEFAULT_REGION.
-        ca: a file of trusted certificates: HISTOFORGE_S3_CA or SSL_CERT_FILE; '' for the usual ones.
-        connect_timeout: s, HISTOFORGE_S3_CONNECT_TIMEOUT.
-        read_timeout: s without an answer, HISTOFORGE_S3_READ_TIMEOUT.
-        attempts: how often a request is tried, HISTOFORGE_S3_ATTEMPTS.
-        backoff: s, the wait before a repetition, doubled each time, HISTOFORGE_S3_BACKOFF.
+        ca: a file of trusted certificates, from HISTOFORGE_S3_CA or SSL_CERT_FILE; '' for the default ones.
+        connect_timeout: seconds to wait for a connection, from HISTOFORGE_S3_CONNECT_TIMEOUT.
+        read_timeout: seconds to wait for a response, from HISTOFORGE_S3_READ_TIMEOUT.
+        attempts: number of attempts per request, from HISTOFORGE_S3_ATTEMPTS.
+        backoff: seconds before the first retry, doubled for each further one, from HISTOFORGE_S3_BACKOFF.
     """
 
     endpoint: str
@@ -53,7 +53,7 @@ class S3Settings:
         """Read the settings.
 
         Raises:
-            StorageError: no endpoint, half a key, or a value that cannot be used; values are not repeated.
+            StorageError: there is no endpoint, half of a key, or a value that cannot be used; the message shows no values.
         """
         access_key, secret_key, key_source = _key(environment)
         return cls(

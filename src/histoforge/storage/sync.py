@@ -1,4 +1,4 @@
-"""Copying a tree so that what was copied before a break need not be copied again."""
+"""Resumable copies of trees: a file that arrived before an interruption is not copied again."""
 
 import json
 import os
@@ -13,17 +13,17 @@ JOURNAL = ".sync.jsonl"
 
 
 def sync_down(location: Location, folder: Path) -> int:
-    """Copy everything at `location` to the new directory `folder`, going on where an earlier call was broken off.
+    """Copy everything at `location` to the new directory `folder`, resuming an interrupted call.
 
-    Until it is whole, it lies in the hidden directory `.<folder>.sync.partial` beside `folder`, with a journal of what
-    arrived; a file that changed at the location since is fetched again. `folder` appears when it is whole.
+    Until it is complete, the copy is the hidden directory `.<folder>.sync.partial` beside `folder`, with a journal of
+    the files that arrived. A file that has changed at the location since then is fetched again.
 
     Returns:
-        How many files were fetched.
+        The number of files fetched.
 
     Raises:
-        StorageError: `folder` is there already, nothing is at the location, or a file did not arrive whole; then the
-            next call goes on from there.
+        StorageError: `folder` already exists, the location has no files, or a file did not arrive complete. In the
+            last case, the next call resumes the copy.
     """
     folder = Path(folder)
     if folder.exists():
@@ -52,18 +52,19 @@ def sync_down(location: Location, folder: Path) -> int:
 
 
 def sync_up(folder: Path, location: Location, last: str = "") -> int:
-    """Copy every file below `folder` to `location` that is not there with the same content; nothing is deleted there.
+    """Copy the files below `folder` that `location` lacks or has with other content; nothing is deleted there.
 
     Args:
         folder: the directory to copy from.
-        location: where to.
-        last: a file that is put only when all others are there, so that whoever finds it finds them all.
+        location: the target.
+        last: a file to put only after all others, so that its presence means that the tree is complete.
 
     Returns:
-        How many files were put.
+        The number of files put.
 
     Raises:
-        StorageError: `folder` holds no files, or a file did not arrive whole; then the next call goes on from there.
+        StorageError: `folder` has no files, or a file did not arrive complete. In the last case, the next call resumes
+            the copy.
     """
     folder = Path(folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -84,7 +85,7 @@ def sync_up(folder: Path, location: Location, last: str = "") -> int:
 
 
 def _read_journal(partial: Path) -> set[tuple[str, int, str]]:
-    """The entries that arrived; a line that was cut off when the process was killed does not count."""
+    """Return the entries that arrived, ignoring a line that was cut off when the process was killed."""
     try:
         lines = (partial / JOURNAL).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Several transfers at a time, with progress, until all are done or one has failed."""
+"""Parallel transfers with progress, which stop at the first failure."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 
 def in_parallel(label: str, items: Sequence[Item], transfer: Callable[[Item], None]) -> None:
-    """Call `transfer` on each item; after the first failure none is begun, and that failure is raised."""
+    """Call `transfer` on each item; after the first failure, start no more and raise that failure."""
     with ThreadPoolExecutor(WORKERS) as pool, Progress(label, len(items), "files") as progress:
         running = [pool.submit(transfer, item) for item in items]
         try:
@@ -28,7 +28,7 @@ def in_parallel(label: str, items: Sequence[Item], transfer: Callable[[Item], No
 
 
 class Bytes:
-    """The progress of one large file, in MB; of a small one, nothing is shown. Also what minio takes for `progress`."""
+    """Progress of one large file, in MB; small files show none. minio accepts an instance as its `progress`."""
 
     def __init__(self, label: str, size: int) -> None:
         self._shown = Progress(label, round(size / MEGA), "MB") if size >= SHOWN_FROM else None
@@ -45,10 +45,10 @@ class Bytes:
             self._shown.__exit__(*error)
 
     def set_meta(self, object_name: str, total_length: int) -> None:
-        """What minio says first; it is known already."""
+        """Ignore minio's first call, which repeats known facts."""
 
     def update(self, length: int) -> None:
-        """Count `length` bytes more."""
+        """Count `length` more bytes."""
         with self._lock:
             self._done += length
             if self._shown is not None:

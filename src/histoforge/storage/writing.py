@@ -1,4 +1,4 @@
-"""Whether a location can be written to, found out before hours of work end there."""
+"""Check that a location can be written to before hours of work depend on it."""
 
 import contextlib
 
@@ -9,10 +9,10 @@ PROBE = ".histoforge-may-write"
 
 
 def check_writable(location: Location) -> None:
-    """Write a file of no bytes, `PROBE`, and take it away again where that is allowed.
+    """Write the empty file `PROBE`, and remove it again if that is allowed.
 
     Raises:
-        StorageError: the location does not exist, refuses, is full, or does not answer.
+        StorageError: the location does not exist, denies access, is full, or does not respond.
     """
     location.write(PROBE, b"")
     with contextlib.suppress(StorageError):
