@@ -1,4 +1,4 @@
-"""What a component's body calls: settings from the form, the step, and what the Kubeflow UI shows of it."""
+"""Functions that a component's body calls, from the form's settings to the content that the Kubeflow UI shows."""
 
 import os
 import signal
@@ -46,20 +46,20 @@ def run_step(
     """Run a step as a task of a pipeline.
 
     Args:
-        name: of the step.
+        name: name of the step.
         preset: name of a preset, or ''.
         overrides: `step.parameter` or `parameter` to value; integers may come as floats.
         given: the component's own parameters; an empty one ('' or 0) is left to the preset.
-        inputs: artifacts by the step's keyword; None where one was not given.
+        inputs: artifacts by the step's keyword; None if one was not given.
         outputs: artifacts to write, by the step's keyword.
         metrics: gets the summary's numbers.
-        summary: gets the summary as Markdown: what the step itself wrote as `markdown`, or else a table.
+        summary: gets the summary as Markdown: the step's own `markdown`, or else a table.
 
     Returns:
         The step's summary.
 
     Raises:
-        SystemExit: the user's error, whose sentence is then the last line, with the code 2.
+        SystemExit: with code 2 if the user is at fault; the last line is then the error's sentence.
     """
     with task(_label(name, given)) as meter:
         result = _run(name, preset, overrides, given, inputs, outputs)
@@ -80,7 +80,7 @@ def run_evaluate(
     classification: ClassificationArtifact,
     summary: Artifact,
 ) -> Settings:
-    """Run `evaluate` as a task of a pipeline; as `run_step`, with the summary in the forms that the UI draws."""
+    """Run `evaluate` as a task of a pipeline, like `run_step`, with the summary in the forms that the UI draws."""
     with task("evaluate") as meter:
         result: Any = _run("evaluate", preset, overrides, given, inputs, outputs)
         classification.log_confusion_matrix(result.confusion.categories, result.confusion.matrix)
@@ -107,7 +107,7 @@ def _run(
         paths[key].parent.mkdir(parents=True, exist_ok=True)
     kinds = {port.name: port.kind for port in step.outputs}
     read = {f"{key} {path}": path for key in inputs for path in _listed(paths[key])}
-    # The launcher names the outputs for this task alone: what a killed attempt left there is replaced.
+    # The launcher names the outputs for this task only, so the remains of a killed attempt are replaced.
     with claimed([Output(paths[key], kinds[key]) for key in outputs], read, overwrite=True):
         result = step.run(config, **paths)
     for artifact in outputs.values():
@@ -118,7 +118,7 @@ def _run(
 
 @contextmanager
 def task(label: str) -> Iterator[Meter]:
-    """Let a task end with one sentence where the user is at fault, and with a traceback only for a bug.
+    """End a task with one sentence if the user is at fault, and with a traceback only for a bug.
 
     Yields a meter of its time and memory, which are printed when it ends well.
     """
@@ -145,7 +145,7 @@ def task(label: str) -> Iterator[Meter]:
 
 
 def _paths(value: Artifact | list[Artifact | None] | None) -> Any:
-    """The paths of artifacts; of a list, those that were given."""
+    """Return the paths of artifacts; for a list, those that were given."""
     if isinstance(value, list):
         return [Path(one.path) for one in value if one is not None]
     return None if value is None else Path(value.path)

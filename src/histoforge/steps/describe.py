@@ -1,4 +1,4 @@
-"""What a directory or file that a step wrote is: its format, identity and counts, read from its own description."""
+"""Read the format, identity and counts of a step's output from its own description."""
 
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,21 @@ _FACTS = {
 
 
 def format_of(path: Path) -> str:
-    """The format of a directory, or '' where it is none of the project's."""
+    """Return the format of a directory, or '' if it is not one of the project's."""
     return next((name for file, name in FORMATS.items() if (Path(path) / file).is_file()), "")
 
 
 def description(path: Path) -> dict[str, Any]:
-    """The JSON that describes a directory of a known format."""
+    """Return the JSON that describes a directory of a known format."""
     file = next(Path(path) / file for file in FORMATS if (Path(path) / file).is_file())
     with known_shape(file, HistoforgeError):
         return dict(read_json(file))
 
 
 def artifact_metadata(path: Path) -> dict[str, Any]:
-    """What an artifact's metadata says of a directory: format, schema version, identity, counts, seed.
+    """Return a directory's metadata for an artifact: format, schema version, identity, counts, seed.
 
-    Returns an empty dict for a path of no known format.
+    Returns an empty dict for a path of unknown format.
     """
     name = format_of(path)
     if not name:

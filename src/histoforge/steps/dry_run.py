@@ -1,6 +1,6 @@
-"""A step as it would run: its settings, the sizes of its inputs and, for a training, a measured estimate.
+"""Describe what a step would do: its settings, the sizes of its inputs and, for a training, a measured estimate.
 
-Nothing is written but a temporary folder, which is removed.
+The only thing written is a temporary folder, which is removed afterwards.
 """
 
 import math
@@ -27,7 +27,7 @@ NOT_INCLUDED = "reading data, scoring between epochs and writing the result come
 
 
 def dry_run(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the step would do, for a person to read.
+    """Return a readable description of what the step would do.
 
     Args:
         step: the step.
@@ -35,7 +35,7 @@ def dry_run(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> dict[s
         inputs: paths of its inputs by keyword.
 
     Raises:
-        HistoforgeError: a training would refuse its settings or inputs.
+        HistoforgeError: if a training would refuse its settings or inputs.
     """
     facts = {name: _input(path) for name, path in inputs.items() if path}
     plan = {"step": step.name, "settings": resolved(step.name, config), "inputs": facts}
@@ -56,14 +56,14 @@ def dry_run(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> dict[s
 
 
 def resolved(step: str, config: StepConfig) -> dict[str, Any]:
-    """Return the settings that the step uses, as plain values; of a generator, those of its method."""
+    """Return the settings that the step uses as plain values; for a generator, those of its method."""
     if isinstance(config, TrainGeneratorConfig):
         return {"method": config.method, **own_config(config).model_dump(mode="json")}
     return config.model_dump(mode="json")
 
 
 def measure(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> "tuple[list[Measured], str]":
-    """Try a training step for a few steps, with its outputs in a temporary folder.
+    """Run a training for a few steps, with its outputs in a temporary folder.
 
     Args:
         step: a step that trains.
@@ -71,8 +71,8 @@ def measure(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> "tuple
         inputs: paths of its inputs by keyword.
 
     Returns:
-        The trainings that differ from each other (of the seeds of a classifier and the classes of a generator, the
-        first), and the memory that they took.
+        The trainings that differ from each other (the first seed of a classifier, the first class of a generator), and
+        the memory that they used.
     """
     from histoforge.training.timing import trial
 
@@ -84,19 +84,19 @@ def measure(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> "tuple
 
 
 def shown_training(training: "Measured") -> dict[str, Any]:
-    """Return a measured training as a plan shows it."""
+    """Return a measured training as a plan displays it."""
     return {**asdict(training), "seconds_per_step": float(f"{training.seconds_per_step:.2g}")}
 
 
 def _different(config: Any) -> int:
-    """How many trainings of a step differ from each other: of the guide, its stages and those of its ablations."""
+    """Return how many trainings of a step differ; for the guide, these are its stages and those of its ablations."""
     if not getattr(config, "stage1", False):
         return 1
     return 4 if config.ablations else 2
 
 
 def _steps(step: str, config: Any, patches: Mapping[str, Any], measured: int) -> int:
-    """Steps of all trainings that are like the measured one, of `measured` steps."""
+    """Return the total steps of all trainings that resemble the measured one, of `measured` steps."""
     if step == "train_classifier":
         return int(config.seeds * measured)
     own: Any = own_config(config) if step == "train_generator" else config

@@ -41,21 +41,21 @@ def run(
     report: Path,
     metrics: Path,
 ) -> EvaluateSummary:
-    """Evaluate.
+    """Evaluate the arms and the synthetic patches.
 
     Args:
         config: the settings.
         patches: patch set of real patches; its test split is read here and by no other step.
-        arms: arm directories, in the order in which the report shows them (the reference comes first).
-        generator: for its history and pictures.
+        arms: arm directories, in the order of the report (the reference comes first).
+        generator: generator whose history and pictures are shown.
         pool: scored candidates, with their column 'kept'.
-        selected: kept patches; used where there is no pool.
-        overviews: for the pictures of slides.
+        selected: kept patches; used if there is no pool.
+        overviews: overviews with the pictures of slides.
         report: the HTML page to write.
         metrics: the JSON file to write.
 
     Raises:
-        HistoforgeError: no test split, no arms, or parts that do not belong together.
+        HistoforgeError: if there is no test split or no arm, or the inputs do not belong together.
     """
     started = time.monotonic()
     device = resolve_device(config.device)
@@ -102,8 +102,9 @@ def _inception(config: EvaluateConfig, device: torch.device) -> list[Extractor]:
 def _predict(
     config: EvaluateConfig, arms: Sequence[ArmInput], test: PatchSet, device: torch.device
 ) -> tuple[list[ArmPredictions], list[Extractor]]:
-    """Probabilities of all arms and seeds, each model loaded once; and as extractors the reference's first two seeds
-    and its judge of another architecture.
+    """Return the probabilities of all arms and seeds, and the extractors, loading each model once.
+
+    The extractors are the reference's first two seeds and its judge of another architecture.
     """
     dtype = resolve_precision(config.precision, device)
     on_device = DevicePatches.load(test, device)
@@ -164,7 +165,7 @@ def _confusion(found: Findings, said: Answer) -> Confusion:
 
 
 def _roc(best: ArmPredictions, test: PatchSet) -> Roc | None:
-    """All seeds pooled; for more than two classes all classes too."""
+    """Return the curve of all pooled seeds; for more than two classes, all classes are pooled too."""
     classes = len(test.classes)
     shown = [1] if classes == 2 else list(range(classes))
     scores = np.concatenate([p[:, label] for p in best.probabilities for label in shown])

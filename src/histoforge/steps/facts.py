@@ -1,4 +1,4 @@
-"""Unit, bounds and default of a setting in words, for `--help` and for the components' READMEs."""
+"""Describe unit, bounds and default of a setting in words, for `--help` and the components' READMEs."""
 
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 
 def facts(field: FieldInfo) -> str:
-    """Unit, bounds and default of a setting, joined by semicolons."""
+    """Return unit, bounds and default of a setting, joined by semicolons."""
     return "; ".join(part for part in (_unit(field), _bounds(field), _default(field)) if part)
 
 
@@ -46,13 +46,13 @@ def _default(field: FieldInfo) -> str:
 
 
 def kind_of(field: FieldInfo) -> Any:
-    """The type of a setting; of one that may be None, that of its other values."""
+    """Return the type of a setting, ignoring None."""
     kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
     return kinds[0] if NoneType in get_args(field.annotation) else field.annotation
 
 
 def is_list(field: FieldInfo) -> bool:
-    """Whether a setting takes several values."""
+    """Return True if a setting takes several values."""
     return get_origin(kind_of(field)) in (list, tuple)
 
 

@@ -1,4 +1,4 @@
-"""The step `finetune_snn`: the siamese guide is fine-tuned on overviews, then on patches, and judged."""
+"""The step `finetune_snn`, which fine-tunes the siamese guide on overviews and then on patches, and evaluates it."""
 
 import copy
 from dataclasses import asdict, dataclass, fields
@@ -29,7 +29,7 @@ from histoforge.training.engine import Engine
 from histoforge.training.models import ModelInfo, save_model
 
 NOT_IDENTITY = {"ablations", "checked_pairs", "checkpoint_every", "checkpoints", "cost_batch", "device", "shown"}
-"""Parameters that do not change what a training ends with, so that a retry may change them."""
+"""Parameters that do not change the result of a training, so that a retry may change them."""
 
 REPORT_NAME, REPORT_SCHEMA = "guide.json", 1
 PICTURE_NAME = "pictures/gradcam.png"
@@ -39,7 +39,7 @@ PATCHES_ALONE = "set stage1=false to train on patches alone"
 
 @dataclass
 class _Data:
-    """What is trained on and judged by."""
+    """The training and evaluation data."""
 
     overviews: PatchSet | None
     train: PatchSet
@@ -52,14 +52,15 @@ def run(config: FinetuneSnnConfig, *, patches: Path, overviews: Path | None = No
 
     Args:
         config: the settings.
-        patches: patch set; its training split trains, its val split judges, its test split is not read.
+        patches: patch set; its training split is used for training, its val split for evaluation; its
+            test split is not read.
         overviews: patch set of shrunken slides; needed unless `config.stage1` is off.
         guide: the model directory to write, with `guide.json` and `pictures/` beside the weights. Logs and checkpoints
-            of the stages stand in `<guide>-training`, from where a killed one goes on.
+            of the stages are in `<guide>-training`, from which a killed training resumes.
 
     Raises:
-        HistoforgeError: there are no overviews, no dissimilar slides, no held-out pairs, the weights do not fit, or a
-            loss is not finite.
+        HistoforgeError: if there are no overviews, no dissimilar slides, no held-out pairs, the weights do not fit, or
+            a loss is not finite.
     """
     data, guide = _open(config, patches, overviews), Path(guide)
     start, weights_digest = _start(config)
@@ -89,7 +90,7 @@ def run(config: FinetuneSnnConfig, *, patches: Path, overviews: Path | None = No
 
 @dataclass
 class _Sources:
-    """Pairs of what is trained on and judged by."""
+    """The images for training and evaluation."""
 
     overviews: PairSource | None
     train: PairSource
@@ -97,7 +98,7 @@ class _Sources:
 
     @classmethod
     def load(cls, config: FinetuneSnnConfig, data: _Data) -> "_Sources":
-        """Put them on the device."""
+        """Move them to the device."""
         device = resolve_device(config.device)
         strengths = Augmentation(config.brightness, config.contrast, config.noise)
         overviews = None
@@ -108,13 +109,13 @@ class _Sources:
 
 @dataclass
 class _Result:
-    """What the training came to.
+    """The result of the training.
 
     Attributes:
         trained: the network after its last stage.
         guide: the same as a guide.
-        report: how it judges pairs.
-        ablations: networks that were trained otherwise, with their reports.
+        report: its evaluation on pairs.
+        ablations: alternatively trained networks, with their reports.
     """
 
     trained: Trained
@@ -124,25 +125,25 @@ class _Result:
 
 
 class _Judge:
-    """Judges networks by the same pairs: training pairs choose the threshold, those of the val split are judged."""
+    """Evaluate networks on the same pairs: training pairs set the threshold, pairs of the val split are judged."""
 
     def __init__(self, config: FinetuneSnnConfig, info: ModelInfo, sources: _Sources) -> None:
         self._config, self._info, self._sources = config, info, sources
 
     def guide(self, trained: Trained) -> Guide:
-        """The network as a guide; the trained one is not touched."""
+        """Return the network as a guide, leaving the trained network untouched."""
         device = self._sources.train.patches.device
         return Guide(self._info, copy.deepcopy(trained.network), device, self._config.precision)
 
     def report(self, trained: Trained) -> PairReport:
-        """How it judges pairs."""
+        """Return its evaluation on pairs."""
         embed, seed, count = self.guide(trained).embed, self._config.seed, self._config.checked_pairs
         train = score_pairs(embed, self._sources.train, count, seed)
         return report_pairs(train, score_pairs(embed, self._sources.val, count, seed), seed)
 
 
 def _open(config: FinetuneSnnConfig, patches: Path, overviews: Path | None) -> _Data:
-    """Open what is trained on, and make sure that pairs can be made of it."""
+    """Open the training and evaluation data, and check that pairs can be made from it."""
     whole = PatchSet.open(patches)
     if min(whole.patch_size) < LEAST_SIZE_PX:
         raise PatchSetError(
@@ -189,7 +190,7 @@ def _warnings(config: FinetuneSnnConfig, train: PatchSet, val: PatchSet) -> list
 
 
 def _start(config: FinetuneSnnConfig) -> tuple[MftSnn, str]:
-    """The network that every plan begins with, and the SHA-256 of its weights' file or ''."""
+    """Return the initial network of every plan, and the SHA-256 of its weights' file or ''."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "snn", "weights"))
         network = MftSnn(config.width)
@@ -232,7 +233,7 @@ def _engine(config: FinetuneSnnConfig, info: ModelInfo, guide: Path, stage: str)
 
 
 def _part(kind: Any, config: FinetuneSnnConfig) -> Any:
-    """The settings that a dataclass takes."""
+    """Return the settings that a dataclass takes."""
     return kind(**config.model_dump(include={one.name for one in fields(kind)}))
 
 
@@ -294,7 +295,7 @@ def _save(
 
 
 def _stages(trained: Trained) -> list[dict[str, Any]]:
-    """The stages of a network, each with its losses by epoch."""
+    """Return the stages of a network, each with its losses by epoch."""
     return [
         {**asdict(stage), "steps": stage.steps, "losses": losses.rows}
         for stage, losses in zip(trained.stages, trained.losses, strict=True)

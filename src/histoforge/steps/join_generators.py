@@ -1,4 +1,4 @@
-"""Join generators that were trained side by side on one class each."""
+"""Join generators that were each trained on one class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +10,16 @@ from histoforge.steps.config.join_generators import JoinGeneratorsConfig, JoinGe
 
 
 def run(config: JoinGeneratorsConfig, *, generators: Sequence[Path], generator: Path) -> JoinGeneratorsSummary:
-    """Make one generator of several: what one training of all their classes would have given.
+    """Combine several generators into one, equal to the result of one training of all their classes.
 
     Args:
         config: the settings, of which there are none.
-        generators: of one method, one patch set and the same settings, one for each class; a single one of all
-            classes is handed on as it is.
+        generators: one for each class, all of the same method, patch set and settings; a single generator of all
+            classes is passed on unchanged.
         generator: the model directory to write.
 
     Raises:
-        ModelError: one is damaged, they do not belong together, or a class is there twice or not at all.
+        ModelError: if one is damaged, they do not belong together, or a class occurs twice or not at all.
     """
     info = join(generators, generator)
     with known_shape(generators[0], ModelError, "train the generator again"):

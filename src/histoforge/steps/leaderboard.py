@@ -1,4 +1,4 @@
-"""Set generators side by side: a page with everything that was measured of them, with deviations over seeds."""
+"""Compare generators on one page that shows all their measurements, with deviations over seeds."""
 
 import json
 import platform
@@ -42,20 +42,20 @@ def run(
     report: Path,
     metrics: Path,
 ) -> LeaderboardSummary:
-    """Write the leaderboard; the test split is read where there are arms.
+    """Write the leaderboard; the test split is read only if there are arms.
 
     Args:
         config: the settings.
         patches: patch set of real patches that all generators were trained on and scored with.
-        scores: folders that `score_generator` made; those of one name are seeds of one method.
-        arms: arms that `train_classifier` made of their samples, alone or with the real patches.
-        guide: the guide of guided methods, for its report.
+        scores: folders that `score_generator` made; folders that share a name are seeds of one method.
+        arms: arms that `train_classifier` trained on their samples, alone or with the real patches.
+        guide: the guide of guided methods, whose report is shown.
         baseline: arm trained on the real patches alone, to compare with.
         report: the HTML page to write.
         metrics: the JSON file to write.
 
     Raises:
-        HistoforgeError: no scores, or parts that do not belong together.
+        HistoforgeError: if there are no scores, or the inputs do not belong together.
     """
     started = time.monotonic()
     real, device = PatchSet.open(patches), resolve_device(config.device)
@@ -89,7 +89,7 @@ def run(
 
 
 def _tested(split: TestSplit | None) -> dict[str, Any]:
-    """What classifiers were tested on."""
+    """Return a sentence about the data that classifiers were tested on."""
     if split is None:
         return {"units": "", "test_patches": 0, "test_units": 0}
     return {"units": split.units, "test_patches": len(split.patches), "test_units": split.n_units}
@@ -102,10 +102,10 @@ def _subtitle(real: PatchSet) -> str:
 
 
 def _guide(path: Path | None, real: PatchSet) -> tuple[dict[str, Any] | None, list[PictureFile]]:
-    """What the guide's own report says, and its pictures.
+    """Return the guide's own report and its pictures.
 
     Raises:
-        ModelError: it is no guide, or one of other patches.
+        ModelError: if it is not a guide, or was trained on other patches.
     """
     if path is None:
         return None, []

@@ -8,11 +8,11 @@ from histoforge.steps.config.phantom import PhantomConfig
 
 
 class PhantomSummary(Settings):
-    """What was drawn.
+    """The drawn slides.
 
     Attributes:
-        slides: file names, the corrupt one included.
-        patients: how many.
+        slides: file names, including the corrupt one.
+        patients: number of patients.
         classes: class names.
     """
 
@@ -25,8 +25,8 @@ def run(config: PhantomConfig, *, out: Path) -> PhantomSummary:
     """Draw slides, their annotations and `slides.csv` into the folder `out`.
 
     Raises:
-        SettingsError: slides too small for their resolution.
-        StorageError: the folder cannot be written, or the disk is full.
+        SettingsError: if slides are too small for their resolution.
+        StorageError: if the folder cannot be written, or the disk is full.
     """
     paths = draw_slides(
         out,

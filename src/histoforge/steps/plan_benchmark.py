@@ -1,4 +1,4 @@
-"""Which generators a benchmark trains: methods x seeds, and where a method trains one network a class, x classes."""
+"""Plan the generators of a benchmark: methods x seeds, and x classes if a method trains one network per class."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from histoforge.steps.config.train_generator import own_config
 from histoforge.steps.registry import STEPS, step_config
 
 MOST_RUNS = 36
-"""Kubeflow hands a task the names of all that a loop collected as one argument, which Linux ends at 128 KiB."""
+"""Kubeflow passes the names of everything that a loop collected as one argument, which Linux limits to 128 KiB."""
 
 
 def plan_benchmark(
@@ -24,27 +24,27 @@ def plan_benchmark(
     downstream_seeds: int = 0,
     patch_size: str = "",
 ) -> list[dict[str, Any]]:
-    """The runs of a benchmark: a generator and its two classifiers each.
+    """Plan the runs of a benchmark: one generator and its two classifiers each.
 
-    All that the runs would ask of `train_generator` and `train_classifier` is checked here, before anything is trained.
+    All settings that the runs pass to `train_generator` and `train_classifier` are checked here, before any training.
 
     Args:
-        methods: names of methods; one with rewards may name one, as in 'rleo:literal', and has its default else.
-        generator_seeds: generators to train by each method, with the seeds `seed`, `seed` + 1, …
-        seed: the first.
+        methods: names of methods; one with rewards may name one, as in 'rleo:literal', and otherwise uses its default.
+        generator_seeds: number of generators to train with each method, with the seeds `seed`, `seed` + 1, …
+        seed: the first seed.
         preset: name of a preset, or ''.
         overrides: `step.parameter` or `parameter` to value.
-        downstream_seeds: as the pipeline has it for the classifiers that judge a generator; 0 as the preset says.
-        patch_size: as the pipeline has it for `preprocess`; '' as the preset says.
+        downstream_seeds: the pipeline's value for the classifiers that judge a generator; 0 for the preset's.
+        patch_size: the pipeline's value for `preprocess`; '' for the preset's.
 
     Returns:
-        For each run: `title` (as the leaderboard shows it, 'rleo:literal'; kfp keeps `name` for a loop's item itself),
-        `method`, `reward` ('' for a method without one), `seed`, and the names of its arms: `arm` (synthetic patches
-        alone) and `both` (with the real ones).
+        For each run: `title` (shown on the leaderboard, such as 'rleo:literal'; kfp reserves `name` for a loop's item),
+        `method`, `reward` ('' for a method without one), `seed`, and the names of its arms: `arm` (only synthetic
+        patches) and `both` (with the real ones).
 
     Raises:
-        SettingsError: an empty list, a method or reward that there is not, too many runs, settings that a step does
-            not take, or a patch size that a method cannot make.
+        SettingsError: if a list is empty, a method or reward is unknown, there are too many runs, a step rejects its
+            settings, or a method cannot make the patch size.
     """
     names = dict.fromkeys(_resolved(one, preset, overrides) for one in _listed(methods))
     if generator_seeds < 1:
@@ -67,13 +67,13 @@ def plan_benchmark(
 def plan_classes(
     run: Mapping[str, Any], classes: Sequence[str], preset: str, overrides: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The trainings that make a run's generator: `method`, `reward`, `seed` and `only_class` of each.
+    """Return the trainings of a run's generator: `method`, `reward`, `seed` and `only_class` of each.
 
-    One a class where the method trains a network a class, so that they can be trained side by side, and else one with
-    `only_class` ''. A class that `overrides` name is left alone.
+    There is one per class if the method trains one network per class, so that these can be trained side by side, and
+    otherwise one with `only_class` ''. A class that `overrides` name stays as it is.
 
     Args:
-        run: `method`, `reward` and `seed`, as `plan_benchmark` gives them.
+        run: `method`, `reward` and `seed`, as returned by `plan_benchmark`.
         classes: names of the classes of the patch set.
         preset: name of a preset, or ''.
         overrides: `step.parameter` or `parameter` to value.
@@ -85,10 +85,10 @@ def plan_classes(
 
 
 def settings(run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]) -> GeneratorConfig:
-    """The method's own settings in a run.
+    """Return the method's own settings in a run.
 
     Raises:
-        SettingsError: the method or the step does not take them.
+        SettingsError: if the method or the step does not accept them.
     """
     given = {name: run[name] for name in ("method", "reward", "seed") if run[name]}
     config: Any = step_config(STEPS["train_generator"], preset, overrides, given)
@@ -102,7 +102,7 @@ def _listed(methods: Sequence[str]) -> list[str]:
 
 
 def _resolved(text: str, preset: str, overrides: Mapping[str, Any]) -> tuple[str, str]:
-    """Method and reward, also where the reward is the default; so that one run is not planned under two names."""
+    """Return method and reward, filling in the default reward, so that no run is planned under two names."""
     method, _, reward = text.partition(":")
     if method not in METHODS:
         raise SettingsError(

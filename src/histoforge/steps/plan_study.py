@@ -1,4 +1,4 @@
-"""Which arms an augmentation study has: ratios x pool sizes (Xue et al. 2021, Fig. 12) and fractions (Table 2)."""
+"""Plan the arms of an augmentation study: ratios x pool sizes (Xue et al. 2021, Fig. 12) and fractions (Table 2)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ from histoforge.core.errors import SettingsError
 
 
 def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list[dict[str, Any]]:
-    """`arm`, `ratio` and `pool_multiple` of each combination in which the pool holds at least what is kept of it.
+    """Return `arm`, `ratio` and `pool_multiple` of each combination whose pool holds at least the patches to keep.
 
     The arms are called `selective_r0_5_pool4n`: ratio 0.5, candidates 4 N.
 
     Raises:
-        SettingsError: an empty list, a value out of its bounds, or no ratio that a pool is large enough for.
+        SettingsError: if a list is empty, a value is out of its bounds, or no pool is large enough for any ratio.
     """
     ratios, pools = _checked("ratios", ratios, 10), _checked("pool_multiples", pool_multiples, 100)
     cells = [
@@ -30,10 +30,10 @@ def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list
 
 
 def plan_fractions(fractions: Sequence[float]) -> list[dict[str, Any]]:
-    """`train_fraction` and the names of its two arms, `baseline` and `selective`, as `selective_10pct`.
+    """Return `train_fraction` and the names of its two arms, `baseline` and `selective`, such as `selective_10pct`.
 
     Raises:
-        SettingsError: an empty list, or a value out of its bounds.
+        SettingsError: if a list is empty, or a value is out of its bounds.
     """
     parts = [(part, f"{_text(part * 100)}pct") for part in _checked("fractions", fractions, 1)]
     return [{"train_fraction": p, "baseline": f"baseline_{t}", "selective": f"selective_{t}"} for p, t in parts]

@@ -1,4 +1,4 @@
-"""The step `preprocess`: slides, image folders or PatchCamelyon files become a patch set that is split by patient."""
+"""The step `preprocess`, which turns slides, image folders or PatchCamelyon files into a patch set split by patient."""
 
 import tempfile
 import time
@@ -21,12 +21,12 @@ SAME_MPP = 0.05
 def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> PreprocessSummary:
     """Read the source, and write the patch set and the overviews.
 
-    `patches/summary.json` has the summary with its durations; `patchset.json` records it without them under `made_by`.
-    `patches/conflicts.csv` lists the patches whose pixels stand under two classes or in two splits, if there are any.
+    `patches/summary.json` contains the summary with durations; `patchset.json` records it without them under `made_by`.
+    `patches/conflicts.csv` lists the patches whose pixels occur in two classes or in two splits, if there are any.
     Pictures of slides and `pictures.json` are in `overviews/pictures`.
 
     Raises:
-        HistoforgeError: the source cannot be used, as one sentence says; what stood at the outputs is left as it was.
+        HistoforgeError: if the source cannot be used; earlier outputs are left as they were.
     """
     began = time.monotonic()
     location = open_location(config.source)
@@ -57,7 +57,7 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
 
 
 def finish(config: PreprocessConfig, source: Source, reading: Reading, sink: Sink, digest: str) -> PreprocessSummary:
-    """Choose and split what was read, and finish both patch sets."""
+    """Select and split the patches that were read, and finish both patch sets."""
     index = sink.patches.index()
     choice = choose(config, source, reading, sink, index)
     kept = index[choice.keep].assign(split=choice.splits[choice.keep])
@@ -84,7 +84,7 @@ def finish(config: PreprocessConfig, source: Source, reading: Reading, sink: Sin
 def summarise(
     config: PreprocessConfig, source: Source, reading: Reading, kept: pd.DataFrame, choice: Choice, digest: str
 ) -> PreprocessSummary:
-    """The summary, without overviews and durations."""
+    """Return the summary, without overviews and durations."""
     splits = [name for name in SPLITS if (kept["split"] == name).any()]
     per_cell = kept.groupby(["split", "class_name"]).size().to_dict()
     known = kept["mpp"].dropna()
@@ -119,7 +119,7 @@ def summarise(
 
 
 def tell(summary: PreprocessSummary) -> None:
-    """The summary for whoever watches."""
+    """Log the summary."""
     unit = "patients" if summary.patients_known else "files"
     for split, counts in summary.counts.items():
         shown = ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,4 +1,4 @@
-"""Publish a classifier: the challenger becomes champion where the gate lets it."""
+"""Publish a classifier: the challenger becomes champion if it passes the gate."""
 
 import tempfile
 import time
@@ -24,18 +24,18 @@ DECISION_NAME = "decision.json"
 def run(
     config: PublishModelConfig, *, patches: Path, challenger: Path, results: Path | None = None, publication: Path
 ) -> PublishModelSummary:
-    """Publish, or keep the champion and say why; either is a result.
+    """Publish the challenger, or keep the champion and say why. Both are results.
 
     Args:
         config: the settings.
-        patches: patch set that the challenger was trained on; its test split compares champion and challenger, and
-            nothing is tuned on it.
+        patches: patch set that the challenger was trained on; champion and challenger are compared on its test
+            split, and nothing is tuned on it.
         challenger: arm directory or classifier.
-        results: the evaluation's metrics.json; needed where synthetic patches trained the challenger, for the audit.
+        results: the evaluation's metrics.json; needed for the audit if the challenger was trained on synthetic patches.
         publication: directory to write: decision.json, model_card.json, README.md.
 
     Raises:
-        HistoforgeError: what was given does not belong together, or the location refuses.
+        HistoforgeError: if the inputs do not belong together, or the location refuses access.
     """
     started = time.monotonic()
     if not config.models:
@@ -73,7 +73,7 @@ def run(
 def describe(
     config: PublishModelConfig, patches: PatchSet, model: Challenger, results: Results, trial: Trial
 ) -> ModelCard:
-    """The challenger's model card."""
+    """Return the challenger's model card."""
     facts, made_by = model.facts, patches.info.made_by
     source = {"source": str(made_by["source_digest"])} if made_by.get("source_digest") else {}
     return ModelCard(
@@ -107,7 +107,7 @@ def describe(
 
 
 def sentence(registry: Registry, outcome: Outcome) -> str:
-    """What came of it, and why."""
+    """Return the outcome and its reason in one sentence."""
     champion, why = outcome.champion, outcome.verdict.reason
     if outcome.published and champion is not None:
         return f"published {registry.name} {champion.version} as champion because {why}."

@@ -1,4 +1,4 @@
-"""The steps by name: what each reads and writes, and how its settings are put together. Imports nothing heavy."""
+"""The steps by name, with their inputs, outputs and settings. Imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from histoforge.core.settings import StepConfig, nearest, step_values
 
 @dataclass(frozen=True)
 class Port:
-    """Something that a step reads or writes.
+    """An input or output of a step.
 
     Attributes:
         name: the keyword of the step's `run`.
-        about: what it is, for `--help` and the component's README.
-        optional: whether a step does without it.
-        many: whether it is a list.
-        file: its name under `--out`; '' where `--out` itself is it.
-        kind: of an output: a key of `core.results.KINDS` or `FILE_KINDS`.
+        about: its description, for `--help` and the component's README.
+        optional: True if the step can do without it.
+        many: True if it is a list.
+        file: its name under `--out`; '' if it is `--out` itself.
+        kind: for an output, a key of `core.results.KINDS` or `FILE_KINDS`.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Step:
     """A step: `histoforge.steps.<name>.run(config, *, inputs, outputs)` with `<Name>Config`.
 
     Attributes:
-        name: as in code; the command has dashes for its underscores.
-        about: what it does, in one sentence.
-        inputs, outputs: what it reads and writes.
-        trains: whether it trains a network, on all GPUs that it is given.
+        name: name in code; the command has dashes instead of underscores.
+        about: its task, in one sentence.
+        inputs, outputs: the ports that it reads and writes.
+        trains: True if it trains a network, on all GPUs that it is given.
     """
 
     name: str
@@ -49,13 +49,13 @@ class Step:
 
     @property
     def config_class(self) -> type[StepConfig]:
-        """The class of its settings."""
+        """The class of the step's settings."""
         module = import_module(f"histoforge.steps.config.{self.name}")
         config: type[StepConfig] = getattr(module, "".join(map(str.capitalize, self.name.split("_"))) + "Config")
         return config
 
     def run(self, config: StepConfig, **paths: Any) -> Any:
-        """Run the step; a training takes a process for each GPU that there is.
+        """Run the step; a training uses one process per available GPU.
 
         Args:
             config: its settings.
@@ -69,7 +69,7 @@ class Step:
         return self.run_alone(config, **paths)
 
     def run_alone(self, config: StepConfig, **paths: Any) -> Any:
-        """Run the step in this process; this imports torch and all else that it needs."""
+        """Run the step in this process. This imports torch and its other dependencies."""
         return import_module(f"histoforge.steps.{self.name}").run(config, **paths)
 
 
@@ -197,10 +197,10 @@ STEPS = {
 
 
 def step_named(name: str) -> Step:
-    """The step `name`.
+    """Return the step `name`.
 
     Raises:
-        SettingsError: there is none of that name (the nearest is given).
+        SettingsError: if no step has that name (the message gives the nearest).
     """
     if name not in STEPS:
         raise SettingsError(f"There is no step '{name}'{nearest(name, STEPS)}: choose one of {', '.join(STEPS)}.")
@@ -210,17 +210,17 @@ def step_named(name: str) -> Step:
 def step_config(
     step: Step, preset: str, overrides: Mapping[str, Any], given: Mapping[str, Any] | None = None
 ) -> StepConfig:
-    """The settings of a step: the class's defaults, then the preset, then what was given and overridden.
+    """Return the settings of a step: the class's defaults, overridden by the preset, then by `given` and `overrides`.
 
     Args:
         step: the step.
         preset: name of a preset, or '' for none.
         overrides: `step.parameter` or, for every step that has it, `parameter`; `train_generator.dcgan.parameter` for
             one method alone.
-        given: parameters of their own, as a component's; an empty one ('' or 0) is left to the preset.
+        given: separate parameters, such as a component's; the preset decides an empty one ('' or 0).
 
     Raises:
-        SettingsError: an unknown preset, step or parameter, a value out of its bounds, or one that is said twice.
+        SettingsError: if a preset, step or parameter is unknown, or a value is out of its bounds or given twice.
     """
     fields = step.config_class.model_fields
     own = {name: value for name, value in overrides.items() if "." in name or name in fields}
@@ -238,7 +238,7 @@ def step_config(
 def step_overrides(step: Step, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return the overrides that concern a step: those addressed to it, and parameters that it has.
 
-    `step_config` makes the same settings of them as of all overrides.
+    `step_config` builds the same settings from them as from all overrides.
     """
     fields = step.config_class.model_fields
     return {
@@ -249,10 +249,10 @@ def step_overrides(step: Step, overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _variant(step: Step, preset: str, overrides: Mapping[str, Any], said: Mapping[str, Any]) -> str:
-    """The form of the step that its settings ask for, as `method` does; '' where it has but one.
+    """Return the variant of the step that its settings select, as `method` does; '' if it has only one.
 
     Raises:
-        SettingsError: an override for a form that there is not.
+        SettingsError: if an override names an unknown variant.
     """
     by = step.config_class.variant_by
     if not by:
@@ -268,22 +268,22 @@ def _variant(step: Step, preset: str, overrides: Mapping[str, Any], said: Mappin
 
 
 def parameters() -> set[str]:
-    """The names of all parameters of all steps."""
+    """Return the names of all parameters of all steps."""
     return {name for step in STEPS.values() for name in step.config_class.model_fields}
 
 
 def all_settings(
     preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any] | bool]
 ) -> dict[str, StepConfig]:
-    """The settings of all steps of a pipeline, so that a wrong one is seen before the first step starts.
+    """Return the settings of all steps of a pipeline, so that errors appear before the first step starts.
 
     Args:
         preset: name of a preset, or ''.
         overrides: as for `step_config`.
-        given: what the pipeline itself sets, by step; False leaves a step out.
+        given: settings of the pipeline itself, by step; False leaves a step out.
 
     Raises:
-        SettingsError: as `step_config`, or a parameter that no step has.
+        SettingsError: as for `step_config`, or if no step has a parameter.
     """
     known = parameters()
     for name in overrides:

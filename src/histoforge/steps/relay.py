@@ -1,7 +1,7 @@
-"""Lines of a task on their way to the command line that runs the pipeline on this machine.
+"""Relay lines of a task to the command line that runs the pipeline on this machine.
 
 kfp's local runner mixes what tasks print with its own log. A task that finds `HISTOFORGE_RUN` set marks its lines on
-standard error, so that `histoforge run` can tell them from the rest, whose they are, and which one is its last word.
+standard error, so that `histoforge run` can recognise them, their task, and the line that gives its final error.
 """
 
 import os
@@ -13,7 +13,7 @@ import time
 from typing import NamedTuple, TextIO
 
 RUN = "HISTOFORGE_RUN"
-"""The process id of the command line; set in its tasks' environment."""
+"""The process id of the command line, set in the environment of its tasks."""
 
 _MARK, _END = "\x1e", "\x1f"
 _LINE = re.compile(f"{_MARK}([a-z]+){_END}([^{_END}]*){_END}(.*)")
@@ -23,10 +23,10 @@ class Line(NamedTuple):
     """A line of a task.
 
     Attributes:
-        kind: 'started' with the number of the process; 'progress'; 'usage' for time and memory as JSON; or 'error' for
-            the sentence that a task ends with.
-        task: whose it is.
-        text: what it says.
+        kind: 'started' with the process id; 'progress'; 'usage' for time and memory as JSON; or 'error' for
+            the sentence with which a task ends.
+        task: the task that wrote it.
+        text: its content.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Line(NamedTuple):
 
 
 class Relay:
-    """Standard error of a task, each whole line marked; lines of other libraries go through unmarked."""
+    """Standard error of a task, with each whole line marked; lines of other libraries pass through unmarked."""
 
     def __init__(self, task: str, stream: TextIO) -> None:
         self.task, self.stream = task, stream
@@ -43,7 +43,7 @@ class Relay:
         self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
-        """Mark and pass on the lines that are whole."""
+        """Mark and pass on the lines that are complete."""
         with self._lock:
             *lines, self._rest = (self._rest + text).split("\n")
             for line in lines:
@@ -55,11 +55,11 @@ class Relay:
         self.stream.flush()
 
     def isatty(self) -> bool:
-        """Never: a task writes lines, not bars."""
+        """Return False: a task writes lines, not bars."""
         return False
 
     def start(self) -> None:
-        """Say which process the task is, so that it can be told to stop."""
+        """Announce the id of the task's process, so that it can be told to stop."""
         self.stream.write(f"{_MARK}started{_END}{self.task}{_END}{os.getpid()}\n")
         self.stream.flush()
 
@@ -69,13 +69,13 @@ class Relay:
         self.stream.flush()
 
     def end(self, sentence: str) -> None:
-        """Say why the task ends."""
+        """Announce why the task ends."""
         self.stream.write(f"{_MARK}error{_END}{self.task}{_END}{sentence}\n")
         self.stream.flush()
 
 
 def parse(text: str) -> Line | None:
-    """The line of a task in `text`, or None where it is none."""
+    """Return the task's line in `text`, or None if there is none."""
     match = _LINE.search(text)
     return Line(*match.groups()) if match else None
 
@@ -83,7 +83,7 @@ def parse(text: str) -> Line | None:
 def relay_to_run(task: str) -> Relay | None:
     """Mark this process's standard error for the `histoforge run` that started it, and end when that ends.
 
-    Returns None where no `histoforge run` is above, as in a pod.
+    Returns None if no `histoforge run` started it, as in a pod.
     """
     if not os.environ.get(RUN, "").isdigit():
         return None

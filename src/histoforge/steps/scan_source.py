@@ -1,4 +1,4 @@
-"""See that a pipeline's settings are right and its source answers, before anything long starts."""
+"""Check a pipeline's settings and that its source is reachable before any long task starts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,14 +25,14 @@ STEPS_OF_PIPELINES = (
 
 
 class ScanSummary(Settings):
-    """What lies at the source.
+    """The files at the source.
 
     Attributes:
         source: the location.
-        files: how many files.
-        bytes: their size together.
-        digest: over the names, sizes and versions of all files that `preprocess` may read, wherever they lie: other
-            files, or files changed in place, give another.
+        files: number of files.
+        bytes: their total size.
+        digest: over the names, sizes and versions of all files that `preprocess` may read, wherever they are; other
+            files, or files changed in place, give another digest.
     """
 
     source: str
@@ -50,11 +50,11 @@ def run(
         source: folder, or s3:// or minio:// prefix.
         preset: name of a preset, or ''.
         overrides: `step.parameter` or `parameter` to value.
-        given: what the pipeline itself sets, by step; False for a step whose settings another task checks.
+        given: settings of the pipeline itself, by step; False for a step whose settings another task checks.
 
     Raises:
-        SettingsError: a preset, step or parameter that there is not, a value out of its bounds, or a split left out.
-        StorageError: the location does not exist, is empty, or does not answer.
+        SettingsError: if a preset, step or parameter is unknown, a value is out of its bounds, or a split is missing.
+        StorageError: if the location does not exist, is empty, or does not answer.
     """
     cut = given.get("preprocess")
     given = {**given, "preprocess": {"source": source, **(cut if isinstance(cut, Mapping) else {})}}

@@ -1,4 +1,4 @@
-"""Draw patches from a generator, keep them, and score them in every way that the leaderboard shows."""
+"""Draw patches from a generator, keep them, and compute all scores that the leaderboard shows."""
 
 import shutil
 import time
@@ -43,18 +43,18 @@ def run(
 
     Args:
         config: the settings.
-        patches: patch set of real patches: the training split to compare with, the validation split as real patches
-            that no generator saw.
+        patches: patch set of real patches: the training split is compared with, the validation split provides real
+            patches that no generator saw.
         generator: a trained generator of any method.
-        extractor: a classifier trained on the real patches, or its arm: then the lowest seed labels the synthetic
-            patches, the next seed, which chose nothing, is the extractor to believe, and the others are further
-            opinions.
+        extractor: a classifier trained on the real patches, or its arm. In an arm, the lowest seed labels the
+            synthetic patches, the next seed, which chose nothing, is the extractor to trust, and the others are
+            further opinions.
         samples: patch set to write: the synthetic patches.
         scores: directory to write: `scores.json`, `features.npz` for maps, `pictures/grid.png`, and the generator's
             `history.json`.
 
     Raises:
-        HistoforgeError: parts that do not belong together, or weights that are missing or others than named.
+        HistoforgeError: if the inputs do not belong together, or weights are missing or not the named ones.
     """
     started = time.monotonic()
     device = resolve_device(config.device)
@@ -90,7 +90,7 @@ def run(
 def _identity(
     made: Generator, config: ScoreGeneratorConfig, real: PatchSet, samples: str, classifiers: list[Classifier]
 ) -> dict[str, Any]:
-    """What was scored, and what its training says of itself."""
+    """Return the identity of the scored generator, and the record of its training."""
     info = made.info
     steps, seconds = (info.training.get(name) for name in ("steps", "seconds"))
     return {
@@ -121,7 +121,7 @@ def _judged(
     drawn: tuple[Pixels, Labels],
     config: ScoreGeneratorConfig,
 ) -> dict[str, Any]:
-    """All that is computed from features: every extractor's metrics, and diversity and copies by the one to believe."""
+    """Compute everything that needs features: metrics of every extractor; diversity and copies of the one to trust."""
     believed_classifier = scoring.judge_of(classifiers)
     judge = believed_classifier.name
     believed = next(one for one in seen if one.extractor == judge)
@@ -138,13 +138,13 @@ def _judged(
 
 
 def _validation(real: PatchSet, config: ScoreGeneratorConfig) -> PatchSet | None:
-    """Validation patches in random order, or None."""
+    """Return validation patches in random order, or None."""
     rows = np.flatnonzero((real.index["split"] == "val").to_numpy())
     return real.where(numpy_rng(config.seed, "held out").permutation(rows)) if len(rows) else None
 
 
 def _compared(train: PatchSet, config: ScoreGeneratorConfig) -> PatchSet:
-    """Training patches in random order: the first `count` are compared, all are looked through for copies."""
+    """Return training patches in random order: the first `count` are compared, all are searched for copies."""
     most = max(config.count, config.audit_patches)
     return train.where(numpy_rng(config.seed, "compared").permutation(len(train))[:most])
 
@@ -180,7 +180,7 @@ def _warnings(
     classifiers: list[Classifier],
     drawing: Drawing,
 ) -> list[str]:
-    """What lessens trust in these scores."""
+    """Return the reasons to trust these scores less."""
     found = []
     if len(compared) < config.count:
         found.append(

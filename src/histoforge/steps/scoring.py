@@ -34,7 +34,7 @@ KB_PER_MB = 1024
 
 @dataclass(frozen=True)
 class Seen:
-    """What one extractor makes of all patches: features [N, D] each; `held_out` is None without validation patches."""
+    """Features [N, D] of all patches by one extractor; `held_out` is None without validation patches."""
 
     extractor: str
     fake: NDArray[np.float32]
@@ -43,14 +43,14 @@ class Seen:
 
 
 def open_classifiers(path: Path, real: PatchSet, device: torch.device) -> list[Classifier]:
-    """The classifiers that judge: the model itself, or all of an arm, the lowest seed first.
+    """Open the classifiers that judge: the model itself, or all of an arm in ascending order of seeds.
 
     The lowest seed labels the synthetic patches, and may have chosen the generator's epoch; the next one, the same
     network from other random weights on the same patches, chose nothing; the others are further opinions. A classifier
-    of another architecture, where the arm has one, comes last. The one to believe is that of `judge_of`.
+    of another architecture, where the arm has one, comes last. `judge_of` selects the one to trust.
 
     Raises:
-        ModelError: a classifier is damaged, or of other classes or another patch size.
+        ModelError: if a classifier is damaged, or has other classes or another patch size.
     """
     many = (Path(path) / ARM_NAME).is_file()
     classifiers = load_arm(path, device) if many else [load_classifier(path, device)]
@@ -62,21 +62,21 @@ def open_classifiers(path: Path, real: PatchSet, device: torch.device) -> list[C
 
 
 def judge_of(classifiers: Sequence[Classifier]) -> Classifier:
-    """The one to believe: that of another architecture, or else the second seed, which chose nothing either."""
+    """Return the classifier to trust: another architecture's, or else the second seed's, which chose nothing either."""
     last = classifiers[-1]
     return last if other_architecture(last, classifiers) else classifiers[min(1, len(classifiers) - 1)]
 
 
 def other_architecture(classifier: Classifier, classifiers: Sequence[Classifier]) -> bool:
-    """Return True if a classifier is another network than the first of `classifiers`."""
+    """Return True if a classifier has another architecture than the first of `classifiers`."""
     return classifier.info.method != classifiers[0].info.method
 
 
 def check_generator(generator: Generator, path: Path, real: PatchSet) -> None:
-    """Make sure that a generator draws patches of the real ones' classes and size.
+    """Check that a generator draws patches of the same classes and size as the real ones.
 
     Raises:
-        ModelError: it does not.
+        ModelError: if it does not.
     """
     mine = (list(generator.info.classes), tuple(generator.info.patch_size))
     if mine != (real.classes, tuple(real.patch_size)):
@@ -88,7 +88,7 @@ def check_generator(generator: Generator, path: Path, real: PatchSet) -> None:
 
 
 def wanted_labels(config: ScoreGeneratorConfig, train: PatchSet) -> Labels:
-    """The class of each patch to draw, in random order."""
+    """Return the class of each patch to draw, in random order."""
     if config.labels == "balanced":
         labels = np.arange(config.count, dtype=np.int64) % len(train.classes)
     else:
@@ -99,7 +99,7 @@ def wanted_labels(config: ScoreGeneratorConfig, train: PatchSet) -> Labels:
 def draw_samples(
     generator: Generator, labels: Labels, config: ScoreGeneratorConfig, device: torch.device
 ) -> tuple[Pixels, Drawing]:
-    """The synthetic patches, uint8 [N, H, W, 3], and what it took to draw them."""
+    """Return the synthetic patches, uint8 [N, H, W, 3], and the time and memory that drawing them took."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     began = time.perf_counter()
@@ -123,7 +123,7 @@ def draw_samples(
 
 
 def inception(config: ScoreGeneratorConfig, device: torch.device) -> list[Extractor]:
-    """The Inception extractor, where its weights are given."""
+    """Return the Inception extractor, if its weights are given."""
     if not config.inception_weights:
         return []
     return [InceptionExtractor(Path(config.inception_weights), device, config.inception_sha256 or None)]
@@ -132,11 +132,11 @@ def inception(config: ScoreGeneratorConfig, device: torch.device) -> list[Extrac
 def perceptual(
     config: ScoreGeneratorConfig, judge: Extractor, patch_size: tuple[int, int], device: torch.device
 ) -> Distance:
-    """LPIPS where its weights are given, and else the distance of the judge's features.
+    """Return LPIPS if its weights are given, else the distance between the judge's features.
 
     Raises:
-        ModelError: the weights are missing, have another checksum, or are not those of VGG-16, or the patches are too
-            small for it.
+        ModelError: if the weights are missing, have another checksum, or are not those of VGG-16, or the patches are
+            too small for it.
     """
     if not config.lpips_weights:
         return FeatureDistance(judge)
@@ -153,7 +153,7 @@ def see(
     config: ScoreGeneratorConfig,
     device: torch.device,
 ) -> list[Seen]:
-    """All features, each patch once for each extractor."""
+    """Compute all features, each patch once per extractor."""
 
     def features(extractor: Extractor, patches: PatchSet | Pixels, what: str) -> NDArray[np.float32]:
         return extract_features(extractor, patches, device, batch_size=config.batch_size, label=f"features of {what}")
@@ -172,7 +172,7 @@ def see(
 def label_scores(
     classifier: Classifier, fake: Pixels, labels: Labels, config: ScoreGeneratorConfig, device: torch.device
 ) -> LabelScores:
-    """Whether the real-trained classifier finds the labels of the synthetic patches (Table IV of the paper)."""
+    """Score the labels that the real-trained classifier predicts for the synthetic patches (Table IV of the paper)."""
     predictor = NamedExtractor(classifier.name, lambda images: classifier(images).softmax(1))
     probabilities = extract_features(
         predictor, fake, device, batch_size=config.batch_size, label="labels of synthetic patches"
@@ -193,7 +193,7 @@ def label_scores(
 def walk(
     generator: Generator, labels: Labels, distance: Distance, config: ScoreGeneratorConfig, device: torch.device
 ) -> tuple[PathLengths | None, str]:
-    """Both path lengths, or None and why there are none."""
+    """Return both path lengths, or None and the reason why there are none."""
     if config.path_pairs < 2:
         return None, "not asked for (path_pairs is below 2)"
     if not isinstance(generator, LatentGenerator):

@@ -1,4 +1,4 @@
-"""Draw a pool of candidates, score it, and keep the patches that a rule chooses (Algorithm 1 of Xue et al. 2021)."""
+"""Draw a pool of candidates, score it, and keep the patches that a rule selects (Algorithm 1 of Xue et al. 2021)."""
 
 import time
 from collections.abc import Iterator
@@ -43,23 +43,23 @@ def run(
     selected: Path,
     pool: Path,
 ) -> SelectSamplesSummary:
-    """Keep the synthetic patches that the rule chooses.
+    """Keep the synthetic patches that the rule selects.
 
     Args:
         config: the settings.
-        patches: patch set of real patches; its training split alone gives the counts and the class centroids.
-        extractor: model or arm directory of the classifier that scores; of an arm, the lowest seed. A4-12: it has seen
-            the training split alone.
-        generator: model that draws the candidates; not needed where `pool_in` is given.
+        patches: patch set of real patches; only its training split determines the counts and the class centroids.
+        extractor: model or arm directory of the scoring classifier; for an arm, the lowest seed. A4-12: it has seen
+            only the training split.
+        generator: model that draws the candidates; not needed if `pool_in` is given.
         pool_in: a pool that an earlier select_samples wrote; its first candidates of each class and their scores are
-            taken over, so that several rules choose from the same pool.
+            reused, so that several rules select from the same pool.
         selected: patch set to write: the kept patches, with their scores as columns.
         pool: patch set to write: all candidates, with their scores, the rule's `rank` and `kept`.
 
     Raises:
-        SettingsError: neither `generator` nor `pool_in` is given.
-        ModelError: the extractor or the generator has other classes or another patch size.
-        SelectionError: nothing is kept, the pool is too small, or `pool_in` was scored otherwise.
+        SettingsError: if neither `generator` nor `pool_in` is given.
+        ModelError: if the extractor or the generator has other classes or another patch size.
+        SelectionError: if nothing is kept, the pool is too small, or `pool_in` was scored differently.
     """
     started = time.monotonic()
     real = PatchSet.open(patches)

@@ -1,4 +1,4 @@
-"""Cores and memory of a pipeline's tasks, as a form has them."""
+"""Cores and memory of a pipeline's tasks, as given in a form."""
 
 import re
 from collections.abc import Mapping
@@ -13,18 +13,19 @@ _MEMORY = re.compile(r"[1-9][0-9]*([KMGT]i?)")
 
 
 def resolve_sizes(form: Mapping[str, str]) -> tuple[str, ...]:
-    """Check the sizes of a form, and replace those that are empty by those for all tasks.
+    """Check the sizes of a form, and fill empty ones with the size for all tasks.
 
-    Kubeflow parses an empty size as a quantity, and the task ends without a word that a user would understand.
+    Kubeflow parses an empty size as a quantity, and the task ends without a message that a user would understand.
 
     Args:
-        form: `cpu`, `memory`, and both with each of `SIZES`, as in `memory_training`; '' for the one for all tasks.
+        form: `cpu`, `memory`, and both with each of `SIZES`, as in `memory_training`; '' stands for the
+            size of all tasks.
 
     Returns:
         Cores for each of `SIZES`, then memory for each.
 
     Raises:
-        SettingsError: something that is no number of cores or no amount of memory.
+        SettingsError: if a value is not a number of cores or an amount of memory.
     """
     for name, value in form.items():
         pattern, example = (_CORES, "8") if name.startswith("cpu") else (_MEMORY, "32Gi")

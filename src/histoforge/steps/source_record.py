@@ -1,4 +1,4 @@
-"""Whether there is anything new to train on: what a source held when it was last trained on, kept at a location."""
+"""Detect new training data by a record of the source at its last training, kept at a location."""
 
 import json
 import tempfile
@@ -21,12 +21,12 @@ FORMAT, VERSION = "histoforge.source_record", 1
 
 
 class News(Settings):
-    """What a source holds against the last time.
+    """The changes of a source since its last record.
 
     Attributes:
-        changed: whether a run has something to do.
-        said: why, in a sentence.
-        record: what to keep once the run has ended well.
+        changed: True if a run has something to do.
+        said: the reason, in one sentence.
+        record: the record to keep once the run has succeeded.
     """
 
     changed: bool
@@ -35,17 +35,17 @@ class News(Settings):
 
 
 def find_news(source: str, dataset_digest: str, settings: Mapping[str, Any], state: str) -> News:
-    """Compare a source with the record of the last run that ended well.
+    """Compare a source with the record of the last successful run.
 
     Args:
         source: location of the slides.
-        dataset_digest: over the names, sizes and versions of all files there.
-        settings: what the run is asked for; other settings are news as other slides are. Kubeflow makes floats of
-            integers, so that the two count as one.
+        dataset_digest: digest over the names, sizes and versions of all files there.
+        settings: settings of the run. Changed settings count as news, like changed slides. Kubeflow turns integers
+            into floats, so both count as equal.
         state: location of the record.
 
     Raises:
-        StorageError: the location does not answer, or the record there is damaged.
+        StorageError: if the location does not answer, or the record there is damaged.
     """
     record = {
         "format": FORMAT,
@@ -68,10 +68,10 @@ def find_news(source: str, dataset_digest: str, settings: Mapping[str, Any], sta
 
 
 def keep(record: Mapping[str, Any], state: str) -> None:
-    """Put a record where the next run looks for it.
+    """Store a record for the next run to read.
 
     Raises:
-        StorageError: the location refuses or does not answer.
+        StorageError: if the location refuses access or does not answer.
     """
     with tempfile.TemporaryDirectory() as folder:
         write_json(Path(folder) / NAME, dict(record))
@@ -87,9 +87,9 @@ def run_find_news(
     summary: Any,
     metrics: Any,
 ) -> tuple[bool, str]:
-    """`find_news` as a task of a pipeline: whether to go on, and the record as JSON.
+    """Run `find_news` as a task of a pipeline, and return whether to go on and the record as JSON.
 
-    Where the run goes on, `state` and the locations `writes` ('' for none) are written to first.
+    If the run goes on, the task first checks that it can write to `state` and the locations `writes` ('' for none).
     """
     from histoforge.steps.component import task
     from histoforge.steps.task_outputs import write_report
@@ -104,7 +104,7 @@ def run_find_news(
 
 
 def run_record_source(record: str, state: str) -> str:
-    """`keep` as a task of a pipeline; returns the dataset's digest."""
+    """Run `keep` as a task of a pipeline, and return the dataset's digest."""
     from histoforge.steps.component import task
 
     with task("record_source"):

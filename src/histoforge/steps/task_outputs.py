@@ -1,4 +1,4 @@
-"""What a task shows of itself in Kubeflow's UI: metrics and a summary."""
+"""Metrics and a summary that a task shows in Kubeflow's UI."""
 
 import json
 import math
@@ -9,24 +9,24 @@ from typing import Any, Protocol
 from histoforge.steps.usage import Meter
 
 TASK = "task"
-"""What the names of a task's time and memory begin with among its metrics."""
+"""Prefix of the names of a task's time and memory among its metrics."""
 
 
 class Artifact(Protocol):
-    """What this module needs of a kfp artifact."""
+    """The part of a kfp artifact that this module needs."""
 
     path: str
     metadata: dict[str, Any]
 
 
 class MetricsArtifact(Artifact, Protocol):
-    """What this module needs of a kfp Metrics artifact."""
+    """The part of a kfp Metrics artifact that this module needs."""
 
     def log_metric(self, metric: str, value: float) -> None: ...
 
 
 class ClassificationArtifact(Artifact, Protocol):
-    """What this module needs of a kfp ClassificationMetrics artifact."""
+    """The part of a kfp ClassificationMetrics artifact that this module needs."""
 
     def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None: ...
 
@@ -45,7 +45,8 @@ def write_report(
 def log_numbers(metrics: MetricsArtifact, values: Mapping[str, Any]) -> None:
     """Log the finite numbers in nested `values`, the names joined by dots.
 
-    They are written to the artifact's file too: kfp's local cache takes no task whose artifacts are not all there.
+    They are also written to the artifact's file, because kfp's local cache accepts a task only if all of its artifacts
+    exist.
     """
     found = numbers(values)
     for name, value in found.items():
@@ -54,7 +55,7 @@ def log_numbers(metrics: MetricsArtifact, values: Mapping[str, Any]) -> None:
 
 
 def numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The finite numbers in nested dicts, by their joined names."""
+    """Return the finite numbers in nested dicts, by their joined names."""
     found: dict[str, float] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -65,13 +66,13 @@ def numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def markdown_table(title: str, values: Mapping[str, Any]) -> str:
-    """`values` as a Markdown table, without those that are empty."""
+    """Return `values` as a Markdown table, without empty ones."""
     rows = [f"| {_cell(key)} | {_cell(value)} |" for key, value in values.items() if value not in (None, "", [], {})]
     return "\n".join([f"**{title}**", "", "| | |", "| --- | --- |", *rows, ""])
 
 
 def write_text(artifact: Artifact, text: str) -> None:
-    """Make `text` the artifact's content."""
+    """Write `text` as the artifact's content."""
     Path(artifact.path).parent.mkdir(parents=True, exist_ok=True)
     Path(artifact.path).write_text(text, encoding="utf-8")
 

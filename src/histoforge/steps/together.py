@@ -1,4 +1,4 @@
-"""A training step on all GPUs of its task: one process a GPU, which train as one (see `training.processes`)."""
+"""Run a training step on all GPUs of its task: one process per GPU, training together (see `training.processes`)."""
 
 import os
 import signal
@@ -17,15 +17,15 @@ from histoforge.steps.registry import step_named
 from histoforge.steps.usage import ProcessPeak, add_children, process_peak
 
 PROCESSES = "HISTOFORGE_PROCESSES"
-"""Environment variable: how many processes train together, in place of one a GPU; for CPUs of several sockets."""
+"""Environment variable: number of processes that train together; one per GPU if unset. For CPUs of several sockets."""
 
 STOPPED_BY = {128 + signal.SIGTERM, 128 + signal.SIGINT}
 
 
 def run(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> Any:
-    """Run a training step in as many processes as there are GPUs for it.
+    """Run a training step in one process per available GPU.
 
-    Where others have started this process as one of several (torchrun, Kubeflow Trainer), it takes its place there.
+    If this process was started as one of several (by torchrun or Kubeflow Trainer), it joins them.
 
     Args:
         step: its name.
@@ -34,8 +34,8 @@ def run(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str
         outputs: which of them it writes.
 
     Raises:
-        HistoforgeError: the user is at fault, as the step says.
-        SystemExit: SIGTERM or Ctrl-C came; the checkpoint is written.
+        HistoforgeError: if the user is at fault, as the step reports.
+        SystemExit: on SIGTERM or Ctrl-C, once the checkpoint is written.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         result, _ = _work(step, config, paths, outputs)
@@ -49,7 +49,7 @@ def run(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str
 
 
 def processes(device: str) -> int:
-    """How many processes a training on `device` ('auto', 'cpu', 'cuda', 'cuda:1') takes."""
+    """Return the number of processes of a training on `device` ('auto', 'cpu', 'cuda', 'cuda:1')."""
     asked = os.environ.get(PROCESSES, "")
     if asked.isdigit() and int(asked):
         return int(asked)
@@ -57,7 +57,7 @@ def processes(device: str) -> int:
 
 
 def _start(count: int, step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> Any:
-    """What the first of `count` processes ends with."""
+    """Return the result of the first of `count` processes."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -82,7 +82,7 @@ def _start(count: int, step: str, config: Any, paths: Mapping[str, Any], outputs
 def _work(step: str, config: Any, paths: Mapping[str, Any], outputs: frozenset[str]) -> tuple[Any, ProcessPeak]:
     """Run one process of several, and return its result and its peak memory.
 
-    Only the first one writes where it was told to, and prints.
+    Only the first process writes to the given paths and prints.
     """
     guard_output()
     if torch.cuda.is_available():

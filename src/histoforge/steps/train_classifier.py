@@ -1,4 +1,4 @@
-"""Train the classifiers of one arm: all its seeds, with or without synthetic patches."""
+"""Train the classifiers of one arm for all its seeds, with or without synthetic patches."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -12,16 +12,16 @@ from histoforge.steps.config.train_classifier import TrainClassifierConfig, Trai
 def run(
     config: TrainClassifierConfig, *, patches: Path, synthetic: Path | None = None, model: Path
 ) -> TrainClassifierSummary:
-    """Train a classifier a seed.
+    """Train one classifier per seed.
 
     Args:
         config: the settings.
         patches: patch set of real patches, split into train, val and test; the test split is not read.
-        synthetic: patch set of synthetic patches to add to the training split or to train on alone, or None.
-        model: the arm directory to write: `arm.json` and a model directory `seed-<n>` a seed.
+        synthetic: patch set of synthetic patches to add to the training split or to train on exclusively, or None.
+        model: the arm directory to write: `arm.json` and one model directory `seed-<n>` per seed.
 
     Raises:
-        HistoforgeError: what was given cannot be used; see `classifiers.train`.
+        HistoforgeError: if the inputs cannot be used; see `classifiers.train`.
     """
     arm = train(
         config.arm,

@@ -31,17 +31,17 @@ from histoforge.training.engine import Engine
 from histoforge.training.models import ModelInfo, save_model
 
 NOT_IDENTITY = {"checkpoint_every", "checkpoints", "device", "only_class"}
-"""Parameters that do not change what a training ends with, so that a retry may change them."""
+"""Parameters that do not change the result of a training, so that a retry may change them."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one training is about: all classes, or one where a method has a model a class.
+    """The subject of one training: all classes, or a single one if a method has one model per class.
 
     Attributes:
         data: real patches for training.
-        info: the description of what becomes of them.
-        folder: '', or '<place>-<class>' with a name that files may have.
+        info: the description of the resulting generator.
+        folder: '', or '<place>-<class>' with a valid file name.
     """
 
     data: PatchSet
@@ -50,20 +50,20 @@ class Part:
 
     @property
     def label(self) -> str:
-        """What the log and the progress bar say."""
+        """The label of the log and the progress bar."""
         return f"{self.info.method} {self.folder.partition('-')[2]}".strip()
 
 
 @dataclass(frozen=True)
 class Judges:
-    """What looks at the fakes: the extractor that chooses the epoch, and the guide that the method trains with."""
+    """The judges of generated patches: the extractor that chooses the epoch, and the guide that the method uses."""
 
     extractor: Classifier | None
     guide: Guide | None
 
     @property
     def digests(self) -> dict[str, str]:
-        """Their identities by name."""
+        """Their digests by name."""
         pairs = (("extractor", self.extractor), ("guide", self.guide))
         return {name: judge.info.digest for name, judge in pairs if judge is not None}
 
@@ -78,20 +78,20 @@ def run(
 ) -> TrainGeneratorSummary:
     """Train a generator on the training split.
 
-    A method that knows no labels is trained on one class after the other, each by itself; a training that is started
-    again goes on at the class and the step where it was.
+    A method without labels is trained on one class after the other, each separately. A restarted training resumes at
+    the class and step that it had reached.
 
     Args:
         config: the settings.
         patches: patch set of real patches; its val and test splits are not read.
         extractor: a classifier, or an arm (then its lowest seed), whose features choose the epoch by FID; None keeps
             the last epoch.
-        guide: a guide, for the methods that have one; others do not use it.
+        guide: a guide, for the methods that use one; others ignore it.
         generator: the model directory to write, with `history.json` and `pictures/` beside the weights. The log and
-            the checkpoint of the training stand in `<generator>-training`, from where a killed one goes on.
+            the checkpoint of the training are in `<generator>-training`, from which a killed training resumes.
 
     Raises:
-        HistoforgeError: the patch size does not go with the settings, the extractor or the guide does not fit the
+        HistoforgeError: if the patch size does not fit the settings, the extractor or the guide does not fit the
             patches, a class has fewer patches than a batch, the method needs a guide, or a loss is not finite.
     """
     data, generator = PatchSet.open(patches).split("train"), Path(generator)
@@ -126,7 +126,7 @@ def _judges(method: str, config: GeneratorConfig, data: PatchSet, extractor: Pat
 
 
 def _at_most(data: PatchSet, config: GeneratorConfig) -> PatchSet:
-    """As many patches as `max_patches` says; the same ones for each class that is trained by itself."""
+    """Return at most `max_patches` patches, the same ones for each class that is trained separately."""
     if not config.max_patches or config.max_patches >= len(data):
         return data
     chosen = numpy_rng(config.seed, "generator patches").choice(len(data), config.max_patches, replace=False)
@@ -146,10 +146,10 @@ def _info(method: str, config: GeneratorConfig, data: PatchSet, judges: Judges) 
 
 
 def _parts(config: GeneratorConfig, data: PatchSet, info: ModelInfo) -> list[Part]:
-    """The trainings: one of all classes, or one a class that is asked for.
+    """Return the trainings: one for all classes, or one per requested class.
 
     Raises:
-        SettingsError: there is no such class, or one has fewer patches than a batch.
+        SettingsError: if there is no such class, or one has fewer patches than a batch.
     """
     if not config.class_wise:
         return [Part(data, info)]
@@ -189,7 +189,7 @@ def _engine(config: GeneratorConfig, part: Part, generator: Path, trainings: int
         checkpoint_every=config.checkpoint_every,
         label=part.label,
         trainings=trainings,
-        stream=part.folder or "generator",  # methods that differ in their loss alone then draw alike
+        stream=part.folder or "generator",  # so that methods that differ only in their loss draw the same patches
     )
 
 
@@ -212,7 +212,7 @@ def _save(
     summary: TrainGeneratorSummary,
     classes: list[str],
 ) -> ModelInfo:
-    """Write the model directory; one of several classes has the weights of all, and says which the patch set has."""
+    """Write the model directory; with several classes it has the weights of all, and names those of the patch set."""
     facts = {
         "chosen_by": summary.chosen_by,
         "extractor": summary.extractor,

@@ -1,4 +1,4 @@
-"""Time and peak memory of a task, of all its processes, on the host and on GPUs."""
+"""Time and peak memory of a task and all its processes, on the host and on GPUs."""
 
 import resource
 import sys
@@ -21,8 +21,8 @@ class ProcessPeak(NamedTuple):
 
     Attributes:
         host: resident memory.
-        allocated: memory of tensors on the GPU that held most; 0 without a GPU.
-        reserved: what torch's allocator took of that kind of memory.
+        allocated: memory of tensors on the GPU with the highest peak; 0 without a GPU.
+        reserved: GPU memory that torch's allocator reserved.
     """
 
     host: int
@@ -35,11 +35,11 @@ class Usage(Settings):
 
     Attributes:
         seconds: wall-clock time.
-        cpu_seconds: processor time, that of child processes included.
-        peak_memory_gib: resident memory of the task's process and of the training processes that it started, added;
-            pages that they share count in each. The page cache and `/dev/shm` are not included.
-        peak_gpu_allocated_gib: memory of tensors on the GPU that held most; None without a GPU.
-        peak_gpu_reserved_gib: what torch's allocator reserved there, without the driver's own part; None without a GPU.
+        cpu_seconds: processor time, including child processes.
+        peak_memory_gib: sum of the resident memory of the task's process and of its training processes;
+            shared pages count once per process. The page cache and `/dev/shm` are not included.
+        peak_gpu_allocated_gib: memory of tensors on the GPU with the highest peak; None without a GPU.
+        peak_gpu_reserved_gib: what torch's allocator reserved there, excluding the driver's share; None without a GPU.
     """
 
     seconds: float
@@ -62,7 +62,7 @@ class Usage(Settings):
 
 
 class Meter:
-    """Measures from its creation on; the peaks of this process and of its children begin anew."""
+    """Measure usage from creation on. Creating a meter resets the peaks of this process and of its children."""
 
     def __init__(self) -> None:
         self._began, self._processor = time.monotonic(), _processor_seconds()
@@ -70,7 +70,7 @@ class Meter:
         _reset_peaks()
 
     def read(self) -> Usage:
-        """Return what was used since the meter was made."""
+        """Return the usage since the meter was created."""
         peaks = [process_peak(), *_children]
         reserved = max(peak.reserved for peak in peaks)
         return Usage(
@@ -83,7 +83,7 @@ class Meter:
 
 
 def process_peak() -> ProcessPeak:
-    """Return the peak memory of this process since its start, or since a `Meter` was made in it."""
+    """Return the peak memory of this process since its start, or since a `Meter` was last created in it."""
     allocated = reserved = 0
     if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
         devices = range(torch.cuda.device_count())
@@ -93,7 +93,7 @@ def process_peak() -> ProcessPeak:
 
 
 def add_children(peaks: Iterable[ProcessPeak]) -> None:
-    """Count processes that ran beside each other for this task, and have ended, in its peaks."""
+    """Add the peaks of processes that ran side by side for this task and have ended."""
     _children.extend(peaks)
 
 
@@ -101,14 +101,14 @@ def _host_peak() -> int:
     try:
         lines = _MEMORY_OF_PROCESS.read_text(encoding="ascii", errors="replace").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration, ValueError, IndexError):  # not Linux, or /proc is hidden
+    except (OSError, StopIteration, ValueError, IndexError):  # not on Linux, or /proc is hidden
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _reset_peaks() -> None:
-    with suppress(OSError):  # where it is refused, the peak counts from the start of the process
-        _RESET_OF_PEAK.write_text("5", encoding="ascii")  # man 5 proc: VmHWM becomes the memory now resident
+    with suppress(OSError):  # if this is refused, the peak counts from the start of the process
+        _RESET_OF_PEAK.write_text("5", encoding="ascii")  # man 5 proc: resets VmHWM to the memory that is resident now
     if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
         for device in range(torch.cuda.device_count()):
             torch.cuda.reset_peak_memory_stats(device)

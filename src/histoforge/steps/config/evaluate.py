@@ -55,7 +55,7 @@ class Confusion(Settings):
 
     Attributes:
         categories: class names.
-        matrix: patches, rows true and columns predicted, the seeds of the arm added up.
+        matrix: patches, with true classes in rows and predicted ones in columns, summed over the arm's seeds.
     """
 
     categories: list[str]
@@ -63,9 +63,9 @@ class Confusion(Settings):
 
 
 class Roc(Settings):
-    """A ROC curve for Kubeflow's ClassificationMetrics; all three lists are as long and finite.
+    """A ROC curve for Kubeflow's ClassificationMetrics. All three lists are finite and have the same length.
 
-    The seeds of the arm are pooled. For more than two classes each patch counts once for each class (micro-average).
+    The seeds of the arm are pooled. For more than two classes each patch counts once per class (micro-average).
     """
 
     fpr: list[float]
@@ -74,23 +74,23 @@ class Roc(Settings):
 
 
 class EvaluateSummary(Settings):
-    """What the evaluation came to.
+    """The result of the evaluation.
 
     Attributes:
         verdict: 'better', 'worse', 'no_difference', 'too_few' (patients or seeds) or 'no_comparison'.
         answer: the first lines of the report.
-        score: what the answer rests on.
+        score: the score that decides the answer.
         best: the best arm besides the reference.
-        reference: the arm that it is compared with.
-        difference: of `best` from `reference` in `score`; None without a comparison.
+        reference: the arm that `best` is compared with.
+        difference: `best` minus `reference` in `score`; None without a comparison.
         low, high: its bootstrap interval over test patients.
-        test_patches, test_units: how much was tested on; units are patients, or slides or images where no patients
-            are known.
-        metrics: all numbers by flat names, such as 'selective_accuracy' or 'fid_selected_held_out'; finite.
-        confusion, roc: of `best`.
-        markdown: the report in short.
-        warnings: a sentence each.
-        seconds: of the whole step.
+        test_patches, test_units: numbers of patches and units in the test; units are patients, or slides or images if
+            no patients are known.
+        metrics: all numbers under flat names, such as 'selective_accuracy' or 'fid_selected_held_out'; finite.
+        confusion, roc: confusion matrix and ROC curve of `best`.
+        markdown: a short version of the report.
+        warnings: one sentence per warning.
+        seconds: duration of the whole step.
     """
 
     verdict: str

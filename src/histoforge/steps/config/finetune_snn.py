@@ -9,7 +9,8 @@ class FinetuneSnnConfig(TrainingConfig):
     """How the MFT-SNN, the siamese guide, is fine-tuned in two stages.
 
     "Enhancing GANs with Contrastive Learning-Based Multistage Progressive Finetuning SNN and RL-Based External
-    Optimization", sections III.A, IV.B.1 and IV.C.1. A0-2: eight layers in stage 1 are said twice, twelve once.
+    Optimization", sections III.A, IV.B.1 and IV.C.1. A0-2: the paper states eight layers in
+    stage 1 twice, and twelve once.
     """
 
     weights: str = Field(
@@ -91,23 +92,23 @@ class FinetuneSnnConfig(TrainingConfig):
 
 
 class FinetuneSnnSummary(Settings):
-    """What a fine-tuning of the siamese guide came to.
+    """The result of fine-tuning the siamese guide.
 
     Attributes:
-        stages: what was trained: 'overviews', then 'patches'; without overviews, 'patches' alone.
-        weights: what the encoder began with.
+        stages: the trained stages: 'overviews', then 'patches'; without overviews, only 'patches'.
+        weights: initial weights of the encoder.
         overviews, patches: training images of each stage.
-        pair_accuracy, pair_auc: on pairs of held-out patients.
+        pair_accuracy, pair_auc: accuracy and AUC on pairs of held-out patients.
         similarity: mean similarity (cosine, 0 to 1) of those pairs by level: 'similar', 'same_slide', 'other_patient'.
-        finding: whether similarity falls by level, in a sentence.
-        ablations: pair accuracy of other ways to train, by name; empty where none was asked for.
-        images_per_second: embedded at inference, where the training ran.
-        macs_per_image: multiplications with additions of an embedding.
-        steps: of all stages.
-        precision, device: that it was trained at and on.
+        finding: one sentence that states whether similarity falls from level to level.
+        ablations: pair accuracy of alternative trainings by name; empty if none was requested.
+        images_per_second: inference speed on the device of the training.
+        macs_per_image: multiply-accumulate operations per embedding.
+        steps: training steps of all stages.
+        precision, device: numerical precision and device of the training.
         seconds: time spent training.
         digest: the guide's identity.
-        warnings: what a reader should know.
+        warnings: one sentence per warning.
     """
 
     stages: list[str]

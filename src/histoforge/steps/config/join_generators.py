@@ -8,12 +8,12 @@ class JoinGeneratorsConfig(StepConfig):
 
 
 class JoinGeneratorsSummary(Settings):
-    """What was joined.
+    """The joined generator.
 
     Attributes:
         method: the published way to generate.
-        classes: that the generator draws.
-        patches, steps, seconds: of all trainings together.
+        classes: the classes that the generator draws.
+        patches, steps, seconds: totals over all trainings.
         digest: the generator's identity.
     """
 

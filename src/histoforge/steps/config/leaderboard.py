@@ -24,18 +24,18 @@ class LeaderboardConfig(TrainingConfig):
 
 
 class LeaderboardSummary(Settings):
-    """What the leaderboard came to.
+    """The results of the leaderboard.
 
     Attributes:
         headline: the first line of the page.
         answer: the lines below it.
-        methods: names, the lowest mean FID first.
-        seeds: seeds of each method.
-        means, deviations: of each number, over seeds, by method and then by name; finite.
-        test_patches: that classifiers were tested on.
-        markdown: the page in short.
-        warnings: a sentence each.
-        seconds: of the whole step.
+        methods: names in ascending order of mean FID.
+        seeds: the seeds of each method.
+        means, deviations: mean and standard deviation of each number over seeds, by method and then by name; finite.
+        test_patches: number of patches that classifiers were tested on.
+        markdown: a short version of the page.
+        warnings: one sentence per warning.
+        seconds: duration of the whole step.
     """
 
     headline: str

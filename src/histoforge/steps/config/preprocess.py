@@ -105,7 +105,7 @@ class PreprocessConfig(StepConfig):
 
     @property
     def ratios(self) -> tuple[float, float, float]:
-        """The shares of train, val and test; their sum is 1."""
+        """The shares of train, val and test, which sum to 1."""
         train, val, test = (float(part) for part in self.split_ratios.split(":"))
         whole = train + val + test or 1.0
         return train / whole, val / whole, test / whole
@@ -117,7 +117,7 @@ class PreprocessConfig(StepConfig):
 
     @property
     def class_list(self) -> list[str]:
-        """The classes that the user named, in order; empty where none."""
+        """The classes that the user named, in order; empty if none."""
         return names(self.classes)
 
     @property
@@ -139,24 +139,24 @@ class Failure(Settings):
 
 
 class PreprocessSummary(Settings):
-    """What `preprocess` made of its source.
+    """The result of `preprocess`.
 
     Attributes:
         kind: 'slides', 'images' or 'pcam'.
-        source_digest: over names, sizes and versions of all that lies at the source.
-        mpp: um/px of the patches, or None where it is unknown or mixed.
+        source_digest: digest over names, sizes and versions of all files at the source.
+        mpp: um/px of the patches, or None if it is unknown or mixed.
         counts: patches by split and class.
-        patients: patients by split; where no patients are known, images.
-        patients_known: whether the source says which patient is which. Where not, each image (for slides, each
-            slide) counts as a patient of its own, and no result speaks of patients.
-        split_by: 'patient', 'slide' (weaker: a patient may stand on two sides) or 'source' (the source's own).
-        files: slides or images that gave patches.
+        patients: patients by split; images if no patients are known.
+        patients_known: True if the source identifies patients. If not, each image (for slides, each slide) counts as
+            one patient, and no result mentions patients.
+        split_by: 'patient', 'slide' (weaker: a patient may be in two splits) or 'source' (the source's own).
+        files: slides or images that yielded patches.
         failed: slides and images that were skipped, with the reason.
         dropped: patches left out, by reason.
-        overviews: overviews made.
-        warnings: a sentence each, for the report.
-        seconds: durations of the parts; not part of what `patchset.json` records, so that equal input and settings
-            give an equal digest.
+        overviews: number of overviews.
+        warnings: one sentence per warning, for the report.
+        seconds: durations of the parts; `patchset.json` does not record them, so that equal input and settings give an
+            equal digest.
     """
 
     kind: str
@@ -178,5 +178,5 @@ class PreprocessSummary(Settings):
 
 
 def names(text: str) -> list[str]:
-    """`'a, b'` as `['a', 'b']`."""
+    """Split `'a, b'` into `['a', 'b']`."""
     return [name.strip() for name in text.split(",") if name.strip()]

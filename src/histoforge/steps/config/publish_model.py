@@ -42,22 +42,22 @@ class PublishModelConfig(TrainingConfig):
 
 
 class PublishModelSummary(Settings):
-    """What came of it.
+    """The outcome of a publication.
 
     Attributes:
-        published: whether the challenger is the champion.
-        said: that and why, in a sentence.
-        name: what the model is published as.
-        location: where.
-        version: the champion's version; '' where there is none.
-        challenger: the challenger's version; '' where it was not stored.
-        score: what was compared.
-        value, low, high: of the challenger on the test split, with its bootstrap interval.
-        difference, difference_low, difference_high: challenger minus champion; None where nothing was compared.
-        margin: the margin asked for.
-        test_patches, test_units: how much was tested on.
-        unit: what the units are.
-        seconds: of the whole step.
+        published: True if the challenger is now the champion.
+        said: the outcome and its reason, in one sentence.
+        name: name under which the model is published.
+        location: where it is published.
+        version: the champion's version; '' if there is none.
+        challenger: the challenger's version; '' if it was not stored.
+        score: the score that was compared.
+        value, low, high: the challenger's score on the test split, with its bootstrap interval.
+        difference, difference_low, difference_high: challenger minus champion; None if nothing was compared.
+        margin: the required margin.
+        test_patches, test_units: numbers of patches and units in the test.
+        unit: kind of the units.
+        seconds: duration of the whole step.
     """
 
     published: bool

@@ -70,21 +70,21 @@ class ScoreGeneratorConfig(TrainingConfig):
 
 
 class ScoreGeneratorSummary(Settings):
-    """What a generator came to; metrics are those of the extractor `judge`, and None where they cannot be computed.
+    """The scores of a generator; metrics use the extractor `judge`, and are None if they cannot be computed.
 
     Attributes:
-        name, method, seed: of the generator.
-        count, compared: synthetic patches drawn, and of each kind compared.
+        name, method, seed: name, method and seed of the generator.
+        count, compared: numbers of synthetic patches drawn, and of patches compared per kind.
         judge: the extractor.
-        fid, kid, precision, recall, density, coverage: against training patches.
-        path_length, ppl, distance: the paper's and the standard one, and the perceptual distance of both.
+        fid, kid, precision, recall, density, coverage: metrics against training patches.
+        path_length, ppl, distance: the paper's and the standard path length, and the perceptual distance that both use.
         spread, distinct: signs of mode collapse; real patches have a spread of 1.
         collapsed: classes with such signs.
-        label_accuracy, label_macro_f1: of the real-trained classifier on the synthetic patches (Table IV).
-        seconds_per_thousand, peak_memory_mb: of drawing.
-        training_seconds: of the generator.
-        warnings: a sentence each.
-        seconds: of the whole step.
+        label_accuracy, label_macro_f1: scores of the real-trained classifier on the synthetic patches (Table IV).
+        seconds_per_thousand, peak_memory_mb: time and memory of drawing.
+        training_seconds: training time of the generator.
+        warnings: one sentence per warning.
+        seconds: duration of the whole step.
     """
 
     name: str

@@ -36,17 +36,17 @@ class SelectSamplesConfig(TrainingConfig):
 
 
 class SelectSamplesSummary(Settings):
-    """What was drawn and kept.
+    """The drawn and kept patches.
 
     Attributes:
-        rule: the rule.
-        real, pool, kept: patches by class name: real training ones, candidates, kept ones.
+        rule: the selection rule.
+        real, pool, kept: patches by class name: real training patches, candidates, and kept patches.
         entropy_pool, entropy_kept: mean entropy, nats.
         distance_pool, distance_kept: mean distance to the class centroid.
-        confidence_pool, confidence_kept: mean probability of the class that a patch was drawn as.
-        extractor: the classifier that scored, with its digest.
+        confidence_pool, confidence_kept: mean probability of the class for which a patch was drawn.
+        extractor: the scoring classifier, with its digest.
         generator: the generator's digest.
-        seconds: of the whole step.
+        seconds: duration of the whole step.
     """
 
     rule: str

@@ -10,8 +10,8 @@ from histoforge.core.settings import Settings, TrainingConfig
 class TrainClassifierConfig(TrainingConfig):
     """How the classifiers of one arm are trained: the same in every arm but for `augmentation` and synthetic patches.
 
-    Xue et al. 2021, section 4.3.3, gives backbone and number of runs, and no hyper-parameters (A4-14). The RL-EO paper
-    gives those of its downstream task: see the preset paper-rleo.
+    Xue et al. 2021, section 4.3.3, gives the backbone and the number of runs, but no hyper-parameters (A4-14). The
+    RL-EO paper gives those of its downstream task: see the preset paper-rleo.
     """
 
     arm: str = Field(
@@ -127,16 +127,16 @@ class TrainClassifierConfig(TrainingConfig):
 
 
 class TrainClassifierSummary(Settings):
-    """What an arm came to on the validation split.
+    """The results of an arm on the validation split.
 
     Attributes:
         arm: its name.
         seeds: the seeds that were trained.
-        use: which of them trained.
+        use: the kinds of patches that were used for training.
         train, synthetic, val: numbers of patches.
         val_accuracy, val_balanced_accuracy, val_loss: means over the seeds, at each seed's best epoch.
-        best_epochs: the epoch that was kept, a seed each.
-        seconds: time spent training, all seeds together.
+        best_epochs: the selected epoch, one per seed.
+        seconds: training time of all seeds together.
     """
 
     arm: str

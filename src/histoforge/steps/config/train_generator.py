@@ -31,22 +31,22 @@ class TrainGeneratorConfig(_Merged):
 
 
 def own_config(config: TrainGeneratorConfig) -> GeneratorConfig:
-    """The settings of the method that is to be trained.
+    """Return the settings of the method to train.
 
     Raises:
-        SettingsError: a parameter that the method does not have, or a value out of its bounds.
+        SettingsError: if the method lacks a parameter, or a value is out of its bounds.
     """
     return methods.own_config(config.method, config.model_dump(exclude={"method"}))
 
 
 class ClassSummary(Settings):
-    """What one training of the step came to.
+    """The result of one training of the step.
 
     Attributes:
         patches: training patches.
-        epochs, steps: how long it was trained.
-        chosen_epoch: the epoch whose weights were kept.
-        fid, fid_smoothed: of that epoch, or None.
+        epochs, steps: length of the training.
+        chosen_epoch: the epoch with the selected weights.
+        fid, fid_smoothed: FID of that epoch, or None.
         seconds: time spent training.
     """
 
@@ -60,21 +60,22 @@ class ClassSummary(Settings):
 
 
 class TrainGeneratorSummary(Settings):
-    """What a training of a generator came to.
+    """The result of training a generator.
 
     Attributes:
         method: the published way to generate.
         stages: sizes of the images of its stages, height x width, px.
         patches: training patches.
-        epochs, steps: how long it was trained; with a model a class, the most epochs and the steps of all.
-        chosen_epoch: the epoch whose weights were kept; None where each class has its own.
-        chosen_by: how: 'lowest smoothed FID', or 'last epoch' where no extractor was given.
-        extractor: whose features the FID uses, or ''.
-        fid, fid_smoothed: of the chosen epoch, or None.
-        parameters: of the generator and of its critics together; with a model a class, of all of them.
-        precision, device: that it was trained at and on.
+        epochs, steps: length of the training; with one model per class, the largest number of epochs and the sum of
+            steps.
+        chosen_epoch: the epoch with the selected weights; None if each class has its own.
+        chosen_by: the criterion: 'lowest smoothed FID', or 'last epoch' if no extractor was given.
+        extractor: the extractor whose features the FID uses, or ''.
+        fid, fid_smoothed: FID of the chosen epoch, or None.
+        parameters: number in the generator and its critics together; with one model per class, in all of them.
+        precision, device: numerical precision and device of the training.
         seconds: time spent training.
-        by_class: each class's own training, where there is a model a class.
+        by_class: the training of each class, if there is one model per class.
         digest: the generator's identity.
     """
 

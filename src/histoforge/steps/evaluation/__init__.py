@@ -1,1 +1,1 @@
-"""What `evaluate` computes: the arms on the test split, and the synthetic patches beside the real ones."""
+"""The computations of `evaluate`: the arms on the test split, and synthetic patches compared with real ones."""

@@ -1,4 +1,4 @@
-"""Findings from all that an evaluation was given: study, synthetic patches, data, and where they came from."""
+"""Gather the findings of an evaluation: study, synthetic patches, data, and their origin."""
 
 import json
 import platform
@@ -29,7 +29,7 @@ from histoforge.training.models import read_model_info
 
 @dataclass(frozen=True)
 class Materials:
-    """What the findings are made of."""
+    """The inputs from which findings are made."""
 
     real: PatchSet
     test: PatchSet
@@ -44,7 +44,7 @@ class Materials:
 
 
 def gather(config: EvaluateConfig, given: Materials, device: torch.device, started: float) -> Findings:
-    """All findings."""
+    """Return all findings."""
     record = generator_record(given.generator) if given.generator else GeneratorRecord()
     train = given.real.split("train")
     classes = given.real.classes
@@ -70,14 +70,14 @@ def gather(config: EvaluateConfig, given: Materials, device: torch.device, start
 
 
 def _synthetic(config: EvaluateConfig, given: Materials, train: PatchSet, device: torch.device) -> dict[str, Any]:
-    """What is to be found of synthetic patches; nothing without any."""
+    """Return the findings about synthetic patches; empty if there are none."""
     if given.synthetic is None:
         return {}
     sets = given.synthetic.sample(config.metric_patches, config.seed)
     real = RealSets(_sampled(train, config, "train"), _sampled(given.test, config, "held out"))
     seen = [judged.see(extractor, real, sets.patches, device, config.batch_size) for extractor in given.extractors]
     say(f"evaluate: {len(sets.patches)} synthetic patches seen by {len(seen)} extractors")
-    classifiers = sum(isinstance(extractor, nn.Module) for extractor in given.extractors)  # the others are Inception
+    classifiers = sum(isinstance(extractor, nn.Module) for extractor in given.extractors)  # the others use Inception
     audit, pairs = judged.audit(seen[max(1, classifiers) - 1], real, sets, config)
     return {
         "pool": judged.pool_findings(given.synthetic) if given.synthetic.whole and given.synthetic.scores else None,
@@ -97,7 +97,7 @@ def _counts(real: PatchSet) -> dict[str, dict[str, int]]:
 
 
 def _units(real: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
-    """Patients (slides, images) by split and class; '' is all classes together."""
+    """Count patients (slides, images) by split and class; '' stands for all classes together."""
     found: dict[str, dict[str, int]] = {}
     for split in _counts(real):
         part = real.split(split)

@@ -1,4 +1,4 @@
-"""The arms and patch sets of an evaluation, opened and checked against each other."""
+"""Open the arms and patch sets of an evaluation, and check them against each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from histoforge.reports.words import name_factors
 
 @dataclass(frozen=True)
 class ArmInput:
-    """An arm directory and what its `arm.json` says."""
+    """An arm directory and the contents of its `arm.json`."""
 
     path: Path
     facts: dict[str, Any]
@@ -28,35 +28,35 @@ class ArmInput:
 
     @property
     def seeds(self) -> list[int]:
-        """Its seeds, rising."""
+        """Its seeds in ascending order."""
         return sorted(self.facts["seeds"])
 
 
 @dataclass(frozen=True)
 class TestUnits:
-    """What a bootstrap over the test split draws.
+    """The units that a bootstrap over the test split draws.
 
     Attributes:
-        name: 'patients'; 'slides' or 'images' where the source names no patients.
-        column: of the index that tells them apart.
+        name: 'patients', or 'slides' or 'images' if the source names no patients.
+        column: column of the index that identifies them.
     """
 
     name: str
     column: str
 
     def of(self, patches: PatchSet) -> NDArray[Any]:
-        """The unit of each patch."""
+        """Return the unit of each patch."""
         if not self.column:
             return np.arange(len(patches)).astype(str)
         return patches.index[self.column].astype(str).to_numpy()
 
 
 def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[list[ArmInput], str, list[str]]:
-    """The arms, the reference first, its name, and what is to be said of it.
+    """Return the arms with the reference first, the name of the reference, and warnings about them.
 
     Raises:
-        SettingsError: no arms, or two of one name.
-        ModelError: an arm is damaged, or was trained on other classes or another patch size.
+        SettingsError: if there are no arms, or two arms share a name.
+        ModelError: if an arm is damaged, or was trained on other classes or another patch size.
     """
     if not paths:
         raise SettingsError("evaluate has no arms to compare: give at least one folder that train_classifier made.")
@@ -78,12 +78,12 @@ def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[li
 
 
 def factors_of(arm: ArmInput) -> dict[str, float | str]:
-    """What sets an arm apart in a study: 'factors' of `arm.json`, or else what its name says."""
+    """Return the factors of an arm in a study: 'factors' of `arm.json`, or else those that its name gives."""
     return dict(arm.facts.get("factors") or name_factors(arm.name))
 
 
 def test_units(real: PatchSet) -> TestUnits:
-    """What counts as independent in the test split."""
+    """Return the independent units of the test split."""
     summary = real.info.made_by.get("summary") or {}
     index = real.index
     if summary.get("patients_known", True) and (index["patient"].astype(str) != "").all():
@@ -97,10 +97,10 @@ def test_units(real: PatchSet) -> TestUnits:
 
 
 def open_synthetic(path: Path, real: PatchSet, what: str) -> PatchSet:
-    """A synthetic patch set that goes with the real one.
+    """Open a synthetic patch set that matches the real one.
 
     Raises:
-        PatchSetError: it is damaged, or has other classes or another patch size.
+        PatchSetError: if it is damaged, or has other classes or another patch size.
     """
     found = PatchSet.open(path)
     for name, mine, theirs in (
@@ -116,7 +116,7 @@ def open_synthetic(path: Path, real: PatchSet, what: str) -> PatchSet:
 
 
 def data_warnings(real: PatchSet, arms: Sequence[ArmInput], units: TestUnits) -> list[str]:
-    """What the reader must know of data and arms before believing a result."""
+    """Return warnings about data and arms that a reader needs before trusting a result."""
     summary = real.info.made_by.get("summary") or {}
     warnings = [str(text).rstrip(".") + "." for text in summary.get("warnings", [])]
     failed = summary.get("failed", [])

@@ -1,4 +1,4 @@
-"""What earlier steps drew and recorded: the generator's history and pictures, and the slides with their grids."""
+"""Records and pictures of earlier steps: the generator's history and samples, and the slides with their grids."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +17,13 @@ Curve = tuple[list[float], list[float]]
 
 @dataclass(frozen=True)
 class GeneratorRecord:
-    """What a generator's directory tells of its training.
+    """The record of a generator's training, read from its directory.
 
     Attributes:
-        curves: series by name; those of one class of a class-wise method as 'class: series'.
-        chosen_epochs: the epoch that was kept, by class, or '' for all classes.
+        curves: series by name; named 'class: series' for the classes of a class-wise method.
+        chosen_epochs: the selected epoch by class, with '' for all classes.
         pictures: samples and attention maps.
-        facts: how it was chosen, with which extractor.
+        facts: how the epoch was selected, and with which extractor.
     """
 
     curves: dict[str, Curve] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class GeneratorRecord:
 
 
 def generator_record(path: Path) -> GeneratorRecord:
-    """The curves and pictures beside a generator; empty where it has none."""
+    """Return the curves and pictures stored beside a generator; empty if there are none."""
     found = GeneratorRecord()
     history = read_history(Path(path), ADVICE)
     with known_shape(Path(path) / FILE_NAME, ModelError, ADVICE):
@@ -63,7 +63,7 @@ def _curves(rows: list[dict[str, Any]]) -> dict[str, Curve]:
 
 
 def slide_pictures(overviews: Path, most: int) -> list[PictureFile]:
-    """Pictures of slides with tissue, regions and grid, at most `most`."""
+    """Return at most `most` pictures of slides with tissue, regions and grid."""
     folder = Path(overviews) / "pictures"
     file = folder / "pictures.json"
     entries = read_json(file, PatchSetError, PICTURES_ADVICE) if file.is_file() else []
@@ -74,7 +74,7 @@ def slide_pictures(overviews: Path, most: int) -> list[PictureFile]:
 
 
 def _generator_pictures(path: Path, history: dict[str, Any]) -> list[PictureFile]:
-    """The first and the chosen epoch's samples, and the attention maps."""
+    """Return the samples of the first and the selected epoch, and the attention maps."""
     chosen, classes = history.get("chosen_epoch"), ", ".join(history.get("classes", []))
     by_epoch = {int(epoch): name for epoch, name in history.get("pictures", {}).items()}
     pictures: list[tuple[str, str, str]] = []
@@ -94,7 +94,7 @@ def _generator_pictures(path: Path, history: dict[str, Any]) -> list[PictureFile
 
 
 def _slide_text(entry: dict[str, Any]) -> str:
-    """'s1, patient p1: 120 normal, 80 tumour patches; tissue on 34% of the slide; 0.5 um/px.'"""
+    """Return such a text as 's1, patient p1: 120 normal, 80 tumour patches; tissue on 34% of the slide; 0.5 um/px.'"""
     patient = f", patient {entry['patient']}" if entry.get("patient") else ""
     patches = ", ".join(f"{count:,} {name}" for name, count in entry.get("patches", {}).items() if count)
     parts = [f"{patches or 'no'} patches"]

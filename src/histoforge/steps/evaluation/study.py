@@ -1,4 +1,4 @@
-"""Arms on the test split: predictions, scores with their intervals, and paired differences."""
+"""Evaluate arms on the test split: predictions, scores with their intervals, and paired differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from histoforge.training.device import autocast
 
 Probabilities = NDArray[np.float64]
 RESAMPLES_AN_ARM = 200
-"""So that the least p-value, 2 / resamples, stays below 0.05 after Holm's correction over many arms."""
+"""Keeps the smallest p-value, 2 / resamples, below 0.05 after Holm's correction over many arms."""
 COMPARED = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "precision", "f1")
 
 
@@ -35,7 +35,7 @@ class ArmPredictions:
 
 @torch.inference_mode()
 def predict(classifier: Classifier, patches: DevicePatches, batch_size: int, dtype: torch.dtype) -> Probabilities:
-    """Probabilities float64 [N, C] of all patches; each row adds up to 1."""
+    """Return the probabilities float64 [N, C] of all patches; each row sums to 1."""
     found = []
     for rows in torch.arange(len(patches)).split(batch_size):
         with autocast(patches.device, dtype):
@@ -56,14 +56,14 @@ def find_study(
     resamples: int,
     seed: int,
 ) -> StudyFindings:
-    """All scores of all arms, and each arm's differences from the reference.
+    """Compute all scores of all arms, and each arm's differences from the reference.
 
     Args:
-        predictions: the arms, the reference among them.
+        predictions: the arms, including the reference.
         test: the test split.
         units: the patient (slide, image) of each test patch, [N].
         units_name: 'patients', 'slides' or 'images'.
-        score: what the answer rests on.
+        score: the score that decides the answer.
     """
     bootstrap = PatientBootstrap(units, max(resamples, RESAMPLES_AN_ARM * len(predictions)), seed, confidence)
     statistics = {
@@ -126,7 +126,7 @@ def _score(name: str, runs: Sequence[Any], statistics: list[Statistic], bootstra
 def _differences(
     study: StudyFindings, statistics: Mapping[str, Mapping[str, list[Statistic]]], bootstrap: PatientBootstrap
 ) -> list[Difference]:
-    """Each arm against its reference, and 'selective' against 'gan', in all scores of which higher is better."""
+    """Compare each arm with the reference, and 'selective' with 'gan', in all scores for which higher is better."""
     pairs = [(arm.name, study.reference_of(arm)) for arm in study.challengers]
     names = {arm.name for arm in study.arms}
     extra = [("selective", "gan")] if {"selective", "gan"} <= names and study.reference != "gan" else []
@@ -168,7 +168,7 @@ def _effects(
 
 
 def _corrected(effects: list[Effect | None]) -> list[Effect | None]:
-    """The effects with Holm's correction over the arms."""
+    """Return the effects with Holm's correction over the arms."""
     adjusted = holm([effect.p if effect else None for effect in effects])
     return [
         effect.model_copy(update={"p_adjusted": p}) if effect else None

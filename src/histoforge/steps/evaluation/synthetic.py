@@ -1,4 +1,4 @@
-"""Synthetic patches beside real ones: generative metrics, memorisation audit and maps, from one pass of features."""
+"""Compare synthetic patches with real ones: generative metrics, memorisation audit and maps, from one feature pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,16 +36,16 @@ SHOWN_SCORES = ("entropy", "distance", "confidence")
 
 
 class SyntheticSets:
-    """The candidates and which of them were kept.
+    """The candidates, and a mask of those that were kept.
 
     Attributes:
-        patches: the pool, or the kept patches alone where there is no pool.
+        patches: the pool, or only the kept patches if there is no pool.
         kept: bool [N].
-        whole: whether `patches` has rejected ones too.
+        whole: True if `patches` also contains rejected ones.
     """
 
     def __init__(self, pool: PatchSet | None, selected: PatchSet | None) -> None:
-        """Take the pool; its column 'kept' says which candidates were selected."""
+        """Take the pool, whose column 'kept' marks the selected candidates."""
         chosen = pool if pool is not None else selected
         if chosen is None:
             raise ValueError("neither a pool nor selected patches")
@@ -55,7 +55,7 @@ class SyntheticSets:
         self.kept = index["kept"].to_numpy(bool) if marked else np.full(len(chosen), not self.whole)
 
     def sample(self, most: int, seed: int) -> "SyntheticSets":
-        """At most `most` of the patches, drawn by seed."""
+        """Return at most `most` of the patches, drawn by seed."""
         rows = draw_rows(len(self.patches), most, seed, "synthetic")
         found = SyntheticSets.__new__(SyntheticSets)
         found.patches, found.kept, found.whole = self.patches.where(rows), self.kept[rows], self.whole
@@ -63,14 +63,15 @@ class SyntheticSets:
 
     @cached_property
     def scores(self) -> dict[str, NDArray[np.float64]]:
-        """The selection's scores by name."""
+        """Return the selection's scores by name."""
         index = self.patches.index
         return {name: index[name].to_numpy(np.float64) for name in SHOWN_SCORES if name in index}
 
     def subsets(self, seed: int) -> dict[str, Rows]:
-        """Rows of unselected, selected and rejected candidates, as many of each class as were selected.
+        """Return rows of unselected, selected and rejected candidates, in each class as many as were selected.
 
-        FID is biased by the number of samples, and precision and recall lean on it: only equal numbers compare.
+        FID is biased by the number of samples, and precision and recall depend on it, so only equal numbers are
+                comparable.
         """
         if not self.kept.any() or self.kept.all():
             return {SELECTED if self.kept.any() else UNSELECTED: np.arange(len(self.kept))}
@@ -87,7 +88,7 @@ class SyntheticSets:
 
 @dataclass(frozen=True)
 class RealSets:
-    """Real training patches (a sample of them where they are many) and held-out ones."""
+    """Real training patches (a sample if there are many) and held-out ones."""
 
     train: PatchSet
     held_out: PatchSet
@@ -95,7 +96,7 @@ class RealSets:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one extractor makes of all patches: features [N, D] each."""
+    """Features [N, D] of all patches, computed by one extractor."""
 
     extractor: str
     train: NDArray[np.float32]
@@ -104,7 +105,7 @@ class Seen:
 
 
 def see(extractor: Extractor, real: RealSets, synthetic: PatchSet, device: torch.device, batch_size: int) -> Seen:
-    """All features of one extractor, each patch once."""
+    """Compute all features of one extractor, each patch once."""
 
     def features(patches: PatchSet, what: str) -> NDArray[np.float32]:
         return extract_features(extractor, patches, device, batch_size=batch_size, label=f"features of {what} patches")
@@ -118,9 +119,10 @@ def see(extractor: Extractor, real: RealSets, synthetic: PatchSet, device: torch
 
 
 def generative_rows(seen: Sequence[Seen], sets: SyntheticSets, config: EvaluateConfig) -> list[GenerativeRow]:
-    """All generative metrics, of each subset against training and held-out patches, by each extractor.
+    """Compute all generative metrics of each subset against training and held-out patches, with each extractor.
 
-    The last rows of an extractor compare held-out with training patches: what real patches of other patients reach.
+    The last rows of an extractor compare held-out with training patches. They show what real patches of other patients
+        reach.
     """
     subsets = sets.subsets(config.seed)
     rows = []
@@ -149,7 +151,7 @@ def generative_rows(seen: Sequence[Seen], sets: SyntheticSets, config: EvaluateC
 def audit(
     seen: Seen, real: RealSets, sets: SyntheticSets, config: EvaluateConfig
 ) -> tuple[MemorisationAudit | None, list[Pair]]:
-    """The memorisation audit with its closest pairs; None where a kind has fewer than two patches."""
+    """Return the memorisation audit with its closest pairs, or None if one kind has fewer than two patches."""
     if min(len(seen.train), len(seen.held_out), len(seen.synthetic)) < 2:
         return None, []
     found = audit_memorisation(
@@ -176,10 +178,10 @@ def _class_names(patches: PatchSet) -> NDArray[np.object_]:
 
 
 def project(seen: Seen, real: RealSets, sets: SyntheticSets, config: EvaluateConfig) -> Projection | None:
-    """The t-SNE map of training patches and candidates, each drawn at random, so that proportions stay.
+    """Compute the t-SNE map of training patches and candidates, each drawn at random to keep the proportions.
 
-    One thread: t-SNE waits at a barrier a thousand times, which takes minutes where a pod may use fewer cores than the
-    node has.
+    This uses one thread: t-SNE waits at a barrier a thousand times, which takes minutes if a pod may use fewer cores
+    than the node has.
     """
     if len(seen.train) + len(seen.synthetic) < 5:
         return None
@@ -196,7 +198,7 @@ def project(seen: Seen, real: RealSets, sets: SyntheticSets, config: EvaluateCon
 
 
 def pool_findings(sets: SyntheticSets) -> PoolFindings:
-    """The scored candidates and the rule that chose."""
+    """Return the scored candidates and the rule that selected them."""
     made_by = sets.patches.info.made_by
     rule = made_by.get("config", {}).get("rule", "")
     words, decisive = RULES.get(rule, (rule or "unknown", ()))
@@ -206,7 +208,7 @@ def pool_findings(sets: SyntheticSets) -> PoolFindings:
 def samples(
     train: PatchSet, sets: SyntheticSets | None, count: int, seed: int
 ) -> dict[str, dict[str, list[SamplePatch]]]:
-    """Patches to show, by class and group, drawn at random; fewer of each where there are many classes."""
+    """Draw patches to show by class and group, fewer of each if there are many classes."""
     count = min(count, max(2, 160 // (4 * len(train.classes)))) if count else 0
     shown: dict[str, dict[str, list[SamplePatch]]] = {}
     for label, name in enumerate(train.classes):
@@ -222,7 +224,7 @@ def samples(
 
 
 def draw_rows(count: int, most: int, seed: int, purpose: str) -> Rows:
-    """All rows, or `most` of them drawn by seed, rising."""
+    """Return all rows, or `most` of them drawn by seed, in ascending order."""
     if count <= most:
         return np.arange(count)
     return np.sort(numpy_rng(seed, "rows", purpose).choice(count, most, replace=False))

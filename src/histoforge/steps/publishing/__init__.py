@@ -1,1 +1,1 @@
-"""What `publish_model` is made of: the challenger and its results, its model card, and the paired test."""
+"""The parts of `publish_model`: the challenger and its results, its model card, and the paired test."""

@@ -1,4 +1,4 @@
-"""The challenger and what an evaluation found of it, opened and checked against each other."""
+"""Open the challenger and its evaluation, and check them against each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from histoforge.training.models import INFO_NAME, read_model_info
 
 @dataclass(frozen=True)
 class Challenger:
-    """A model that would be published.
+    """A model proposed for publication.
 
     Attributes:
         path: an arm directory or a classifier's model directory.
@@ -38,18 +38,18 @@ class Challenger:
 
     @property
     def synthetic(self) -> bool:
-        """Whether synthetic patches trained it."""
+        """True if it was trained on synthetic patches."""
         return "synthetic" in self.facts["digests"]
 
 
 @dataclass(frozen=True)
 class Results:
-    """What an evaluation's metrics.json says of the challenger.
+    """The contents of an evaluation's metrics.json that concern the challenger.
 
     Attributes:
-        audit: of the synthetic patches; None where there was none.
-        extractors: that judged them.
-        warnings: a sentence each.
+        audit: memorisation audit of the synthetic patches; None if there was none.
+        extractors: the extractors used to judge them.
+        warnings: one sentence per warning.
     """
 
     audit: Mapping[str, Any] | None = None
@@ -58,11 +58,11 @@ class Results:
 
 
 def open_challenger(path: Path, patches: PatchSet) -> Challenger:
-    """The model at `path`.
+    """Open the model at `path`.
 
     Raises:
-        ModelError: it is no classifier, is damaged, or knows other classes or another patch size than `patches`.
-        PatchSetError: it was trained on another patch set, so that its patients may stand in this test split.
+        ModelError: if it is not a classifier, is damaged, or has other classes or another patch size than `patches`.
+        PatchSetError: if it was trained on another patch set, so that its patients may be in this test split.
     """
     path = Path(path)
     if (path / ARM_NAME).is_file():
@@ -89,10 +89,10 @@ def open_challenger(path: Path, patches: PatchSet) -> Challenger:
 
 
 def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -> Results:
-    """What the evaluation at `path` (metrics.json) says; nothing where there is no path.
+    """Return the results of the evaluation at `path` (metrics.json); empty without a path.
 
     Raises:
-        SourceError: it is no evaluation, is one on other patches, or one of other models.
+        SourceError: if it is not an evaluation, or is one on other patches or of other models.
     """
     if path is None:
         return Results()
@@ -128,17 +128,17 @@ def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -
 
 
 def load(path: Path, device: torch.device) -> list[Classifier]:
-    """The classifiers of an arm, or the one of a model directory."""
+    """Return the classifiers of an arm, or the one of a model directory."""
     if (path / INFO_NAME).is_file():
         return [load_classifier(path, device)]
     return load_arm(path, device)
 
 
 def check_comparable(card: ModelCard, challenger: Challenger) -> None:
-    """Make sure that a champion and the challenger do the same.
+    """Check that a champion and the challenger do the same task.
 
     Raises:
-        ModelError: the champion is of another kind, or knows other classes or another patch size.
+        ModelError: if the champion is of another kind, or has other classes or another patch size.
     """
     mine, theirs = challenger.facts, f"The champion of '{card.name}'"
     if card.kind != "classifier":

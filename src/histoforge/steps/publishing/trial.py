@@ -1,4 +1,4 @@
-"""Champion and challenger on the same test patients."""
+"""Compare champion and challenger on the same test patients."""
 
 import hashlib
 import tempfile
@@ -26,7 +26,7 @@ from histoforge.training.device import resolve_device, resolve_precision
 
 @dataclass(frozen=True)
 class _Side:
-    """A version's probabilities on the test split, [N, C] a classifier, and digests of the patients that it knows."""
+    """A version's probabilities on the test split, [N, C] per classifier, and digests of the patients it has seen."""
 
     probabilities: list[Probabilities]
     seen: list[str]
@@ -47,27 +47,27 @@ class Trial:
 
     @property
     def n_units(self) -> int:
-        """Patients (slides, images) in the test split."""
+        """Number of patients (slides, images) in the test split."""
         return len(set(self.names))
 
     def scores(self) -> dict[str, CardScore]:
-        """All scores of the challenger, means over its seeds, with their intervals."""
+        """All scores of the challenger, as means over its seeds with their intervals."""
         bootstrap = self._bootstrap(self.names)
         every = np.ones(len(self.test), bool)
         found = {name: bootstrap.interval(self._statistic(self.mine, name, every)) for name in SCORES}
         return {name: CardScore(value=one.value, low=one.low, high=one.high) for name, one in found.items()}
 
     def compare(self, registry: Registry, own: str, version: str, champion: str) -> Verdict:
-        """Judge one version against another, on the test patients that neither was trained on.
+        """Compare two versions on the test patients that neither was trained on.
 
         Args:
-            registry: where the versions are.
+            registry: the registry that stores the versions.
             own: the challenger's version.
-            version: what would replace the champion; the challenger's or another's that was published meanwhile.
+            version: the version to replace the champion: the challenger's, or one published in the meantime.
             champion: the champion's version.
 
         Raises:
-            ModelError: one of them is of another kind, classes or patch size, or is damaged.
+            ModelError: if one of them is damaged, or has another kind, classes or patch size.
         """
         first, second = (self.mine if one == own else self._side(registry, one) for one in (version, champion))
         config, unit = self.config, self.units.name
@@ -108,12 +108,12 @@ class Trial:
 
 
 def unit_digests(names: NDArray[np.str_]) -> NDArray[np.str_]:
-    """What a card says of patients: the first 16 digits of the SHA-256 of each name [N], not the name."""
+    """Return the patient digests of a card: the first 16 digits of the SHA-256 of each name [N], not the name."""
     return np.array([hashlib.sha256(str(name).encode()).hexdigest()[:16] for name in names], dtype="<U16")
 
 
 def seen_units(patches: PatchSet, units: TestUnits) -> list[str]:
-    """Digests of the patients (slides, images) of the training and validation splits, sorted."""
+    """Return the sorted digests of the patients (slides, images) of the training and validation splits."""
     if not units.column:
         return []
     used = patches.where(np.flatnonzero(patches.index["split"].isin(["train", "val"]).to_numpy()))
@@ -121,7 +121,7 @@ def seen_units(patches: PatchSet, units: TestUnits) -> list[str]:
 
 
 def unit_counts(patches: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
-    """Patients (slides, images) by split and class name; '' is all classes together."""
+    """Count patients (slides, images) by split and class name; '' stands for all classes together."""
     found: dict[str, dict[str, int]] = {}
     for split in patches.info.counts:
         part = patches.split(split)

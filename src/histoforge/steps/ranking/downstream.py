@@ -1,4 +1,4 @@
-"""Classifiers trained on synthetic patches, tested on the real test split: what their generator is good for."""
+"""Test classifiers trained on synthetic patches on the real test split, to show what their generator is good for."""
 
 import re
 from collections.abc import Sequence
@@ -24,21 +24,21 @@ from histoforge.training.device import resolve_precision
 
 
 class TestSplit:
-    """The real test split, read by the classifiers of one arm after the other.
+    """The real test split, read for the classifiers of one arm after the other.
 
     Attributes:
         patches: the split.
-        units: what intervals draw: 'patients', 'slides' or 'images'.
-        n_units: how many there are.
+        units: the units that intervals draw: 'patients', 'slides' or 'images'.
+        n_units: number of units.
     """
 
     __test__ = False
 
     def __init__(self, real: PatchSet, config: LeaderboardConfig, device: torch.device) -> None:
-        """Read it.
+        """Read the split.
 
         Raises:
-            PatchSetError: there is no test split.
+            PatchSetError: if there is no test split.
         """
         self.patches = real.split("test")
         units = test_units(real)
@@ -49,10 +49,10 @@ class TestSplit:
         self._config, self._device = config, device
 
     def predictions(self, arm: Path) -> list[Predictions]:
-        """Of each classifier of an arm.
+        """Return the predictions of each classifier of an arm.
 
         Raises:
-            ModelError: the arm is damaged, or of other classes or another patch size.
+            ModelError: if the arm is damaged, or has other classes or another patch size.
         """
         dtype = resolve_precision(self._config.precision, self._device)
         found = []
@@ -64,7 +64,7 @@ class TestSplit:
         return found
 
     def downstream(self, use: Use, by_seed: dict[int, list[Predictions]]) -> Downstream:
-        """The scores of classifiers, given by the seed that they are grouped by."""
+        """Return the scores of classifiers, keyed by the seed that groups them."""
         every = [one for found in by_seed.values() for one in found]
         once = np.ones((1, len(self.patches)))
 
@@ -91,13 +91,13 @@ class TestSplit:
 
 
 def of_arms(arms: Sequence[Path], scored: Sequence[Scored], split: TestSplit) -> dict[str, dict[str, Downstream]]:
-    """The downstream scores of each generator name, by use.
+    """Return the downstream scores of each generator name, by use.
 
-    An arm belongs to the generator whose samples it was trained on; where selected ones were taken, to the generator
-    whose name it bears, as `plan_benchmark` names arms.
+    An arm belongs to the generator whose samples it was trained on; if these were selected, it belongs to the
+    generator in its name, as `plan_benchmark` names arms.
 
     Raises:
-        SettingsError: an arm belongs to none of the generators, or two to the same seed of one.
+        SettingsError: if an arm belongs to none of the generators, or two arms to the same seed of one.
     """
     found: dict[str, dict[Use, dict[int, list[Predictions]]]] = {}
     for path in map(Path, arms):
@@ -113,7 +113,7 @@ def of_arms(arms: Sequence[Path], scored: Sequence[Scored], split: TestSplit) ->
 
 
 def of_baseline(arm: Path, split: TestSplit) -> Downstream:
-    """The scores of an arm that was trained on real patches alone."""
+    """Return the scores of an arm that was trained on real patches only."""
     seeds = sorted(read_arm(arm)["seeds"])
     return split.downstream("real", {seed: [one] for seed, one in zip(seeds, split.predictions(arm), strict=True)})
 

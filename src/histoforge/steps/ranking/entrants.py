@@ -1,4 +1,4 @@
-"""Scores of many generators, opened, checked against each other, and grouped by name over seeds."""
+"""Open the scores of many generators, check them against each other, and group them by name over seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,18 +27,18 @@ Curves = dict[str, tuple[list[float], list[float]]]
 
 @dataclass(frozen=True)
 class Scored:
-    """A folder of scores, and what its `scores.json` says."""
+    """A folder of scores and the contents of its `scores.json`."""
 
     path: Path
     scores: GeneratorScores
 
 
 def open_scores(paths: Sequence[Path], real: PatchSet) -> tuple[list[Scored], list[str]]:
-    """All scores, and what is to be said of them together.
+    """Return all scores, and warnings that concern them together.
 
     Raises:
-        SettingsError: there are none, or two of one name and seed.
-        ModelError: some are damaged, or were made with another patch set or another extractor.
+        SettingsError: if there are none, or two share a name and seed.
+        ModelError: if some are damaged, or were made with another patch set or another extractor.
     """
     if not paths:
         raise SettingsError("leaderboard has nothing to compare: give at least one folder that score_generator made.")
@@ -66,10 +66,10 @@ def open_scores(paths: Sequence[Path], real: PatchSet) -> tuple[list[Scored], li
 
 
 def entrants(scored: Sequence[Scored], downstream: Mapping[str, Mapping[str, Downstream]]) -> list[Entrant]:
-    """The generators by name, the lowest mean FID first.
+    """Return the generators by name in ascending order of mean FID.
 
     Args:
-        downstream: of each name, by use.
+        downstream: downstream scores of each name, by use.
     """
     names = dict.fromkeys(one.scores.name for one in scored)
     found = []
@@ -89,7 +89,7 @@ def entrants(scored: Sequence[Scored], downstream: Mapping[str, Mapping[str, Dow
 
 
 def curves(folder: Path) -> Curves:
-    """The series of a generator's history by name; those of one class of a class-wise method as 'class: series'."""
+    """Return the series of a generator's history by name; series of a class-wise method are named 'class: series'."""
     history = read_history(folder, ADVICE)
     with known_shape(folder / HISTORY, ModelError, ADVICE):
         found = _series(history.get("epochs", []), "")
@@ -100,9 +100,9 @@ def curves(folder: Path) -> Curves:
 
 
 def methods_map(scored: Sequence[Scored], config: LeaderboardConfig) -> MethodsMap | None:
-    """Real patches and those of each method's lowest seed on one map (PCA to 50, then t-SNE); None without features.
+    """Map real patches and those of each method's lowest seed (PCA to 50, then t-SNE); None without features.
 
-    One thread, as in `evaluate`: t-SNE waits at a barrier a thousand times.
+    As in `evaluate`, this uses one thread, because t-SNE waits at a barrier a thousand times.
     """
     groups: dict[str, Any] = {}
     for one in sorted(scored, key=lambda one: one.scores.seed):
@@ -122,7 +122,7 @@ def methods_map(scored: Sequence[Scored], config: LeaderboardConfig) -> MethodsM
 
 
 def with_order(found: MethodsMap | None, ordered: Sequence[Entrant]) -> MethodsMap | None:
-    """The map with its methods in the order of the leaderboard."""
+    """Return the map with its methods in the order of the leaderboard."""
     if found is None:
         return None
     return replace(

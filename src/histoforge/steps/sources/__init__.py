@@ -1,4 +1,4 @@
-"""What `preprocess` can read: slides, folders of images by class, and PatchCamelyon's HDF5 files."""
+"""The sources of `preprocess`: slides, folders of images by class, and PatchCamelyon's HDF5 files."""
 
 from pathlib import Path
 
@@ -30,13 +30,13 @@ TABLES = {"slides.csv": "slides", "labels.csv": "images"}
 
 
 def detect_kind(entries: list[Entry], location: Location, labels: str = "") -> str:
-    """'slides', 'images' or 'pcam', by the names of the files alone.
+    """Return 'slides', 'images' or 'pcam', based only on the names of the files.
 
-    A slides.csv or labels.csv decides; then HDF5 files; then whether most files are images in folders. A TIFF may be
-    either: at the source's top level, or beside an annotation, it is a slide; in a folder that names a class, an image.
+    A slides.csv or labels.csv decides first, then HDF5 files, then whether most files are images in folders. A TIFF may
+    be either: at the source's top level or beside an annotation it is a slide, in a folder that names a class an image.
 
     Raises:
-        SourceError: nothing there is any of the three.
+        SourceError: if nothing there is any of the three.
     """
     names = [entry.name for entry in entries]
     for table in (Path(labels).name, *names):
@@ -59,10 +59,10 @@ def detect_kind(entries: list[Entry], location: Location, labels: str = "") -> s
 
 
 def open_source(config: PreprocessConfig, location: Location, entries: list[Entry], reading: Reading) -> Source:
-    """The source of the kind that the user named or that the files show.
+    """Open the source as the kind that the user named or that the files indicate.
 
     Raises:
-        SourceError: there is nothing to read, or its tables contradict themselves.
+        SourceError: if there is nothing to read, or its tables contradict themselves.
     """
     kind = detect_kind(entries, location, config.labels) if config.kind == "auto" else config.kind
     if kind == "slides":

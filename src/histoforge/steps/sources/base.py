@@ -1,4 +1,4 @@
-"""What all sources share: what they are, what they note, and how they work through their files."""
+"""The base of all sources: their attributes, their notes, and the way they work through their files."""
 
 import os
 from collections import deque
@@ -25,17 +25,17 @@ UNKNOWN_PATIENTS = (
 
 @dataclass
 class Reading:
-    """What happened while a source was read.
+    """The record of reading a source.
 
     Attributes:
         source: the location, as the user wrote it.
-        most_failures: slides or images that may fail.
-        temporary: a folder for what is fetched.
+        most_failures: maximum number of slides or images that may fail.
+        temporary: a folder for fetched files.
         failed: slides or images that were skipped.
         dropped: patches or images left out, by reason.
-        warnings: a sentence each.
-        conflicts: patches whose pixels stand under two classes or in two splits, a table for each kind.
-        files: slides or images that gave patches.
+        warnings: one sentence per warning.
+        conflicts: patches whose pixels occur in two classes or in two splits, one table per kind.
+        files: slides or images that yielded patches.
     """
 
     source: str
@@ -51,7 +51,7 @@ class Reading:
         """Note that a slide or image failed.
 
         Raises:
-            SourceError: more failed than may.
+            SourceError: if more failed than are allowed.
         """
         self.failed.append(Failure(name=name, reason=self.named(error)))
         if len(self.failed) > self.most_failures:
@@ -61,23 +61,23 @@ class Reading:
             ) from error
 
     def named(self, error: Exception) -> str:
-        """An error's sentence, with a fetched file called by the name that the user knows."""
+        """Return an error's sentence, in which a fetched file has the name that the user knows."""
         return str(error).replace(str(self.temporary), self.source)
 
     def drop(self, reason: str, count: int = 1) -> None:
-        """Count what was left out."""
+        """Count patches or images that were left out."""
         if count:
             self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
 class Source(Protocol):
-    """Slides, images or PatchCamelyon: knows its classes before a pixel is read.
+    """A source of slides, images or PatchCamelyon, which knows its classes before it reads a pixel.
 
     Attributes:
         kind: 'slides', 'images' or 'pcam'.
         classes: class names in their order.
-        patients_known: whether it says which patient is which.
-        own_split: whether it says which split each patch is in.
+        patients_known: True if it identifies patients.
+        own_split: True if it names the split of each patch.
     """
 
     kind: str
@@ -86,7 +86,7 @@ class Source(Protocol):
     own_split: bool
 
     def outline(self) -> list[tuple[str, str, str, str]]:
-        """Patient, slide, class and split of what will be read, as far as it is known before; to find faults early."""
+        """Return patient, slide, class and split of the patches to read, as far as known, to find errors early."""
         ...
 
     def read(self, sink: Sink) -> None:
@@ -95,12 +95,12 @@ class Source(Protocol):
 
 
 def worker_count(config: PreprocessConfig) -> int:
-    """How many threads read and decode: as the user says, or one for each core that this process may use."""
+    """Return the number of reading and decoding threads: the user's, or one per core that this process may use."""
     return config.workers or _usable_cores()
 
 
 def ordered(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
-    """The results of jobs in their order, with at most `ahead` of them under way beside the one that is handed out."""
+    """Yield the results of jobs in order, with at most `ahead` of them in progress besides the current one."""
     waiting: deque[Future[Result]] = deque()
     try:
         for job in jobs:
@@ -115,10 +115,10 @@ def ordered(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
 
 
 def chosen_classes(found: set[str], config: PreprocessConfig) -> list[str]:
-    """The classes in their order: as the user lists them, or those found, sorted.
+    """Return the classes in order: those that the user lists, or those of the source, sorted.
 
     Raises:
-        SourceError: fewer than two, or one that the user lists is not there.
+        SourceError: if there are fewer than two, or one that the user lists is missing.
     """
     classes = config.class_list or sorted(found - config.ignored)
     absent = [name for name in classes if name not in found]
@@ -135,7 +135,7 @@ def chosen_classes(found: set[str], config: PreprocessConfig) -> list[str]:
 
 
 def _usable_cores() -> int:
-    """Cores of this machine that the process may run on, within a container's quota."""
+    """Return the number of cores that the process may use, within a container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = CPU_QUOTA.read_text().split()

@@ -1,4 +1,4 @@
-"""Which of the patches that were read are kept, and in which split."""
+"""Select the patches to keep, and assign them to splits."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ THINNED = "training patches beyond train_fraction"
 
 @dataclass(frozen=True)
 class Choice:
-    """Which patches are kept (bool [N]), in which split ([N]; '' where not kept), and who made the split."""
+    """The patches to keep (bool [N]), their splits ([N]; '' if not kept), and the origin of the split."""
 
     keep: NDArray[np.bool_]
     splits: NDArray[np.object_]
@@ -32,7 +32,7 @@ class Choice:
 
 
 def check_early(config: PreprocessConfig, source: Source) -> None:
-    """Find a split that cannot be before hours are spent on reading: each file counts as one patch of its class."""
+    """Detect an impossible split before hours are spent on reading. Each file counts as one patch of its class."""
     table = pd.DataFrame(source.outline(), columns=["patient", "slide", "class_name", "split"])
     table = table[table["class_name"].isin(source.classes)]
     if len(table):
@@ -40,10 +40,10 @@ def check_early(config: PreprocessConfig, source: Source) -> None:
 
 
 def choose(config: PreprocessConfig, source: Source, reading: Reading, sink: Sink, index: pd.DataFrame) -> Choice:
-    """Leave out what is damaged, over the cap or contradictory; split; then thin the training patches.
+    """Leave out patches that are damaged, over the cap or contradictory, split the rest, and thin the training patches.
 
     Raises:
-        SourceError: nothing is left, or what is left cannot be split.
+        SourceError: if nothing is left, or the rest cannot be split.
     """
     labels = index["label"].to_numpy(np.int64)
     keep = sink.whole & sink.cap.kept(sink.draws, labels)
@@ -68,12 +68,12 @@ def choose(config: PreprocessConfig, source: Source, reading: Reading, sink: Sin
 
 
 def make_splits(config: PreprocessConfig, source: Source, index: pd.DataFrame) -> tuple[NDArray[np.object_], str]:
-    """The split of each patch and who made it: 'patient', 'slide', or 'source'.
+    """Return the split of each patch and its origin: 'patient', 'slide', or 'source'.
 
-    What the source's own split lacks of val and test is split off from its training patients.
+    If the source's own split lacks val or test, these are split off from its training patients.
 
     Raises:
-        SourceError: a patient on two sides, or a class that cannot stand in a split.
+        SourceError: if a patient is in two splits, or a class cannot be in every split.
     """
     labels, groups = index["label"].to_numpy(np.int64), index[config.split_by].tolist()
     if not source.own_split:
@@ -125,7 +125,7 @@ def _settle(
 
 
 def _listed(twins: Twins, left_out: NDArray[np.bool_], where: str, index: pd.DataFrame) -> pd.DataFrame:
-    """The patches that share their pixels, picture by picture; `index` and `left_out` have the rows of `twins`."""
+    """List the patches that share their pixels, picture by picture; `index` and `left_out` have the rows of `twins`."""
     facts = index[["file", "x", "y", "class_name", "split"]].reset_index(drop=True)
     table = facts.assign(same_pixels=where, picture=twins.groups, left_out=left_out)[twins.rows]
     first = ["same_pixels", "picture"]

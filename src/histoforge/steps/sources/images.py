@@ -28,7 +28,7 @@ JOBS_A_WORKER = 8
 
 @dataclass(frozen=True)
 class Item:
-    """One image file and what is known of it; `name` is its path below the source."""
+    """One image file with its known properties; `name` is its path below the source."""
 
     name: str
     label: str
@@ -39,7 +39,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Cut:
-    """What became of one image: its patches, uint8 [n, h, w, 3], with their corners in px of the image."""
+    """The result of cutting one image: its patches, uint8 [n, h, w, 3], with their corners in px of the image."""
 
     item: Item
     patches: Pixels
@@ -51,10 +51,10 @@ class Cut:
 
 
 class ImageSource:
-    """Images in `<class>/<image>`, `<class>/<patient>/<image>` or `<train|val|test>/<class>/…`, or by a labels.csv.
+    """Images in `<class>/<image>`, `<class>/<patient>/<image>` or `<train|val|test>/<class>/…`, or in a labels.csv.
 
-    Images larger than a patch are cut on a centred grid, and their tiles with too little tissue left out. An image of
-    exactly a patch is taken as it is.
+    Images larger than a patch are cut on a centred grid, leaving out tiles with too little tissue. An image of
+    exactly one patch is taken as it is.
     """
 
     kind = "images"
@@ -94,7 +94,7 @@ class ImageSource:
                 progress.advance(patches=sink.count)
 
     def _fits(self, pool: ThreadPoolExecutor) -> dict[str, Transform]:
-        """The stain normalisation of each slide that has several images, fitted to a sample of them."""
+        """Return the stain normalisation of each slide that has several images, fitted to a sample of them."""
         normaliser = self._normaliser
         if normaliser is None:
             return {}
@@ -142,7 +142,7 @@ class ImageSource:
         return Cut(item, patches, _back(x, back), _back(y, back), key, overview, empty)
 
     def _enlargement(self, image: Pixels, item: Item) -> float:
-        """By how much to enlarge an image that is smaller than a patch; 0 to leave it out, as the user says."""
+        """Return the factor by which to enlarge an image smaller than a patch; 0 if the user wants it left out."""
         (height, width), (h, w) = image.shape[:2], self._config.size
         if height >= h and width >= w:
             return 1.0
@@ -158,7 +158,7 @@ class ImageSource:
         return height, width
 
     def _tiles(self, image: Pixels) -> tuple[Pixels, NDArray[np.int64], NDArray[np.int64], int]:
-        """Patches of an image with their corners, and how many were left out as glass."""
+        """Return the patches of an image with their corners, and the number of those left out as glass."""
         h, w = self._config.size
         rows = grid(image.shape[0], h, self._config.stride or h)
         columns = grid(image.shape[1], w, self._config.stride or w)

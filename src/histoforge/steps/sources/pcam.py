@@ -27,11 +27,11 @@ MPP = 0.972
 BLOCK = 1024
 MOST_PATCHES = 100_000_000
 DAMAGES = (OSError, LookupError, TypeError, ValueError, RuntimeError, OverflowError)
-"""What h5py raises for files that are damaged or hold something else."""
+"""Exceptions that h5py raises for files that are damaged or have another content."""
 
 
 def is_pcam(name: str) -> bool:
-    """Whether a file is named as PatchCamelyon's are."""
+    """Return True if a file has a name of PatchCamelyon."""
     match = FILE.search(name)
     return bool(match and match[3] == "h5")
 
@@ -39,9 +39,9 @@ def is_pcam(name: str) -> bool:
 class PcamSource:
     """PatchCamelyon (Veeling et al. 2018): 96 x 96 px at 0.972 um/px, labelled by tumour in the central 32 x 32 px.
 
-    The official split (262,144 / 32,768 / 32,768) is kept. `train_fraction` draws from the training patches, of each
-    class the same part, before they are read; the papers' "10% (32,768)" is 0.125 of the official training set.
-    Slides, and with them patients, are known where the `…_meta.csv` files lie beside the others.
+    The official split (262,144 / 32,768 / 32,768) is kept. `train_fraction` draws the same share of each class
+    from the training patches before they are read. The papers' "10% (32,768)" is 0.125 of the official training set.
+    Slides, and with them patients, are known if the `…_meta.csv` files are beside the others.
     """
 
     kind = "pcam"
@@ -130,7 +130,7 @@ class PcamSource:
             raise SourceError(f"{name} is damaged, cut short or not HDF5 ({error}): download it again.") from error
 
     def _labels(self, split: str, x: h5py.Dataset, y: h5py.Dataset) -> NDArray[np.int64]:
-        """The labels, one for each patch; int64 [N]."""
+        """Return the labels, one per patch; int64 [N]."""
         name = self._names[split, "y"]
         try:
             if y.size != len(x) or y.size > MOST_PATCHES:
@@ -163,7 +163,7 @@ class PcamSource:
             )
 
     def _slides(self, split: str, count: int) -> list[str]:
-        """The slide of each patch by the …_meta.csv; empty where the files are not all there."""
+        """Return the slide of each patch from the …_meta.csv files; empty unless all of them exist."""
         if not self.patients_known:
             return []
         name = self._names[split, "meta"]

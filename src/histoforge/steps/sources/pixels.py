@@ -1,4 +1,4 @@
-"""Reading an image file of any kind as RGB, and cutting it into patches."""
+"""Read an image file of any kind as RGB, and cut it into patches."""
 
 import struct
 import warnings
@@ -18,7 +18,7 @@ DAMAGES = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     SyntaxError, TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
-"""What Pillow and tifffile raise for damaged files, whose tags may say anything."""
+"""Exceptions that Pillow and tifffile raise for damaged files, whose tags may contain anything."""
 MOST_BYTES = 8 * MOST_PIXELS
 WHITE = (255, 255, 255)
 COLOURLESS = 20
@@ -26,16 +26,16 @@ GLASS_VALUE = 215
 
 
 def read_rgb(path: Path, name: str) -> Pixels:
-    """An image file as uint8 [H, W, 3].
+    """Read an image file as uint8 [H, W, 3].
 
-    16-bit samples are scaled from [0, 65535] to [0, 255] and floats from [0, 1]; grey becomes three equal channels;
-    a palette is looked up; what is transparent is laid on white, as glass is; a stored rotation is undone.
+    16-bit samples are scaled from [0, 65535] to [0, 255], and floats from [0, 1]. Grey becomes three equal channels,
+    palettes are looked up, transparent areas become white like glass, and a stored rotation is undone.
 
     Args:
-        name: how the user knows the file.
+        name: the name by which the user knows the file.
 
     Raises:
-        SourceError: it is no image, is cut short, is too large, or has samples of another kind.
+        SourceError: if it is not an image, is truncated, is too large, or has samples of another kind.
     """
     try:
         with warnings.catch_warnings():
@@ -55,7 +55,7 @@ def read_rgb(path: Path, name: str) -> Pixels:
 
 
 def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """An image, uint8 [H, W, 3], at another size (height, width): averaged over areas, or enlarged bicubically."""
+    """Resize an image, uint8 [H, W, 3], to (height, width), by averaging over areas or by bicubic enlargement."""
     height, width = size
     if image.shape[:2] == size:
         return image
@@ -64,7 +64,7 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def letterboxed(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """An image shrunk into a size (height, width) with its shape kept, on white; uint8 [h, w, 3]."""
+    """Shrink an image to fit (height, width), keep its aspect ratio and pad it with white; uint8 [h, w, 3]."""
     ratio = min(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
     small = resize(image, (height, width))
@@ -75,17 +75,17 @@ def letterboxed(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def grid(length: int, side: int, step: int) -> NDArray[np.int64]:
-    """Starts of as many windows as fit along a length, with the rest left equally at both ends; px."""
+    """Return the starts of as many windows as fit along a length, with equal margins at both ends; px."""
     count = (length - side) // step + 1
     margin = (length - side - (count - 1) * step) // 2
     return margin + step * np.arange(count, dtype=np.int64)
 
 
 def tissue_share(patches: Pixels) -> NDArray[np.float64]:
-    """The part of each patch, uint8 [n, h, w, 3], that is not empty glass; float64 [n] in [0, 1].
+    """Return the share of each patch, uint8 [n, h, w, 3], that is not empty glass; float64 [n] in [0, 1].
 
-    Glass is bright and colourless. The bounds are fixed, for an image of nothing but tissue has no glass from which
-    Otsu's method could tell it.
+    Glass is bright and colourless. The bounds are fixed, because Otsu's method fails on an image that contains only
+    tissue and no glass.
     """
     red, green, blue = (patches[..., channel] for channel in range(3))
     high = np.maximum(np.maximum(red, green), blue)
@@ -107,7 +107,7 @@ def _to_rgb(image: Image.Image, name: str) -> Pixels:
 
 
 def _from_tiff(path: Path, name: str) -> Pixels:
-    """A TIFF of a kind that Pillow does not read, such as 16-bit RGB."""
+    """Read a TIFF of a kind that Pillow does not read, such as 16-bit RGB."""
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages[0]
@@ -122,7 +122,7 @@ def _from_tiff(path: Path, name: str) -> Pixels:
 
 
 def _from_samples(samples: NDArray[np.generic], name: str) -> Pixels:
-    """Samples [H, W] or [H, W, 1, 3 or 4] of any usual type as uint8 [H, W, 3]."""
+    """Convert samples [H, W] or [H, W, 1, 3 or 4] of any usual type to uint8 [H, W, 3]."""
     if samples.ndim == 3 and samples.shape[2] == 1:
         samples = samples[..., 0]
     if samples.ndim not in (2, 3) or (samples.ndim == 3 and samples.shape[2] not in (3, 4)):

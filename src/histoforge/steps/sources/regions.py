@@ -1,4 +1,4 @@
-"""The regions of one slide as the step wants them: with what is to be ignored, and with what lies outside."""
+"""The regions of one slide as the step uses them, including ignored ones and the area outside."""
 
 import shapely
 
@@ -8,13 +8,13 @@ from histoforge.steps.sources.slide_list import SlideItem
 
 
 def slide_regions(item: SlideItem, slide: Slide, classes: list[str], config: PreprocessConfig) -> Annotations:
-    """The annotated regions of a slide and what was mended; no regions where it has no annotation.
+    """Return the annotated regions of a slide and the repairs to them; no regions if it has no annotation.
 
-    A region of a class to ignore keeps a label beyond the classes, so that it still covers what lies below it. A region
+    A region of an ignored class keeps a label beyond the classes, so that it still covers what is below it. A region
     without a class has the slide's. With `outside_class`, everything outside the regions is one more region.
 
     Raises:
-        SlideError: the annotation cannot be read, is empty, belongs to another slide, or has an unknown class.
+        SlideError: if the annotation cannot be read, is empty, belongs to another slide, or has an unknown class.
     """
     if item.annotation is None:
         return Annotations()

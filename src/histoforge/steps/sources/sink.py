@@ -1,4 +1,4 @@
-"""Where sources put patches and overviews, and how many of a class they may put there."""
+"""Collect patches and overviews from sources, and limit the number of patches per class."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ FLUSH_BYTES = 8 * 2**20
 
 
 class ClassCap:
-    """Keeps the patches of each class whose random draws are the smallest, and at most so many.
+    """Keep the patches of each class with the smallest random draws, up to a maximum.
 
-    That is a fair sample of all patches of a class, whatever the order in which they come, and most patches that it
-    will not keep are turned away before they are read.
+    This is an unbiased sample of all patches of a class, whatever their order, and it rejects most of the other patches
+    before they are read.
     """
 
     def __init__(self, most: int, classes: int) -> None:
@@ -27,7 +27,7 @@ class ClassCap:
         self._smallest: list[NDArray[np.float64]] = [np.empty(0) for _ in range(classes)]
 
     def admit(self, draws: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of some further patches are among the smallest so far; bool [n]."""
+        """Return a mask of the further patches that are among the smallest so far; bool [n]."""
         if not self.most:
             return np.ones(len(draws), np.bool_)
         for label in np.unique(labels):
@@ -36,7 +36,7 @@ class ClassCap:
         return self.kept(draws, labels)
 
     def kept(self, draws: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which patches are among the smallest of all that were offered; bool [n]."""
+        """Return a mask of the patches that are among the smallest of all offered; bool [n]."""
         if not self.most:
             return np.ones(len(draws), np.bool_)
         last = np.array([own[-1] if len(own) == self.most else np.inf for own in self._smallest])
@@ -44,7 +44,7 @@ class ClassCap:
 
 
 class Buffer:
-    """Collects images and columns for a writer, so that it is handed many at once."""
+    """Collect images and columns for a writer, so that it gets many at once."""
 
     def __init__(self, writer: PatchSetWriter) -> None:
         self.writer = writer
@@ -63,7 +63,7 @@ class Buffer:
             self.flush()
 
     def flush(self) -> None:
-        """Hand on what waits."""
+        """Hand on the waiting images."""
         if self._images:
             images = self._images[0] if len(self._images) == 1 else np.concatenate(self._images)
             self.writer.add(images, **self._columns)
@@ -71,13 +71,13 @@ class Buffer:
 
 
 class Sink:
-    """Takes patches, overviews and pictures from a source.
+    """Take patches, overviews and pictures from a source.
 
     Attributes:
         patches, overviews: the writers of the two patch sets.
         overview_files: the file of each overview.
-        cap: how many patches of a class there may be.
-        count: patches taken so far.
+        cap: the maximum number of patches per class.
+        count: number of patches taken so far.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Sink:
         self._pictures: list[dict[str, Any]] = []
 
     def draw(self, file: str, count: int) -> NDArray[np.float64]:
-        """Random numbers for the patches of a file, float64 [count], equal in every run with this seed."""
+        """Return random numbers for the patches of a file, float64 [count], equal in every run with this seed."""
         return numpy_rng(self._seed, "cap", file).random(count)
 
     def add(
@@ -115,34 +115,34 @@ class Sink:
         self.count += len(images)
 
     def add_overview(self, image: Pixels, columns: dict[str, Any]) -> None:
-        """Take an overview, uint8 [h, w, 3]."""
+        """Add an overview, uint8 [h, w, 3]."""
         self._overview_buffer.add(image[None], columns)
         self.overview_files.append(columns["file"])
 
     def add_picture(self, facts: dict[str, Any]) -> None:
-        """Describe a picture in `picture_folder` for the report; JSON values."""
+        """Describe a picture in `picture_folder` for the report, with JSON values."""
         self._pictures.append(facts)
 
     @property
     def picture_folder(self) -> Path:
-        """Where pictures of slides go."""
+        """The folder for pictures of slides."""
         folder = self.overviews.directory / "pictures"
         folder.mkdir(exist_ok=True)
         return folder
 
     def discard_from(self, start: int) -> None:
-        """Mark all patches from the `start`-th on as not to be kept: their slide turned out to be damaged."""
+        """Mark all patches from the `start`-th on as discarded, because their slide turned out to be damaged."""
         self._discarded.append((start, self.count))
 
     def close(self) -> None:
-        """Hand on what waits, and list the pictures."""
+        """Hand on the waiting images, and list the pictures."""
         self._patch_buffer.flush()
         self._overview_buffer.flush()
         write_json(self.picture_folder / "pictures.json", self._pictures)
 
     @property
     def whole(self) -> NDArray[np.bool_]:
-        """Which patches are of slides that could be read to their end, bool [count]."""
+        """Return a mask of the patches whose slides could be read to their end, bool [count]."""
         mask = np.ones(self.count, np.bool_)
         for start, stop in self._discarded:
             mask[start:stop] = False
@@ -150,10 +150,10 @@ class Sink:
 
     @property
     def keys(self) -> NDArray[np.uint64]:
-        """The `pixel_key` of each patch's image, [count]."""
+        """Return the `pixel_key` of each patch's image, [count]."""
         return np.concatenate([np.empty(0, np.uint64), *self._keys])
 
     @property
     def draws(self) -> NDArray[np.float64]:
-        """The random number of each patch, [count]."""
+        """Return the random number of each patch, [count]."""
         return np.concatenate([np.empty(0), *self._draws])

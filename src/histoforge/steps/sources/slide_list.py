@@ -1,4 +1,4 @@
-"""Which slides there are, whose they are, and what is known of their classes before one is opened."""
+"""List the slides with their patients, and the classes that are known before a slide is opened."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,11 +27,11 @@ class SlideItem:
     Attributes:
         file: its path below the source.
         name: its name, by `slide_name`.
-        label: its class by slides.csv; empty where that gives none.
-        mpp: um/px of level 0 by slides.csv, which overrules the file; None where that gives none.
-        annotation: its annotation file, fetched; None where there is none.
+        label: its class from slides.csv; empty if that gives none.
+        mpp: um/px of level 0 from slides.csv, which overrules the file; None if that gives none.
+        annotation: its annotation file, fetched; None if there is none.
         classes: the classes that its patches may have.
-        companions: further files of the same slide, for formats that are not one file.
+        companions: further files of the same slide, for formats with several files.
     """
 
     file: str
@@ -47,7 +47,7 @@ class SlideItem:
 
 @dataclass
 class SlideList:
-    """The slides to read, in order of their paths, and the classes of all."""
+    """The slides to read, in order of their paths, and the classes of all of them."""
 
     items: list[SlideItem]
     classes: list[str]
@@ -57,7 +57,7 @@ class SlideList:
 
 
 def is_slide_name(name: str) -> bool:
-    """Whether a file has an extension that slides have."""
+    """Return True if a file has an extension of slides."""
     return name.lower().endswith(SLIDE_EXTENSIONS)
 
 
@@ -65,7 +65,7 @@ def list_slides(config: PreprocessConfig, location: Location, entries: list[Entr
     """List the slides of a source with their labels.
 
     Raises:
-        SourceError: no slide has a label or an annotation, fewer than two classes, or tables and files contradict
+        SourceError: if no slide has a label or an annotation, fewer than two classes, or tables and files contradict
             each other.
     """
     files = _one_a_series([entry.name for entry in entries if is_slide_name(entry.name)])
@@ -124,7 +124,7 @@ def _checked(
 def _rows_by_file(
     table: tables.Table | None, files: Sequence[str], location: Location, reading: Reading
 ) -> dict[str, dict[str, str]]:
-    """The table's rows by slide file: a slide is known by its path, its file's name, or that without extension."""
+    """Return the table's rows by slide file. Rows name slides by path, by file name, or by that without extension."""
     if table is None:
         return {}
     by_key: dict[str, list[str]] = {}
@@ -155,7 +155,7 @@ def _rows_by_file(
 def _annotations(
     config: PreprocessConfig, location: Location, entries: list[Entry], files: Sequence[str], reading: Reading
 ) -> dict[str, Path]:
-    """The annotation of each slide: the file of the same name, beside it or in any other folder, fetched."""
+    """Return the fetched annotation of each slide: the file of the same name, beside it or in any other folder."""
     place = open_location(config.annotations) if config.annotations else location
     listing = place.source_entries() if config.annotations else entries
     names = [entry.name for entry in listing if entry.name.lower().endswith(ANNOTATION_EXTENSIONS)]
@@ -183,12 +183,12 @@ def _annotations(
 
 
 def _names(path: PurePosixPath) -> set[str]:
-    """What tables and annotations may call a slide: its name, or its file's without the last extension."""
+    """Return the names that tables and annotations may use: the slide's, or its file's without the last extension."""
     return {slide_name(path), path.stem}
 
 
 def _fetched(place: Location, name: str, reading: Reading) -> Path:
-    """An annotation where it lies, or a copy of a remote one, which stays until the step ends."""
+    """Return an annotation in place, or a copy of a remote one, which is kept until the step ends."""
     if isinstance(place, LocalLocation):
         return place.root / name
     place.get(name, reading.temporary / name)
@@ -196,7 +196,7 @@ def _fetched(place: Location, name: str, reading: Reading) -> Path:
 
 
 def _classes(annotation: Path | None, label: str, config: PreprocessConfig) -> tuple[str, ...]:
-    """The classes that patches of a slide may have: of its regions, else the slide's own."""
+    """Return the classes that patches of a slide may have: those of its regions, or else the slide's own."""
     if annotation is None:
         return (label,) if label and label not in config.ignored else ()
     try:
@@ -220,7 +220,7 @@ def _mpp(row: dict[str, str], table: tables.Table | None) -> float | None:
 
 
 def _one_a_series(names: list[str]) -> list[str]:
-    """The slides, with one file for all DICOM files of a folder, which are one slide."""
+    """Return the slides, with one file for all DICOM files of a folder, which form one slide."""
     folders: set[str] = set()
     kept = []
     for name in names:
@@ -234,7 +234,7 @@ def _one_a_series(names: list[str]) -> list[str]:
 
 
 def _companions(file: str, entries: list[Entry]) -> tuple[str, ...]:
-    """The further files of a slide: a MIRAX slide's folder, or all that lies beside a DICOM or Hamamatsu one."""
+    """Return the further files of a slide: a MIRAX slide's folder, or all files beside a DICOM or Hamamatsu one."""
     path = PurePosixPath(file)
     if path.suffix.lower() == ".mrxs":
         return tuple(e.name for e in entries if e.name.startswith(f"{path.with_suffix('')}/"))

@@ -39,7 +39,7 @@ from histoforge.storage.local import LocalLocation
 
 @dataclass
 class Opened:
-    """A slide that is ready to be cut: what of it, and at which scale."""
+    """A slide that is ready for tiling, with its plan and scale."""
 
     slide: Slide
     scale: Scale
@@ -49,7 +49,7 @@ class Opened:
 
 
 class SlideSource:
-    """Slides of one location. A slide of a folder is read in place; an S3 object is fetched, read and removed."""
+    """Slides of one location. A slide in a folder is read in place; an S3 object is fetched, read and removed."""
 
     kind = "slides"
 
@@ -88,10 +88,12 @@ class SlideSource:
                 progress.advance(slide=item.name, patches=sink.count)
 
     def _check_all(self, workers: int) -> None:
-        """Find what the user has to mend before hours are spent on other slides; remote ones would have to be fetched.
+        """Find errors that the user has to correct before hours are spent on other slides.
+
+        This is for local slides only, because remote ones would have to be fetched.
 
         Raises:
-            SourceError: a slide's mpp or annotation is missing or wrong.
+            SourceError: if a slide's mpp or annotation is missing or wrong.
         """
 
         def check(item: SlideItem) -> None:
@@ -109,7 +111,7 @@ class SlideSource:
         """Fetch and open a slide; the stack closes it and removes what was fetched.
 
         Raises:
-            SlideError: it does not open.
+            SlideError: if it does not open.
         """
         for companion in item.companions:
             stack.enter_context(self._location.fetched(companion, self._reading.temporary))
@@ -130,10 +132,10 @@ class SlideSource:
             return stack.pop_all(), opened
 
     def _regions(self, item: SlideItem, slide: Slide) -> Annotations:
-        """The regions of a slide.
+        """Return the regions of a slide.
 
         Raises:
-            SourceError: its mpp or its annotation is missing or wrong; that is for the user to mend.
+            SourceError: if its mpp or its annotation is missing or wrong, which the user has to correct.
         """
         try:
             if self._config.level < 0:
@@ -173,7 +175,7 @@ class SlideSource:
             key = pixel_key(overview)
             transform = None
             if self._normaliser is not None:
-                # on all places of the slide, so that what other slides have taken of a class changes no colour
+                # on all places of the slide, so that no colour depends on how many patches other slides have taken
                 transform = fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
                 overview = transform(overview)
             shared = {
@@ -195,7 +197,7 @@ class SlideSource:
         self._picture(item, opened, plan, sink)
 
     def _overview(self, opened: Opened) -> Pixels:
-        """The slide shrunk to an overview, from the picture that tissue was found on where that is large enough."""
+        """Shrink the slide to an overview, using the picture on which tissue was found if that is large enough."""
         size, picture = self._config.overview_px, opened.tissue.image
         if picture.shape[0] >= size[0] or picture.shape[1] >= size[1]:
             return letterboxed(picture, size)

@@ -1,4 +1,4 @@
-"""Stain normalisation as the user chose it: fitted once a slide, or to an image that has no slide."""
+"""Stain normalisation as the user chose it, fitted once per slide, or per image that has no slide."""
 
 import math
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ SAMPLE_PX = 65_536
 
 
 def chosen_normaliser(config: PreprocessConfig) -> Macenko | Reinhard | None:
-    """The normaliser, with its published target; None where none was chosen."""
+    """Return the normaliser with its published target; None if none was chosen."""
     return None if config.stain == "none" else stain_normaliser(config.stain)
 
 
 def spread(count: int) -> list[int]:
-    """Places of a sample that is spread over `count` images."""
+    """Return the positions of a sample that is spread over `count` images."""
     return sorted(set(np.linspace(0, count - 1, SAMPLE_IMAGES).round().astype(int).tolist()))
 
 
 def fit_to_images(normaliser: Macenko | Reinhard, images: Sequence[Pixels]) -> Transform:
-    """Fit to images of one slide, each uint8 [H, W, 3] of any size, of which about 65,000 px take part."""
+    """Fit to the images of one slide, each uint8 [H, W, 3] of any size, using about 65,000 px of them."""
     steps = [1 + math.isqrt(image.shape[0] * image.shape[1] // SAMPLE_PX) for image in images]
     sample = [image[::step, ::step].reshape(-1, 3) for image, step in zip(images, steps, strict=True)]
     return normaliser.for_source(np.concatenate(sample))
 
 
 def normalise_each(normaliser: Macenko | Reinhard | None, images: Pixels) -> Pixels:
-    """Patches of unknown slides, uint8 [n, h, w, 3], each fitted for itself."""
+    """Normalise patches of unknown slides, uint8 [n, h, w, 3], fitting each separately."""
     if normaliser is None:
         return images
     return np.stack([normaliser.for_source(image)(image) for image in images])

@@ -1,4 +1,4 @@
-"""labels.csv and slides.csv: read, and refused in one sentence where they contradict themselves."""
+"""Read labels.csv and slides.csv, and refuse them in one sentence if they contradict themselves."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "va
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it stands in a CSV file: one dict a row, and the file's name for messages."""
+    """A table read from a CSV file: one dict per row, and the file's name for messages."""
 
     name: str
     columns: list[str]
@@ -27,7 +27,7 @@ class Table:
 def load_table(
     config_labels: str, file: str, location: Location, entries: list[Entry], temporary: Path, columns: Sequence[str]
 ) -> Table | None:
-    """The table that the user named, or `file` at the top of the source; None where there is neither."""
+    """Return the table that the user named, or `file` at the top of the source; None if neither exists."""
     if config_labels:
         parent, name = _parent_and_name(config_labels)
         with found(parent, name, temporary) as path:
@@ -40,7 +40,7 @@ def load_table(
 
 @contextmanager
 def found(location: Location, name: str, temporary: Path) -> Iterator[Path]:
-    """The file at a path where it can be read, as `Location.fetched`; the table's absence is the source's fault."""
+    """Return the local file for a path, as `Location.fetched` does; a missing table is an error of the source."""
     try:
         with location.fetched(name, temporary) as path:
             yield path
@@ -52,7 +52,7 @@ def read_table(path: Path, name: str, columns: Sequence[str]) -> Table:
     """Read a CSV file (comma or semicolon, UTF-8), of which the first of `columns` is required and unique.
 
     Raises:
-        SourceError: it is not readable text, lacks the column, has another one, or lists the same file twice.
+        SourceError: if it is not readable text, lacks the column, has another one, or lists the same file twice.
     """
     lines = iter(csv_rows(path, name))
     header = [column.strip() for column in next(lines, [])]
@@ -94,7 +94,7 @@ def csv_rows(path: Path, name: str) -> list[list[str]]:
     """Return the cells of each line of a CSV file (comma or semicolon, UTF-8).
 
     Raises:
-        SourceError: it is not readable text, or has a cell of more than 128 KiB.
+        SourceError: if it is not readable text, or has a cell of more than 128 KiB.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -109,7 +109,7 @@ def csv_rows(path: Path, name: str) -> list[list[str]]:
 
 
 def refuse_missing(table: Table, wanted: Collection[str], there: Collection[str], where: Location) -> None:
-    """Raise SourceError where the table lists a file that is not there."""
+    """Raise SourceError if the table lists a file that does not exist."""
     missing = [name for name in wanted if name not in there]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -120,10 +120,10 @@ def refuse_missing(table: Table, wanted: Collection[str], there: Collection[str]
 
 
 def own_split(row: dict[str, str], table: Table, key: str) -> str:
-    """The split that a row names, as 'train', 'val' or 'test'; empty where the table has no such column.
+    """Return the split that a row names, as 'train', 'val' or 'test'; empty if the table has no such column.
 
     Raises:
-        SourceError: it is none of these.
+        SourceError: if it is none of these.
     """
     if "split" not in table.columns:
         return ""
@@ -136,10 +136,10 @@ def own_split(row: dict[str, str], table: Table, key: str) -> str:
 
 
 def cell(row: dict[str, str], table: Table, column: str, key: str, default: str = "") -> str:
-    """A row's value, or `default` where the table has no such column.
+    """Return a row's value, or `default` if the table has no such column.
 
     Raises:
-        SourceError: the table has the column, and the row's cell is empty; or there is no default either.
+        SourceError: if the row's cell is empty, or there is neither a column nor a default.
     """
     if not (value := row.get(column, default)):
         raise SourceError(f"{table.name} gives '{row[key]}' no {column}: fill in the column '{column}'.")
@@ -147,10 +147,10 @@ def cell(row: dict[str, str], table: Table, column: str, key: str, default: str 
 
 
 def patient_matcher(pattern: str) -> re.Pattern[str] | None:
-    """The compiled `patient_pattern`.
+    """Return the compiled `patient_pattern`.
 
     Raises:
-        SourceError: it is no regular expression with a group.
+        SourceError: if it is not a regular expression with a group.
     """
     if not pattern:
         return None
@@ -164,10 +164,10 @@ def patient_matcher(pattern: str) -> re.Pattern[str] | None:
 
 
 def match_patient(matcher: re.Pattern[str], name: str) -> str:
-    """The patient in a file's path.
+    """Return the patient named in a file's path.
 
     Raises:
-        SourceError: the pattern does not occur in it.
+        SourceError: if the pattern does not occur in it.
     """
     match = matcher.search(name)
     if match is None or not match.group(1):
