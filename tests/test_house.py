@@ -115,3 +115,10 @@ def test_no_pickle_is_ever_loaded() -> None:
                 assert called != "torch.load" or "weights_only" in keywords, where
                 assert called not in ("np.load", "numpy.load") or "allow_pickle" in keywords, where
                 assert called not in ("yaml.load", "yaml.unsafe_load", "pd.read_pickle", "eval", "exec"), where
+
+
+def test_helper_modules_of_tests_have_names_of_their_own() -> None:
+    """pytest puts the folders of test modules on one path, where the first of two modules of a name hides the other."""
+    folders = {path.parent for path in ROOT.glob("tests/**/*.py") if not (path.parent / "__init__.py").exists()}
+    names = [path.stem for folder in folders for path in folder.glob("*.py") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))

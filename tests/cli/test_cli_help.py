@@ -132,7 +132,7 @@ def completed(line: str) -> list[str]:
         ("histoforge train-generator --method d", ["dcgan", "ddpm"]),
         ("histoforge train-generator --preset qu", ["quickstart"]),
         ("histoforge train-classifier --stem ", ["auto", "imagenet", "small"]),
-        ("histoforge evaluate --over", ["--overviews"]),
+        ("histoforge evaluate --overv", ["--overviews"]),
         ("histoforge run sel", ["selective-augmentation"]),
         ("histoforge presets d", ["demo"]),
         ("histoforge train-generator --patches ru", []),  # the shell's own names of files

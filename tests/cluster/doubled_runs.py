@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from published import BadRequest, parsed, there
+from request_models import BadRequest, parsed, there
 
 STATES = ("PENDING", "RUNNING", "SUCCEEDED")
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import kfp_server_api
 import yaml
 from doubled_runs import Runs
-from published import BadRequest, check, parameters_of, parsed, there
+from request_models import BadRequest, check, parameters_of, parsed, there
 
 API = "/apis/v2beta1"
 

@@ -228,7 +228,7 @@ def test_what_was_kept_is_taken_away_by_its_name(cluster, kubeflow, capsys, tmp_
 
 
 def test_what_cannot_be_deleted_is_named_and_the_rest_is(cluster, kubeflow, capsys, tmp_path):
-    from published import BadRequest
+    from request_models import BadRequest
 
     def refuse():
         raise BadRequest(500, "database is locked")

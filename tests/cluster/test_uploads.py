@@ -4,7 +4,7 @@ import json
 
 import pytest
 from asking import call, in_kubernetes, write_pipeline
-from published import BadRequest, check
+from request_models import BadRequest, check
 
 from histoforge import __version__
 from histoforge.cluster.packages import open_package

@@ -54,5 +54,5 @@ def test_an_override_for_an_unknown_method_names_the_nearest():
 
 
 def test_bounds_hold_for_merged_parameters():
-    with pytest.raises(SettingsError, match="'z_dim' is wrong.*not 0"):
+    with pytest.raises(SettingsError, match="'z_dim' must be at least 1, not 0"):
         config("", {"z_dim": 0})
