@@ -1,4 +1,4 @@
-"""What an embedding costs: the guide works inside the training loop of a GAN, where it must not be the bottleneck."""
+"""Cost of an embedding: the guide runs inside the training loop of a GAN, where it must not be the bottleneck."""
 
 import time
 from statistics import median
@@ -16,12 +16,12 @@ class InferenceCost(Result):
     """The cost of embedding a batch.
 
     Attributes:
-        batch: images.
-        seconds: the median of several rounds, after one that is not counted.
-        images_per_second: from it.
-        macs_per_image: multiplications with additions, counted by torch.
-        parameters: of the encoder.
-        device, precision: where and how it was measured.
+        batch: number of images.
+        seconds: median of several rounds, after one warm-up round.
+        images_per_second: throughput at that time.
+        macs_per_image: multiply-add operations, counted by torch.
+        parameters: number of parameters of the encoder.
+        device, precision: where and at which precision the cost was measured.
     """
 
     batch: int

@@ -1,12 +1,14 @@
-"""Did the generator make duplicates of its training patches, or of its own?
+"""Audit of whether a generator duplicated its training patches or its own.
 
-Mustafa 2024, "Qualitative Evaluation", looks at the most similar images of a few chosen ones. Here every synthetic
-patch is asked for its nearest training patch, and a similarity is judged by what is usual: that of held-out real
-patches, which nobody can have copied, to their nearest training patch. The stricter reference, training patches and
-their nearest other training patch, has the patients in common, as the generator has.
+Mustafa 2024, "Qualitative Evaluation", looks at the most similar images of a few chosen ones. Here the nearest training
+patch of every synthetic patch is searched for, and a similarity is compared with a reference: the similarity of
+held-out real patches, which the generator cannot have copied, to their nearest training patch. A stricter reference is
+that of training patches to their nearest other training patch, because these come from the same patients, as the
+generator's patches do.
 
-A generator that was trained on mirrored patches may copy mirrored ones: patches can be compared in several views, the
-first as they are, the others flipped (`retrieval.FLIPS`); the most similar view counts, for all kinds alike.
+A generator that was trained on mirrored patches may copy mirrored ones. Patches can therefore be compared in several
+views: the first unchanged, the others flipped (`retrieval.FLIPS`). The most similar view counts, for all kinds of
+patches alike.
 """
 
 from collections.abc import Sequence
@@ -35,7 +37,7 @@ class ClosePair(Result):
     """A synthetic patch and the real or synthetic one most similar to it.
 
     Attributes:
-        synthetic, other: rows in the sets given.
+        synthetic, other: rows in the given sets.
         similarity: cosine of the guide's embeddings, in [0, 1].
     """
 
@@ -48,19 +50,19 @@ class Nearness(Result):
     """Similarity to the nearest training patch.
 
     Attributes:
-        quantile: of the held-out similarities, above which a synthetic patch is flagged.
-        threshold: that similarity.
-        flagged: synthetic patches that are more similar to a training patch, the most similar first.
+        quantile: quantile of the held-out similarities above which a synthetic patch is flagged.
+        threshold: the similarity at that quantile.
+        flagged: synthetic patches that are more similar to a training patch, most similar first.
         closest: the most similar pairs, flagged or not.
-        share, held_out_share: of synthetic and of held-out patches above the threshold.
-        p: one-sided p-value of more flagged ones than by chance (Fisher's exact test; patches of one patient are taken
-            for independent).
-        median, held_out_median: of synthetic and of held-out patches.
-        training_median: of training patches to the nearest other one.
-        more_similar: chance that a synthetic patch is more similar to training than a held-out one is.
-        more_similar_than_training: chance that it is more similar to training than a training patch is to another; an
-            innocent generator, which has their patients in common, does not come above 50%.
-        p_than_training: one-sided p-value of that (Mann-Whitney).
+        share, held_out_share: share of the synthetic and of the held-out patches above the threshold.
+        p: one-sided p-value of there being more flagged patches than by chance (Fisher's exact test, which treats
+            patches of one patient as independent).
+        median, held_out_median: median similarity of the synthetic and of the held-out patches.
+        training_median: median similarity of training patches to their nearest other one.
+        more_similar: probability that a synthetic patch is more similar to training than a held-out one is.
+        more_similar_than_training: probability that a synthetic patch is more similar to training than a training patch
+            is to another; it does not exceed 50% for a generator that copies nothing, since both share their patients.
+        p_than_training: one-sided p-value of `more_similar_than_training` (Mann-Whitney).
     """
 
     quantile: float
@@ -79,12 +81,14 @@ class Nearness(Result):
 
 
 class Within(Result):
-    """Synthetic patches among themselves, against as many training patches: more patches are nearer to each other.
+    """Similarity of synthetic patches among themselves, compared with an equal number of training patches.
+
+    The numbers are equal because in a larger set the nearest patch is more similar.
 
     Attributes:
-        n: patches of each kind that were compared.
-        threshold: the quantile of these training patches' similarity to the nearest other one.
-        share: of the synthetic patches whose nearest other synthetic one is more similar than that.
+        n: number of patches of each kind that were compared.
+        threshold: the quantile of these training patches' similarity to their nearest other one.
+        share: share of the synthetic patches whose nearest other synthetic patch is more similar than that.
         closest: the most similar pairs of synthetic patches.
     """
 
@@ -95,14 +99,14 @@ class Within(Result):
 
 
 class DuplicateAudit(Result):
-    """What the audit found.
+    """Results of the duplicate audit.
 
     Attributes:
-        n_synthetic, n_training, n_held_out: patches given.
-        views: of each patch that were compared: 1 as it is, 4 also flipped.
-        enough: whether there are patches enough to judge.
-        copied: whether the audit speaks of copying.
-        verdict: the finding in a sentence.
+        n_synthetic, n_training, n_held_out: number of patches given.
+        views: number of views of each patch compared: 1 for unchanged patches, 4 with flips.
+        enough: whether there are enough patches to judge.
+        copied: whether the audit indicates copying.
+        verdict: the result in one sentence.
     """
 
     n_synthetic: int
@@ -119,10 +123,10 @@ class DuplicateAudit(Result):
 
 @dataclass(frozen=True)
 class NearestSimilarities:
-    """Similarity to the nearest training patch: of synthetic [S] and held-out [H] ones, and of training ones to others.
+    """Similarities to the nearest training patch, of synthetic [S], held-out [H] and training patches.
 
     Attributes:
-        training: of at most `MOST_COMPARED` training patches to the nearest other one.
+        training: similarity of at most `MOST_COMPARED` training patches to their nearest other one.
     """
 
     synthetic: Similarities
@@ -144,15 +148,15 @@ def audit_duplicates(
     """Audit synthetic patches against training and held-out real ones, by embeddings [S, D], [T, D] and [H, D].
 
     Args:
-        synthetic, training, held_out: one matrix a view, the first of the patches as they are; at least two patches.
-        keys: of the same patches' pixels.
-        quantile: of the held-out similarities, above which a synthetic patch is flagged.
-        n_closest: how many closest pairs to name.
-        seed: of the subsamples that are compared among themselves.
+        synthetic, training, held_out: one matrix per view, the first of unchanged patches; at least two patches.
+        keys: pixel keys of the same patches.
+        quantile: quantile of the held-out similarities above which a synthetic patch is flagged.
+        n_closest: number of closest pairs to return.
+        seed: seed of the subsamples that are compared among themselves.
         device: where to compute.
 
     Raises:
-        ValueError: fewer than two patches of a kind.
+        ValueError: there are fewer than two patches of a kind.
     """
     n_synthetic, n_training, n_held_out = (len(views[0]) for views in (synthetic, training, held_out))
     if min(n_synthetic, n_training, n_held_out) < 2:
@@ -182,7 +186,7 @@ def audit_duplicates(
 def _nearest(
     views: Sequence[Embeddings], gallery: Embeddings, label: str, device: torch.device | str, own: Rows | None = None
 ) -> Neighbours:
-    """The nearest patch of the gallery in the view that is most similar; of equal views the first."""
+    """Return the nearest patch of the gallery in the most similar view; of equally similar views, the first."""
     found = [most_similar(view, gallery, 1, device=device, own=own, label=label) for view in views]
     similarities = np.stack([one.similarities for one in found])
     best = similarities.argmax(axis=0, keepdims=True)
@@ -248,7 +252,7 @@ def _within(
 
 
 def _closest(found: Neighbours) -> list[ClosePair]:
-    """The pairs of queries and their nearest, the most similar first; equal ones by the query's row."""
+    """Return the pairs of queries and their nearest patches, most similar first; ties follow the query's row."""
     similarities, rows = found.similarities[:, 0], found.rows[:, 0]
     order = np.argsort(-similarities, kind="stable")
     return [ClosePair(synthetic=int(row), other=int(rows[row]), similarity=float(similarities[row])) for row in order]

@@ -1,4 +1,4 @@
-"""How well a siamese network tells similar pairs from dissimilar ones, and whether its similarity falls by level."""
+"""Evaluation of a siamese network: separation of similar and dissimilar pairs, and decrease of similarity by level."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class LevelSimilarity(Result):
     """The similarity (cosine, 0 to 1) of the pairs of one level.
 
     Attributes:
-        level: 0 similar, 1 and 2 dissimilar.
-        about: what these pairs are.
-        pairs: how many.
-        mean, deviation: of their similarities.
+        level: 0 for similar pairs, 1 and 2 for dissimilar ones.
+        about: a description of these pairs.
+        pairs: number of pairs.
+        mean, deviation: mean and standard deviation of their similarities.
     """
 
     level: int
@@ -42,17 +42,17 @@ class LevelSimilarity(Result):
 
 
 class PairReport(Result):
-    """How a network judges pairs of held-out patients.
+    """Evaluation of a network on pairs of held-out patients.
 
     Attributes:
-        pairs, patients: how many.
+        pairs, patients: number of pairs and patients.
         threshold: pairs of at least this similarity are called similar; chosen on training pairs.
-        accuracy: of that call.
+        accuracy: accuracy at the threshold.
         auc: area under the ROC curve.
-        roc: of the similarity, positive being the similar pairs.
+        roc: ROC curve of the similarity, with the similar pairs as the positive class.
         levels: similarity by level.
         steps: similarity of a level minus that of the next one.
-        finding: what these say, in a sentence.
+        finding: a one-sentence conclusion.
     """
 
     pairs: int
@@ -73,7 +73,7 @@ class ScoredPairs:
     Attributes:
         similarity: cosines, float64 [P].
         levels: int64 [P].
-        patient: of the first patch of each, [P].
+        patient: patient of the first patch of each pair, [P].
     """
 
     similarity: Floats
@@ -82,13 +82,13 @@ class ScoredPairs:
 
 
 def score_pairs(embed: Callable[[Tensor], Tensor], source: PairSource, count: int, seed: int) -> ScoredPairs:
-    """Similarities of `count` pairs, the same ones for every network at a seed.
+    """Score `count` pairs; at a given seed every network is scored on the same pairs.
 
     Args:
-        embed: images [B, 3, H, W] in [-1, 1] to embeddings [B, D] of length 1.
-        source: of the pairs.
-        count: pairs; each patch comes first about equally often.
-        seed: of the pairs.
+        embed: maps images [B, 3, H, W] in [-1, 1] to embeddings [B, D] of length 1.
+        source: where the pairs are drawn from.
+        count: number of pairs; each patch comes first about equally often.
+        seed: seed of the pairs.
     """
     device = source.patches.device
     rng = torch.Generator(device).manual_seed(derive_seed(seed, "pairs"))
@@ -105,7 +105,7 @@ def score_pairs(embed: Callable[[Tensor], Tensor], source: PairSource, count: in
 
 
 def best_threshold(scored: ScoredPairs) -> float:
-    """The similarity that parts similar from dissimilar pairs with the highest balanced accuracy."""
+    """Return the similarity that separates similar from dissimilar pairs with the highest balanced accuracy."""
     order = np.argsort(-scored.similarity, kind="stable")
     similar = scored.levels[order] == SIMILAR
     hits, alarms = np.cumsum(similar) / max(similar.sum(), 1), np.cumsum(~similar) / max((~similar).sum(), 1)
@@ -115,12 +115,12 @@ def best_threshold(scored: ScoredPairs) -> float:
 
 
 def report_pairs(train: ScoredPairs, val: ScoredPairs, seed: int) -> PairReport:
-    """Judge the pairs of held-out patients, with intervals over patients.
+    """Evaluate the pairs of held-out patients, with intervals over patients.
 
     Args:
-        train: pairs of training patches, which choose the threshold.
+        train: pairs of training patches, on which the threshold is chosen.
         val: pairs of held-out patients.
-        seed: of the resamples.
+        seed: seed of the resamples.
 
     Raises:
         PatchSetError: the held-out patches have no dissimilar pairs.
@@ -152,7 +152,7 @@ def report_pairs(train: ScoredPairs, val: ScoredPairs, seed: int) -> PairReport:
 
 
 def _mean(values: Floats, chosen: NDArray[np.bool_]) -> Statistic:
-    """The weighted mean of the chosen values."""
+    """Return the weighted mean of the chosen values as a statistic."""
 
     def statistic(weights: Floats) -> Floats:
         total = weights[:, chosen].sum(axis=1)
@@ -169,7 +169,7 @@ def _level(scored: ScoredPairs, level: int) -> LevelSimilarity:
 
 
 def _finding(levels: list[LevelSimilarity], steps: list[Effect]) -> str:
-    """What the levels say, without claiming an order that the intervals do not show."""
+    """Describe the levels without claiming an order that the intervals do not show."""
     parts = [f"{level.about}: {level.mean:.3f}" for level in levels]
     for one, two, step in zip(levels, levels[1:], steps, strict=False):
         between = f"from level {one.level} to level {two.level}"

@@ -1,4 +1,4 @@
-"""Synthetic patches with the very pixels of another patch, as it is or flipped."""
+"""Synthetic patches whose pixels equal those of another patch, unchanged or flipped."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Copies(Result):
 
 @dataclass(frozen=True)
 class PixelKeys:
-    """The keys of the patches' pixels (`pixel_keys`): of the synthetic ones in each view, uint64 [S]; [T] and [H]."""
+    """Pixel keys (`pixel_keys`): one array per view of the synthetic patches, uint64 [S]; [T] and [H]."""
 
     synthetic: Sequence[NDArray[np.uint64]]
     training: NDArray[np.uint64]
@@ -37,7 +37,7 @@ class PixelKeys:
 
 
 def pixel_keys(patches: PatchSet, flip: Flip = ()) -> NDArray[np.uint64]:
-    """64 bits for each patch, flipped first, that are equal for equal pixels, uint64 [N]."""
+    """Return a 64-bit key per patch, computed after flipping, that is equal for equal pixels, uint64 [N]."""
     keys = np.empty(len(patches), np.uint64)
     for start in range(0, len(patches), READ_ROWS):
         rows = slice(start, start + READ_ROWS)
@@ -46,14 +46,14 @@ def pixel_keys(patches: PatchSet, flip: Flip = ()) -> NDArray[np.uint64]:
 
 
 def first_matches(keys: NDArray[np.uint64], others: NDArray[np.uint64]) -> list[tuple[int, int]]:
-    """Pairs (row, first row of `others`) with the same key."""
+    """Return pairs (row, first row of `others`) with the same key."""
     known, first = np.unique(others, return_index=True)
     places = np.searchsorted(known, keys).clip(max=len(known) - 1)
     return [(int(row), int(first[places[row]])) for row in np.flatnonzero(known[places] == keys)]
 
 
 def find_copies(keys: PixelKeys) -> Copies:
-    """Synthetic patches with the pixels of another patch."""
+    """Find the synthetic patches that have the same pixels as another patch."""
     own = keys.synthetic[0]
     of_training, of_held_out = (
         {row: other for view in reversed(keys.synthetic) for row, other in first_matches(view, others)}

@@ -1,4 +1,4 @@
-"""The two stages of the MFT-SNN's fine-tuning, and the other ways to train it that the paper compares it with."""
+"""The two stages of the MFT-SNN's fine-tuning, and the alternatives that the paper compares them with."""
 
 import copy
 import math
@@ -22,7 +22,7 @@ ABLATIONS = {
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how deep each stage trains; the parameters of `FinetuneSnnConfig` of these names."""
+    """Length and depth of each stage; the fields are the parameters of the same names in `FinetuneSnnConfig`."""
 
     stage1_layers: int
     stage2_layers: int
@@ -34,12 +34,12 @@ class Schedule:
 
 @dataclass
 class Trained:
-    """A network and the stages that made it.
+    """A network and the stages that trained it.
 
     Attributes:
-        network: in evaluation.
-        stages: in their order.
-        losses: of each stage.
+        network: in evaluation mode.
+        stages: in the order of training.
+        losses: losses of each stage.
     """
 
     network: MftSnn
@@ -48,10 +48,10 @@ class Trained:
 
 
 class Finetuning:
-    """Trains networks of one start by several plans, each stage with an engine of its own.
+    """Trains networks from one starting point by several plans, each stage with its own engine.
 
     Attributes:
-        engines: of the stages that were trained, to be finished when the model is written.
+        engines: engines of the trained stages, to be finished when the model is written.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Finetuning:
 
         Args:
             start: the network that every plan begins with; it is not changed.
-            overviews: of stage 1, or None to train on patches alone.
-            patches: of stage 2.
-            schedule: how long and how deep.
+            overviews: pairs for stage 1, or None to train on patches alone.
+            patches: pairs for stage 2.
+            schedule: length and depth of the stages.
             recipe: the hyper-parameters.
-            engine_of: makes the engine of the stage of a name.
+            engine_of: makes the engine of a stage from the stage's name.
         """
         self._start, self._overviews, self._patches = start, overviews, patches
         self._recipe, self._engine_of = recipe, engine_of
@@ -85,11 +85,11 @@ class Finetuning:
             self._stage1 = Stage("stage-1", schedule.stage1_layers, True, schedule.stage1_epochs, first)
 
     def two_stages(self) -> tuple[Trained, Trained]:
-        """The network after stage 1 and after stage 2 (section III.A.3).
+        """Return the network after stage 1 and after stage 2 (section III.A.3).
 
-        A0-3: the formula would freeze what stage 2 trains; stage 2 trains the last of stage 1's layers, from where
-        stage 1 left them. Without overviews there is one stage, on patches, which trains as many layers as stage 1
-        would have, and the decoder, since nothing has trained them before.
+        A0-3: the formula would freeze what stage 2 trains; here stage 2 goes on training the last of stage 1's layers.
+        Without overviews there is a single stage on patches. It trains as many layers as stage 1 would have, and the
+        decoder, which has not been trained before.
         """
         first = self._begin()
         if self._overviews is None or self._stage1 is None:
@@ -101,7 +101,7 @@ class Finetuning:
         return first, second
 
     def ablations(self, after_first: Trained) -> dict[str, Trained]:
-        """The networks of `ABLATIONS`; without overviews, only the one that was not trained.
+        """Return the networks of `ABLATIONS`; without overviews, only the untrained one.
 
         Args:
             after_first: the network after stage 1.
@@ -119,7 +119,7 @@ class Finetuning:
         return found
 
     def _alone(self, name: str, steps: int, second_share: float = 0.0) -> Stage:
-        """A stage with nothing before it."""
+        """Return a stage that no other stage precedes."""
         epochs = min(self._stage2.epochs, steps)
         return Stage(name, self._layers, True, epochs, math.ceil(steps / epochs), second_share)
 

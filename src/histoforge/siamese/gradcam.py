@@ -1,10 +1,11 @@
-"""Where in a patch the guide finds what makes it similar to another one (Mustafa 2024, Figs. 15 to 17).
+"""Grad-CAM maps of the regions that make a patch similar to another one (Mustafa 2024, Figs. 15 to 17).
 
-Grad-CAM (Selvaraju et al. 2017) through Captum. The paper does not say which score it explains. Here it is the
-agreement of the patch with a reference: the inner product of its pooled features, before they are scaled to length 1,
-with the reference's embedding. The cosine itself will not do: its gradient vanishes where both are equal, so that the
-map of a patch beside itself, or beside a light augmentation, would be noise. At the last convolution the map is the
-exact share of each position in the agreement (Stylianou et al. 2019), as the embedding is a mean over positions.
+Grad-CAM (Selvaraju et al. 2017) is computed with Captum. The paper does not say which score it explains. Here the score
+is the agreement of the patch with a reference: the inner product of its pooled features, before they are scaled to
+length 1, with the reference's embedding. The cosine itself is unsuitable: its gradient vanishes where both are equal,
+so the map of a patch compared with itself, or with a light augmentation, would be noise. At the last convolution the
+map is the exact share of each position in the agreement (Stylianou et al. 2019), because the embedding is a mean over
+positions.
 """
 
 from pathlib import Path
@@ -27,19 +28,19 @@ PAIRS_A_ROW = 4
 
 
 def gradcam(guide: Guide, images: Tensor, reference: Tensor | None = None) -> Tensor:
-    """How much each place of a patch adds to its similarity.
+    """Return a map of how much each position of a patch contributes to its similarity.
 
-    The map is that of the deepest convolution with at least 7 positions a side (the paper names none): VGG-16's last
-    one has 14 at 224 px, but only 4 at 64 px, where the last of the fourth block, with 8, is taken. Computed in
-    float32, whatever the guide's precision.
+    The map is that of the deepest convolution with at least 7 positions per side (the paper names none). VGG-16's last
+    convolution has 14 at 224 px, but only 4 at 64 px, where the last one of the fourth block, with 8, is used. The map
+    is computed in float32, whatever the guide's precision.
 
     Args:
-        guide: the network that is asked.
+        guide: the network to explain.
         images: float [B, 3, H, W] in [-1, 1].
-        reference: embeddings of the images that each is compared with, [B, D]; None compares each with itself.
+        reference: embeddings of the images that each patch is compared with, [B, D]; None compares each with itself.
 
     Returns:
-        float32 [B, h, w] in [0, 1] on the CPU, 1 at the place that adds most.
+        float32 [B, h, w] in [0, 1] on the CPU, 1 at the position that contributes most.
     """
     network = guide.network
     explained = LayerGradCam(lambda batch, goal: _agreement(network, batch, goal), explained_layer(network, images))
@@ -59,9 +60,9 @@ def gradcam_pictures(guide: Guide, images: NDArray[np.uint8], path: Path) -> Non
     """Write a PNG of patches, each with its Grad-CAM in warm colours to its right.
 
     Args:
-        guide: the network that is asked.
+        guide: the network to explain.
         images: uint8 [N, H, W, 3].
-        path: the file.
+        path: the file to write.
     """
     overlays = overlaid(guide, images)
     pairs = np.stack([images, overlays], axis=1).reshape(-1, *images.shape[1:])
@@ -69,11 +70,11 @@ def gradcam_pictures(guide: Guide, images: NDArray[np.uint8], path: Path) -> Non
 
 
 def overlaid(guide: Guide, images: NDArray[np.uint8], reference: Tensor | None = None) -> NDArray[np.uint8]:
-    """Patches, uint8 [N, H, W, 3], under the warm colours of their Grad-CAM, likewise.
+    """Overlay patches with the warm colours of their Grad-CAM; returns uint8 [N, H, W, 3].
 
     Args:
-        guide: the network that is asked.
-        images: the patches.
+        guide: the network to explain.
+        images: the patches, uint8 [N, H, W, 3].
         reference: as in `gradcam`.
     """
     unit = to_unit(torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2))
@@ -84,10 +85,10 @@ def overlaid(guide: Guide, images: NDArray[np.uint8], reference: Tensor | None =
 
 
 def explained_layer(network: MftSnn, images: Tensor) -> nn.Module:
-    """The activation whose map is shown: the deepest one with at least `LEAST_SIDE` positions a side.
+    """Return the activation whose map is shown: the deepest one with at least `LEAST_SIDE` positions per side.
 
     Args:
-        network: the guide's.
+        network: the guide's network.
         images: [B, 3, H, W].
     """
     side = min(images.shape[2:])
@@ -102,5 +103,5 @@ def explained_layer(network: MftSnn, images: Tensor) -> nn.Module:
 
 
 def _agreement(network: MftSnn, images: Tensor, reference: Tensor) -> Tensor:
-    """Inner product of the pooled features with the reference, [B]."""
+    """Return the inner product of the pooled features with the reference, [B]."""
     return (network.maps(images).mean(dim=(2, 3)) * reference).sum(1)

@@ -1,4 +1,4 @@
-"""A trained MFT-SNN as a guide: a frozen network that says how alike patches are."""
+"""A trained MFT-SNN as a guide: a frozen network that measures the similarity of patches."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from histoforge.training.models import ModelInfo, load_model
 
 METHOD = "mft_snn"
 NORMALISATION = {"range": [-1.0, 1.0], "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
-"""What a guide takes: images in this range, which it brings to this mean and deviation (of images in [0, 1])."""
+"""Input range of a guide, and the mean and deviation (of images in [0, 1]) that it normalises images to."""
 
 SAME_MPP = 0.05
 
@@ -22,9 +22,9 @@ class Guide:
     """A frozen MFT-SNN.
 
     Attributes:
-        info: the model's description, of the kind 'guide'.
-        network: in evaluation, channels_last, without gradients for its weights.
-        device, dtype: where and at which precision it computes.
+        info: the model's description; its kind is 'guide'.
+        network: in evaluation mode, channels_last, without gradients for its weights.
+        device, dtype: device and precision of its computations.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Guide:
 
     @property
     def name(self) -> str:
-        """What results call this guide: its method and the first digits of its digest."""
+        """The guide's name in results: its method and the first digits of its digest."""
         return f"{self.info.method} {self.info.digest[:8]}".strip()
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        """Embeddings, float32 [B, D] (D = 512 at width 1), of length 1 and without negative values.
+        """Compute embeddings, float32 [B, D] (D = 512 at width 1), of length 1 and without negative values.
 
-        The cosine of two of them, in [0, 1], is the similarity of their images.
+        The cosine of two embeddings, in [0, 1], is the similarity of their images.
 
         Args:
             images: float [B, 3, H, W] in [-1, 1], on any device.
@@ -54,16 +54,16 @@ class Guide:
             return self.network(images)
 
     def check_fits(self, classes: list[str], patch_size: tuple[int, int], mpp: float | None, where: str) -> None:
-        """Make sure that the guide can judge patches of these classes, this size and this resolution.
+        """Check that the guide can judge patches of these classes, this size and this resolution.
 
         Args:
             classes: class names in the order of the labels.
             patch_size: height and width, px.
             mpp: um/px, or None where it is unknown.
-            where: what the message calls the patches.
+            where: name of the patches in the message.
 
         Raises:
-            ModelError: it was trained on other classes, another patch size or another resolution.
+            ModelError: the guide was trained on other classes, another patch size or another resolution.
         """
         mine, own = ", ".join(self.info.classes), self.info.mpp
         for what, my, their in (
@@ -82,14 +82,14 @@ class Guide:
             )
 
     def check_patches(self, patches: PatchSet, where: str) -> None:
-        """`check_fits` for a patch set; its stain normalisation must be that of the guide's patches too.
+        """Run `check_fits` on a patch set, and check that its stain normalisation is that of the guide's patches.
 
         Args:
             patches: real patches.
-            where: what the message calls them.
+            where: name of the patches in the message.
 
         Raises:
-            ModelError: it was trained on other patches.
+            ModelError: the guide was trained on other patches.
         """
         self.check_fits(patches.classes, patches.patch_size, patches.info.mpp, where)
         mine, theirs = self.info.config.get("stain", ""), stain_of(patches)
@@ -101,7 +101,7 @@ class Guide:
 
 
 def stain_of(patches: PatchSet) -> str:
-    """The stain normalisation that `preprocess` gave the patches: 'none', 'macenko', …; '' where it is not known."""
+    """Return the stain normalisation that `preprocess` gave the patches: 'none', 'macenko', …; '' if unknown."""
     return str((patches.info.made_by.get("config") or {}).get("stain", ""))
 
 
@@ -114,7 +114,7 @@ def load_guide(path: Path, device: torch.device | str = "auto", precision: str =
         precision: 'auto', 'float32' or 'bfloat16'.
 
     Raises:
-        ModelError: it is missing, damaged, no guide, or was trained on images of another normalisation.
+        ModelError: the model is missing, damaged or not a guide, or was trained with another normalisation.
     """
     info, state = load_model(path, "guide")
     if info.method != METHOD:

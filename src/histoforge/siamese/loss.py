@@ -7,11 +7,11 @@ SMALLEST = 1e-12
 
 
 def contrastive_loss(first: Tensor, second: Tensor, is_dissimilar: Tensor, margin: float) -> Tensor:
-    """mean[(1 - y) d^2 + y max(0, m - d)^2] over pairs with the Euclidean distance d (section IV.C.1).
+    """Return mean[(1 - y) d^2 + y max(0, m - d)^2] over pairs with the Euclidean distance d (section IV.C.1).
 
-    A0-1: the paper also says "0=dissimilar" once; here y = 1 is dissimilar, as in the formula and in three of four
-    places. A0-5: embeddings have the length 1 and no negative values, so d is at most sqrt(2); the margin m, which the
-    paper leaves open, is 1 by default: dissimilar pairs are pushed apart up to a cosine of 1/2.
+    A0-1: the paper also says "0=dissimilar" once. Here y = 1 is dissimilar, as in the formula and in three of four
+    places. A0-5: embeddings have length 1 and no negative values, so d is at most sqrt(2). The margin m, which the
+    paper does not give, is 1 by default: dissimilar pairs are pushed apart up to a cosine of 1/2.
 
     Args:
         first, second: embeddings, float32 [B, D].

@@ -1,4 +1,4 @@
-"""The MFT-SNN: a VGG-16 autoencoder whose encoder says how alike two images are."""
+"""The MFT-SNN: a VGG-16 autoencoder whose encoder measures the similarity of two images."""
 
 import torch
 from torch import Tensor, nn
@@ -9,23 +9,25 @@ from histoforge.core.errors import ModelError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Channels of the 13 convolutions, in five blocks with a 2x2 maximum between them (Simonyan and Zisserman 2015)."""
+"""Channels of the 13 convolutions, in five blocks with 2x2 max pooling between them (Simonyan and Zisserman 2015)."""
 
 ENCODER_LAYERS = sum(map(len, VGG16))
 LEAST_SIZE_PX = 16
 
 
 class MftSnn(nn.Module):
-    """VGG-16 autoencoder with a similarity embedding ("Enhancing GANs with Contrastive Learning-Based Multistage
-    Progressive Finetuning SNN", section III.A).
+    """VGG-16 autoencoder with a similarity embedding.
 
-    A0-5: the paper trains with a Euclidean distance and uses a cosine in [0, 1]. The embedding here is the mean over
-    all positions of the last convolution's output after its ReLU, scaled to length 1: no value is negative, so the
-    cosine of two embeddings lies in [0, 1], and the squared distance is 2 - 2 cos, so that both say the same.
-    A0-7: the encoder is fully convolutional and takes patches of 64 px and overviews of 224 px alike; images in
-    [-1, 1] are brought to ImageNet's mean and deviation inside. VGG-16's fifth maximum is left out, as the mean over
-    positions takes its place. The paper does not describe its decoder: this one has a convolution for each halving of
-    the encoder.
+    It implements section III.A of "Enhancing GANs with Contrastive Learning-Based Multistage Progressive Finetuning
+    SNN".
+
+    A0-5: the paper trains with a Euclidean distance and uses a cosine in [0, 1]. Here the embedding is the mean over
+    all positions of the last convolution's output after its ReLU, scaled to length 1. No value is negative, so the
+    cosine of two embeddings lies in [0, 1]. The squared distance is 2 - 2 cos, so both measures agree.
+    A0-7: the encoder is fully convolutional and takes both patches of 64 px and overviews of 224 px. Images in [-1, 1]
+    are normalised to ImageNet's mean and deviation inside the network. VGG-16's fifth max pooling is left out, because
+    the mean over positions replaces it. The paper does not describe its decoder; this one has a convolution for each
+    halving in the encoder.
 
     Attributes:
         features: the encoder, with the names of torchvision's `vgg16().features`, so that its weights fit.
@@ -37,7 +39,7 @@ class MftSnn(nn.Module):
     shift: Tensor
 
     def __init__(self, width: float = 1.0) -> None:
-        """Make the network with random weights (He initialisation, as torchvision's).
+        """Build the network with random weights (He initialisation, as in torchvision).
 
         Args:
             width: factor on all numbers of channels; 1 is VGG-16.
@@ -67,7 +69,7 @@ class MftSnn(nn.Module):
         self.register_buffer("shift", ((0.5 - mean) / std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embeddings, float32 [B, dims], of length 1 and without negative values.
+        """Compute embeddings, float32 [B, dims], of length 1 and without negative values.
 
         Args:
             images: float [B, 3, H, W] in [-1, 1], of at least 16 px.
@@ -75,7 +77,7 @@ class MftSnn(nn.Module):
         return self.pool(self.maps(images))
 
     def maps(self, images: Tensor) -> Tensor:
-        """The encoder's output before pooling, [B, dims, H/16, W/16], without negative values.
+        """Compute the encoder's output before pooling, [B, dims, H/16, W/16], without negative values.
 
         Args:
             images: float [B, 3, H, W] in [-1, 1], of at least 16 px.
@@ -83,7 +85,7 @@ class MftSnn(nn.Module):
         return self.late_maps(self.early_maps(images, ENCODER_LAYERS), ENCODER_LAYERS)
 
     def early_maps(self, images: Tensor, trainable_layers: int) -> Tensor:
-        """What comes before the last `trainable_layers` convolutions of the encoder.
+        """Compute the input of the last `trainable_layers` convolutions of the encoder.
 
         Args:
             images: float [B, 3, H, W] in [-1, 1].
@@ -92,15 +94,15 @@ class MftSnn(nn.Module):
         return self.features[: self._first_of(trainable_layers)](images * self.scale + self.shift)
 
     def late_maps(self, hidden: Tensor, trainable_layers: int) -> Tensor:
-        """The encoder's output of what `early_maps` gave, [B, dims, H/16, W/16]; `hidden` is left as it is."""
+        """Finish encoding the result of `early_maps`, [B, dims, H/16, W/16]; `hidden` is not changed."""
         return self.features[self._first_of(trainable_layers) :](hidden)
 
     def pool(self, maps: Tensor) -> Tensor:
-        """Embeddings, float32 [B, dims], of the encoder's output."""
+        """Pool the encoder's output into embeddings, float32 [B, dims]."""
         return F.normalize(maps.float().mean(dim=(2, 3)), dim=1)
 
     def decode(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
-        """The images that the decoder makes of the encoder's output.
+        """Reconstruct images from the encoder's output.
 
         Args:
             maps: [B, dims, H/16, W/16].
@@ -117,19 +119,19 @@ class MftSnn(nn.Module):
         return torch.tanh(maps)
 
     def trainable_convolutions(self, layers: int) -> list[nn.Conv2d]:
-        """The last `layers` convolutions of the encoder, in forward order (A0-2: weighted layers are counted)."""
+        """Return the last `layers` convolutions of the encoder, in forward order (A0-2: counts weighted layers)."""
         convolutions = [module for module in self.features if isinstance(module, nn.Conv2d)]
         return convolutions[len(convolutions) - layers :]
 
     def load_encoder(self, weights: dict[str, Tensor], source: str) -> None:
-        """Begin with an encoder of torchvision's names (`features.0.weight`, …); other tensors are left out.
+        """Load encoder weights under torchvision's names (`features.0.weight`, …); other tensors are ignored.
 
         Args:
             weights: tensors by name.
-            source: what an error message calls them.
+            source: name of the weights in error messages.
 
         Raises:
-            ModelError: a tensor is missing or has another shape; the sentence names it.
+            ModelError: a tensor is missing or has another shape; the message names it.
         """
         mine = {name: tensor for name, tensor in self.state_dict().items() if name.startswith("features.")}
         for name, tensor in mine.items():
@@ -145,6 +147,6 @@ class MftSnn(nn.Module):
         self.load_state_dict({**self.state_dict(), **{name: weights[name] for name in mine}})
 
     def _first_of(self, trainable_layers: int) -> int:
-        """Where the last `trainable_layers` convolutions begin in `features`."""
+        """Return the index in `features` at which the last `trainable_layers` convolutions begin."""
         places = [place for place, module in enumerate(self.features) if isinstance(module, nn.Conv2d)]
         return len(self.features) if not trainable_layers else places[len(places) - trainable_layers]

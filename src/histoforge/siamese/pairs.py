@@ -1,4 +1,4 @@
-"""Pairs of patches for the siamese network, drawn on the device: similar ones, and two levels of dissimilar ones."""
+"""Pairs of patches for the siamese network, drawn on the device: similar ones and two levels of dissimilar ones."""
 
 from dataclasses import dataclass
 
@@ -12,20 +12,20 @@ from histoforge.patches.device import DevicePatches
 from histoforge.patches.patchset import PatchSet
 
 SIMILAR, SAME_SLIDE, OTHER_PATIENT = 0, 1, 2
-"""The levels: a patch and its augmentation, two patches of one slide, patches of two patients' slides."""
+"""The levels: a patch and its augmentation, two patches of one slide, and patches from slides of two patients."""
 
 PATTERN = (SIMILAR, SAME_SLIDE, SIMILAR, OTHER_PATIENT)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What makes a similar image of an image: brightness, contrast and noise (section IV.B.1).
+    """Changes that turn an image into a similar one: brightness, contrast and noise (section IV.B.1).
 
-    The paper gives no strengths; these are settings.
+    The paper gives no strengths, so these are settings.
 
     Attributes:
         brightness, contrast: factors lie in [1 - x, 1 + x].
-        noise: deviation of normal noise, in units of the full range of values.
+        noise: standard deviation of normal noise, in units of the full range of values.
     """
 
     brightness: float
@@ -53,17 +53,17 @@ class Pairs:
 
 
 class Partners:
-    """Which patches are of the same slide and which of another patient, for drawing either at random.
+    """Draws random partners of a patch: patches of the same slide, or of another patient.
 
-    Level 2 is "patches of different WSIs" (section IV.B.1); here they are of different patients too, so that serial
-    sections of one tissue are not called dissimilar. A slide is known by its patient and its name.
+    Level 2 is "patches of different WSIs" (section IV.B.1). Here they also come from different patients, so that serial
+    sections of one tissue are not called dissimilar. A slide is identified by its patient and its name.
     """
 
     def __init__(self, index: pd.DataFrame, device: torch.device) -> None:
         """Take the columns `patient` and `slide` of each patch."""
         patient = index.groupby("patient", sort=True).ngroup().to_numpy()
         slide = index.groupby(["patient", "slide"], sort=True).ngroup().to_numpy()
-        order = np.lexsort((np.arange(len(index)), slide))  # slides are numbered patient by patient
+        order = np.lexsort((np.arange(len(index)), slide))  # number slides patient by patient
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
 
@@ -78,10 +78,10 @@ class Partners:
         self._patient_start, self._patient_count = spans(patient)
 
     def levels(self, rows: Tensor, same_slide: bool = True) -> Tensor:
-        """A level for each of `rows`, int64 [B]: one half similar, a quarter each of the dissimilar levels.
+        """Draw a level for each of `rows`, int64 [B]: one half similar, a quarter each of the dissimilar levels.
 
-        A patch that is alone on its slide, and every patch where `same_slide` is False, is paired at level 2 instead;
-        where there is one patient, at level 1.
+        A patch that is alone on its slide is paired at level 2 instead, as is every patch if `same_slide` is False. If
+        there is only one patient, patches are paired at level 1.
         """
         pattern = torch.tensor(PATTERN, device=rows.device)
         levels = pattern[torch.arange(len(rows), device=rows.device) % len(PATTERN)]
@@ -93,7 +93,7 @@ class Partners:
         return levels
 
     def draw(self, rows: Tensor, levels: Tensor, rng: torch.Generator) -> Tensor:
-        """A partner of each of `rows` at its level, uniformly among all there are, int64 [B]."""
+        """Draw a partner at the given level for each of `rows`, uniformly among all candidates, int64 [B]."""
         draws = torch.rand(len(rows), generator=rng, device=rows.device, dtype=torch.float64)
         place = self._place[rows]
         start, count = self._slide_start[rows], self._slide_count[rows]
@@ -105,11 +105,11 @@ class Partners:
 
 
 class PairSource:
-    """Patches on the device and how pairs are made of them.
+    """Patches on the device, from which pairs are drawn.
 
     Attributes:
         patches: the patches.
-        partners: who can be paired with whom.
+        partners: draws the partners.
         patient: the patient of each patch, [N].
     """
 
@@ -127,9 +127,9 @@ class PairSource:
         Args:
             patches: one split.
             device: where pairs are made.
-            augmentation: of the second image of each pair, so that it does not tell similar pairs by itself.
-            same_slide: whether there are level-1 pairs; not so for overviews, of which a slide has one (A0-6).
-            augment_first: whether the first image is augmented too, as for overviews (A0-6).
+            augmentation: applied to the second image of every pair, so that it does not give similar pairs away.
+            same_slide: whether there are level-1 pairs; False for overviews, since a slide has only one (A0-6).
+            augment_first: whether the first image is also augmented, as for overviews (A0-6).
         """
         self.patches = DevicePatches.load(patches, device)
         self.partners = Partners(patches.index, device)
@@ -141,7 +141,7 @@ class PairSource:
         return len(self.patches)
 
     def pairs(self, rows: Tensor, rng: torch.Generator) -> Pairs:
-        """A pair for each of `rows`, int64 [B] on any device, with random draws of `rng` (on the patches' device)."""
+        """Make a pair for each of `rows`, int64 [B] on any device, drawing from `rng` (on the patches' device)."""
         rows = rows.to(self.patches.device)
         levels = self.partners.levels(rows, self._same_slide)
         first = self.patches.batch(rows).images
@@ -152,11 +152,11 @@ class PairSource:
 
 
 def augment(images: Tensor, strengths: Augmentation, rng: torch.Generator) -> Tensor:
-    """Brightness, then contrast about each image's mean, then normal noise; values are clipped once, at the end.
+    """Change brightness, then contrast about each image's mean, then add normal noise; clip once at the end.
 
     Args:
         images: float [B, 3, H, W] in [-1, 1].
-        strengths: of the three.
+        strengths: strengths of the three changes.
         rng: on the images' device.
     """
     draws = torch.rand(2, len(images), 1, 1, 1, generator=rng, device=images.device) * 2 - 1
@@ -169,12 +169,12 @@ def augment(images: Tensor, strengths: Augmentation, rng: torch.Generator) -> Te
 
 
 def check_patients(patches: PatchSet, what: str, remedy: str) -> None:
-    """Make sure that there are pairs of two patients.
+    """Check that there are patches of at least two patients.
 
     Args:
         patches: one split.
         what: its name in the message.
-        remedy: what to do.
+        remedy: what the user can do.
 
     Raises:
         PatchSetError: all patches are of one patient.
@@ -188,5 +188,5 @@ def check_patients(patches: PatchSet, what: str, remedy: str) -> None:
 
 
 def _below(draws: Tensor, bounds: Tensor) -> Tensor:
-    """Whole numbers in [0, bound), at least 0, from draws in [0, 1)."""
+    """Turn draws in [0, 1) into whole numbers in [0, bound), at least 0."""
     return (draws * bounds.clamp_min(1)).long()

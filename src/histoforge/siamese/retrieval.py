@@ -1,8 +1,8 @@
-"""The patches that are most similar to a given one, by the guide's embeddings.
+"""Search for the patches that are most similar to a given one, by the guide's embeddings.
 
 Mustafa 2024, "Qualitative Evaluation": a graphical interface extracts the K images of a distribution that the MFT-SNN
-finds most similar to a chosen one. Similarity is the cosine of the embeddings; these are non-negative and of length 1
-(A0-5), so that it lies in [0, 1]. The search is exact: every pair is compared.
+rates as most similar to a chosen one. Similarity is the cosine of the embeddings, which are non-negative and of length
+1 (A0-5), so it lies in [0, 1]. The search is exact: every pair is compared.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from histoforge.siamese.guide import Guide
 Embeddings = NDArray[np.float32]
 Flip = tuple[int, ...]
 FLIPS: tuple[Flip, ...] = ((), (1,), (2,), (1, 2))
-"""As it is, upside down, mirrored, and both: the axes of [N, H, W, 3] that are turned round."""
+"""Unchanged, upside down, mirrored, and both: the flipped axes of [N, H, W, 3]."""
 
 QUERY_BLOCK, GALLERY_BLOCK = 512, 8192
 LAST_ROW = (1 << 32) - 1
@@ -34,10 +34,10 @@ TYPICAL_PATCHES = 2000
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The patches most similar to each query, the most similar first; of equally similar ones the first in the set.
+    """The patches most similar to each query, most similar first; ties are ordered as in the set.
 
     Attributes:
-        rows: places in the gallery, int64 [Q, k].
+        rows: indices in the gallery, int64 [Q, k].
         similarities: cosines in [0, 1], float32 [Q, k].
     """
 
@@ -48,13 +48,13 @@ class Neighbours:
 def embed_images(
     guide: Guide, images: NDArray[np.uint8] | PatchSet, label: str = "embeddings", flip: Flip = ()
 ) -> Embeddings:
-    """Embeddings of patches, float32 [N, D], in their order.
+    """Compute embeddings of patches, float32 [N, D], in their order.
 
     Args:
         guide: the network that embeds, on its own device and at its own precision.
         images: a patch set, or uint8 [N, H, W, 3].
-        label: what the progress line says.
-        flip: the axes that are turned round first, one of `FLIPS`.
+        label: text of the progress line.
+        flip: the axes to flip first, one of `FLIPS`.
     """
     axes = [axis + 1 for axis in flip]  # of [N, 3, H, W]
     turned = NamedExtractor(guide.name, lambda batch: guide.embed(batch.flip(axes)))
@@ -64,15 +64,15 @@ def embed_images(
 def embed_set(
     guide: Guide, patches: PatchSet, cache: Path | None = None, label: str = "embeddings", flip: Flip = ()
 ) -> Embeddings:
-    """Embeddings of a whole patch set, float32 [N, D], computed once where there is a cache.
+    """Compute embeddings of a whole patch set, float32 [N, D], only once if there is a cache.
 
     Args:
         guide: the network that embeds.
-        patches: the set as it was opened, not a view on it: the cache knows it by its digest.
-        cache: a folder for embeddings, by the digests of guide and set; nothing is written where it is None. A file
-            in it that is damaged or of other patches is made anew.
-        label: what the progress line says.
-        flip: the axes that are turned round first, one of `FLIPS`.
+        patches: the set as it was opened, not a view of it: the cache identifies it by its digest.
+        cache: a folder for embeddings, keyed by the digests of guide and set; None writes nothing. A cached file that
+            is damaged or belongs to other patches is replaced.
+        label: text of the progress line.
+        flip: the axes to flip first, one of `FLIPS`.
     """
     if cache is None:
         return embed_images(guide, patches, label, flip)
@@ -99,18 +99,18 @@ def most_similar(
     own: NDArray[np.int64] | None = None,
     label: str = "search",
 ) -> Neighbours:
-    """The `k` rows of the gallery that are most similar to each query.
+    """Return the `k` rows of the gallery that are most similar to each query.
 
     Products are summed in float64 and rounded to float32, so that equal patches get equal similarities wherever they
-    stand; similarity and row are then ranked as one integer, so that ties have one order.
+    stand. Similarity and row are then ranked as one integer, so that the order of ties is fixed.
 
     Args:
         queries: [Q, D], non-negative and of length 1.
         gallery: [N, D], likewise.
-        k: how many.
+        k: number of rows per query.
         device: where to compute.
-        own: the row of the gallery that is the query itself and is left out, int64 [Q].
-        label: what the progress line says.
+        own: the gallery row of each query itself, which is left out, int64 [Q].
+        label: text of the progress line.
 
     Raises:
         SettingsError: the gallery has fewer than `k` rows.
@@ -133,29 +133,32 @@ def most_similar(
 
 
 def typical_similarity(queries: Embeddings, gallery: Embeddings) -> NDArray[np.float32]:
-    """Median similarity of each query to the whole gallery, float32 [Q], against which other ones are to be read."""
+    """Return the median similarity of each query to the whole gallery, float32 [Q].
+
+    It is a reference for other similarities.
+    """
     return np.array([np.median(gallery @ query) for query in queries], np.float32).clip(0, 1)
 
 
 @dataclass(frozen=True)
 class Typicality:
-    """How near the patches of a set are to each other, against which a query's nearest patch is to be read.
+    """Typical similarity of a set's patches to their nearest other patch, as a reference for a query's nearest patch.
 
     Attributes:
         threshold: similarity that `share` of the set's patches reach with their nearest other patch.
-        share: of the patches.
+        share: share of the patches.
     """
 
     threshold: float
     share: float = 0.99
 
     def is_unlike(self, similarity: float) -> bool:
-        """Whether a patch whose nearest one is this similar would stand out in the set."""
+        """Return whether a patch whose nearest patch has this similarity would stand out in the set."""
         return similarity < self.threshold
 
 
 def typicality(gallery: Embeddings, device: torch.device | str = "cpu") -> Typicality:
-    """Measure how near patches of a set, drawn at random where there are many, are to their nearest other patch.
+    """Measure the similarity of patches to their nearest other patch, on a random sample of a large set.
 
     Args:
         gallery: [N, D], non-negative and of length 1.
@@ -170,7 +173,7 @@ def typicality(gallery: Embeddings, device: torch.device | str = "cpu") -> Typic
 
 
 def _best_of(queries: Tensor, points: Tensor, k: int, own: Tensor | None) -> Tensor:
-    """The `k` largest keys of each query over the whole gallery, int64 [b, k], in falling order."""
+    """Return the `k` largest keys of each query over the whole gallery, int64 [b, k], in falling order."""
     found = []
     for start in range(0, len(points), GALLERY_BLOCK):
         keys = _keys(queries @ points[start : start + GALLERY_BLOCK].to(torch.float64).T, start)
@@ -182,7 +185,7 @@ def _best_of(queries: Tensor, points: Tensor, k: int, own: Tensor | None) -> Ten
 
 
 def _keys(cosines: Tensor, first_row: int) -> Tensor:
-    """Integers that order pairs by similarity and then by row: a float32 >= 0 has the order of its bits."""
+    """Return integers that sort pairs by similarity, then by row: the bits of a float32 >= 0 sort like its value."""
     similarities = cosines.clamp_(0, 1).to(torch.float32).abs_()
     rows = torch.arange(first_row, first_row + cosines.shape[1], device=cosines.device)
     return similarities.view(torch.int32).to(torch.int64) << 32 | (LAST_ROW - rows)

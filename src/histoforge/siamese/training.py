@@ -16,13 +16,13 @@ from histoforge.training.engine import Engine
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every stage is trained (section IV.C.1).
+    """Hyper-parameters of every stage (section IV.C.1).
 
     Attributes:
-        batch_size: pairs a step.
+        batch_size: pairs per step.
         reconstruction_rate: Adagrad's learning rate, for the reconstruction.
         similarity_rate: Adam's learning rate, for the contrastive loss.
-        margin: of the contrastive loss.
+        margin: margin of the contrastive loss.
     """
 
     batch_size: int
@@ -33,18 +33,18 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage trains, and for how long.
+    """The layers that one stage trains, and the length of the stage.
 
-    A0-2: layers are the encoder's convolutions, counted from the last one. The decoder is trained in stage 1; in
-    stage 2 it is frozen, and the gradient of the reconstruction flows through it.
+    A0-2: layers are the encoder's convolutions, counted from the last one. The decoder is trained in stage 1. In stage
+    2 it is frozen, and the gradient of the reconstruction flows through it.
 
     Attributes:
         name: such as 'stage-1'.
-        layers: how many of the encoder's last convolutions are trained.
+        layers: number of the encoder's last convolutions that are trained.
         decoder: whether the decoder is trained.
-        epochs: how many.
-        epoch_steps: steps that count as an epoch.
-        second_share: part of the steps that train on a second source (the single-stage ablation).
+        epochs: number of epochs.
+        epoch_steps: number of steps per epoch.
+        second_share: share of the steps that train on a second source (the single-stage ablation).
     """
 
     name: str
@@ -56,7 +56,7 @@ class Stage:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole stage."""
+        """Number of steps of the whole stage."""
         return self.epochs * self.epoch_steps
 
 
@@ -64,7 +64,7 @@ class Losses:
     """Mean losses of each epoch.
 
     Attributes:
-        rows: a dict an epoch: epoch, step, contrastive, reconstruction, seconds.
+        rows: one dict per epoch: epoch, step, contrastive, reconstruction, seconds.
     """
 
     def __init__(self) -> None:
@@ -73,39 +73,40 @@ class Losses:
         self._steps = 0
 
     def add(self, **values: Tensor) -> None:
-        """Take in the losses of a step."""
+        """Add the losses of a step."""
         self._steps += 1
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
 
     def end_epoch(self, epoch: int, step: int, seconds: float) -> None:
-        """Close an epoch's row."""
+        """Finish an epoch's row."""
         means = {name: float(total) / self._steps for name, total in self._sums.items()}
         self.rows.append({"epoch": epoch, "step": step, **means, "seconds": round(seconds, 3)})
         self._sums, self._steps = {}, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """Return the whole state."""
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         vars(self).update(state)
 
 
 def fit(network: MftSnn, stage: Stage, sources: list[PairSource], recipe: Recipe, engine: Engine) -> Losses:
-    """Train `network` in place by one stage.
+    """Train `network` in place for one stage.
 
-    A0-4: the two optimisers share parameters, so each batch makes two clean graphs: reconstruction, backward, Adagrad;
-    then the embeddings of the network as it is now, contrastive loss, backward, Adam. Both images of each pair are
-    reconstructed. What comes before the trained layers does not change in between and is computed once.
+    A0-4: the two optimisers share parameters, so each batch builds two separate graphs: reconstruction, backward,
+    Adagrad; then embeddings of the updated network, contrastive loss, backward, Adam. Both images of each pair are
+    reconstructed. The output of the frozen layers before the trained ones does not change in between and is computed
+    once.
 
     Args:
         network: on the engine's device.
-        stage: what is trained.
-        sources: of the pairs; a second one takes `second_share` of the steps, evenly spread.
+        stage: the stage to train.
+        sources: where pairs are drawn from; a second source takes `second_share` of the steps, evenly spread.
         recipe: the hyper-parameters.
-        engine: of this training; where it finds a checkpoint, the training goes on from there.
+        engine: the engine of this training; if it has a checkpoint, training resumes from there.
 
     Raises:
         TrainingError: a loss is not finite; the last good checkpoint is kept.
@@ -149,7 +150,7 @@ def _optimizers(network: MftSnn, stage: Stage, recipe: Recipe) -> tuple[torch.op
 
 
 def _turn(stage: Stage, sources: list[PairSource], rows: Tensor, engine: Engine) -> tuple[PairSource, Tensor]:
-    """The source whose turn it is, and rows of it."""
+    """Return the source to use in this step, and rows of it."""
     step = engine.global_step
     if int((step + 1) * stage.second_share) == int(step * stage.second_share):
         return sources[0], rows
