@@ -81,8 +81,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 def _put_in_place(temporary: Path, path: Path) -> None:
     """Give a directory its final name; an earlier one is deleted, or left under the name `temporary` for deletion.
 
-    The two names are swapped atomically if the system supports it. Otherwise the earlier directory gets a temporary name
-    from which `unfinished.restore` recovers it if the process is killed between the two renames.
+    The two names are swapped atomically if the system supports it. Otherwise the earlier directory gets a temporary
+    name from which `unfinished.restore` recovers it if the process is killed between the two renames.
     """
     if not path.exists():
         os.rename(temporary, path)
@@ -129,7 +129,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Flush all files below a directory; if there are many, flush their file system once where the system supports it."""
+    """Flush all files below a directory; if there are many, flush their whole file system where supported."""
     files = [file for file in Path(folder).rglob("*") if file.is_file()]
     if len(files) >= MANY_FILES and _sync_file_system(folder):
         return

@@ -86,7 +86,7 @@ def check_replaceable(path: Path, kinds: Collection[str] = ()) -> bool:
             Whether `path` holds an earlier result.
 
         Raises:
-            StorageError: `path` holds a link, a file, a directory of another kind, or a result with foreign files in it.
+            StorageError: `path` holds a link, a file, a directory of another kind, or a result with foreign files.
     """
     if _is_free(path, directory=True):
         return False

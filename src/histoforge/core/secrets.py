@@ -13,7 +13,7 @@ SHORTEST = 8
 _NAMES = re.compile(r".*(SECRET|SECRET_KEY|SECRET_ACCESS_KEY|TOKEN|PASSWORD|COOKIES?)$")
 _LONG_NAMES = re.compile(r".*ACCESS_KEY(_ID)?$")
 SHORTEST_ID = 16
-"""Minimum length of an access key id that is hidden: AWS ids have 20 characters; MinIO's default is the word 'minio'."""
+"""Minimum length of an access key id that is hidden: AWS ids have 20 characters, while MinIO's is often 'minio'."""
 _FILES = {"KF_PIPELINES_SA_TOKEN_PATH": "", "HISTOFORGE_S3_SECRET_DIR": "secretkey"}
 
 _VALUE = r"(?:[^\s&,;\"'<>\\]|%[0-9A-Fa-f]{2})+"
@@ -31,8 +31,8 @@ _remembered: set[str] = set()
 def clean_credential(text: str, shortest: int = SHORTEST) -> str | None:
     """Return a credential without surrounding spaces and line ends, or None if an HTTP header cannot carry it.
 
-    A header carries printable ASCII only, and files made with `echo` or `--from-file` often end with a line end. A value
-    of at least `shortest` characters is remembered, so that `scrub` hides it.
+    A header carries printable ASCII only, and files made with `echo` or `--from-file` often end with a line end. A
+    value of at least `shortest` characters is remembered, so that `scrub` hides it.
     """
     value = text.strip()
     remember(value, shortest)

@@ -56,7 +56,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _whole_floats_are_integers(cls, value: Any, info: Any) -> Any:
-        """Convert whole floats to integers, because Kubeflow passes an integer in a dict parameter as a float (5 as 5.0)."""
+        """Convert whole floats to integers, because Kubeflow passes an integer in a dict parameter as a float."""
         if isinstance(value, float) and value.is_integer() and info.field_name in cls.model_fields:
             annotation = cls.model_fields[info.field_name].annotation
             if int in (annotation, *get_args(annotation)):
@@ -103,7 +103,7 @@ def load_preset(name: str) -> dict[str, dict[str, Any]]:
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """Parse `["a.b=3", "c=x"]` to `{"a.b": 3, "c": "x"}`; values are read as YAML, except that 7:1:2 and dates are text.
+    """Parse `["a.b=3", "c=x"]` to `{"a.b": 3, "c": "x"}`; values are YAML, but 7:1:2 and dates are text.
 
     Raises:
         SettingsError: an assignment has no `=`.

@@ -82,7 +82,7 @@ def restore(path: Path) -> None:
 
 
 def _settle(path: Path, final: Path, suffix: str, known: bool) -> None:
-    """Restore or remove the leftovers of an ended process; if the owner is unknown, name them instead of removing them."""
+    """Restore or remove the leftovers of an ended process; if the owner is unknown, only name them."""
     try:
         if suffix == "replaced" and not os.path.lexists(final):
             if known or time.time() - path.stat().st_ctime > SETTLED_SECONDS:

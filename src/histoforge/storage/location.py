@@ -35,7 +35,7 @@ class Location(ABC):
 
     @abstractmethod
     def entries(self) -> list[Entry]:
-        """Return all files below the location, at any depth, sorted by name; none if the location does not exist yet."""
+        """Return all files below the location, at any depth, sorted by name; none if it does not exist yet."""
 
     @abstractmethod
     def get(self, name: str, path: Path, durable: bool = True) -> None:

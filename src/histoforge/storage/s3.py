@@ -111,7 +111,7 @@ class S3Location(Location):
             return self._tried(lambda: self._read(self._key(name)))
 
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
-        """See `Location.write`; as the minio client sends no conditions, they are added to a request that it has signed."""
+        """See `Location.write`; the minio client sends no conditions, so they are added to a request that it signed."""
         key = self._key(name)
         with self._explained(f"{self}/{name}"):
             if only_over is None:

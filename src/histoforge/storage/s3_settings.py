@@ -53,7 +53,7 @@ class S3Settings:
         """Read the settings.
 
         Raises:
-            StorageError: there is no endpoint, half of a key, or a value that cannot be used; the message shows no values.
+            StorageError: the endpoint or half of the key is missing, or a value is invalid; no value is shown.
         """
         access_key, secret_key, key_source = _key(environment)
         return cls(

@@ -1,1 +1,1 @@
-"""The one engine under every trainer: device, precision, processes, checkpoints, resume, EMA, logging; and models."""
+"""The engine that all trainers share: device, precision, processes, checkpoints, resume, EMA, logging and models."""

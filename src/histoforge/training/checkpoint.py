@@ -1,4 +1,4 @@
-"""Checkpoints: complete, atomic, and, where a location is given, mirrored there for a retry on another node."""
+"""Complete and atomic checkpoints, optionally mirrored to a location for a retry on another node."""
 
 import glob
 import os
@@ -18,12 +18,12 @@ _NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.safetensors")
 
 
 class Checkpoints:
-    """The newest checkpoint of one training, in a directory and, if given, in a location.
+    """The newest checkpoint of one training run, in a directory and, if given, in a location.
 
-    A file's name carries its step and the first 16 digits of its SHA-256, so that a damaged one is never taken for
-    whole. A new checkpoint is written beside the old one, synced and renamed; the old one goes last. The directory's
-    name is a label and a digest of what the training is; others of that label are named and left alone, both beside it
-    and among `mirrors`, where the mirrors of all trainings lie.
+    A file's name contains its step and the first 16 digits of its SHA-256, so that a damaged file is always detected. A
+    new checkpoint is written beside the old one, synced and renamed; then the old one is deleted. The directory's name
+    consists of a label and a digest of the run's identity. Other runs' checkpoints with the same label, both beside the
+    directory and in `mirrors`, which contains the mirrors of all runs, are reported and left alone.
     """
 
     def __init__(self, directory: Path, mirror: Location | None = None, mirrors: Location | None = None) -> None:
@@ -33,7 +33,7 @@ class Checkpoints:
         """Write the checkpoint of `step`, then delete the older ones.
 
         Raises:
-            StorageError: the disk is full or the location refuses; the older checkpoint is still there.
+            StorageError: the disk is full or the location denies access; the older checkpoint is kept.
         """
         with explained_write_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -51,10 +51,10 @@ class Checkpoints:
         self._delete_all_but(name)
 
     def load(self) -> Any | None:
-        """The state of the newest whole checkpoint, or None where there is none.
+        """Return the state of the newest intact checkpoint, or None if there are no checkpoints.
 
         Raises:
-            CheckpointError: there are checkpoints and all are damaged.
+            CheckpointError: there are checkpoints, and all are damaged.
             StorageError: the location of the mirror cannot be written to.
         """
         if self.mirror is not None:
@@ -73,7 +73,7 @@ class Checkpoints:
         return None
 
     def _of_other_trainings(self) -> list[str]:
-        """Checkpoints beside ours of trainings that have its label and are others."""
+        """Return the checkpoints of other training runs with the same label."""
         label = self.directory.name.rpartition("-")[0]
         beside = [str(path) for path in self.directory.parent.glob(f"{glob.escape(label)}-*/checkpoint-*")]
         if self._mirrors is not None:
@@ -82,7 +82,7 @@ class Checkpoints:
         return [path for path in beside if _NAME.fullmatch(path.rpartition("/")[2])]
 
     def delete(self) -> None:
-        """Forget the training, after its model was written."""
+        """Delete the checkpoints once the model has been written."""
         self._delete_all_but("")
         if self.directory.is_dir() and not any(self.directory.iterdir()):
             self.directory.rmdir()

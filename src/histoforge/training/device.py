@@ -1,4 +1,4 @@
-"""Which device and which precision training and inference use."""
+"""Device and precision of training and inference."""
 
 import torch
 
@@ -6,10 +6,10 @@ from histoforge.core.errors import SettingsError
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """'auto' is a GPU where there is one; several processes take one GPU each.
+    """Return the device of a name; 'auto' is a GPU if there is one, and each of several processes takes its own GPU.
 
     Raises:
-        SettingsError: the device is not there.
+        SettingsError: the device does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -23,19 +23,19 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """'auto' is bfloat16 wherever the processor has it, CPUs included, and else float32."""
+    """Return the dtype of a name; 'auto' is bfloat16 if the processor, CPUs included, supports it, else float32."""
     if name == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the processor computes bfloat16 matrix products in hardware."""
+    """Return whether the processor computes bfloat16 matrix products in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """A context in which networks run at `dtype`; float32 leaves them as they are."""
+    """Return a context in which networks run at `dtype`; float32 leaves them unchanged."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """Keeps `module`, a copy whose weights follow the trained network's.
+    """Maintain `module`, a copy of the trained network with averaged weights.
 
     w_ema <- decay w_ema + (1 - decay) w, with the warm-up decay_t = min(decay, (1 + t) / (10 + t)) of TensorFlow's
     `ExponentialMovingAverage`, so that early weights are forgotten. Buffers (running statistics) are copied.
@@ -19,7 +19,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take one step towards the weights of `network`."""
+        """Move the average one step towards the weights of `network`."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(list(self.module.parameters()), list(network.parameters()), 1 - decay)
@@ -27,10 +27,10 @@ class EMA:
             mine.copy_(theirs)
 
     def state_dict(self) -> dict[str, Tensor | int | dict[str, Tensor]]:
-        """The average and how often it was updated."""
+        """Return the average and the number of updates."""
         return {"module": self.module.state_dict(), "updates": self.updates}
 
     def load_state_dict(self, state: dict) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the state from `state_dict`."""
         self.module.load_state_dict(state["module"])
         self.updates = state["updates"]

@@ -1,4 +1,4 @@
-"""What every trainer needs and no paper describes, so that a method's loop reads like its paper's algorithm."""
+"""Everything that trainers need but papers do not describe, so that a method's loop reads like its algorithm."""
 
 import math
 import signal
@@ -29,7 +29,7 @@ AGAIN = "type the same command again to go on from there."
 
 
 class Stateful(Protocol):
-    """What a checkpoint can hold: networks, optimisers, schedulers, EMAs, histories."""
+    """An object that a checkpoint can store, such as a network, optimiser, scheduler, EMA or history."""
 
     def state_dict(self) -> Any: ...
 
@@ -37,7 +37,7 @@ class Stateful(Protocol):
 
 
 class Engine:
-    """Device, precision, batches, updates, log, checkpoints and resume of one training.
+    """Device, precision, batches, updates, log, checkpoints and resume of one training run.
 
     >>> engine = Engine(work, identity={"method": "dcgan", "data": patches.digest}, seed=0)
     >>> engine.track(generator=generator, critic=critic, critic_optimizer=critic_optimizer)
@@ -48,22 +48,22 @@ class Engine:
     ...     engine.end_of_step(critic=loss)
     >>> engine.finish()
 
-    A training that was killed and started again with the same `work` and `identity` goes on from its last checkpoint
-    and ends with the same weights, bit for bit on a CPU.
+    A run that was killed and restarted with the same `work` and `identity` resumes from its last checkpoint and ends
+    with the same weights, bit for bit on a CPU.
 
     Args:
-        work: directory of this training's log and checkpoint.
-        identity: what makes the training what it is (config, data digests), as JSON; a checkpoint of another identity
-            is never taken up.
+        work: directory of this run's log and checkpoint.
+        identity: JSON value that defines the run (config, data digests); a checkpoint with another identity is never
+            resumed.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         precision: 'auto', 'float32' or 'bfloat16'.
-        seed: of everything random in the training.
+        seed: seed of all random numbers in the run.
         checkpoints: a location to mirror checkpoints to, so that a retry on another node finds them; '' for none.
-        checkpoint_every: steps between checkpoints; 0 for none but on SIGTERM and Ctrl-C.
-        log_every: steps that one line of the log averages.
-        label: what the progress bar says.
-        trainings: trainings of this task that are still to come, this one included, for the announced duration.
-        stream: names the random numbers, so that two trainings with equal ones and an equal seed draw alike; '' for
+        checkpoint_every: steps between checkpoints; 0 writes them only on SIGTERM and Ctrl-C.
+        log_every: number of steps that one line of the log averages.
+        label: label of the progress bar.
+        trainings: training runs that this task still has to do, including this one, for the announced duration.
+        stream: name of the random stream; two runs with the same stream and seed draw the same numbers. '' for
             `label`.
     """
 
@@ -103,17 +103,17 @@ class Engine:
 
     @property
     def epoch(self) -> int:
-        """The epoch of the step in hand, from 1."""
+        """The epoch of the current step, counted from 1."""
         return self.global_step // self.steps_an_epoch + 1
 
     @property
     def epoch_ended(self) -> bool:
-        """Whether the step in hand is the last of its epoch, or of the training."""
+        """Whether the current step is the last of its epoch or of the run."""
         step = self.global_step + 1
         return step % self.steps_an_epoch == 0 or step == self.total_steps
 
     def track(self, **parts: Stateful) -> None:
-        """Name what the checkpoint holds; all of it must be tracked before the first batch."""
+        """Register the named parts of the checkpoint; all of them must be tracked before the first batch."""
         self._tracked.update(parts)
         for part in parts.values():
             if isinstance(part, nn.Module):
@@ -122,22 +122,22 @@ class Engine:
     def batches(
         self, patches: DevicePatches, batch_size: int, epochs: int, steps_an_epoch: int = 0, max_steps: int = 0
     ) -> Iterator[Batch]:
-        """Shuffled batches from where the training stands to its end.
+        """Yield shuffled batches from the current step to the end of the run.
 
-        Rows are taken from an endless series of permutations, one a pass, so that each batch is full and each patch
-        comes once a pass; the permutation depends on the seed and the pass alone.
+        Rows come from an endless series of permutations, one per pass, so that every batch is full and every patch
+        occurs once per pass. A permutation depends only on the seed and the number of the pass.
 
         Args:
             patches: the training data.
-            batch_size: patches a step, over all processes.
-            epochs: how many epochs.
-            steps_an_epoch: steps that count as an epoch; 0 for one pass over `patches`.
-            max_steps: an upper bound on the steps of the whole training; 0 for none.
+            batch_size: patches per step, over all processes.
+            epochs: number of epochs.
+            steps_an_epoch: steps per epoch; 0 for one pass over `patches`.
+            max_steps: maximum number of steps of the whole run; 0 for no limit.
         """
         self.steps_an_epoch = steps_an_epoch or math.ceil(len(patches) / batch_size)
         self.total_steps = min(epochs * self.steps_an_epoch, max_steps or epochs * self.steps_an_epoch)
         self._resume()
-        if processes.world_size() > 1:  # each process drops out others
+        if processes.world_size() > 1:  # each process drops different units
             torch.manual_seed(derive_seed(self.seed, self._stream, "torch", processes.rank(), self.global_step))
         self._log = TrainingLog(self.work, self.global_step) if processes.rank() == 0 else None
         self._timing.begin(self.total_steps, self._tracked)
@@ -151,29 +151,30 @@ class Engine:
                 self._log.close()
 
     def autocast(self) -> torch.autocast:
-        """The context in which networks run at the training's precision."""
+        """Return the context in which networks run at the precision of the run."""
         return autocast(self.device, self.dtype)
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal float32 noise [batch, …] for the whole batch, of which this process gets its share."""
+        """Draw standard normal float32 noise [batch, …] for the whole batch and return this process's share."""
         return processes.share(torch.randn(shape, generator=self.rng, device=self.device))
 
     def random_stream(self, purpose: str) -> torch.Generator:
-        """Return random numbers of their own, on the device, for something that not every training draws.
+        """Return a separate random generator on the device for numbers that not every run draws.
 
-        The training's own (`rng`) are then the same with and without it. The caller keeps their state in a checkpoint.
+        The run's main generator (`rng`) then draws the same numbers with and without it. The caller saves the state of
+        the new generator in a checkpoint.
         """
         return torch.Generator(self.device).manual_seed(derive_seed(self.seed, self._stream, "engine", purpose))
 
     def step(
         self, optimizer: Optimizer, loss: Tensor, clip_value: float | None = None, clip_norm: float | None = None
     ) -> None:
-        """Update the optimiser's parameters by the gradient of `loss`.
+        """Update the optimiser's parameters with the gradient of `loss`.
 
-        Gradients of other parameters (those of the critic when the generator is updated) are not computed.
+        Gradients of other parameters, such as the critic's when the generator is updated, are not computed.
 
         Raises:
-            TrainingError: the loss is not finite (on a GPU, noticed at the next line of the log).
+            TrainingError: the loss is not finite (on a GPU, this is detected at the next line of the log).
         """
         self._finite &= torch.isfinite(loss.detach())
         if self.device.type == "cpu":
@@ -189,11 +190,11 @@ class Engine:
         optimizer.step()
 
     def end_of_step(self, **values: Tensor) -> None:
-        """Count the step; log `values` (scalars), write a checkpoint where it is time for one, and stop if asked to.
+        """Count the step, log `values` (scalars), write a checkpoint if one is due, and stop on a signal.
 
         Raises:
-            TrainingError: a loss was not finite; the last checkpoint is from before that.
-            SystemExit: SIGTERM or Ctrl-C came; the checkpoint is of this step.
+            TrainingError: a loss was not finite; the last checkpoint precedes it.
+            SystemExit: SIGTERM or Ctrl-C was received; the checkpoint contains this step.
         """
         epoch = self.epoch
         self.global_step += 1
@@ -214,7 +215,7 @@ class Engine:
             raise SystemExit(self._stop.exit_code)
 
     def finish(self) -> None:
-        """Delete the checkpoint, once the model is written."""
+        """Delete the checkpoint once the model has been written."""
         if processes.rank() == 0:
             self._checkpoints.delete()
 
@@ -257,10 +258,10 @@ class Engine:
             )
 
     def _resume(self) -> None:
-        """Go on from the checkpoint, if there is one.
+        """Resume from the checkpoint, if there is one.
 
         Raises:
-            CheckpointError: it does not hold what is tracked.
+            CheckpointError: the checkpoint does not contain the tracked parts.
         """
         state = processes.from_main(self._checkpoints.load() if processes.rank() == 0 else None)
         if state is None:

@@ -1,4 +1,4 @@
-"""What a training reports: JSON lines for programs, TensorBoard for people."""
+"""Reports of a training run: JSON lines for programs, TensorBoard for people."""
 
 import json
 import os
@@ -12,11 +12,11 @@ LOG_NAME = "training.jsonl"
 
 
 class TrainingLog:
-    """Appends `{"step": …, "epoch": …, name: value}` lines to `training.jsonl`, and the values to TensorBoard's.
+    """Append `{"step": …, "epoch": …, name: value}` lines to `training.jsonl`, and the values to TensorBoard's log.
 
     Args:
-        directory: where both go.
-        from_step: lines of later steps, which a killed run had written after its last checkpoint, are dropped.
+        directory: directory of both logs.
+        from_step: lines of later steps, which a killed run wrote after its last checkpoint, are dropped.
     """
 
     def __init__(self, directory: Path, from_step: int) -> None:
@@ -29,7 +29,7 @@ class TrainingLog:
         self._board: Any = SummaryWriter(str(_board_directory(directory)), purge_step=from_step + 1)
 
     def write(self, step: int, epoch: int, values: dict[str, float]) -> None:
-        """Report the values of a step."""
+        """Log the values of a step."""
         self._file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():
@@ -42,7 +42,7 @@ class TrainingLog:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The lines of `training.jsonl`; a last line that was cut short is left out."""
+    """Return the lines of `training.jsonl`, without a last line that was cut off."""
     lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
@@ -53,7 +53,10 @@ def read_log(path: Path) -> list[dict[str, float]]:
 
 
 def _board_directory(directory: Path) -> Path:
-    """Beside the log; or, below what `HISTOFORGE_LOGS` names, the same path, so that one TensorBoard shows all runs."""
+    """Return TensorBoard's directory: beside the log, or the same path below `HISTOFORGE_LOGS` if that is set.
+
+    With `HISTOFORGE_LOGS`, one TensorBoard shows all runs.
+    """
     shared = os.environ.get("HISTOFORGE_LOGS")
     if not shared:
         return directory / "tensorboard"

@@ -1,6 +1,6 @@
-"""A model on disk: weights and a description, no optimiser, no pickle.
+"""Models on disk: weights and a description, without optimiser state or pickle.
 
-Torch is imported only to read or write tensors, so that tasks that join models run without it.
+Torch is imported only to read or write tensors, so that tasks that merely join models run without it.
 """
 
 from collections.abc import Callable
@@ -30,22 +30,22 @@ WEIGHTS_NAME = "model.safetensors"
 
 
 class ModelInfo(Settings):
-    """What `model.json` says.
+    """Content of `model.json`.
 
     Attributes:
-        kind: what the model is for.
-        method: the backbone or the published way to generate.
-        config: the settings that it was built and trained with.
-        classes: class names; a label is a place in this list.
+        kind: purpose of the model.
+        method: the backbone or the published generative method.
+        config: the settings with which the model was built and trained.
+        classes: class names; a label is an index into this list.
         patch_size: height and width, px.
-        mpp: micrometres a pixel of the patches that it was trained on, or None.
-        training: facts of the training: steps, seconds, scores, device, precision.
-        digests: identities of what it was trained on, by name.
-        code_version: the version of histoforge that wrote it.
+        mpp: micrometres per pixel of the training patches, or None.
+        training: facts about the training: steps, seconds, scores, device, precision.
+        digests: identities of the training data, by name.
+        code_version: the version of histoforge that wrote the model.
         weights: SHA-256 of `model.safetensors`.
-        digest: SHA-256 over all of the above but `training`; the model's identity.
-        schema_version: of the file.
-        seal: SHA-256 over all of the above with `training`; '' in files of earlier versions.
+        digest: SHA-256 over all of the above except `training`; the model's identity.
+        schema_version: schema version of the file.
+        seal: SHA-256 over all of the above including `training`; '' in files of earlier versions.
     """
 
     kind: Kind
@@ -63,11 +63,11 @@ class ModelInfo(Settings):
     seal: str = ""
 
     def own_digest(self) -> str:
-        """The digest that this description should carry; the same training gives the same one, however long it took."""
+        """Compute the digest of this description; it does not depend on how long the training took."""
         return digest_json(self.model_dump(mode="json", exclude={"digest", "training", "schema_version", "seal"}))
 
     def sealed(self) -> "ModelInfo":
-        """Return the same with its digests."""
+        """Return a copy with its digests."""
         info = self.model_copy(update={"digest": self.own_digest(), "schema_version": SCHEMA_VERSION})
         return info.model_copy(update={"seal": sealed(info.model_dump(mode="json"), SCHEMA_VERSION, "seal")["seal"]})
 
@@ -75,13 +75,13 @@ class ModelInfo(Settings):
 def save_model(
     path: Path, info: ModelInfo, state: "dict[str, Tensor]", add_files: Callable[[Path], None] | None = None
 ) -> ModelInfo:
-    """Write a model directory, atomically; one that is there is replaced when the new one is whole.
+    """Write a model directory atomically, replacing an existing one once the new one is complete.
 
     Args:
         path: the directory.
         info: the description; `weights` and `digest` are filled in.
         state: the network's `state_dict`.
-        add_files: called with the directory before it gets its name, to put histories and pictures beside the model.
+        add_files: called with the directory before it gets its final name, to add histories and pictures.
     """
     from safetensors.torch import save_file
 
@@ -95,7 +95,7 @@ def save_arrays(
     arrays: dict[str, NDArray[np.generic]],
     add_files: Callable[[Path], None] | None = None,
 ) -> ModelInfo:
-    """Write a model directory as `save_model` does, of arrays and without torch."""
+    """Write a model directory from arrays, without torch; see `save_model`."""
     from safetensors.numpy import save_file
 
     return _write(path, info, lambda file: save_file(arrays, file), add_files)
@@ -116,10 +116,10 @@ def _write(
 
 
 def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
-    """What `model.json` says.
+    """Return the content of `model.json`.
 
     Raises:
-        ModelError: it is missing, damaged, or of another kind.
+        ModelError: the model is missing, damaged, or of another kind.
     """
     file = Path(path) / INFO_NAME
     if not file.is_file():
@@ -134,10 +134,10 @@ def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
 
 
 def load_model(path: Path, kind: Kind) -> "tuple[ModelInfo, dict[str, Tensor]]":
-    """Description and weights (on the CPU) of a model.
+    """Return the description and the weights (on the CPU) of a model.
 
     Raises:
-        ModelError: it is missing, damaged, or of another kind.
+        ModelError: the model is missing, damaged, or of another kind.
     """
     from safetensors.torch import load_file
 
@@ -145,10 +145,10 @@ def load_model(path: Path, kind: Kind) -> "tuple[ModelInfo, dict[str, Tensor]]":
 
 
 def load_arrays(path: Path, kind: Kind) -> tuple[ModelInfo, dict[str, NDArray[np.generic]]]:
-    """Return the description and the weights of a model as `load_model` does, as arrays and without torch.
+    """Return the description and the weights of a model as arrays, without torch; see `load_model`.
 
     Raises:
-        ModelError: it is missing, damaged, or of another kind.
+        ModelError: the model is missing, damaged, or of another kind.
     """
     from safetensors.numpy import load_file
 

@@ -1,4 +1,4 @@
-"""Several processes, one a GPU, that train as one: equal weights, shares of each batch, averaged gradients."""
+"""Data-parallel training with one process per GPU: equal weights, shares of each batch, averaged gradients."""
 
 import os
 from typing import Any
@@ -11,26 +11,26 @@ from histoforge.core.errors import SettingsError
 
 
 def rank() -> int:
-    """This process's place among those that train together; 0 where it is alone."""
+    """Return this process's rank among those that train together; 0 if it is alone."""
     return int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Return the number of processes that train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def join(device: torch.device) -> None:
-    """Meet the other processes that torch.distributed.run started; nothing to do where there is but one."""
+    """Join the other processes that torch.distributed.run started, if there are any."""
     if world_size() > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
 def average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Replace each gradient by its mean over the processes.
+    """Replace each gradient with its mean over the processes.
 
-    One flat all-reduce instead of DistributedDataParallel's hooks, which a gradient penalty's second derivative
-    passes by.
+    This uses one flat all-reduce instead of DistributedDataParallel's hooks, which the second derivative of a gradient
+    penalty bypasses.
     """
     if world_size() == 1:
         return
@@ -42,7 +42,7 @@ def average_gradients(parameters: list[nn.Parameter]) -> None:
 
 
 def share(batch: Tensor) -> Tensor:
-    """This process's rows of a whole batch [B, …].
+    """Return this process's rows of a whole batch [B, …].
 
     Raises:
         SettingsError: the processes would get unequal shares, whose mean gradient is not that of the batch.
@@ -56,15 +56,15 @@ def share(batch: Tensor) -> Tensor:
 
 
 def uniform(rows: int, *shape: int, rng: torch.Generator) -> Tensor:
-    """Uniform float32 numbers in [0, 1), [rows, *shape], for this process's rows of the whole batch.
+    """Draw uniform float32 numbers in [0, 1), [rows, *shape], for this process's rows of the whole batch.
 
-    All processes draw for the whole batch, so that a row's numbers do not depend on how many they are.
+    Every process draws for the whole batch, so that a row's numbers do not depend on the number of processes.
     """
     return share(torch.rand(rows * world_size(), *shape, generator=rng, device=rng.device))
 
 
 def gather(rows: Tensor) -> Tensor:
-    """The rows of all processes, [B, …] from [B / processes, …]; gradients find their way back."""
+    """Concatenate the rows of all processes, [B / processes, …] to [B, …], differentiably."""
     if world_size() == 1:
         return rows
     whole = rows.new_zeros(world_size(), *rows.shape)
@@ -73,12 +73,12 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def mean(values: Tensor) -> Tensor:
-    """The mean over the processes of a tensor of equal shape in each; gradients find their way back."""
+    """Return the mean over the processes of a tensor with the same shape in each, differentiably."""
     return values if world_size() == 1 else _Sum.apply(values) / world_size()
 
 
 def from_main(value: Any) -> Any:
-    """What the first process has, in every one."""
+    """Return the first process's value in every process."""
     if world_size() == 1:
         return value
     parcel = [value]
@@ -87,7 +87,7 @@ def from_main(value: Any) -> Any:
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
-    """Whether it is so in any process."""
+    """Return whether `flag` is set in any process."""
     if world_size() == 1:
         return flag
     found = torch.tensor(float(flag), device=device)
@@ -96,7 +96,7 @@ def any_process(flag: bool, device: torch.device) -> bool:
 
 
 def share_batch_norms(network: nn.Module) -> None:
-    """Let the batch normalisation of a network see the whole batch, where several processes train it."""
+    """Make a network's batch normalisation use the whole batch if several processes train it."""
     if world_size() > 1:
         for module in network.modules():
             if type(module) is nn.BatchNorm2d:
@@ -104,7 +104,7 @@ def share_batch_norms(network: nn.Module) -> None:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over the processes, each of which has a part in the gradient; of any derivative."""
+    """Sum over the processes, differentiable any number of times; every process contributes to the gradient."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -118,9 +118,9 @@ class _Sum(torch.autograd.Function):
 
 
 class _SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation by the mean and variance of all processes' rows.
+    """Batch normalisation with the mean and variance of all processes' rows.
 
-    torch's SyncBatchNorm has neither a CPU version nor a second derivative, which a gradient penalty takes.
+    torch's SyncBatchNorm has neither a CPU version nor the second derivative that a gradient penalty needs.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Nested state (tensors, numbers, strings, lists, dicts) as one safetensors file: complete, and no pickle."""
+"""Nested state (tensors, numbers, strings, lists, dicts) in one safetensors file, without pickle."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,8 @@ from histoforge.training.tensors import explained_reading, explained_writing
 def save_state(path: Path, state: Any) -> None:
     """Write nested `state` to `path`; tensors keep their dtype, and dict keys may be integers.
 
-    Tensors that lie channels_last do so again when loaded: torch's fused Adam walks through a weight and its moments
-    in the order of their memory, and would mix up values where the two differ.
+    Tensors in channels_last format are loaded in that format: torch's fused Adam walks through a weight and its moments
+    in memory order, and would mix up values if the orders differed.
     """
     tensors: dict[str, Tensor] = {}
     tree = _pack(state, tensors)
@@ -26,10 +26,10 @@ def save_state(path: Path, state: Any) -> None:
 
 
 def load_state(path: Path) -> Any:
-    """Read what `save_state` wrote; tensors come to the CPU.
+    """Load the state that `save_state` wrote, with tensors on the CPU.
 
     Raises:
-        CheckpointError: the file is cut short or not such a file.
+        CheckpointError: the file is truncated or is not a state file.
     """
     advice = "delete this checkpoint to start from the one before or anew"
     with explained_reading(path, CheckpointError, advice), safe_open(path, framework="pt") as file:
@@ -68,7 +68,7 @@ def _unpack(tree: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def random_state() -> dict[str, Any]:
-    """The states of torch's own generators, on the CPU and on the GPU."""
+    """Return the states of torch's default generators on the CPU and on the GPU."""
     state: dict[str, Any] = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
@@ -76,7 +76,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Restore what `random_state` gave."""
+    """Restore the states from `random_state`."""
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])

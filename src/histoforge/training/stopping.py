@@ -1,4 +1,4 @@
-"""Stopping a training by SIGTERM or Ctrl-C: after the step in hand, with a checkpoint."""
+"""Stop training on SIGTERM or Ctrl-C, after the current step and with a checkpoint."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 
 
 class StopRequest:
-    """Notes SIGTERM and the first Ctrl-C inside a `with` block; a second Ctrl-C ends the process at once.
+    """Record SIGTERM and the first Ctrl-C inside a `with` block; a second Ctrl-C ends the process at once.
 
-    Only the main thread can; a process that was told to ignore Ctrl-C (`nohup`, `&` in a script) goes on ignoring it.
+    This works only in the main thread. A process that ignores Ctrl-C (`nohup`, `&` in a script) continues to ignore it.
 
     Attributes:
-        signum: the signal that came, or 0.
+        signum: the signal received, or 0.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class StopRequest:
 
     @property
     def name(self) -> str:
-        """What sentences call the signal; the one of another process is taken for SIGTERM."""
+        """Name of the signal in messages; a signal to another process counts as SIGTERM."""
         return NAMES[signal.Signals(self.signum or signal.SIGTERM)]
 
     @property
     def exit_code(self) -> int:
-        """The code with which the process ends."""
+        """Exit code of the process."""
         return 128 + (self.signum or signal.SIGTERM)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
@@ -55,7 +55,7 @@ class StopRequest:
             return
         if processes.world_size() == 1:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        elif os.getppid() != self._parent:  # the launcher passes a first Ctrl-C on, which the terminal sent here too
+        elif os.getppid() != self._parent:  # the launcher forwards a first Ctrl-C, which the terminal sent here too
             os._exit(self.exit_code)
         if first and processes.rank() == 0:
             os.write(2, HINT)

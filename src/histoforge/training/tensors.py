@@ -1,4 +1,4 @@
-"""The one door for safetensors files: what is damaged, and a disk that is full, end in a sentence."""
+"""The only entry point for safetensors files: damaged files and full disks produce a one-sentence error."""
 
 import os
 import re
@@ -15,10 +15,10 @@ _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 @contextmanager
 def explained_writing(path: Path) -> Iterator[None]:
-    """Make what safetensors raises for a full disk or a refused write the OSError that it is.
+    """Turn safetensors' error for a full disk or a failed write into the underlying OSError.
 
     Raises:
-        OSError: the operating system refuses.
+        OSError: the operating system cannot write the file.
     """
     try:
         yield
@@ -31,15 +31,15 @@ def explained_writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def explained_reading(path: Path, kind: type[HistoforgeError], advice: str) -> Iterator[None]:
-    """Turn whatever is wrong with a safetensors file, or with the state in it, into a sentence.
+    """Turn any error from a safetensors file, or from the state in it, into a sentence.
 
     Args:
         path: the file.
-        kind: the error to raise.
-        advice: what the user can do, for the end of the sentence.
+        kind: the class of the error to raise.
+        advice: what the user can do, for the end of the message.
 
     Raises:
-        HistoforgeError: of the class `kind`: the file is missing, damaged or no such file.
+        HistoforgeError: the file is missing, damaged or not a safetensors file; the class is `kind`.
     """
     try:
         yield

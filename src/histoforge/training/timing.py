@@ -1,4 +1,4 @@
-"""Timing of the first steps of a training: the announcement of its duration, and trials for `--dry-run`."""
+"""Timing of a training run's first steps, to announce its duration and to run trials for `--dry-run`."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,13 @@ MEASURED_STEPS = 10
 
 @dataclass
 class Measured:
-    """A training that a trial began.
+    """A training run that a trial started.
 
     Attributes:
-        label: of the training.
-        steps: of the whole training.
-        parameters: weights of each network, by name.
-        seconds_per_step: mean over the steps of the trial, without the first where there were more.
+        label: label of the run.
+        steps: steps of the whole run.
+        parameters: number of weights of each network, by name.
+        seconds_per_step: mean over the steps of the trial, without the first if there were more.
     """
 
     label: str
@@ -35,13 +35,13 @@ class Measured:
 
 @dataclass
 class Trial:
-    """Trainings that end after a few steps each, to see their size and speed.
+    """Training runs that end after a few steps each, to measure their size and speed.
 
     Attributes:
-        trainings: how many are measured before the trial ends.
-        max_steps: steps of each.
-        max_seconds: time after which each ends even sooner.
-        measured: the trainings so far.
+        trainings: number of runs to measure before the trial ends.
+        max_steps: maximum steps per run.
+        max_seconds: maximum time per run.
+        measured: the runs measured so far.
     """
 
     trainings: int = 1
@@ -51,7 +51,7 @@ class Trial:
 
 
 class TrialEnded(Exception):
-    """A trial has measured what it was to measure; nothing is wrong."""
+    """Raised when a trial has finished its measurements; it is not an error."""
 
 
 _TRIAL: ContextVar[Trial | None] = ContextVar("trial", default=None)
@@ -59,7 +59,7 @@ _TRIAL: ContextVar[Trial | None] = ContextVar("trial", default=None)
 
 @contextmanager
 def trial(trainings: int = 1) -> Iterator[Trial]:
-    """Let trainings that begin in the block end after a few steps; the block ends with the last of them."""
+    """Make training runs that start in the block end after a few steps; the block ends with the last of them."""
     current = Trial(trainings)
     token = _TRIAL.set(current)
     try:
@@ -71,15 +71,15 @@ def trial(trainings: int = 1) -> Iterator[Trial]:
 
 
 class Timing:
-    """Measures the first steps of a training and announces how long the rest will take.
+    """Measure the first steps of a training run and announce how long the rest will take.
 
-    The first step is left out of the mean: it also loads kernels and allocates memory. A GPU is waited for after the
-    first and the last measured step only, so that timing costs nothing.
+    The mean excludes the first step, which also loads kernels and allocates memory. The GPU is synchronised only after
+    the first and the last measured step, so that timing costs nothing.
 
     Args:
-        label: of the training.
-        device: where it computes.
-        trainings: trainings of the same task that are still to come, this one included.
+        label: label of the run.
+        device: device of the run.
+        trainings: runs that the same task still has to do, including this one.
     """
 
     def __init__(self, label: str, device: torch.device, trainings: int) -> None:
@@ -88,10 +88,10 @@ class Timing:
         self._steps = self._total = 0
         self._began = self._first_ended = time.monotonic()
         self.is_over = False
-        """Whether a trial has seen enough of this training."""
+        """Whether a trial has measured enough of this run."""
 
     def begin(self, total_steps: int, parts: Mapping[str, Any]) -> None:
-        """Start the clock; `parts` are the networks and whatever else the training tracks."""
+        """Start the clock; `parts` are the networks and everything else that the run tracks."""
         self._total, self._began = total_steps, time.monotonic()
         if self._trial is not None:
             networks = {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
@@ -99,7 +99,7 @@ class Timing:
             self._trial.measured.append(Measured(self._label, total_steps, parameters))
 
     def count_step(self, steps_left: int) -> None:
-        """Count a finished step, after which `steps_left` are to come.
+        """Count a finished step, after which `steps_left` remain.
 
         Raises:
             TrialEnded: this was the last step of a trial.
