@@ -27,7 +27,7 @@ POINTS = 16
 
 
 class KeptNetworks(histogan._Networks):
-    """The training's networks, which stay at hand after it."""
+    """The training's networks, kept for use after the training."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -35,7 +35,7 @@ class KeptNetworks(histogan._Networks):
 
 
 def trained(config: HistoganConfig, data: PatchSet) -> KeptNetworks:
-    """The networks after a training by the method's own function."""
+    """Train with the method's own function and return the networks."""
     histogan._Networks = KeptNetworks
     info = ModelInfo(
         kind="generator",
@@ -50,7 +50,7 @@ def trained(config: HistoganConfig, data: PatchSet) -> KeptNetworks:
 
 
 def coupled(networks: KeptNetworks, data: PatchSet, z_dim: int) -> list[float]:
-    """The share of each stage."""
+    """Return the share for each stage."""
     rows = torch.arange(0, len(data), len(data) // POINTS)[:POINTS]
     batch = DevicePatches.load(data, "cpu").batch(rows)
     fakes = networks.generator(torch.randn(POINTS, z_dim), batch.labels)
@@ -64,7 +64,7 @@ def coupled(networks: KeptNetworks, data: PatchSet, z_dim: int) -> list[float]:
 
 
 def main() -> None:
-    """Train with both normalisations and print a line each."""
+    """Train with both normalisations and print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patches", type=Path)
     parser.add_argument("--steps", type=int, default=150)

@@ -3,8 +3,8 @@
     python benchmarks/fid_kid.py                                  # 10,000 features of 2,048 dimensions
     python benchmarks/fid_kid.py --samples 2000 --dimensions 512
 
-Both sides start from the same float32 features and include the covariances. The features are like those of a pooled
-ReLU layer: correlated and not negative. Each function runs `--repeats` times in turn and its fastest time counts.
+Both sides start from the same float32 features and include the covariances. The features resemble those of a pooled
+ReLU layer: correlated and non-negative. Each function runs `--repeats` times in turn, and its fastest time counts.
 """
 
 import argparse
@@ -28,14 +28,14 @@ Features = NDArray[np.float32]
 
 
 def draw_features(samples: int, dimensions: int, seed: int, shift: float) -> Features:
-    """Features [samples, dimensions], float32."""
+    """Return features [samples, dimensions], float32."""
     mixing = np.random.default_rng(0).normal(size=(dimensions, dimensions)) / np.sqrt(dimensions)
     noise = np.random.default_rng(seed).normal(size=(samples, dimensions))
     return np.maximum(noise @ mixing + noise + shift, 0).astype(np.float32)
 
 
 def cleanfid_fid(real: Features, fake: Features) -> float:
-    """clean-fid's FID; with SciPy 1.18 and later, which its function does not run on, the same formula."""
+    """Compute clean-fid's FID; with SciPy 1.18 and later, where its function fails, by the same formula."""
     means, covariances = [side.mean(0) for side in (real, fake)], [np.cov(side, rowvar=False) for side in (real, fake)]
     try:
         return float(cleanfid.fid.frechet_distance(means[0], covariances[0], means[1], covariances[1]))
@@ -46,13 +46,13 @@ def cleanfid_fid(real: Features, fake: Features) -> float:
 
 
 def cleanfid_kid(real: Features, fake: Features) -> float:
-    """clean-fid's KID on the subsets of seed 0."""
+    """Compute clean-fid's KID on the subsets of seed 0."""
     np.random.seed(0)  # noqa: NPY002 - clean-fid draws its subsets from this generator
     return cleanfid.fid.kernel_distance(real, fake)
 
 
 def fastest(functions: dict[str, Callable[[], float]], repeats: int) -> dict[str, tuple[float, float]]:
-    """Seconds and value of each function, run in turn."""
+    """Run the functions in turn; return the fastest time in seconds and the value of each."""
     best: dict[str, tuple[float, float]] = {}
     for _ in range(repeats):
         for name, function in functions.items():

@@ -46,13 +46,13 @@ QUICKSTART = {
 
 
 class NoisyTerm(rleo_objective.RewardTerm):
-    """The reward's term, which notes how noisy its gradient would be at another share."""
+    """The reward's term, extended to record how noisy its gradient would be at another share."""
 
     share = 0.2
     noise: ClassVar[list[float]] = []
 
     def measure(self, logits: Tensor, similarities: Tensor, parameters: list[torch.nn.Parameter]) -> None:
-        """Compare the gradient from all fakes with those from random parts of them."""
+        """Compare the gradient from all fakes with those from random subsets of them."""
 
         def gradient(values: Tensor) -> Tensor:
             term = self(logits, values)
@@ -69,10 +69,10 @@ class NoisyTerm(rleo_objective.RewardTerm):
 
 
 class NoisyObjective(rleo_objective.RewardedCrossEntropy):
-    """RL-EO's losses, which measure the noise now and then."""
+    """RL-EO's losses, extended to measure the noise from time to time."""
 
     def discriminator(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
-        """As the method's own."""
+        """Return the method's own losses; measure the noise from time to time."""
         if self.turns % NOISE_EVERY == 0 and self.guide_share == 1:
             term = NoisyTerm(self.term.mode, self.term.weight, self.term.rng)
             term.measure(turn.fake_scores, self._similarities(turn), list(turn.discriminator.parameters()))

@@ -4,8 +4,8 @@
     python benchmarks/reading.py --patches 2000
 
 Both sides hold the same pixels and deliver the same batches: float32 in [-1, 1], [B, 3, H, W], channels_last, on the
-device. The first epoch includes all that comes before it: opening and verifying the patch set and reading it, or
-listing the folder and starting the workers. Both sides' files are in the page cache, having just been written.
+device. The first epoch includes everything that precedes it: opening, verifying and reading the patch set, or listing
+the folder and starting the workers. The files of both sides are in the page cache because they have just been written.
 """
 
 import argparse
@@ -32,7 +32,7 @@ BLOCK = 1000
 
 
 def draw(count: int, size: int, seed: int) -> np.ndarray:
-    """Patches with structure at several scales, so that they compress like tissue; uint8 [count, size, size, 3]."""
+    """Return patches with structure at several scales, which compress like tissue; uint8 [count, size, size, 3]."""
     rng = np.random.default_rng(seed)
     images = np.full((count, size, size, 3), (205.0, 150.0, 190.0), dtype=np.float32)
     for cells, contrast in ((4, 30.0), (16, 20.0), (size, 6.0)):
@@ -64,7 +64,7 @@ class FromPatchSet:
         self.data: DevicePatches | None = None
 
     def epoch(self) -> Iterator[Tensor]:
-        """The batches of one shuffled epoch."""
+        """Yield the batches of one shuffled epoch."""
         if self.data is None:
             self.data = DevicePatches.load(PatchSet.open(self.folder), self.device)
         for rows in torch.randperm(len(self.data)).split(self.batch):
@@ -79,7 +79,7 @@ class FromFolder:
         self.loader: DataLoader[tuple[Tensor, Tensor]] | None = None
 
     def epoch(self) -> Iterator[Tensor]:
-        """The batches of one shuffled epoch."""
+        """Yield the batches of one shuffled epoch."""
         if self.loader is None:
             scale = transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)])
             self.loader = DataLoader(
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def mean(side: FromPatchSet | FromFolder) -> float:
-    """The mean over all pixels of an epoch: it takes every batch, and shows that both sides deliver the same."""
+    """Return the mean over all pixels of an epoch, which reads every batch and lets the two sides be compared."""
     total = torch.zeros((), dtype=torch.float64, device=side.device)
     count = 0
     for images in side.epoch():

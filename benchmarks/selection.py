@@ -5,9 +5,9 @@
     python benchmarks/selection.py --device cuda --candidates 8192 --batch-size 512
 
 Both sides score the same images with the same dropout masks, at the same precision and batch size: entropy, distance to
-the class centroids over all four stages, confidence. They take turns, and the fastest of `--repeats` counts. The plain
-side runs the whole network and all distances in each pass, as Algorithm 1 of Xue et al. 2021 is written. The scores of
-both and what Algorithm 1 keeps by them are compared. Drawing the images is not counted.
+the class centroids over all four stages, and confidence. They take turns, and the fastest of `--repeats` counts. The
+plain side runs the whole network and computes all distances in each pass, as Algorithm 1 of Xue et al. 2021 is written.
+The benchmark compares the scores of both sides and the patches that Algorithm 1 keeps. Drawing images is not timed.
 """
 
 import argparse
@@ -28,7 +28,7 @@ CLASSES = ["normal", "tumour"]
 
 
 def make_classifier(backbone: str, size: int, device: torch.device) -> Classifier:
-    """A network with random weights, whose running statistics are those of noise."""
+    """Return a network with random weights, with running statistics computed from noise."""
     torch.manual_seed(0)
     config = {"stem": "imagenet", "width": 1.0, "dropout": 0.5, "imagenet_normalisation": False}
     info = ModelInfo(kind="classifier", method=backbone, config=config, classes=CLASSES, patch_size=(size, size))
@@ -39,20 +39,20 @@ def make_classifier(backbone: str, size: int, device: torch.device) -> Classifie
 
 
 def draw(count: int, size: int, seed: int) -> torch.Tensor:
-    """Blurred noise, uint8 [count, 3, size, size], channels_last."""
+    """Return blurred noise, uint8 [count, 3, size, size], channels_last."""
     coarse = torch.rand(count, 3, size // 8, size // 8, generator=torch.Generator().manual_seed(seed))
     images = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear") * 255
     return images.to(torch.uint8).contiguous(memory_format=torch.channels_last)
 
 
 def make_scorer(classifier: Classifier, options: argparse.Namespace, device: torch.device) -> Scorer:
-    """A scorer at the start of its dropout masks, without centroids."""
+    """Return a scorer at the start of its dropout masks, without centroids."""
     dtype = resolve_precision(options.precision, device)
     return Scorer(classifier, passes=options.passes, layers="stages", seed=0, device=device, dtype=dtype)
 
 
 def with_tails(scorer: Scorer, candidates: DevicePatches, batch_size: int) -> Scores:
-    """The project's way."""
+    """Score in the project's way."""
     parts = []
     for rows in torch.arange(len(candidates)).split(batch_size):
         batch = candidates.batch(rows)
@@ -62,7 +62,7 @@ def with_tails(scorer: Scorer, candidates: DevicePatches, batch_size: int) -> Sc
 
 @torch.inference_mode()
 def with_full_passes(scorer: Scorer, candidates: DevicePatches, batch_size: int) -> Scores:
-    """The plain way: the whole network and the distances of all layers, K times."""
+    """Score in the plain way: the whole network and the distances of all layers, K times."""
     parts = []
     for rows in torch.arange(len(candidates)).split(batch_size):
         batch = candidates.batch(rows)
@@ -82,7 +82,7 @@ def with_full_passes(scorer: Scorer, candidates: DevicePatches, batch_size: int)
 
 
 def what_is_kept(scores: Scores, labels: np.ndarray) -> np.ndarray:
-    """Algorithm 1 with a quarter of the pool kept, bool [N]."""
+    """Return the patches kept by Algorithm 1, a quarter of the pool, as bool [N]."""
     kept = kept_counts(np.bincount(labels, minlength=len(CLASSES)), 0.25)
     options = {"kept": kept, "classes": CLASSES, "threshold": 0.0, "seed": 0}
     return select("entropy_centroid", scores.entropy, scores.distance, scores.confidence, labels, **options).kept

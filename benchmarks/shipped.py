@@ -1,4 +1,4 @@
-"""The trainings that ship, as the benchmarks time them: a method's own `train`, with its engine, data and history."""
+"""The trainings that ship, as the benchmarks time them: a method's own `train` with its engine, data and history."""
 
 import tempfile
 from importlib import import_module
@@ -19,10 +19,10 @@ from histoforge.training.models import ModelInfo
 
 
 class TimedEngine(Engine):
-    """Notes when each step ends."""
+    """Engine that records the time at which each step ends."""
 
     def end_of_step(self, **values: Tensor) -> None:
-        """As the engine's; without a checkpoint, which only the last step writes."""
+        """End the step as the engine does and record the time; only the last step writes a checkpoint."""
         super().end_of_step(**values)
         if self.device.type == "cuda":
             torch.cuda.synchronize()
@@ -30,7 +30,7 @@ class TimedEngine(Engine):
 
 
 def random_patches(path: Path, count: int, size: int, classes: int = 1) -> PatchSet:
-    """Patches of random pixels, as many of each class."""
+    """Write patches of random pixels, with equal numbers per class."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
     with PatchSetWriter.create(path, [f"class {label}" for label in range(classes)], (size, size), 0.5) as writer:
         writer.add(pixels, label=np.arange(count) % classes, patient="p")
@@ -39,7 +39,7 @@ def random_patches(path: Path, count: int, size: int, classes: int = 1) -> Patch
 
 
 def describe(method: str, config: GeneratorConfig, patches: PatchSet) -> ModelInfo:
-    """What the model's description would be."""
+    """Return the description that the model would have."""
     return ModelInfo(
         kind="generator",
         method=method,
@@ -52,9 +52,9 @@ def describe(method: str, config: GeneratorConfig, patches: PatchSet) -> ModelIn
 def seconds_per_step(
     method: str, config: Any, patches: PatchSet, guide: Guide | None = None
 ) -> tuple[float, Any, torch.dtype]:
-    """Seconds of the fastest step of a method's own training, the generator that it ends with, and the precision.
+    """Time a method's own training; return the seconds of its fastest step, the final generator and the precision.
 
-    Where the generator has a turn each `n_critic`-th step, that many steps are timed together.
+    If the generator is updated only in every `n_critic`-th step, that many steps are timed together.
     """
     info = describe(method, config, patches)
     train = import_module(f"{METHODS[method].package}.train").train

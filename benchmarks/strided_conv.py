@@ -21,13 +21,13 @@ MATRIX = 2048
 
 
 def fastest(function: Callable[[], Any], rounds: int) -> float:
-    """Seconds of the fastest of `rounds` calls, after one to warm up."""
+    """Return the seconds of the fastest of `rounds` calls, after one warm-up call."""
     function()
     return min(timed(function)[0] for _ in range(rounds))
 
 
 def both_ways(function: Callable[[], Any], rounds: int) -> list[float]:
-    """Seconds with oneDNN's kernels, and as matrix products."""
+    """Return the seconds with oneDNN's kernels, and as matrix products."""
     times = []
     for largest_map in (0, MATRIX**2):
         strided_conv.SMALL_MAP, strided_conv.HAS_AMX = largest_map, True
@@ -36,7 +36,7 @@ def both_ways(function: Callable[[], Any], rounds: int) -> list[float]:
 
 
 def main() -> None:
-    """Print a row for each layer and each of its three operations."""
+    """Print one row for each of the three operations of each layer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)

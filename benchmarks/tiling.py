@@ -48,14 +48,14 @@ PEERS = ("histolab", "tiatoolbox")
 
 
 class Result(NamedTuple):
-    """Megapixels of patches a second, and seconds a slide."""
+    """Megapixels of patches per second, and seconds per slide."""
 
     rate: float
     per_slide: float
 
 
 def texture(slide: Path | None, workplace: Path) -> np.ndarray:
-    """The pixels to repeat: the window of a slide that holds most tissue, uint8 [h, w, 3]."""
+    """Return the pixels to repeat: the window of a slide that contains most tissue, uint8 [h, w, 3]."""
     if slide is None:
         slide = REAL if REAL.exists() else draw_slides(workplace / "phantom", patients=1, corrupt=False)[0]
     with open_slide(slide) as opened:
@@ -69,7 +69,7 @@ def texture(slide: Path | None, workplace: Path) -> np.ndarray:
 
 
 def tiles(level: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Tiles of a level of `size` px: a disc of repeated tissue on empty glass."""
+    """Yield the tiles of a level of `size` px: a disc of repeated tissue on empty glass."""
     glass = np.full((TILE_PX, TILE_PX, 3), GLASS, np.uint8)
     for y in range(0, size, TILE_PX):
         rows = np.arange(y, y + TILE_PX) % level.shape[0]
@@ -80,7 +80,7 @@ def tiles(level: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def make_slide(path: Path, pixels: np.ndarray, size: int) -> None:
-    """A pyramid of `size` px whose levels shrink by four, as Aperio's do."""
+    """Write a pyramid of `size` px whose levels shrink by a factor of four, as Aperio's do."""
     with tifffile.TiffWriter(path) as writer:
         for level, shrink in enumerate((1, 4, 16)):
             shrunken = np.asarray(Image.fromarray(pixels).reduce(shrink))
@@ -102,7 +102,7 @@ def make_slide(path: Path, pixels: np.ndarray, size: int) -> None:
 
 
 def prepare(folder: Path, pixels: np.ndarray, size: int, patch_px: int) -> Path:
-    """A folder with the slide under two names (two classes, two patients), and the places that preprocess reads."""
+    """Make a folder with the slide under two names (two classes, two patients) and the places that preprocess reads."""
     source = folder / "source"
     source.mkdir()
     slide = source / "a.svs"
@@ -120,7 +120,7 @@ def prepare(folder: Path, pixels: np.ndarray, size: int, patch_px: int) -> Path:
 
 
 def measure(name: str, python: str, cores: list[int], slide: Path, patch_px: int) -> Result | None:
-    """One run; None where the peer does not import."""
+    """Run once; return None if the peer cannot be imported."""
     command = [python, str(WORKERS), name, str(slide), str(patch_px), str(slide.parent.parent)]
     pin = ["taskset", "--cpu-list", ",".join(map(str, cores))]
     result = subprocess.run([*pin, *command], capture_output=True, text=True, check=False)
@@ -164,7 +164,7 @@ def main() -> None:
 
 
 def report(results: dict[tuple[str, int], Result]) -> None:
-    """The table and the ratios, as Markdown on standard output."""
+    """Print the table and the ratios as Markdown."""
     bare, alone = results["bare", 1], results["preprocess", 1]
     print(surroundings(["histoforge", "openslide-python", "openslide-bin"]))
     print("\n| | cores | megapixels/s | x bare loop on one core | s a slide |\n| --- | ---: | ---: | ---: | ---: |")

@@ -1,7 +1,7 @@
-"""What `tiling.py` measures, each in a process of its own: python tiling_workers.py NAME SLIDE PATCH_PX WORKPLACE.
+"""The workers of `tiling.py`, each run in its own process: python tiling_workers.py NAME SLIDE PATCH_PX WORKPLACE.
 
-Prints one line of JSON: patches and seconds, imports not counted. Peers are imported only when asked for, and nothing
-of histoforge then, so that they can live in an environment of their own.
+Prints one line of JSON with patches and seconds; imports are not timed. A peer is imported only on request and without
+any part of histoforge, so that it can have its own environment.
 """
 
 import json
@@ -15,7 +15,7 @@ LEAST_TISSUE = 0.5
 
 
 def bare(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
-    """Read the places that preprocess takes with one call each, and throw the pixels away."""
+    """Read each place that preprocess takes with one call, and discard the pixels."""
     import numpy as np
     import openslide
 
@@ -28,7 +28,7 @@ def bare(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
 
 
 def preprocess(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
-    """The whole step: open, find tissue, plan, read, write the patch set, overviews and the picture, make digests."""
+    """Run the whole step: open, find tissue, plan, read, write patch set, overviews and picture, make digests."""
     from histoforge.patches import PatchSet
     from histoforge.steps import preprocess
     from histoforge.steps.config.preprocess import PreprocessConfig
@@ -45,7 +45,7 @@ def preprocess(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]
 
 
 def histolab(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
-    """Its grid tiler, which writes a PNG a patch."""
+    """Run histolab's grid tiler, which writes one PNG per patch."""
     from histolab.slide import Slide
     from histolab.tiler import GridTiler
 
@@ -59,7 +59,7 @@ def histolab(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
 
 
 def tiatoolbox(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
-    """Its sliding-window extractor with preprocess's tissue mask; patches are read and thrown away."""
+    """Run tiatoolbox's sliding-window extractor with preprocess's tissue mask; patches are read and discarded."""
     import numpy as np
     from tiatoolbox.tools.patchextraction import SlidingWindowPatchExtractor
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the time that a call takes, and a table that says where it was measured."""
+"""Shared parts of the benchmarks: timing of a call, and a table that says where it was measured."""
 
 import datetime
 import importlib.metadata
@@ -17,17 +17,17 @@ _clock = [CLOCKS["wall"]]
 
 
 def use_clock(name: str) -> None:
-    """Measure 'wall' time, or 'processor' time: on a busy machine, with one thread (OMP_NUM_THREADS=1)."""
+    """Choose 'wall' time or 'processor' time; the latter suits a busy machine, with one thread (OMP_NUM_THREADS=1)."""
     _clock[0] = CLOCKS[name]
 
 
 def now() -> float:
-    """The chosen clock, s."""
+    """Return the time by the chosen clock, s."""
     return _clock[0]()
 
 
 def timed(function: Callable[[], Result]) -> tuple[float, Result]:
-    """Time of one call by the chosen clock, s, with all that it started on a GPU; and what it returned."""
+    """Return the time of one call by the chosen clock in s, including the work it started on a GPU, and its result."""
     start = now()
     result = function()
     if torch.cuda.is_available():
@@ -36,7 +36,7 @@ def timed(function: Callable[[], Result]) -> tuple[float, Result]:
 
 
 def table(title: str, unit: str, count: float, times: Mapping[str, float], baseline: str) -> str:
-    """A Markdown table: seconds, rate (`count` of `unit` a second) and the speed relative to `baseline`."""
+    """Return a Markdown table: seconds, rate (`count` of `unit` per second) and the speed relative to `baseline`."""
     lines = [f"**{title}**", "", f"| | s | {unit}/s | times as fast |", "| --- | ---: | ---: | ---: |"]
     for name, taken in times.items():
         lines.append(f"| {name} | {taken:.2f} | {count / taken:,.0f} | {times[baseline] / taken:.2f} |")
@@ -44,7 +44,7 @@ def table(title: str, unit: str, count: float, times: Mapping[str, float], basel
 
 
 def surroundings(packages: Sequence[str]) -> str:
-    """Date, processor, cores, GPU and versions, as one Markdown line."""
+    """Return the date, processor, cores, GPU and versions as one Markdown line."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -64,7 +64,7 @@ def _processor() -> str:
 
 
 def _bfloat16() -> str:
-    """What the processor has for bfloat16, on which the ratios of trainings depend more than on anything else."""
+    """Return the processor's support for bfloat16, which affects the ratios of trainings more than anything else."""
     if torch.cpu._is_amx_tile_supported():
         return "bfloat16 by AMX"
     return "bfloat16 by AVX512, no AMX" if torch.cpu._is_avx512_bf16_supported() else "no bfloat16"

@@ -39,19 +39,19 @@ Step = Callable[[], None]
 
 
 def adam(module: nn.Module, beta1: float) -> torch.optim.Adam:
-    """Torch's default Adam."""
+    """Return torch's default Adam."""
     return torch.optim.Adam(module.parameters(), 2e-4, betas=(beta1, 0.9))
 
 
 def update(optimizer: torch.optim.Adam, loss: Tensor) -> None:
-    """One step of the optimiser, after a whole backward pass."""
+    """Take one step of the optimiser after a complete backward pass."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
 
 
 def plain_generator(maps: int = 64, z_dim: int = 100) -> nn.Module:
-    """The generator of Radford et al. 2016 for 64x64 px, 3.6 M weights at 64 maps."""
+    """Return the generator of Radford et al. 2016 for 64x64 px, 3.6 M weights at 64 maps."""
     channels = [8 * maps, 4 * maps, 2 * maps, maps]
     layers: list[nn.Module] = [nn.ConvTranspose2d(z_dim, 8 * maps, 4, bias=False), nn.BatchNorm2d(8 * maps), nn.ReLU()]
     for before, after in pairwise(channels):
@@ -60,7 +60,7 @@ def plain_generator(maps: int = 64, z_dim: int = 100) -> nn.Module:
 
 
 def plain_discriminator(maps: int = 64) -> nn.Module:
-    """Its discriminator, 2.8 M weights at 64 maps."""
+    """Return the matching discriminator, 2.8 M weights at 64 maps."""
     layers: list[nn.Module] = [nn.Conv2d(3, maps, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
     for factor in (1, 2, 4):
         conv = nn.Conv2d(factor * maps, 2 * factor * maps, 4, 2, 1, bias=False)
@@ -69,7 +69,7 @@ def plain_discriminator(maps: int = 64) -> nn.Module:
 
 
 def plain_dcgan(batch: int, device: torch.device) -> Step:
-    """One step of DCGAN-64 with the non-saturating loss."""
+    """Return one step of DCGAN-64 with the non-saturating loss."""
     torch.manual_seed(0)
     generator, discriminator = plain_generator().to(device), plain_discriminator().to(device)
     optimizers = [adam(network, 0.5) for network in (generator, discriminator)]
@@ -85,7 +85,7 @@ def plain_dcgan(batch: int, device: torch.device) -> Step:
 
 
 def plain_histogan(batch: int, size: int, config: HistoganConfig, device: torch.device) -> Step:
-    """One step of HistoGAN with its gradient penalty at all stages."""
+    """Return one step of HistoGAN with its gradient penalty at all stages."""
     torch.manual_seed(0)
     geometry = Geometry.of(config, (size, size))
     generator = HistoganGenerator(config, geometry, CLASSES).to(device)
@@ -105,7 +105,7 @@ def plain_histogan(batch: int, size: int, config: HistoganConfig, device: torch.
 
 
 def fastest(step: Step, rounds: int) -> float:
-    """Seconds of the fastest step, after one to warm up."""
+    """Return the seconds of the fastest step, after one warm-up step."""
     step()
     return min(timed(step)[0] for _ in range(rounds))
 
@@ -113,7 +113,7 @@ def fastest(step: Step, rounds: int) -> float:
 def compare(
     method: str, config: Any, patches: PatchSet, plain: Step, arguments: argparse.Namespace
 ) -> tuple[dict[str, float], str]:
-    """Seconds of a step of both sides, and the name of the plain one."""
+    """Return the seconds per step of both sides, and the name of the plain one."""
     ours, other = float("inf"), float("inf")
     for _ in range(TIMES):
         seconds, _, dtype = seconds_per_step(method, config, patches)
@@ -133,7 +133,7 @@ def profile(run: Callable[[], Any], name: str) -> None:
 
 
 def main() -> None:
-    """Time both networks and print a table each."""
+    """Time both networks and print one table for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", default=["dcgan", "histogan"], choices=["dcgan", "histogan"])
     parser.add_argument("--dcgan-batch", type=int, default=128)

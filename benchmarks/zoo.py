@@ -42,9 +42,9 @@ Step = Callable[[], None]
 
 
 def settings(method: str, arguments: argparse.Namespace) -> GeneratorConfig:
-    """A method's settings at the size asked for."""
+    """Return a method's settings at the requested size."""
     turns = getattr(METHODS[method].config_class(), "n_critic", 1)
-    steps = (arguments.rounds + 1) * turns + 2  # the first is to warm up, the last writes a checkpoint
+    steps = (arguments.rounds + 1) * turns + 2  # the first one warms up, the last one writes a checkpoint
     values = {
         "batch_size": arguments.ddpm_batch if method == "ddpm" else arguments.batch,
         "epochs": 1,
@@ -59,7 +59,7 @@ def settings(method: str, arguments: argparse.Namespace) -> GeneratorConfig:
 
 
 def plain(config: Any, patches: PatchSet, guide: nn.Module, device: torch.device) -> Step:
-    """One step of a plain loop over a method's networks."""
+    """Return one step of a plain loop over a method's networks."""
     loaded = DevicePatches.load(patches, device)
     batch = loaded.batch(torch.arange(config.batch_size) % len(loaded))
     batch = Batch(batch.images.contiguous(), batch.labels, batch.rows)
@@ -67,7 +67,7 @@ def plain(config: Any, patches: PatchSet, guide: nn.Module, device: torch.device
 
 
 def plain_ddpm(config: DdpmConfig, batch: Batch, device: torch.device) -> Step:
-    """One step of the diffusion model's plain loop."""
+    """Return one step of the diffusion model's plain loop."""
     height, width = batch.images.shape[2:]
     network, schedule = NoiseNetwork(config, (height, width), 1).to(device), noise_schedule()
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
@@ -81,7 +81,7 @@ def plain_ddpm(config: DdpmConfig, batch: Batch, device: torch.device) -> Step:
 
 
 def plain_gan(config: Any, batch: Batch, guide: nn.Module) -> Step:
-    """One step of a GAN's plain loop: the discriminator, and the generator where it is its turn."""
+    """Return one step of a GAN's plain loop: the discriminator, and the generator when it is its turn."""
     device, rng = batch.images.device, torch.Generator(batch.images.device)
     size = (int(batch.images.shape[2]), int(batch.images.shape[3]))
     depth = doublings(size, "")
@@ -113,7 +113,7 @@ def plain_gan(config: Any, batch: Batch, guide: nn.Module) -> Step:
 
 
 def update(optimizer: torch.optim.Adam, loss: Tensor, clip: float | None = None) -> None:
-    """A step as tutorials have it."""
+    """Take a step of the optimiser as in tutorials."""
     optimizer.zero_grad()
     loss.backward()
     if clip is not None:
@@ -122,7 +122,7 @@ def update(optimizer: torch.optim.Adam, loss: Tensor, clip: float | None = None)
 
 
 def fastest(step: Step, rounds: int, turns: int) -> float:
-    """Seconds of a step in the fastest of `rounds` rounds of `turns` steps, after one to warm up."""
+    """Return the seconds per step of the fastest of `rounds` rounds of `turns` steps, after one warm-up round."""
 
     def some() -> None:
         for _ in range(turns):
@@ -133,7 +133,7 @@ def fastest(step: Step, rounds: int, turns: int) -> float:
 
 
 def new_guide(width: float, size: int, device: torch.device) -> Guide:
-    """A guide with random weights: its cost is that of a trained one."""
+    """Return a guide with random weights; it costs as much as a trained one."""
     info = ModelInfo(
         kind="guide",
         method=METHOD,
@@ -145,7 +145,7 @@ def new_guide(width: float, size: int, device: torch.device) -> Guide:
 
 
 def main() -> None:
-    """Time each method and print its table, the guide's cost and the rates of sampling."""
+    """Time each method; print its table, the cost of the guide and the sampling rates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", default=MEASURED, choices=MEASURED)
     parser.add_argument("--batch", type=int, default=128)
