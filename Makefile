@@ -48,7 +48,7 @@ RELEASE ?= dist/release
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-# The environment: the locked packages, then the project itself, from where it lies.
+# The environment: the locked packages, then the project itself, installed in place.
 $(INSTALLED): requirements.lock pyproject.toml setup.py
 	@echo "Installing $(PACKAGES) packages of requirements.lock into $(VENV): about 6.6 GB on the disk, most of it torch's CUDA build"
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "histoforge needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
@@ -64,7 +64,7 @@ endif
 
 install: $(INSTALLED)
 
-# What a target needs that only uses an environment: it is made where there is none, and otherwise left as it is.
+# Prerequisite of targets that only use an environment: it creates one if there is none, and keeps an existing one as is.
 ifneq ($(OTHER),)
 environment:
 	@test -x "$(BIN)/python" || { echo "There is no environment at $(BIN): name the bin folder of one, or leave BIN out" >&2; exit 2; }
@@ -83,7 +83,7 @@ $(SLIDES)/.drawn: | $(READY)
 demo: $(READY) $(SLIDES)/.drawn
 	$(BIN)/histoforge run selective-augmentation --source $(SLIDES) --out $(DEMO) --preset demo
 
-# One thread a process: threads of two processes that wait for each other on the same cores take ten times as long.
+# One thread per process: threads of two processes that wait for each other on the same cores take ten times as long.
 test: environment
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -ra --durations=15 -n 2 --dist loadfile
 

@@ -1,7 +1,7 @@
-# Installs what the *.lock files of this folder list into a virtual environment, every package by its hash:
+# Installs the packages listed in the *.lock files of this folder into a virtual environment, each checked by its hash:
 #     install.sh VENV [TORCH_INDEX]
-# Packages that come as source are built with the locked setuptools and wheel, so that pip fetches nothing else. pip's
-# reports on what it installed stay in reports/, for the SBOM.
+# Packages that come as source are built with the locked setuptools and wheel, so that pip downloads nothing else. pip's
+# reports on what it installed remain in reports/, for the SBOM.
 set -eu
 
 pip=$1/bin/pip

@@ -1,5 +1,5 @@
-# Locks torch and torchvision with the hashes of one package index, such as PyTorch's of builds for the processor, whose
-# files are not those of the default index:
+# Locks torch and torchvision with the hashes of one package index, such as PyTorch's index of CPU builds, whose files
+# differ from those of the default index:
 #     lock-torch.sh UV INDEX OUT
 set -eu
 

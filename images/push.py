@@ -19,7 +19,7 @@ def push(container: str, image: str, options: list[str]) -> str:
 
     Raises:
         CalledProcessError: the push failed.
-        ValueError: no digest was given back.
+        ValueError: the registry returned no digest.
     """
     if "podman" in Path(container).name:
         with tempfile.NamedTemporaryFile("r", encoding="utf-8") as file:
@@ -36,7 +36,7 @@ def push(container: str, image: str, options: list[str]) -> str:
 
 
 def record(path: Path, digests: dict[str, str]) -> None:
-    """Add digests to the file, which is replaced when the new one is whole."""
+    """Add digests to the file, replacing it only when the new one is complete."""
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
@@ -45,7 +45,7 @@ def record(path: Path, digests: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Push all images that the command line names, and record their digests."""
+    """Push all images named on the command line and record their digests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--container", required=True, help="podman or docker")
     parser.add_argument("--digests", type=Path, required=True, help="JSON file to add the digests to")

@@ -19,7 +19,7 @@ NONE = "NOASSERTION"
 
 
 def document(name: str, version: str, revision: str, created: str, base: str, base_digest: str) -> dict[str, Any]:
-    """Return the SPDX document of an image that lists nothing yet but the image and its base."""
+    """Return the SPDX document of an image, listing only the image and its base so far."""
     image = _package("Image", name, version, f"pkg:oci/{name}?tag={quote(version)}", "CONTAINER")
     below = _package("Base", base, base_digest or NONE, "", "OPERATING-SYSTEM")
     return {
@@ -42,7 +42,7 @@ def python_packages(installed: Iterable[Distribution], digests: dict[str, str]) 
 
     Args:
         installed: the distributions.
-        digests: SHA-256 of the installed file by 'name==version', the name normalised.
+        digests: SHA-256 of the installed file by 'name==version', with the name normalised.
     """
     packages = {}
     for distribution in installed:
@@ -57,7 +57,7 @@ def python_packages(installed: Iterable[Distribution], digests: dict[str, str]) 
 
 
 def debian_packages(listing: str) -> list[dict[str, Any]]:
-    """Return the SPDX packages of Debian packages, from lines of name, version and architecture, tab by tab."""
+    """Return the SPDX packages of Debian packages, from tab-separated lines of name, version and architecture."""
     packages = []
     for line in filter(None, listing.splitlines()):
         name, version, architecture = line.split("\t")
@@ -67,14 +67,14 @@ def debian_packages(listing: str) -> list[dict[str, Any]]:
 
 
 def add(sbom: dict[str, Any], packages: Iterable[dict[str, Any]]) -> None:
-    """Add packages that the image contains to its document."""
+    """Add packages that an image contains to its document."""
     for package in packages:
         sbom["packages"].append(package)
         sbom["relationships"].append(_relationship("SPDXRef-Image", "CONTAINS", package["SPDXID"]))
 
 
 def digests_of(reports: Iterable[Path]) -> dict[str, str]:
-    """Return the SHA-256 of every file that pip installed, by 'name==version', from its JSON reports."""
+    """Return the SHA-256 of every file that pip installed, by 'name==version', from pip's JSON reports."""
     digests = {}
     for path in reports:
         for item in json.loads(path.read_text(encoding="utf-8"))["install"]:
@@ -114,14 +114,14 @@ def _normal(name: str) -> str:
 
 
 def _utc(moment: str) -> str:
-    """Return an ISO 8601 time with an offset as SPDX wants it: in UTC, to the second."""
+    """Convert an ISO 8601 time with an offset to the form that SPDX requires: UTC, to the second."""
     from datetime import UTC, datetime
 
     return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def main() -> None:
-    """Write the document of the image that this runs in."""
+    """Write the document of the image in which this script runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("name", "version", "revision", "created", "base", "base-digest"):
         parser.add_argument(f"--{name}", default="")
