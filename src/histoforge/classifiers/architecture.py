@@ -1,4 +1,4 @@
-"""Which network the classifiers of an arm are."""
+"""The network architecture of an arm's classifiers."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,20 @@ from histoforge.classifiers.backbones import StemChoice
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which network an arm's classifiers are.
+    """The network architecture of an arm's classifiers.
 
     Attributes:
         backbone: its name in `BACKBONES`.
         stem: 'auto', 'imagenet' or 'small' (see `resolve_stem`).
         width: factor on all numbers of channels.
         dropout: rate p of the dropout before the last residual block.
-        weights: file of weights to begin with; '' begins with random ones.
+        weights: file of initial weights; '' starts from random ones.
         weights_sha256: SHA-256 of that file; '' leaves it unchecked.
-        trainable_layers: weighted layers that train, counted from the end; 0 is all (see `freeze_all_but`).
-        head_width: units of a hidden layer before the classifying one; 0 for none.
-        judge_backbone: name of the network of one more classifier, begun with random weights; '' for none. It chooses
-            nothing, and judges synthetic patches by features that are not those of the other classifiers.
+        trainable_layers: number of weighted layers that train, counted from the end; 0 trains all (see
+            `freeze_all_but`).
+        head_width: units of a hidden layer before the classification layer; 0 for none.
+        judge_backbone: backbone of one additional classifier, trained from random weights; '' for none. It selects
+            nothing and judges synthetic patches by features that are not those of the other classifiers.
     """
 
     backbone: str

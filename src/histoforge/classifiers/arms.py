@@ -1,4 +1,4 @@
-"""An arm on disk: `arm.json` and one model directory a seed."""
+"""An arm on disk: `arm.json` and one model directory per seed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,18 +16,18 @@ from histoforge.training.models import INFO_NAME, load_model, read_model_info
 ARM_NAME = "arm.json"
 SCHEMA_VERSION, ADVICE = 1, "train the arm again"
 JUDGE = "judge"
-"""The model directory, and the entry of `arm.json`, of a classifier of another architecture."""
+"""Model directory and `arm.json` entry of a classifier with another architecture."""
 
 
 class _Run(BaseModel):
-    """The entries of a run that are followed."""
+    """The entries of a run that are read."""
 
     seed: Annotated[int, Field(strict=True, ge=0)]
     digest: str = ""
 
 
 class _Arm(BaseModel):
-    """The entries of `arm.json` that are followed, and the kinds of their values."""
+    """The entries of `arm.json` that are read, and their types."""
 
     arm: str
     seeds: list[Annotated[int, Field(strict=True, ge=0)]] = Field(min_length=1)
@@ -39,12 +39,14 @@ class _Arm(BaseModel):
 
 
 def seed_directory(seed: int) -> str:
-    """The name of a seed's model directory inside an arm directory."""
+    """Return the name of a seed's model directory inside an arm directory."""
     return f"seed-{seed}"
 
 
 def read_arm(path: Path) -> dict[str, Any]:
-    """What `arm.json` says: arm, seeds, config, digests, counts, class_weights and runs (a dict a seed).
+    """Return the content of `arm.json`.
+
+    Its entries are arm, seeds, config, digests, counts, class_weights and runs (one dict per seed).
 
     Raises:
         ModelError: it is missing or damaged.
@@ -63,15 +65,15 @@ def read_arm(path: Path) -> dict[str, Any]:
 
 
 def check_model(path: Path, run: Mapping[str, Any], name: str) -> Path:
-    """Return a model directory of an arm, once it is known to be the one that the arm was written with.
+    """Return a model directory of an arm after checking that the arm was written with this model.
 
     Args:
         path: the arm directory.
-        run: what `arm.json` says of the model.
-        name: of its directory.
+        run: the entry of `arm.json` for the model.
+        name: name of the model directory.
 
     Raises:
-        ModelError: it is missing, damaged, or another model.
+        ModelError: the model is missing, damaged, or another one.
     """
     found, recorded = read_model_info(path / name, "classifier").digest, run.get("digest", "")
     if recorded and recorded != found:
@@ -83,14 +85,14 @@ def check_model(path: Path, run: Mapping[str, Any], name: str) -> Path:
 
 
 def seed_model(path: Path, seed: int | None = None) -> Path:
-    """Return the model directory of a seed of an arm, or of its lowest one; as `check_model`."""
+    """Return the model directory of a seed of an arm (None: its lowest seed), checked by `check_model`."""
     runs = {run["seed"]: run for run in read_arm(path)["runs"]}
     chosen = min(runs) if seed is None else seed
     return check_model(path, runs[chosen], seed_directory(chosen))
 
 
 def load_arm(path: Path, device: torch.device | str = "cpu") -> list[Classifier]:
-    """The classifiers of an arm directory, in the order of their seeds, in evaluation.
+    """Load the classifiers of an arm directory, in the order of their seeds, in evaluation mode.
 
     Raises:
         ModelError: the arm or one of its models is missing or damaged.
@@ -100,7 +102,7 @@ def load_arm(path: Path, device: torch.device | str = "cpu") -> list[Classifier]
 
 
 def load_judge(path: Path, device: torch.device | str = "cpu") -> Classifier | None:
-    """Load the arm's classifier of another architecture, in evaluation; None where it was trained without one.
+    """Load the arm's classifier of another architecture, in evaluation mode; None if the arm was trained without one.
 
     Raises:
         ModelError: the arm or the model is missing or damaged.
@@ -110,10 +112,10 @@ def load_judge(path: Path, device: torch.device | str = "cpu") -> Classifier | N
 
 
 def load_classifier(path: Path, device: torch.device | str = "cpu") -> Classifier:
-    """A classifier, in evaluation and channels_last, from a model directory or (its lowest seed) an arm directory.
+    """Load a classifier, in evaluation mode and channels_last, from a model directory or an arm's lowest seed.
 
     Raises:
-        ModelError: it is missing, damaged, or no classifier.
+        ModelError: it is missing, damaged, or not a classifier.
     """
     path = Path(path)
     if not (path / INFO_NAME).is_file() and (path / ARM_NAME).is_file():

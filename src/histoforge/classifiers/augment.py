@@ -1,4 +1,4 @@
-"""Traditional augmentation, computed on the device for a whole batch, with parameters of its own for each patch."""
+"""Traditional augmentation of a whole batch on the device, with separate parameters for each patch."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class ColourJitter:
 
 
 def traditional(images: Tensor, jitter: ColourJitter, rng: torch.Generator) -> Tensor:
-    """Horizontal flips and colour jitter, "traditional augmentation" of Xue et al. 2021, section 4.3.3.
+    """Apply horizontal flips and colour jitter, the "traditional augmentation" of Xue et al. 2021, section 4.3.3.
 
     The paper gives neither probability nor strength: half of the patches are flipped, and the strengths are settings.
 
@@ -46,10 +46,10 @@ def traditional(images: Tensor, jitter: ColourJitter, rng: torch.Generator) -> T
 
 
 def adjust_colours(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
-    """Brightness, contrast, saturation and hue, in this order, each as torchvision defines it but for two things.
+    """Adjust brightness, contrast, saturation and hue, in this order, as torchvision defines them with two exceptions.
 
-    Hue turns the chroma plane of YIQ, a linear map, in place of HSV's piecewise one; and values are clipped to [0, 1]
-    once, at the end. So the four adjustments are one affine map of the colours for each patch.
+    Hue rotates the chroma plane of YIQ, a linear map, instead of HSV's piecewise one, and values are clipped to [0, 1]
+    only once, at the end. The four adjustments are therefore a single affine map of the colours of each patch.
 
     Args:
         images: float [B, 3, H, W] in [-1, 1].
@@ -61,7 +61,7 @@ def adjust_colours(images: Tensor, brightness: Tensor, contrast: Tensor, saturat
     grey_mean = torch.einsum("bchw,c->b", x, luma) / (x.shape[2] * x.shape[3]) * brightness
     colours = _hue_matrix(hue) @ _saturation_matrix(saturation, luma)
     matrix = colours * (brightness * contrast).view(-1, 1, 1)
-    # saturation and hue leave greys as they are, so the contrast's grey is added after them
+    # saturation and hue do not change greys, so the contrast's grey is added after them
     offset = ((1 - contrast) * grey_mean).view(-1, 1, 1, 1)
     x = torch.einsum("bdc,bchw->bdhw", matrix, x) + offset
     return (x.clamp(0, 1) * 2 - 1).contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Residual backbones whose last block can be run apart from the rest, and the registry of them by name."""
+"""Residual backbones whose last block can be run separately, and a registry of them by name."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ STAGE_CHANNELS = (64, 128, 256, 512)
 
 @dataclass(frozen=True)
 class Backbone:
-    """A residual network of He et al. 2016: its kind of block, and how many blocks each of its four stages has."""
+    """A residual network of He et al. 2016: the type of its blocks and their number in each of its four stages."""
 
     block: type[BasicBlock] | type[Bottleneck]
     stages: tuple[int, int, int, int]
@@ -34,22 +34,22 @@ BACKBONES: dict[str, Backbone] = {
 
 
 def check_backbone(name: str) -> None:
-    """Make sure that there is a backbone of this name.
+    """Check that a backbone of this name exists.
 
     Raises:
-        SettingsError: there is none; the nearest name is given.
+        SettingsError: it does not exist; the message suggests the nearest name.
     """
     if name not in BACKBONES:
         raise SettingsError(f"There is no backbone '{name}'{nearest(name, BACKBONES)}.")
 
 
 def resolve_stem(stem: StemChoice, patch_size: tuple[int, int], pretrained: bool) -> Stem:
-    """The stem that 'auto' stands for.
+    """Resolve the stem 'auto'.
 
-    'imagenet' (7x7 convolution of stride 2, then 3x3 max pooling of stride 2) divides height and width by 32 by the
-    last stage; 'small' (3x3 convolution of stride 1, no pooling) by 8 at 16 times the arithmetic. 'auto' is 'small'
-    for patches of less than 64 px, of which 'imagenet' would leave one position or two, and 'imagenet' else, and
-    always with pretrained weights, which were made for it.
+    'imagenet' (7x7 convolution of stride 2, then 3x3 max pooling of stride 2) divides height and width by 32 up to the
+    last stage. 'small' (3x3 convolution of stride 1, no pooling) divides them by 8 at 16 times the computation. 'auto'
+    is 'small' for patches of less than 64 px, of which 'imagenet' would leave only one or two positions. Otherwise, and
+    always with pretrained weights, which were made for it, 'auto' is 'imagenet'.
 
     Args:
         patch_size: height and width, px.
@@ -60,18 +60,18 @@ def resolve_stem(stem: StemChoice, patch_size: tuple[int, int], pretrained: bool
 
 
 class ResidualNetwork(nn.Module):
-    """The convolutional part of a ResNet, with torchvision's names of parameters, so that its weights fit.
+    """The convolutional part of a ResNet, with torchvision's parameter names, so that its weights fit.
 
     Attributes:
         stages: the four stages, lists of residual blocks.
-        channels: of the last block's output.
+        channels: number of channels of the last block's output.
     """
 
     def __init__(self, backbone: Backbone, stem: Stem, width: float) -> None:
-        """Make the network with random weights (He initialisation).
+        """Build the network with random weights (He initialisation).
 
         Args:
-            backbone: which network.
+            backbone: the network.
             stem: 'imagenet' or 'small'.
             width: factor on all numbers of channels (1 is the published network).
         """
@@ -101,7 +101,7 @@ class ResidualNetwork(nn.Module):
         return [self.get_submodule(f"layer{number}") for number in (1, 2, 3, 4)]  # type: ignore[misc]
 
     def stem(self, images: Tensor) -> Tensor:
-        """Images to the input of the first stage."""
+        """Compute the input of the first stage from images."""
         return self.maxpool(self.relu(self.bn1(self.conv1(images))))
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning of the last layers alone: the others keep the weights and the statistics that they begin with."""
+"""Fine-tuning of the last layers only: the other layers keep their initial weights and statistics."""
 
 from itertools import takewhile
 
@@ -10,21 +10,21 @@ WEIGHTED = (nn.Conv2d, nn.Linear)
 
 
 def freeze_all_but(backbone: nn.Module, trainable_layers: int) -> list[nn.Module]:
-    """Keep all but the last weighted layers of a backbone as they are.
+    """Freeze all but the last weighted layers of a backbone.
 
     Weighted layers are convolutions and linear layers, counted from the output in the order in which they are
-    registered, a block's shortcut as its last. A0-14: "freezing all layers except the last 16 layers. We then
-    concatenated a fully connected layer" counts before the head is there: the last 16 layers of a ResNet-152 are the
-    ten of layer4 and the last six of layer3, and the head, whose weights are new, trains besides. A batch
-    normalisation belongs to the convolution before it, and goes with it.
+    registered; a block's shortcut is its last layer. A0-14: "freezing all layers except the last 16 layers. We then
+    concatenated a fully connected layer" counts layers before the head is added. The last 16 layers of a ResNet-152 are
+    thus the ten of layer4 and the last six of layer3, and the head, whose weights are new, also trains. A batch
+    normalisation belongs to the convolution before it and is frozen with it.
 
     Args:
-        backbone: its modules are registered in the order in which they run, as torchvision's are; without the head.
-        trainable_layers: how many weighted layers train; 0 for all.
+        backbone: its modules are registered in the order in which they run, as in torchvision; without the head.
+        trainable_layers: number of weighted layers that train; 0 trains all.
 
     Returns:
-        The modules that are now frozen. Their parameters take no gradient; their statistics stay only while the
-        caller keeps them in evaluation.
+        The frozen modules. Their parameters take no gradient; their statistics stay fixed only while the caller keeps
+        the modules in evaluation mode.
 
     Raises:
         SettingsError: the backbone has fewer weighted layers.

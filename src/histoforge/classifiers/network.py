@@ -1,4 +1,4 @@
-"""The classifier: a residual network cut in two where Monte Carlo dropout acts."""
+"""The classifier: a residual network split at its Monte Carlo dropout."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,10 +18,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass
 class Trunk:
-    """What the network computes before the dropout, the same in each Monte Carlo pass.
+    """The network's outputs before the dropout, which are the same in each Monte Carlo pass.
 
     Attributes:
-        maps: activations after the residual stages (or blocks) that lie before the dropout, each [B, C_l, H_l, W_l].
+        maps: activations after the residual stages (or blocks) that precede the dropout, each [B, C_l, H_l, W_l].
         hidden: input of the dropout, [B, C, H, W].
     """
 
@@ -31,7 +31,7 @@ class Trunk:
 
 @dataclass
 class Tail:
-    """What the network computes from the dropout on.
+    """The network's outputs after the dropout.
 
     Attributes:
         map: activation after the last residual block, [B, C_L, H_L, W_L].
@@ -48,12 +48,12 @@ class Classifier(nn.Module):
     """A residual network with one dropout layer before its last block.
 
     Xue et al. 2021, section 4.2.2: "A dropout layer of rate 0.5 is inserted before the last residual block right above
-    the fully-connected layer". A4-9: so it lies between layer4[1] and layer4[2] of a ResNet34. In Monte Carlo passes
-    batch normalisation stays in evaluation, only the dropout is active. All that comes before it, the trunk, is then
-    the same in each pass: it is computed once, and only the tail runs K times, which is exact.
+    the fully-connected layer". A4-9: in a ResNet34 the dropout therefore lies between layer4[1] and layer4[2]. In Monte
+    Carlo passes, batch normalisation stays in evaluation mode and only the dropout is active. Everything before it, the
+    trunk, is then the same in each pass: it is computed once and only the tail runs K times, which is exact.
 
-    Images are float [B, 3, H, W] in [-1, 1]; a network that began with ImageNet weights brings them to that set's mean
-    and deviation itself.
+    Images are float [B, 3, H, W] in [-1, 1]. A network that started from ImageNet weights normalises them to the mean
+    and deviation of ImageNet itself.
 
     Attributes:
         info: the model's description; the backbone is its `method`, and `config` holds stem, width, dropout,
@@ -65,11 +65,11 @@ class Classifier(nn.Module):
     shift: Tensor
 
     def __init__(self, info: ModelInfo) -> None:
-        """Make the network with random weights.
+        """Build the network with random weights.
 
         Raises:
-            SettingsError: there is no backbone of that name (the nearest one is given), or more layers are to train
-                than it has.
+            SettingsError: the backbone does not exist (the message suggests the nearest name) or has fewer layers than
+                are to train.
         """
         super().__init__()
         check_backbone(info.method)
@@ -87,7 +87,7 @@ class Classifier(nn.Module):
         self.frozen = freeze_all_but(self.backbone, info.config.get("trainable_layers", 0))
 
     def train(self, mode: bool = True) -> "Classifier":
-        """As of any module, but that frozen layers stay in evaluation: their statistics do not move."""
+        """Set the training mode, but keep frozen layers in evaluation mode so that their statistics stay fixed."""
         super().train(mode)
         for module in self.frozen:
             module.eval()
@@ -95,25 +95,25 @@ class Classifier(nn.Module):
 
     @property
     def name(self) -> str:
-        """What results call this extractor: backbone, arm, seed and the first digits of its digest."""
+        """The extractor's name in results: backbone, arm, seed and the first digits of the model's digest."""
         seed, arm = self.info.training.get("seed"), self.info.training.get("arm")
         trained = f" ({arm}, seed {seed})" if arm is not None else ""
         return f"{self.info.method}{trained} {self.info.digest[:8]}".strip()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, float32 [B, classes], of images in [-1, 1], [B, 3, H, W]."""
+        """Compute logits, float32 [B, classes], of images in [-1, 1], [B, 3, H, W]."""
         return self.tail(self.trunk(images).hidden).logits
 
     def features(self, images: Tensor) -> Tensor:
-        """Pooled activations before the last layer, float32 [B, D], of images in [-1, 1], [B, 3, H, W]."""
+        """Compute pooled activations before the last layer, float32 [B, D], of images in [-1, 1], [B, 3, H, W]."""
         return self.tail(self.trunk(images).hidden).features
 
     def trunk(self, images: Tensor, layers: Layers = "stages") -> Trunk:
-        """All that comes before the dropout.
+        """Run everything that precedes the dropout.
 
         Args:
             images: float [B, 3, H, W] in [-1, 1].
-            layers: whether `maps` has an entry a residual stage or one a residual block.
+            layers: whether `maps` has one entry per residual stage or one per residual block.
         """
         hidden = self.backbone.stem(images * self.scale + self.shift)
         maps = []
@@ -128,11 +128,11 @@ class Classifier(nn.Module):
         return Trunk(maps, hidden)
 
     def tail(self, hidden: Tensor, mask: Tensor | None = None) -> Tail:
-        """The dropout, the last residual block and the classifying layer.
+        """Run the dropout, the last residual block and the classification layer.
 
         Args:
             hidden: `Trunk.hidden`, [B, C, H, W].
-            mask: what to multiply `hidden` with in place of the dropout layer's own draw, of its shape: 0 or 1/(1-p).
+            mask: factors for `hidden`, of its shape, that replace the dropout layer's random mask: 0 or 1/(1-p).
         """
         hidden = self.dropout(hidden) if mask is None else hidden * mask.to(hidden.dtype)
         last = self.backbone.stages[-1][-1](hidden)
@@ -141,22 +141,22 @@ class Classifier(nn.Module):
             return Tail(last, features, self.fc(self.head(features)))
 
     def mc_dropout(self, active: bool) -> None:
-        """Put the network in evaluation, with its dropout drawing anew in each pass where `active`."""
+        """Put the network in evaluation mode; if `active`, the dropout draws a new mask in each pass."""
         self.eval()
         for module in self.modules():
             if isinstance(module, nn.Dropout):
                 module.train(active)
 
     def check_fits(self, classes: list[str], patch_size: tuple[int, int], what: str) -> None:
-        """Make sure that the network can judge patches of these classes and this size.
+        """Check that the network can judge patches of these classes and this size.
 
         Args:
             classes: class names in the order of the labels.
             patch_size: height and width, px.
-            what: the patches' name in the message.
+            what: name of the patches in the message.
 
         Raises:
-            ModelError: it was trained on other classes or another patch size.
+            ModelError: the network was trained on other classes or another patch size.
         """
         if self.info.classes != list(classes):
             raise ModelError(
@@ -172,7 +172,7 @@ class Classifier(nn.Module):
 
 
 def _head(features: int, width: int) -> tuple[nn.Module, int]:
-    """The layer between the pooled features and the classifying layer, if there is one, and the width of its output."""
+    """Return the optional layer between the pooled features and the classification layer, and its output width."""
     if not width:
         return nn.Identity(), features
     return nn.Sequential(nn.Linear(features, width), nn.ReLU(inplace=True)), width

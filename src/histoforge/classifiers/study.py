@@ -1,4 +1,4 @@
-"""Training all seeds of an arm, in one task that can be killed and started again."""
+"""Training of all seeds of an arm, in one task that can be killed and restarted."""
 
 import shutil
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from histoforge.training.models import ModelInfo, save_model
 
 NOT_IN_IDENTITY = ("device", "checkpoints", "checkpoint_every")
 Use = Literal["both", "real", "synthetic"]
-"""Which patches an arm is trained on."""
+"""The patches that an arm is trained on."""
 
 
 def train(
@@ -43,33 +43,33 @@ def train(
     out: Path,
     use: Use = "both",
 ) -> dict[str, Any]:
-    """Train a classifier a seed and write the arm directory `out`: `arm.json` and `seed-<n>/` models.
+    """Train one classifier per seed and write the arm directory `out`: `arm.json` and `seed-<n>/` models.
 
     An arm of real patches without augmentation also gets the `judge/` that `architecture` names.
 
-    Only the real training split, `synthetic`, or both train; the real validation split chooses the epoch; the test
-    split is not looked at. A4-12: so the baseline arm can serve as the extractor of selection and of FID.
-    Checkpoints lie in `<out>.work` until the whole arm is written: a task that is killed goes on from there, and ends
-    with the same weights, bit for bit on a CPU.
+    Training uses only the real training split, only `synthetic`, or both. The real validation split chooses the epoch;
+    the test split is not used. A4-12: the baseline arm can therefore serve as the extractor of selection and of FID.
+    Checkpoints stay in `<out>.work` until the whole arm is written: a killed task resumes from there and ends with the
+    same weights, bit for bit on a CPU.
 
     Args:
         arm: its name.
-        architecture: which network.
+        architecture: the network.
         recipe: the hyper-parameters.
-        seeds: one classifier each (the paper runs five); a seed starts every arm from the same weights.
+        seeds: one classifier is trained per seed (the paper runs five); a seed starts every arm from the same weights.
         patches: the real patches.
         synthetic: synthetic patches of the same classes and size, or None.
         out: the directory to write.
-        use: which of them train: 'both' (the real ones alone where there is no `synthetic`), 'real' or 'synthetic'.
+        use: patches to train on: 'both' (only the real ones if there is no `synthetic`), 'real' or 'synthetic'.
 
     Returns:
-        What `arm.json` says.
+        The content of `arm.json`.
 
     Raises:
-        PatchSetError: the train or val split is empty, or `synthetic` has other classes or another patch size, or is
-            to be used alone and is not given or lacks a class.
+        PatchSetError: the train or val split is empty, `synthetic` has other classes or another patch size, or training
+            uses only `synthetic` and it is not given or lacks a class.
         SettingsError: more layers are to train than the network has.
-        ModelError: the weights to begin with do not fit.
+        ModelError: the initial weights do not fit.
         TrainingError: a loss is not finite.
     """
     if use == "real" or (use == "both" and synthetic is None):
@@ -101,7 +101,7 @@ def train(
 
 
 def _judge(architecture: Architecture, recipe: Recipe, patches: PatchSet, use: Use) -> ModelInfo | None:
-    """Describe the classifier of another architecture, where it is asked for and the arm has plain real patches."""
+    """Describe the classifier of another architecture, if it is requested and the arm has plain real patches."""
     if not architecture.judge_backbone:
         return None
     check_backbone(architecture.judge_backbone)
@@ -112,11 +112,11 @@ def _judge(architecture: Architecture, recipe: Recipe, patches: PatchSet, use: U
 
 
 def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device, use: Use = "both") -> TrainingData:
-    """Training and validation patches on the device; synthetic ones are never among the latter.
+    """Load training and validation patches onto the device; the latter never include synthetic ones.
 
     Raises:
-        PatchSetError: a split is empty, or `synthetic` has other classes or another patch size, or is to be used
-            alone and is not given or lacks a class.
+        PatchSetError: a split is empty, `synthetic` has other classes or another patch size, or training uses only
+            `synthetic` and it is not given or lacks a class.
     """
     real, val = patches.split("train"), patches.split("val")
     weights = class_weights(real.counts)
@@ -145,7 +145,7 @@ def _joined(first: DevicePatches, second: DevicePatches) -> DevicePatches:
 def describe(
     architecture: Architecture, recipe: Recipe, patches: PatchSet, digests: dict[str, str], use: Use = "real"
 ) -> ModelInfo:
-    """What the arm's models have in common."""
+    """Return the description that the arm's models share."""
     pretrained = bool(architecture.weights)
     config = {
         "stem": resolve_stem(architecture.stem, patches.patch_size, pretrained),
@@ -169,13 +169,13 @@ def describe(
 
 
 def build(info: ModelInfo, weights: dict[str, Tensor] | None, source: str, seed: int) -> Classifier:
-    """A classifier with the first weights of `seed`, the same in every arm: arms are paired by seed.
+    """Build a classifier with the initial weights of `seed`, which are the same in every arm: arms are paired by seed.
 
     Args:
-        info: which network.
-        weights: what its backbone begins with, or None for random weights.
-        source: what error messages call these weights.
-        seed: of the random weights.
+        info: the model's description.
+        weights: initial weights of the backbone, or None for random ones.
+        source: name of these weights in error messages.
+        seed: seed of the random weights.
     """
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(seed, "classifier", "weights"))
@@ -186,7 +186,7 @@ def build(info: ModelInfo, weights: dict[str, Tensor] | None, source: str, seed:
 
 
 def count(patches: PatchSet, synthetic: PatchSet | None) -> dict[str, dict[str, int]]:
-    """Patches by use (train, val, synthetic) and class name."""
+    """Count patches by use (train, val, synthetic) and class name."""
     used = {"train": patches.split("train"), "val": patches.split("val")}
     if synthetic is not None:
         used["synthetic"] = synthetic

@@ -1,4 +1,4 @@
-"""Training one classifier: one seed of one arm."""
+"""Training of one classifier: one seed of one arm."""
 
 import math
 import time
@@ -23,23 +23,24 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Recipe:
-    """How classifiers are trained, the same in every arm but for `augmentation` and the synthetic patches.
+    """Hyper-parameters of the classifiers, the same in every arm except for `augmentation` and the synthetic patches.
 
-    A4-14: Xue et al. 2021 give no hyper-parameters of their classifiers, only that they are the same in all
+    A4-14: Xue et al. 2021 do not give hyper-parameters of their classifiers, only that they are the same in all
     experiments. Those of the RL-EO paper's downstream task ("Optimizer: Adam with lr=1e-5, LR Scheduler with a step
-    size of 7, and gamma=0.1") are `schedule` 'step' with its defaults and no weight decay, which makes AdamW Adam.
+    size of 7, and gamma=0.1") correspond to `schedule` 'step' with its defaults and no weight decay, which turns AdamW
+    into Adam.
 
     Attributes:
         augmentation: 'none' or 'traditional'.
         brightness, contrast, saturation, hue: strengths of the traditional augmentation's colour jitter.
-        epochs: the budget; an epoch is as many steps as one pass over the *real* training patches takes.
-        max_steps: an upper bound on the steps of the whole training; 0 for none.
-        batch_size: patches a step.
-        learning_rate: of AdamW at the start.
-        weight_decay: of AdamW.
+        epochs: the budget; an epoch has as many steps as one pass over the *real* training patches.
+        max_steps: upper bound on the steps of the whole training; 0 for none.
+        batch_size: patches per step.
+        learning_rate: initial learning rate of AdamW.
+        weight_decay: weight decay of AdamW.
         schedule: 'cosine', from the learning rate to 0, or 'step', times `step_factor` after every `step_epochs`.
-        step_epochs, step_factor: of the schedule 'step'.
-        patience: epochs without a better validation loss after which training stops; 0 for never.
+        step_epochs, step_factor: parameters of the schedule 'step'.
+        patience: number of epochs without a better validation loss after which training stops; 0 for never.
         device, precision, checkpoints, checkpoint_every: see `training.engine.Engine`.
     """
 
@@ -65,12 +66,12 @@ class Recipe:
 
 @dataclass
 class TrainingData:
-    """What an arm is trained on, on the device.
+    """The data of an arm, on the device.
 
     Attributes:
         train: the real training patches, the synthetic ones of the arm, or the former followed by the latter.
         val: the real validation patches.
-        real: how many real training patches there are, whether they train or not: they set the length of an epoch.
+        real: number of real training patches, whether they train or not; it sets the length of an epoch.
         class_weights: weight of each class in the loss, float32 [classes].
         val_weights: weight of each class in the validation loss, float32 [classes], the same in every arm.
     """
@@ -83,10 +84,10 @@ class TrainingData:
 
 
 class FitState:
-    """How far a training has come: validation results of each epoch, and the best epoch's weights.
+    """Progress of a training: validation results of each epoch, and the best epoch's weights.
 
-    The best epoch is the one with the lowest validation loss, the earliest among equal ones: the loss moves with each
-    patch, where the accuracy on a small validation split takes few values and is often tied.
+    The best epoch is the one with the lowest validation loss, and the earliest of several. The loss changes with each
+    patch, whereas the accuracy on a small validation split takes few values and is often tied.
     """
 
     def __init__(self) -> None:
@@ -96,7 +97,7 @@ class FitState:
         self.seconds = 0.0
 
     def add(self, result: dict[str, float], classifier: Classifier) -> None:
-        """Take in the validation result of an epoch.
+        """Add the validation result of an epoch.
 
         Raises:
             TrainingError: the validation loss is not finite.
@@ -112,32 +113,32 @@ class FitState:
             self.weights = {name: tensor.detach().clone() for name, tensor in classifier.state_dict().items()}
 
     def has_stalled(self, patience: int) -> bool:
-        """Whether the last `patience` epochs brought nothing better."""
+        """Return whether the last `patience` epochs brought no improvement."""
         return bool(patience) and len(self.history) - self.best_epoch >= patience
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """Return the whole state."""
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         vars(self).update(state)
 
 
 def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engine, progress: FitState) -> None:
     """Train `classifier` in place and leave the best epoch's weights in it.
 
-    What is fair between arms: each arm gets the same number of steps (`epochs` passes over the real patches), the same
-    schedule and the same number of looks at the validation split. Synthetic patches are mixed among the real ones and
-    take their share of the steps; they do not buy more of them. So an arm that wins does not win by training longer,
-    as it would with epochs over the larger set. The loss weighs classes by 1 / frequency among the *real* training
-    patches, in every arm alike that has any; in one that is trained on synthetic patches alone, by that among those.
+    Arms are compared fairly: each arm gets the same number of steps (`epochs` passes over the real patches), the same
+    schedule and the same number of evaluations on the validation split. Synthetic patches are mixed with the real ones
+    and take their share of the steps; they do not add steps. An arm therefore cannot win by training longer, as it
+    could with epochs over the larger set. The loss weights classes by 1 / frequency among the *real* training patches
+    in every arm that has any, and among the synthetic patches in an arm that is trained on these alone.
 
     Args:
-        classifier: with its first weights, on the engine's device.
+        classifier: with its initial weights, on the engine's device.
         data: the patches.
         recipe: the hyper-parameters.
-        engine: of this training; where it finds a checkpoint, the training goes on from there.
+        engine: the engine of this training; if it has a checkpoint, training resumes from there.
         progress: filled with the validation results.
 
     Raises:
@@ -176,7 +177,7 @@ def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engi
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int, done: float) -> None:
-    """What the recipe's schedule says in an epoch, from 1, after the share `done` of the steps."""
+    """Set the learning rate of the recipe's schedule for an epoch, from 1, after the share `done` of the steps."""
     if recipe.schedule == "step":
         factor = recipe.step_factor ** ((epoch - 1) // recipe.step_epochs)
     else:
@@ -187,7 +188,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: i
 
 @torch.inference_mode()
 def evaluate(classifier: Classifier, patches: DevicePatches, weights: Tensor, engine: Engine) -> dict[str, float]:
-    """Class-weighted cross-entropy, accuracy and balanced accuracy (mean recall of the classes that are there)."""
+    """Compute class-weighted cross-entropy, accuracy and balanced accuracy (mean recall of the classes present)."""
     classifier.eval()
     logits, labels = [], []
     for rows in torch.arange(len(patches)).split(EVALUATION_BATCH):
@@ -206,5 +207,7 @@ def evaluate(classifier: Classifier, patches: DevicePatches, weights: Tensor, en
 
 
 def class_weights(counts: NDArray[np.int64]) -> Tensor:
-    """Weights N / (C N_c), float32 [classes], of classes with N_c real training patches; over these the mean is 1."""
+    """Return weights N / (C N_c), float32 [classes], for N_c real training patches per class; their mean over patches
+    is 1.
+    """
     return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)

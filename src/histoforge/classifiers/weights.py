@@ -1,4 +1,4 @@
-"""Weights that a network begins with, from a file that the user names; nothing is ever downloaded by itself."""
+"""Initial weights of a network, from a file that the user names; nothing is downloaded automatically."""
 
 import pickle
 import tempfile
@@ -15,15 +15,15 @@ from histoforge.training.tensors import explained_reading
 
 
 def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]:
-    """The tensors of a file, on the CPU, and the file's SHA-256.
+    """Read the tensors of a file, on the CPU, and the file's SHA-256.
 
     Args:
         source: a path or an s3:// or minio:// address of a .safetensors file or of a .pth/.pt file that holds a plain
-            `state_dict` (read with weights_only, so that it can run no code).
+            `state_dict` (read with weights_only, so that it cannot run code).
         sha256: the file's SHA-256, 64 hexadecimal digits; '' leaves it unchecked.
 
     Raises:
-        ModelError: the file is missing, not such a file, or has another SHA-256.
+        ModelError: the file is missing, has another format, or has another SHA-256.
     """
     if "://" not in source:
         return _read_file(Path(source), sha256)
@@ -33,10 +33,10 @@ def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]
 
 
 def load_backbone(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Put weights with torchvision's names into a backbone; the classifying layer `fc` is left out.
+    """Load weights with torchvision's names into a backbone; the classification layer `fc` is left out.
 
     Raises:
-        ModelError: a tensor is missing or has another shape (another backbone, width or stem); the sentence names it.
+        ModelError: a tensor is missing or has another shape (another backbone, width or stem); the message names it.
     """
     wanted = network.state_dict()
     for name, mine in wanted.items():
@@ -64,7 +64,7 @@ def _read_file(path: Path, sha256: str) -> tuple[dict[str, Tensor], str]:
             with explained_reading(path, ModelError, advice):
                 return load_file(path), digest
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # torch's text is a page, and says how to run the file's code
+    except pickle.UnpicklingError:  # torch's text is a page long and tells how to run the file's code
         raise _unreadable(path, "it holds something else than tensors") from None
     except (RuntimeError, EOFError, ValueError, OSError) as error:
         raise _unreadable(path, str(error).split("\n", 1)[0].rstrip(".")) from None

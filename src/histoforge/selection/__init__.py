@@ -1,4 +1,4 @@
-"""Which synthetic patches are worth training on: counts, scores under Monte Carlo dropout, and rules."""
+"""Selection of synthetic patches to train on: counts, scores under Monte Carlo dropout, and rules."""
 
 from histoforge.selection.counts import check_pool, kept_counts, pool_counts
 from histoforge.selection.pool import check_scored, draw_pool, take_over

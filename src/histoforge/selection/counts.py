@@ -1,4 +1,4 @@
-"""How many candidates are drawn and how many are kept, a class each, in whole numbers."""
+"""Numbers of candidates to draw and to keep per class, in whole numbers."""
 
 import math
 from fractions import Fraction
@@ -10,13 +10,13 @@ from histoforge.core.errors import SelectionError
 
 
 def kept_counts(real: NDArray[np.int64], ratio: float) -> NDArray[np.int64]:
-    """How many synthetic patches of each class to keep: r N in all, r N_i a class (Xue et al. 2021, section 3.2).
+    """Return the number of synthetic patches to keep: r N in all, r N_i per class (Xue et al. 2021, section 3.2).
 
-    A4-11: r N_i is rounded down; what then lacks to r N (rounded down) goes one by one to the largest classes.
+    A4-11: r N_i is rounded down. The remainder up to r N (rounded down) is assigned one by one to the largest classes.
 
     Args:
         real: N_i, real training patches of each class, int64 [classes].
-        ratio: r, kept patches for each real one.
+        ratio: r, kept patches per real one.
 
     Raises:
         SelectionError: nothing would be kept.
@@ -35,7 +35,7 @@ def kept_counts(real: NDArray[np.int64], ratio: float) -> NDArray[np.int64]:
 
 
 def pool_counts(real: NDArray[np.int64], multiple: float) -> NDArray[np.int64]:
-    """How many candidates of each class to draw: `multiple` for each real one, rounded up, int64 [classes].
+    """Return the number of candidates to draw per class: `multiple` per real patch, rounded up, int64 [classes].
 
     Algorithm 1 draws 4 r N_i; figure 12 draws 2 N_i to 8 N_i.
     """
@@ -44,19 +44,19 @@ def pool_counts(real: NDArray[np.int64], multiple: float) -> NDArray[np.int64]:
 
 
 def first_step_count(pool: int, kept: int) -> int:
-    """How many of a class's candidates pass the first of two steps that keep the same share of what reaches them.
+    """Return how many of a class's candidates pass the first of two steps that each keep the same share.
 
-    A4-11: the share is q = sqrt(kept / pool) at each step, which is the half of Algorithm 1 where pool = 4 kept, and
-    fits any other pool, as those of figure 12.
+    A4-11: the share is q = sqrt(kept / pool) at each step. It is the half of Algorithm 1 where pool = 4 kept, and works
+    for any other pool, such as those of figure 12.
     """
     return round(math.sqrt(kept * pool))
 
 
 def check_pool(pool: NDArray[np.int64], kept: NDArray[np.int64], classes: list[str]) -> None:
-    """Make sure that each class has at least as many candidates as are to be kept.
+    """Check that each class has at least as many candidates as are to be kept.
 
     Raises:
-        SelectionError: it has not; the sentence names the class.
+        SelectionError: a class has fewer; the message names it.
     """
     for name, there, wanted in zip(classes, pool.tolist(), kept.tolist(), strict=True):
         if there < wanted:

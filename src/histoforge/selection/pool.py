@@ -1,4 +1,4 @@
-"""Pools of scored candidates: drawn from a generator a batch at a time, or taken over from an earlier step."""
+"""Pools of scored candidates: drawn from a generator batch by batch, or reused from an earlier step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -26,9 +26,9 @@ class Candidates:
 
     Attributes:
         images: uint8 [n, H, W, 3].
-        labels: the class each was drawn as, int64 [n].
-        columns: method, generator (digest), seed, place (in the order in which its class was drawn) and scores, each
-            a scalar or [n].
+        labels: the class that each was drawn as, int64 [n].
+        columns: method, generator (digest), seed, place (in the order in which its class was drawn) and scores, each a
+            scalar or [n].
     """
 
     images: Pixels
@@ -39,10 +39,10 @@ class Candidates:
 def draw_pool(
     generator: Generator, scorer: Scorer, counts: NDArray[np.int64], seed: int, batch_size: int
 ) -> Iterator[Candidates]:
-    """Draw `counts[c]` candidates of each class c and score them, a batch at a time.
+    """Draw `counts[c]` candidates of each class c and score them, batch by batch.
 
-    Each batch has noise of its own, by seed, class and place: candidates do not depend on how many others are drawn,
-    but for those of a class's last, shorter batch.
+    The noise of a batch depends on the seed, the class and the place. Candidates therefore do not depend on how many
+    others are drawn, except for those of a class's last, shorter batch.
     """
     for label, count in enumerate(counts.tolist()):
         for start in range(0, count, batch_size):
@@ -56,7 +56,7 @@ def draw_pool(
 
 
 def take_over(pool: PatchSet, counts: NDArray[np.int64], batch_size: int) -> Iterator[Candidates]:
-    """The first `counts[c]` candidates of each class c of a scored pool, with their scores, a batch at a time."""
+    """Yield the first `counts[c]` candidates of each class c of a scored pool, with their scores, batch by batch."""
     rows = np.flatnonzero(pool.index["place"].to_numpy() < counts[pool.labels])
     for start in range(0, len(rows), batch_size):
         part = pool.where(rows[start : start + batch_size])
@@ -64,15 +64,15 @@ def take_over(pool: PatchSet, counts: NDArray[np.int64], batch_size: int) -> Ite
 
 
 def check_scored(pool: PatchSet, counts: NDArray[np.int64], scoring: dict[str, Any]) -> None:
-    """Make sure that a pool can be taken over.
+    """Check that a pool can be reused.
 
     Args:
         pool: the pool.
-        counts: how many candidates of each class are asked for.
-        scoring: how they must have been scored: extractor, patches (digests), passes, layers.
+        counts: number of candidates needed per class.
+        scoring: the required scoring: extractor, patches (digests), passes, layers.
 
     Raises:
-        SelectionError: it is no scored pool, was scored otherwise, or is too small.
+        SelectionError: the pool is not scored, was scored differently, or is too small.
     """
     theirs = pool.info.made_by.get("scoring")
     if theirs is None or any(name not in pool.index for name in CARRIED):

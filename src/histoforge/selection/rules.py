@@ -1,4 +1,4 @@
-"""The rules that keep some of the candidates: Algorithm 1 and what it is compared with."""
+"""Rules that choose the candidates to keep: Algorithm 1 and the rules that it is compared with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassPool:
-    """The candidates of one class, and what a rule may look at.
+    """The candidates of one class and the data that a rule may use.
 
     Attributes:
         entropy, distance, confidence: scores, float64 [n] (see `scores.Scores`).
-        kept: how many are to be kept.
+        kept: number of candidates to keep.
         rng: for the rule that draws.
     """
 
@@ -35,10 +35,10 @@ class ClassPool:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a rule decided.
+    """The decision of a rule.
 
     Attributes:
-        rank: place of each candidate in the order in which the rule keeps its class's candidates, from 0, int64 [N].
+        rank: rank of each candidate, from 0, in the order in which the rule keeps its class's candidates, int64 [N].
         kept: bool [N].
     """
 
@@ -47,13 +47,14 @@ class Selection:
 
 
 def entropy_centroid(pool: ClassPool) -> Places:
-    """Algorithm 1 of Xue et al. 2021: first the candidates of low entropy, of these the ones near the class centroid.
+    """Algorithm 1 of Xue et al. 2021: keep candidates of low entropy, and of these the ones near the class centroid.
 
     A4-11: the paper keeps what is strictly below the median, which drops ties and the middle of odd counts. Here both
-    steps rank and take exact counts (`first_step_count`); the second ranks the survivors of the first alone.
+    steps rank candidates and keep exact counts (`first_step_count`); the second step ranks only the survivors of the
+    first.
 
     A4-13: the paper calls this rule the best in all metrics, with a gain of 2.8%. In its Table 1 the sensitivity is
-    0.671 against 0.690 of plain GAN augmentation, and in its Table 2 the gain is 2.7 points: neither is a target here.
+    0.671 against 0.690 of plain GAN augmentation, and in its Table 2 the gain is 2.7 points. Neither is a target here.
     """
     by_entropy = np.argsort(pool.entropy, kind="stable")
     count = first_step_count(len(by_entropy), pool.kept)
@@ -62,17 +63,17 @@ def entropy_centroid(pool: ClassPool) -> Places:
 
 
 def distance(pool: ClassPool) -> Places:
-    """Single filtering (Xue et al. 2019): the candidates nearest to their class's centroid."""
+    """Single filtering (Xue et al. 2019): keep the candidates nearest to their class's centroid."""
     return np.argsort(pool.distance, kind="stable")
 
 
 def random(pool: ClassPool) -> Places:
-    """Augmentation without selection, "GAN augmentation" in table 1: candidates drawn blindly."""
+    """Augmentation without selection, "GAN augmentation" in table 1: keep random candidates."""
     return pool.rng.permutation(len(pool.entropy))
 
 
 def confidence(pool: ClassPool) -> Places:
-    """The candidates of which the classifier believes most firmly that they are of the class they were drawn as."""
+    """Keep the candidates to whose intended class the classifier assigns the highest probability."""
     return np.argsort(-pool.confidence, kind="stable")
 
 
@@ -96,21 +97,21 @@ def select(
     threshold: float,
     seed: int,
 ) -> Selection:
-    """Keep exactly `kept[c]` candidates of each class c; equal scores go by their place in the pool.
+    """Keep exactly `kept[c]` candidates of each class c; ties are broken by the place in the pool.
 
-    The rule 'confidence' alone may keep fewer: never a candidate whose confidence is not above `threshold`.
+    Only the rule 'confidence' may keep fewer: it never keeps a candidate whose confidence is not above `threshold`.
 
     Args:
-        rule: which of `RULES`.
+        rule: one of `RULES`.
         entropy, distances, confidences: scores of the candidates, float64 [N].
-        labels: the class each candidate was drawn as, int64 [N].
-        kept: how many to keep of each class, int64 [classes].
-        classes: their names.
-        threshold: least confidence, exclusive, in [0, 1].
-        seed: of the rule 'random'.
+        labels: the class that each candidate was drawn as, int64 [N].
+        kept: number of candidates to keep per class, int64 [classes].
+        classes: class names.
+        threshold: minimum confidence, exclusive, in [0, 1].
+        seed: seed of the rule 'random'.
 
     Raises:
-        SelectionError: a class has fewer candidates than are to be kept, or nothing passes the threshold.
+        SelectionError: a class has fewer candidates than are to be kept, or none passes the threshold.
     """
     check_pool(np.bincount(labels, minlength=len(classes)), kept, classes)
     rank = np.empty(len(labels), np.int64)

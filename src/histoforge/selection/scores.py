@@ -18,12 +18,12 @@ from histoforge.training.device import autocast
 
 @dataclass(frozen=True)
 class Scores:
-    """What a scorer says of candidates.
+    """Scores of candidates.
 
     Attributes:
         entropy: mean over the passes of the predictive entropy, nats, float64 [N].
         entropy_of_mean: entropy of the mean prediction, nats, float64 [N].
-        distance: D_f to the centroid of the class they were drawn as, float64 [N], in [0, 4 L] for L layers.
+        distance: D_f to the centroid of the class that they were drawn as, float64 [N], in [0, 4 L] for L layers.
         confidence: mean over the passes of the probability of that class, float64 [N], in [0, 1].
     """
 
@@ -34,22 +34,24 @@ class Scores:
 
     @classmethod
     def join(cls, parts: list["Scores"]) -> "Scores":
-        """The scores of several batches, in their order."""
+        """Join the scores of several batches, in their order."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 class Scorer:
     """Scores candidates by K passes of Monte Carlo dropout (Xue et al. 2021, section 3.2 and Algorithm 1).
 
-    A4-9: everything before the dropout is the same in each pass. So the trunk and the distances of its layers are
-    computed once, and the K tails as one batch; the result is that of K full passes with the same dropout masks.
+    A4-9: everything before the dropout is the same in each pass. The trunk and the distances of its layers are
+    therefore computed once, and the K tails as one batch; the result is that of K full passes with the same dropout
+    masks.
 
     A4-8: the layers are the four residual stages (or, with 'blocks', all residual blocks). A4-10: the entropy is the
-    mean of the passes' entropies ("mean of entropy across 5 runs"); the entropy of the mean prediction is given too.
+    mean of the passes' entropies ("mean of entropy across 5 runs"); the entropy of the mean prediction is also
+    reported.
 
     Attributes:
-        centroids: of each layer, unit-normalised over channels, float32 [classes, C_l, H_l, W_l].
-        streams: the generator of each pass's dropout masks.
+        centroids: centroids of each layer, unit-normalised over channels, float32 [classes, C_l, H_l, W_l].
+        streams: the random generator of each pass's dropout masks.
     """
 
     def __init__(
@@ -62,13 +64,13 @@ class Scorer:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        """Take `classifier` into use.
+        """Prepare `classifier` for scoring.
 
         Args:
             classifier: the feature extractor, on `device`.
             passes: K.
             layers: 'stages' or 'blocks'.
-            seed: of the dropout masks; each pass has a stream of its own.
+            seed: seed of the dropout masks; each pass has its own random stream.
             device: where to compute.
             dtype: torch.bfloat16 runs the network under autocast; scores are float32 and sums float64 in either case.
         """
@@ -84,7 +86,7 @@ class Scorer:
         """Compute the class centroids (eq. 7) from the real training patches.
 
         A4-8: a centroid is the mean of the raw activations at each position, over all patches of the class, from one
-        Monte Carlo pass; then it is unit-normalised over channels (the hat on c_i in eq. 6), and fixed.
+        Monte Carlo pass. It is then unit-normalised over channels (the hat on c_i in eq. 6) and stays fixed.
 
         Raises:
             PatchSetError: a class has no real patches.
@@ -116,14 +118,14 @@ class Scorer:
 
     @torch.inference_mode()
     def score(self, images: Tensor, labels: Tensor) -> Scores:
-        """Score a batch; the dropout masks go on from those of the batch before.
+        """Score a batch; the dropout masks continue the random streams of the previous batch.
 
         Args:
             images: float [B, 3, H, W] in [-1, 1].
-            labels: the class each was drawn as, int64 [B].
+            labels: the class that each was drawn as, int64 [B].
 
         Raises:
-            ModelError: the classifier's answers are not finite.
+            ModelError: the classifier's outputs are not finite.
         """
         passes, batch = len(self.streams), len(images)
         *fixed, moving = self.centroids
@@ -152,10 +154,10 @@ class Scorer:
         return scores
 
     def masks(self, streams: list[torch.Generator], hidden: Tensor) -> Tensor:
-        """Dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, C, H, W], channels_last.
+        """Draw dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, C, H, W], channels_last.
 
-        A random integer of 64 bits makes four decisions, so that p counts to 1/65536: drawing a number for each took a
-        tenth of the scoring's time.
+        A random 64-bit integer makes four decisions, so p is resolved to 1/65536. Drawing one number per decision took
+        a tenth of the scoring time.
         """
         keep = 1 - self.classifier.dropout.p
         batch, channels, height, width = hidden.shape
@@ -175,10 +177,10 @@ class Scorer:
 
 
 def feature_distance(activation: Tensor, centroid: Tensor) -> Tensor:
-    """One layer's and one pass's term of D_f, float64 [B] (eq. 6).
+    """Compute one layer's and one pass's term of D_f, float64 [B] (eq. 6).
 
-    The mean over positions of || a_hat - c_hat ||^2, a_hat being the activation divided by its Euclidean norm over
-    channels (0 where all channels are 0). For two unit vectors it is 2 - 2 cos.
+    The term is the mean over positions of || a_hat - c_hat ||^2, where a_hat is the activation divided by its Euclidean
+    norm over channels (0 where all channels are 0). For two unit vectors it is 2 - 2 cos.
 
     Args:
         activation: [B, C, H, W], raw.
@@ -189,7 +191,7 @@ def feature_distance(activation: Tensor, centroid: Tensor) -> Tensor:
 
 
 def entropy(p: Tensor) -> Tensor:
-    """Entropy of probabilities over the last dimension, nats; 0 log 0 is 0."""
+    """Return the entropy of probabilities over the last dimension, nats; 0 log 0 is 0."""
     return torch.special.entr(p).sum(-1)
 
 
