@@ -47,7 +47,7 @@ def answer(found: LeaderboardFindings) -> LeaderboardAnswer:
 
 
 def spread_text(spread: Spread, form: str) -> str:
-    """'44.04 ± 1.20', '44.04' for one seed, or 'n/a'; `form` as `format` takes it."""
+    """Format a spread: '44.04 ± 1.20', '44.04' for one seed, or 'n/a'. `form` is as `format` takes it."""
     if spread.mean is None:
         return "n/a"
     text = format(spread.mean, form)

@@ -120,7 +120,7 @@ def counted(number: int, plural: str) -> str:
 
 
 def p_value(effect: Effect) -> str:
-    """Return the p-value (corrected if possible); '' if there is none, or too few units for it to mean anything."""
+    """Return the p-value, corrected if available; '' if there is none, or too few units for it to mean anything."""
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
     fewest = FEWEST_SEEDS if effect.unit == "seeds" else FEWEST_PATIENTS
     return "" if p is None or effect.n < fewest else p_text(p)
