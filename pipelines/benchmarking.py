@@ -1,4 +1,4 @@
-"""What the pipelines `rleo` and `generator_benchmark` have in common: all but how a run's generator is trained."""
+"""The common part of the pipelines `rleo` and `generator_benchmark`: all but the training of a run's generator."""
 
 from dataclasses import dataclass
 from typing import Any, List, NamedTuple
@@ -21,7 +21,7 @@ FIXED = {
 
 
 class Outputs(NamedTuple):
-    """What the pipelines hand on; lists are in the order of the runs."""
+    """The outputs of the pipelines; lists are in the order of the runs."""
 
     report: dsl.HTML
     metrics: dsl.Artifact
@@ -54,15 +54,15 @@ class Form:
 
 @dataclass(frozen=True)
 class Start:
-    """What all runs begin with.
+    """The common inputs of all runs.
 
     Attributes:
         patches, overviews: the data.
-        extractor: the arm of the classifiers trained on real patches: their baseline, and whose features judge.
+        extractor: the arm of the classifiers trained on real patches: the baseline, and the extractor that judges.
         guide: the siamese guide.
-        runs: a list of `title`, `method`, `reward`, `seed`, `arm` and `both`, one a run.
-        settings: of all steps.
-        pool: where the heavy tasks run, with the sizes that were resolved.
+        runs: a list of `title`, `method`, `reward`, `seed`, `arm` and `both`, one entry per run.
+        settings: settings of all steps.
+        pool: placement of the heavy tasks, with the resolved sizes.
     """
 
     patches: Any
@@ -76,7 +76,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Judged:
-    """The tasks that judge a run's generator: its scores, and classifiers trained on its patches."""
+    """The tasks that evaluate a run's generator: its scores, and classifiers trained on its patches."""
 
     scored: dsl.PipelineTask
     alone: dsl.PipelineTask
@@ -84,7 +84,7 @@ class Judged:
 
 
 def begin(form: Form, pool: resources.Pool) -> Start:
-    """Check everything, cut patches, train the classifiers on real patches and the guide."""
+    """Check everything, cut patches, and train the guide and the classifiers on real patches."""
     everything = {"seed": form.seed, "preset": form.preset, "overrides": form.overrides}
     cutting = {"source": form.source, "patch_size": form.patch_size, "slide_mpp": form.slide_mpp}
     scan = scan_source(seeds=form.seeds, fixed=FIXED, **cutting, **everything, **pool.sizes)
@@ -119,7 +119,7 @@ def begin(form: Form, pool: resources.Pool) -> Start:
 
 
 def judge(form: Form, start: Start, run: Any, generator: Any) -> Judged:
-    """Score a generator, and train classifiers on its patches alone and beside the real ones."""
+    """Score a generator, and train classifiers on its patches only and together with the real ones."""
     scored = score_generator(
         patches=start.patches,
         generator=generator,
@@ -146,9 +146,9 @@ def conclude(start: Start, judged: Judged, generator: Any) -> Outputs:
     """Compare all runs, after the loop over them.
 
     Args:
-        start: as before.
+        start: the common inputs of all runs.
         judged: the tasks of a run.
-        generator: the output of the task that made a run's generator.
+        generator: the output of the task that trained a run's generator.
     """
     board = leaderboard(
         patches=start.patches,

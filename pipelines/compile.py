@@ -1,7 +1,7 @@
-"""Write what is generated: each component's YAML and README, each pipeline's YAML, and Kubernetes' form of some.
+"""Write the generated files: each component's YAML and README, each pipeline's YAML, and some as Kubernetes resources.
 
-`make compile` runs it; `python -m histoforge_pipelines.compile --check` says what is out of date and ends with 1, and
-`--out FOLDER` writes elsewhere, with the manifests beside it, as for one's own registry (`HISTOFORGE_REGISTRY`), images
+`make compile` runs it; `python -m histoforge_pipelines.compile --check` lists what is out of date and exits with 1, and
+`--out FOLDER` writes elsewhere, with the manifests beside it, for a custom registry (`HISTOFORGE_REGISTRY`), images
 (`HISTOFORGE_IMAGE`, `HISTOFORGE_IMAGE_DIGESTS`: see `histoforge_components.image`) or profile (`HISTOFORGE_PROFILE`).
 An installed package has no manifests and needs `--out`.
 """
@@ -29,7 +29,7 @@ PACKAGE = Path(histoforge_components.__file__).parent
 COMPONENTS = sorted(path.parent.name for path in PACKAGE.glob("*/component.py"))
 PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark", "retraining")
 GITOPS = ("retraining",)
-"""Pipelines that manifests/components/gitops has as Kubernetes resources."""
+"""Pipelines that are in manifests/components/gitops as Kubernetes resources."""
 
 INTERFACES = Path("components") / "interfaces.json"
 
@@ -39,7 +39,7 @@ _SDK = re.compile(r"sdkVersion: kfp-\S+")
 
 
 def write_all(folder: Path) -> list[Path]:
-    """Write everything below `folder`; returns the paths relative to it."""
+    """Write everything below `folder`, and return the paths relative to it."""
     written = []
     for name in COMPONENTS:
         component = getattr(import_module(f"histoforge_components.{name}.component"), name)
@@ -68,7 +68,7 @@ def write_all(folder: Path) -> list[Path]:
 
 
 def write_manifests(folder: Path, registry: str) -> list[Path]:
-    """Copy the manifests that are not generated below `folder`, with their images from `registry` ('' for as they are).
+    """Copy the manifests that are not generated below `folder`, with images from `registry` ('' keeps their own).
 
     Returns:
         The paths relative to `folder`.
@@ -85,14 +85,14 @@ def write_manifests(folder: Path, registry: str) -> list[Path]:
 
 
 def _moved(image: str, registry: str) -> str:
-    """Return an image of a manifest in `registry`; the project's own pinned where digests are known."""
+    """Return an image of a manifest in `registry`; the project's own images are pinned if digests are known."""
     name = image.rpartition("/")[2]
     moved = f"{registry}/{name}" if registry else image
     return pinned(moved) if name.startswith("histoforge-") else moved
 
 
 def _interfaces() -> dict[str, Any]:
-    """What `INTERFACES` is to hold."""
+    """Return the expected contents of `INTERFACES`."""
     new = {}
     for name in COMPONENTS:
         component = getattr(import_module(f"histoforge_components.{name}.component"), name)
@@ -107,7 +107,7 @@ def _interfaces() -> dict[str, Any]:
 
 
 def outdated() -> list[Path]:
-    """The generated files that are not what their source says; the patch version of kfp does not count."""
+    """Return the generated files that differ from their source, ignoring the patch version of kfp."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         return [path for path in write_all(fresh) if _text(fresh / path) != _text(ROOT / path)]
@@ -122,7 +122,7 @@ def _compile(what: object, path: Path) -> None:
 
 
 def _in_order(default: str) -> str:
-    """A default in the head's comment with its keys sorted: kfp writes them in any order."""
+    """Return a default in the head's comment with sorted keys, because kfp writes them in any order."""
     return json.dumps(ast.literal_eval(default), sort_keys=True)
 
 
@@ -131,7 +131,7 @@ def _text(path: Path) -> str:
 
 
 def main() -> None:
-    """Write, or with `--check` compare."""
+    """Write the files or, with `--check`, compare them."""
     try:
         _main()
     except ValueError as error:

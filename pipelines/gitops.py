@@ -1,4 +1,4 @@
-"""A compiled pipeline as Kubernetes resources, for a Kubeflow that keeps its pipelines there and not in a database."""
+"""A compiled pipeline as Kubernetes resources, for a Kubeflow that stores pipelines there and not in a database."""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +7,10 @@ API = "pipelines.kubeflow.org/v2beta1"
 
 
 def gitops_resources(compiled: Path, version: str) -> str:
-    """A Pipeline and a PipelineVersion as YAML, the same that kfp's compiler makes of the source.
+    """Return a Pipeline and a PipelineVersion as YAML, equal to those that kfp's compiler makes from the source.
 
     Args:
-        compiled: a YAML file of kfp's compiler.
+        compiled: a YAML file written by kfp's compiler.
         version: name of the version, such as '0.1.0'.
     """
     import yaml

@@ -1,8 +1,8 @@
-"""What components and pipelines take and give, as foreign pipelines rely on it: kept in a file, broken by no accident.
+"""A record of the inputs and outputs of components and pipelines, which protects other pipelines from breaking changes.
 
-`make compile` adds to the file what is new. What is there is only changed with a new major version (of a version 0.x,
-with a new x): an input that is renamed, removed, of another type or no longer optional, and an output that is renamed,
-removed or of another type, would break pipelines that load a component by the address of a newer version.
+`make compile` adds new entries to the file. Existing entries change only with a new major version (for versions 0.x, a
+new x). Pipelines that load a component by the address of a newer version would break if an input was renamed, removed,
+of another type or no longer optional, or if an output was renamed, removed or of another type.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Interfaces = dict[str, dict[str, dict[str, str]]]
 
 
 def interface(component: BaseComponent) -> dict[str, dict[str, str]]:
-    """Inputs and outputs of a component or pipeline by name: the type, with '?' where an input may be left out."""
+    """Return inputs and outputs of a component or pipeline by name: the type, with '?' for an optional input."""
     spec = component.component_spec
     return {
         "inputs": {name: _kind(one) + ("?" if one.optional else "") for name, one in (spec.inputs or {}).items()},
@@ -23,7 +23,7 @@ def interface(component: BaseComponent) -> dict[str, dict[str, str]]:
 
 
 def breaks(old: Interfaces, new: Interfaces) -> list[str]:
-    """What a foreign pipeline would trip over, a line each."""
+    """Return the changes that would break other pipelines, one line each."""
     found = [f"{name} is gone" for name in old if name not in new]
     for name in sorted(set(old) & set(new)):
         for side in ("inputs", "outputs"):
@@ -44,21 +44,21 @@ def breaks(old: Interfaces, new: Interfaces) -> list[str]:
 
 
 def major(version: str) -> str:
-    """The part of a version whose change lets interfaces break: '2' of '2.3.1', '0.3' of '0.3.1'."""
+    """Return the part of a version whose change permits breaking changes: '2' of '2.3.1', '0.3' of '0.3.1'."""
     first, second, *_ = version.split(".")
     return first if first != "0" else f"0.{second}"
 
 
 def recorded(kept: Mapping[str, Any] | None, new: Interfaces, version: str) -> dict[str, Any]:
-    """What the file is to hold.
+    """Return the new contents of the file.
 
     Args:
-        kept: what it holds; None where there is none.
-        new: the interfaces as they are.
-        version: of the program.
+        kept: its present contents; None if it does not exist.
+        new: the current interfaces.
+        version: version of the program.
 
     Raises:
-        ValueError: an interface breaks, and the version has the same major part; each break is named.
+        ValueError: if an interface breaks, and the major part of the version is the same; the message names each break.
     """
     if kept is not None and major(kept["version"]) == major(version):
         broken = breaks(kept["interfaces"], new)

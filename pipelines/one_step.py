@@ -1,12 +1,12 @@
-"""A component as a pipeline of its own, which has what the component's file cannot: GPU, /dev/shm, nodes, time limit.
+"""A component as a separate pipeline, with what the component's file cannot have: GPU, /dev/shm, nodes, time limit.
 
-Resources belong to tasks, so that `component.yaml` has none. The compiled files `pipeline*.yaml` beside it have them,
-and are loaded in a foreign pipeline by the same call. Such a file is a nested pipeline there, for which Kubeflow
+Resources belong to tasks, so `component.yaml` has none. The compiled files `pipeline*.yaml` beside it have them, and
+other pipelines load them with the same call. Such a file becomes a nested pipeline there, for which Kubeflow
 Pipelines limits artifacts in two ways (kubeflow/pipelines at 7b70c7b95f, backend/src/v2):
 
 - An artifact that was left out fails the driver, optional or not (driver/resolve.go, resolveInputArtifact). So a file
   takes certain artifacts, all of them required, and a component with optional artifacts has several files.
-- Of a list of artifacts only the last one arrives (metadata/client.go, GetInputArtifactsByExecutionID). So no file
+- Only the last artifact of a list arrives (metadata/client.go, GetInputArtifactsByExecutionID). So no file
   takes lists, and a component that requires one has no such file.
 """
 
@@ -31,7 +31,7 @@ POOL = {
     ),
     "storage_secret": (str, resources.STORAGE_SECRET, "secret with keys of the S3 server; it need not exist."),
 }
-"""What each such pipeline has besides the component's inputs: type, default, description."""
+"""Parameters of each such pipeline besides the component's inputs: type, default, description."""
 
 
 VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -42,11 +42,11 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "train-classifier": ((),),
     "train-generator": ((), ("extractor",), ("guide",)),
 }
-"""By component, the optional artifacts that files besides `pipeline.yaml`, which takes all, are made for."""
+"""By component, the sets of optional artifacts that get their own file; `pipeline.yaml` takes all artifacts."""
 
 
 def needs_gpu(component: BaseComponent) -> bool:
-    """Whether a component asks for a GPU, and so comes as a pipeline too."""
+    """Return True if a component requests a GPU, and therefore also comes as a pipeline."""
     return component.name in resources.ON_GPU
 
 
@@ -54,7 +54,7 @@ def one_steps(component: BaseComponent) -> dict[str, BaseComponent]:
     """Return the pipelines of one task by file name.
 
     Args:
-        component: one of the project's, made from a Python function.
+        component: one of the project's components, made from a Python function.
 
     Returns:
         `pipeline.yaml`, which takes all artifacts, and for each of `VARIANTS` a file whose name lists the artifacts
@@ -78,10 +78,10 @@ def artifacts(component: BaseComponent) -> list[str]:
 
 
 def one_step(component: BaseComponent, optional: Collection[str]) -> BaseComponent:
-    """Make the pipeline of one task.
+    """Return the pipeline of one task.
 
     Args:
-        component: one of the project's, made from a Python function.
+        component: one of the project's components, made from a Python function.
         optional: the optional artifacts of the component that the pipeline takes; they are required there.
     """
     spec = component.component_spec
@@ -115,7 +115,7 @@ def one_step(component: BaseComponent, optional: Collection[str]) -> BaseCompone
 
 
 def _kind(given: inspect.Signature, name: str) -> Any:
-    """The type of an output: of an artifact, its class; of a parameter, what the function returns under that name."""
+    """Return the type of an output: the class of an artifact, or the type that the function returns for a parameter."""
     if name in given.parameters:
         return given.parameters[name].annotation.__origin__
     fields = getattr(given.return_annotation, "__annotations__", {})

@@ -1,8 +1,8 @@
-"""Resource profiles: what the tasks of a run ask of the cluster, under a name.
+"""Resource profiles: named sets of the resources that the tasks of a run request from the cluster.
 
-Three come with the project; a file of one's own has the same names. A profile is used twice: `HISTOFORGE_PROFILE` at
-compile time sets defaults, /dev/shm and queue, which Kubeflow takes at compile time alone, and `--profile` of
-`histoforge submit`, or `profile` of a schedule, fills in the parameters of a run.
+Three profiles come with the project; a custom file uses the same names. A profile is used twice: `HISTOFORGE_PROFILE`
+at compile time sets defaults, and also /dev/shm and queue, which Kubeflow takes only then; `--profile` of `histoforge
+submit`, or `profile` of a schedule, fills in the parameters of a run.
 """
 
 import difflib
@@ -30,30 +30,30 @@ _SIGNED_URL = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 
 @dataclass(frozen=True)
 class Profile:
-    """What the heavy tasks ask for.
+    """The resources that the heavy tasks request.
 
     Attributes:
-        gpu_count: '1'; '0' for the processor alone.
+        gpu_count: '1'; '0' for the CPU only.
         gpu_type: resource name, such as 'nvidia.com/gpu' or 'nvidia.com/mig-1g.10gb'.
         cpu: cores, such as '8'.
         cpu_cutting, cpu_training, cpu_evaluating: cores of the tasks that cut patches, that train, and that select,
-            score, evaluate or publish; '' as `cpu`.
-        memory: such as '32Gi'; whole numbers only.
-        memory_cutting, memory_training, memory_evaluating: memory of the same tasks; '' as `memory`.
-        shared_memory: of /dev/shm, whose 64 MB are else too few for torch; it counts against `memory`.
+            score, evaluate or publish; '' for the value of `cpu`.
+        memory: memory, such as '32Gi'; whole numbers only.
+        memory_cutting, memory_training, memory_evaluating: memory of the same tasks; '' for the value of `memory`.
+        shared_memory: size of /dev/shm, whose default of 64 MB is too small for torch; it counts against `memory`.
         node_selector: label to value.
-        tolerations: as in a pod's specification, besides `GPU_TOLERATIONS`, which tasks on a GPU always have.
+        tolerations: tolerations as in a pod's specification, in addition to `GPU_TOLERATIONS` of all tasks on a GPU.
         queue: Kueue's LocalQueue for tasks with a GPU; '' for none.
         priority: Kueue's WorkloadPriorityClass for them; '' for none.
-        slide_claim: PersistentVolumeClaim with slides, mounted under /slides where slides are read; '' for none.
+        slide_claim: PersistentVolumeClaim with slides, mounted under /slides in tasks that read slides; '' for none.
         log_claim: PersistentVolumeClaim for TensorBoard's files of trainings, mounted under /logs; '' for none.
-        most_gpus: GPUs of the largest node of the pool: a task cannot have more.
-        image_pull_secrets: secrets with which the cluster pulls the image.
+        most_gpus: GPUs of the largest node of the pool, which limit those of a task.
+        image_pull_secrets: secrets that the cluster uses to pull the image.
         ca_config_map: config map with the certificates of a private authority that signed the store's; '' for none.
         ca_secret: secret with the same, instead; '' for none.
         ca_key: key of the certificates in either, in PEM form.
-        environment: variables of all tasks by name; no secrets, which everybody could read in the pipeline.
-        environment_from: variables of all tasks from config maps: name of a config map to its keys, key to variable.
+        environment: variables of all tasks by name; no secrets, because everybody could read them in the pipeline.
+        environment_from: variables of all tasks from config maps: config map to keys, key to variable.
     """
 
     gpu_count: str = "1"
@@ -96,13 +96,13 @@ PROFILES = {
 
 
 def profile_named(name: str) -> Profile:
-    """A profile that comes with the project, or one of a YAML file.
+    """Return a profile that comes with the project, or the one in a YAML file.
 
     Args:
         name: 'small', 'gpu', 'multi-gpu', or the path of a YAML file with attributes of `Profile`.
 
     Raises:
-        ValueError: there is none of that name, or the file does not hold one; one sentence.
+        ValueError: if no profile has that name, or the file contains none; one sentence.
     """
     if name in PROFILES:
         return PROFILES[name]
@@ -115,11 +115,11 @@ def profile_named(name: str) -> Profile:
 
 
 def check_profile(profile: Profile, name: str) -> Profile:
-    """The profile itself, if a node of its pool can hold a task of it.
+    """Return the profile, if a node of its pool can hold one of its tasks.
 
     Raises:
-        ValueError: more GPUs than a node has, numbers or names that Kubeflow would not take, or a secret among the
-            variables; one sentence.
+        ValueError: if it has more GPUs than a node, numbers or names that Kubeflow would reject, or a secret among
+            the variables; one sentence.
     """
     cores = [profile.cpu, *filter(None, (getattr(profile, one) for one in CPUS))]
     if not all(amount.isdecimal() for amount in (profile.gpu_count, *cores)):
@@ -174,10 +174,10 @@ def _check_environment(profile: Profile, name: str) -> None:
 
 
 def profile_of_environment() -> Profile:
-    """The profile that `HISTOFORGE_PROFILE` names; 'gpu' where it is not set.
+    """Return the profile that `HISTOFORGE_PROFILE` names; 'gpu' if it is not set.
 
     Raises:
-        ValueError: as `profile_named`.
+        ValueError: as for `profile_named`.
     """
     return profile_named(os.environ.get("HISTOFORGE_PROFILE") or "gpu")
 

@@ -1,4 +1,4 @@
-"""The README of a component, made from its interface and from its step's settings."""
+"""Generate the README of a component from its interface and its step's settings."""
 
 import ast
 from pathlib import Path
@@ -12,7 +12,7 @@ COMPONENTS = Path(next(iter(histoforge_components.__path__)))
 
 
 def component_readme(name: str, component: BaseComponent) -> str:
-    """The README as Markdown."""
+    """Return the README as Markdown."""
     from histoforge.steps.facts import facts
     from histoforge.steps.registry import STEPS
 

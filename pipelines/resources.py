@@ -1,8 +1,8 @@
-"""Resources of each task: how much, where, for how long and how often.
+"""Resources of each task: amounts, placement, time limits and retries.
 
-What a person changes in the UI is a `str` (or list, or dict) parameter of the pipeline. Numbers would compile, and the
-backend would then leave the limit out without a word; a parameter that is a `str` it reads. What Kubeflow takes at
-compile time alone (time limits, the size of /dev/shm, the queue) is a constant here.
+Everything that users change in the UI is a `str` (or list, or dict) parameter of the pipeline. Numbers would compile,
+but the backend would then silently omit the limit, whereas it reads a `str` parameter. Values that Kubeflow takes only
+at compile time (time limits, the size of /dev/shm, the queue) are constants here.
 """
 
 from dataclasses import dataclass, replace
@@ -23,17 +23,17 @@ HOUR = 3600
 RETRIES = 2
 """Retries of a task whose pod was deleted: preempted, drained with its node, or lost with it.
 
-A pipeline cannot say what is retried: Kubeflow's compiler gives Argo a limit and a backoff without a policy
+A pipeline cannot choose which failures are retried: Kubeflow's compiler gives Argo a limit and a backoff but no policy
 (`getTaskRetryStrategyFromInput` of backend/src/v2/compiler/argocompiler/container.go in kubeflow/pipelines at 7b70c7b),
 and Argo's configuration that comes with Kubeflow Pipelines 2.17 adds `retryPolicy: OnError` for all templates
-(manifests/kustomize/third-party/argo/base/workflow-controller-configmap-patch.yaml). A pod that is gone is an error. An
-exit code is a failure, even that of a container killed for its memory; docs/kubeflow.md says how to retry those too.
+(manifests/kustomize/third-party/argo/base/workflow-controller-configmap-patch.yaml). A lost pod is an error. An
+exit code is a failure, even if a container was killed for its memory; docs/kubeflow.md says how to retry those too.
 """
 BACKOFF = 30
-"""Seconds before the first retry; each further one waits `BACKOFF_FACTOR` times as long."""
+"""Seconds before the first retry; the wait before each further one is `BACKOFF_FACTOR` times as long."""
 BACKOFF_FACTOR = 2
 IN_QUEUE = 7 * 24 * HOUR
-"""Seconds that each attempt may wait for a node or in a queue."""
+"""Seconds for which each attempt may wait for a node or in a queue."""
 AT_ONCE = 4
 """Iterations of a study's loop that may run at the same time."""
 
@@ -41,7 +41,7 @@ try:
     PROFILE = profile_of_environment()
 except ValueError as _error:
     raise SystemExit(str(_error)) from None
-"""What is asked for unless the form says otherwise; `HISTOFORGE_PROFILE` at compile time names another."""
+"""Defaults of the form; `HISTOFORGE_PROFILE` at compile time selects another profile."""
 
 SHARED_MEMORY = PROFILE.shared_memory
 GPU_COUNT = PROFILE.gpu_count
@@ -55,14 +55,14 @@ CPU_TRAINING, MEMORY_TRAINING = PROFILE.cpu_training, PROFILE.memory_training
 CPU_EVALUATING, MEMORY_EVALUATING = PROFILE.cpu_evaluating, PROFILE.memory_evaluating
 QUEUE_LABELS = {QUEUE_LABEL: PROFILE.queue, PRIORITY_LABEL: PROFILE.priority}
 TASK_LABELS = {"app.kubernetes.io/name": "histoforge-task"}
-"""Labels of the pods of all tasks, by which the network policy of the manifests selects them."""
+"""Labels of all tasks' pods, by which the network policy of the manifests selects them."""
 STORAGE_SECRET = "histoforge-storage"
 STORAGE_KEYS = {
     "accesskey": "AWS_ACCESS_KEY_ID",
     "secretkey": "AWS_SECRET_ACCESS_KEY",
     "endpoint": "HISTOFORGE_S3_ENDPOINT",
 }
-"""Keys of the storage secret and the environment variables that `histoforge.storage` reads them from."""
+"""Keys of the storage secret, with the environment variables from which `histoforge.storage` reads them."""
 
 TIME_LIMITS = {
     "scan-source": HOUR,
@@ -116,36 +116,36 @@ SIZES = {
     "evaluate": "evaluating",
     "publish-model": "evaluating",
 }
-"""Which of the form's sizes a task has: `cpu_cutting` and `memory_cutting`, and so on; all others have `SMALL_SIZE`."""
+"""The form's sizes of a task, such as `cpu_cutting` and `memory_cutting`; all other tasks have `SMALL_SIZE`."""
 
 SMALL_SIZE = ("1", "2Gi")
 """Cores and memory of the tasks in `SMALL`."""
 
 READ_SLIDES = {"scan-source", "preprocess"}
 LOGS = "/logs"
-"""Where a claim for TensorBoard's files is mounted, and what `HISTOFORGE_LOGS` says to trainings."""
+"""Mount path of a claim for TensorBoard's files, and value of `HISTOFORGE_LOGS` for trainings."""
 
 CERTIFICATES = "/etc/histoforge/certificates"
-"""Where the config map or secret with a private certificate authority is mounted."""
+"""Mount path of the config map or secret with a private certificate authority."""
 
 SIDE_EFFECTS = {"scan-source", "find-news", "record-source", "publish-model"}
-"""Never served from the cache: what they look at, or change, is not among their inputs."""
+"""Tasks that never use the cache, because they read or change things that are not among their inputs."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Where the heavy tasks run and how large they are: parameters of a pipeline, outputs of tasks, or plain values.
+    """Placement and sizes of the heavy tasks: parameters of a pipeline, outputs of tasks, or plain values.
 
     Attributes:
-        gpu_count: '1'; '0' for the processor alone.
+        gpu_count: '1'; '0' for the CPU only.
         gpu_type: resource name, such as 'nvidia.com/gpu' or 'nvidia.com/mig-1g.10gb'.
         cpu: cores, such as '8'.
-        memory: such as '32Gi'; whole numbers only.
+        memory: memory, such as '32Gi'; whole numbers only.
         node_selector: label to value.
-        tolerations: as in a pod's specification, besides `GPU_TOLERATIONS`, which tasks on a GPU always have.
+        tolerations: tolerations as in a pod's specification, in addition to `GPU_TOLERATIONS` of all tasks on a GPU.
         storage_secret: name of a secret with the keys of `STORAGE_KEYS`; it need not exist.
-        cpu_cutting, cpu_training, cpu_evaluating: cores of the tasks that `SIZES` names; '' as `cpu`.
-        memory_cutting, memory_training, memory_evaluating: memory of the same; '' as `memory`.
+        cpu_cutting, cpu_training, cpu_evaluating: cores of the tasks that `SIZES` names; '' for the value of `cpu`.
+        memory_cutting, memory_training, memory_evaluating: memory of the same tasks; '' for the value of `memory`.
     """
 
     gpu_count: Any
@@ -164,14 +164,14 @@ class Pool:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """Cores and memory as in the form: inputs of `scan_source`."""
+        """Return cores and memory as given in the form: inputs of `scan_source`."""
         return {name: getattr(self, name) for name in (*CPUS, *MEMORIES)}
 
     def sized_by(self, scan: dsl.PipelineTask) -> "Pool":
-        """Return the pool with the sizes that `scan_source` has resolved: '' in a form is no size for Kubeflow.
+        """Return the pool with the sizes that `scan_source` resolved, as '' in a form is not a valid size for Kubeflow.
 
         Args:
-            scan: task of `scan_source`, which was given `sizes`.
+            scan: task of `scan_source` that received `sizes`.
         """
         return replace(self, **{f"{kind}_{size}": scan.outputs[f"{kind}_for_{size}"] for kind, size in _SIZED})
 
@@ -189,8 +189,8 @@ _SIZED = [(kind, size) for kind in ("cpu", "memory") for size in ("cutting", "tr
 def retry_window(name: str) -> int:
     """Return the seconds within which a task may be retried, from the start of its first attempt.
 
-    Argo ends a task's retries, and the attempt that runs, when this time is over (`processNodeRetries` of
-    workflow/controller/operator.go in argoproj/argo-workflows at f016ad8), and it counts the time that a pod waits for
+    Argo ends a task's retries, and the running attempt, after this time (`processNodeRetries` of
+    workflow/controller/operator.go in argoproj/argo-workflows at f016ad8), which includes the time that a pod waits for
     its node. It must therefore exceed the time limits, waits and backoffs of all attempts together.
     """
     backoffs = sum(BACKOFF * BACKOFF_FACTOR**retry for retry in range(RETRIES))
@@ -198,12 +198,12 @@ def retry_window(name: str) -> int:
 
 
 def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTask:
-    """Set everything that a task asks of the cluster, by the component that it is of.
+    """Set everything that a task requests from the cluster, depending on its component.
 
     Args:
-        task: of one of the project's components.
-        pool: where the heavy tasks run.
-        title: its name in the UI; '' keeps the component's.
+        task: task of one of the project's components.
+        pool: placement and sizes of the heavy tasks.
+        title: the task's name in the UI; '' keeps the component's.
     """
     name = task.component_spec.name
     if title:
@@ -256,7 +256,7 @@ def _set_gpu(task: dsl.PipelineTask, pool: Pool) -> None:
 
 
 def _set_environment(task: dsl.PipelineTask) -> None:
-    """Set what the profile says of pull secrets, certificates and variables."""
+    """Set the profile's pull secrets, certificates and variables."""
     if PROFILE.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, PROFILE.image_pull_secrets)
     if PROFILE.ca_config_map:
@@ -272,7 +272,7 @@ def _set_environment(task: dsl.PipelineTask) -> None:
 
 
 def _register(task: dsl.PipelineTask, *values: Any) -> None:
-    """Tell a task of its parameters: kfp 2.17 does not pass those of the size and GPU setters into loops by itself."""
+    """Register parameters with a task, because kfp 2.17 does not pass those of the size and GPU setters into loops."""
     task.register_pipeline_channels([value for value in values if _is_channel(value)])
 
 
@@ -281,5 +281,5 @@ def _given(value: Any, default: Any) -> Any:
 
 
 def _is_channel(value: Any) -> bool:
-    """Tell a parameter or a task's output, whose value is not known yet, from a plain value."""
+    """Return True for a parameter or a task's output, whose value is not known yet, and False for a plain value."""
     return isinstance(value, PipelineChannel)

@@ -1,4 +1,4 @@
-"""The commands, and how they end: with 0, with one sentence and 2, or, for a bug, with a traceback."""
+"""The commands and their exits: with code 0, with one sentence and code 2, or, for a bug, with a traceback."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     guard_output()
     arguments = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGTERM, _terminated)  # which a container's first process would not even notice
+    signal.signal(signal.SIGTERM, _terminated)  # which a container's first process would ignore
     words = arguments or _completed_words()
     asked = next((word for word in words if not word.startswith("-")), "")
     command = typer.main.get_command(build(asked, shown_method(arguments)))
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def build(asked: str = "", method: str = "") -> typer.Typer:
-    """The command line; of the steps, only the command `asked` gets its options, in the help those of `method`."""
+    """Build the command line; only the step `asked` gets its options, and its help shows those of `method`."""
     app = typer.Typer(
         help="Turn a few labelled histopathology slides into a better classifier, by synthetic patches shown to help.",
         no_args_is_help=True,
@@ -85,7 +85,7 @@ def build(asked: str = "", method: str = "") -> typer.Typer:
 
 
 def _completed_words() -> list[str]:
-    """The command line that a shell wants completed, without the program's name; empty where none does."""
+    """Return the command line that a shell wants completed, without the program's name; empty if there is none."""
     line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
     return line.split()[1:] if "_HISTOFORGE_COMPLETE" in os.environ else []
 

@@ -1,4 +1,4 @@
-"""The work behind `histoforge duplicates`: embed both sets, audit, write the page and its numbers."""
+"""Implement `histoforge duplicates`: embed both sets, audit, write the page and its numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,18 +27,18 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Audit:
-    """What was asked.
+    """The arguments of an audit.
 
     Attributes:
         synthetic: the patch set that a generator drew.
         real: the patch set that it was trained on.
         model: the guide.
         out: the page.
-        quantile: of the held-out patches' similarity, above which a patch is flagged.
-        flips: whether to compare mirrored patches too.
+        quantile: quantile of the held-out patches' similarity above which a patch is flagged.
+        flips: True to compare mirrored patches too.
         cache: a folder for embeddings, or None.
-        device: where to compute.
-        overwrite: whether an earlier page may be replaced.
+        device: device to compute on.
+        overwrite: True if an earlier page may be replaced.
     """
 
     synthetic: Path
@@ -56,9 +56,9 @@ def show_duplicates(asked: Audit) -> None:
     """Write the page of the audit of a synthetic set, and its numbers as JSON beside it.
 
     Raises:
-        SettingsError: a quantile that is none, or `out` is no page.
-        PatchSetError, ModelError: a set or the guide is missing, damaged or does not fit the others.
-        StorageError: the page may not be written.
+        SettingsError: if the quantile is invalid, or `out` is not a page.
+        PatchSetError, ModelError: if a set or the guide is missing, damaged or does not fit the others.
+        StorageError: if the page may not be written.
     """
     numbers_file(asked.out)
     given = {"--in": asked.synthetic, "--of": asked.real, "--model": asked.model}
@@ -139,7 +139,7 @@ def _rows(real: PatchSet, splits: Sequence[str], where: Path) -> Rows:
 
 
 def _with_rows_of_the_set(audit: DuplicateAudit, train: Rows, held: Rows) -> DuplicateAudit:
-    """The audit with places in the whole real set instead of those in its splits."""
+    """Return the audit with rows of the whole real set instead of rows of its splits."""
 
     def moved(pairs: Sequence[ClosePair]) -> list[ClosePair]:
         return [pair.model_copy(update={"other": int(train[pair.other])}) for pair in pairs]
@@ -155,7 +155,7 @@ def _with_rows_of_the_set(audit: DuplicateAudit, train: Rows, held: Rows) -> Dup
 def _pairs(
     audit: DuplicateAudit, synthetic: tuple[PatchSet, Embeddings], real: tuple[PatchSet, Embeddings], held: Rows
 ) -> list[ShownPair]:
-    """The closest pairs, each with the held-out patch nearest to its synthetic one."""
+    """Return the closest pairs, each with the held-out patch nearest to its synthetic one."""
     drawn, embedded = synthetic
     patches, known = real
     closest, names = audit.nearness.closest, patches.index["class_name"].to_numpy()

@@ -1,4 +1,4 @@
-"""Claiming what a command writes before it does any work: see `core.claims`."""
+"""Claim the outputs of a command before it does any work; see `core.claims`."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,24 +17,24 @@ from histoforge.steps.registry import Step
 
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="replace earlier results of the same kind")]
 LOCATIONS = ("source", "annotations", "weights", "inception_weights", "lpips_weights", "models", "checkpoints")
-"""Settings that name a place, which outputs must leave alone."""
+"""Settings that name a place, which outputs must not touch."""
 CHANGEABLE = {"device", "workers", "checkpoints", "checkpoint_every"}
-"""Settings with which a command gives the same result."""
+"""Settings that do not change the result of a command."""
 
 
 @contextmanager
 def claim_step(step: Step, config: Settings, paths: Mapping[str, Any], out: Path, overwrite: bool) -> Iterator[None]:
-    """Claim the outputs of a step inside the block, and note there which command made them.
+    """Claim the outputs of a step inside the block, and record there which command made them.
 
     Args:
         step: the step.
         config: its settings.
         paths: its inputs and outputs by keyword.
-        out: what `--out` says.
-        overwrite: whether earlier results may be replaced.
+        out: the value of `--out`.
+        overwrite: True if earlier results may be replaced.
 
     Raises:
-        StorageError: an output may not be written (see `core.claims.claimed`).
+        StorageError: if an output may not be written (see `core.claims.claimed`).
     """
     given = {port.name: paths[port.name] for port in step.inputs}
     digest = command_digest(config.model_dump(mode="json", exclude=CHANGEABLE), given)
@@ -47,7 +47,7 @@ def claim_step(step: Step, config: Settings, paths: Mapping[str, Any], out: Path
 
 
 def read_places(config: Settings, given: Mapping[str, Any]) -> dict[str, Path]:
-    """The places on this machine that a command reads or keeps things at, by the options that name them."""
+    """Return the places on this machine that a command reads or keeps things at, by their options."""
     places = {}
     for name, value in given.items():
         many = value if isinstance(value, list) else [value]
@@ -60,7 +60,7 @@ def read_places(config: Settings, given: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def local_path(location: str) -> Path | None:
-    """The path that a location names on this machine; None for one that lies elsewhere, and for ''."""
+    """Return the path of a location on this machine; None if it is elsewhere, and for ''."""
     if "://" not in location:
         return Path(os.path.expanduser(location)) if location.strip() else None
     return Path(unquote(urlsplit(location).path)) if location.lower().startswith("file:") else None
@@ -73,17 +73,17 @@ def claim_page(
     """Claim a page and the JSON file beside it inside the block.
 
     Args:
-        kind: of the JSON file, a key of `core.results.FILE_KINDS`.
+        kind: kind of the JSON file, a key of `core.results.FILE_KINDS`.
         page: the HTML file.
-        settings: that it is made with, as JSON values.
-        given: what it is made of, by option.
-        overwrite: whether an earlier page may be replaced.
+        settings: settings of the page, as JSON values.
+        given: inputs of the page, by option.
+        overwrite: True if an earlier page may be replaced.
 
     Yields:
-        The digest of the command, which the JSON file is to hold as `command`.
+        The digest of the command, which the JSON file records as `command`.
 
     Raises:
-        StorageError: the page may not be written (see `core.claims.claimed`).
+        StorageError: if the page may not be written (see `core.claims.claimed`).
     """
     numbers = page.with_suffix(".json")
     digest = command_digest(settings, given)
@@ -94,15 +94,15 @@ def claim_page(
 
 
 def placed(out: Path) -> Path:
-    """Return `out` with the folders above it resolved, so that '.' and '..' have names too; a link stays one."""
+    """Return `out` with its parent folders resolved, so that '.' and '..' have names too; a link stays a link."""
     return out.resolve() if out.name in ("", "..") else out.parent.resolve() / out.name
 
 
 def check_folder(out: Path) -> None:
-    """Make sure that `out` can be a folder of outputs: it is none yet, or a folder, and no link to one.
+    """Check that `out` can be a folder of outputs: it does not exist, or it is a folder and not a link to one.
 
     Raises:
-        StorageError: it is a file or a link.
+        StorageError: if it is a file or a link.
     """
     if out.is_symlink():
         raise StorageError(f"--out is {out}, a link to {os.readlink(out)}: name that place itself, or a new folder.")

@@ -1,8 +1,8 @@
-"""The connection to Kubeflow's API server, and its answers as sentences.
+"""Connect to Kubeflow's API server, and turn its errors into sentences.
 
-Where it is and who asks comes from the environment and kfp's context file alone: `KF_PIPELINES_ENDPOINT` or
+Address and credentials come only from the environment and kfp's context file: `KF_PIPELINES_ENDPOINT` or
 `KFP_ENDPOINT`, `KFP_NAMESPACE`, `KFP_EXISTING_TOKEN`, `KF_PIPELINES_SA_TOKEN_PATH` (a projected token in a pod),
-`KFP_COOKIES`, `SSL_CERT_FILE`; without an endpoint, the service in the cluster, or the kubeconfig's.
+`KFP_COOKIES`, `SSL_CERT_FILE`; without an endpoint, the service in the cluster or the one of the kubeconfig.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ _UNSENDABLE = (
     "{name} holds a character that no HTTP header can carry (a control character, or one beyond ASCII): copy it again."
 )
 _NOWHERE = "http://localhost"
-"""The host of a kfp client that was given none and found no kubeconfig."""
+"""The host of a kfp client that was given no host and no kubeconfig."""
 
 
 def connect() -> tuple[str, Any]:
     """Return the address of the API server and kfp's client for it.
 
     Raises:
-        ClusterError: no server is named, it does not answer, or it refuses.
+        ClusterError: if no server is named, or it does not answer or refuses access.
     """
     endpoint = os.environ.get("KF_PIPELINES_ENDPOINT") or os.environ.get("KFP_ENDPOINT")
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -38,7 +38,7 @@ def connect() -> tuple[str, Any]:
         from kfp import client
 
         class Client(client.Client):
-            """kfp's client, which asks the server once how it is: its own asks five times, whatever it hears."""
+            """kfp's client, but it queries the server's health once; kfp does so five times, whatever the answer."""
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
                 if not endpoint and self._existing_config.host == _NOWHERE:
@@ -65,7 +65,7 @@ def connect() -> tuple[str, Any]:
 
 @contextlib.contextmanager
 def explained(host: str) -> Iterator[None]:
-    """Turn what the server or the network says into one sentence."""
+    """Turn an error of the server or the network into one sentence."""
     from kfp_server_api.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 
@@ -94,10 +94,10 @@ def explained(host: str) -> Iterator[None]:
 
 
 def _credential(name: str) -> str | None:
-    """Return a token or cookie from the environment; None where it is not set.
+    """Return a token or cookie from the environment; None if it is not set.
 
     Raises:
-        ClusterError: no HTTP header can carry it.
+        ClusterError: if it is not valid in an HTTP header.
     """
     value = clean_credential(os.environ.get(name, ""))
     if value is None:

@@ -1,4 +1,4 @@
-"""What a pipeline on this machine shows while it runs: the tasks' own lines; all the rest goes to a log file."""
+"""The output of a pipeline that runs on this machine: the tasks' own lines are shown, the rest goes to a log file."""
 
 import contextlib
 import io
@@ -23,18 +23,18 @@ _CACHED = re.compile(r"Task (\S+) cache hit")
 
 
 class Console(io.TextIOBase):
-    """Stands in for standard output while kfp runs a pipeline.
+    """Replace standard output while kfp runs a pipeline.
 
     Args:
         log: the file that gets every line.
-        titles: what to call a task that says nothing itself, by kfp's name of it.
+        titles: titles of tasks that print nothing themselves, by kfp's names.
 
     Attributes:
-        stopped: whether the tasks were told to stop.
-        error: the sentence that a task ended with, or ''.
+        stopped: True once the tasks were told to stop.
+        error: the sentence with which a task ended, or ''.
         failed: the tasks that failed.
-        seconds: duration of each task that ran, its start included.
-        cached: tasks whose results were there already.
+        seconds: duration of each task that ran, including its start.
+        cached: tasks whose results already existed.
         usage: time and memory of each task that ended well, in that order.
     """
 
@@ -57,7 +57,7 @@ class Console(io.TextIOBase):
         self.usage: list[tuple[str, Usage]] = []
 
     def write(self, text: str) -> int:
-        """Take what kfp or a task prints; two tasks at once are told apart by their threads."""
+        """Take the output of kfp or a task; tasks that run at once are distinguished by their threads."""
         with self._lock:
             thread = threading.get_ident()
             *lines, self._rest[thread] = (self._rest.get(thread, "") + text).split("\n")
@@ -66,7 +66,7 @@ class Console(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits: lines go on as they come."""
+        """Do nothing, because lines are passed on immediately."""
 
     def close(self) -> None:
         """Close the log file."""
@@ -74,14 +74,14 @@ class Console(io.TextIOBase):
         self._file.close()
 
     def show(self, text: str) -> None:
-        """A line for whoever watches, and for the log."""
-        self._terminal.write(f"{text}\n")  # not print(), which kfp replaces by one that comes back here
+        """Show a line to the user, and log it."""
+        self._terminal.write(f"{text}\n")  # not print(), which kfp replaces with one that calls back here
         self._terminal.flush()
         self._log.write(f"{text}\n")
         self._log.flush()
 
     def stop_tasks(self) -> None:
-        """Tell the tasks that run, and those that start from now on, to stop; safe in a handler of signals."""
+        """Tell running tasks, and those that start from now on, to stop; safe in a signal handler."""
         self.stopped = True
         for process in list(self._processes.values()):
             with contextlib.suppress(ProcessLookupError):
@@ -128,12 +128,12 @@ class Console(io.TextIOBase):
 
 
 class ToConsole(logging.Handler):
-    """Hands log records on to a console: kfp says what it took from the cache by logging alone."""
+    """Pass log records on to a console, because kfp reports only by logging what it took from the cache."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record on."""
+        """Pass a record on."""
         self.console.write(f"{record.getMessage()}\n")

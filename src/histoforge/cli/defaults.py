@@ -1,4 +1,4 @@
-"""The preset of a single step where the command line names none."""
+"""The preset of a single step if the command line names none."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from histoforge.steps.registry import Step
 
 
 def preset_of(step: Step, values: dict[str, Any]) -> tuple[str, str]:
-    """Return the preset of a command line and what to say of it: the named one, or else `quickstart` without a GPU.
+    """Return the preset of a command line and a message about it: the named one, or `quickstart` without a GPU.
 
-    The full-size defaults of the settings classes are meant for a GPU: on a processor one training step of theirs can
-    take most of a minute. `--preset ''` asks for them all the same. A component does not come here: its empty preset
-    means these defaults wherever it runs.
+    The full-size defaults of the settings classes are meant for a GPU: on a CPU, one training step with them can take
+    most of a minute. `--preset ''` selects them nevertheless. Components do not use this function: their empty preset
+    means these defaults wherever they run.
 
     Args:
         step: the step.
-        values: of the command's options by name.
+        values: values of the command's options by name.
     """
     preset = values["preset"]
     if preset is not None:

@@ -1,4 +1,4 @@
-"""A run on Kubeflow, followed until it ends: each task by its title, and why one failed."""
+"""Follow a run on Kubeflow until it ends: report each task by its title, and why it failed."""
 
 import time
 from collections.abc import Callable
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 LOOKS = 12
-"""Times in a row that the server may not answer before a run is no longer followed."""
+"""Number of failed requests in a row after which a run is no longer followed."""
 
 
 def follow_run(kubeflow: "Kubeflow", run: str, pipeline: tuple[str, str], wanted: "Standing", every: float) -> str:
-    """Say what becomes of each task of a run; returns the state in which the run ends.
+    """Report the progress of each task of a run, and return the state in which the run ends.
 
     Args:
         kubeflow: the connection.
         run: its id.
         pipeline: ids of the pipeline and of its version.
-        wanted: what the run was started with.
+        wanted: the arguments with which the run was started.
         every: seconds between two looks.
 
     Raises:
-        ClusterError: the server did not answer so many times in a row.
+        ClusterError: if the server did not answer `LOOKS` times in a row.
     """
     from histoforge.cli.kubeflow import ENDED
 
@@ -48,10 +48,10 @@ def follow_run(kubeflow: "Kubeflow", run: str, pipeline: tuple[str, str], wanted
 
 
 def look(kubeflow: "Kubeflow", run: str, every: float) -> Any:
-    """Return the run as it is; a server that does not answer for a while ends nothing.
+    """Return the current run; a temporary failure to answer is tolerated.
 
     Raises:
-        ClusterError: it did not answer so many times in a row.
+        ClusterError: if the server did not answer `LOOKS` times in a row.
     """
     try:
         return patiently(lambda: kubeflow.run(run), every)
@@ -60,10 +60,10 @@ def look(kubeflow: "Kubeflow", run: str, every: float) -> Any:
 
 
 def patiently(ask: Callable[[], Answer], every: float) -> Answer:
-    """Return what a server answers; one that does not answer for a while is asked again.
+    """Return a server's answer, repeating the request if it does not answer for a while.
 
     Raises:
-        ClusterError, Unseen: it did not answer so many times in a row.
+        ClusterError, Unseen: if it did not answer `LOOKS` times in a row.
     """
     for _ in range(LOOKS - 1):
         try:

@@ -1,4 +1,4 @@
-"""Help in sections, and the settings of one generator method where the command line names it."""
+"""Help in sections, limited to one generator method if the command line names it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ SETTINGS = "Settings"
 
 
 class SectionedCommand(TyperCommand):
-    """A command whose help has a section for each help panel of its options, in their order."""
+    """A command whose help has one section per help panel of its options, in their order."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, section by section."""
@@ -31,9 +31,9 @@ class SectionedCommand(TyperCommand):
 
 
 def shown_method(arguments: Sequence[str]) -> str:
-    """Return the generator method whose help a command line asks for, or '' for that of all of them.
+    """Return the generator method whose help a command line requests, or '' for all methods.
 
-    It is the one of `--method`, or else the one that the preset names.
+    This is the method of `--method`, or else the one that the preset names.
     """
     if not {"--help", "-h"} & set(arguments):
         return ""
@@ -45,11 +45,11 @@ def shown_method(arguments: Sequence[str]) -> str:
 
 
 def settings_by_section(step: Step, method: str) -> dict[str, tuple[str, FieldInfo]]:
-    """Return the section and description of each setting of a step, by its name, in the order of the help.
+    """Return the section and description of each setting of a step by name, in the order of the help.
 
     Args:
         step: the step.
-        method: a generator method, to show only its settings, with its own defaults; '' for all.
+        method: a generator method, to show only its settings with its defaults; '' for all.
     """
     fields = step.config_class.model_fields
     if step.config_class.variant_by != "method":
@@ -76,7 +76,7 @@ def _section(setting: str) -> str:
 
 
 def _value(arguments: Sequence[str], option: str) -> str:
-    """The last value that the command line gives an option, or ''."""
+    """Return the last value that the command line gives an option, or ''."""
     value = ""
     for place, argument in enumerate(arguments):
         if argument == option and place + 1 < len(arguments):

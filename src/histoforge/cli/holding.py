@@ -1,7 +1,7 @@
-"""Recurring runs held still while they are deleted or replaced, so that no run in progress is lost.
+"""Pause recurring runs while they are deleted or replaced, so that no run in progress is lost.
 
 Kubernetes deletes the Workflow of a run together with the ScheduledWorkflow of its recurring run, and Kubeflow then
-shows the run as running for ever: a run has to end first.
+shows the run as running for ever. A run therefore has to end first.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from histoforge.cluster.schedules import Found
 
 LOOKS_AT_ENDING = 120
-"""Looks at runs that were told to end before they are given up."""
+"""Number of checks on runs that were told to end before giving up."""
 WAIT = Annotated[bool, typer.Option("--wait", help="pause the schedule and wait for its run in progress to end")]
 NOW = Annotated[bool, typer.Option("--now", help="end the run in progress, which loses its work")]
 EVERY = Annotated[float, typer.Option("--every", metavar="SECONDS", help="between two looks at a run")]
@@ -30,12 +30,12 @@ EVERY = Annotated[float, typer.Option("--every", metavar="SECONDS", help="betwee
 
 @dataclass(frozen=True)
 class Policy:
-    """What to do about a run in progress, which is refused where neither is set.
+    """The treatment of a run in progress. If neither field is set, such a run is an error.
 
     Attributes:
         wait: wait until it has ended.
         now: end it.
-        every: seconds between two looks at it.
+        every: seconds between two checks.
     """
 
     wait: bool = False
@@ -48,10 +48,10 @@ class Policy:
 
 
 def refuse_active(kubeflow: "Kubeflow", schedules: "Sequence[Found]", policy: Policy) -> None:
-    """See that no run of recurring runs is in progress, unless the policy says what to do then.
+    """Check that no recurring run has a run in progress, unless the policy allows for one.
 
     Raises:
-        ClusterError: one is.
+        ClusterError: if there is one.
     """
     if policy.wait or policy.now:
         return
@@ -68,7 +68,7 @@ def held(kubeflow: "Kubeflow", schedules: "Sequence[Found]", policy: Policy) -> 
     """Pause recurring runs and let their runs end; they stay paused, unless the block or the wait fails.
 
     Raises:
-        ClusterError: a run is in progress and the policy does not say what to do, or it does not end.
+        ClusterError: if a run is in progress and the policy does not cover it, or it does not end.
     """
     refuse_active(kubeflow, schedules, policy)
     running = [schedule for schedule in schedules if schedule.standing.enabled]
@@ -108,7 +108,7 @@ def _let_end(kubeflow: "Kubeflow", schedule: "Found", policy: Policy) -> None:
 
 
 def _ended(kubeflow: "Kubeflow", run: Any) -> bool:
-    """Tell a run to end; False where Kubeflow cannot, as with one whose Workflow was deleted."""
+    """Tell a run to end; return False if Kubeflow cannot do so, as for one whose Workflow was deleted."""
     if run.state == "CANCELING":
         return True
     try:

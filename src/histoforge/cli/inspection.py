@@ -1,4 +1,4 @@
-"""`histoforge inspect`: what a directory or file that the program wrote holds."""
+"""`histoforge inspect`: show the contents of a directory or file that the program wrote."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ INNER = ("patches", "overviews", "baseline", "generator", "selected", "samples",
 
 
 def show(path: Path) -> None:
-    """Print what `path` holds as a table.
+    """Print the contents of `path` as a table.
 
     Raises:
-        HistoforgeError: it does not exist, is damaged, or is nothing of the program's.
+        HistoforgeError: if it does not exist, is damaged, or was not written by the program.
     """
     path = Path(path)
     if not path.exists():
@@ -104,7 +104,7 @@ def _scores(path: Path) -> dict[str, Any]:
 
 
 def _beside(page: Path) -> Path:
-    """The results that a page was made of."""
+    """Return the results from which a page was made."""
     own = page.with_suffix(".json")
     return own if own.is_file() else page.with_name(RESULTS[0])
 

@@ -1,7 +1,7 @@
-"""A correction of kfp's local runner: what an earlier task gave to the tasks of a loop.
+"""Correct how kfp's local runner passes results of an earlier task to the tasks of a loop.
 
-`kfp.local.orchestrator.task_spec_utils.create_parameter_loop_iteration_task_spec` of kfp 2.17 puts the item of the loop
-in the place of every parameter that another task returned, and not only in that of the list it loops over.
+`kfp.local.orchestrator.task_spec_utils.create_parameter_loop_iteration_task_spec` of kfp 2.17 replaces every parameter
+that another task returned with the item of the loop, not only the list that it loops over.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def corrected_loops() -> Iterator[None]:
-    """Let pipelines that run in the block hand returned parameters on to the tasks of their loops."""
+    """Let pipelines that run in the block pass returned parameters on to the tasks of their loops."""
     from kfp.local.orchestrator import task_spec_utils
 
     plain = task_spec_utils.create_parameter_loop_iteration_task_spec

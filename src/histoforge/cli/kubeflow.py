@@ -1,4 +1,4 @@
-"""Kubeflow Pipelines as the commands see it: answering in our words or with one sentence."""
+"""A view of Kubeflow Pipelines for the commands, which answers in the project's terms or with one sentence."""
 
 import json
 import os
@@ -11,53 +11,54 @@ from histoforge.cluster.schedules import MARK, Found, Standing
 
 _PAGE = 100
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-"""States that a run does not leave by itself."""
+"""States that a run never leaves by itself."""
 
 
 class Kubeflow:
-    """A connection to the API server; nothing is asked of it before a method is called."""
+    """A connection to the API server; no request is sent before a method is called."""
 
     def __init__(self) -> None:
         self.host, self._client = connect()
         self.namespace = os.environ.get("KFP_NAMESPACE") or self._client.get_user_namespace() or ""
 
     def pipeline(self, name: str) -> str:
-        """The id of a pipeline, or '' where there is none of that name."""
+        """Return the id of a pipeline, or '' if none has that name."""
         service = self._client.pipelines.pipeline_service_list_pipelines
         found = self._all(service, "pipelines", namespace=self.namespace, filter=_named(name))
         return str(found[0].pipeline_id) if found else ""
 
     def create_pipeline(self, name: str, about: str) -> str:
-        """Make a pipeline without versions; returns its id."""
+        """Create a pipeline without versions, and return its id."""
         body = self._model("Pipeline", display_name=name, name=name, description=about, namespace=self.namespace)
         return str(self._ask(self._client.pipelines.pipeline_service_create_pipeline, body).pipeline_id)
 
     def versions(self, pipeline: str) -> dict[str, Any]:
-        """The versions of a pipeline by the name that the UI shows."""
+        """Return the versions of a pipeline by their names in the UI."""
         service = self._client.pipelines.pipeline_service_list_pipeline_versions
         return {one.display_name: one for one in self._all(service, "pipeline_versions", pipeline)}
 
     def description(self, pipeline: str) -> str:
-        """Return what is said of a pipeline."""
+        """Return the description of a pipeline."""
         return str(self._ask(self._client.pipelines.pipeline_service_get_pipeline, pipeline).description or "")
 
     def delete_version(self, pipeline: str, version: str) -> None:
-        """Delete a version of a pipeline, both given by their ids."""
+        """Delete a version of a pipeline, given both ids."""
         self._ask(self._client.pipelines.pipeline_service_delete_pipeline_version, pipeline, version)
 
     def delete_pipeline(self, pipeline: str) -> None:
-        """Delete a pipeline that has no versions; the server refuses to delete another one."""
+        """Delete a pipeline without versions; the server refuses to delete one that has versions."""
         self._ask(self._client.pipelines.pipeline_service_delete_pipeline, pipeline)
 
     def spec(self, pipeline: tuple[str, str]) -> dict[str, Any]:
-        """Return the compiled pipeline of a version, given by the ids of pipeline and version."""
+        """Return the compiled pipeline of a version, given the ids of pipeline and version."""
         answer = self._ask(self._client.pipelines.pipeline_service_get_pipeline_version, *pipeline)
         return dict(answer.pipeline_spec or {})
 
     def upload(self, pipeline: str, name: str, path: Path, version: str, about: str) -> None:
-        """Make a compiled file a version of a pipeline, given by id and name.
+        """Upload a compiled file as a version of a pipeline, given the pipeline's id and name.
 
-        The version's own name has the pipeline's in it: where pipelines are Kubernetes resources, it is one's name.
+        The version's own name contains the pipeline's, because it names a Kubernetes resource where pipelines are
+        such resources.
         """
         self._ask(
             self._client._upload_api.upload_pipeline_version,
@@ -69,24 +70,24 @@ class Kubeflow:
         )
 
     def find_experiment(self, name: str) -> str:
-        """Return the id of an experiment, or '' where there is none of that name."""
+        """Return the id of an experiment, or '' if none has that name."""
         service = self._client.experiments.experiment_service_list_experiments
         found = self._all(service, "experiments", namespace=self.namespace, filter=_named(name))
         return str(found[0].experiment_id) if found else ""
 
     def delete_experiment(self, experiment: str) -> None:
-        """Delete an experiment, whose runs stay."""
+        """Delete an experiment, but not its runs."""
         self._ask(self._client.experiments.experiment_service_delete_experiment, experiment)
 
     def experiment(self, name: str) -> str:
-        """The id of an experiment, which is made where it is not there."""
+        """Return the id of an experiment, which is created if it does not exist."""
         if existing := self.find_experiment(name):
             return existing
         body = self._model("Experiment", display_name=name, namespace=self.namespace)
         return str(self._ask(self._client.experiments.experiment_service_create_experiment, body).experiment_id)
 
     def start(self, name: str, pipeline: tuple[str, str], wanted: Standing) -> str:
-        """Start a run of a pipeline's version, given by their ids; returns the run's id."""
+        """Start a run of a pipeline's version, given their ids, and return the run's id."""
         body = self._model(
             "Run",
             display_name=name,
@@ -96,7 +97,7 @@ class Kubeflow:
         return str(self._ask(self._client.runs.run_service_create_run, body).run_id)
 
     def run(self, run: str) -> Any:
-        """A run with its tasks."""
+        """Return a run with its tasks."""
         return self._ask(self._client.runs.run_service_get_run, run)
 
     def active_runs(self, recurring_run: str) -> list[Any]:
@@ -104,25 +105,25 @@ class Kubeflow:
         return [run for run in self.runs_of("recurring_run_id", recurring_run) if run.state not in ENDED]
 
     def terminate(self, run: str) -> None:
-        """End a run that is in progress; it is shown as CANCELING, and as FAILED once its pods are gone."""
+        """Terminate a run in progress. It is shown as CANCELING, and as FAILED once its pods are gone."""
         self._ask(self._client.runs.run_service_terminate_run, run)
 
     def runs_of(self, key: str, value: str) -> list[Any]:
-        """Return the runs with a value for a key, such as 'experiment_id'."""
+        """Return the runs that have a value for a key, such as 'experiment_id'."""
         service = self._client.runs.run_service_list_runs
         return self._all(service, "runs", namespace=self.namespace, filter=_equals(key, value))
 
     def delete_run(self, run: str) -> None:
-        """Delete a run from the list, and with it its pods."""
+        """Delete a run from the list, together with its pods."""
         self._ask(self._client.runs.run_service_delete_run, run)
 
     def recurring_runs(self) -> list[Found]:
-        """All recurring runs of the namespace, or of the cluster where it has no namespaces."""
+        """Return all recurring runs of the namespace, or of the cluster if it has no namespaces."""
         service = self._client.recurring_runs.recurring_run_service_list_recurring_runs
         return [self._found(one, {}) for one in self._all(service, "recurring_runs", namespace=self.namespace)]
 
     def recurring_run(self, found: Found) -> Found:
-        """The same with names for the ids of its experiment, pipeline and version."""
+        """Return a recurring run with names in place of the ids of its experiment, pipeline and version."""
         names = {}
         there = found.standing
         if there.experiment:
@@ -137,7 +138,7 @@ class Kubeflow:
         return self._found(self._ask(get, found.id), names)
 
     def create_recurring_run(self, pipeline: tuple[str, str], wanted: Standing) -> str:
-        """Make a recurring run of a pipeline's version, given by their ids; returns its id."""
+        """Create a recurring run of a pipeline's version, given their ids, and return its id."""
         body = self._model(
             "RecurringRun",
             display_name=wanted.name,
@@ -153,16 +154,16 @@ class Kubeflow:
         return str(self._ask(service, body).recurring_run_id)
 
     def enable(self, recurring_run: str, enabled: bool) -> None:
-        """Let a recurring run go on, or pause it."""
+        """Enable or pause a recurring run."""
         runs = self._client.recurring_runs
         service = runs.recurring_run_service_enable_recurring_run
         self._ask(service if enabled else runs.recurring_run_service_disable_recurring_run, recurring_run)
 
     def delete(self, recurring_run: str) -> None:
-        """Delete a recurring run; the runs that it started stay.
+        """Delete a recurring run, but not the runs that it started.
 
-        Its ScheduledWorkflow owns the Workflows of its runs, which Kubernetes would delete with it while Kubeflow shows
-        their runs as running for ever. ORPHAN lets a run go on that began after the caller looked for active ones
+        Its ScheduledWorkflow owns the Workflows of its runs. Kubernetes would delete these with it, and Kubeflow would
+        show their runs as running for ever. ORPHAN keeps a run alive that began after the caller looked for active ones
         (`DeleteRecurringRunRequest` in backend/api/v2beta1/recurring_run.proto of kubeflow/pipelines at 7b70c7b95f).
         """
         service = self._client.recurring_runs.recurring_run_service_delete_recurring_run

@@ -1,21 +1,21 @@
-"""Kubernetes' own API, where the kubeconfig or the pod leads there.
+"""Access to the Kubernetes API, if the kubeconfig or the pod provides it.
 
-Who may start runs may not be allowed to look: what cannot be seen raises `Unseen`, which callers pass over.
+A user who may start runs may lack the right to read: this raises `Unseen`, which callers ignore.
 """
 
 import os
 from typing import Any
 
 SECONDS = 5
-"""Until an answer is given up."""
+"""Seconds to wait for an answer."""
 
 
 class Unseen(Exception):
-    """Something that cannot be looked up: no right to, or no answer."""
+    """Something that cannot be looked up, because of missing rights or a missing answer."""
 
 
 class Kubernetes:
-    """Reads objects, deletes pods, and writes config maps.
+    """Read objects, delete pods, and write config maps.
 
     Args:
         client: the API client of the package `kubernetes`.
@@ -25,10 +25,10 @@ class Kubernetes:
         self._client = client
 
     def get(self, group: str, version: str, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
-        """Return an object as JSON; None where it is not there.
+        """Return an object as JSON; None if it does not exist.
 
         Raises:
-            Unseen: it may not be read.
+            Unseen: if it may not be read.
         """
         start = f"/apis/{group}/{version}" if group else f"/api/{version}"
         path = f"{start}/namespaces/{namespace}/{kind}/{name}" if namespace else f"{start}/{kind}/{name}"
@@ -39,44 +39,44 @@ class Kubernetes:
         """Return the nodes of the cluster.
 
         Raises:
-            Unseen: they may not be listed.
+            Unseen: if they may not be listed.
         """
         nodes: list[dict[str, Any]] = (self._call("GET", "/api/v1/nodes") or {}).get("items", [])
         return nodes
 
     def pods(self, namespace: str, label: str) -> list[dict[str, Any]]:
-        """Return the pods with a label, given as 'name=value', the oldest first.
+        """Return the pods with a label, given as 'name=value', with the oldest first.
 
         Raises:
-            Unseen: they may not be listed.
+            Unseen: if they may not be listed.
         """
         answer = self._call("GET", f"/api/v1/namespaces/{namespace}/pods", [("labelSelector", label)]) or {}
         pods: list[dict[str, Any]] = answer.get("items", [])
         return sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
 
     def log(self, namespace: str, pod: str, lines: int) -> str:
-        """Return the last lines of a pod's main container; '' where the pod is gone.
+        """Return the last lines of a pod's main container; '' if the pod is gone.
 
         Raises:
-            Unseen: they may not be read.
+            Unseen: if they may not be read.
         """
         query = [("container", "main"), ("tailLines", str(lines))]
         answer = self._call("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query, raw=True)
         return "" if answer is None else bytes(answer.data).decode("utf-8", errors="replace")
 
     def delete_pod(self, namespace: str, pod: str) -> None:
-        """Delete a pod, which has its grace period to end; nothing happens where it is gone.
+        """Delete a pod, which gets its grace period to end. Nothing happens if it is gone.
 
         Raises:
-            Unseen: it may not be deleted.
+            Unseen: if it may not be deleted.
         """
         self._call("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod}")
 
     def write_config_map(self, config_map: dict[str, Any]) -> None:
-        """Create a config map, or replace it where it is still the one that was read, by its `resourceVersion`.
+        """Create a config map, or replace it if its `resourceVersion` is still the one that was read.
 
         Raises:
-            Unseen: it may not be written, or has been changed meanwhile.
+            Unseen: if it may not be written, or has changed in the meantime.
         """
         metadata = config_map["metadata"]
         path = f"/api/v1/namespaces/{metadata['namespace']}/configmaps"
@@ -113,7 +113,7 @@ class Kubernetes:
 
 
 def connect_kubernetes() -> Kubernetes | None:
-    """Return the cluster of the pod or of the kubeconfig; None where neither names one."""
+    """Return the cluster of the pod or of the kubeconfig; None if neither names one."""
     from kubernetes import client, config
 
     settings = client.Configuration()

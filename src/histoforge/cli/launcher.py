@@ -1,4 +1,4 @@
-"""`histoforge launcher`: add the store of runs to those that a namespace's pods know."""
+"""`histoforge launcher`: add the store of runs to those that are configured for a namespace's pods."""
 
 import os
 from pathlib import Path
@@ -46,7 +46,7 @@ def apply(file: FILE = DEFAULT, namespace: NAMESPACE = "") -> None:
 
 
 def _plan(file: Path, namespace: str) -> tuple[Kubernetes, dict[str, Any], str]:
-    """Return the connection, the config map as it is to be, and the change as a diff."""
+    """Return the connection, the config map as it should be, and the change as a diff."""
     from histoforge.cluster.launcher_merge import CONFIG_MAP, describe_change, merge_launcher, read_launcher
 
     wanted = read_launcher(file)

@@ -1,4 +1,4 @@
-"""`histoforge models`: what is published, what a model card says, fetching a version, and going back to one."""
+"""`histoforge models`: list published models, show model cards, fetch a version, and roll back to one."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ VERSION = Annotated[str, typer.Argument(help="a version; without one, the champi
 
 
 def add_models(app: typer.Typer) -> None:
-    """Give `app` the commands of `models`."""
+    """Add the commands of `models` to `app`."""
     models = typer.Typer(help="List, show, fetch and roll back published models.", no_args_is_help=True)
     models.command("list")(list_models)
     models.command("show")(show)

@@ -1,6 +1,6 @@
-"""What the namespace of a run must have, looked up in Kubernetes itself where the kubeconfig or the pod leads there.
+"""Check the requirements of a run in its namespace, if the kubeconfig or the pod provides access to Kubernetes.
 
-Who may start runs may not be allowed to look: what cannot be seen is passed over, and Kubeflow will tell in its turn.
+A user who may start runs may lack the right to read: such checks are skipped, and Kubeflow reports problems itself.
 """
 
 import contextlib
@@ -18,18 +18,18 @@ _KUEUE_VERSIONS = ("v1beta1", "v1beta2")
 
 
 def check_namespace(namespace: str, profile: str, parameters: Mapping[str, Any], pipeline_root: str) -> None:
-    """See that a run finds its queue, its GPUs and its object store, before it is started.
+    """Check that a run has its queue, its GPUs and its object store before it is started.
 
-    Without a queue, tasks that fit on no node are only warned of: a cluster may add nodes for pods that wait.
+    Without a queue, tasks that fit on no node only cause a warning, because a cluster may add nodes for waiting pods.
 
     Args:
-        namespace: of the run; '' for the cluster's one.
+        namespace: namespace of the run; '' for the cluster's default.
         profile: name of the resource profile; '' for none.
-        parameters: of the run.
-        pipeline_root: where artifacts go; '' for the namespace's default.
+        parameters: parameters of the run.
+        pipeline_root: location of artifacts; '' for the namespace's default.
 
     Raises:
-        ClusterError: an unknown queue, more GPUs than its pool has, or a launcher that lacks the provider.
+        ClusterError: if the queue is unknown, its pool has too few GPUs, or the launcher lacks the provider.
     """
     from histoforge_pipelines.profiles import profile_named
 
@@ -69,7 +69,7 @@ def _check_queue(api: Kubernetes, queue: str, namespace: str, parameters: Mappin
 
 
 def largest_quota(cluster_queue: Mapping[str, Any], resource: str) -> int | None:
-    """The largest nominal quota of a resource among a ClusterQueue's flavors; None where it has none of it."""
+    """Return the largest nominal quota of a resource among a ClusterQueue's flavors; None if it has none."""
     quotas = [
         int(one["nominalQuota"])
         for group in cluster_queue.get("spec", {}).get("resourceGroups", [])

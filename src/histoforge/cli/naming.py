@@ -1,4 +1,4 @@
-"""Error sentences that name a parameter as the user typed it: `--split-ratios`, not `split_ratios`."""
+"""Name parameters in error sentences as the user typed them: `--split-ratios`, not `split_ratios`."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,13 +9,13 @@ from histoforge.core.errors import HistoforgeError, UnknownParameterError
 
 @contextmanager
 def named_as_typed(command: str, parameters: Collection[str], flags: Collection[str], typed: str) -> Iterator[None]:
-    """Raise what the block raises with its parameters named as on the command line.
+    """Raise the block's error again, with parameters named as on the command line.
 
     Args:
         command: the step's name.
         parameters: the names of its parameters.
-        flags: those that were given as options.
-        typed: what was given by `--set`; the names in it stay as they are.
+        flags: the parameters that were given as options.
+        typed: the values of `--set`, whose names stay as they are.
     """
     try:
         yield
@@ -27,7 +27,7 @@ def named_as_typed(command: str, parameters: Collection[str], flags: Collection[
 
 
 def as_typed(sentence: str, command: str, parameters: Collection[str], flags: Collection[str]) -> str:
-    """Return a sentence with the names of parameters as options; see `named_as_typed`."""
+    """Return a sentence with parameters named as options; see `named_as_typed`."""
     for name in sorted(parameters, key=len, reverse=True):
         flag = f"--{name.replace('_', '-')}"
         before = "" if name in flags else "(?<=give )"

@@ -1,4 +1,4 @@
-"""Whether a cluster has a node on which the tasks of a run fit, as far as its nodes may be listed."""
+"""Check that a cluster has a node for each task of a run, if its nodes may be listed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ GROUPS = ("cutting", "training", "evaluating")
 
 @dataclass(frozen=True)
 class Request:
-    """What one task asks for.
+    """The resources that one task requests.
 
     Attributes:
         resources: resource name to amount, such as 'nvidia.com/gpu' to '1' and 'memory' to '32Gi'.
         node_selector: label to value.
-        tolerations: as in a pod's specification.
+        tolerations: tolerations as in a pod's specification.
     """
 
     resources: Mapping[str, str]
@@ -24,10 +24,10 @@ class Request:
 
 
 def requests(parameters: Mapping[str, Any]) -> list[Request]:
-    """Return what the tasks of a run ask for, one request for each size.
+    """Return the requests of a run's tasks, one per size.
 
     Args:
-        parameters: of the run, all that concern the cluster among them.
+        parameters: parameters of the run, including all that concern the cluster.
     """
     from histoforge_pipelines.profiles import GPU_TOLERATIONS
 
@@ -45,12 +45,12 @@ def requests(parameters: Mapping[str, Any]) -> list[Request]:
 
 
 def misfit(nodes: Iterable[Mapping[str, Any]], parameters: Mapping[str, Any]) -> str:
-    """Return a warning if no node is large enough for some task of a run, else '', also where there are no nodes.
+    """Return a warning if no node is large enough for some task of a run; '' otherwise, or if there are no nodes.
 
-    It is no error: a cluster may add a node when a pod waits for one.
+    This is not an error, because a cluster may add a node when a pod waits for one.
 
     Args:
-        nodes: of the cluster, as Kubernetes lists them.
+        nodes: nodes of the cluster, as Kubernetes lists them.
         parameters: as for `requests`.
     """
     nodes = list(nodes)
@@ -71,7 +71,7 @@ def misfit(nodes: Iterable[Mapping[str, Any]], parameters: Mapping[str, Any]) ->
 
 
 def _usable(node: Mapping[str, Any], request: Request) -> bool:
-    """Tell whether a node has the labels that a task asks for, and no taint that it does not tolerate."""
+    """Return True if a node has the labels that a task requires, and no taint that it does not tolerate."""
     labels, spec = node["metadata"].get("labels", {}), node.get("spec", {})
     taints = [taint for taint in spec.get("taints") or [] if taint["effect"] != "PreferNoSchedule"]
     return (

@@ -1,4 +1,4 @@
-"""Command line options made from a step's settings, so that `--help` says what the settings class says."""
+"""Build command line options from a step's settings, so that `--help` matches the settings class."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -14,19 +14,19 @@ _KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
 def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    """A keyword parameter of a command."""
+    """Return a keyword parameter of a command."""
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def setting_parameters(config: type[Settings]) -> list[inspect.Parameter]:
-    """A parameter for each setting, None where it is not given: bounds are the class's to check."""
+    """Return one parameter per setting, None if it is not given; the settings class checks bounds."""
     return [setting_parameter(name, field) for name, field in config.model_fields.items()]
 
 
 def command(
     body: Callable[[dict[str, Any]], None], name: str, about: str, parameters: list[inspect.Parameter]
 ) -> Callable[..., None]:
-    """A function that typer takes as a command with these parameters, and that calls `body` with their values."""
+    """Return a function that typer accepts as a command with these parameters; it calls `body` with their values."""
 
     def run(**values: Any) -> None:
         body(values)
@@ -39,7 +39,7 @@ def command(
 
 
 def given_settings(config: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among a command's values that were given; lists may be written with commas."""
+    """Return the settings that were given among a command's values; lists may be written with commas."""
     given = {name: values[name] for name in config.model_fields if values.get(name) is not None}
     for name, value in given.items():
         if isinstance(value, str) and is_list(config.model_fields[name]):
@@ -48,12 +48,12 @@ def given_settings(config: type[Settings], values: Mapping[str, Any]) -> dict[st
 
 
 def setting_parameter(name: str, field: FieldInfo, section: str | None = None) -> inspect.Parameter:
-    """A parameter for one setting.
+    """Return a parameter for one setting.
 
     Args:
-        name: of the setting.
+        name: name of the setting.
         field: its type, default, bounds and description.
-        section: title of the section of the help in which it stands.
+        section: title of its section in the help.
     """
     flag = f"--{name.replace('_', '-')}"
     if kind_of(field) is bool:
@@ -71,7 +71,7 @@ def setting_parameter(name: str, field: FieldInfo, section: str | None = None) -
 
 
 def completion(choices: Iterable[str]) -> Callable[[str], list[str]] | None:
-    """The completion of an option that takes one of `choices`; None, for the shell's own, where there are none."""
+    """Return the completion of an option that takes one of `choices`; None, for the shell's own, if there are none."""
     names = list(choices)
     return (lambda incomplete: [name for name in names if name.startswith(incomplete)]) if names else None
 

@@ -1,4 +1,4 @@
-"""The pipelines that `histoforge run` knows, by the module of each."""
+"""The pipelines of `histoforge run`, with the module of each."""
 
 PIPELINES = {
     "selective-augmentation": "selective_augmentation",

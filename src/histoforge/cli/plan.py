@@ -1,4 +1,4 @@
-"""`histoforge run PIPELINE --dry-run`: what a pipeline would do, without doing it."""
+"""`histoforge run PIPELINE --dry-run`: show what a pipeline would do, without running it."""
 
 import json
 import re
@@ -26,9 +26,9 @@ class Task(NamedTuple):
     """A task of a pipeline.
 
     Attributes:
-        title: as the UI shows it.
+        title: title in the UI.
         step: name of the step, or '' for a helper task.
-        times: how often it runs, or None where an earlier task decides.
+        times: number of times that it runs, or None if an earlier task decides.
     """
 
     title: str
@@ -37,18 +37,18 @@ class Task(NamedTuple):
 
 
 def tasks(spec: Any) -> list[Task]:
-    """Return the tasks of a compiled pipeline (`pipeline_spec`), those of loops with how often they run."""
+    """Return the tasks of a compiled pipeline (`pipeline_spec`), with the number of runs of those in loops."""
     return list(_walk(spec, spec.root.dag, 1))
 
 
 def plan_pipeline(spec: Any, settings: Mapping[str, StepConfig], scan: Any) -> dict[str, Any]:
-    """Return the tasks of a pipeline, the settings of its steps, and what its trainings will take.
+    """Return the tasks of a pipeline, the settings of its steps, and the estimates of its trainings.
 
-    Trainings are tried for a few steps on random patches of the size that `preprocess` would cut.
+    Trainings run for a few steps on random patches of the size that `preprocess` would cut.
 
     Args:
         spec: the compiled pipeline.
-        settings: of all steps.
+        settings: settings of all steps.
         scan: the summary of `scan_source`.
     """
     steps = tasks(spec)
@@ -83,7 +83,7 @@ def _walk(spec: Any, dag: Any, times: int | None) -> Iterator[Task]:
 
 
 def _items(task: Any) -> int | None:
-    """How many items a sub-pipeline is run for; None where another task says."""
+    """Return the number of items that a sub-pipeline runs for; None if another task decides."""
     if not task.HasField("parameter_iterator"):
         return 1
     raw = task.parameter_iterator.items.raw
@@ -120,7 +120,7 @@ def _training(step: Step, config: Any, patches: Path) -> Any:
 
 
 def _most_steps(step: str, config: Any, measured: int) -> int | None:
-    """The most steps that a training takes on any number of patches, or None where there is no limit."""
+    """Return the largest number of steps of a training on any number of patches, or None if there is no limit."""
     if step == "finetune_snn":
         return measured if config.stage1_epoch_steps and config.stage2_epoch_steps else None
     own = own_config(config) if step == "train_generator" else config
@@ -130,7 +130,7 @@ def _most_steps(step: str, config: Any, measured: int) -> int | None:
 
 
 def _random_patches(folder: Path, config: Any) -> Path:
-    """A patch set as `preprocess` would cut it, of random pixels: what they show does not change the speed."""
+    """Return a patch set as `preprocess` would cut it, with random pixels, whose content does not affect the speed."""
     rng = np.random.default_rng(0)
     classes = config.class_list or ["one", "two"]
     with PatchSetWriter.create(folder / "patches", classes, config.size, config.mpp) as writer:

@@ -1,4 +1,4 @@
-"""`histoforge presets`: the settings that come with the program."""
+"""`histoforge presets`: show the settings that come with the program."""
 
 from importlib import resources
 
@@ -15,10 +15,10 @@ def show_presets() -> None:
 
 
 def show_preset(name: str) -> None:
-    """Print the settings of a preset, a section a step.
+    """Print the settings of a preset, one section per step.
 
     Raises:
-        SettingsError: there is none of that name.
+        SettingsError: if no preset has that name.
     """
     print(yaml.safe_dump(load_preset(name), sort_keys=False), end="")
 

@@ -1,4 +1,4 @@
-"""`histoforge run`: a whole pipeline on this machine, through kfp's local runner."""
+"""`histoforge run`: run a whole pipeline on this machine with kfp's local runner."""
 
 import builtins
 import contextlib
@@ -31,26 +31,26 @@ from histoforge.steps.registry import all_settings, parameters
 from histoforge.steps.relay import RUN
 
 SEEDS = ("seed", "seeds")
-"""What steps have too, and a pipeline gives to each as it needs it: other seeds for each run, fewer for some arms."""
+"""Parameters of steps that a pipeline sets as each step needs them: other seeds for each run, fewer for some arms."""
 AT_ONCE = 2
-"""Tasks of a loop that kfp's local runner runs at the same time."""
+"""Number of a loop's tasks that kfp's local runner runs at the same time."""
 
 
 class RunError(HistoforgeError):
-    """A task of a pipeline ended by the user's fault; the sentence is the task's own."""
+    """A task of a pipeline failed through the user's fault; the sentence is the task's own."""
 
 
 class _Request(NamedTuple):
-    """What a command line asks for, checked.
+    """The checked request of a command line.
 
     Attributes:
         pipeline: kfp's pipeline.
         source: the location, absolute.
-        parameters: of the pipeline itself.
-        overrides: for its steps.
-        for_all_steps: the same with the pipeline's seeds.
-        fixed: what the pipeline sets itself, by step.
-        scan: what lies at the source.
+        parameters: parameters of the pipeline itself.
+        overrides: overrides for its steps.
+        for_all_steps: the overrides with the pipeline's seeds.
+        fixed: settings of the pipeline itself, by step.
+        scan: the summary of the source.
     """
 
     pipeline: Any
@@ -65,23 +65,23 @@ class _Request(NamedTuple):
 def run_pipeline(
     name: str, source: str, out: Path, preset: str, overrides: dict[str, Any], overwrite: bool = False
 ) -> None:
-    """Run a pipeline and put `report.html` and `metrics.json` into `out`, with every artifact beside them.
+    """Run a pipeline and write `report.html` and `metrics.json` into `out`, with every artifact beside them.
 
-    What was finished by an earlier call with the same settings, source and code is taken over; a training that was
-    stopped goes on from its checkpoint in `out/checkpoints`.
+    Finished results of an earlier call with the same settings, source and code are reused, and a stopped training
+    resumes from its checkpoint in `out/checkpoints`.
 
     Args:
-        name: of the pipeline.
+        name: name of the pipeline.
         source: folder, or s3:// or minio:// prefix.
         out: the folder to write.
         preset: name of a preset.
-        overrides: `step.parameter`, `parameter`, or a parameter of the pipeline that is no step's, to value; `seed`
+        overrides: `step.parameter`, `parameter`, or a parameter that only the pipeline has, to value; `seed`
             and `seeds` are the pipeline's.
-        overwrite: whether the report of a run with other settings in `out` may be replaced.
+        overwrite: True if the report of a run with other settings in `out` may be replaced.
 
     Raises:
-        HistoforgeError: the settings or the source are wrong, or `out` holds something else (before anything starts),
-            or a task says so.
+        HistoforgeError: if the settings or the source are wrong, or `out` contains something else (before anything
+            starts), or if a task fails.
     """
     request = _checked(name, source, preset, overrides)
     pipeline, own, for_steps = request.pipeline, request.parameters, request.overrides
@@ -110,7 +110,7 @@ def _run_in(out: Path, name: str, pipeline: Any, arguments: dict[str, Any]) -> N
 
 
 def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Return what `run_pipeline` would do with these arguments, and write nothing; see `cli.plan`."""
+    """Return what `run_pipeline` would do with these arguments, without writing anything; see `cli.plan`."""
     from histoforge.cli.plan import plan_pipeline
 
     request = _checked(name, source, preset, overrides)
@@ -134,14 +134,14 @@ def _checked(name: str, source: str, preset: str, overrides: dict[str, Any]) -> 
 
 
 def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is for the pipeline itself, whose parameters are `inputs`, and what is for its steps."""
+    """Split overrides into those of the pipeline itself, whose parameters are `inputs`, and those of its steps."""
     for_steps = parameters() - set(SEEDS)
     own = {key: value for key, value in overrides.items() if key in inputs - for_steps}
     return own, {key: value for key, value in overrides.items() if key not in own}
 
 
 def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
-    """Run the pipeline with kfp's local runner; returns its outputs, artifacts or lists of them."""
+    """Run the pipeline with kfp's local runner, and return its outputs: artifacts or lists of them."""
     from histoforge.cli.kfp_loops import corrected_loops
     from histoforge.cli.run_cache import use_run_cache
 
@@ -172,14 +172,14 @@ def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Conso
 
 
 def code_digest() -> str:
-    """SHA-256 over the package's files: another version must not take over what this one made."""
+    """Return the SHA-256 over the package's files, because another version must not reuse the results of this one."""
     package = Path(__file__).resolve().parents[1]
     files = sorted(path for suffix in ("py", "yaml", "html", "css") for path in package.rglob(f"*.{suffix}"))
     return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in files})
 
 
 def _prepare(spec: Any) -> None:
-    """Fit a pipeline to one machine: no retries, the cores shared among the tasks of a loop, no loops side by side."""
+    """Fit a pipeline to one machine: no retries, cores shared among the tasks of a loop, and no parallel loops."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(asked) if asked.isdigit() and int(asked) else os.cpu_count() or 1
     root = set(_tasks(spec.root.dag))
@@ -197,7 +197,7 @@ def _prepare(spec: Any) -> None:
 
 
 def _titles(spec: Any) -> dict[str, str]:
-    """The names of tasks as the UI shows them, by kfp's own."""
+    """Return the UI's names of tasks, by kfp's own."""
     dags = [spec.root.dag, *(component.dag for component in spec.components.values())]
     return {name: task.task_info.name or name for dag in dags for name, task in dag.tasks.items()}
 
@@ -208,7 +208,7 @@ def _tasks(dag: Any) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet(console: Console) -> Iterator[None]:
-    """Keep kfp's warnings and log to the log file, and tell the tasks who runs them."""
+    """Send kfp's warnings and log to the log file, and tell the tasks which process runs them."""
     handler, root = ToConsole(console), logging.getLogger()
     level, plain_print = root.level, builtins.print
     os.environ[RUN] = str(os.getpid())
@@ -221,12 +221,12 @@ def _quiet(console: Console) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
-        builtins.print = plain_print  # two tasks at once leave kfp's own in its place
+        builtins.print = plain_print  # two concurrent tasks leave kfp's own in its place
         os.environ.pop(RUN, None)
 
 
 def _collect(outputs: dict[str, Any], out: Path) -> None:
-    """Put the report and the results into `out`, and a link to each other artifact."""
+    """Write the report and the results into `out`, and a link to each other artifact."""
     for name, value in outputs.items():
         for number, artifact in enumerate(value if isinstance(value, list) else [value]):
             path = Path(artifact.path)

@@ -1,7 +1,7 @@
-"""The results of earlier calls of `histoforge run`: taken over by what made them, wherever the folder lies now.
+"""Reuse the results of earlier calls of `histoforge run`, identified by their inputs, wherever the folder is now.
 
-kfp's own local cache keys a task by everything that it is passed and by the paths of its inputs, so that a setting of
-one step, or moving the folder, would run every task anew.
+kfp's own local cache keys a task by everything that it is passed and by the paths of its inputs, so that changing
+a setting of one step, or moving the folder, would run every task again.
 """
 
 import logging
@@ -17,23 +17,23 @@ from histoforge.core.files import read_json, write_json
 from histoforge.steps.registry import STEPS, Step, step_config
 
 NO_INFLUENCE = {"checkpoints", "checkpoint_every", "workers"}
-"""Settings that do not change what a step makes."""
+"""Settings that do not change a step's result."""
 
 ARTIFACT = "__kfp_artifact__"
-"""What marks an artifact in an entry of kfp's cache."""
+"""The key that marks an artifact in an entry of kfp's cache."""
 
 NOT_CONTENT = {"preset", "display_name"}
-"""Metadata of an artifact that say nothing of what is in it."""
+"""Metadata of an artifact that do not concern its content."""
 
 
 class RunCache:
-    """Outputs of tasks, keyed by resolved settings, input digests and code; paths are kept relative to the folder.
+    """Outputs of tasks, keyed by resolved settings, input digests and code; paths are stored relative to the folder.
 
     It has the methods of `kfp.local.cache.LocalCache`.
 
     Args:
-        cache_root: folder of the entries, one for each version of the code.
-        folder: of the run; every artifact lies in it.
+        cache_root: folder of the entries, with one folder per version of the code.
+        folder: folder of the run, which contains every artifact.
     """
 
     def __init__(self, cache_root: Path, folder: Path) -> None:
@@ -48,13 +48,13 @@ class RunCache:
         env_vars: dict[str, str] | None = None,
         custom_cache_key: str | None = None,
     ) -> str:
-        """Return a task's key; the environment, which sets threads alone, and the image have no part in it."""
+        """Return a task's key. It ignores the image, and the environment, which only sets threads."""
         name = re.sub(r"-\d+$", "", component_name.removeprefix("comp-")).replace("-", "_")
         made_by = _settings(STEPS[name], arguments) if name in STEPS else arguments
         return digest_json([name, full_command, self._content(made_by)])
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return the outputs of a task, or None where there are none or an artifact of theirs is gone."""
+        """Return the outputs of a task, or None if there are none or one of their artifacts is gone."""
         from kfp.local.cache import LocalCache, _MissingArtifactError
 
         try:
@@ -67,7 +67,7 @@ class RunCache:
             return None
 
     def put(self, key: str, outputs: dict[str, Any]) -> None:
-        """Keep the outputs of a task."""
+        """Store the outputs of a task."""
         from kfp.local.cache import LocalCache
 
         write_json(self._file(key), _with_paths(LocalCache._serialize_outputs(outputs), self._relative))
@@ -76,7 +76,7 @@ class RunCache:
         return self.cache_root / f"{key}.json"
 
     def _content(self, value: Any) -> Any:
-        """`value` as JSON, artifacts by what is in them or else by their place in the folder."""
+        """Return `value` as JSON, with artifacts identified by content, or else by their place in the folder."""
         from kfp import dsl
 
         if isinstance(value, dsl.Artifact):
@@ -95,26 +95,26 @@ class RunCache:
 
 
 def use_run_cache(cache_root: Path, folder: Path) -> None:
-    """Let kfp's local runner, which has just been initialised with this `cache_root`, use a `RunCache`."""
+    """Make kfp's local runner, which has just been initialised with this `cache_root`, use a `RunCache`."""
     from kfp.local import cache
 
     cache._cache_singleton, cache._cache_singleton_root = RunCache(cache_root, folder), str(cache_root)
 
 
 def _settings(step: Step, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's arguments with its settings resolved: preset, overrides and parameters as one set of values."""
+    """Return a task's arguments with resolved settings: preset, overrides and parameters as one set of values."""
     fields = step.config_class.model_fields
     given = {name: value for name, value in arguments.items() if name in fields}
     try:
         config = step_config(step, arguments.get("preset", ""), arguments.get("overrides") or {}, given)
-    except SettingsError:  # which the task itself will say
+    except SettingsError:  # which the task itself will report
         return dict(arguments)
     rest = {name: value for name, value in arguments.items() if name not in {*fields, "preset", "overrides"}}
     return {**rest, "settings": config.model_dump(mode="json", exclude=NO_INFLUENCE)}
 
 
 def _with_paths(value: Any, change: Callable[[str], str]) -> Any:
-    """A cache entry with the paths of its artifacts changed."""
+    """Return a cache entry with the paths of its artifacts changed."""
     if isinstance(value, dict):
         entry = {name: _with_paths(item, change) for name, item in value.items()}
         return {**entry, "uri": change(value["uri"])} if ARTIFACT in value else entry

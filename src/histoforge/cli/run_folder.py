@@ -1,4 +1,4 @@
-"""The folder of `histoforge run`: whose it is, and whether this run may write there."""
+"""The folder of `histoforge run`: its owner, and whether this run may write there."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -25,13 +25,13 @@ def claimed_run(
 
     Args:
         out: the folder.
-        command: what is run, as `run.json` is to say it: pipeline, preset, overrides and further parameters.
-        source: what it reads.
+        command: the command, as `run.json` records it: pipeline, preset, overrides and further parameters.
+        source: the source that the run reads.
         links: names that the run gives to links in the folder.
         overwrite: whether the report of another run in the folder may be replaced.
 
     Raises:
-        StorageError: the folder holds something else, or another run or its report, or lies in the source.
+        StorageError: if the folder contains something else, another run or its report, or is inside the source.
     """
     check_folder(out)
     path = local_path(source)
@@ -45,7 +45,7 @@ def claimed_run(
 
 
 def is_run_folder(out: Path) -> bool:
-    """Return whether a run has written to a folder, be it finished or not."""
+    """Return True if a run has written to a folder, whether it finished or not."""
     return "pipeline" in read_if_whole(out / NAME) or ((out / "run.log").is_file() and (out / "artifacts").is_dir())
 
 
@@ -66,7 +66,7 @@ def _check(out: Path, command: Mapping[str, Any], links: Collection[str], overwr
 
 
 def _difference(said: Mapping[str, Any], command: Mapping[str, Any]) -> str:
-    """The first thing in which two runs differ, or ''."""
+    """Return the first difference between two runs, or ''."""
     before, now = _flat(said), _flat(json.loads(json.dumps(command)))
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if not names:
@@ -77,12 +77,12 @@ def _difference(said: Mapping[str, Any], command: Mapping[str, Any]) -> str:
 
 
 def _flat(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What was run, by name; settings for steps and for the pipeline in one."""
+    """Return the settings of a run by name, with those of steps and of the pipeline in one dict."""
     given = {name: value for name, value in said.items() if name not in ("seconds", "cached", "checkpoints")}
     return {**given.pop("overrides", {}), **given}
 
 
 def _clear(out: Path) -> None:
-    """Remove what the tasks of killed runs left."""
+    """Remove the remains of the tasks of killed runs."""
     for folder in [out, *(path for path in (out / "artifacts").rglob("*") if path.is_dir() and not path.is_symlink())]:
         clear(folder)

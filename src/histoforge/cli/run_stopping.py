@@ -1,4 +1,4 @@
-"""Ctrl-C while a pipeline runs on this machine: its trainings write a checkpoint, and then the command ends."""
+"""Handle Ctrl-C while a pipeline runs on this machine: its trainings write a checkpoint, and then the command ends."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ HINT = (
 
 @contextmanager
 def stopped_by_ctrl_c(console: Console) -> Iterator[None]:
-    """Let the first Ctrl-C inside the block stop the tasks of a console, and a second one end this process at once."""
+    """Make the first Ctrl-C inside the block stop the tasks of a console, and a second one end this process at once."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

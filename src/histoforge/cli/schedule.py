@@ -1,4 +1,4 @@
-"""`histoforge schedule`: make a cluster's recurring runs what a file declares."""
+"""`histoforge schedule`: make a cluster's recurring runs match the declarations in a file."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ _SIGNS = {"create": "+", "replace": "~", "resume": "~", "pause": "~", "nothing":
 
 
 def schedule_app() -> typer.Typer:
-    """The command `schedule` with what it can do."""
+    """Return the command `schedule` with its subcommands."""
     app = typer.Typer(help="Make recurring runs on Kubeflow what a file declares.", no_args_is_help=True)
     for command in (diff, apply, pause, delete):
         app.command()(command)
@@ -95,9 +95,9 @@ def delete(name: NAME, wait: WAIT = False, now: NOW = False, every: EVERY = 10) 
 
 
 def _plan(file: Path) -> "tuple[Kubeflow, list[tuple[Change, tuple[str, str] | None]], dict[str, Found]]":
-    """Return the changes, each with the ids of the pipeline and version to make, and the recurring runs by id.
+    """Return the changes, each with the ids of the pipeline and version to use, and the recurring runs by id.
 
-    Nothing is changed yet.
+    This changes nothing yet.
     """
     from histoforge.cli.kubeflow import Kubeflow
     from histoforge.cli.namespace import check_namespace
@@ -124,7 +124,7 @@ def _plan(file: Path) -> "tuple[Kubeflow, list[tuple[Change, tuple[str, str] | N
 
 
 def _named(kubeflow: "Kubeflow", found: "Found", wanted: set[str]) -> "Found":
-    """A recurring run with names for ids, if it is one to compare."""
+    """Return a recurring run with names in place of ids, if it is one to compare."""
     return kubeflow.recurring_run(found) if found.ours and found.standing.name in wanted else found
 
 

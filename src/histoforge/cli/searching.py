@@ -1,4 +1,4 @@
-"""The work behind `histoforge similar`: read the queries, embed, search, write the page and its numbers."""
+"""Implement `histoforge similar`: read the queries, embed, search, write the page and its numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,20 +38,20 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Search:
-    """What was asked.
+    """The arguments of a search.
 
     Attributes:
         query: an image, or a folder of images.
         patches: the patch set to search in.
         model: the guide.
         out: the page.
-        k: how many patches to show.
-        split: 'all', or the one to search in.
-        gradcam: whether to show what makes patches similar.
-        query_mpp: resolution of the queries, um/px; 0 takes a pixel of a query for a pixel of a patch.
+        k: number of patches to show.
+        split: the split to search in, or 'all'.
+        gradcam: True to show the regions that make patches similar.
+        query_mpp: resolution of the queries, um/px; 0 treats a pixel of a query as a pixel of a patch.
         cache: a folder for embeddings, or None.
-        device: where to compute.
-        overwrite: whether an earlier page may be replaced.
+        device: device to compute on.
+        overwrite: True if an earlier page may be replaced.
     """
 
     query: Path
@@ -68,13 +68,13 @@ class Search:
 
 
 def show_similar(asked: Search) -> None:
-    """Write the page of the patches most similar to each query, and the same as JSON beside it.
+    """Write the page of the patches most similar to each query, and its numbers as JSON beside it.
 
     Raises:
-        SourceError: the query is missing, no image, or a folder of none or too many.
-        SettingsError: k is more than there are patches, or `out` is no page.
-        PatchSetError, ModelError: the set or the guide is missing, damaged or does not fit.
-        StorageError: the page may not be written.
+        SourceError: if the query is missing, is not an image, or is a folder of no or too many images.
+        SettingsError: if k exceeds the number of patches, or `out` is not a page.
+        PatchSetError, ModelError: if the set or the guide is missing, damaged or does not fit.
+        StorageError: if the page may not be written.
     """
     numbers_file(asked.out)
     given = {"--query": asked.query, "--in": asked.patches, "--model": asked.model}
@@ -124,10 +124,10 @@ def _show_similar(asked: Search, command: str) -> None:
 
 
 def query_files(path: Path) -> list[Path]:
-    """The image at `path`, or those in the folder, by name.
+    """Return the image at `path`, or the images in that folder sorted by name.
 
     Raises:
-        SourceError: there is none, or too many for a page.
+        SourceError: if there is none, or there are too many for a page.
     """
     if path.is_file():
         return [path]
@@ -143,15 +143,15 @@ def query_files(path: Path) -> list[Path]:
 
 
 def fitted(image: Pixels, size: tuple[int, int], scale: float = 1.0) -> tuple[Pixels, str]:
-    """An image, uint8 [H, W, 3], as a patch of a size (height, width) in px, and what was done to it.
+    """Fit an image, uint8 [H, W, 3], to a patch of a size (height, width) in px; return it and a note on the changes.
 
-    It is brought to the patches' scale and then its middle is cut out; what a smaller one lacks is mirrored at its
-    edges. It is never resized to fit: nuclei would then have another size than those of the patches.
+    The image is brought to the patches' scale, and then its centre is cut out; a smaller image is mirrored at its
+    edges. It is never resized to fit, because its nuclei would then differ in size from those of the patches.
 
     Args:
         image: the query.
-        size: of a patch.
-        scale: patch pixels for each pixel of the image; 1 leaves it at its own.
+        size: size of a patch.
+        scale: patch pixels per pixel of the image; 1 keeps its scale.
     """
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     done = [f"resized to {height}x{width} px, the patches' resolution"] if scale != 1 else []
@@ -169,10 +169,10 @@ def fitted(image: Pixels, size: tuple[int, int], scale: float = 1.0) -> tuple[Pi
 
 
 def scale_of(query_mpp: float, patches: PatchSet) -> float:
-    """Patch pixels for each pixel of a query, from their resolutions; 1 where that of the query is not given.
+    """Return the patch pixels per pixel of a query, from their resolutions; 1 if the query's resolution is not given.
 
     Raises:
-        SettingsError: the resolution of the query is given and that of the patches is not known.
+        SettingsError: if the resolution of the query is given and that of the patches is unknown.
     """
     if not query_mpp:
         return 1.0
@@ -182,10 +182,10 @@ def scale_of(query_mpp: float, patches: PatchSet) -> float:
 
 
 def numbers_file(out: Path) -> Path:
-    """The JSON file beside a page.
+    """Return the JSON file beside a page.
 
     Raises:
-        SettingsError: `out` does not end in .html.
+        SettingsError: if `out` does not end in .html.
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"--out is {out}, which is no page: give it a name that ends in .html.")
@@ -230,7 +230,7 @@ def _matches(
 
 
 def _warnings(asked: Search, patches: PatchSet, queries: Sequence[Query], own: Typicality) -> list[str]:
-    """What the reader must know first: an assumed scale, and queries that are unlike everything that was searched."""
+    """Return warnings for the top of the page: an assumed scale, and queries unlike all searched patches."""
     found = []
     if not asked.query_mpp:
         mpp = f"{patches.info.mpp:g} um/px" if patches.info.mpp else "of unknown resolution"

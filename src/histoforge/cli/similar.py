@@ -1,4 +1,4 @@
-"""`histoforge similar` and `histoforge duplicates`: what a guide finds alike, as pages."""
+"""`histoforge similar` and `histoforge duplicates`: pages of patches that a guide considers similar."""
 
 from pathlib import Path
 from typing import Annotated, Literal

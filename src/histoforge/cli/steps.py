@@ -1,4 +1,4 @@
-"""A command for each step, made from its settings and from what it reads and writes."""
+"""Build a command for each step from its settings, inputs and outputs."""
 
 import inspect
 import json
@@ -46,12 +46,12 @@ DRY_RUN = Annotated[
 
 
 def add_steps(app: typer.Typer, asked: str, method: str = "") -> None:
-    """Give `app` a command a step, and `phantom`.
+    """Add one command per step to `app`, and `phantom`.
 
     Args:
         app: the command line.
-        asked: the command on it; the options of the others are left out, so that `--help` is quick.
-        method: the generator method whose settings alone the help shows; '' for all.
+        asked: the command that the user typed; the options of the others are left out, so that `--help` is quick.
+        method: the only generator method whose settings the help shows; '' for all.
     """
     for step in STEPS.values():
         name = step.name.replace("_", "-")
@@ -63,10 +63,10 @@ def add_steps(app: typer.Typer, asked: str, method: str = "") -> None:
 
 
 def read_settings(path: Path | None) -> dict[str, Any]:
-    """The settings in a YAML file as overrides, `step.parameter` to value.
+    """Return the settings in a YAML file as overrides, `step.parameter` to value.
 
     Raises:
-        SettingsError: the file is missing or not YAML with a section a step.
+        SettingsError: if the file is missing, or is not YAML with one section per step.
     """
     if path is None:
         return {}
@@ -85,7 +85,7 @@ def read_settings(path: Path | None) -> dict[str, Any]:
 
 
 def settings_of(step: Step, values: dict[str, Any]) -> StepConfig:
-    """The settings that a command line asks for: preset, then file, then `--set`, then options."""
+    """Return the settings of a command line: preset, then file, then `--set`, then options."""
     overrides = {**read_settings(values["config_file"]), **parse_overrides(values["assignments"] or [])}
     single = {name if "." in name else f"{step.name}.{name}": value for name, value in overrides.items()}
     single.update(
@@ -154,7 +154,7 @@ def _body(step: Step) -> Any:
 
 
 def show_plan(plan: dict[str, Any]) -> None:
-    """Print what a dry run found, as YAML."""
+    """Print the result of a dry run as YAML."""
     print(yaml.safe_dump(plan, sort_keys=False, allow_unicode=True, width=120), end="")
 
 
@@ -172,7 +172,7 @@ def _phantom(values: dict[str, Any]) -> None:
     digest = command_digest(config.model_dump(mode="json"), {})
     same = recorded(out, "phantom") == digest
     with claimed([Output(out, "slides")], {}, overwrite=values["overwrite"], same=same):
-        record(out, "phantom", digest)  # before the slides: a command that is killed can then be typed again
+        record(out, "phantom", digest)  # before the slides, so that a killed command can be repeated
         summary = phantom.run(config, out=out)
     print(f"{out}: {len(summary.slides)} slides of {summary.patients} patients")
 

@@ -1,4 +1,4 @@
-"""SIGTERM as Ctrl-C, where something has to be put back before the program ends."""
+"""Treat SIGTERM like Ctrl-C while something has to be restored before the program ends."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM inside the block, which otherwise ends the program at once."""
+    """Raise KeyboardInterrupt on SIGTERM inside the block; by default, SIGTERM ends the program at once."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield

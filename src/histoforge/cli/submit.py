@@ -1,4 +1,4 @@
-"""`histoforge submit`: a run of an uploaded pipeline on Kubeflow, followed until it ends."""
+"""`histoforge submit`: start a run of an uploaded pipeline on Kubeflow, and follow it until it ends."""
 
 import sys
 import time
@@ -85,7 +85,7 @@ def submit(
 
 
 def _sorted(package: "Package", given: dict[str, Any], **more: str) -> dict[str, Any]:
-    """What was given as parameters of the pipeline, and all else as its overrides."""
+    """Split the given values into parameters of the pipeline and overrides."""
     parameters: dict[str, Any] = {name: value for name, value in more.items() if value}
     parameters.update({name: value for name, value in given.items() if name in package.inputs})
     overrides = {name: value for name, value in given.items() if name not in package.inputs}

@@ -1,4 +1,4 @@
-"""`histoforge pipelines`: compiled pipelines as versions on a cluster, named by the version of the program."""
+"""`histoforge pipelines`: upload compiled pipelines to a cluster as versions, named by the version of the program."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ VERSION = Annotated[str, typer.Option("--version", metavar="NAME", help="of the 
 
 
 def pipelines_app() -> typer.Typer:
-    """The command `pipelines` with what it can do."""
+    """Return the command `pipelines` with its subcommands."""
     app = typer.Typer(help="List the pipelines, or make them known to Kubeflow.", no_args_is_help=True)
     app.command("list")(show)
     app.command()(upload)
@@ -60,10 +60,10 @@ def manifests(name: Annotated[str, typer.Argument(metavar="PIPELINE", help="name
 
 
 def upload_packages(kubeflow: "Kubeflow", packages: "Sequence[Package]", version: str) -> None:
-    """Make each package the version `version` of its pipeline.
+    """Upload each package as the version `version` of its pipeline.
 
     Raises:
-        ClusterError: a version of that name has another content; nothing was uploaded.
+        ClusterError: if a version of that name has other content; nothing is uploaded then.
     """
     missing = []
     for package in packages:
@@ -85,11 +85,11 @@ def upload_packages(kubeflow: "Kubeflow", packages: "Sequence[Package]", version
 
 
 def version_on(kubeflow: "Kubeflow", name: str, version: str, profile: str = "") -> tuple[str, str]:
-    """The ids of a pipeline and of its version, on the cluster.
+    """Return the ids of a pipeline and of its version on the cluster.
 
     Raises:
-        ClusterError: the pipeline or the version is not there, or was compiled without something that the profile has
-            and that no parameter can set.
+        ClusterError: if the pipeline or the version does not exist, or was compiled without a setting of the profile
+            that no parameter can set.
     """
     from histoforge_pipelines.profiles import profile_named
 
@@ -112,7 +112,7 @@ def version_on(kubeflow: "Kubeflow", name: str, version: str, profile: str = "")
 
 
 def _compiled_in(profile: "Profile") -> list[tuple[str, str, str]]:
-    """Return what a profile sets at compile time in every task: what it is, its name, and what the file then has."""
+    """Return the settings that a profile compiles into every task: kind, name, and the resulting text in the file."""
     from histoforge_pipelines.profiles import QUEUE_LABEL
 
     listed = [("queue", profile.queue, f'"{QUEUE_LABEL}": "{profile.queue}"')] if profile.queue else []

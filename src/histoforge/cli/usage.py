@@ -1,4 +1,4 @@
-"""Time and peak memory of the tasks of a run on this machine: a table, and `usage.json`."""
+"""Report time and peak memory of the tasks of a run on this machine, as a table and as `usage.json`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ def usage_table(seconds: Mapping[str, float], usage: Sequence[tuple[str, Usage]]
     """Return the lines of a table of time and peak memory.
 
     Args:
-        seconds: duration of each task with its start, by name; of several of one name, their sum.
-        usage: what tasks used, by name; times of one name are added, and the highest peak counts.
+        seconds: duration of each task including its start, by name; the sum if several share a name.
+        usage: usage of tasks by name; times under one name are added, and the highest peak counts.
     """
     lines = [f"  {'task':<32} {'seconds':>9} {'CPU s':>9} {'memory, GiB':>12} {'GPU, GiB':>9}"]
     for name, duration in seconds.items():
@@ -28,12 +28,12 @@ def usage_table(seconds: Mapping[str, float], usage: Sequence[tuple[str, Usage]]
 
 
 def write_usage(out: Path, usage: Sequence[tuple[str, Usage]], cached: Sequence[str]) -> None:
-    """Write `usage.json` into a run's folder; nothing where no task has run.
+    """Write `usage.json` into a run's folder, unless no task has run.
 
     Args:
         out: the folder.
-        usage: what tasks used, by name, in the order of their ends.
-        cached: tasks whose results were taken over from an earlier call.
+        usage: usage of tasks by name, in the order in which they ended.
+        cached: tasks whose results were reused from an earlier call.
     """
     if usage:
         tasks = [{"task": name, **entry.model_dump()} for name, entry in usage]

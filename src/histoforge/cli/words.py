@@ -1,7 +1,7 @@
-"""The last sentence of a task that failed on Kubeflow, and the command that shows its log.
+"""Find the last sentence of a task that failed on Kubeflow, and the command that shows its log.
 
-The API server has neither: a task's `error` is null, and no request lists artifacts. The sentence is in the pod's log
-and, without the launcher's lines, in the artifact `executor-logs-N` of its attempt N, which lies below the pipeline
+The API server provides neither: a task's `error` is null, and no request lists artifacts. The sentence is in the pod's
+log and, without the launcher's lines, in the artifact `executor-logs-N` of its attempt N, which is below the pipeline
 root at `PIPELINE/RUN/TASK/SALT/` (`provisionOutputs` in backend/src/v2/driver/driver.go and `qualifyExecutorLogsURI` in
 backend/src/v2/component/launcher_v2.go of kubeflow/pipelines at 7b70c7b95f).
 """
@@ -19,15 +19,15 @@ from histoforge.core.errors import HistoforgeError
 RUN_LABEL = "pipeline/runid"
 NODE_NAME = "workflows.argoproj.io/node-name"
 LINES = 200
-"""Of a pod's log that are looked at."""
+"""Number of lines read from the end of a pod's log."""
 
 
 class Ending(NamedTuple):
-    """How a task ended.
+    """The end of a failed task.
 
     Attributes:
-        sentence: its last one, or ''.
-        command: shows its log.
+        sentence: its last sentence, or ''.
+        command: command that shows its log.
     """
 
     sentence: str
@@ -35,13 +35,13 @@ class Ending(NamedTuple):
 
 
 class LastWords:
-    """Looks for what the failed tasks of a run said.
+    """Find the last sentences of a run's failed tasks.
 
     Args:
-        namespace: of the run.
+        namespace: namespace of the run.
         run: its id.
         pipeline: its name.
-        root: below which the run's artifacts lie; '' for the namespace's default, which is not known here.
+        root: location of the run's artifacts; '' for the namespace's default, which is not known here.
     """
 
     def __init__(self, namespace: str, run: str, pipeline: str, root: str) -> None:
@@ -51,7 +51,7 @@ class LastWords:
         self._told: set[str] = set()
 
     def of(self, event: Event) -> Ending:
-        """Return how a task ended that failed; in a loop, its failed pods one after the other."""
+        """Return how a failed task ended; in a loop, return its failed pods one after the other."""
         pods = f"--selector {RUN_LABEL}={self._run} --container main --prefix --tail 20"
         command = f"kubectl logs --namespace {self._namespace} {pods}"
         with contextlib.suppress(Unseen):
@@ -66,7 +66,7 @@ class LastWords:
         return Ending("", command)
 
     def _failed_pod(self, node: str) -> dict[str, Any] | None:
-        """The last attempt of a node that has not been told of."""
+        """Return the last attempt of a node that has not been reported yet."""
         if self._kubernetes is None:
             return None
         latest: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
@@ -89,10 +89,10 @@ class LastWords:
         return driver_sentence(log) if node.endswith(DRIVER) else last_sentence(log)
 
     def _stored(self, key: str) -> str:
-        """The last line of the one task with that key, in the store; '' where it is one of several.
+        """Return the last line of the only task with that key from the store; '' if there are several.
 
         Raises:
-            HistoforgeError: the store cannot be read from here.
+            HistoforgeError: if the store cannot be read from here.
         """
         from histoforge.storage.opening import open_location
 

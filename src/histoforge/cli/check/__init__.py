@@ -1,1 +1,1 @@
-"""`histoforge cluster-check`: whether a cluster runs what this package promises, tried out on the cluster itself."""
+"""`histoforge cluster-check`: test on a cluster that it runs what this package promises."""

@@ -1,4 +1,4 @@
-"""The checks, each a function of the site that returns a few words on what it saw, or raises."""
+"""The checks. Each is a function of the site that returns a short description of its observation, or raises."""
 
 import json
 import tempfile
@@ -17,7 +17,7 @@ from histoforge.storage.writing import check_writable
 
 Check = Callable[[Site], str]
 NOTHING = "There is nothing at"
-"""How the sentence of a task begins whose source is not there."""
+"""The start of a task's sentence if its source does not exist."""
 FIRINGS = 2
 
 
@@ -84,7 +84,7 @@ def writes_report_and_metrics(site: Site) -> str:
 
 def fires_twice(site: Site) -> str:
     """A schedule of every minute starts a run, and after it another one, and both end well."""
-    site.run("retraining")  # so that the scheduled runs find nothing new, and are short
+    site.run("retraining")  # so that the scheduled runs find nothing new and are short
     wanted = site.wanted("retraining", {"source": site.source()})
     every_minute = type(wanted)(**{**vars(wanted), "cron": "0 * * * * *"})
     schedule = site.kubeflow.create_recurring_run(site.uploaded("retraining"), every_minute)
@@ -112,4 +112,4 @@ CHECKS: dict[str, Check] = {
     "schedule": fires_twice,
     "preemption": survives_a_killed_pod,
 }
-"""By name, in the order in which they are made."""
+"""The checks by name, in the order in which they run."""

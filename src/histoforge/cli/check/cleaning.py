@@ -1,4 +1,4 @@
-"""Taking away everything that a check made, which is known by its names, and nothing else."""
+"""Delete everything that a check created, recognised by its names, and nothing else."""
 
 import time
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from histoforge.core.errors import HistoforgeError
 
 ATTEMPTS = 3
 LOOKS = 120
-"""At runs that were told to end, before they are deleted as they are."""
+"""Number of checks on runs that were told to end, before they are deleted as they are."""
 
 
 def clean(site: Site) -> list[str]:
     """Delete the schedule, the runs, their experiment, the versions and the objects of a check.
 
     Returns:
-        What could not be deleted, a sentence each; every other thing is deleted all the same.
+        One sentence for each thing that could not be deleted; everything else is deleted.
     """
     failures = []
     for step in (_clean_schedules, _clean_runs, _clean_versions, _clean_store):
@@ -30,7 +30,7 @@ def clean(site: Site) -> list[str]:
 
 
 def _patiently(step: Callable[[Site], None], site: Site) -> None:
-    """Take a step, again where it fails: it finds what is left by its names."""
+    """Run a cleaning step, and repeat it if it fails: it finds what is left by its names."""
     for _ in range(ATTEMPTS - 1):
         try:
             return step(site)
@@ -58,7 +58,7 @@ def _clean_runs(site: Site) -> None:
 
 
 def _end(site: Site, key: str, value: str) -> None:
-    """End the runs with a value for a key, and wait until their pods are gone."""
+    """Terminate the runs that have a value for a key, and wait until their pods are gone."""
     told: set[str] = set()
     for _ in range(LOOKS):
         active = [run for run in site.kubeflow.runs_of(key, value) if run.state not in ENDED]

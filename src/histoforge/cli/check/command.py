@@ -1,4 +1,4 @@
-"""The command: the chosen checks one after the other, a table, a JSON file, and everything taken away again."""
+"""The command: run the chosen checks one after the other, print a table, write a JSON file, and clean up."""
 
 import secrets
 import time
@@ -20,13 +20,13 @@ FAILED = 1
 
 @dataclass(frozen=True)
 class Result:
-    """How a check ended.
+    """The result of a check.
 
     Attributes:
         check: its name.
-        ok: whether the cluster does what it should.
-        seconds: that it took.
-        detail: what was seen, or what is wrong.
+        ok: True if the cluster does what it should.
+        seconds: duration of the check.
+        detail: the observation, or the fault.
     """
 
     check: str
@@ -97,7 +97,7 @@ def cluster_check(
 
 
 def _make(site: Any, names: list[str], out: Path, keep: bool) -> list[Result]:
-    """Make checks, and whatever becomes of them, clean up, and write and print the results."""
+    """Run checks; whatever their result, clean up, and write and print the results."""
     say(f"cluster-check {site.name}: all is made below {site.address()} and in the experiment {site.scratch}")
     results: list[Result] = []
     try:

@@ -1,4 +1,4 @@
-"""A training pod that is killed long after its start, and its retry, which has to go on from the checkpoint."""
+"""Kill a training pod long after its start, and check that its retry resumes from the checkpoint."""
 
 import re
 import time
@@ -17,7 +17,7 @@ from histoforge.storage.location import Location
 TASK = "train-generator"
 RESUMED = re.compile(r"goes on after step (\d+)")
 _CHECKPOINT = re.compile(r"histogan-[0-9a-f]+/checkpoint-(\d+)-")
-"""Of the generator's training; those of classifiers that train beside it lie below other names."""
+"""Matches checkpoints of the generator's training; classifiers that train at the same time use other names."""
 
 
 def survives_a_killed_pod(site: Site) -> str:
@@ -51,10 +51,10 @@ def _kill_and_watch(site: Site, kubernetes: Kubernetes, run: str) -> str:
 
 
 def _wait(site: Site, run: str, what: str, look_for: Callable[[], Any]) -> Any:
-    """Call a function until its result is true, and return that.
+    """Call a function until its result is true, and return that result.
 
     Raises:
-        CheckFailed: the run ended before, or it took too long.
+        CheckFailed: if the run ended before, or it took too long.
     """
     began = time.monotonic()
     while True:
@@ -73,7 +73,7 @@ def _see_active(site: Site, run: str) -> None:
 
 
 def _running(site: Site, kubernetes: Kubernetes, run: str, but: str = "") -> dict[str, Any] | None:
-    """The pod of the training that runs, unless it is the one named."""
+    """Return the running pod of the training, unless it is the one named."""
     for pod in kubernetes.pods(site.namespace, f"{RUN_LABEL}={run}"):
         node, _ = split_node(pod["metadata"].get("annotations", {}).get(NODE_NAME, ""))
         is_training = node.endswith(f".{TASK}.executor")
@@ -87,6 +87,6 @@ def _last_step(site: Site) -> int:
 
 
 def last_step(location: Location) -> int:
-    """Return the step of the generator's last checkpoint below a location; 0 where there is none."""
+    """Return the step of the generator's last checkpoint below a location; 0 if there is none."""
     matches = (_CHECKPOINT.match(entry.name) for entry in location.entries())
     return max((int(match[1]) for match in matches if match), default=0)

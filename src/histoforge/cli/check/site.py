@@ -1,4 +1,4 @@
-"""The cluster under check, and the scratch names under which everything there is made."""
+"""The cluster under check, and the scratch names of everything that a check creates there."""
 
 import tempfile
 import time
@@ -25,22 +25,22 @@ from histoforge.storage.opening import open_location
 
 
 class CheckFailed(HistoforgeError):
-    """A check found that the cluster does not do what it should."""
+    """The cluster does not behave as it should."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person chose.
+    """The options that the user chose.
 
     Attributes:
         store: s3:// or minio:// prefix that tasks and this machine can write below.
-        image: that all tasks run in; '' for the images that the pipelines were compiled with.
+        image: image of all tasks; '' for the images that the pipelines were compiled with.
         profile: resource profile of the runs.
-        cpu, memory: of each task, such as '2' and '4Gi'; '' as the profile says.
+        cpu, memory: cores and memory of each task, such as '2' and '4Gi'; '' for the profile's.
         storage_secret, service_account: names in the namespace; '' for the pipelines' defaults.
-        every: seconds between two looks at a run.
-        limit: seconds until a run is given up.
-        beyond: seconds that a training runs before its pod is killed.
+        every: seconds between two checks of a run.
+        limit: seconds after which a run has failed.
+        beyond: duration of a training in seconds before its pod is killed.
     """
 
     store: str
@@ -57,14 +57,14 @@ class Options:
 
 @dataclass
 class Site:
-    """A cluster, with what has been made there so far.
+    """A cluster, with everything that the check has created there so far.
 
     Attributes:
-        name: of this check, which is part of every name that it gives.
-        options: what was chosen.
+        name: name of this check, which is part of every name that it assigns.
+        options: the chosen options.
         kubeflow: the connection to Kubeflow Pipelines.
-        kubernetes: the connection to Kubernetes; None where no kubeconfig leads there.
-        runs: ids of the runs that ended well, by pipeline.
+        kubernetes: the connection to Kubernetes; None if no kubeconfig leads there.
+        runs: ids of the successful runs, by pipeline.
     """
 
     name: str
@@ -87,12 +87,12 @@ class Site:
 
     @property
     def mark(self) -> str:
-        """The description of a pipeline that was not there before."""
+        """The description of a pipeline that did not exist before."""
         return f"Made by histoforge cluster-check {self.name}."
 
     @property
     def namespace(self) -> str:
-        """The namespace that pods are in."""
+        """The namespace of the pods."""
         return self.kubeflow.namespace or "kubeflow"
 
     def address(self, *names: str) -> str:
@@ -104,7 +104,7 @@ class Site:
         return open_location(self.address(*names))
 
     def source(self) -> str:
-        """Return where the drawn images lie, which are uploaded at the first call."""
+        """Return the location of the drawn images, which are uploaded at the first call."""
         if not self._source:
             with tempfile.TemporaryDirectory() as folder:
                 self.location("source").put_tree(write_images(Path(folder) / "images"))
@@ -142,17 +142,17 @@ class Site:
         )
 
     def start(self, name: str, **given: Any) -> str:
-        """Start a run of a pipeline; returns its id."""
+        """Start a run of a pipeline, and return its id."""
         wanted = self.wanted(name, {"source": self.source(), **given})
         run = self.kubeflow.start(f"{self.scratch} {name}", self.uploaded(name), wanted)
         say(f"  {name}: {self.kubeflow.host}/#/runs/details/{run}")
         return run
 
     def ended(self, name: str, run: str) -> tuple[str, str]:
-        """Wait for a run; returns its state and, of the first task that failed, title, sentence and command.
+        """Wait for a run, and return its state and, for the first task that failed, title, sentence and command.
 
         Raises:
-            CheckFailed: it takes longer than it may.
+            CheckFailed: if it takes longer than allowed.
         """
         watch = Watch(tasks_of(self.kubeflow.spec(self.uploaded(name))))
         words = LastWords(self.namespace, run, open_package(name).name, self.address("artifacts"))
@@ -170,10 +170,10 @@ class Site:
             time.sleep(self.options.every)
 
     def run(self, name: str, **given: Any) -> str:
-        """Run a pipeline to its end, once; returns the run's id.
+        """Run a pipeline to its end, once, and return the run's id.
 
         Raises:
-            CheckFailed: it does not end well.
+            CheckFailed: if it does not succeed.
         """
         if name not in self.runs:
             run = self.start(name, **given)

@@ -1,4 +1,4 @@
-"""Images and settings so small that a whole pipeline is a matter of seconds, pods not counted."""
+"""Images and settings so small that a whole pipeline takes seconds, not counting the start of pods."""
 
 from pathlib import Path
 from typing import Any
@@ -65,18 +65,18 @@ PIPELINES: dict[str, dict[str, Any]] = {
     "generator-benchmark": {"overrides": LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 1},
     "retraining": {"overrides": SETTINGS},
 }
-"""What each pipeline is run with, its locations left out."""
+"""The arguments of each pipeline's run, without its locations."""
 
 ENDLESS = {
     "train_generator.epochs": 1_000_000,
     "train_generator.epoch_steps": 100,
     "train_generator.checkpoint_every": 50,
 }
-"""A training that ends only when it is told to, with a checkpoint every few seconds."""
+"""Settings of a training that ends only when it is told to, with a checkpoint every few seconds."""
 
 
 def write_images(folder: Path, per_class: int = 32, patients: int = 8) -> Path:
-    """Write folders of drawn 16 px images by class, whose names begin with the patient; returns `folder`."""
+    """Write folders of drawn 16 px images by class, whose names begin with the patient, and return `folder`."""
     from PIL import Image
 
     from histoforge.phantom import draw_patches
