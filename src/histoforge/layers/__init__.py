@@ -1,1 +1,1 @@
-"""The pieces that networks of several methods share, one concept a file."""
+"""Layers that the networks of several methods share, one concept per file."""

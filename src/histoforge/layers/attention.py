@@ -5,13 +5,13 @@ from torch import Tensor, nn
 
 
 class SelfAttention(nn.Module):
-    """Adds to each position what all positions of the same image tell it.
+    """Self-attention over all positions of an image, added to the input with a learned gate.
 
     alpha_ji = softmax_i(q(x_j) . k(x_i)),  o_j = sum_i alpha_ji v(x_i),  y_j = x_j + gate o_j
 
-    q and k have an eighth of the channels; q, k and v are 1x1 convolutions; the gate starts at zero, so that the layer
-    starts as the identity. Matrix products and the softmax are written out, since a gradient penalty differentiates
-    them twice, which fused attention kernels do not allow.
+    q, k and v are 1x1 convolutions; q and k have an eighth of the channels. The gate starts at zero, so that the layer
+    starts as the identity. Matrix products and the softmax are written out, because a gradient penalty differentiates
+    them twice, which fused attention kernels do not support.
 
     Deviation A4-7: eq. 2 of Xue et al. writes s_ji = q(x_i) . k(x_j) and sums over i; this is SAGAN's form, in which
     row j of the map holds the weights of all positions i for the region j.
@@ -26,11 +26,11 @@ class SelfAttention(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to the same shape."""
+        """Apply the layer to [B, C, H, W], keeping the shape."""
         return self.attend(x)[0]
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The output and the attention map.
+        """Return the output and the attention map.
 
         Args:
             x: [B, C, H, W].
@@ -45,5 +45,5 @@ class SelfAttention(nn.Module):
 
 
 def _positions(features: Tensor) -> Tensor:
-    """[B, c, H, W] to [B, H W, c]."""
+    """Reshape [B, c, H, W] to [B, H W, c]."""
     return features.flatten(2).transpose(1, 2)

@@ -1,11 +1,11 @@
-"""A scale and a shift of each channel that belong to a class."""
+"""Class-dependent scale and shift of each channel."""
 
 import torch
 from torch import Tensor, nn
 
 
 class ClassAffine(nn.Module):
-    """y = gamma[label] x + beta[label], channel by channel; starts as the identity."""
+    """Apply y = gamma[label] x + beta[label] to each channel; the layer starts as the identity."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()

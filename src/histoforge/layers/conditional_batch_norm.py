@@ -6,15 +6,15 @@ from histoforge.layers.class_affine import ClassAffine
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation whose scale and shift belong to the class of each image.
+    """Batch normalisation whose scale and shift depend on the class of each image.
 
-    y = gamma[label] (x - mean) / sqrt(var + eps) + beta[label], with mean and variance of each channel over the batch
-    and the positions; gamma starts at 1 and beta at 0. In evaluation mode the running statistics take their place.
+    y = gamma[label] (x - mean) / sqrt(var + eps) + beta[label], with the mean and variance of each channel over the
+    batch and the positions; gamma starts at 1 and beta at 0. Evaluation mode uses the running statistics instead.
 
     Args:
-        channels: C.
-        classes: how many classes there are; 1 makes it plain batch normalisation.
-        running: whether to keep running statistics. A critic needs none: it is never used outside training.
+        channels: number of channels C.
+        classes: number of classes; 1 is plain batch normalisation.
+        running: whether to keep running statistics. A critic needs none, since it is never used outside training.
     """
 
     def __init__(self, channels: int, classes: int, running: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Class-conditional layer normalisation: each image by itself."""
+"""Class-conditional layer normalisation of each image separately."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,14 +7,14 @@ from histoforge.layers.class_affine import ClassAffine
 
 
 class ConditionalLayerNorm(nn.Module):
-    """Layer normalisation whose scale and shift belong to the class of each image.
+    """Layer normalisation whose scale and shift depend on the class of each image.
 
-    y = gamma[label] (x - mean) / sqrt(var + eps) + beta[label], with mean and variance of each image over channels and
-    positions. No image depends on another one of its batch, as a gradient penalty presumes (deviation A4-2).
+    y = gamma[label] (x - mean) / sqrt(var + eps) + beta[label], with the mean and variance of each image over channels
+    and positions. Images do not depend on the rest of their batch, as a gradient penalty requires (deviation A4-2).
 
     Args:
-        channels: C.
-        classes: how many classes there are; 1 makes it plain layer normalisation.
+        channels: number of channels C.
+        classes: number of classes; 1 is plain layer normalisation.
     """
 
     def __init__(self, channels: int, classes: int, eps: float = 1e-5) -> None:

@@ -1,4 +1,4 @@
-"""The normalisations that a critic may have, by name."""
+"""Normalisations for critics, by name."""
 
 from typing import Literal
 
@@ -11,18 +11,18 @@ CriticNorm = Literal["cbn", "cln", "none"]
 
 
 class NoNorm(nn.Module):
-    """Leaves the features as they are, whatever the label."""
+    """Return the features unchanged, regardless of the label."""
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """x."""
+        """Return x."""
         return x
 
 
 def critic_norm(name: CriticNorm, channels: int, classes: int) -> nn.Module:
-    """A normalisation called with (features [B, C, H, W], labels [B]).
+    """Return a normalisation that is called with (features [B, C, H, W], labels [B]).
 
     Deviation A4-2: Xue et al. use conditional batch normalisation ('cbn'), which makes each score depend on the whole
-    batch, while a gradient penalty presumes that it depends on its own image; 'cln' keeps images apart.
+    batch, while a gradient penalty assumes that it depends only on its own image; 'cln' normalises images separately.
     """
     if name == "cbn":
         return ConditionalBatchNorm(channels, classes, running=False)

@@ -1,4 +1,4 @@
-"""Differentiable augmentation of all that a discriminator sees (Zhao et al. 2020, "DiffAugment")."""
+"""Differentiable augmentation of a discriminator's inputs (Zhao et al. 2020, "DiffAugment")."""
 
 import torch
 import torch.nn.functional as F
@@ -7,15 +7,15 @@ from torch import Tensor
 from histoforge.training.processes import uniform
 
 SHIFT, HOLE = 1 / 8, 1 / 2
-"""Translation by at most an eighth of a side, and holes of half a side (their section 3.3)."""
+"""Translation by at most an eighth of a side, and holes of half a side (section 3.3 of the paper)."""
 
 
 def diff_augment(images: Tensor, policy: str, rng: torch.Generator) -> Tensor:
-    """Images [B, 3, H, W] in [-1, 1] changed at random, each in its own way; gradients pass through.
+    """Augment images [B, 3, H, W] in [-1, 1] independently at random; gradients pass through.
 
     Args:
-        images: real ones or fakes; both must go through it, in the turns of both networks.
-        policy: of 'colour', 'translation' and 'cutout' one or several with commas; '' leaves the images as they are.
+        images: real or generated images; both must be augmented, in the updates of both networks.
+        policy: comma-separated list of 'colour', 'translation' and 'cutout'; '' leaves the images unchanged.
         rng: a generator on the images' device.
     """
     for name in filter(None, policy.split(",")):
@@ -24,7 +24,7 @@ def diff_augment(images: Tensor, policy: str, rng: torch.Generator) -> Tensor:
 
 
 def _colour(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Brightness by [-0.5, 0.5), saturation by a factor of [0, 2), contrast by one of [0.5, 1.5)."""
+    """Shift brightness by [-0.5, 0.5), and scale saturation by [0, 2) and contrast by [0.5, 1.5)."""
     brightness, saturation, contrast = uniform(len(images), 3, 1, 1, 1, rng=rng).unbind(1)
     images = images + (brightness - 0.5)
     grey = images.mean(dim=1, keepdim=True)
@@ -34,7 +34,7 @@ def _colour(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _translation(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Moved by up to an eighth of each side; zeros come in."""
+    """Translate by up to an eighth of each side, filling with zeros."""
     batch, _, height, width = images.shape
     most_y, most_x = (int(side * SHIFT + 0.5) for side in (height, width))
     rows = _shifts(batch, most_y, rng) + torch.arange(height, device=images.device) + most_y
@@ -45,7 +45,7 @@ def _translation(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _cutout(images: Tensor, rng: torch.Generator) -> Tensor:
-    """A hole of zeros, half as high and wide as the image, whose centre lies anywhere in it."""
+    """Cut out a hole of zeros, half as high and wide as the image, centred anywhere in it."""
     batch, _, height, width = images.shape
     inside = []
     for side in (height, width):

@@ -12,11 +12,11 @@ class DownBlock(nn.Module):
     """4x4 convolution with stride 2, conditional normalisation, LeakyReLU(0.2).
 
     Args:
-        channels: of the input.
-        out_channels: of the output.
-        classes: how many classes there are.
+        channels: number of input channels.
+        out_channels: number of output channels.
+        classes: number of classes.
         norm: the normalisation.
-        sn: whether the convolution is spectrally normalised.
+        sn: whether to apply spectral normalisation to the convolution.
     """
 
     def __init__(self, channels: int, out_channels: int, classes: int, norm: CriticNorm, sn: bool) -> None:
@@ -26,5 +26,5 @@ class DownBlock(nn.Module):
         self.norm = critic_norm(norm, out_channels, classes)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C', H / 2, W / 2]."""
+        """Map [B, C, H, W] to [B, C', H / 2, W / 2]."""
         return F.leaky_relu(self.norm(self.conv(x), labels), 0.2)

@@ -1,4 +1,4 @@
-"""Minibatch discrimination (Salimans et al. 2016, section 3.2): lets a critic see whether a batch is all alike."""
+"""Minibatch discrimination (Salimans et al. 2016, section 3.2): lets a critic see whether a batch lacks variety."""
 
 import torch
 from torch import Tensor, nn
@@ -7,18 +7,18 @@ from histoforge.training.processes import gather
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Appends to each sample's features how close the rest of the batch is to it.
+    """Append to each sample's features its closeness to the rest of the batch.
 
     M_i = f_i T in R^{kernels x dims},  o_ib = sum_{j != i} exp(-||M_ib - M_jb||_1)
 
     Deviation A4-5: Xue et al. give no dimensions; 64 kernels of 16 dims are the defaults. The distances are computed
-    in float32 at any precision. The sum leaves out j = i, a constant 1, as in Salimans' own code. A4-2: a gradient
-    penalty is about the gradient of each score for its own image; there the other samples are taken as fixed.
+    in float32 at any precision. The sum omits j = i, a constant 1, as in Salimans' own code. A4-2: a gradient penalty
+    concerns the gradient of each score with respect to its own image, so the other samples are treated as fixed there.
 
     Args:
         features: length of f.
-        kernels: B of the paper, how many distances are appended.
-        dims: C of the paper, over how many dimensions each distance runs.
+        kernels: number of distances to append, B in the paper.
+        dims: number of dimensions of each distance, C in the paper.
     """
 
     def __init__(self, features: int, kernels: int = 64, dims: int = 16) -> None:
@@ -27,11 +27,11 @@ class MinibatchDiscrimination(nn.Module):
         self.projection = nn.Linear(features, kernels * dims, bias=False)
 
     def forward(self, f: Tensor, others_fixed: bool = False) -> Tensor:
-        """[B, features] to [B, features + kernels].
+        """Map [B, features] to [B, features + kernels].
 
         Args:
             f: features of a batch.
-            others_fixed: no gradient goes from a sample's output to the features of other samples.
+            others_fixed: whether to block gradients from a sample's output to the features of other samples.
         """
         m = self.projection(f).float().unflatten(1, (self.kernels, self.dims))  # [B, kernels, dims]
         others = gather(m.detach() if others_fixed else m)

@@ -7,7 +7,7 @@ from histoforge.layers.conditional_batch_norm import ConditionalBatchNorm
 
 
 class ResidualBlock(nn.Module):
-    """x plus two 3x3 convolutions with conditional batch normalisation, a ReLU between them."""
+    """Add to x two 3x3 convolutions with conditional batch normalisation and a ReLU between them."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -17,6 +17,6 @@ class ResidualBlock(nn.Module):
         self.norm2 = ConditionalBatchNorm(channels, classes)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """[B, C, H, W] to the same shape."""
+        """Apply the block to [B, C, H, W], keeping the shape."""
         hidden = F.relu(self.norm1(self.conv1(x), labels))
         return x + self.norm2(self.conv2(hidden), labels)

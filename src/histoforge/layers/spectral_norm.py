@@ -1,4 +1,4 @@
-"""Spectral normalisation (Miyato et al. 2018): a weight divided by its largest singular value."""
+"""Spectral normalisation (Miyato et al. 2018): divide a weight by its largest singular value."""
 
 import torch
 import torch.nn.functional as F
@@ -7,17 +7,17 @@ from torch.nn.utils import parametrize
 
 
 def spectral_norm(module: nn.Conv2d) -> nn.Conv2d:
-    """Divide the weight of a convolution by its spectral norm, in place; returns the layer.
+    """Divide the weight of a convolution by its spectral norm in place, and return the layer.
 
-    Like `torch.nn.utils.parametrizations.spectral_norm`, but always in float32: under bfloat16 autocast that one
-    would run its power iteration at three digits.
+    Unlike `torch.nn.utils.parametrizations.spectral_norm`, this always computes in float32: under bfloat16 autocast,
+    torch's version would run its power iteration with three digits.
     """
     parametrize.register_parametrization(module, "weight", _SpectralNorm(module.weight))
     return module
 
 
 class _SpectralNorm(nn.Module):
-    """w / sigma(w), with sigma from one step of power iteration a forward pass in training mode."""
+    """Compute w / sigma(w), with one step of power iteration for sigma per forward pass in training mode."""
 
     u: Tensor
     v: Tensor
@@ -30,7 +30,7 @@ class _SpectralNorm(nn.Module):
         self._iterate(weight.detach().flatten(1), warm_up)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The normalised weight, same shape."""
+        """Return the normalised weight, which has the same shape."""
         with torch.autocast(weight.device.type, enabled=False):
             matrix = weight.flatten(1)
             if self.training:

@@ -1,12 +1,12 @@
-"""The 4x4 convolutions of stride 2 of DCGAN (Radford et al. 2016), fast on a CPU in bfloat16.
+"""DCGAN's 4x4 convolutions with stride 2 (Radford et al. 2016), fast on a CPU in bfloat16.
 
-Where maps are small, with few positions and many channels, oneDNN's kernels took half of DCGAN-64's step on a processor
-with AMX; plain matrix products over the same values take a quarter of their time. Without AMX oneDNN's kernels are as
-fast as the processor multiplies, but for the weight gradient, which takes twice as long as the products. A convolution
-is linear in the map and in the weights, so the derivatives of it, of its transpose and of its weight gradient are these
-three again: a gradient penalty's second derivatives run on the same kernels, where torch's own are far slower
-(docs/benchmarks.md for both). On a GPU and in float32 these are the ordinary layers; weights are the same everywhere,
-and results but for rounding.
+For small maps, with few positions and many channels, oneDNN's kernels took half of DCGAN-64's step on a processor with
+AMX, while plain matrix products over the same values take a quarter of that time. Without AMX, oneDNN's kernels are as
+fast as the processor multiplies, except for the weight gradient, which takes twice as long as the products. A
+convolution is linear in the map and in the weights, so the derivatives of the convolution, its transpose and its weight
+gradient are these three operations again. The second derivatives of a gradient penalty therefore run on the same
+kernels, where torch's own are far slower (docs/benchmarks.md covers both). On a GPU and in float32 these are the
+ordinary layers. The weights are identical everywhere, and the results are equal up to rounding.
 """
 
 from typing import Any
@@ -18,18 +18,18 @@ from torch.nn.grad import conv2d_weight
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
 SMALL_MAP = 36
-"""Positions of the smaller map up to which matrix products are faster."""
+"""Maximum number of positions in the smaller map for which matrix products are faster."""
 HAS_AMX = torch.cpu._is_amx_tile_supported()
 
 
 class StridedConv2d(nn.Conv2d):
-    """A convolution 4x4 of stride 2 and padding 1: [B, C, H, W] to [B, D, H / 2, W / 2]."""
+    """A 4x4 convolution with stride 2 and padding 1: [B, C, H, W] to [B, D, H / 2, W / 2]."""
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = False) -> None:
         super().__init__(in_channels, out_channels, KERNEL, STRIDE, PADDING, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        """The halved map; height and width must be even."""
+        """Return the map at half size; height and width must be even."""
         if not _bfloat16_on_cpu(input):
             return super().forward(input)
         halved = _Conv.apply(input.bfloat16(), self.weight.bfloat16())
@@ -43,7 +43,7 @@ class StridedConvTranspose2d(nn.ConvTranspose2d):
         super().__init__(in_channels, out_channels, KERNEL, STRIDE, PADDING, bias=False)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """The doubled map."""
+        """Return the map at double size."""
         if output_size is not None or not _bfloat16_on_cpu(input):
             return super().forward(input, output_size)
         return _Transpose.apply(input.bfloat16(), self.weight.bfloat16())
@@ -110,7 +110,7 @@ def _is_small(map: Tensor) -> bool:
 
 
 def _convolved(large: Tensor, weight: Tensor) -> Tensor:
-    """The convolution [B, C, 2 H, 2 W] to [B, D, H, W]; as one matrix product where that is small."""
+    """Convolve [B, C, 2 H, 2 W] to [B, D, H, W]; small maps use one matrix product."""
     if not (HAS_AMX and _is_small(large[:, :, ::STRIDE, ::STRIDE])):
         return F.conv2d(large, weight, None, STRIDE, PADDING)
     padded = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1)
@@ -120,10 +120,9 @@ def _convolved(large: Tensor, weight: Tensor) -> Tensor:
 
 
 def _transposed(small: Tensor, weight: Tensor) -> Tensor:
-    """The transposed convolution [B, D, H, W] to [B, C, 2 H, 2 W]; where that is small, a matrix product for
-    each of its four phases.
+    """Apply the transposed convolution, [B, D, H, W] to [B, C, 2 H, 2 W]; small maps use four matrix products.
 
-    Each phase (the results of one parity in y and x) sees a 2x2 part of the kernel.
+    There is one product per phase (the results of one parity in y and x), which uses a 2x2 part of the kernel.
     """
     if not (HAS_AMX and _is_small(small)):
         return F.conv_transpose2d(small, weight, None, STRIDE, PADDING)
@@ -140,7 +139,7 @@ def _transposed(small: Tensor, weight: Tensor) -> Tensor:
 
 
 def _weight_gradient(large: Tensor, small: Tensor) -> Tensor:
-    """The gradient [D, C, 4, 4] from the map [B, C, 2 H, 2 W] and the gradient at (or the map) [B, D, H, W].
+    """Compute the weight gradient [D, C, 4, 4] from [B, C, 2 H, 2 W] and [B, D, H, W], a map and a gradient.
 
     dL/dw[d, c, i, j] = sum over b, y, x of small[b, d, y, x] * large[b, c, 2 y + i - 1, 2 x + j - 1].
     """

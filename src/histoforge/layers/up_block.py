@@ -15,6 +15,6 @@ class UpBlock(nn.Module):
         self.norm = ConditionalBatchNorm(out_channels, classes)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C', 2 H, 2 W]."""
+        """Map [B, C, H, W] to [B, C', 2 H, 2 W]."""
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return F.relu(self.norm(self.conv(x), labels))

@@ -1,7 +1,7 @@
-"""The patch set: labelled patches on disk, real or synthetic, always in one format.
+"""The patch set: labelled patches on disk, real or synthetic, in a common format.
 
-A directory with `images.npy` (uint8 [N, H, W, 3], C order) or, for patches of 256 px and more, `images.parquet` (one
-PNG a row), `index.parquet` (a row a patch) and `patchset.json` (`PatchSetInfo`).
+A patch set is a directory with `images.npy` (uint8 [N, H, W, 3], C order) or, for patches of 256 px and more,
+`images.parquet` (one PNG per row), `index.parquet` (one row per patch) and `patchset.json` (`PatchSetInfo`).
 """
 
 from histoforge.patches.patchset import PatchSet, PatchSetInfo

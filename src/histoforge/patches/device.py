@@ -1,4 +1,4 @@
-"""Patches on the device as uint8, and the batches that are made of them there."""
+"""Patches on the device as uint8, and the batches made from them there."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ READ_ROWS = 4096
 
 @dataclass
 class Batch:
-    """Some patches ready for a network.
+    """A batch of patches, ready for a network.
 
     Attributes:
         images: float32 [B, 3, H, W] in [-1, 1], channels_last.
         labels: int64 [B].
-        rows: places of the patches in their set, int64 [B].
+        rows: indices of the patches in their set, int64 [B].
     """
 
     images: Tensor
@@ -29,8 +29,8 @@ class Batch:
 class DevicePatches:
     """A patch set as one uint8 tensor.
 
-    It lies on `device` where it fits (at most half of a GPU's free memory), and else in the host's memory, from which
-    batches are copied.
+    The tensor is on `device` if it fits (at most half of a GPU's free memory), and otherwise in the host's memory, from
+    which batches are copied.
 
     Attributes:
         images: uint8 [N, 3, H, W], channels_last.
@@ -42,7 +42,7 @@ class DevicePatches:
 
     @classmethod
     def load(cls, patches: PatchSet, device: torch.device | str) -> "DevicePatches":
-        """Read all patches once."""
+        """Load all patches."""
         device = torch.device(device)
         height, width = patches.patch_size
         shape = (len(patches), height, width, 3)
@@ -57,19 +57,19 @@ class DevicePatches:
         return len(self.labels)
 
     def batch(self, rows: Tensor) -> Batch:
-        """The patches at `rows`, int64 [B], as floats in [-1, 1] on the device."""
+        """Return the patches at `rows`, int64 [B], as floats in [-1, 1] on the device."""
         home = rows.to(self.images.device)
         images = self.images[home].to(self.device, non_blocking=True)
         return Batch(to_unit(images), self.labels[home].to(self.device), rows)
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """uint8 [B, 3, H, W] to float32 in [-1, 1], channels_last."""
+    """Convert uint8 [B, 3, H, W] to float32 in [-1, 1], channels_last."""
     return images.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Floats in [-1, 1] [B, 3, H, W] to uint8 [B, H, W, 3], the inverse of `to_unit`."""
+    """Convert floats in [-1, 1], [B, 3, H, W], to uint8 [B, H, W, 3]; the inverse of `to_unit`."""
     return images.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 

@@ -1,4 +1,4 @@
-"""Images whose pixels occur twice: under two classes, or in two splits."""
+"""Detection of images with the same pixels under two classes or in two splits."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,15 +13,15 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def pixel_key(pixels: NDArray[np.uint8]) -> int:
-    """64 bits that are equal for equal pixels and sizes; among a million images the chance of a false one is 3e-8."""
+    """Return 64 bits that are equal for equal pixels and sizes; a collision among a million images has chance 3e-8."""
     shape = repr(pixels.shape).encode()
     return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8, key=shape).digest(), "big")
 
 
 def place_keys(key: int, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """The keys of places (level-0 px, [n]) on a slide whose overview has `key`, uint64 [n].
+    """Return the keys of locations (level-0 px, [n]) on a slide whose overview has `key`, uint64 [n].
 
-    The same slide under two names gives equal keys at equal places.
+    The same slide under two names gives equal keys at equal locations.
     """
     places = x.astype(np.uint64) << np.uint64(32) | y.astype(np.uint64)
     return np.uint64(key) ^ (places * GOLDEN)
@@ -29,13 +29,13 @@ def place_keys(key: int, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[
 
 @dataclass(frozen=True)
 class Twins:
-    """Rows with the same pixels as a row under another value.
+    """Rows whose pixels also occur under another value.
 
     Attributes:
-        rows: bool [N].
-        examples: the first few, each with the names and values that share their pixels.
-        groups: number of the picture that each row shows, from 1 on in their order, and 0 outside `rows`, int64 [N].
-        count: how many different pictures are concerned.
+        rows: mask of these rows, bool [N].
+        examples: the first few cases, each with the names and values that share their pixels.
+        groups: number of each row's distinct picture, counted from 1 in order, and 0 outside `rows`, int64 [N].
+        count: number of distinct pictures.
     """
 
     rows: NDArray[np.bool_]
@@ -44,13 +44,13 @@ class Twins:
     count: int
 
     def sentence(self, under: str) -> str:
-        """A warning, such as 'The same pixels stand under two classes: a/1.png (benign) and b/7.png (malignant)'."""
+        """Return a warning: 'The same pixels stand under two classes: a/1.png (benign) and b/7.png (malignant)'."""
         more = f" (and {self.count - len(self.examples)} more)" if self.count > len(self.examples) else ""
         return f"The same pixels stand {under}: {'; '.join(self.examples)}{more}"
 
 
 def same_pixels_under(keys: NDArray[np.uint64], values: Iterable[str], names: Iterable[str]) -> Twins:
-    """The rows whose `keys` (from `pixel_key`) occur under more than one of `values`."""
+    """Find the rows whose `keys` (from `pixel_key`) occur under more than one of `values`."""
     table = pd.DataFrame({"key": keys, "value": list(values), "name": list(names)})
     pairs = table.drop_duplicates(["key", "value"])
     shared = pairs.loc[pairs.duplicated("key", keep=False)]

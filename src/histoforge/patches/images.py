@@ -1,4 +1,4 @@
-"""The two ways in which a patch set keeps its pixels, behind one pair of reader and writer."""
+"""The two storage formats for the pixels of a patch set, with a common reader and writer interface."""
 
 import io
 import os
@@ -23,21 +23,21 @@ _HEADER_BYTES = 128
 
 
 class ImageReader(Protocol):
-    """Random access to patches, without holding them all in memory.
+    """Random access to patches without loading all of them into memory.
 
     Attributes:
-        shape: of all patches, [N, H, W, 3], as far as it is known without reading them: [N] for encoded ones.
+        shape: shape of all patches, [N, H, W, 3], or [N] for encoded ones, whose size is unknown until they are read.
     """
 
     shape: tuple[int, ...]
 
     def read(self, rows: NDArray[np.int64]) -> Pixels:
-        """The patches of `rows`, uint8 [n, H, W, 3]."""
+        """Return the patches at `rows`, uint8 [n, H, W, 3]."""
         ...
 
 
 class ImageWriter(Protocol):
-    """Takes patches one batch after the other, without holding them in memory."""
+    """Write patches batch by batch without keeping them in memory."""
 
     name: str
 
@@ -51,7 +51,7 @@ class ImageWriter(Protocol):
 
 
 class NpyReader:
-    """`images.npy` through a memory map."""
+    """Reader of `images.npy` through a memory map."""
 
     def __init__(self, path: Path) -> None:
         self.array: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -64,7 +64,7 @@ class NpyReader:
 
 
 class NpyWriter:
-    """`images.npy`, appended to; the header, of a fixed length, is written last, when the count is known."""
+    """Writer that appends to `images.npy`; the fixed-length header is written last, when the count is known."""
 
     def __init__(self, directory: Path, patch_size: tuple[int, int]) -> None:
         self.name = "images.npy"
@@ -87,7 +87,7 @@ class NpyWriter:
 
 
 class ParquetReader:
-    """`images.parquet`: one encoded image a row, read a group of rows at a time."""
+    """Reader of `images.parquet`, which has one encoded image per row, by row groups."""
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path, memory_map=True)
@@ -106,7 +106,7 @@ class ParquetReader:
 
 
 class ParquetWriter:
-    """`images.parquet`, a group of rows at a time."""
+    """Writer of `images.parquet` by row groups."""
 
     _schema = pa.schema([("image", pa.binary())])
 
@@ -134,10 +134,10 @@ class ParquetWriter:
 
 
 def encode_png(image: Pixels) -> bytes:
-    """An image, uint8 [H, W, 3], as a PNG file.
+    """Encode an image, uint8 [H, W, 3], as a PNG file.
 
-    Each row is stored as its difference to the row above ("up", PNG specification section 9.2) and deflated at the
-    fastest level: as small as Pillow's at a third of its time, and on several threads at once.
+    Each row is stored as its difference from the row above ("up", PNG specification section 9.2) and deflated at the
+    fastest level. The files are as small as Pillow's, take a third of the time, and can be encoded on several threads.
     """
     height, width, _ = image.shape
     flat = np.ascontiguousarray(image).reshape(height, -1)
@@ -154,12 +154,12 @@ def encode_png(image: Pixels) -> bytes:
 
 
 def image_writer(directory: Path, patch_size: tuple[int, int]) -> ImageWriter:
-    """The writer that fits a patch size (height, width), in px."""
+    """Return the writer for a patch size (height, width) in px."""
     if max(patch_size) >= ENCODED_FROM_PX:
         return ParquetWriter(directory)
     return NpyWriter(directory, patch_size)
 
 
 def image_reader(path: Path) -> ImageReader:
-    """The reader of a file that `image_writer` wrote."""
+    """Return the reader of a file from `image_writer`."""
     return NpyReader(path) if path.suffix == ".npy" else ParquetReader(path)

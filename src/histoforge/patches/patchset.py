@@ -1,4 +1,4 @@
-"""Opening and reading a patch set."""
+"""Open and read a patch set."""
 
 from functools import cached_property
 from pathlib import Path
@@ -24,15 +24,15 @@ SPLITS = ("train", "val", "test")
 
 
 class PatchSetInfo(Settings):
-    """What `patchset.json` says.
+    """Content of `patchset.json`.
 
     Attributes:
-        classes: class names; a label is a place in this list.
+        classes: class names; a label is an index into this list.
         patch_size: height and width, px.
-        mpp: micrometres a pixel of the patches, or None where it is unknown or mixed.
-        counts: patches by split and class name.
+        mpp: micrometres per pixel of the patches, or None if it is unknown or mixed.
+        counts: number of patches by split and class name.
         synthetic: whether a generator drew the patches.
-        made_by: how it was made: step, config, code version, source digests.
+        made_by: provenance: step, config, code version, source digests.
         files: SHA-256 of each file beside `patchset.json`.
         digest: SHA-256 over all of the above; the patch set's identity.
     """
@@ -48,18 +48,18 @@ class PatchSetInfo(Settings):
     digest: str
 
     def own_digest(self) -> str:
-        """The digest that this description should carry."""
+        """Compute the digest of this description."""
         return digest_json(self.model_dump(mode="json", exclude={"digest"}))
 
 
 class PatchSet:
-    """Labelled patches: `index` has a row a patch, `images(rows)` reads pixels.
+    """Labelled patches: `index` has one row per patch, and `images(rows)` reads pixels.
 
-    A patch set that was narrowed with `split` or `where` is a view on the same files.
+    The methods `split` and `where` return views of the same files.
 
     Attributes:
-        info: what `patchset.json` says of the whole set on disk.
-        index: a row a patch: label, class_name, patient, slide, level, x, y (level 0, px), mpp (um/px), split, and
+        info: content of `patchset.json`, which describes the whole set on disk.
+        index: one row per patch: label, class_name, patient, slide, level, x, y (level 0, px), mpp (um/px), split, and
             for synthetic patches method, generator (digest), seed and scores.
     """
 
@@ -74,7 +74,7 @@ class PatchSet:
         """Open a patch set and verify its schema, sizes and digests.
 
         Raises:
-            PatchSetError: it is missing, damaged, or of a newer schema; the sentence names the file.
+            PatchSetError: the set is missing, damaged, or has a newer schema; the message names the file.
         """
         path = Path(path)
         info = read_info(path)
@@ -101,7 +101,7 @@ class PatchSet:
 
     @property
     def classes(self) -> list[str]:
-        """Class names; a label is a place in this list."""
+        """Class names; a label is an index into this list."""
         return self.info.classes
 
     @property
@@ -111,35 +111,35 @@ class PatchSet:
 
     @property
     def digest(self) -> str:
-        """The identity of the whole set on disk."""
+        """Identity of the whole set on disk."""
         return self.info.digest
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """The label of each patch, int64 [N]."""
+        """Label of each patch, int64 [N]."""
         return self.index["label"].to_numpy(np.int64)
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Patches of each class, int64 [classes]."""
+        """Number of patches of each class, int64 [classes]."""
         return np.bincount(self.labels, minlength=len(self.classes))
 
     def images(self, rows: NDArray[np.int64] | slice | None = None) -> Pixels:
-        """The pixels of `rows` (all where None), uint8 [n, H, W, 3]."""
+        """Return the pixels of `rows` (all if None), uint8 [n, H, W, 3]."""
         return self._reader.read(self._rows if rows is None else self._rows[rows])
 
     def where(self, rows: NDArray[Any]) -> "PatchSet":
-        """A view on some rows, given by a boolean mask or by their places."""
+        """Return a view of some rows, given by a boolean mask or by indices."""
         return PatchSet(self.info, self.index.iloc[rows].reset_index(drop=True), self._reader, self._rows[rows])
 
     def of_class(self, label: int) -> "PatchSet":
-        """The view on one class, as a set that has no other: its labels are 0."""
+        """Return a view of one class as a set with only this class, so that its labels are 0."""
         view = self.where(self.labels == label)
         info = self.info.model_copy(update={"classes": [self.classes[label]]})
         return PatchSet(info, view.index.assign(label=0), view._reader, view._rows)
 
     def split(self, name: str) -> "PatchSet":
-        """The view on one split: 'train', 'val' or 'test'.
+        """Return a view of one split: 'train', 'val' or 'test'.
 
         Raises:
             PatchSetError: the split has no patches.
@@ -153,10 +153,10 @@ class PatchSet:
 
 
 def _check_content(info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader) -> None:
-    """Hold the index and the images against the description.
+    """Check the index and the images against the description.
 
     Raises:
-        ValueError: they do not fit.
+        ValueError: they do not match.
     """
     missing = [name for name in COLUMNS if name not in index.columns]
     if missing:
@@ -171,10 +171,10 @@ def _check_content(info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader)
 
 
 def read_info(path: Path) -> PatchSetInfo:
-    """What `patchset.json` says, verified against itself, without reading the other files.
+    """Return the content of `patchset.json`, verified by its own digest, without reading the other files.
 
     Raises:
-        PatchSetError: it is missing, damaged, or of a newer schema.
+        PatchSetError: the file is missing, damaged, or has a newer schema.
     """
     file = Path(path) / INFO_NAME
     try:

@@ -1,4 +1,4 @@
-"""Patches as pictures: grids of them, and warm colours where a network looks."""
+"""Pictures of patches: grids and attention overlays."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ TILE = 96
 
 
 def grid(images: NDArray[np.uint8], columns: int) -> Image.Image:
-    """Patches, uint8 [N, H, W, 3], in rows of `columns` on white; small patches are enlarged by a whole factor."""
+    """Arrange patches, uint8 [N, H, W, 3], in rows of `columns` on white, enlarging small ones by a whole factor."""
     factor = max(1, TILE // max(images.shape[1:3]))
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)
     _, height, width, _ = images.shape
@@ -27,12 +27,12 @@ def grid(images: NDArray[np.uint8], columns: int) -> Image.Image:
 def attention_overlay(
     images: NDArray[np.uint8], attention: NDArray[np.float32], opacity: float = 0.45
 ) -> NDArray[np.uint8]:
-    """Patches with the places that a network looks at most in warm colours (as Fig. 9 of Xue et al. 2021).
+    """Overlay patches with warm colours where a network's attention is highest (as in Fig. 9 of Xue et al. 2021).
 
     Args:
         images: uint8 [N, H, W, 3].
         attention: weights of the positions of a smaller map, [N, h, w]; each map is stretched to its own range.
-        opacity: of the colours.
+        opacity: opacity of the colours.
 
     Returns:
         uint8 [N, H, W, 3].
@@ -49,6 +49,6 @@ def attention_overlay(
 
 
 def save_png(image: Image.Image, path: Path) -> None:
-    """Write a PNG and the folder it stands in."""
+    """Write a PNG, creating its folder if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, optimize=True)

@@ -1,7 +1,7 @@
-"""Splitting patches so that no patient stands on two sides, stratified by class.
+"""Split patches by patient, stratified by class.
 
-A4-15: any data of one's own is split by patient. A source with a split of its own keeps it: PatchCamelyon's official
-splits share no slide.
+A4-15: user data is split by patient, so that no patient is in two splits. A source with an official split keeps it:
+PatchCamelyon's official splits share no slide.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,21 +33,21 @@ def split_by_group(
     seed: int = 0,
     unit: str = "patient",
 ) -> NDArray[np.object_]:
-    """The split of each patch: groups stay whole, and each class's patches come near to the ratios.
+    """Return the split of each patch, keeping groups together and matching the ratios in every class.
 
-    Every class stands in every split that has a ratio above 0, wherever any split of the groups can do that: an
-    integer programme finds out. From its answer, moves and swaps of groups bring the patches of each class, and the
-    number of groups, near to the ratios (least squares over classes and splits). The result depends on the seed and
-    not on the order of the patches.
+    Every class occurs in every split with a ratio above 0 if any split of the groups allows it, which an integer
+    programme determines. Starting from its solution, groups are moved and swapped to bring the patches of each class,
+    and the number of groups, close to the ratios (least squares over classes and splits). The result depends on the
+    seed but not on the order of the patches.
 
     Args:
         groups: the patient (or slide) of each patch, [N].
-        labels: int64 [N], places in `classes`.
-        ratios: shares of train, val and test; a share of 0 leaves the split out.
-        unit: what a group is, for messages: 'patient' or 'slide'.
+        labels: indices into `classes`, int64 [N].
+        ratios: shares of train, val and test; a share of 0 omits the split.
+        unit: name of a group in messages: 'patient' or 'slide'.
 
     Raises:
-        SourceError: fewer groups than splits, a class without patches, or one that cannot stand in a split.
+        SourceError: there are fewer groups than splits, or a class has no patches or cannot be in every split.
     """
     names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     counts = np.zeros((len(names), len(classes)), np.int64)
@@ -60,10 +60,10 @@ def split_by_group(
 
 
 def fraction_of_each_class(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """A mask that keeps `fraction` of the patches of each class, at least one, drawn by seed; bool [N].
+    """Return a mask that keeps a random `fraction` of each class's patches, at least one; bool [N].
 
-    Classes that are balanced stay so, as PatchCamelyon's. Masks of one seed are nested: what a fraction keeps, a
-    larger one keeps too.
+    Balanced classes, such as PatchCamelyon's, stay balanced. Masks with the same seed are nested: a larger fraction
+    keeps everything that a smaller one keeps.
     """
     keep = np.zeros(len(labels), np.bool_)
     for label in np.unique(labels):
@@ -74,7 +74,7 @@ def fraction_of_each_class(labels: NDArray[np.int64], fraction: float, seed: int
 
 
 def check_own_split(groups: Sequence[str], splits: Iterable[str], unit: str = "patient") -> None:
-    """Raise SourceError where a patient stands in two splits of the source's own."""
+    """Raise SourceError if a patient is in two of the source's official splits."""
     pairs = pd.DataFrame({"group": list(groups), "split": list(splits)}).drop_duplicates()
     twice = pairs[pairs.duplicated("group", keep=False)].sort_values("group")
     if len(twice):
@@ -89,7 +89,7 @@ def check_own_split(groups: Sequence[str], splits: Iterable[str], unit: str = "p
 def check_every_class(
     labels: NDArray[np.int64], splits: NDArray[np.object_], classes: Sequence[str], wanted: Sequence[str]
 ) -> None:
-    """Raise SourceError where a class has no patch in one of the wanted splits."""
+    """Raise SourceError if a class has no patch in one of the wanted splits."""
     for split in wanted:
         for label, name in enumerate(classes):
             if not ((splits == split) & (labels == label)).any():
@@ -119,7 +119,7 @@ def _start(
     unit: str,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Sides of the groups with each class on each side: the fewest groups that do it, the others by the ratios."""
+    """Assign the fewest groups that put each class on each side, and distribute the others by the ratios."""
     present = counts > 0
     kinds, kind_of = np.unique(present, axis=0, return_inverse=True)
     reserved = _reserve(kinds, np.bincount(kind_of, minlength=len(kinds)), classes, ratios, present, unit)
@@ -145,9 +145,10 @@ def _reserve(
     present: NDArray[np.bool_],
     unit: str,
 ) -> NDArray[np.int64]:
-    """How many groups of each kind (set of classes) a side needs for all classes to be there, [kinds, 3].
+    """Return the number of groups of each kind (set of classes) that a side needs to have all classes, [kinds, 3].
 
-    max sum(w z) - e sum(y), with y groups of a kind on a side, and z = 1 where a class is on a side.
+    This maximises sum(w z) - e sum(y), where y is the number of groups of a kind on a side, and z = 1 if a class is on
+    a side.
     """
     wanted = [side for side, ratio in enumerate(ratios) if ratio > 0]
     cells = [(label, side) for side in wanted for label in range(len(classes))]
@@ -194,7 +195,7 @@ def _cannot(
 def _improve(
     sides: NDArray[np.int64], counts: NDArray[np.int64], ratios: NDArray[np.float64], rng: np.random.Generator
 ) -> None:
-    """Move and swap groups, in place, while that brings the shares nearer and takes no class from a side."""
+    """Move and swap groups in place while this improves the shares and removes no class from a side."""
     shares = np.column_stack([counts / counts.sum(axis=0), np.full(len(counts), 1 / len(counts))])
     present = (counts > 0).astype(np.int64)
     sizes = shares.max(axis=1)
@@ -220,10 +221,10 @@ def _best_change(
     cover: NDArray[np.int64],
     ratios: NDArray[np.float64],
 ) -> bool:
-    """Make the best move of one group to another side, or swap with a partner there; whether one helped.
+    """Apply the best move of a group to another side, or swap with a partner there, and return whether one helped.
 
-    With u what leaves side a for side b, and A, B how far the two are from their ratios, the sum of squares changes
-    by 2 u (u - A + B).
+    If u moves from side a to side b, and A and B are the deviations of these sides from their ratios, the sum of
+    squares changes by 2 u (u - A + B).
     """
     own = int(sides[group])
     others = np.array([side for side in range(3) if side != own and ratios[side] > 0], np.int64)

@@ -1,4 +1,4 @@
-"""Writing a patch set: streamed, and under its final name only when whole."""
+"""Write a patch set as a stream; it gets its final name only when it is complete."""
 
 import shutil
 import tempfile
@@ -34,13 +34,13 @@ BATCH = 256
 
 
 class PatchSetWriter:
-    """Takes patches in any number and makes a patch set of them.
+    """Write any number of patches as a patch set.
 
     >>> with PatchSetWriter.create(path, classes=["normal", "tumour"], patch_size=(96, 96), mpp=0.97) as writer:
     ...     writer.add(images, label=1, patient="p1", slide="s1", x=xs, y=ys)
     ...     writer.finish(made_by={"step": "preprocess"})
 
-    Pixels go to the disk as they come; nothing stands at `path` unless `finish` was called and the block ended well.
+    Pixels are written to the disk as they arrive. `path` appears only if `finish` was called and the block succeeded.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class PatchSetWriter:
         mpp: float | None = None,
         synthetic: bool = False,
     ) -> Iterator["PatchSetWriter"]:
-        """Yield a writer of the patch set `path`; one that is there is replaced when the new one is whole.
+        """Yield a writer of the patch set `path`, which replaces an existing one once it is complete.
 
         Args:
-            path: the directory to make.
-            classes: class names; a label is a place in this list.
+            path: the directory to create.
+            classes: class names; a label is an index into this list.
             patch_size: height and width, px.
-            mpp: micrometres a pixel, or None.
+            mpp: micrometres per pixel, or None.
             synthetic: whether a generator drew the patches.
 
         Raises:
@@ -86,8 +86,8 @@ class PatchSetWriter:
 
         Args:
             images: uint8 [n, H, W, 3].
-            columns: a scalar or a sequence of n for `label` and any of the index's columns; further names (scores,
-                method, generator, seed) become columns of their own.
+            columns: a scalar or a sequence of length n for `label` and any other column of the index; further names
+                (scores, method, generator, seed) become additional columns.
         """
         if images.dtype != np.uint8 or images.shape[1:] != (*self.patch_size, 3):
             raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 [n, {self.patch_size}, 3]")
@@ -99,7 +99,7 @@ class PatchSetWriter:
         self._parts.append(part)
 
     def index(self) -> pd.DataFrame:
-        """The index so far: a row a patch, in the order in which they were added."""
+        """The index so far, with one row per patch in the order of addition."""
         if not self._parts:
             return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
         index = pd.concat(self._parts, ignore_index=True)
@@ -113,13 +113,13 @@ class PatchSetWriter:
         keep: NDArray[np.bool_] | None = None,
         columns: Mapping[str, NDArray[Any]] | None = None,
     ) -> PatchSetInfo:
-        """Write index and description; the directory gets its name when the `with` block ends.
+        """Write the index and the description; the directory gets its final name when the `with` block ends.
 
         Args:
-            made_by: how the set was made: step, config, source digests; JSON values.
-            split: the split of each patch, where it was not known when the patch was added.
-            keep: a mask of the patches to keep; the others' pixels are dropped.
-            columns: further columns of the index, known only when all patches are there (ranks, what is kept).
+            made_by: provenance of the set as JSON values: step, config, source digests.
+            split: the split of each patch, if it was unknown when the patch was added.
+            keep: a mask of the patches to keep; the pixels of the others are dropped.
+            columns: further columns of the index that are known only once all patches are added (ranks, selections).
         """
         self._images.close()
         index = self.index()
