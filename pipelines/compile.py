@@ -1,6 +1,6 @@
 """Write the generated files: each component's YAML and README, each pipeline's YAML, and some as Kubernetes resources.
 
-`make compile` runs it; `python -m histoforge_pipelines.compile --check` lists what is out of date and exits with 1, and
+`make compile` runs it; `python -m histoforge_pipelines.compile --check` lists outdated files and exits with 1, and
 `--out FOLDER` writes elsewhere, with the manifests beside it, for a custom registry (`HISTOFORGE_REGISTRY`), images
 (`HISTOFORGE_IMAGE`, `HISTOFORGE_IMAGE_DIGESTS`: see `histoforge_components.image`) or profile (`HISTOFORGE_PROFILE`).
 An installed package has no manifests and needs `--out`.

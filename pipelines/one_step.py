@@ -4,8 +4,8 @@ Resources belong to tasks, so `component.yaml` has none. The compiled files `pip
 other pipelines load them with the same call. Such a file becomes a nested pipeline there, for which Kubeflow
 Pipelines limits artifacts in two ways (kubeflow/pipelines at 7b70c7b95f, backend/src/v2):
 
-- An artifact that was left out fails the driver, optional or not (driver/resolve.go, resolveInputArtifact). So a file
-  takes certain artifacts, all of them required, and a component with optional artifacts has several files.
+- If an artifact is left out, the driver fails, even if it is optional (driver/resolve.go, resolveInputArtifact). So a
+  file takes certain artifacts, all of them required, and a component with optional artifacts has several files.
 - Only the last artifact of a list arrives (metadata/client.go, GetInputArtifactsByExecutionID). So no file
   takes lists, and a component that requires one has no such file.
 """

@@ -36,7 +36,7 @@ class Profile:
         gpu_count: '1'; '0' for the CPU only.
         gpu_type: resource name, such as 'nvidia.com/gpu' or 'nvidia.com/mig-1g.10gb'.
         cpu: cores, such as '8'.
-        cpu_cutting, cpu_training, cpu_evaluating: cores of the tasks that cut patches, that train, and that select,
+        cpu_cutting, cpu_training, cpu_evaluating: cores of the tasks that cut patches, train, and select,
             score, evaluate or publish; '' for the value of `cpu`.
         memory: memory, such as '32Gi'; whole numbers only.
         memory_cutting, memory_training, memory_evaluating: memory of the same tasks; '' for the value of `memory`.
@@ -50,8 +50,8 @@ class Profile:
         most_gpus: GPUs of the largest node of the pool, which limit those of a task.
         image_pull_secrets: secrets that the cluster uses to pull the image.
         ca_config_map: config map with the certificates of a private authority that signed the store's; '' for none.
-        ca_secret: secret with the same, instead; '' for none.
-        ca_key: key of the certificates in either, in PEM form.
+        ca_secret: secret with the same certificates, as an alternative; '' for none.
+        ca_key: key of the certificates in either, in PEM format.
         environment: variables of all tasks by name; no secrets, because everybody could read them in the pipeline.
         environment_from: variables of all tasks from config maps: config map to keys, key to variable.
     """

@@ -35,7 +35,7 @@ class Console(io.TextIOBase):
         failed: the tasks that failed.
         seconds: duration of each task that ran, including its start.
         cached: tasks whose results already existed.
-        usage: time and memory of each task that ended well, in that order.
+        usage: time and memory of each successful task, in the order in which they ended.
     """
 
     def __init__(self, log: Path, titles: Mapping[str, str] | None = None) -> None:
@@ -128,7 +128,7 @@ class Console(io.TextIOBase):
 
 
 class ToConsole(logging.Handler):
-    """Pass log records on to a console, because kfp reports only by logging what it took from the cache."""
+    """Pass log records on to a console, because kfp reports tasks served from the cache only by logging."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)

@@ -27,7 +27,7 @@ def follow_run(kubeflow: "Kubeflow", run: str, pipeline: tuple[str, str], wanted
         run: its id.
         pipeline: ids of the pipeline and of its version.
         wanted: the arguments with which the run was started.
-        every: seconds between two looks.
+        every: seconds between two requests.
 
     Raises:
         ClusterError: if the server did not answer `LOOKS` times in a row.

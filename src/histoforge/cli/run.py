@@ -45,7 +45,7 @@ class _Request(NamedTuple):
 
     Attributes:
         pipeline: kfp's pipeline.
-        source: the location, absolute.
+        source: the absolute location.
         parameters: parameters of the pipeline itself.
         overrides: overrides for its steps.
         for_all_steps: the overrides with the pipeline's seeds.

@@ -28,7 +28,7 @@ def claimed_run(
         command: the command, as `run.json` records it: pipeline, preset, overrides and further parameters.
         source: the source that the run reads.
         links: names that the run gives to links in the folder.
-        overwrite: whether the report of another run in the folder may be replaced.
+        overwrite: True if the report of another run in the folder may be replaced.
 
     Raises:
         StorageError: if the folder contains something else, another run or its report, or is inside the source.

@@ -50,7 +50,7 @@ def run(
         scores: folders that `score_generator` made; folders that share a name are seeds of one method.
         arms: arms that `train_classifier` trained on their samples, alone or with the real patches.
         guide: the guide of guided methods, whose report is shown.
-        baseline: arm trained on the real patches alone, to compare with.
+        baseline: arm trained only on the real patches, for comparison.
         report: the HTML page to write.
         metrics: the JSON file to write.
 

@@ -216,7 +216,7 @@ def step_config(
         step: the step.
         preset: name of a preset, or '' for none.
         overrides: `step.parameter` or, for every step that has it, `parameter`; `train_generator.dcgan.parameter` for
-            one method alone.
+            a single method.
         given: separate parameters, such as a component's; the preset decides an empty one ('' or 0).
 
     Raises:

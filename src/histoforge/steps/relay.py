@@ -1,6 +1,6 @@
 """Relay lines of a task to the command line that runs the pipeline on this machine.
 
-kfp's local runner mixes what tasks print with its own log. A task that finds `HISTOFORGE_RUN` set marks its lines on
+kfp's local runner mixes the output of tasks with its own log. A task that finds `HISTOFORGE_RUN` set marks its lines on
 standard error, so that `histoforge run` can recognise them, their task, and the line that gives its final error.
 """
 
@@ -51,7 +51,7 @@ class Relay:
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what was written."""
+        """Pass on the written lines."""
         self.stream.flush()
 
     def isatty(self) -> bool:

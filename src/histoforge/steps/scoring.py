@@ -47,7 +47,7 @@ def open_classifiers(path: Path, real: PatchSet, device: torch.device) -> list[C
 
     The lowest seed labels the synthetic patches, and may have chosen the generator's epoch; the next one, the same
     network from other random weights on the same patches, chose nothing; the others are further opinions. A classifier
-    of another architecture, where the arm has one, comes last. `judge_of` selects the one to trust.
+    of another architecture, if the arm has one, comes last. `judge_of` selects the one to trust.
 
     Raises:
         ModelError: if a classifier is damaged, or has other classes or another patch size.

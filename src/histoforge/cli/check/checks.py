@@ -36,7 +36,7 @@ def reaches_the_cluster(site: Site) -> str:
 
 
 def uploads(site: Site) -> str:
-    """Every pipeline is accepted as a version, and images lie in the store."""
+    """The cluster accepts every pipeline as a version, and the store holds the images."""
     source = site.source()
     for name in PIPELINES:
         site.uploaded(name)
@@ -44,7 +44,7 @@ def uploads(site: Site) -> str:
 
 
 def names_a_fault(site: Site) -> str:
-    """A source that is not there ends the run, and the sentence says so."""
+    """A missing source ends the run, and the sentence says so."""
     run = site.start("selective-augmentation", source=site.address("nothing-here"))
     state, failed = site.ended("selective-augmentation", run)
     if state != "FAILED":
@@ -65,7 +65,7 @@ def runs(name: str) -> Check:
 
 
 def writes_report_and_metrics(site: Site) -> str:
-    """Report and metrics of a run can be read in the store."""
+    """Report and metrics of a run can be read from the store."""
     run = site.run("selective-augmentation")
     location = site.location("artifacts", "selective-augmentation", run, "evaluate")
     entries = {entry.name.rpartition("/")[2]: entry.name for entry in location.entries()}
@@ -83,7 +83,7 @@ def writes_report_and_metrics(site: Site) -> str:
 
 
 def fires_twice(site: Site) -> str:
-    """A schedule of every minute starts a run, and after it another one, and both end well."""
+    """A schedule that fires every minute starts two runs, one after the other, and both succeed."""
     site.run("retraining")  # so that the scheduled runs find nothing new and are short
     wanted = site.wanted("retraining", {"source": site.source()})
     every_minute = type(wanted)(**{**vars(wanted), "cron": "0 * * * * *"})

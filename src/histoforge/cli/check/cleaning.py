@@ -30,7 +30,7 @@ def clean(site: Site) -> list[str]:
 
 
 def _patiently(step: Callable[[Site], None], site: Site) -> None:
-    """Run a cleaning step, and repeat it if it fails: it finds what is left by its names."""
+    """Run a cleaning step, and repeat it if it fails; a repetition finds the remains by their names."""
     for _ in range(ATTEMPTS - 1):
         try:
             return step(site)

@@ -21,7 +21,7 @@ _CHECKPOINT = re.compile(r"histogan-[0-9a-f]+/checkpoint-(\d+)-")
 
 
 def survives_a_killed_pod(site: Site) -> str:
-    """A training whose pod is killed goes on from its checkpoint, later than any limit on its retries' backoff."""
+    """A training whose pod is killed resumes from its checkpoint, later than any limit on its retries' backoff."""
     if site.kubernetes is None:
         raise CheckFailed("No kubeconfig leads to the cluster, so that no pod can be killed.")
     checkpoints = site.address("preempted")

@@ -38,8 +38,8 @@ class Options:
         profile: resource profile of the runs.
         cpu, memory: cores and memory of each task, such as '2' and '4Gi'; '' for the profile's.
         storage_secret, service_account: names in the namespace; '' for the pipelines' defaults.
-        every: seconds between two checks of a run.
-        limit: seconds after which a run has failed.
+        every: seconds between two requests for a run.
+        limit: seconds after which a run is given up.
         beyond: duration of a training in seconds before its pod is killed.
     """
 

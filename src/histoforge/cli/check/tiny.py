@@ -56,7 +56,7 @@ LEADERBOARD: dict[str, Any] = {
     "leaderboard.resamples": 100,
     "leaderboard.map_patches": 10,
 }
-"""The same for the pipelines that compare generators."""
+"""Settings for the pipelines that compare generators."""
 
 PIPELINES: dict[str, dict[str, Any]] = {
     "selective-augmentation": {"overrides": SETTINGS},

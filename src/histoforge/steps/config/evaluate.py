@@ -8,7 +8,7 @@ from histoforge.core.settings import Settings, TrainingConfig
 
 
 class EvaluateConfig(TrainingConfig):
-    """How arms are compared on the test split, and what the report shows (Xue et al. 2021, section 4.3)."""
+    """Settings of the comparison of arms on the test split, and of the report (Xue et al. 2021, section 4.3)."""
 
     heading: str = Field("", description="title of the report; '' names the classes")
     reference: str = Field(
@@ -80,7 +80,7 @@ class EvaluateSummary(Settings):
         verdict: 'better', 'worse', 'no_difference', 'too_few' (patients or seeds) or 'no_comparison'.
         answer: the first lines of the report.
         score: the score that decides the answer.
-        best: the best arm besides the reference.
+        best: the best arm other than the reference.
         reference: the arm that `best` is compared with.
         difference: `best` minus `reference` in `score`; None without a comparison.
         low, high: its bootstrap interval over test patients.

@@ -6,7 +6,7 @@ from histoforge.core.settings import Settings, TrainingConfig
 
 
 class FinetuneSnnConfig(TrainingConfig):
-    """How the MFT-SNN, the siamese guide, is fine-tuned in two stages.
+    """Settings of the two-stage fine-tuning of the MFT-SNN, the siamese guide.
 
     "Enhancing GANs with Contrastive Learning-Based Multistage Progressive Finetuning SNN and RL-Based External
     Optimization", sections III.A, IV.B.1 and IV.C.1. A0-2: the paper states eight layers in
@@ -106,7 +106,7 @@ class FinetuneSnnSummary(Settings):
         macs_per_image: multiply-accumulate operations per embedding.
         steps: training steps of all stages.
         precision, device: numerical precision and device of the training.
-        seconds: time spent training.
+        seconds: training time.
         digest: the guide's identity.
         warnings: one sentence per warning.
     """

@@ -4,7 +4,7 @@ from histoforge.core.settings import Settings, StepConfig
 
 
 class JoinGeneratorsConfig(StepConfig):
-    """Joining has nothing to choose."""
+    """No settings, because joining needs none."""
 
 
 class JoinGeneratorsSummary(Settings):

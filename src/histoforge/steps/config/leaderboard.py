@@ -6,7 +6,7 @@ from histoforge.core.settings import Settings, TrainingConfig
 
 
 class LeaderboardConfig(TrainingConfig):
-    """How generators are set side by side (the RL-EO paper, section VI, and A0-10 to A0-13)."""
+    """Settings of the comparison of generators (the RL-EO paper, section VI, and A0-10 to A0-13)."""
 
     heading: str = Field("", description="title of the page; '' names the classes")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")

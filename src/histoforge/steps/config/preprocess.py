@@ -10,7 +10,7 @@ SPLITS = ("train", "val", "test")
 
 
 class PreprocessConfig(StepConfig):
-    """How slides, image folders or PatchCamelyon files become a patch set that is split by patient."""
+    """Settings for turning slides, image folders or PatchCamelyon files into a patch set split by patient."""
 
     source: str = Field(min_length=1, description="folder, or s3:// or minio:// prefix, of the slides or images")
     kind: Literal["auto", "slides", "images", "pcam"] = Field(

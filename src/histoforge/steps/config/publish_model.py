@@ -8,7 +8,7 @@ from histoforge.core.settings import Settings, TrainingConfig
 
 
 class PublishModelConfig(TrainingConfig):
-    """Where models are published, and what a challenger must show to replace the champion."""
+    """Settings of the location for models, and of the gate that a challenger must pass to replace the champion."""
 
     models: str = Field("", description="location of the published models: a folder, or s3:// or minio:// prefix")
     name: str = Field(

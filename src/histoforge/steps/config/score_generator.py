@@ -8,7 +8,7 @@ from histoforge.core.settings import Settings, TrainingConfig
 
 
 class ScoreGeneratorConfig(TrainingConfig):
-    """How many patches of a generator are judged, and by what (the RL-EO paper, section V.A)."""
+    """Settings of the patches to draw from a generator and of their scores (the RL-EO paper, section V.A)."""
 
     name: str = Field(
         "",

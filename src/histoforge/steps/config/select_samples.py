@@ -8,7 +8,7 @@ from histoforge.core.settings import Settings, TrainingConfig
 
 
 class SelectSamplesConfig(TrainingConfig):
-    """How synthetic patches are drawn, scored and kept (Xue et al. 2021, section 3.2 and Algorithm 1)."""
+    """Settings for drawing, scoring and keeping synthetic patches (Xue et al. 2021, section 3.2 and Algorithm 1)."""
 
     rule: Literal["entropy_centroid", "distance", "random", "confidence"] = Field(
         "entropy_centroid",

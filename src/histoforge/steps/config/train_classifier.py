@@ -8,7 +8,7 @@ from histoforge.core.settings import Settings, TrainingConfig
 
 
 class TrainClassifierConfig(TrainingConfig):
-    """How the classifiers of one arm are trained: the same in every arm but for `augmentation` and synthetic patches.
+    """Settings of one arm's classifiers, equal in all arms except for `augmentation` and synthetic patches.
 
     Xue et al. 2021, section 4.3.3, gives the backbone and the number of runs, but no hyper-parameters (A4-14). The
     RL-EO paper gives those of its downstream task: see the preset paper-rleo.
@@ -131,7 +131,7 @@ class TrainClassifierSummary(Settings):
 
     Attributes:
         arm: its name.
-        seeds: the seeds that were trained.
+        seeds: the seeds of the trained classifiers.
         use: the kinds of patches that were used for training.
         train, synthetic, val: numbers of patches.
         val_accuracy, val_balanced_accuracy, val_loss: means over the seeds, at each seed's best epoch.

@@ -13,9 +13,9 @@ _Merged: Any = create_model("_Merged", __base__=GeneratorConfig, **merged_fields
 
 
 class TrainGeneratorConfig(_Merged):
-    """How a generator of patches is trained and its weights are chosen.
+    """Settings of the training of a generator of patches, and of the choice of its weights.
 
-    It has the parameters of all methods. Where methods differ, None is the method's own default.
+    It has the parameters of all methods. If methods differ in a default, None stands for the method's own.
     """
 
     variant_by: ClassVar[str] = "method"

@@ -27,7 +27,7 @@ COMPARED = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity"
 
 @dataclass(frozen=True)
 class ArmPredictions:
-    """An arm and its probabilities on the test split, [N, C] for each of its seeds in rising order."""
+    """An arm and its probabilities on the test split, [N, C] for each of its seeds in ascending order."""
 
     arm: ArmInput
     probabilities: list[Probabilities]

@@ -108,7 +108,7 @@ class SlideSource:
             list(pool.map(check, self.items))
 
     def _enter(self, item: SlideItem, stack: ExitStack) -> Slide:
-        """Fetch and open a slide; the stack closes it and removes what was fetched.
+        """Fetch and open a slide; the stack closes it and removes fetched files.
 
         Raises:
             SlideError: if it does not open.
