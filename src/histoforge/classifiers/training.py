@@ -207,7 +207,8 @@ def evaluate(classifier: Classifier, patches: DevicePatches, weights: Tensor, en
 
 
 def class_weights(counts: NDArray[np.int64]) -> Tensor:
-    """Return weights N / (C N_c), float32 [classes], for N_c real training patches per class; their mean over patches
-    is 1.
+    """Return weights N / (C N_c), float32 [classes], for N_c real training patches per class.
+
+    Their mean over these patches is 1.
     """
     return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)

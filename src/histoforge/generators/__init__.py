@@ -1,1 +1,1 @@
-"""Published ways to generate patches: a package a method, with its settings, networks, loss and training."""
+"""Published methods of patch generation: one package per method, with its settings, networks, loss and training."""

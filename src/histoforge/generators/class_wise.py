@@ -1,4 +1,4 @@
-"""One model a class behind one `sample(labels, rng)`, for methods that know no labels (Mustafa 2024, Figs. 5 and 6)."""
+"""One model per class behind one `sample(labels, rng)`, for methods without labels (Mustafa 2024, Figs. 5 and 6)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,18 +12,18 @@ Load = Callable[[ModelInfo, dict[str, Tensor], torch.device], Any]
 
 
 class ClassWise:
-    """A generator a class.
+    """One generator per class.
 
     Attributes:
-        info: of all of them together.
-        members: in the order of `info.classes`.
+        info: description of all generators together.
+        members: generators in the order of `info.classes`.
     """
 
     def __init__(self, info: ModelInfo, members: Sequence[Any]) -> None:
         self.info, self.members = info, list(members)
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Patches of the classes `labels`, int64 [B]: float32 [B, 3, H, W] in [-1, 1].
+        """Draw patches of the classes `labels`, int64 [B]: float32 [B, 3, H, W] in [-1, 1].
 
         The classes draw from `rng` one after the other.
         """
@@ -42,26 +42,26 @@ class ClassWise:
 
 
 class LatentClassWise(ClassWise):
-    """Generators that have a latent space, all of the same length."""
+    """Generators that have latent spaces of the same length."""
 
     def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """The noise of each patch, float32 [B, z_dim]."""
+        """Draw the noise of each patch, float32 [B, z_dim]."""
         noise: Tensor = self.members[0].latents(labels, rng)
         return noise
 
     def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """The patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
+        """Draw the patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
         return self._by_class(labels, lambda member, rows: member.decode(latents[rows], torch.zeros_like(labels[rows])))
 
 
 def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device, load_one: Load) -> ClassWise:
-    """The generators that a model directory of several classes holds.
+    """Load the generators of a model directory of several classes.
 
     Args:
-        info: of the whole model.
-        state: weights, each name with its class's place before it, as `merged` gives them.
-        device: for all of them.
-        load_one: makes one of its description and weights.
+        info: description of the whole model.
+        state: weights, each name prefixed with the index of its class, as `merged` returns them.
+        device: device of all generators.
+        load_one: builds one generator from its description and weights.
     """
     members = []
     for place, name in enumerate(info.classes):

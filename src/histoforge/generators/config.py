@@ -1,4 +1,4 @@
-"""What the training of any generator has; imports nothing heavy."""
+"""Settings that the training of every generator has; imports nothing heavy."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from histoforge.core.settings import TrainingConfig
 
 
 class GeneratorConfig(TrainingConfig):
-    """How long to train a generator, how its weights are chosen, and where it goes on after a stop."""
+    """Length of a generator's training, choice of its weights, and the place from which a stopped training resumes."""
 
     epochs: int = Field(200, ge=1, description="passes over the training split", json_schema_extra={"unit": "epochs"})
     epoch_steps: int = Field(
@@ -51,12 +51,12 @@ class GeneratorConfig(TrainingConfig):
 
     @property
     def class_wise(self) -> bool:
-        """Whether there is one model a class."""
+        """Whether one model per class is trained."""
         return False
 
 
 class ClassWiseConfig(GeneratorConfig):
-    """What methods have that know no labels, and so train one model a class."""
+    """Settings of methods that use no labels and therefore train one model per class."""
 
     only_class: str = Field(
         "", description="class to train alone, for another task each ('': all, one after the other)"
@@ -64,5 +64,5 @@ class ClassWiseConfig(GeneratorConfig):
 
     @property
     def class_wise(self) -> bool:
-        """Whether there is one model a class."""
+        """Whether one model per class is trained."""
         return True

@@ -1,4 +1,4 @@
-"""What happens at the end of each epoch of any generator's training: it is judged, recorded and pictured."""
+"""Steps at the end of each epoch of every generator's training: judge it, record it and save pictures of it."""
 
 import time
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ from histoforge.training.processes import from_main, mean, uniform
 
 
 class TrainedNetwork(Generator, Protocol):
-    """A generator that is still trained."""
+    """A generator whose training has not ended."""
 
     @property
     def network(self) -> nn.Module:
-        """What it draws with."""
+        """The network that it draws with."""
 
 
 class Epochs:
-    """Follows a training epoch by epoch, and ends with the weights that the judge liked best.
+    """Follows a training epoch by epoch and finally restores the weights with the judge's best smoothed score.
 
     >>> epochs = Epochs(config, engine, judge, trained)
     >>> engine.track(network=network, **epochs.parts())
@@ -39,9 +39,9 @@ class Epochs:
     >>> return epochs.outcome(sizes, parameters)
 
     Args:
-        config: says which epochs are judged.
+        config: defines which epochs are judged.
         engine: runs the training.
-        judge: None keeps the last epoch.
+        judge: scores epochs; None keeps the last epoch.
         trained: draws with the weights that are judged and kept.
     """
 
@@ -53,18 +53,18 @@ class Epochs:
         self._started = time.monotonic()
 
     def parts(self) -> dict[str, ModelSelection | History]:
-        """What a checkpoint holds of it."""
+        """Return the parts that a checkpoint stores."""
         return {"selection": self.selection, "history": self.history}
 
     def batches(self, data: PatchSet) -> Iterator[Batch]:
-        """Batches of real patches, mirrored at random where the settings say so, from where the training stands."""
+        """Yield batches of real patches from the training's current position, flipped at random if so configured."""
         config, engine = self.config, self.engine
         patches = DevicePatches.load(data, engine.device)
         for real in engine.batches(patches, config.batch_size, config.epochs, config.epoch_steps, config.max_steps):
             yield replace(real, images=flipped(real.images, engine.rng)) if config.flips else real
 
     def end_of_step(self, facts: dict[str, Tensor]) -> None:
-        """Take in a step's values, scalars; at the end of an epoch judge it, close its row and take its picture."""
+        """Record a step's values, scalars; at the end of an epoch, judge it, finish its row and save its picture."""
         self.history.add_step(dict(zip(facts, mean(torch.stack(list(facts.values()))), strict=True)))
         if self.engine.epoch_ended:
             fid = self._judge()
@@ -73,11 +73,11 @@ class Epochs:
             self._take_snapshot()
 
     def outcome(self, sizes: tuple[tuple[int, int], ...], parameters: dict[str, int]) -> Outcome:
-        """What the training ends with, the best weights in its generator.
+        """Return the outcome of the training, with the best weights in its generator.
 
         Args:
-            sizes: of the images of its stages, height and width, px.
-            parameters: how many weights its networks have, by name.
+            sizes: sizes of the images of its stages, height and width, px.
+            parameters: number of weights of its networks, by name.
         """
         network, selection, history = self.trained.network, self.selection, self.history
         if selection.best_epoch:
@@ -87,7 +87,10 @@ class Epochs:
         return Outcome(self.trained, network.state_dict(), selection, history, chosen, sizes, parameters)
 
     def _judge(self) -> float | None:
-        """The epoch's FID where it is to be judged: from `select_from_epoch` on, and the last one always."""
+        """Return the epoch's FID if it is judged.
+
+        The judge scores every `fid_every`-th epoch from `select_from_epoch` on, and always the last one.
+        """
         config, epoch = self.config, self.engine.epoch
         last = self.engine.global_step + 1 == self.engine.total_steps
         due = epoch >= config.select_from_epoch and (epoch - config.select_from_epoch) % config.fid_every == 0
@@ -98,14 +101,14 @@ class Epochs:
         return fid
 
     def _take_snapshot(self) -> None:
-        """Keep pictures of the first epoch, the middle one and the last."""
+        """Save pictures of the first, the middle and the last epoch."""
         epochs = -(-self.engine.total_steps // self.engine.steps_an_epoch)
         if self.engine.epoch in {1, (epochs + 1) // 2, epochs}:
             self.history.snapshots[self.engine.epoch] = snapshot(self.trained, self.config.seed)
 
 
 def flipped(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Each image, [B, 3, H, W], mirrored at random along each axis."""
+    """Flip each image, [B, 3, H, W], at random along each axis."""
     for axis in (2, 3):
         chosen = uniform(len(images), 1, 1, 1, rng=rng) < 0.5
         images = torch.where(chosen, images.flip(axis), images)

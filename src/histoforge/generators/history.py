@@ -1,4 +1,4 @@
-"""What a generator's training remembers for its report: figures of each epoch, and pictures on the way."""
+"""History of a generator's training for its report: values of each epoch, and pictures."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class History:
-    """A row an epoch: means of the values of its steps, and facts such as its FID.
+    """One row per epoch: means over its steps' values, and facts such as its FID.
 
     Attributes:
-        rows: what `history.json` holds, a dict an epoch.
+        rows: the content of `history.json`, one dict per epoch.
         snapshots: pictures of fixed noise by epoch, uint8 [N, H, W, 3].
     """
 
@@ -21,21 +21,21 @@ class History:
         self._steps = 0
 
     def add_step(self, values: dict[str, Tensor]) -> None:
-        """Take in the values of a step, scalars."""
+        """Add the values of a step, scalars."""
         self._steps += 1
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value, dtype=torch.float64)) + value.double()
 
     def end_epoch(self, epoch: int, step: int, **facts: float | None) -> None:
-        """Close an epoch's row."""
+        """Finish an epoch's row."""
         means = {name: float(total) / self._steps for name, total in self._sums.items()}
         self.rows.append({"epoch": epoch, "step": step, **means, **facts})
         self._sums, self._steps = {}, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """Return the whole state."""
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         vars(self).update(state)

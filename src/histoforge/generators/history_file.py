@@ -1,4 +1,4 @@
-"""`history.json`: what the training of a generator did, epoch by epoch. Imports no torch."""
+"""`history.json`: the epochs of a generator's training. Imports no torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +15,11 @@ def write_history(folder: Path, history: Mapping[str, Any]) -> None:
 
 
 def read_history(folder: Path, advice: str = "train the generator again") -> dict[str, Any]:
-    """Return the history in the directory of a model or of its scores; an empty one where there is none.
+    """Return the history in the directory of a model or of its scores; empty if there is none.
 
     Args:
         folder: the directory.
-        advice: what the user can do about a damaged one.
+        advice: what the user can do if it is damaged.
 
     Raises:
         ModelError: it is damaged.

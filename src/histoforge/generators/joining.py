@@ -27,16 +27,17 @@ def merged(states: Sequence[Mapping[str, Weights]]) -> dict[str, Weights]:
 
 
 def join(paths: Sequence[Path], out: Path) -> ModelInfo:
-    """Make one model directory of several that were trained on one class each, in the order of the patch set's classes.
+    """Join models that were trained on one class each into one model directory.
 
-    It is what one training of all these classes gives. A single model is copied as it is.
+    The classes are in the order of the patch set's classes. The result is the same as that of one training of all these
+    classes. A single model is copied unchanged.
 
     Args:
         paths: model directories of one method and one patch set.
         out: the model directory to write.
 
     Raises:
-        ModelError: one is damaged, they do not belong together, or a class is there twice or not at all.
+        ModelError: a model is damaged, the models do not belong together, or a class appears twice or not at all.
     """
     loaded = [(Path(path), *load_arrays(path, "generator")) for path in paths]
     wanted: list[str] = loaded[0][1].training.get("patch_classes", loaded[0][1].classes)
@@ -78,7 +79,7 @@ def _alone(state: State) -> State:
 
 
 def _training(loaded: Sequence[tuple[Path, ModelInfo, State]]) -> dict[str, Any]:
-    """The facts of all trainings: sums of patches, steps and seconds, and each class's own."""
+    """Return the facts of all trainings: sums of patches, steps and seconds, and those of each class."""
     facts = [info.training for _, info, _ in loaded]
     if len(facts) == 1:
         return facts[0]
@@ -88,7 +89,7 @@ def _training(loaded: Sequence[tuple[Path, ModelInfo, State]]) -> dict[str, Any]
 
 
 def _join_histories(paths: Sequence[Path], folder: Path) -> None:
-    """One `history.json` of all classes, and all pictures; of a single model, all that stands beside it."""
+    """Write one `history.json` of all classes, and all pictures; for a single model, copy all files beside it."""
     histories = [read_history(path, ADVICE) for path in paths]
     if len(paths) == 1:
         shutil.copytree(paths[0], folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("model.*", RECORD))

@@ -1,4 +1,4 @@
-"""The methods by name, each with its settings, and the settings of all of them in one; imports nothing heavy."""
+"""The methods by name, each with its settings, and the combined settings of all methods; imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ from histoforge.generators.rleo.config import RleoConfig
 
 @dataclass(frozen=True)
 class Method:
-    """A published way to generate.
+    """A published method of generation.
 
     Attributes:
-        name: as in settings and in `model.json`.
+        name: its name in settings and in `model.json`.
         config_class: its settings with its own defaults.
-        package: where it stands. Its module `train` has `train(config, data, engine, judge, info) -> Outcome`, its
-            module `trained` has `load(info, state, device) -> Generator`, and its module `geometry`, which imports
-            nothing heavy, has `check_size(config, patch_size, method)`.
-        guided: whether `train` takes a guide too, as `guide`.
+        package: its package. The module `train` has `train(config, data, engine, judge, info) -> Outcome`, the module
+            `trained` has `load(info, state, device) -> Generator`, and the module `geometry`, which imports nothing
+            heavy, has `check_size(config, patch_size, method)`.
+        guided: whether `train` also takes a guide, as `guide`.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Method:
     guided: bool = False
 
     def config(self, values: Mapping[str, Any]) -> GeneratorConfig:
-        """Its settings, from those of `values` that it has; None is its own default."""
+        """Build its settings from those of `values` that it has; None stands for its own default."""
         fields = self.config_class.model_fields
         return self.config_class.make(
             {name: value for name, value in values.items() if name in fields and value is not None}
         )
 
     def check_size(self, config: GeneratorConfig, patch_size: tuple[int, int]) -> None:
-        """Refuse a patch size, (height, width) in px, that it cannot make.
+        """Check that the method can draw a patch size, (height, width) in px.
 
         Raises:
-            SettingsError: the sentence names sizes near by that it can.
+            SettingsError: it cannot; the message suggests nearby sizes.
         """
         import_module(f"{self.package}.geometry").check_size(config, patch_size, self.name)
 
@@ -75,10 +75,10 @@ METHODS = {
 
 
 def own_config(method: str, values: Mapping[str, Any]) -> GeneratorConfig:
-    """The settings of a method from values by name, of which None is the method's own default.
+    """Build the settings of a method from values by name, where None stands for the method's own default.
 
     Raises:
-        SettingsError: a value for a parameter that the method does not have (the nearest one is given).
+        SettingsError: the method lacks a parameter for which a value is given (the message suggests the nearest name).
     """
     fields = METHODS[method].config_class.model_fields
     for name, value in values.items():
@@ -91,10 +91,11 @@ def own_config(method: str, values: Mapping[str, Any]) -> GeneratorConfig:
 
 
 def merged_fields() -> dict[str, Any]:
-    """The parameters of all methods, as `pydantic.create_model` takes them.
+    """Return the parameters of all methods, as `pydantic.create_model` takes them.
 
-    Those that all have with one default are left out: they stand in `GeneratorConfig`. Each of the others may be None,
-    for the method's own default, which its description tells; bounds that methods do not share are theirs to check.
+    Parameters that all methods have with the same default are left out, since they belong to `GeneratorConfig`. Each of
+    the others may be None, which stands for the method's own default, given in the description. Each method checks the
+    bounds that methods do not share.
     """
     names = dict.fromkeys(name for method in METHODS.values() for name in method.config_class.model_fields)
     return {name: _merged(name) for name in names if not _is_shared(name)}
@@ -122,7 +123,7 @@ def _merged(name: str) -> tuple[Any, Any]:
 
 
 def _defaults(fields: Mapping[str, FieldInfo]) -> str:
-    """'100 for dcgan, sngan; 128 for histogan'."""
+    """Format the defaults: '100 for dcgan, sngan; 128 for histogan'."""
     methods: dict[str, list[str]] = {}
     for method, field in fields.items():
         value = field.default

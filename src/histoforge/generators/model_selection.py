@@ -1,4 +1,4 @@
-"""Which epoch's weights become the generator: the lowest smoothed FID (Xue et al. 2021, section 3.1.2)."""
+"""Choice of the epoch whose weights become the generator: the lowest smoothed FID (Xue et al. 2021, section 3.1.2)."""
 
 from functools import cached_property
 from typing import Any, Protocol
@@ -16,24 +16,24 @@ from histoforge.patches.patchset import PatchSet
 
 
 class EpochJudge(Protocol):
-    """Gives an epoch's generator a score; lower is better."""
+    """Scores an epoch's generator; lower is better."""
 
     def score(self, generator: Generator) -> float:
-        """The score."""
+        """Return the score."""
 
 
 class FidJudge:
     """FID of a generator against the training patches with the in-domain extractor (eq. 4).
 
     Each epoch is judged on the same noise and the same labels, which follow the classes' shares. Deviation A4-6: the
-    paper does not say which real patches it compares with; they are the training patches, never others.
+    paper does not say which real patches it compares with; here they are always the training patches.
 
     Args:
         extractor: the in-domain classifier, in evaluation mode, on `device`.
-        real: the training patches; their statistics are computed once, when they are first asked for.
-        samples: synthetic patches; 0 for as many as real ones.
-        seed: of noise and labels.
-        device: where both networks are.
+        real: the training patches; their statistics are computed once, on first use.
+        samples: number of synthetic patches; 0 for as many as real ones.
+        seed: seed of noise and labels.
+        device: device of both networks.
         dtype: bfloat16 or float32, for the extractor on both sides.
     """
 
@@ -46,7 +46,7 @@ class FidJudge:
         self._real = real
 
     def score(self, generator: Generator) -> float:
-        """The FID."""
+        """Return the FID."""
         return self._reference.distance(self._features(draw(generator, self.labels, self.seed)))
 
     @cached_property
@@ -64,7 +64,7 @@ class FidJudge:
 
 
 def share_labels(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-    """`count` labels in the shares of `labels`: whole copies of it, and a random part for the rest."""
+    """Return `count` labels in the proportions of `labels`: whole copies of it, and a random part for the rest."""
     rest = numpy_rng(seed, "fid labels").permutation(labels)[: count % len(labels)]
     return np.concatenate([np.tile(labels, count // len(labels)), rest])
 
@@ -73,11 +73,11 @@ class ModelSelection:
     """The raw and the smoothed scores of the judged epochs, and the weights of the best one so far.
 
     Smoothed score, eq. 5: s_1 = d_1 and s_t = alpha s_(t-1) + (1 - alpha) d_t. Deviation A4-6: t = 1 is the first
-    epoch that is judged. The best epoch is the one of the lowest smoothed score, of equal ones the earliest.
+    judged epoch. The best epoch is the one with the lowest smoothed score; ties go to the earliest.
 
     Attributes:
-        epochs, raw, smoothed: a value an epoch that was judged.
-        best_epoch: 0 before the first.
+        epochs, raw, smoothed: one value per judged epoch.
+        best_epoch: 0 before the first judged epoch.
     """
 
     def __init__(self, alpha: float) -> None:
@@ -89,7 +89,7 @@ class ModelSelection:
         self.best_weights: dict[str, Tensor] = {}
 
     def add(self, epoch: int, score: float, network: nn.Module) -> None:
-        """Take in an epoch's score, and its weights if it is the best."""
+        """Add an epoch's score, and keep its weights if it is the best."""
         smoothed = self.alpha * self.smoothed[-1] + (1 - self.alpha) * score if self.smoothed else score
         if not self.smoothed or smoothed < min(self.smoothed):
             self.best_epoch = epoch
@@ -99,9 +99,9 @@ class ModelSelection:
         self.smoothed.append(smoothed)
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """Return the whole state."""
         return {name: value for name, value in vars(self).items() if name != "alpha"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         vars(self).update(state)

@@ -1,4 +1,4 @@
-"""What the networks of all methods need: their place on the device, their optimiser, their size."""
+"""Functions for the networks of all methods: placement on the device, optimiser, size."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,25 +26,25 @@ class AdamSettings(Protocol):
 
 
 def placed(network: Network, engine: Engine) -> Network:
-    """The network on the training's device, its maps channels_last."""
+    """Move the network to the training's device, with its maps channels_last."""
     return network.to(engine.device).to(memory_format=torch.channels_last)
 
 
 def adam(network: nn.Module, config: AdamSettings) -> torch.optim.Adam:
-    """Adam, fused, with the learning rate and the betas of the settings."""
+    """Return fused Adam with the learning rate and the betas of the settings."""
     return torch.optim.Adam(
         network.parameters(), config.learning_rate, betas=(config.beta1, config.beta2), eps=1e-8, fused=True
     )
 
 
 def weights(network: nn.Module) -> int:
-    """How many weights it has."""
+    """Return the number of weights of a network."""
     return sum(p.numel() for p in network.parameters())
 
 
 @contextmanager
 def fixed(network: nn.Module) -> Iterator[None]:
-    """A context in which the network's weights get no gradients; what goes through it does."""
+    """Stop gradients for the network's weights, but not for its inputs, within a context."""
     network.requires_grad_(False)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the training of a generator ends with, whatever its method, and how it is written beside the model."""
+"""The outcome of every generator's training, and the files written from it beside the model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +21,16 @@ COLUMNS = 8
 
 @dataclass
 class Outcome:
-    """What a training ends with.
+    """The outcome of a training.
 
     Attributes:
-        generator: with the chosen weights.
+        generator: the generator, with the chosen weights.
         state: these weights.
-        selection: the FID curve; empty where there was no judge.
-        history: figures of each epoch, and pictures on the way.
-        chosen_epoch: whose weights the generator has.
-        sizes: of the images of its stages, height and width, px.
-        parameters: how many the generator and the critics have, by name.
+        selection: the FID curve; empty if there was no judge.
+        history: values of each epoch, and pictures.
+        chosen_epoch: the epoch of the chosen weights.
+        sizes: sizes of the images of its stages, height and width, px.
+        parameters: number of weights of the generator and the critics, by name.
     """
 
     generator: Generator
@@ -51,29 +51,31 @@ class Outcome:
 
 
 def snapshot(generator: Generator, seed: int) -> Tensor:
-    """A row of patches a class, from noise that is the same at any time, uint8 [classes * 8, H, W, 3]."""
+    """Draw one row of patches per class from fixed noise, uint8 [classes * 8, H, W, 3]."""
     return torch.from_numpy(draw(generator, _snapshot_labels(generator), derive_seed(seed, "snapshot")))
 
 
 def write_outcome(outcome: Outcome, folder: Path, facts: dict[str, Any], seed: int) -> None:
-    """Write `history.json` and `pictures/`: `epoch-<n>.png` with a row a class, and `attention.png`.
+    """Write `history.json` and `pictures/`: `epoch-<n>.png` with one row per class, and `attention.png`.
 
     Args:
-        outcome: of the training.
+        outcome: outcome of the training.
         folder: the model directory.
         facts: further entries of `history.json`.
-        seed: of the pictures' noise.
+        seed: seed of the pictures' noise.
     """
     write_history(folder, _recorded(outcome, folder, "pictures", facts, seed))
 
 
 def write_outcomes(outcomes: dict[str, tuple[Outcome, dict[str, Any]]], folder: Path, seed: int) -> None:
-    """Write `history.json` and `pictures/` of a training a class: the former has each one's history under `by_class`.
+    """Write `history.json` and `pictures/` of one training per class.
+
+    `history.json` has the history of each class under `by_class`.
 
     Args:
-        outcomes: each class's outcome and further entries of its history, by its folder's name under `pictures/`.
+        outcomes: each class's outcome and further entries of its history, by the name of its folder under `pictures/`.
         folder: the model directory.
-        seed: of the pictures' noise.
+        seed: seed of the pictures' noise.
     """
     by_class = {
         outcome.generator.info.classes[0]: _recorded(outcome, folder, f"pictures/{name}", facts, seed)
@@ -83,7 +85,7 @@ def write_outcomes(outcomes: dict[str, tuple[Outcome, dict[str, Any]]], folder: 
 
 
 def _recorded(outcome: Outcome, folder: Path, pictures: str, facts: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The history of a training, whose pictures are drawn into `pictures` under `folder`."""
+    """Return the history of a training, and draw its pictures into `pictures` under `folder`."""
     history, selection = outcome.history, outcome.selection
     smoothed = dict(zip(selection.epochs, selection.smoothed, strict=True))
     names = {epoch: f"{pictures}/epoch-{epoch:04d}.png" for epoch in sorted(history.snapshots)}
@@ -103,7 +105,7 @@ def _recorded(outcome: Outcome, folder: Path, pictures: str, facts: dict[str, An
 
 
 def _draw_attention(generator: Any, path: Path, seed: int) -> None:
-    """Patches of each class in one row, where they were attended to in the next (Fig. 9)."""
+    """Draw patches of each class in one row, and their attention in the next (Fig. 9)."""
     rng = torch.Generator().manual_seed(derive_seed(seed, "attention"))
     images, attention = generator.sample_with_attention(torch.from_numpy(_snapshot_labels(generator)), rng)
     pixels = to_uint8(images).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Methods by name, and what all trained generators can do."""
+"""Methods by name, and the interface of all trained generators."""
 
 from importlib import import_module
 from pathlib import Path
@@ -20,40 +20,40 @@ from histoforge.training.models import ModelInfo, load_model
 
 
 class Generator(Protocol):
-    """A trained model that draws patches of a class, whatever its method."""
+    """A trained model of any method that draws patches of a class."""
 
     info: ModelInfo
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Patches of the classes `labels`, int64 [B] on the CPU: float32 [B, 3, H, W] in [-1, 1].
+        """Draw patches of the classes `labels`, int64 [B] on the CPU: float32 [B, 3, H, W] in [-1, 1].
 
         Args:
-            labels: a class for each patch.
-            rng: a generator on the CPU; equal ones give equal patches.
+            labels: the class of each patch.
+            rng: a generator on the CPU; equal generators give equal patches.
         """
 
 
 @runtime_checkable
 class LatentGenerator(Generator, Protocol):
-    """A generator whose patches follow from points of a space in which one can walk: path lengths are measured there.
+    """A generator whose patches are determined by points of a latent space, in which path lengths are measured.
 
-    Optional: a method without such a space leaves both functions out, and its path lengths are then reported as None.
-    The points of `latents` are standard normal (z of a GAN, the first noise of a diffusion model with a deterministic
-    sampler), and `decode` gives the same patch for the same point and label, whatever else is in the batch.
+    Optional: a method without such a space has neither function, and its path lengths are reported as None. The points
+    of `latents` are standard normal (z of a GAN, the first noise of a diffusion model with a deterministic sampler).
+    `decode` gives the same patch for the same point and label, whatever else is in the batch.
     """
 
     def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """A standard normal point a patch, float32 [B, ...] on the CPU.
+        """Draw one standard normal point per patch, float32 [B, ...] on the CPU.
 
         Args:
-            labels: int64 [B] on the CPU; one GAN a class has one space a class.
-            rng: a generator on the CPU; equal ones give equal points.
+            labels: int64 [B] on the CPU; if there is one GAN per class, each class has its own space.
+            rng: a generator on the CPU; equal generators give equal points.
         """
 
     def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Patches at these points: float32 [B, 3, H, W] in [-1, 1].
+        """Draw the patches at these points: float32 [B, 3, H, W] in [-1, 1].
 
-        Always computed in float32, whatever the model's precision: a step of 1e-4 is lost in bfloat16.
+        The computation is always in float32, whatever the model's precision, because bfloat16 loses a step of 1e-4.
 
         Args:
             latents: float32 [B, ...] on any device.
@@ -82,13 +82,13 @@ def load_generator(path: Path, device: str = "auto") -> Generator:
 
 
 def draw(generator: Generator, labels: NDArray[np.int64], seed: int, batch_size: int = 128) -> NDArray[np.uint8]:
-    """Patches of the given classes, uint8 [N, H, W, 3]; the seed, the labels and the batch size decide them.
+    """Draw patches of the given classes, uint8 [N, H, W, 3], determined by the seed, the labels and the batch size.
 
     Args:
         generator: of any method.
         labels: int64 [N].
-        seed: of the noise.
-        batch_size: patches drawn at once.
+        seed: seed of the noise.
+        batch_size: number of patches drawn at once.
     """
     rng = torch.Generator().manual_seed(derive_seed(seed, "draw"))
     patches = np.empty((len(labels), *generator.info.patch_size, 3), np.uint8)

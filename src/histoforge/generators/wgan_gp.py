@@ -11,26 +11,26 @@ TINY = 1e-12
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """E[D(fake)] - E[D(real)]: minus the critic's estimate of the Wasserstein distance, from scores [B]."""
+    """Compute E[D(fake)] - E[D(real)]: minus the critic's estimate of the Wasserstein distance, from scores [B]."""
     return fake.mean() - real.mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """-E[D(fake)], from scores [B]."""
+    """Compute -E[D(fake)] from scores [B]."""
     return -fake.mean()
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-    """E[(||grad_x D(x)||_2 - 1)^2] at points x between each real image and its fake one (eq. 3).
+    """Compute E[(||grad_x D(x)||_2 - 1)^2] at points x between each real image and its fake one (eq. 3).
 
-    The norm is taken in float32 at any precision. The gradient of an image's score is that of the sum of all scores,
-    which is the same where the critic scores each image by itself.
+    The norm is computed in float32 at any precision. The gradient of an image's score is taken from the sum of all
+    scores, which is the same if the critic scores each image independently.
 
     Args:
-        critic: images [B, 3, H, W] to scores [B].
+        critic: maps images [B, 3, H, W] to scores [B].
         real: [B, 3, H, W]; row i should have the same class as row i of `fake`.
         fake: [B, 3, H, W], detached.
-        rng: draws the place between the two, uniform, one an image.
+        rng: draws one uniform position per image between the two.
     """
     place = uniform(len(real), 1, 1, 1, rng=rng)
     between = torch.lerp(fake.detach().float(), real.float(), place).requires_grad_()

@@ -1,1 +1,1 @@
-"""DCGAN (Radford et al. 2016) and its kin: one pair of networks and one loop, with the losses of five papers."""
+"""DCGAN (Radford et al. 2016) and related methods: two networks, one training loop, and the losses of five papers."""

@@ -1,4 +1,4 @@
-"""The settings of DCGAN and its kin; imports nothing heavy."""
+"""The settings of DCGAN and related methods; imports nothing heavy."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ POLICY = "^$|^(colour|translation|cutout)(,(colour|translation|cutout))*$"
 
 
 class GanConfig(ClassWiseConfig):
-    """The networks of DCGAN and how they are updated (Radford et al. 2016, sections 3 and 4)."""
+    """DCGAN's networks and their updates (Radford et al. 2016, sections 3 and 4)."""
 
     batch_size: int = Field(128, ge=2, description="patches a step", json_schema_extra={"unit": "patches"})
     z_dim: int = Field(100, ge=1, le=4096, description="length of the noise vector z")
@@ -53,8 +53,8 @@ class DcganConfig(GanConfig):
 class ImprovedDcganConfig(DcganConfig):
     """DCGAN with one-sided label smoothing (Salimans et al. 2016, section 3.4) and clipped gradients.
 
-    The base GAN of Mustafa 2024 (section III.D). A0-9: the paper gives no amount of smoothing, ours is 0.9; "a clip
-    value of 0.1" is read as a bound on each value of the gradients of both networks.
+    This is the base GAN of Mustafa 2024 (section III.D). A0-9: the paper gives no amount of smoothing, and 0.9 is the
+    choice made here; "a clip value of 0.1" is read as a bound on each value of the gradients of both networks.
     """
 
     real_target: float = Field(
@@ -68,7 +68,7 @@ class ImprovedDcganConfig(DcganConfig):
 class SnganConfig(GanConfig):
     """SNGAN: spectral normalisation of the discriminator and the hinge loss (Miyato et al. 2018).
 
-    Learning rate, betas and updates are their setting C (section 4, table 1), which is DCGAN's.
+    Learning rate, betas and updates are those of the paper's setting C (section 4, table 1), which is DCGAN's.
     """
 
     discriminator_norm: Literal["batch", "layer", "none"] = Field(
@@ -77,7 +77,7 @@ class SnganConfig(GanConfig):
 
 
 class WganGpConfig(GanConfig):
-    """WGAN-GP (Gulrajani et al. 2017): Adam and updates of its Algorithm 1, layer normalisation of its section 4."""
+    """WGAN-GP (Gulrajani et al. 2017): Adam and updates of Algorithm 1, layer normalisation of section 4."""
 
     discriminator_norm: Literal["batch", "layer", "none"] = Field(
         "layer", description="normalisation of the discriminator's hidden layers"

@@ -1,19 +1,20 @@
-"""Which patch sizes DCGAN's networks can make."""
+"""Patch sizes that DCGAN's networks can draw."""
 
 from histoforge.core.errors import SettingsError
 from histoforge.generators.dcgan.config import GanConfig
 
 BASE = 4
-"""The shorter side of the smallest map, px, is this or more and less than its double (4x4 for 64 px, as published);
-patches of less than 16 px have smaller ones."""
+"""The shorter side of the smallest map, px, is at least this and less than twice this (4x4 for 64 px, as published);
+patches of less than 16 px have smaller maps.
+"""
 FEWEST_DOUBLINGS = 2
 
 
 def doublings(patch_size: tuple[int, int], method: str) -> int:
-    """How often the smallest map is doubled to get a patch, (height, width) in px: 4 times for 64x64.
+    """Return how often the smallest map is doubled to reach the patch size, (height, width) in px: 4 times for 64x64.
 
     Raises:
-        SettingsError: no whole map becomes the patch so; the sentence names sizes near by that are made.
+        SettingsError: doubling a whole map does not give the patch size; the message suggests nearby sizes.
     """
     steps = max((min(patch_size) // BASE).bit_length() - 1, FEWEST_DOUBLINGS)
     if any(side % 2**steps for side in patch_size):
@@ -29,9 +30,9 @@ def doublings(patch_size: tuple[int, int], method: str) -> int:
 
 
 def check_size(config: GanConfig, patch_size: tuple[int, int], method: str) -> None:
-    """Refuse a patch size, (height, width) in px, that the networks cannot make.
+    """Check that the networks can draw a patch size, (height, width) in px.
 
     Raises:
-        SettingsError: as `doublings`.
+        SettingsError: as in `doublings`.
     """
     doublings(patch_size, method)

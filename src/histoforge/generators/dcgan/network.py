@@ -10,14 +10,14 @@ from histoforge.layers.strided_conv import StridedConv2d, StridedConvTranspose2d
 
 SLOPE = 0.2
 WIDEST = 8
-"""Feature maps are doubled up to eight times those of the outermost layer: 512 of 64, as published for 64 px."""
+"""Feature maps double up to eight times those of the outermost layer: from 64 to 512, as published for 64 px."""
 
 
 class DcganGenerator(nn.Module):
-    """Noise to the smallest map, then transposed convolutions of stride 2 with batch normalisation and ReLU; tanh.
+    """Generator of transposed convolutions of stride 2 with batch normalisation and ReLU; the output layer uses tanh.
 
-    Weights begin as N(0, 0.02) (section 4). Its first layer, a transposed convolution of 1x1, is written as the matrix
-    product that it is.
+    A first layer brings the noise to the smallest map. Weights are initialised as N(0, 0.02) (section 4). The first
+    layer, a transposed convolution of 1x1, is implemented as the equivalent matrix product.
     """
 
     def __init__(self, config: GanConfig, patch_size: tuple[int, int], doublings: int) -> None:
@@ -33,15 +33,15 @@ class DcganGenerator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Images float32 [B, 3, H, W] in [-1, 1] from standard normal noise [B, z_dim]."""
-        x = self.embed(z).unflatten(1, self.base).permute(0, 3, 1, 2)  # channels_last as it lies
+        """Draw images, float32 [B, 3, H, W] in [-1, 1], from standard normal noise [B, z_dim]."""
+        x = self.embed(z).unflatten(1, self.base).permute(0, 3, 1, 2)  # already channels_last in memory
         for norm, up in zip(self.norms, self.ups, strict=True):
             x = up(F.relu(norm(x), inplace=True))
         return torch.tanh(x.float())
 
 
 class DcganDiscriminator(nn.Module):
-    """Convolutions of stride 2 with normalisation (but the first) and LeakyReLU, then one score from the whole map.
+    """Convolutions of stride 2 with normalisation (except the first) and LeakyReLU, then one score for the whole map.
 
     Attributes:
         couples_patches: whether a score depends on the other patches of the batch (batch normalisation).
@@ -63,7 +63,7 @@ class DcganDiscriminator(nn.Module):
                 spectral_norm(layer)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (logits), float32 [B], of images [B, 3, H, W] in [-1, 1]."""
+        """Score images [B, 3, H, W] in [-1, 1]: logits, float32 [B]."""
         x = images
         for down, norm in zip(self.downs, self.norms, strict=True):
             x = F.leaky_relu(norm(down(x)), SLOPE)
@@ -76,7 +76,7 @@ def _widths(outermost: int, layers: int) -> list[int]:
 
 
 def _norm(kind: str, maps: int) -> nn.Module:
-    """Batch normalisation, layer normalisation of the whole map of each image, or nothing."""
+    """Return batch normalisation, layer normalisation over the whole map of each image, or no normalisation."""
     return {"batch": nn.BatchNorm2d(maps), "layer": nn.GroupNorm(1, maps), "none": nn.Identity()}[kind]
 
 

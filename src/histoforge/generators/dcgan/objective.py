@@ -1,4 +1,4 @@
-"""What DCGAN's kin differ in: how the discriminator's scores of real and fake patches become two losses."""
+"""Objectives of DCGAN and related methods: two losses from the discriminator's scores of real and fake patches."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,15 +16,15 @@ Facts = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of the discriminator.
+    """One update of the discriminator.
 
     Attributes:
-        discriminator: whose turn it is.
-        real, fake: the images that it is shown, float32 [B, 3, H, W], after any augmentation; fakes are detached.
+        discriminator: the discriminator to update.
+        real, fake: the images shown to it, float32 [B, 3, H, W], after any augmentation; fakes are detached.
         real_scores, fake_scores: its scores of them, float32 [B].
-        batch: the real patches as they are, with their rows and labels.
-        drawn: the fakes as they were drawn, detached.
-        rng: for what is random in the loss.
+        batch: the real patches without augmentation, with their rows and labels.
+        drawn: the fakes without augmentation, detached.
+        rng: random generator for losses that need one.
     """
 
     discriminator: DcganDiscriminator
@@ -41,41 +41,41 @@ class Objective(Protocol):
     """The two losses of a GAN."""
 
     def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
-        """The discriminator's loss, and further values for the history."""
+        """Compute the discriminator's loss, and further values for the history."""
 
     def generator(self, fake_scores: Tensor) -> Tensor:
-        """The generator's loss from the discriminator's scores of its fakes."""
+        """Compute the generator's loss from the discriminator's scores of its fakes."""
 
     def opinion(self, scores: Tensor) -> Tensor:
-        """What the discriminator thinks of patches: D(x) in [0, 1] where it says a probability, or else the score."""
+        """Return the discriminator's opinion of patches: D(x) in [0, 1] if it is a probability, otherwise the score."""
 
 
 class CrossEntropy:
     """DCGAN: L_D = BCE(D(x), t) + BCE(D(G(z)), 0), L_G = -mean log D(G(z)) (Goodfellow et al. 2014, section 3).
 
-    With t below 1 the labels are smoothed on the real side alone (Salimans et al. 2016, section 3.4). Both terms have
-    a batch of their own, and one step takes the sum of their gradients (Mustafa 2024, section III.D).
+    With t below 1 only the labels of real patches are smoothed (Salimans et al. 2016, section 3.4). Each term has its
+    own batch, and one step uses the sum of their gradients (Mustafa 2024, section III.D).
     """
 
     def __init__(self, real_target: float) -> None:
         self.real_target = real_target
 
     def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
-        """BCE(D(x), real_target) + BCE(D(G(z)), 0)."""
+        """Compute BCE(D(x), real_target) + BCE(D(G(z)), 0)."""
         return _bce(turn.real_scores, self.real_target) + _bce(turn.fake_scores, 0.0), {}
 
     def generator(self, fake_scores: Tensor) -> Tensor:
-        """-mean log D(G(z)): cross entropy with the label of real patches, not smoothed."""
+        """Compute -mean log D(G(z)): cross entropy with the label of real patches, not smoothed."""
         return _bce(fake_scores, 1.0)
 
     def opinion(self, scores: Tensor) -> Tensor:
-        """D(x)."""
+        """Return D(x)."""
         return scores.sigmoid()
 
 
 class _ScoresAsTheyAre:
     def opinion(self, scores: Tensor) -> Tensor:
-        """The scores: they have no bounds."""
+        """Return the scores unchanged: they are unbounded."""
         return scores
 
 
@@ -83,32 +83,32 @@ class Hinge(_ScoresAsTheyAre):
     """SNGAN: the hinge loss (Miyato et al. 2018, eqs. 16 and 17)."""
 
     def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
-        """mean max(0, 1 - D(x)) + mean max(0, 1 + D(G(z)))."""
+        """Compute mean max(0, 1 - D(x)) + mean max(0, 1 + D(G(z)))."""
         return F.relu(1 - turn.real_scores).mean() + F.relu(1 + turn.fake_scores).mean(), {}
 
     def generator(self, fake_scores: Tensor) -> Tensor:
-        """-mean D(G(z))."""
+        """Compute -mean D(G(z))."""
         return -fake_scores.mean()
 
 
 class Wasserstein(_ScoresAsTheyAre):
-    """WGAN-GP: minus the estimated Wasserstein distance, and the gradient penalty (Gulrajani et al. 2017, eq. 3).
+    """WGAN-GP: minus the estimated Wasserstein distance, plus the gradient penalty (Gulrajani et al. 2017, eq. 3).
 
-    With batch normalisation in the critic, as A0-15 takes the paper's baseline to have, the penalty sees gradients
-    that depend on the whole batch, which the method does not mean (their section 4).
+    With batch normalisation in the critic, which A0-15 assumes for the paper's baseline, the penalty sees gradients
+    that depend on the whole batch. The method does not intend this (section 4 of Gulrajani et al.).
     """
 
     def __init__(self, gp_weight: float) -> None:
         self.gp_weight = gp_weight
 
     def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
-        """mean D(G(z)) - mean D(x) + gp_weight * penalty."""
+        """Compute mean D(G(z)) - mean D(x) + gp_weight * penalty."""
         distance = -wgan_gp.critic_loss(turn.real_scores, turn.fake_scores)
         penalty = wgan_gp.gradient_penalty(turn.discriminator, turn.real, turn.fake, turn.rng)
         return self.gp_weight * penalty - distance, {"wasserstein": distance.detach(), "penalty": penalty.detach()}
 
     def generator(self, fake_scores: Tensor) -> Tensor:
-        """-mean D(G(z))."""
+        """Compute -mean D(G(z))."""
         return wgan_gp.generator_loss(fake_scores)
 
 
@@ -116,11 +116,11 @@ class LeastSquares(_ScoresAsTheyAre):
     """LSGAN with the labels 0 and 1 (Mao et al. 2017, eq. 9)."""
 
     def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
-        """(mean (D(x) - 1)^2 + mean D(G(z))^2) / 2."""
+        """Compute (mean (D(x) - 1)^2 + mean D(G(z))^2) / 2."""
         return ((turn.real_scores - 1).square().mean() + turn.fake_scores.square().mean()) / 2, {}
 
     def generator(self, fake_scores: Tensor) -> Tensor:
-        """mean (D(G(z)) - 1)^2 / 2."""
+        """Compute mean (D(G(z)) - 1)^2 / 2."""
         return (fake_scores - 1).square().mean() / 2
 
 

@@ -1,4 +1,4 @@
-"""The training of DCGAN and its kin: one loop, whose two losses are the method's (Radford et al. 2016, section 4)."""
+"""Training of DCGAN and related methods: one loop with the losses of the method (Radford et al. 2016, section 4)."""
 
 from functools import partial
 
@@ -22,17 +22,17 @@ from histoforge.training.models import ModelInfo
 
 
 def train(config: GanConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo) -> Outcome:
-    """Train the method that `config` is of on all patches of `data`, which are of one class.
+    """Train the method of `config` on all patches of `data`, which belong to one class.
 
     Raises:
-        SettingsError: it cannot make the patch size.
+        SettingsError: the method cannot draw the patch size.
         TrainingError: a loss is not finite; the last good checkpoint is kept.
     """
     return train_gan(config, data, engine, judge, info, objective_of(config))
 
 
 def objective_of(config: GanConfig) -> Objective:
-    """The losses of a method."""
+    """Return the losses of a method."""
     match config:
         case DcganConfig():
             return CrossEntropy(config.real_target)
@@ -51,10 +51,11 @@ def train_gan(
     info: ModelInfo,
     objective: Objective,
 ) -> Outcome:
-    """Train DCGAN's networks with the losses of `objective`; as `train`.
+    """Train DCGAN's networks with the losses of `objective`, otherwise like `train`.
 
-    On each batch the discriminator is updated, and on each `n_critic`-th the generator, by fakes that are drawn once
-    for both. The weights are those of the epoch that `judge` likes best, smoothed; without one, the last.
+    Each batch updates the discriminator, and every `n_critic`-th batch the generator, with fakes that are drawn once
+    for both. The chosen weights are those of the epoch with the best smoothed score of `judge`, or of the last epoch
+    without a judge.
     """
     nets = _Networks(config, data, engine, info)
     epochs = Epochs(config, engine, judge, nets.trained)
@@ -89,7 +90,7 @@ def train_gan(
 
 
 class _Networks:
-    """Both networks, their optimisers, and the average of the generator if there is to be one."""
+    """Both networks, their optimisers, and the moving average of the generator if there is one."""
 
     def __init__(self, config: GanConfig, data: PatchSet, engine: Engine, info: ModelInfo) -> None:
         steps, sn = doublings(data.patch_size, info.method), isinstance(config, SnganConfig)
@@ -101,28 +102,28 @@ class _Networks:
         self.trained = TrainedGan(info, self.ema.module if self.ema else self.generator, engine.device)
 
     def average(self) -> None:
-        """Follow the generator's last update."""
+        """Update the average after a step of the generator."""
         if self.ema:
             self.ema.update(self.generator)
 
     def parameter_counts(self) -> dict[str, int]:
-        """How many weights are trained."""
+        """Return the numbers of trained weights."""
         return {"generator": weights(self.generator), "discriminator": weights(self.discriminator)}
 
     def parts(self) -> dict:
-        """What a checkpoint holds of them."""
+        """Return the parts that a checkpoint stores."""
         return {name: part for name, part in vars(self).items() if hasattr(part, "load_state_dict")}
 
 
 def _scores(discriminator: DcganDiscriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores [B] of both: in one pass, unless batch statistics would mix them."""
+    """Score both, [B] each: in one pass, unless batch statistics would mix them."""
     if discriminator.couples_patches:
         return discriminator(real), discriminator(fake)
     return discriminator(torch.cat([real, fake])).chunk(2)
 
 
 def _balance(objective: Objective, loss: Tensor, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
-    """How the two networks stand to each other: both losses, and what the discriminator thinks of real and fake."""
+    """Return the balance of the two networks: both losses, and the discriminator's opinion of real and fake patches."""
     real_scores, fake_scores = real_scores.detach(), fake_scores.detach()
     return {
         "discriminator": loss.detach(),

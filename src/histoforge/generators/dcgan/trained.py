@@ -1,4 +1,4 @@
-"""A trained GAN of DCGAN's networks, of one class."""
+"""A trained GAN with DCGAN's networks, for one class."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from histoforge.training.models import ModelInfo
 
 
 class TrainedGan:
-    """DCGAN's generator on its device, whether its training goes on or has ended.
+    """DCGAN's generator on its device, during or after training.
 
     Attributes:
         info: its description, with the one class that it draws.
@@ -26,15 +26,15 @@ class TrainedGan:
         self.z_dim = int(info.config["z_dim"])
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Patches, float32 [B, 3, H, W] in [-1, 1], one for each of `labels`, int64 [B], which are all 0."""
+        """Draw patches, float32 [B, 3, H, W] in [-1, 1], one for each of `labels`, int64 [B], which are all 0."""
         return self._draw(self.latents(labels, rng), self.dtype)
 
     def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """The noise z of each patch, standard normal, float32 [B, z_dim]."""
+        """Draw the noise z of each patch, standard normal, float32 [B, z_dim]."""
         return torch.randn(len(labels), self.z_dim, generator=rng)
 
     def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """The patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
+        """Draw the patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
         return self._draw(latents, torch.float32)
 
     def _draw(self, z: Tensor, dtype: torch.dtype) -> Tensor:
@@ -47,7 +47,7 @@ class TrainedGan:
 
 
 def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> TrainedGan:
-    """The generator of one class that a description and weights make.
+    """Build the generator of one class from a description and weights.
 
     Raises:
         ModelError: the weights do not fit the description.

@@ -13,9 +13,9 @@ TIMESTEPS = 1000
 class DdpmConfig(ClassWiseConfig):
     """The U-Net, its training and its sampling.
 
-    Mustafa 2024 compares with "a Denoising Diffusion Probabilistic Model (DDPM) [13]" and says no more of it: epochs
-    and batch size are those of its GANs, and all else is Ho et al.'s for CIFAR-10 (their section 4 and appendix B),
-    whose four levels reach down to 8x8 where patches have 64 px. The fifty deterministic steps of sampling are ours;
+    Mustafa 2024 compares with "a Denoising Diffusion Probabilistic Model (DDPM) [13]" and gives no details. Epochs and
+    batch size are those of its GANs, and the rest is Ho et al.'s for CIFAR-10 (their section 4 and appendix B), whose
+    four levels reach down to 8x8 for patches of 64 px. The fifty deterministic sampling steps are a choice made here;
     Ho et al.'s own ancestral sampling is `sampling_steps` 1000 with `eta` 1.
     """
 
@@ -54,7 +54,7 @@ class DdpmConfig(ClassWiseConfig):
 
     @property
     def class_wise(self) -> bool:
-        """Whether there is one model a class."""
+        """Whether one model per class is trained."""
         return not self.by_label
 
     @model_validator(mode="after")

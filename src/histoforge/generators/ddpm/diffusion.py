@@ -1,4 +1,4 @@
-"""The forward process and its loss (Ho et al. 2020), and the way back (Song et al. 2021)."""
+"""The forward process and its loss (Ho et al. 2020), and the reverse process (Song et al. 2021)."""
 
 from typing import cast
 
@@ -12,20 +12,23 @@ from histoforge.generators.ddpm.network import NoiseNetwork
 
 
 def noise_schedule() -> DDIMScheduler:
-    """Beta from 0.0001 to 0.02 in equal steps (Ho et al. 2020, section 4); the predicted image is held in [-1, 1]."""
+    """Return the schedule: beta from 0.0001 to 0.02 in equal steps (Ho et al. 2020, section 4).
+
+    Predicted images are clipped to [-1, 1].
+    """
     return DDIMScheduler(TIMESTEPS, beta_start=1e-4, beta_end=0.02, clip_sample=True, timestep_spacing="trailing")
 
 
 def simple_loss(
     network: NoiseNetwork, schedule: DDIMScheduler, images: Tensor, labels: Tensor, times: Tensor, noise: Tensor
 ) -> Tensor:
-    """L_simple = E[(eps - eps_theta(sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, t))^2] (Ho et al. 2020, eq. 14).
+    """Compute L_simple = E[(eps - eps_theta(sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, t))^2] (Ho et al. 2020, eq. 14).
 
-    The mean is taken over the channels and pixels too.
+    The mean is also taken over channels and pixels.
 
     Args:
         network: predicts the noise.
-        schedule: with the abar_t.
+        schedule: provides abar_t.
         images: x_0, float32 [B, 3, H, W] in [-1, 1].
         labels: int64 [B].
         times: t, from 0 to T - 1, int64 [B].
@@ -38,15 +41,15 @@ def simple_loss(
 def denoise(
     network: NoiseNetwork, labels: Tensor, steps: int, eta: float, rng: torch.Generator, device: torch.device
 ) -> Tensor:
-    """Images from noise (Song et al. 2021, eq. 12): x_T down to x_0 in `steps` equal steps.
+    """Draw images from noise (Song et al. 2021, eq. 12): x_T down to x_0 in `steps` equal steps.
 
     Args:
         network: in evaluation mode, on `device`.
         labels: int64 [B], on `device`.
         steps: a divisor of T.
-        eta: 0 for DDIM, where the first noise decides the image; 1 for ancestral sampling as in DDPM, from the
-            posterior q(x_{t-1} | x_t, x_0) (Ho et al. 2020, eqs. 6 and 7) of the predicted image held in [-1, 1].
-        rng: of all noise, on the CPU.
+        eta: 0 for DDIM, where the first noise determines the image; 1 for ancestral sampling as in DDPM, from the
+            posterior q(x_{t-1} | x_t, x_0) (Ho et al. 2020, eqs. 6 and 7) of the predicted image, clipped to [-1, 1].
+        rng: source of all noise, on the CPU.
         device: where to compute.
 
     Returns:
@@ -64,11 +67,11 @@ def denoise_from(
     eta: float = 0.0,
     rng: torch.Generator | None = None,
 ) -> Tensor:
-    """Images, float32 [B, 3, H, W] in [-1, 1], from this first noise x_T, [B, 3, H, W]; else as `denoise`.
+    """Draw images, float32 [B, 3, H, W] in [-1, 1], from the first noise x_T, [B, 3, H, W]; otherwise like `denoise`.
 
-    Where noise is drawn, the direction to x_t is computed anew from the image held in [-1, 1]: only then is a step with
-    eta 1 the posterior of DDPM where an image leaves these bounds. Without noise it is the network's prediction, as in
-    Song et al.
+    Where noise is drawn, the direction to x_t is recomputed from the image clipped to [-1, 1]. Only then is a step with
+    eta 1 the posterior of DDPM for an image that leaves these bounds. Without noise the direction is the network's
+    prediction, as in Song et al.
     """
     schedule, device = noise_schedule(), first.device
     schedule.set_timesteps(steps)

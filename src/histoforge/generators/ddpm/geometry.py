@@ -1,4 +1,4 @@
-"""Which patch sizes the diffusion model can make; imports nothing heavy."""
+"""Patch sizes that the diffusion model can draw; imports nothing heavy."""
 
 import math
 
@@ -7,10 +7,10 @@ from histoforge.generators.ddpm.config import DdpmConfig
 
 
 def check_size(config: DdpmConfig, patch_size: tuple[int, int], method: str = "ddpm") -> None:
-    """Refuse a patch size, (height, width) in px, that cannot be halved for each level.
+    """Check that a patch size, (height, width) in px, can be halved for each level.
 
     Raises:
-        SettingsError: the sentence names sizes near by that can.
+        SettingsError: it cannot; the message suggests nearby sizes.
     """
     factor = 2 ** (config.levels - 1)
     if any(side % factor for side in patch_size):

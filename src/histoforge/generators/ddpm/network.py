@@ -11,10 +11,11 @@ from histoforge.generators.ddpm.geometry import check_size
 
 
 class NoiseNetwork(nn.Module):
-    """Predicts the noise in images of a patch size, by the time of the diffusion and, if it is so built, the class.
+    """Predicts the noise in images of one patch size from the diffusion time and, if configured, the class.
 
-    Two residual blocks a level, channels doubled after the first level, self-attention with one head at one level and
-    at the bottom. Deviation: Ho et al. attend at 16x16; a patch size without that map has the next smaller one.
+    Each level has two residual blocks; channels double after the first level; self-attention with one head is applied
+    at one level and at the bottom. Deviation: Ho et al. apply attention at 16x16; a patch size without such a map uses
+    the next smaller one.
 
     Attributes:
         patch_size: height and width, px.
@@ -45,12 +46,12 @@ class NoiseNetwork(nn.Module):
                 module.__class__ = _Float32GroupNorm
 
     def forward(self, noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-        """The noise in images.
+        """Predict the noise in images.
 
         Args:
             noisy: [B, 3, H, W].
             times: int64 [B] or a scalar, from 0.
-            labels: int64 [B]; not looked at where the network does not go by label.
+            labels: int64 [B]; ignored if the network is not conditioned on labels.
 
         Returns:
             float32 [B, 3, H, W].
@@ -60,7 +61,7 @@ class NoiseNetwork(nn.Module):
 
 
 class _Float32GroupNorm(nn.GroupNorm):
-    """Computes in float32 at any precision, as autocast does it on a GPU.
+    """Computes in float32 at any precision, as autocast does on a GPU.
 
     On a CPU it would run in bfloat16, where its backward pass through channels_last maps takes three times as long.
     """
@@ -71,6 +72,6 @@ class _Float32GroupNorm(nn.GroupNorm):
 
 
 def attention_level(config: DdpmConfig, patch_size: tuple[int, int]) -> int | None:
-    """The first level whose map is at most `attention_size` px a side, or None."""
+    """Return the first level whose map is at most `attention_size` px per side, or None."""
     fitting = (level for level in range(config.levels) if max(patch_size) >> level <= config.attention_size)
     return next(fitting, None)

@@ -1,4 +1,4 @@
-"""The training of the denoising diffusion model (Ho et al. 2020, algorithm 1)."""
+"""Training of the denoising diffusion model (Ho et al. 2020, algorithm 1)."""
 
 from typing import cast
 
@@ -25,10 +25,11 @@ CLIP_NORM = 1.0
 def train(config: DdpmConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo) -> Outcome:
     """Train a diffusion model on all patches of `data`.
 
-    The weights are those of the epoch that `judge` likes best, smoothed; without one, the last.
+    The chosen weights are those of the epoch with the best smoothed score of `judge`, or of the last epoch without a
+    judge.
 
     Raises:
-        SettingsError: the patch size does not go with the settings.
+        SettingsError: the patch size does not fit the settings.
         TrainingError: the loss is not finite; the last good checkpoint is kept.
     """
     network = placed(NoiseNetwork(config, data.patch_size, len(data.classes)), engine)

@@ -1,4 +1,4 @@
-"""A trained diffusion model: draws patches by removing noise."""
+"""A trained diffusion model, which draws patches by removing noise."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from histoforge.training.models import ModelInfo
 
 
 class TrainedDdpm:
-    """A network that predicts noise, on its device, whether its training goes on or has ended.
+    """A noise-predicting network on its device, during or after training.
 
     Attributes:
         info: its description.
@@ -24,9 +24,9 @@ class TrainedDdpm:
         self.dtype = resolve_precision(config.precision, device)
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Patches of the classes `labels`, int64 [B]: float32 [B, 3, H, W] in [-1, 1].
+        """Draw patches of the classes `labels`, int64 [B]: float32 [B, 3, H, W] in [-1, 1].
 
-        Where the network does not go by label, it has but one class to draw.
+        A network that is not conditioned on labels has only one class to draw.
         """
         training = self.network.training
         self.network.eval()
@@ -39,14 +39,14 @@ class TrainedDdpm:
 
 
 class TrainedDdim(TrainedDdpm):
-    """One that is drawn from without further noise (eta = 0), so that the first noise decides the patch."""
+    """A diffusion model that samples without further noise (eta = 0), so that the first noise determines the patch."""
 
     def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """The first noise x_T of each patch, standard normal, float32 [B, 3, H, W]."""
+        """Draw the first noise x_T of each patch, standard normal, float32 [B, 3, H, W]."""
         return torch.randn(len(labels), 3, *self.network.patch_size, generator=rng)
 
     def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """The patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
+        """Draw the patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
         training = self.network.training
         self.network.eval()
         with torch.inference_mode(), autocast(self.device, torch.float32):
@@ -58,7 +58,7 @@ class TrainedDdim(TrainedDdpm):
 
 
 def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> TrainedDdpm:
-    """The generator that a model directory describes.
+    """Load the generator of a model directory.
 
     Raises:
         ModelError: its weights do not fit its description.

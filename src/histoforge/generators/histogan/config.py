@@ -10,8 +10,8 @@ from histoforge.generators.config import GeneratorConfig
 class HistoganConfig(GeneratorConfig):
     """HistoGAN's networks, loss and optimiser (Xue et al. 2021, sections 3.1.1 and 4.2.1).
 
-    Deviation A4-5: the paper gives neither the length of z, nor channels, Adam's betas, updates of the critic for each
-    of the generator, nor the dimensions of minibatch discrimination: the defaults here are ours.
+    Deviation A4-5: the paper does not give the length of z, the channels, Adam's betas, critic updates per generator
+    update, or the dimensions of minibatch discrimination; the defaults are choices made here.
     """
 
     z_dim: int = Field(128, ge=1, le=4096, description="length of the noise vector z")

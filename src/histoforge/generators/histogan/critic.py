@@ -16,15 +16,15 @@ from histoforge.layers.spectral_norm import spectral_norm
 class HistoganCritic(nn.Module):
     """Scores how real the images of one stage are.
 
-    Down-blocks to the base map with self-attention between them, a 3x3 convolution with spectral normalisation,
-    normalisation and LeakyReLU, minibatch discrimination, and a fully connected layer.
+    The critic consists of down-blocks to the base map with self-attention between them, a 3x3 convolution with spectral
+    normalisation, normalisation and LeakyReLU, minibatch discrimination, and a fully connected layer.
 
     Deviations: A4-2, the normalisation is a setting; layer normalisation leaves out the first block, where it would
-    hide how bright an image is (generators then drew patches that were too pale). A4-3, "a spectral normalization
-    layer" followed by a batch normalisation one wraps the 3x3 convolution, and with `sn` 'all' each convolution. A4-4,
-    the label enters through the conditional normalisation alone; with `projection`, or where there is no
-    normalisation, also as in Miyato and Koyama 2018. The paper does not say where the attention stands: it stands
-    before the last two down-blocks, where the map is four times the base map (12x12 for PCam).
+    hide the brightness of an image (generators then drew patches that were too pale). A4-3, "a spectral normalization
+    layer" followed by a batch normalisation layer is applied to the 3x3 convolution, and with `sn` 'all' to every
+    convolution. A4-4, the label enters only through the conditional normalisation; with `projection`, or if there is no
+    normalisation, also as in Miyato and Koyama 2018. The paper does not give the position of the attention: here it
+    precedes the last two down-blocks, where the map is four times the base map (12x12 for PCam).
     """
 
     def __init__(self, config: HistoganConfig, geometry: Geometry, stage: int, classes: int) -> None:
@@ -44,7 +44,7 @@ class HistoganCritic(nn.Module):
         self.attention = SelfAttention(channels[early - 1])
         last = channels[-1]
         self.conv = spectral_norm(nn.Conv2d(last, last, 3, padding=1))
-        self.norm = critic_norm(config.critic_norm, last, classes=1)  # "a batch normalization layer": not conditional
+        self.norm = critic_norm(config.critic_norm, last, classes=1)  # "a batch normalization layer": unconditional
         features = last * geometry.base[0] * geometry.base[1]
         self.minibatch: MinibatchDiscrimination | None = None
         if config.minibatch_discrimination:
@@ -54,12 +54,12 @@ class HistoganCritic(nn.Module):
         self.projection = nn.Embedding(classes, last) if projects else None
 
     def forward(self, images: Tensor, labels: Tensor, batches: int = 1, others_fixed: bool = False) -> Tensor:
-        """Scores of images.
+        """Score images.
 
         Args:
             images: [B, 3, H, W] in [-1, 1].
             labels: int64 [B].
-            batches: how many equal batches are stacked in `images`; minibatch discrimination keeps them apart.
+            batches: number of equal batches stacked in `images`; minibatch discrimination keeps them apart.
             others_fixed: minibatch discrimination passes no gradient from an image's score to other images.
 
         Returns:

@@ -12,14 +12,14 @@ from histoforge.layers.up_block import UpBlock
 
 
 class HistoganGenerator(nn.Module):
-    """Draws an image of each stage's size, coarse to fine.
+    """Draws an image of each stage's size, from coarse to fine.
 
-    Stage 1: [z, onehot(label)] is embedded by a transposed convolution to the base map and goes through four
-    up-blocks, then self-attention over the whole map. Each later stage takes the features of the one before through
-    residual blocks and an up-block. Each stage has a 3x3 convolution with tanh for its image.
+    Stage 1: a transposed convolution embeds [z, onehot(label)] in the base map, followed by four up-blocks and
+    self-attention over the whole map. Each later stage passes the previous stage's features through residual blocks and
+    an up-block. Each stage makes its image with a 3x3 convolution and tanh.
 
-    Deviation A4-4: the label enters stage 1 with the noise and through conditional batch normalisation, later stages
-    through that alone. A4-5: residual blocks and channels are not given in the paper.
+    Deviation A4-4: the label enters stage 1 with the noise and through conditional batch normalisation, and later
+    stages only through the latter. A4-5: the paper does not give residual blocks and channels.
     """
 
     def __init__(self, config: HistoganConfig, geometry: Geometry, classes: int) -> None:
@@ -42,7 +42,7 @@ class HistoganGenerator(nn.Module):
         self.heads = nn.ModuleList(nn.Conv2d(c, 3, 3, padding=1) for c in stage_channels)
 
     def forward(self, z: Tensor, labels: Tensor) -> list[Tensor]:
-        """Images of all stages.
+        """Draw the images of all stages.
 
         Args:
             z: standard normal, [B, z_dim].
@@ -54,7 +54,7 @@ class HistoganGenerator(nn.Module):
         return self.draw(z, labels)[0]
 
     def draw(self, z: Tensor, labels: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Images of all stages as `forward` gives them, and the attention map after stage 1, [B, N, N]."""
+        """Draw the images of all stages like `forward`, and return also the attention map after stage 1, [B, N, N]."""
         vector = torch.cat([z, F.one_hot(labels, self.classes).to(z.dtype)], dim=1)
         x = self.embed(vector[:, :, None, None]).contiguous(memory_format=torch.channels_last)
         for block in self.first:
@@ -76,7 +76,7 @@ class _Stage(nn.Module):
         self.up = UpBlock(channels, out_channels, classes)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C', 2 H, 2 W]."""
+        """Map [B, C, H, W] to [B, C', 2 H, 2 W]."""
         for block in self.residual:
             x = block(x, labels)
         return self.up(x, labels)

@@ -1,4 +1,4 @@
-"""Which sizes HistoGAN's stages have for a patch size."""
+"""Sizes of HistoGAN's stages for a patch size."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ MOST_STAGES = 4
 class Geometry:
     """The sizes of maps and images, height by width, px.
 
-    Deviation A4-4: the paper gives no size for the embedded vector. Four up-blocks fit both of its data sets: 3x3 to
+    Deviation A4-4: the paper does not give the size of the embedded vector. Four up-blocks fit both data sets: 3x3 to
     48x48 to 96x96 for PCam, 4x2 to 64x32 to 128x64 to 256x128 for the cervical patches.
 
     Attributes:
-        base: the map that the noise and the label are embedded to.
-        up_blocks: doublings of the first stage.
-        sizes: the image of each stage; the last one is the patch.
+        base: size of the map in which the noise and the label are embedded.
+        up_blocks: number of doublings in the first stage.
+        sizes: image size of each stage; the last one is the patch size.
     """
 
     base: tuple[int, int]
@@ -27,12 +27,12 @@ class Geometry:
 
     @classmethod
     def of(cls, config: HistoganConfig, patch_size: tuple[int, int]) -> "Geometry":
-        """The geometry for a patch size (height, width).
+        """Compute the geometry for a patch size (height, width).
 
         With `stages` 0 there are as many stages, at most four, as leave a base map of at least 2x3.
 
         Raises:
-            SettingsError: there is none; the sentence names sizes near by that there are.
+            SettingsError: no geometry fits; the message suggests nearby sizes.
         """
         stages = config.stages or _stages(config.up_blocks, patch_size)
         factor = 2 ** (config.up_blocks + stages - 1)
@@ -48,7 +48,7 @@ class Geometry:
 
     @property
     def stages(self) -> int:
-        """How many stages there are."""
+        """Number of stages."""
         return len(self.sizes)
 
 
@@ -68,9 +68,9 @@ def _near(patch_size: tuple[int, int], factor: int) -> str:
 
 
 def check_size(config: HistoganConfig, patch_size: tuple[int, int], method: str = "histogan") -> None:
-    """Refuse a patch size, (height, width) in px, that the stages cannot make; `method` is HistoGAN in any case.
+    """Check that the stages can draw a patch size, (height, width) in px; `method` is always HistoGAN.
 
     Raises:
-        SettingsError: as `Geometry.of`.
+        SettingsError: as in `Geometry.of`.
     """
     Geometry.of(config, patch_size)

@@ -1,4 +1,4 @@
-"""HistoGAN's loss: WGAN-GP at all stages, summed (Xue et al. 2021, section 4.2.1)."""
+"""HistoGAN's loss: the sum of WGAN-GP losses over all stages (Xue et al. 2021, section 4.2.1)."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from histoforge.generators.networks import fixed
 
 
 def at_each_stage(images: Tensor, stages: int) -> list[Tensor]:
-    """Real images at the size of each stage, by the mean over areas: [B, 3, H_s, W_s], the patch size last."""
+    """Resize real images to each stage by averaging over areas: [B, 3, H_s, W_s], the patch size last."""
     levels = [images]
     for _ in range(stages - 1):
         levels.insert(0, F.avg_pool2d(levels[0], 2))
@@ -27,24 +27,24 @@ def critic_loss(
     gp_weight: float,
     rng: torch.Generator,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """sum_s E[D_s(fake_s)] - E[D_s(real_s)] + gp_weight GP_s, and its parts.
+    """Compute sum_s E[D_s(fake_s)] - E[D_s(real_s)] + gp_weight GP_s, and its parts.
 
-    Deviations: A4-1, eq. 1 of the paper is background; training is WGAN-GP, delta its penalty's weight. A4-2, fake
-    row i has the class of real row i, so that the points of the penalty between them have a class; and the penalty is
-    about the gradient of each score for its own image, so that minibatch discrimination takes the other images as fixed
-    there. Of the critic's normalisations, only batch normalisation then couples images in the penalty.
+    Deviations: A4-1, eq. 1 of the paper is background; training is WGAN-GP, and delta is the weight of its penalty.
+    A4-2, fake row i has the class of real row i, so that the penalty's points between them have a class. The penalty
+    applies to the gradient of each score for its own image, so minibatch discrimination treats the other images as
+    fixed there. Of the critic's normalisations, only batch normalisation then couples images in the penalty.
 
     Args:
-        critics: one a stage.
+        critics: one per stage.
         real: images of each stage, [B, 3, H_s, W_s].
         fake: the same, detached.
-        labels: of both, int64 [B].
+        labels: labels of both, int64 [B].
         gp_weight: 0 leaves the penalty out.
         rng: draws the points of the penalty.
 
     Returns:
-        the loss, and by name, over all stages: `wasserstein` (the critics' estimate), `penalty` (unweighted) and
-        `generator` (the generator's loss under the critics as they were).
+        The loss, and by name, over all stages: `wasserstein` (the critics' estimate), `penalty` (unweighted) and
+            `generator` (the generator's loss under the critics before their update).
     """
     zero = torch.zeros((), device=labels.device)
     distance, penalty, generator = zero, zero, zero
@@ -60,14 +60,14 @@ def critic_loss(
 
 
 def generator_loss(critics: nn.ModuleList, fake: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """sum_s -E[D_s(fake_s)], without gradients for the critics' weights."""
+    """Compute sum_s -E[D_s(fake_s)], without gradients for the critics' weights."""
     with fixed(critics):
         losses = [wgan_gp.generator_loss(critic(images, labels)) for critic, images in zip(critics, fake, strict=True)]
     return torch.stack(losses).sum()
 
 
 def _scores(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores [B] of both: in one pass, unless the critic's statistics would mix them."""
+    """Score both, [B] each: in one pass, unless the critic's statistics would mix them."""
     if critic.couples_patches:
         return critic(real, labels), critic(fake, labels)
     both = critic(torch.cat([real, fake]), labels.repeat(2), batches=2)

@@ -1,4 +1,4 @@
-"""The training of HistoGAN (Xue et al. 2021, sections 3.1 and 4.2.1)."""
+"""Training of HistoGAN (Xue et al. 2021, sections 3.1 and 4.2.1)."""
 
 import torch
 from torch import nn
@@ -23,10 +23,11 @@ def train(config: HistoganConfig, data: PatchSet, engine: Engine, judge: EpochJu
     """Train a HistoGAN on all patches of `data`.
 
     Critics and generator are updated in turn ("alternatively optimized"): the critics on each batch, the generator on
-    each `n_critic`-th. The weights are those of the epoch that `judge` likes best, smoothed; without one, the last.
+    every `n_critic`-th batch. The chosen weights are those of the epoch with the best smoothed score of `judge`, or of
+    the last epoch without a judge.
 
     Raises:
-        SettingsError: the patch size does not go with the settings.
+        SettingsError: the patch size does not fit the settings.
         TrainingError: a loss is not finite; the last good checkpoint is kept.
     """
     nets = _Networks(config, data, engine)
@@ -57,7 +58,7 @@ def train(config: HistoganConfig, data: PatchSet, engine: Engine, judge: EpochJu
 
 
 class _Networks:
-    """Generator, critics, their optimisers, and the average of the generator if there is to be one."""
+    """Generator, critics, their optimisers, and the moving average of the generator if there is one."""
 
     def __init__(self, config: HistoganConfig, data: PatchSet, engine: Engine) -> None:
         geometry, classes = Geometry.of(config, data.patch_size), len(data.classes)
@@ -76,14 +77,14 @@ class _Networks:
         return self.ema.module if self.ema else self.generator  # type: ignore[return-value]
 
     def average(self) -> None:
-        """Follow the generator's last update."""
+        """Update the average after a step of the generator."""
         if self.ema:
             self.ema.update(self.generator)
 
     def parameter_counts(self) -> dict[str, int]:
-        """How many weights are trained."""
+        """Return the numbers of trained weights."""
         return {"generator": weights(self.generator), "critics": weights(self.critics)}
 
     def parts(self) -> dict:
-        """What a checkpoint holds of them."""
+        """Return the parts that a checkpoint stores."""
         return {name: part for name, part in vars(self).items() if hasattr(part, "load_state_dict")}

@@ -1,4 +1,4 @@
-"""A trained HistoGAN: draws patches and shows where its attention looks."""
+"""A trained HistoGAN, which draws patches and shows its attention."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from histoforge.training.models import ModelInfo
 
 
 class TrainedHistogan:
-    """A HistoGAN generator on its device, whether its training goes on or has ended.
+    """A HistoGAN generator on its device, during or after training.
 
     Attributes:
         info: its description.
@@ -24,14 +24,14 @@ class TrainedHistogan:
         self.dtype = resolve_precision(info.config["precision"], device)
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Patches of the classes `labels`, int64 [B]: float32 [B, 3, H, W] in [-1, 1]."""
+        """Draw patches of the classes `labels`, int64 [B]: float32 [B, 3, H, W] in [-1, 1]."""
         return self.sample_with_attention(labels, rng)[0]
 
     def sample_with_attention(self, labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Patches as `sample` gives them, and where each one was attended to.
+        """Draw patches like `sample`, and return how much attention each position received.
 
         Returns:
-            float32 [B, 3, H, W] in [-1, 1], and float32 [B, h, w]: for each position of the map after stage 1 the mean
+            float32 [B, 3, H, W] in [-1, 1], and float32 [B, h, w]: for each position of the map after stage 1, the mean
             weight that all regions gave to it (the mean of alpha over j).
         """
         images, attention = self._draw(self.latents(labels, rng), labels, self.dtype)
@@ -39,11 +39,11 @@ class TrainedHistogan:
         return images[-1], attention.float().mean(dim=1).unflatten(1, (height, width))
 
     def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """The noise z of each patch, standard normal, float32 [B, z_dim]."""
+        """Draw the noise z of each patch, standard normal, float32 [B, z_dim]."""
         return torch.randn(len(labels), self.network.z_dim, generator=rng)
 
     def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """The patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
+        """Draw the patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
         return self._draw(latents, labels, torch.float32)[0][-1]
 
     def _draw(self, z: Tensor, labels: Tensor, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
@@ -56,12 +56,12 @@ class TrainedHistogan:
 
 
 def build(config: HistoganConfig, patch_size: tuple[int, int], classes: int) -> HistoganGenerator:
-    """A generator with random weights."""
+    """Build a generator with random weights."""
     return HistoganGenerator(config, Geometry.of(config, patch_size), classes)
 
 
 def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> TrainedHistogan:
-    """The generator that a model directory describes.
+    """Load the generator of a model directory.
 
     Raises:
         ModelError: its weights do not fit its description.

@@ -11,11 +11,11 @@ Pairing = Literal["random", "nearest"]
 
 
 class RleoConfig(ImprovedDcganConfig):
-    """The improved DCGAN, and a guide's reward in its discriminator's loss (Mustafa 2024, section III.C).
+    """The improved DCGAN with a guide's reward in its discriminator's loss (Mustafa 2024, section III.C).
 
-    A0-10: the paper's reward has no gradient (`literal`); `policy` is the reading that has its equations and one.
-    Rewards other than `soft_target` and `weighted` can be estimated from a part of the fakes (`guide_share`), which
-    is cheaper and adds noise to their gradient.
+    A0-10: the paper's reward has no gradient (`literal`); `policy` is the reading that has the paper's equations and a
+    gradient. Rewards other than `soft_target` and `weighted` can be estimated from a part of the fakes (`guide_share`),
+    which is cheaper and adds noise to their gradient.
     """
 
     reward: RewardMode = Field(

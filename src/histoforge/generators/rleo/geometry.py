@@ -1,4 +1,4 @@
-"""Which patch sizes RL-EO can make: those of DCGAN."""
+"""Patch sizes that RL-EO can draw: those of DCGAN."""
 
 from histoforge.generators.dcgan.geometry import check_size
 

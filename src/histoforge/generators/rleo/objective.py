@@ -1,4 +1,4 @@
-"""The losses of RL-EO: the improved DCGAN's, less the guide's reward (Mustafa 2024, eq. 5)."""
+"""The losses of RL-EO: the improved DCGAN's losses minus the guide's reward (Mustafa 2024, eq. 5)."""
 
 from typing import Any, Protocol
 
@@ -12,30 +12,30 @@ from histoforge.generators.rleo.reward import NEEDS_ALL, RewardTerm, from_some, 
 from histoforge.patches.device import DevicePatches
 
 SHARE_EVERY = 50
-"""Steps between measurements of how large the reward's gradient is."""
+"""Number of steps between measurements of the size of the reward's gradient."""
 EMBED_AT_ONCE = 256
 
 
 class Embedder(Protocol):
-    """What the guide is to the loss."""
+    """The part of a guide that the loss uses."""
 
     def embed(self, images: Tensor) -> Tensor:
-        """Embeddings [B, D], of length 1 and without negative values, of images float [B, 3, H, W] in [-1, 1]."""
+        """Compute embeddings [B, D], of length 1 and non-negative, of images float [B, 3, H, W] in [-1, 1]."""
 
 
 class RewardedCrossEntropy(CrossEntropy):
-    """L_D less the reward; the generator's loss is the improved DCGAN's, and no gradient comes to it from the guide.
+    """L_D minus the reward; the generator's loss is the improved DCGAN's, without a gradient from the guide.
 
-    The real patches are embedded once, as they are on disk: where `flips` mirrors them the reward does not see it. The
-    fakes are embedded in each turn of the discriminator, in one pass, as they were drawn, before any augmentation:
-    as many as `guide_share` says, or all of them where the reward is a target or a weight of each (`NEEDS_ALL`).
+    The real patches are embedded once, as they are on disk, so the reward ignores their mirroring by `flips`. In each
+    update of the discriminator the fakes are embedded in one pass, before any augmentation: the share `guide_share` of
+    them, or all of them if the reward is a target or a weight for each fake (`NEEDS_ALL`).
 
     Args:
         config: the settings.
         guide: frozen.
         patches: all real patches of the training.
-        rng: draws the decisions of `reinforce` and nothing else, so that trainings with equal seeds see equal noise
-            whatever their reward.
+        rng: draws only the decisions of `reinforce`, so that trainings with equal seeds see equal noise whatever their
+            reward.
     """
 
     def __init__(self, config: RleoConfig, guide: Embedder, patches: DevicePatches, rng: torch.Generator) -> None:
@@ -48,10 +48,11 @@ class RewardedCrossEntropy(CrossEntropy):
         self.turns = 0
 
     def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
-        """BCE(D(x), real_target) + BCE(D(G(z)), 0) less the reward.
+        """Compute BCE(D(x), real_target) + BCE(D(G(z)), 0) minus the reward.
 
-        The facts are `similarity`, the mean of s; `reward`, what is taken off the loss; and `gradient_share`, the norm
-        of the reward's gradient over that of the other terms', for the discriminator's weights, as last measured.
+        The facts are `similarity`, the mean of s; `reward`, the amount subtracted from the loss; and `gradient_share`,
+        the norm of the reward's gradient divided by that of the other terms, for the discriminator's weights, as last
+        measured.
         """
         base, facts = super().discriminator(turn)
         similarities = self._similarities(turn)
@@ -63,7 +64,10 @@ class RewardedCrossEntropy(CrossEntropy):
         return base + term, facts | shown
 
     def _similarities(self, turn: Turn) -> Tensor:
-        """Those of the first fakes, in [0, 1]; fakes are in no order, so these are as good as any."""
+        """Return the similarities of the first fakes, in [0, 1].
+
+        Fakes have no order, so the first ones are as good as any others.
+        """
         seen = min(len(turn.drawn), max(2, round(self.guide_share * len(turn.drawn))))
         real = self.real[turn.batch.rows.to(self.real.device)]
         if self.pairing == "random":
@@ -71,17 +75,17 @@ class RewardedCrossEntropy(CrossEntropy):
         return similarity(real, self.guide.embed(turn.drawn[:seen]), self.pairing)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """Return the parts that a checkpoint stores."""
         return {"term": self.term.state_dict(), "share": self.share, "turns": self.turns}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         self.term.load_state_dict(state["term"])
         self.share, self.turns = state["share"].to(self.share.device), state["turns"]
 
 
 def embed_all(guide: Embedder, patches: DevicePatches) -> Tensor:
-    """Embeddings of all patches on their device, float16 [N, D]: 1 kB a patch, off by at most 1 in 2,000."""
+    """Embed all patches on their device, float16 [N, D]: 1 kB per patch, with an error of at most 1 in 2,000."""
     parts = []
     with Progress("real patches to the guide", len(patches), "patches") as progress:
         for rows in torch.arange(len(patches)).split(EMBED_AT_ONCE):
@@ -91,7 +95,7 @@ def embed_all(guide: Embedder, patches: DevicePatches) -> Tensor:
 
 
 def gradient_share(term: Tensor, base: Tensor, parameters: list[torch.nn.Parameter]) -> Tensor:
-    """Norm of the gradient of `term` over that of `base`; 0 where `term` has none."""
+    """Return the norm of the gradient of `term` divided by that of `base`; 0 if `term` has no gradient."""
     if not term.requires_grad:
         return torch.zeros_like(term)
     norms = [

@@ -1,9 +1,9 @@
-"""The guide's reward in the discriminator's loss (Mustafa 2024, section III.C.2), in the ways that A0-10 tells apart.
+"""The guide's reward in the discriminator's loss (Mustafa 2024, section III.C.2), in the variants that A0-10 describes.
 
-Eq. 5 is L_D - reward with reward = 0.3 mean(s), s_i the cosine of a real patch's embedding and a fake one's. Images and
-guide are fixed when the discriminator is updated, so for its weights this reward is a constant and eq. 6 the gradient
-without it (A0-10). Each function here is a term for the discriminator's loss, minus a reward that may depend on its
-logits of the fakes; with D = sigmoid(logit) and the weight w:
+Eq. 5 is L_D - reward with reward = 0.3 mean(s), where s_i is the cosine of a real patch's and a fake patch's embedding.
+Images and guide are fixed when the discriminator is updated, so this reward is a constant with respect to its weights,
+and eq. 6 is the gradient without it (A0-10). Each function here is a term for the discriminator's loss: minus a reward
+that may depend on its logits of the fakes. With D = sigmoid(logit) and the weight w:
 
     literal      -w mean(s)              eq. 5 to the letter: no gradient
     policy       -w mean(s D)            the expected reward of an agent that accepts a fake with probability D
@@ -22,20 +22,20 @@ from histoforge.generators.rleo.config import Pairing, RewardMode
 from histoforge.training.processes import mean, uniform
 
 BASELINE_STEPS = 100
-"""Steps that the running mean of `reinforce` looks back on."""
+"""Number of steps over which `reinforce` takes its running mean."""
 NEEDS_ALL: tuple[RewardMode, ...] = ("soft_target", "weighted")
-"""Rewards that need the similarity of each fake: targets and weights have bounds that `from_some` does not keep."""
+"""Rewards that need the similarity of each fake: targets and weights have bounds that `from_some` does not respect."""
 
 
 def similarity(real: Tensor, fake: Tensor, pairing: Pairing) -> Tensor:
-    """s_i, the cosine of fake i's embedding and that of the real patch that it is paired with, float32 [B] in [0, 1].
+    """Return s_i, the cosine of fake i's embedding and that of its paired real patch, float32 [B] in [0, 1].
 
-    A0-8: the paper does not say which real patch that is. `random` takes the i-th of the batch, `nearest` the most
-    alike of the batch.
+    A0-8: the paper does not say how patches are paired. `random` takes the i-th real patch of the batch, `nearest` the
+    most similar one.
 
     Args:
         real: embeddings of the batch's real patches, [B, D], of length 1 and without negative values.
-        fake: those of the fakes.
+        fake: embeddings of the fakes.
         pairing: 'random' or 'nearest'.
     """
     real, fake = real.float(), fake.float()
@@ -44,17 +44,18 @@ def similarity(real: Tensor, fake: Tensor, pairing: Pairing) -> Tensor:
 
 
 def from_some(similarities: Tensor, count: int) -> Tensor:
-    """Values for all fakes of a batch that stand for their similarities where those of some are known.
+    """Estimate values for all fakes of a batch from the similarities of some of them.
 
-    Unknown ones are the mean m of the known, and a known one is m + (count - 1) / (known - 1) (s - m). Each term below
-    is linear in the similarities, and averaged over which ones are known it is what it would be from all of them.
+    Unknown values are the mean m of the known similarities, and a known similarity s becomes
+    m + (count - 1) / (known - 1) (s - m). Each term below is linear in the similarities, so on average over the choice
+    of known ones it equals the term computed from all of them.
 
     Args:
-        similarities: of the first fakes of the batch, [known], at least two unless there is but one in all.
-        count: how many fakes the batch has.
+        similarities: similarities of the first fakes of the batch, [known], at least two unless the batch has only one.
+        count: number of fakes in the batch.
 
     Returns:
-        [count]; single values may lie outside [0, 1], so that no target or weight of a fake can be made of them
+        [count]; single values may lie outside [0, 1], so they cannot serve as a target or weight of a fake
         (`NEEDS_ALL`).
     """
     known = len(similarities)
@@ -65,37 +66,37 @@ def from_some(similarities: Tensor, count: int) -> Tensor:
 
 
 def literal(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
-    """-w mean(s): eq. 4 and 5 as printed; no gradient reaches `logits`."""
+    """Return -w mean(s): eq. 4 and 5 as printed; no gradient reaches `logits`."""
     return -weight * similarities.mean()
 
 
 def policy(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
-    """-w mean(s D): the reward of an accepted fake is w s, of a rejected one 0; eq. 4 where D = 1."""
+    """Return -w mean(s D): the reward of an accepted fake is w s, of a rejected one 0; eq. 4 where D = 1."""
     return -weight * (similarities * logits.sigmoid()).mean()
 
 
 def soft_target(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
-    """-w mean(s logit): since BCE(D, t) = softplus(logit) - t logit, fakes then have the target w s instead of 0."""
+    """Return -w mean(s logit): as BCE(D, t) = softplus(logit) - t logit, fakes have the target w s instead of 0."""
     return -weight * (similarities * logits).mean()
 
 
 def weighted(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:
-    """-w mean(s BCE(D, 0)): the loss of the fakes becomes mean((1 - w s) BCE(D, 0)) (A0-10, e).
+    """Return -w mean(s BCE(D, 0)): the loss of the fakes becomes mean((1 - w s) BCE(D, 0)) (A0-10, e).
 
-    Adam is indifferent to the scale of a whole loss; what changes is the weight of fakes relative to each other and to
+    Adam is invariant to the scale of a whole loss; what changes is the weight of fakes relative to each other and to
     the real patches.
     """
     return -weight * (similarities * F.softplus(logits)).mean()
 
 
 def reinforce(logits: Tensor, similarities: Tensor, weight: float, actions: Tensor, baseline: Tensor) -> Tensor:
-    """-mean(A log pi(a)), A = w (a s - baseline): over actions a ~ Bernoulli(D) its gradient is on average policy's.
+    """Return -mean(A log pi(a)), A = w (a s - baseline), for actions a ~ Bernoulli(D).
 
-    A fake that is rejected (a = 0) earns nothing, as in `policy`. The baseline does not change the average, since the
-    gradient of log pi is 0 on average, and lessens the variance.
+    On average its gradient is that of policy. A rejected fake (a = 0) earns nothing, as in `policy`. The baseline does
+    not change the average, since the gradient of log pi is 0 on average, and reduces the variance.
 
     Args:
-        logits: of the fakes, [B].
+        logits: logits of the fakes, [B].
         similarities: s, [B].
         weight: w.
         actions: a, 0 or 1, [B].
@@ -107,13 +108,13 @@ def reinforce(logits: Tensor, similarities: Tensor, weight: float, actions: Tens
 
 
 class RewardTerm:
-    """What a mode adds to the discriminator's loss; `reinforce` remembers its running mean.
+    """The term that a mode adds to the discriminator's loss; `reinforce` keeps a running mean.
 
     Args:
         mode: literal, policy, soft_target, weighted or reinforce.
         weight: w, 0.3 in eq. 4.
-        rng: draws the actions of `reinforce` and nothing else, on the device of the logits; the other modes draw
-            nothing. It is part of the state.
+        rng: draws only the actions of `reinforce`, on the device of the logits; the other modes draw nothing. It is
+            part of the state.
     """
 
     def __init__(self, mode: RewardMode, weight: float, rng: torch.Generator) -> None:
@@ -122,11 +123,11 @@ class RewardTerm:
         self.steps = 0
 
     def __call__(self, logits: Tensor, similarities: Tensor) -> Tensor:
-        """The term, a scalar.
+        """Return the term, a scalar.
 
         Args:
-            logits: of the fakes, float32 [B].
-            similarities: of the same fakes, float32 [B].
+            logits: logits of the fakes, float32 [B].
+            similarities: similarities of the same fakes, float32 [B].
         """
         if self.mode == "reinforce":
             return self._reinforce(logits, similarities)
@@ -142,10 +143,10 @@ class RewardTerm:
         return term
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the running mean, how many steps it has seen, and the state of the random numbers."""
+        """Return the running mean, the number of steps in it, and the state of the random numbers."""
         return {"baseline": self.baseline, "steps": self.steps, "rng": self.rng.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         self.baseline, self.steps = state["baseline"].to(self.rng.device), state["steps"]
         self.rng.set_state(state["rng"])

@@ -1,4 +1,4 @@
-"""The training of RL-EO (Mustafa 2024, sections III.C and III.D)."""
+"""Training of RL-EO (Mustafa 2024, sections III.C and III.D)."""
 
 from histoforge.generators.dcgan.train import train_gan
 from histoforge.generators.model_selection import EpochJudge
@@ -14,18 +14,18 @@ from histoforge.training.models import ModelInfo
 def train(
     config: RleoConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo, guide: Embedder
 ) -> Outcome:
-    """Train the improved DCGAN on all patches of `data`, which are of one class, with the guide's reward.
+    """Train the improved DCGAN on all patches of `data`, which belong to one class, with the guide's reward.
 
     Args:
         config: the settings.
         data: real patches.
         engine: runs the training.
-        judge: gives each epoch an FID; None keeps the last epoch.
+        judge: computes the FID of each epoch; None keeps the last epoch.
         info: the model's description.
         guide: on the engine's device; it is not changed.
 
     Raises:
-        SettingsError: it cannot make the patch size.
+        SettingsError: the method cannot draw the patch size.
         TrainingError: a loss is not finite; the last good checkpoint is kept.
     """
     rng = engine.random_stream("reward")

@@ -1,4 +1,4 @@
-"""A trained RL-EO: its generator is a DCGAN's, and the guide takes no part in drawing."""
+"""A trained RL-EO: its generator is a DCGAN's, and drawing does not involve the guide."""
 
 from histoforge.generators.dcgan.trained import load
 
