@@ -1,4 +1,4 @@
-"""Published models: immutable versions, the champion among them, and the gate that a challenger passes."""
+"""Published models: immutable versions, the champion among them, and the gate that a challenger must pass."""
 
 from histoforge.registry.card import ModelCard
 from histoforge.registry.publications import Publication

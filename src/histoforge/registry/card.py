@@ -1,4 +1,4 @@
-"""The model card: what a published model is, what it was made of, what it was found to do, and what it is not for."""
+"""The model card: the content of a published model, its training data, its scores, and its intended use and limits."""
 
 from typing import Any
 
@@ -20,35 +20,35 @@ class CardScore(Settings):
 
 
 class ModelCard(Settings):
-    """What `model_card.json` says.
+    """The content of `model_card.json`.
 
     Attributes:
-        name: what the model is published as.
-        kind: what it is for.
-        form: 'arm' (a classifier a seed) or 'classifier' (one).
-        arm: the way it was trained.
+        name: the name under which the model is published.
+        kind: its purpose.
+        form: 'arm' (one classifier per seed) or 'classifier' (a single one).
+        arm: the arm that it was trained as.
         method: the backbone.
-        seeds: of its classifiers.
-        classes: class names; a label is a place in this list.
+        seeds: seeds of its classifiers.
+        classes: class names; a label is an index in this list.
         patch_size: height and width, px.
-        mpp: micrometres a pixel, or None.
+        mpp: micrometres per pixel, or None.
         model: SHA-256 over the names and digests of the model's files.
-        digests: identities of what it was trained on (patches, source, synthetic, weights).
-        unit: what intervals rest on: 'patients', or 'slides' or 'images' where the source names no patients.
-        patches, units: how many by split and class name; units also by '' for all classes together.
-        synthetic: synthetic training patches by class name.
+        digests: identities of its training data (patches, source, synthetic, weights).
+        unit: what the intervals are computed over: 'patients', or 'slides' or 'images' if the source names no patients.
+        patches, units: counts by split and class name; units also by '' for all classes together.
+        synthetic: number of synthetic training patches by class name.
         presets: settings that it was trained with, by name.
         config: the settings of its training.
         confidence: coverage of the intervals.
-        scores: on the test split, means over the seeds.
+        scores: scores on the test split, means over the seeds.
         extractors: networks whose features judged its synthetic patches.
-        audit: what the memorisation audit said; '' where there were no synthetic patches.
-        licences: of the model, the data and the code.
-        intended_use: what it is for.
-        limits: what it is not for, and what is not known of it, a sentence each.
+        audit: the verdict of the memorisation audit; '' if there were no synthetic patches.
+        licences: licences of the model, the data and the code.
+        intended_use: the use that it is meant for.
+        limits: uses that it is not meant for and facts that are not known about it, one sentence each.
         seen: digests of the patients (slides, images) that it was trained and validated on, so that a later challenger
             is compared with it on others.
-        code_version: of histoforge.
+        code_version: version of histoforge.
     """
 
     schema_version: int = 1
@@ -80,7 +80,7 @@ class ModelCard(Settings):
     code_version: str = __version__
 
     def as_markdown(self) -> str:
-        """The card as a page."""
+        """Return the card as a Markdown page."""
         size = "x".join(map(str, self.patch_size))
         mpp = "of unknown resolution" if self.mpp is None else f"at {self.mpp:g} um/px"
         seeds = f"{len(self.seeds)} classifiers, seeds {', '.join(map(str, self.seeds))}"

@@ -1,4 +1,4 @@
-"""Reading a model's publications and `champion.json`, held against each other: damage is never passed over."""
+"""Reading of a model's publications and `champion.json`, which are checked against each other to detect damage."""
 
 from histoforge.core.errors import ModelError
 from histoforge.core.progress import say
@@ -11,7 +11,7 @@ POINTER = "champion.json"
 class Champions:
     """The publications below the location of a model.
 
-    `champion.json` is written after the publication that it repeats: it may be behind the publications, and is never
+    `champion.json` is written after the publication that it repeats, so it may be behind the publications but never
     ahead of them.
     """
 
@@ -19,10 +19,10 @@ class Champions:
         self.place = place
 
     def names(self) -> list[str]:
-        """The files of all publications, in order.
+        """Return the names of the files of all publications, in order.
 
         Raises:
-            ModelError: the one that `champion.json` repeats is missing.
+            ModelError: the publication that `champion.json` repeats is missing.
         """
         pointed = self._pointed()
         names = self._listed()
@@ -34,7 +34,7 @@ class Champions:
         return names
 
     def read(self, name: str) -> Publication:
-        """The publication in a file.
+        """Read the publication in a file.
 
         Raises:
             ModelError: it is damaged or missing.
@@ -49,7 +49,7 @@ class Champions:
         raise ModelError(f"{file} is damaged: bring it back from a backup, or remove it{self._without(name)}.")
 
     def last(self, names: list[str]) -> Publication | None:
-        """The last one of `names`; None where there are none."""
+        """Return the last publication of `names`; None if there are none."""
         return self.read(names[-1]) if names else None
 
     def _listed(self) -> list[str]:
@@ -57,10 +57,10 @@ class Champions:
         return sorted((name for name in names if serial_of(name) is not None), key=lambda name: (serial_of(name), name))
 
     def _pointed(self) -> Publication | None:
-        """What `champion.json` repeats; None where there is none yet.
+        """Return the publication that `champion.json` repeats; None if there is none yet.
 
         Raises:
-            ModelError: it is damaged, and there are no publications that it could be made of.
+            ModelError: it is damaged, and there are no publications to restore it from.
         """
         found = self.place.read(POINTER)
         publication = parse_publication(found[0]) if found else None
@@ -74,7 +74,7 @@ class Champions:
         return publication
 
     def _without(self, name: str) -> str:
-        """What removing a damaged publication leads to."""
+        """Describe the consequences of removing a damaged publication."""
         names = self._listed()
         if name != names[-1] or len(names) < 2:
             return "" if len(names) > 1 else f" with {POINTER} to begin afresh"

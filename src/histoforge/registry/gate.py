@@ -1,4 +1,4 @@
-"""The gate: a challenger replaces the champion where a paired test and the memorisation audit let it."""
+"""The gate: a challenger replaces the champion if a paired test and the memorisation audit allow it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from histoforge.registry.store import Verdict
 
 
 def judge_audit(synthetic: bool, audit: Mapping[str, Any] | None) -> Verdict:
-    """Whether the memorisation audit lets a model pass.
+    """Decide whether the memorisation audit lets a model pass.
 
     Args:
-        synthetic: whether it was trained with synthetic patches; one that was not needs no audit.
+        synthetic: whether it was trained with synthetic patches; a model that was not needs no audit.
         audit: `memorisation` of the evaluation's metrics.json, or None.
     """
     if not synthetic:
@@ -29,17 +29,17 @@ def judge_audit(synthetic: bool, audit: Mapping[str, Any] | None) -> Verdict:
 
 
 def judge_difference(effect: Effect, score: str, margin: float, fewest: int, unit: str) -> Verdict:
-    """Whether a paired difference, challenger minus champion, lets the challenger pass.
+    """Decide whether a paired difference, challenger minus champion, lets the challenger pass.
 
-    It does where the whole confidence interval lies above -margin: better for a margin of 0, and else not worse by
-    the margin (a test of non-inferiority).
+    The challenger passes if the whole confidence interval lies above -margin. With a margin of 0 it must be better;
+    otherwise it must not be worse by the margin (a test of non-inferiority).
 
     Args:
-        effect: over test patients, of a score of which higher is better (share of 1).
-        score: its name, for the reason.
+        effect: difference over test patients, of a score of which higher is better (share of 1).
+        score: name of the score, for the reason.
         margin: in the score's own unit, 0 or more.
-        fewest: test patients that are needed.
-        unit: what the test patients are called.
+        fewest: minimum number of test patients.
+        unit: name of the test patients.
     """
     evidence = {"score": score, "margin": margin, **effect.model_dump(mode="json", exclude={"p_adjusted"})}
     what = f"in {score.replace('_', ' ')}"

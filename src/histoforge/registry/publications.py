@@ -1,4 +1,4 @@
-"""What is written when a champion changes: one small file a change, named so that none replaces another."""
+"""Records of champion changes: one small file per change, with a name that prevents one from replacing another."""
 
 import json
 import re
@@ -21,17 +21,17 @@ class Publication(Settings):
     """One change of the champion.
 
     Attributes:
-        serial: one more than that of the champion that it replaces; 1 for the first.
+        serial: the replaced champion's serial plus one; 1 for the first.
         version: the champion from then on.
         model: digest of that version's model files.
         action: 'publish', 'rollback' (by a person), or 'yield' (to another that was published at the same moment).
-        replaces: the version before; '' for the first.
+        replaces: the previous version; '' for the first.
         replaced_model: digest of its model files.
-        reason: why, in words.
+        reason: the reason, in words.
         withdrawn: models that a person rolled back from, by digest: when and why; they are not published again.
-        evidence: the paired test, where there was one.
-        time: UTC, ISO 8601; for people alone, the order is by serial.
-        code_version: of histoforge.
+        evidence: the paired test, if there was one.
+        time: UTC, ISO 8601; for information only, since the order is by serial.
+        code_version: version of histoforge.
         digest: SHA-256 over all of the above.
     """
 
@@ -50,15 +50,15 @@ class Publication(Settings):
 
     @property
     def name(self) -> str:
-        """The file's name below the model's location: in the order of serials, another for other content."""
+        """The file's name below the model's location: it sorts by serial and differs for different content."""
         return f"{FOLDER}/{self.serial:06d}-{self.digest[:12]}.json"
 
     def content(self) -> bytes:
-        """The file."""
+        """Return the content of the file."""
         return (json.dumps(self.model_dump(mode="json"), indent=2, allow_nan=False) + "\n").encode()
 
     def sealed(self) -> "Publication":
-        """The same with its digest."""
+        """Return a copy that includes its digest."""
         return self.model_copy(update={"digest": self._own_digest()})
 
     def _own_digest(self) -> str:
@@ -66,7 +66,7 @@ class Publication(Settings):
 
 
 def parse_publication(content: bytes) -> Publication | None:
-    """The publication in a file; None where it is not whole."""
+    """Read the publication in a file; None if it is not intact."""
     try:
         found = parse_model(Publication, content, FOLDER, ModelError)
     except ModelError:
@@ -75,11 +75,11 @@ def parse_publication(content: bytes) -> Publication | None:
 
 
 def serial_of(name: str) -> int | None:
-    """The serial that a file's name says; None for a file that is no publication."""
+    """Return the serial in a file's name; None for a file that is not a publication."""
     match = _NAME.fullmatch(name)
     return int(match.group(1)) if match else None
 
 
 def now() -> str:
-    """The time, UTC."""
+    """Return the current time, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,9 +1,9 @@
-"""A model's versions and its champion at a location, safe with several publishers at once and with killed ones.
+"""A model's versions and its champion at a location, safe against concurrent and killed publishers.
 
-`<models>/<name>/<version>/` never changes: its name is a digest of its files, and `version.json`, written last, makes
-it whole. Every change of the champion is a file of its own in `<models>/<name>/champions/`, so that no publication is
-lost; the last one names the champion. `<models>/<name>/champion.json` repeats it, is written last, and shows where one
-of these files is lost. A damaged or missing file is an error: it never brings back an earlier champion.
+`<models>/<name>/<version>/` never changes: its name is a digest of its files, and `version.json`, written last, marks
+it as complete. Every change of the champion is a separate file in `<models>/<name>/champions/`, so that no publication
+is lost; the last one names the champion. `<models>/<name>/champion.json` repeats it, is written last, and reveals the
+loss of one of these files. A damaged or missing file is an error: it never brings back an earlier champion.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ ROUNDS = 25
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a challenger may replace the champion.
+    """Decision whether a challenger may replace the champion.
 
     Attributes:
         accepted: whether it may.
-        reason: why, in words that complete 'because …'.
+        reason: the reason, in words that complete 'because …'.
         evidence: the test behind it, as JSON values.
     """
 
@@ -42,13 +42,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an attempt to publish.
+    """The outcome of an attempt to publish.
 
     Attributes:
         published: whether the challenger is the champion.
-        version: the challenger's version; '' where it was refused before it was stored.
-        champion: the publication that stands now; None where there is no champion.
-        verdict: the one that decided.
+        version: the challenger's version; '' if it was refused before it was stored.
+        champion: the current publication; None if there is no champion.
+        verdict: the verdict that decided.
     """
 
     published: bool
@@ -58,13 +58,13 @@ class Outcome:
 
 
 Judge = Callable[[str, Publication | None], Verdict]
-"""Decides whether a version may replace a champion (None where there is none)."""
+"""Decides whether a version may replace a champion (None if there is none)."""
 
 
 class Registry:
     """The versions and the champion of the model `name` below `models`.
 
-    All methods raise StorageError where the location refuses or does not answer.
+    All methods raise StorageError if the location refuses or does not answer.
     """
 
     def __init__(self, models: Location, name: str) -> None:
@@ -76,21 +76,21 @@ class Registry:
         return str(self.place)
 
     def versions(self) -> list[str]:
-        """The versions that are whole, by name."""
+        """Return the names of the complete versions."""
         suffix = f"/{WHOLE}"
         names = [entry.name for entry in self.place.entries()]
         return [name.removesuffix(suffix) for name in names if name.endswith(suffix) and name.count("/") == 1]
 
     def history(self) -> list[Publication]:
-        """All changes of the champion, the last one last.
+        """Return all changes of the champion, from first to last.
 
         Raises:
-            ModelError: the file of one is damaged or missing.
+            ModelError: the file of a change is damaged or missing.
         """
         return [self.champions.read(name) for name in self.champions.names()]
 
     def champion(self) -> Publication | None:
-        """The last change of the champion; None where nothing was published.
+        """Return the last change of the champion; None if nothing was published.
 
         Raises:
             ModelError: its file is damaged or missing.
@@ -98,10 +98,10 @@ class Registry:
         return self.champions.last(self.champions.names())
 
     def card(self, version: str) -> ModelCard:
-        """The model card of a version.
+        """Return the model card of a version.
 
         Raises:
-            ModelError: there is no such version, or it is damaged.
+            ModelError: the version does not exist, or it is damaged.
         """
         whole = self.place.read(f"{version}/{WHOLE}")
         if whole is None:
@@ -116,12 +116,12 @@ class Registry:
         return parse_model(ModelCard, found[0], f"{self}/{version}/{CARD_NAME}", ModelError, advice)
 
     def fetch(self, version: str, folder: Path) -> Path:
-        """Copy a version to the new directory `folder` and verify it; returns the model's path in it.
+        """Copy a version to the new directory `folder` and verify it; returns the path of the model in it.
 
-        An earlier version in `folder` is replaced when the new one is verified.
+        An earlier version in `folder` is replaced only after the new one is verified.
 
         Raises:
-            ModelError: there is no such version, or a file is not what was published.
+            ModelError: the version does not exist, or a file differs from the published one.
         """
         self.card(version)
         self.place.child(version).get_tree(Path(folder), lambda copy: self._verify(version, copy))
@@ -134,7 +134,7 @@ class Registry:
                 raise ModelError(f"{self}/{version}/{name} is not what was published: {self._advice(version)}.")
 
     def _files(self, version: str, content: bytes) -> dict[str, str]:
-        """The digests of a version's files by `content` of its list, which the version's name is a digest of."""
+        """Return the digests of a version's files from `content`, the list of which the version's name is a digest."""
         name, advice = f"{self}/{version}/{WHOLE}", self._advice(version)
         with known_shape(name, ModelError, advice):
             files = {str(file): str(digest) for file, digest in parse_json(content)["files"].items()}
@@ -143,21 +143,22 @@ class Registry:
         return files
 
     def _advice(self, version: str) -> str:
-        """What can be done about a damaged version."""
+        """Describe the remedies for a damaged version."""
         others = [other for other in self.versions() if other != version]
         return f"roll back to another version ({', '.join(others)})" if others else "bring it back from a backup"
 
     def publish(self, folder: Path, card: ModelCard, judge: Judge) -> Outcome:
-        """Make a model the champion where `judge` finds it fit, even while others do the same.
+        """Make a model the champion if `judge` accepts it, even while others publish at the same time.
 
-        The challenger is judged against the champion, stored, and named champion. Where another was named meanwhile,
-        it is judged against that one. What was named so late that the challenger was not judged against it, is judged
-        afterwards, by whoever sees it, and takes the champion's place where the challenger may not replace it.
+        The challenger is judged against the champion, stored, and named champion. If another champion was named
+        meanwhile, the challenger is judged against that one. A publication that came so late that the challenger was
+        not judged against it is judged afterwards by whichever publisher sees it; if the challenger may not replace it,
+        it becomes the champion instead.
 
         Args:
             folder: the version as `pack` made it.
             card: its model card.
-            judge: may be asked several times, and about the versions of others.
+            judge: may be called several times, and for the versions of others.
 
         Raises:
             StorageError: others keep changing the champion.
@@ -186,7 +187,7 @@ class Registry:
         """Make a former version the champion again; nothing is deleted.
 
         Raises:
-            ModelError: there is no such version, or it is the champion.
+            ModelError: the version does not exist, or it is already the champion.
             StorageError: others keep changing the champion.
         """
         card = self.card(version)
@@ -201,7 +202,7 @@ class Registry:
         raise _too_busy(self)
 
     def store(self, folder: Path, version: str) -> str:
-        """Copy what its place lacks of a packed version; one that is whole is left alone. Returns `version`."""
+        """Copy the missing files of a packed version; a complete version is left alone. Returns `version`."""
         if self.place.read(f"{version}/{WHOLE}") is None:
             sync_up(Path(folder), self.place.child(version), last=WHOLE)
         return version
@@ -209,16 +210,16 @@ class Registry:
     def _compare_with_late_ones(
         self, own: Publication, seen: list[str], verdict: Verdict, judge: Judge
     ) -> tuple[Publication, Verdict, bool]:
-        """Judge a publication against those that came between its judging and its writing.
+        """Judge a publication against those that were written between its judging and its writing.
 
         Args:
             own: the publication, just written.
-            seen: the names of those that were there when it was judged.
-            verdict: by which it was written.
+            seen: the names of the publications that existed when it was judged.
+            verdict: the verdict by which it was written.
             judge: as in `publish`.
 
         Returns:
-            The publication, or the one that took its place; the verdict behind it; whether it is the last one now.
+            The publication, or the one that replaced it; the verdict behind it; whether it is now the last one.
         """
         while True:
             names = self.champions.names()
@@ -270,7 +271,7 @@ class Registry:
         return done
 
     def _point(self) -> None:
-        """Make `champion.json` say what the last publication says, however many do so at once."""
+        """Make `champion.json` repeat the last publication, even if several publishers do so at once."""
         for _ in range(ROUNDS):
             champion, found = self.champion(), self.place.read(POINTER)
             if champion is None or (found and found[0] == champion.content()):
@@ -279,7 +280,7 @@ class Registry:
 
 
 def _withdrawn(base: Publication | None, model: str) -> Verdict | None:
-    """The refusal of a model that a person rolled back from."""
+    """Return the refusal of a model that a person rolled back from."""
     why = base.withdrawn.get(model, "") if base else ""
     return Verdict(False, f"it was rolled back {why}, and only a person puts it back") if why else None
 
@@ -289,7 +290,7 @@ def _too_busy(registry: Registry) -> StorageError:
 
 
 def model_names(models: Location) -> list[str]:
-    """The names under which something was published at `models`."""
+    """Return the names under which models were published at `models`."""
     parts = [entry.name.split("/") for entry in models.entries()]
     published = [part for part in parts if part[1:] == [POINTER] or serial_of("/".join(part[1:])) is not None]
     return sorted({part[0] for part in published})

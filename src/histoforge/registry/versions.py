@@ -1,4 +1,4 @@
-"""A version of a model as a directory: the model, its card, and the list of files that makes it whole."""
+"""A version of a model as a directory: the model, its card, and a list of files that marks it as complete."""
 
 import shutil
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ MODEL = "model"
 
 
 def pack(model: Path, card: ModelCard, folder: Path) -> Path:
-    """Make the directory of a version: the model, its card as JSON and as a page, and the list that makes it whole."""
+    """Create the directory of a version: the model, its card as JSON and as a page, and the list that completes it."""
     with atomic_directory(folder) as directory:
         shutil.copytree(model, directory / MODEL, ignore=shutil.ignore_patterns(RECORD))
         write_json(directory / CARD_NAME, card.model_dump(mode="json"))
@@ -27,17 +27,20 @@ def pack(model: Path, card: ModelCard, folder: Path) -> Path:
 
 
 def version_name(files: Mapping[str, str]) -> str:
-    """The name of a version with these files, by their SHA-256."""
+    """Return the name of a version with these files, by their SHA-256."""
     return digest_json(dict(files))[:16]
 
 
 def version_of(folder: Path) -> str:
-    """The name of a packed version."""
+    """Return the name of a packed version."""
     with known_shape(Path(folder) / WHOLE, ModelError):
         return str(read_json(Path(folder) / WHOLE, ModelError)["version"])
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file below a directory, by its relative name, without the note of the command that made it."""
+    """Return the SHA-256 of each file below a directory, by relative name.
+
+    The record of the command that made the directory is left out.
+    """
     paths = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name != RECORD)
     return {path.relative_to(folder).as_posix(): digest_file(path) for path in paths}
