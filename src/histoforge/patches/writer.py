@@ -99,7 +99,7 @@ class PatchSetWriter:
         self._parts.append(part)
 
     def index(self) -> pd.DataFrame:
-        """The index so far, with one row per patch in the order of addition."""
+        """Return the index so far, with one row per patch in the order of addition."""
         if not self._parts:
             return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
         index = pd.concat(self._parts, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Phantom slides: drawn tissue with annotations and patients, the data of the demo and of the tests."""
+"""Phantom slides: drawn tissue with annotations and patients, which serve as data for the demo and the tests."""
 
 from histoforge.phantom.patches import PhantomPatches, draw_patches
 from histoforge.phantom.slides import CLASSES, draw_slides

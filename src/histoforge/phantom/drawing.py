@@ -1,4 +1,4 @@
-"""Drawing a phantom slide, any rectangle of it at a time, by the physics of absorption."""
+"""Draw any rectangle of a phantom slide by the physics of absorption."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ PEN_WIDTH_UM = 45.0
 
 
 class SlideDrawer:
-    """Draws rectangles of one slide; neighbouring rectangles fit together.
+    """Draw rectangles of one slide; neighbouring rectangles fit together.
 
     Attributes:
-        layout: what stands where.
+        layout: layout of the slide.
     """
 
     def __init__(self, layout: Layout, patterns: Patterns | None = None) -> None:
@@ -34,11 +34,11 @@ class SlideDrawer:
         ]
 
     def draw(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        """The pixels of a rectangle, uint8 [height, width, 3].
+        """Draw the pixels of a rectangle, uint8 [height, width, 3].
 
         Args:
             x, y: its upper left corner, px; multiples of 8.
-            width, height: px.
+            width, height: its size, px.
         """
         layout, box = self.layout, (x, y, width, height)
         patterns = {name: self._window(field, *box) for name, field in vars(self._patterns).items()}
@@ -60,7 +60,7 @@ class SlideDrawer:
     def _absorbed(
         self, haematoxylin: Field, eosin: Field, camera: Field, pen: tuple[Field, Sequence[float]] | None
     ) -> NDArray[np.uint8]:
-        """Light through the stains by the law of Beer and Lambert (Ruifrok and Johnston 2001, equation 1)."""
+        """Return the light that passes the stains by the Beer-Lambert law (Ruifrok and Johnston 2001, equation 1)."""
         stain = self.layout.stain
         amounts = haematoxylin * (1.25 * stain.strengths[0]), eosin * (0.95 * stain.strengths[1])
         image = np.empty((*haematoxylin.shape, 3), np.uint8)
@@ -73,7 +73,7 @@ class SlideDrawer:
         return image
 
     def _raster(self, polygons: Sequence[Polygon], x: int, y: int, width: int, height: int) -> Field:
-        """Polygons as a smooth field, about 0 outside and 1 inside, float32 [height, width]."""
+        """Rasterise polygons as a smooth field, about 0 outside and 1 inside, float32 [height, width]."""
         columns, rows = width // COARSE + 9, height // COARSE + 9
         picture = Image.new("F", (columns, rows))
         pen = ImageDraw.Draw(picture)
@@ -88,11 +88,11 @@ class SlideDrawer:
 
     @staticmethod
     def _soft(inside: Field, roughness: Field) -> Field:
-        """A sharp and ragged edge from a smooth one, float32 in [0, 1]."""
+        """Turn a smooth edge into a sharp and ragged one, float32 in [0, 1]."""
         return np.clip((inside + roughness * (inside > 0.02) - 0.5) * 5 + 0.5, 0, 1)
 
     def _nuclei(self, polygon: Polygon, nuclei: Nuclei, seed: int) -> tuple[Field, NDArray[np.int64]]:
-        """Stamps, and where which of them goes: int64 [n, 3] with x, y and the stamp."""
+        """Return stamps of nuclei and their placement: int64 [n, 3] with x, y and the index of the stamp."""
         rng = numpy_rng(seed, "nuclei")
         stamps = nuclei_stamps(rng, nuclei, self.layout.mpp)
         step = nuclei.spacing / self.layout.mpp
@@ -116,7 +116,7 @@ class SlideDrawer:
         return field[down % field.shape[0], across % field.shape[1]]
 
     def _stamped(self, x: int, y: int, width: int, height: int) -> Field:
-        """Haematoxylin of all nuclei that reach into a rectangle, float32 [height, width]."""
+        """Return the haematoxylin of all nuclei that reach into a rectangle, float32 [height, width]."""
         margin = max(stamps.shape[1] for stamps, _ in self._groups)
         canvas = np.zeros((height + 2 * margin, width + 2 * margin), np.float32)
         for stamps, places in self._groups:
@@ -129,7 +129,7 @@ class SlideDrawer:
         return canvas[margin:-margin, margin:-margin]
 
     def _pen(self, x: int, y: int, width: int, height: int) -> tuple[Field, Sequence[float]] | None:
-        """How much of a rectangle is covered with ink, and the light that ink lets through; None without ink."""
+        """Return the ink coverage of a rectangle and the light that the ink lets through, or None without ink."""
         if self.layout.pen is None:
             return None
         line = shapely.LineString(self.layout.pen)

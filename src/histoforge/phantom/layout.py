@@ -1,4 +1,4 @@
-"""What stands where on a phantom slide: tissue, regions with their own kind of nuclei, stain, pen."""
+"""Layout of a phantom slide: tissue, regions with their own kind of nuclei, stain and pen marks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ PEN_INKS = ((0.1, 0.45, 0.2), (0.1, 0.2, 0.65))
 
 @dataclass(frozen=True)
 class Nuclei:
-    """How the nuclei of one region look, each drawn around these means.
+    """Mean appearance of the nuclei of one region; each nucleus varies around it.
 
     Attributes:
         spacing: distance between neighbours, um.
-        radius: um.
+        radius: radius of a nucleus, um.
         spread: relative deviation of the radius.
-        elongation: long axis over short axis.
+        elongation: ratio of long axis to short axis.
         irregularity: relative depth of dents in the outline.
-        darkness: haematoxylin, 1.0 is usual.
+        darkness: amount of haematoxylin; 1.0 is typical.
     """
 
     spacing: float
@@ -43,8 +43,8 @@ class PhantomRegion:
     Attributes:
         class_name: its class.
         polygon: its outline, level-0 px.
-        nuclei: how its nuclei look.
-        seed: of all that is drawn in it.
+        nuclei: appearance of its nuclei.
+        seed: seed of everything drawn in it.
     """
 
     class_name: str
@@ -59,7 +59,7 @@ class Stain:
 
     Attributes:
         vectors: optical density of haematoxylin and eosin in red, green and blue, float [2, 3], rows of unit length.
-        strengths: of haematoxylin and eosin, 1.0 is usual.
+        strengths: strengths of haematoxylin and eosin; 1.0 is typical.
         glass: colour of empty glass, RGB in [0, 255].
     """
 
@@ -74,12 +74,12 @@ class Layout:
 
     Attributes:
         size: width and height, px.
-        mpp: micrometres a pixel.
-        tissue: outline of all tissue, level-0 px.
-        regions: annotated regions inside it.
+        mpp: micrometres per pixel.
+        tissue: outline of the tissue, level-0 px.
+        regions: annotated regions inside the tissue.
         stain: the patient's stain.
         pen: points of a pen stroke, [n, 2] px, or None.
-        seed: of all that is drawn outside the regions.
+        seed: seed of everything drawn outside the regions.
     """
 
     size: tuple[int, int]
@@ -92,7 +92,7 @@ class Layout:
 
 
 def nuclei_of_class(grade: float, rng: np.random.Generator) -> Nuclei:
-    """Nuclei of a region: means go with the grade, 0 (benign) to 1 (tumour), and scatter so that classes overlap."""
+    """Draw a region's mean nuclei for a grade, 0 (benign) to 1 (tumour), with scatter that makes classes overlap."""
     own = np.clip(grade + rng.normal(0, 0.25, 6), -0.3, 1.3)
     return Nuclei(
         spacing=11.0 - 1.0 * own[0],
@@ -105,7 +105,7 @@ def nuclei_of_class(grade: float, rng: np.random.Generator) -> Nuclei:
 
 
 def patient_stain(seed: int, patient: int) -> Stain:
-    """A stain of its own for each patient."""
+    """Return the stain of a patient, which differs between patients."""
     rng = numpy_rng(seed, "stain", patient)
     vectors = np.array([HAEMATOXYLIN, EOSIN]) + rng.normal(0, 0.025, (2, 3))
     vectors = np.clip(vectors, 0.01, None)
@@ -121,11 +121,11 @@ def plan_slide(
     """Lay out one slide; the same arguments always give the same slide.
 
     Args:
-        patient: decides the stain and which class has the larger part.
-        number: of the slide among the patient's.
+        patient: determines the stain and which class has the larger part.
+        number: number of the slide among the patient's slides.
         size: width and height, px.
-        classes: class names, from the most benign on.
-        pen: whether a pen stroke stands beside the tissue.
+        classes: class names, starting with the most benign.
+        pen: whether to draw a pen stroke beside the tissue.
     """
     rng = numpy_rng(seed, "layout", patient, number)
     tissue = _blob(rng, size)
@@ -146,7 +146,7 @@ def plan_slide(
 
 
 def _blob(rng: np.random.Generator, size: tuple[int, int]) -> Polygon:
-    """A wobbly outline that leaves glass around it."""
+    """Return a wobbly outline that is surrounded by glass."""
     angle = np.linspace(0, 2 * np.pi, 160, endpoint=False)
     radius = np.ones_like(angle)
     for wave in range(2, 9):
@@ -157,7 +157,7 @@ def _blob(rng: np.random.Generator, size: tuple[int, int]) -> Polygon:
 
 
 def _cells(rng: np.random.Generator, tissue: Polygon, pieces: int) -> list[Polygon]:
-    """The tissue cut into pieces of about one size (Voronoi cells of spread-out points)."""
+    """Cut the tissue into pieces of about equal size (Voronoi cells of spread-out points)."""
     x0, y0, x1, y1 = tissue.bounds
     points = rng.uniform((x0, y0), (x1, y1), (40 * pieces, 2))
     points = points[shapely.contains_xy(tissue, *points.T)]
@@ -172,7 +172,7 @@ def _cells(rng: np.random.Generator, tissue: Polygon, pieces: int) -> list[Polyg
 
 
 def _annotator(cell: Polygon, margin: float) -> Polygon:
-    """A piece as a hand would outline it: inside its edges, with round corners."""
+    """Outline a piece as a person would: inside its edges, with round corners."""
     inner = shapely.buffer(shapely.buffer(cell, -2.5 * margin), 1.5 * margin)
     if inner.is_empty:
         return Polygon()
@@ -181,7 +181,7 @@ def _annotator(cell: Polygon, margin: float) -> Polygon:
 
 
 def _stroke(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float64]:
-    """A curved pen stroke near one corner."""
+    """Return a curved pen stroke near one corner."""
     along = np.linspace(0, 1, 60)
     bend = 0.02 * np.sin(2 * np.pi * along * rng.uniform(0.7, 1.5))
     x = 0.04 + 0.03 * along + bend

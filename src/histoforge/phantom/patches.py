@@ -1,4 +1,4 @@
-"""Labelled phantom patches without a slide around them, for tests and trials."""
+"""Labelled phantom patches without slides, for tests and trials."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,8 +21,8 @@ class PhantomPatches(NamedTuple):
 
     Attributes:
         images: uint8 [n, h, w, 3].
-        labels: a class's place in the list of classes, int64 [n].
-        patients: the patient of each, str [n].
+        labels: index into the list of classes, int64 [n].
+        patients: the patient of each patch, str [n].
     """
 
     images: NDArray[np.uint8]
@@ -38,15 +38,15 @@ def draw_patches(
     patients: int = 4,
     seed: int = 0,
 ) -> PhantomPatches:
-    """Draw patches like those of `draw_slides`, as many of each class from each patient as of any other.
+    """Draw patches like those of `draw_slides`, with equally many patches of every class from each patient.
 
     Args:
-        per_class: patches of each class, shared out among the patients.
+        per_class: number of patches of each class, distributed among the patients.
         patch_size: height and width, px.
-        mpp: micrometres a pixel.
-        classes: class names, from the most benign on.
-        patients: how many; each has a stain of its own.
-        seed: the same arguments always give the same patches.
+        mpp: micrometres per pixel.
+        classes: class names, starting with the most benign.
+        patients: number of patients; each has a different stain.
+        seed: random seed; the same arguments always give the same patches.
 
     Returns:
         The patches, patient by patient and class by class.
@@ -74,7 +74,7 @@ def draw_patches(
 def _field(
     seed: int, place: tuple[int, int], label: int, class_name: str, classes: int, size: tuple[int, int], mpp: float
 ) -> Layout:
-    """A slide that is one region all over."""
+    """Return the layout of a slide that consists of one region."""
     rng = numpy_rng(seed, "field", *place, label)
     everywhere = shapely.box(-100, -100, size[0] + 100, size[1] + 100)
     nuclei = nuclei_of_class(label / max(1, classes - 1), rng)

@@ -1,4 +1,4 @@
-"""Writing phantom slides: pyramidal tiled TIFF, regions as QuPath GeoJSON, and slides.csv."""
+"""Write phantom slides as pyramidal tiled TIFF, with regions as QuPath GeoJSON and slides.csv."""
 
 import csv
 import json
@@ -40,26 +40,26 @@ def draw_slides(
     seed: int = 0,
     corrupt: bool = True,
 ) -> list[Path]:
-    """Draw slides into a folder, with a GeoJSON of regions beside each and one `slides.csv` (slide, patient, label).
+    """Draw slides into a folder, with a GeoJSON of regions for each and one `slides.csv` (slide, patient, label).
 
-    Every slide has regions of every class; its label is the class with most area. One slide bears a pen mark. The same
-    arguments always give the same pixels.
+    Every slide has regions of every class, and its label is the class with the largest area. One slide has a pen mark.
+    The same arguments always give the same pixels.
 
     Args:
-        out: the folder; it is made where it does not exist.
-        patients: how many; each has a stain of its own.
-        slides_per_patient: slides of each.
+        out: the folder, which is created if it does not exist.
+        patients: number of patients; each has a different stain.
+        slides_per_patient: number of slides of each patient.
         size_px: width and height of a slide.
-        mpp: micrometres a pixel.
+        mpp: micrometres per pixel.
         classes: class names, from the most benign to the most malignant nuclei.
-        seed: of everything.
-        corrupt: whether to add a slide that is cut short, which must not open.
+        seed: random seed.
+        corrupt: whether to add a truncated slide, which must not open.
 
     Returns:
-        The slides, the corrupt one last.
+        The paths of the slides, the corrupt one last.
 
     Raises:
-        SettingsError: slides too small for their resolution to hold regions.
+        SettingsError: the slides are too small for their resolution to contain regions.
         StorageError: the folder cannot be written, or the disk is full.
     """
     if size_px * mpp < 250 or size_px < 2 * TILE_PX:
@@ -88,7 +88,7 @@ def draw_slides(
 
 
 def write_slide(path: Path, drawer: SlideDrawer) -> None:
-    """Write one slide as a tiled pyramid of JPEG tiles, each level half as fine as the one before."""
+    """Write one slide as a pyramid of JPEG tiles, each level at half the resolution of the previous one."""
     width, height = drawer.layout.size
     levels = [(width, height)]
     while max(levels[-1]) > SMALLEST_LEVEL_PX:
@@ -106,7 +106,7 @@ def write_slide(path: Path, drawer: SlideDrawer) -> None:
 
 
 def write_geojson(path: Path, layout: Layout, classes: Sequence[str]) -> None:
-    """The regions of a slide as QuPath exports them."""
+    """Write the regions of a slide in QuPath's export format."""
     features = [
         {
             "type": "Feature",
@@ -135,7 +135,7 @@ def _largest_class(layout: Layout, classes: Sequence[str]) -> str:
 
 
 def _scratch(folder: str, number: int, levels: list[tuple[int, int]]) -> Pixels | None:
-    """Room on disk for a level, uint8 [height, width, 3]; None below the last."""
+    """Allocate disk space for a level, uint8 [height, width, 3], or return None after the last level."""
     if number == len(levels):
         return None
     width, height = levels[number]
@@ -162,7 +162,7 @@ def _stored_bands(level: Pixels | None, coarser: Pixels | None) -> Iterator[Pixe
 
 
 def _shrink(band: Pixels, y: int, coarser: Pixels | None) -> None:
-    """Put a band, halved, where it belongs in the next level."""
+    """Write a band, halved in size, to its position in the next level."""
     if coarser is not None:
         half = np.asarray(Image.fromarray(band).reduce(2))
         target = coarser[y // 2 : y // 2 + len(half)]
@@ -190,7 +190,7 @@ def _write_level(
 
 
 def _tiles(bands: Iterator[Pixels]) -> Iterator[Pixels]:
-    """Tiles from left to right and top to bottom, filled up at the edges."""
+    """Yield tiles from left to right and top to bottom, padded at the edges."""
     for band in bands:
         rows, columns = (-band.shape[axis] % TILE_PX for axis in (0, 1))
         whole = np.pad(band, ((0, rows), (0, columns), (0, 0)), mode="edge")
@@ -200,7 +200,7 @@ def _tiles(bands: Iterator[Pixels]) -> Iterator[Pixels]:
 
 
 def _cut_short(whole: Path, path: Path) -> Path:
-    """The beginning of a slide, as a copy that broke off leaves it."""
+    """Write the beginning of a slide, as an interrupted copy would leave it."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(whole.read_bytes()[: max(1000, whole.stat().st_size // 3)])
     return path

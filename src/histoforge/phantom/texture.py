@@ -1,4 +1,4 @@
-"""The small patterns that phantom slides are drawn with: periodic noise, fibres, nuclei."""
+"""Small patterns for drawing phantom slides: periodic noise, fibres, nuclei."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,10 +17,10 @@ STAMPS = 32
 
 
 def smooth_noise(rng: np.random.Generator, wavelength: float, period: int = PERIOD) -> Field:
-    """Noise without edges, float32 [period, period], mean 0 and deviation 1.
+    """Draw periodic noise, float32 [period, period], with mean 0 and deviation 1.
 
     Args:
-        wavelength: size of its lumps, px.
+        wavelength: size of the lumps, px.
     """
     width = -2 * (np.pi * wavelength / 3) ** 2
     down = np.exp(width * fft.fftfreq(period) ** 2).astype(np.float32)
@@ -34,7 +34,7 @@ def smooth_noise(rng: np.random.Generator, wavelength: float, period: int = PERI
 
 
 def fibres(rng: np.random.Generator, mpp: float, period: int = PERIOD) -> Field:
-    """Wavy bundles of collagen, float32 [period, period] in about [-1, 1], without edges."""
+    """Draw wavy bundles of collagen, float32 [period, period] in about [-1, 1], periodic."""
     along = np.arange(period, dtype=np.float32) * (2 * np.pi / period)
     warp = smooth_noise(rng, 90 / mpp, period) * 9 + smooth_noise(rng, 25 / mpp, period) * 1.6
     pattern = np.zeros((period, period), np.float32)
@@ -48,12 +48,12 @@ def fibres(rng: np.random.Generator, mpp: float, period: int = PERIOD) -> Field:
 
 @dataclass(frozen=True)
 class Patterns:
-    """What all slides of one resolution share; each looks at it from an offset of its own.
+    """Patterns that all slides of one resolution share, each with a different offset.
 
     Attributes:
         fibre: bundles of collagen.
-        nest: where cells crowd (above 0) and where stroma lies between them.
-        crack: where tissue has torn (high values).
+        nest: density of cells: above 0 in crowds of cells, below in the stroma between them.
+        crack: tears in the tissue (high values).
         grain: fine grain of stroma and cytoplasm.
         camera: noise of the camera.
     """
@@ -67,7 +67,7 @@ class Patterns:
 
 @lru_cache(maxsize=2)
 def make_patterns(seed: int, mpp: float) -> Patterns:
-    """The patterns for a resolution in um/px."""
+    """Return the patterns for a resolution in um/px."""
     rng = numpy_rng(seed, "patterns")
     return Patterns(
         fibre=fibres(rng, mpp),
@@ -79,23 +79,23 @@ def make_patterns(seed: int, mpp: float) -> Patterns:
 
 
 def _cracks(rng: np.random.Generator, mpp: float) -> Field:
-    """Thin clefts where a smooth field is about 0, in some places only."""
+    """Draw thin clefts along the zeros of a smooth field, in some places only."""
     cleft = np.abs(smooth_noise(rng, 60 / mpp)) + 0.06 * np.abs(smooth_noise(rng, 14 / mpp))
     elsewhere = np.clip(smooth_noise(rng, 80 / mpp) + 0.4, 0, None)
     return (-cleft - 0.5 * elsewhere).astype(np.float32)
 
 
 def window(field: Field, x: int, y: int, width: int, height: int) -> Field:
-    """A window of a periodic field that starts at (x, y), float32 [height, width]."""
+    """Return a window of a periodic field that starts at (x, y), float32 [height, width]."""
     rows = np.arange(y, y + height) % field.shape[0]
     columns = np.arange(x, x + width) % field.shape[1]
     return field[rows[:, None], columns[None]]
 
 
 def nuclei_stamps(rng: np.random.Generator, nuclei: Nuclei, mpp: float, count: int = STAMPS) -> Field:
-    """Pictures of single nuclei, haematoxylin in [0, about 1.5], float32 [count, side, side] with an odd side.
+    """Draw single nuclei, haematoxylin in [0, about 1.5], float32 [count, side, side] with an odd side.
 
-    An ellipse with a dented outline, a darker rim, clumps of chromatin and, in large ones, a nucleolus.
+    A nucleus is an ellipse with a dented outline, a darker rim, clumps of chromatin and, if it is large, a nucleolus.
     """
 
     def scatter(deviation: float, least: float, most: float) -> Field:

@@ -1,4 +1,4 @@
-"""Slides: reading them, finding tissue, annotations, and cutting patches out of them.
+"""Slides: reading, tissue detection, annotations, and patch extraction.
 
 >>> with open_slide(path) as slide:
 ...     tissue = find_tissue(slide)

@@ -1,4 +1,4 @@
-"""The files in which annotations come, read into outlines with a class name."""
+"""Parsers of annotation files, which return outlines with a class name."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Shape:
     """An outline as it was drawn.
 
     Attributes:
-        number: its place in the file, from 1.
-        class_name: its class; empty where it has none.
-        outline: level-0 px; may cross itself or be empty.
-        relative_to_bounds: whether the px count from the scanned area's corner instead of the slide's.
+        number: its position in the file, counted from 1.
+        class_name: its class; empty if it has none.
+        outline: its coordinates, level-0 px; may cross itself or be empty.
+        relative_to_bounds: whether coordinates are relative to the corner of the scanned area instead of the slide.
     """
 
     number: int
@@ -43,10 +43,10 @@ class Shape:
 
 
 def read_shapes(path: Path) -> list[Shape]:
-    """The outlines in a QuPath GeoJSON, Aperio ImageScope XML or ASAP XML file, told apart by content.
+    """Read the outlines in a QuPath GeoJSON, Aperio ImageScope XML or ASAP XML file, detecting the format by content.
 
     Raises:
-        SlideError: it is none of these, or is damaged.
+        SlideError: the file has another format or is damaged.
     """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
@@ -62,9 +62,9 @@ def read_shapes(path: Path) -> list[Shape]:
 
 
 def _from_geojson(value: Any) -> Iterator[Shape]:
-    """QuPath's export: a FeatureCollection, a list of features, or one feature.
+    """Read a QuPath export: a FeatureCollection, a list of features, or one feature.
 
-    QuPath counts px from the corner of the scanned area where a format states one.
+    QuPath's coordinates are relative to the corner of the scanned area if the slide's format states one.
     """
     features = value if isinstance(value, list) else value.get("features", [value])
     for number, feature in enumerate(features, 1):
@@ -98,7 +98,7 @@ def _from_xml(root: ElementTree.Element) -> Iterator[Shape]:
 
 
 def _from_imagescope(root: ElementTree.Element) -> Iterator[Shape]:
-    """A layer has a name, which is the class; without one, the text of each region is. Negative regions are holes."""
+    """Read regions, whose class is the name of their layer or else their own text; negative regions are holes."""
     number = 0
     for layer in root.iter("Annotation"):
         regions = [region for region in layer.iter("Region") if region.get("Type", "0") in IMAGESCOPE_AREAS]
@@ -126,7 +126,7 @@ def _imagescope_outline(region: ElementTree.Element) -> Polygon:
 
 
 def _from_asap(root: ElementTree.Element) -> Iterator[Shape]:
-    """The group of an annotation is its class; 'None' is ASAP's word for no group."""
+    """Read annotations, whose class is their group; ASAP writes 'None' for no group."""
     for number, annotation in enumerate(root.iter("Annotation"), 1):
         if annotation.get("Type", "Polygon").lower() not in ASAP_AREAS:
             continue
@@ -137,7 +137,7 @@ def _from_asap(root: ElementTree.Element) -> Iterator[Shape]:
 
 
 def _polygon(outer: Any, holes: Any = ()) -> Polygon:
-    """A polygon of the first two coordinates; empty where its outer ring has fewer than three corners."""
+    """Return a polygon of the first two coordinates, empty if its outer ring has fewer than three corners."""
     corners = ring(outer)
     if len(np.unique(corners, axis=0)) < 3:
         return Polygon()

@@ -26,7 +26,7 @@ class Region:
 
     Attributes:
         class_name: its class.
-        label: the class's place in the list of classes.
+        label: index of the class in the list of classes.
         polygon: its outline, a valid polygon in level-0 px of the slide.
     """
 
@@ -37,16 +37,16 @@ class Region:
 
 @dataclass(frozen=True)
 class Annotations:
-    """The regions of one slide, and what was mended or left out, a sentence each."""
+    """The regions of one slide, and one sentence for each repair or omission."""
 
     regions: list[Region] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def find_annotation(slide_path: Path) -> Path | None:
-    """Return the annotation beside a slide under the same name, or None: `a.svs` has `a.geojson`, `a.json` or `a.xml`.
+    """Return the annotation file beside a slide, or None if there is none.
 
-    `a.ome.tif` has these too.
+    For `a.svs` and for `a.ome.tif`, this is `a.geojson`, `a.json` or `a.xml`.
     """
     names = dict.fromkeys([slide_name(slide_path), slide_path.stem])
     paths = (slide_path.with_name(f"{name}{extension}") for name in names for extension in EXTENSIONS)
@@ -54,10 +54,10 @@ def find_annotation(slide_path: Path) -> Path | None:
 
 
 def annotated_classes(path: Path) -> list[str]:
-    """The class names in an annotation file, sorted.
+    """Return the sorted class names in an annotation file.
 
     Raises:
-        SlideError: it cannot be read.
+        SlideError: the file cannot be read.
     """
     return sorted({shape.class_name for shape in annotation_formats.read_shapes(path) if shape.class_name})
 
@@ -72,14 +72,14 @@ def read_annotations(
     """Read the regions of a slide.
 
     Args:
-        path: QuPath GeoJSON, Aperio ImageScope XML or ASAP XML, told apart by content.
-        slide: the slide that it should belong to.
+        path: a QuPath GeoJSON, Aperio ImageScope XML or ASAP XML file; the format is detected by content.
+        slide: the slide to which the file should belong.
         classes: the classes to take.
         unknown: what to do with a region of another class.
         aliases: annotated names that stand for another class.
 
-    Raises:
-        SlideError: it cannot be read, holds no region, belongs to another slide, or has an unknown class.
+        Raises:
+            SlideError: the file cannot be read, has no regions, belongs to another slide, or has an unknown class.
     """
     regions: list[Region] = []
     warnings: list[str] = []
@@ -108,10 +108,10 @@ def read_annotations(
 
 
 def _within(slide: Slide, regions: list[Region], path: Path) -> list[Region]:
-    """The regions cut at the slide's edges.
+    """Clip the regions at the slide's edges.
 
     Raises:
-        SlideError: one lies outside the slide, or most of their area does.
+        SlideError: a region, or most of the total area, lies outside the slide.
     """
     whole = shapely.box(0, 0, *slide.size)
     cut = [Region(r.class_name, r.label, shapely.intersection(r.polygon, whole)) for r in regions]

@@ -1,4 +1,4 @@
-"""Reading planned patches fast and with flat memory: in blocks of adjacent patches, on several threads."""
+"""Read planned patches fast and with constant memory, in blocks of adjacent patches and on several threads."""
 
 import math
 from collections import deque
@@ -24,19 +24,19 @@ def read_patches(
     threads: int = 1,
     transform: Callable[[Pixels], Pixels] | None = None,
 ) -> Iterator[tuple[Rows, Pixels]]:
-    """Read the patches of a plan, a block of the slide at a time, always in the same order.
+    """Read the patches of a plan, one block of the slide at a time and always in the same order.
 
     Adjacent patches are read by one call, so that a tile of the file is decoded once. Decoding runs outside Python's
     global lock, so that threads on one handle (with one cache of decoded tiles) use all cores.
 
     Args:
-        plan: a row a patch with `x` and `y` (level-0 px), as `plan_patches` makes it.
-        scale: how a patch is read.
-        threads: blocks that are read at the same time.
-        transform: applied to each batch, uint8 [n, h, w, 3] to the same, on the threads.
+        plan: table with one row per patch and the columns `x` and `y` (level-0 px), from `plan_patches`.
+        scale: the scale at which patches are read.
+        threads: number of blocks that are read at the same time.
+        transform: applied to each batch on the threads; takes and returns uint8 [n, h, w, 3].
 
     Yields:
-        The rows of the plan (positions, int64 [n]) and their pixels (uint8 [n, h, w, 3]). Each row comes once.
+        The row indices of the plan (int64 [n]) and their pixels (uint8 [n, h, w, 3]). Each row occurs once.
 
     Raises:
         SlideError: the slide is damaged in one of the patches.
@@ -66,7 +66,7 @@ def read_patches(
 
 
 def plan_blocks(x: Rows, y: Rows, scale: Scale) -> list[Rows]:
-    """Patches that are read together: rows of the plan, block by block, in bands from the top.
+    """Group the rows of a plan into blocks that are read together, in bands from the top.
 
     A block is about 1536 px of the level.
     """
@@ -81,8 +81,10 @@ def plan_blocks(x: Rows, y: Rows, scale: Scale) -> list[Rows]:
 
 
 def _read_block(slide: Slide, x: Rows, y: Rows, scale: Scale) -> Pixels:
-    """Patches at (x, y), uint8 [n, h, w, 3]: cut from one rectangle where that gives what `read_patch` gives, else one
-    by one, as also where most of the rectangle would be waste.
+    """Read the patches at (x, y), uint8 [n, h, w, 3].
+
+    They are cut from one rectangle if that gives the same pixels as `read_patch`. Otherwise, or if most of the
+    rectangle would be unused, they are read one by one.
     """
     images = np.empty((len(x), *scale.patch_size, 3), np.uint8)
     columns, rows = (np.rint(side / scale.downsample).astype(np.int64) for side in (x, y))

@@ -1,8 +1,8 @@
-"""A short cut to the pixels of TIFF slides with JPEG tiles (most SVS and plain TIFF files).
+"""Fast reading of TIFF slides with JPEG tiles (most SVS and plain TIFF files).
 
 Decoding such a tile with libjpeg-turbo alone takes about a fifth of the time of reading it through OpenSlide, and the
-pixels are the same. A level is read in this way only when one of its tiles has been compared with what OpenSlide makes
-of it; anything unusual is left to OpenSlide.
+pixels are the same. A level is read in this way only after one of its tiles has been compared with OpenSlide's result;
+anything unusual is left to OpenSlide.
 """
 
 import os
@@ -25,7 +25,7 @@ SAME_COLOUR = 2.0
 
 
 class JpegTiles:
-    """One level of a slide as its JPEG tiles. Safe to read from several threads at once.
+    """The JPEG tiles of one level of a slide. Several threads can read it at once.
 
     Attributes:
         size: width and height of the level, px.
@@ -42,12 +42,12 @@ class JpegTiles:
         self._file, self._cache = file, cache
 
     def read(self, x: int, y: int, width: int, height: int, background: tuple[int, int, int]) -> Pixels | None:
-        """A rectangle of the level's own px, uint8 [height, width, 3]; None where the file leaves a tile out.
+        """Read a rectangle in px of this level, uint8 [height, width, 3], or None if the file omits a tile.
 
         Args:
             x, y: upper left corner, px of this level; may lie outside.
-            width, height: px.
-            background: colour of what lies outside, RGB.
+            width, height: size of the rectangle, px.
+            background: colour of the area outside the level, RGB.
 
         Raises:
             ValueError: a tile is damaged.
@@ -69,7 +69,7 @@ class JpegTiles:
         return pixels
 
     def heaviest(self) -> tuple[int, int, int, int]:
-        """Left, top, width and height, px, of the tile with most bytes: the one that shows most of the colours."""
+        """Return left, top, width and height, px, of the tile with most bytes, which shows most of the colours."""
         row, column = divmod(int(self._lengths.argmax()), self._columns)
         left, top = column * self._tile[0], row * self._tile[1]
         return left, top, min(self._tile[0], self.size[0] - left), min(self._tile[1], self.size[1] - top)
@@ -99,7 +99,7 @@ class JpegTiles:
 
 
 class TileCache:
-    """The tiles decoded last, up to a number of bytes."""
+    """A cache of the most recently used decoded tiles, up to a number of bytes."""
 
     def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
         self._tiles: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
@@ -107,7 +107,7 @@ class TileCache:
         self._lock = Lock()
 
     def get(self, key: tuple[int, int]) -> Pixels | None:
-        """A tile, or None where it is not kept."""
+        """Return a tile, or None if it is not in the cache."""
         with self._lock:
             tile = self._tiles.get(key)
             if tile is not None:
@@ -115,7 +115,7 @@ class TileCache:
             return tile
 
     def put(self, key: tuple[int, int], tile: Pixels) -> None:
-        """Keep a tile, and let go of those that were not used for longest."""
+        """Add a tile, and evict the least recently used ones."""
         with self._lock:
             if key not in self._tiles:
                 self._tiles[key] = tile
@@ -129,8 +129,8 @@ class JpegSlide:
 
     Args:
         path: the file.
-        level_sizes: width and height of the levels that OpenSlide finds, px.
-        through_openslide: reads a rectangle (left, top, width, height, px of the level) of a level, to compare with.
+        level_sizes: width and height of the levels that OpenSlide reports, px.
+        through_openslide: reads a rectangle (left, top, width, height, px of the level) of a level, for comparison.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class JpegSlide:
         os.close(self._file)
 
     def level(self, level: int) -> JpegTiles | None:
-        """A level, once one of its tiles was seen to be what OpenSlide reads; None where it is left to OpenSlide."""
+        """Return a level after checking one of its tiles against OpenSlide, or None if it is left to OpenSlide."""
         tiles = self._levels.get(level)
         if tiles is None:
             return None
@@ -167,7 +167,7 @@ class JpegSlide:
             return tiles if self._checked[level] else None
 
     def _agrees(self, level: int, tiles: JpegTiles) -> bool:
-        """The mean colours are compared: OpenSlide may shift a coarser level by a part of a px."""
+        """Compare mean colours with OpenSlide, which may shift a coarser level by a fraction of a px."""
         box = tiles.heaviest()
         try:
             own = tiles.read(*box, background=(255, 255, 255))
@@ -180,7 +180,7 @@ class JpegSlide:
 
 
 def _is_plain(page: tifffile.TiffPage) -> bool:
-    """Whether a page is one plane of 8-bit colour in JPEG tiles."""
+    """Return whether a page is one plane of 8-bit colour in JPEG tiles."""
     return bool(
         page.is_tiled
         and page.compression == JPEG

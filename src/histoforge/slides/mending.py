@@ -1,4 +1,4 @@
-"""Making outlines that cross themselves valid, in bounded time."""
+"""Repair of outlines that cross themselves, in bounded time."""
 
 import numpy as np
 import shapely
@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 MOST_FOR_LINEWORK = 500
-"""Crossings up to which GEOS's exact method is used; its time grows so fast that 4,000 take minutes."""
+"""Maximum crossings for GEOS's exact method, whose time grows so fast that 4,000 take minutes."""
 MOST_CROSSINGS = 20_000
-"""Crossings beyond which an outline is refused; what a person draws by hand has a few."""
+"""Maximum crossings of an outline; one with more is rejected. Outlines drawn by hand have a few."""
 FURTHEST = 1e8
-"""px; no slide is so large."""
+"""Maximum coordinate, px; no slide is this large."""
 _AT_ONCE = 64
 
 
@@ -18,8 +18,8 @@ def ring(points: object) -> NDArray[np.float64]:
     """Return the first two coordinates of each point, float64 [N, 2].
 
     Raises:
-        ValueError: one is not a number, not finite, or too large for any slide.
-        TypeError, OverflowError: as float() raises them.
+        ValueError: a coordinate is not a number, not finite, or too large for any slide.
+        TypeError, OverflowError: raised by float().
     """
     corners = np.array([[float(value) for value in point[:2]] for point in points], np.float64)  # type: ignore[attr-defined]
     if not len(corners):
@@ -32,10 +32,10 @@ def ring(points: object) -> NDArray[np.float64]:
 
 
 def mended(outline: Polygon | MultiPolygon) -> MultiPolygon:
-    """Return the area that an outline encloses, without the lines and points that mending may leave.
+    """Return the area that an outline encloses, without the lines and points that the repair may leave.
 
     Raises:
-        ValueError: it crosses itself in more places than can be mended.
+        ValueError: the outline crosses itself in too many places to be repaired.
     """
     valid = outline if outline.is_valid else _made_valid(outline)
     parts = [part for part in shapely.get_parts(shapely.get_parts(valid)) if isinstance(part, Polygon)]
@@ -43,7 +43,7 @@ def mended(outline: Polygon | MultiPolygon) -> MultiPolygon:
 
 
 def _made_valid(outline: Polygon | MultiPolygon) -> shapely.Geometry:
-    """Return a valid geometry: exactly where the outline crosses itself, filled up where it does so too often."""
+    """Return a valid geometry: the exact one, or a filled one if the outline crosses itself too often."""
     crossings = count_crossings(outline)
     if crossings > MOST_CROSSINGS:
         raise ValueError(f"an outline crosses itself in more than {MOST_CROSSINGS} places")
@@ -53,7 +53,7 @@ def _made_valid(outline: Polygon | MultiPolygon) -> shapely.Geometry:
 
 
 def count_crossings(outline: Polygon | MultiPolygon) -> int:
-    """Return in how many places an outline meets itself apart from its corners; counting ends beyond the bound."""
+    """Count the places where an outline meets itself apart from its corners, stopping beyond the bound."""
     rings = [
         shapely.get_coordinates(line)
         for part in shapely.get_parts(outline)

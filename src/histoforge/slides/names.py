@@ -1,4 +1,4 @@
-"""The name of a slide: that of its file, or for DICOM of its folder."""
+"""Names of slides: the name of the file or, for DICOM, of its folder."""
 
 from pathlib import PurePath
 
@@ -6,10 +6,10 @@ OME_EXTENSIONS = (".ome.tif", ".ome.tiff")
 
 
 def slide_name(path: PurePath) -> str:
-    """Return the name by which tables, annotations and patch sets know a slide.
+    """Return the name of a slide in tables, annotations and patch sets.
 
-    `a/b.svs` and `a/b.ome.tif` are `b`. The files of a DICOM slide have names of their own, one for each level, so that
-    `a/b/level-0.dcm` is `b` too.
+    `a/b.svs` and `a/b.ome.tif` are `b`. A DICOM slide has a separate file for each level, so `a/b/level-0.dcm` is also
+    `b`.
     """
     if path.suffix.lower() == ".dcm" and path.parent.name:
         return path.parent.name

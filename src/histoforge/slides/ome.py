@@ -7,17 +7,17 @@ MICROMETRES = {
     "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4,
     "in": 25_400.0,
 }  # fmt: skip
-"""Micrometres in the units of OME's `UnitsLength`; the micro sign comes as either of two characters."""
+"""Micrometres per unit of OME's `UnitsLength`; the micro sign may be either of two characters."""
 
 
 def ome_mpp(description: str) -> float | None:
-    """Return um/px of the first image of an OME-XML document, the mean of both directions.
+    """Return um/px of the first image of an OME-XML document, averaged over both directions.
 
     Args:
-        description: the TIFF's ImageDescription; it may be anything.
+        description: the TIFF's ImageDescription, which may be any text.
 
     Returns:
-        None where it is no OME-XML, or states no physical size or one in pixels.
+        The resolution, or None if the text is not OME-XML, states no physical size, or states it in pixels.
     """
     if "<OME" not in description or "<!DOCTYPE" in description:
         return None

@@ -1,4 +1,4 @@
-"""A small picture of each slide for the report: tissue, patches and regions."""
+"""Small pictures of slides for the report, with tissue, patches and regions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,17 +24,17 @@ TINT = 0.18
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """The colour of a class in every picture (Okabe and Ito's, told apart by colour-blind eyes too), RGB."""
+    """Return the RGB colour of a class in all pictures, from Okabe and Ito's palette for colour-blind readers."""
     return CLASS_COLOURS[label % len(CLASS_COLOURS)]
 
 
 def draw_picture(tissue: Tissue, plan: pd.DataFrame, scale: Scale, regions: Sequence[Region] = ()) -> Image.Image:
-    """A slide with its tissue's outline in black, planned patches tinted and framed and regions outlined by class.
+    """Draw a slide with its tissue outlined in black, its patches tinted and framed, and its regions outlined by class.
 
     Args:
-        tissue: where the tissue is, and the low-power picture.
+        tissue: the tissue mask and the low-power picture.
         plan: patches with `x`, `y` (level-0 px) and `label`.
-        scale: how large they are.
+        scale: the scale of the patches.
         regions: annotated regions.
 
     Returns:
@@ -59,10 +59,10 @@ def draw_picture(tissue: Tissue, plan: pd.DataFrame, scale: Scale, regions: Sequ
 def write_picture(
     path: Path, tissue: Tissue, plan: pd.DataFrame, scale: Scale, regions: Sequence[Region] = ()
 ) -> tuple[int, int]:
-    """Write `draw_picture` as a JPEG.
+    """Write the picture from `draw_picture` as a JPEG.
 
     Returns:
-        Its width and height, px.
+        The width and height of the picture, px.
 
     Raises:
         StorageError: the disk is full or `path` cannot be written.
@@ -76,7 +76,7 @@ def write_picture(
 def _with_patches(
     picture: Image.Image, plan: pd.DataFrame, scale: Scale, origin: np.ndarray, per_px: np.ndarray
 ) -> Image.Image:
-    """Patches tinted, and framed where they are large enough to see between the lines."""
+    """Tint the patches, and frame them if they are large enough to be visible between the lines."""
     tinted = picture.copy()
     pen, lines = ImageDraw.Draw(tinted), ImageDraw.Draw(picture)
     corners = (plan[["x", "y"]].to_numpy() - origin) / per_px

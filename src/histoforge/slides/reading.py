@@ -1,4 +1,4 @@
-"""Opening a slide with OpenSlide and reading pixels of it as they lie in memory."""
+"""Open slides with OpenSlide and read their pixels as arrays."""
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
@@ -36,17 +36,17 @@ class Box(NamedTuple):
 
 
 class Slide:
-    """An open slide. Safe to read from several threads at once.
+    """An open slide. Several threads can read it at once.
 
     Attributes:
         path: the file.
-        name: its name (see `slide_name`); a slide is known by it in `slides.csv` and in patch sets.
+        name: name of the slide in `slides.csv` and in patch sets (see `slide_name`).
         size: width and height of level 0, px.
         level_sizes: width and height of each level, px, finest first.
-        downsamples: level-0 px a pixel of each level; 1.0 first.
-        mpp: micrometres a level-0 pixel, as the file or the user states it; None where nobody does.
-        bounds: the part of level 0 that was scanned (the whole of it for most formats).
-        background: colour of what was not scanned, RGB.
+        downsamples: level-0 px per pixel of each level; the first is 1.0.
+        mpp: micrometres per level-0 pixel, as stated by the file or the user; None if neither states it.
+        bounds: the part of level 0 that was scanned (all of it for most formats).
+        background: colour of the area that was not scanned, RGB.
     """
 
     def __init__(self, path: Path, handle: openslide.OpenSlide, mpp: float | None) -> None:
@@ -75,7 +75,7 @@ class Slide:
             self._jpeg.close()
 
     def required_mpp(self) -> float:
-        """Micrometres a level-0 pixel.
+        """Return the micrometres per level-0 pixel.
 
         Raises:
             SlideError: neither the file nor the user states it. It is never guessed from the objective's power.
@@ -88,7 +88,7 @@ class Slide:
         return self.mpp
 
     def thumbnail(self) -> Pixels | None:
-        """The small picture that some scanners store of the same area, uint8 [h, w, 3]; None where there is none."""
+        """Return the scanner's small picture of the same area, uint8 [h, w, 3], or None if there is none."""
         try:
             image = self._handle.associated_images.get("thumbnail")
         except openslide.OpenSlideError:
@@ -98,15 +98,15 @@ class Slide:
         return np.asarray(image.convert("RGB"))
 
     def read(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
-        """A rectangle of a level, uint8 [height, width, 3].
+        """Read a rectangle of a level, uint8 [height, width, 3].
 
-        What the file does not hold is in the background's colour. JPEG tiles are read without OpenSlide where that
-        gives the same.
+        Areas that the file does not contain have the background's colour. JPEG tiles are read without OpenSlide if that
+        gives the same pixels.
 
         Args:
             x, y: upper left corner, level-0 px; may lie outside the slide.
             level: the level to read.
-            width, height: px of that level.
+            width, height: size of the rectangle, px of that level.
 
         Raises:
             SlideError: the file is damaged there.
@@ -116,24 +116,24 @@ class Slide:
         return self.read_with_openslide(x, y, level, width, height) if pixels is None else pixels
 
     def read_level(self, column: int, row: int, level: int, width: int, height: int) -> Pixels:
-        """Return the same as `read`, uint8 [height, width, 3], with the corner (column, row) in px of the level."""
+        """Read a rectangle like `read`, uint8 [height, width, 3], with the corner (column, row) in px of the level."""
         pixels = self._from_tiles(column, row, level, width, height)
         return self._of_level(level, (column, row, width, height)) if pixels is None else pixels
 
     def read_block(self, column: int, row: int, level: int, width: int, height: int) -> Pixels | None:
-        """Return a rectangle of a level whose every part equals what `read_level` gives for that part alone.
+        """Read a rectangle of a level, if every part of it equals the result of `read_level` for that part alone.
 
-        Where the downsample is not a whole number, OpenSlide places the level's pixels relative to the corner that is
-        asked for, by a fraction of a pixel, and interpolates: there, and where the file leaves a tile out, no large
-        rectangle has this property.
+        If the downsample is not a whole number, OpenSlide places the level's pixels relative to the requested corner,
+        by a fraction of a pixel, and interpolates. In that case, and if the file omits a tile, no large rectangle has
+        this property.
 
         Args:
             column, row: upper left corner, px of the level; may lie outside the slide.
             level: the level to read.
-            width, height: px of that level.
+            width, height: size of the rectangle, px of that level.
 
         Returns:
-            uint8 [height, width, 3], or None where the parts have to be read one by one.
+            uint8 [height, width, 3], or None if the parts must be read one by one.
 
         Raises:
             SlideError: the file is damaged there.
@@ -145,7 +145,7 @@ class Slide:
         return self._of_level(level, (column, row, width, height))
 
     def _from_tiles(self, column: int, row: int, level: int, width: int, height: int) -> Pixels | None:
-        """A rectangle of a level from its JPEG tiles; None where they have to be left to OpenSlide."""
+        """Read a rectangle of a level from its JPEG tiles, or return None if OpenSlide has to read it."""
         tiles = self._jpeg.level(level) if self._jpeg is not None else None
         if tiles is None:
             return None
@@ -156,7 +156,7 @@ class Slide:
             raise self._damaged(round(column * downsample), round(row * downsample), level, error) from error
 
     def read_with_openslide(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
-        """The same as `read`, always through OpenSlide, uint8 [height, width, 3]."""
+        """Read a rectangle like `read`, uint8 [height, width, 3], but always through OpenSlide."""
         pixels = np.empty((height, width), np.uint32)
         pointer = pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32))
         try:
@@ -183,10 +183,10 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
 
     Args:
         path: a file in any format that OpenSlide reads.
-        mpp: micrometres a level-0 pixel; overrules what the file states.
+        mpp: micrometres per level-0 pixel; overrides the file's value.
 
-    Raises:
-        SlideError: it does not open, is cut short, or is of no known format.
+        Raises:
+            SlideError: the file does not open, is truncated, or has an unknown format.
     """
     path = Path(path)
     if not path.is_file():
@@ -207,7 +207,7 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
 
 
 def is_slide(path: Path) -> bool:
-    """Whether OpenSlide knows the file's format, judged by its content."""
+    """Return whether OpenSlide recognises the file's format from its content."""
     return openslide.OpenSlide.detect_format(path) is not None
 
 
@@ -226,9 +226,9 @@ def _jpeg_slide(
 
 
 def _to_rgb(bgra: Pixels) -> Pixels:
-    """uint8 [h, w, 4] in the order blue, green, red, alpha to RGB, uint8 [h, w, 3].
+    """Convert uint8 [h, w, 4] in the order blue, green, red, alpha to RGB, uint8 [h, w, 3].
 
-    Channel by channel, which is five times as fast as a reversed slice.
+    Copying channel by channel is five times as fast as a reversed slice.
     """
     rgb = np.empty((*bgra.shape[:2], 3), np.uint8)
     for channel in range(3):
@@ -237,7 +237,7 @@ def _to_rgb(bgra: Pixels) -> Pixels:
 
 
 def _lay_on(background: tuple[int, int, int], bgra: Pixels) -> None:
-    """Fill up what premultiplied pixels leave transparent, in place."""
+    """Fill the transparent part of premultiplied pixels with the background, in place."""
     missing = 255 - bgra[..., 3].astype(np.uint16)
     for channel in range(3):
         filled = bgra[..., channel] + (missing * background[2 - channel] + 127) // 255
@@ -246,9 +246,9 @@ def _lay_on(background: tuple[int, int, int], bgra: Pixels) -> None:
 
 
 def _stated_mpp(properties: Mapping[str, str]) -> float | None:
-    """The mean of the two stated resolutions; OpenSlide takes those of a plain TIFF from its resolution tags.
+    """Return the mean of the two stated resolutions, which OpenSlide reads from the resolution tags of a plain TIFF.
 
-    The physical size in an OME-TIFF's description comes first: the tags of such a file often are those of a screen.
+    The physical size in an OME-TIFF's description takes precedence, because such a file's tags often describe a screen.
     """
     stated = [ome_mpp(properties.get(IMAGE_DESCRIPTION, ""))]
     try:

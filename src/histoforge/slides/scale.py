@@ -1,4 +1,4 @@
-"""From a patch size and a resolution to what has to be read: a level, and a window of it."""
+"""Conversion of a patch size and a resolution to the level and the window to read."""
 
 import math
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ STRIP_PX = 6_000_000
 
 @dataclass(frozen=True)
 class Scale:
-    """How patches are read from one slide.
+    """The scale at which patches are read from one slide.
 
     Attributes:
         patch_size: height and width of a patch, px.
-        level: the level that is read.
-        downsample: level-0 px a pixel of that level.
-        window: height and width of what becomes a patch, px of that level; whole numbers where nothing is resized.
-        mpp: micrometres a pixel of the patches; None where the slide does not state it and a level was asked for.
+        level: the level to read.
+        downsample: level-0 px per pixel of that level.
+        window: height and width of the area that becomes a patch, px of that level; whole numbers without resizing.
+        mpp: micrometres per pixel of the patches; None if the slide does not state it and a level was requested.
     """
 
     patch_size: tuple[int, int]
@@ -44,18 +44,18 @@ class Scale:
 
 
 def patch_scale(slide: Slide, patch_size: tuple[int, int], mpp: float | None = None, level: int | None = None) -> Scale:
-    """The scale at which patches of a size are read.
+    """Return the scale at which patches of a size are read.
 
-    At a `mpp`, the coarsest level that is not coarser is read and averaged over areas down to the patch size; a level
-    within 2% of it is taken as it is. At a `level` nothing is ever resized. With neither, it is level 0.
+    With `mpp`, the coarsest level that is not coarser is read and averaged over areas down to the patch size; a level
+    within 2% of `mpp` is used without resizing. With `level`, nothing is ever resized. The default is level 0.
 
     Args:
         patch_size: height and width, px.
-        mpp: micrometres a pixel of the patches.
+        mpp: micrometres per pixel of the patches.
         level: a level of the slide, instead of `mpp`.
 
     Raises:
-        SlideError: the slide states no mpp, is much coarser than `mpp`, or has no such level.
+        SlideError: the slide states no mpp, is much coarser than `mpp`, or lacks the level.
     """
     if mpp is not None and level is not None:
         raise ValueError("give mpp or level, not both")
@@ -89,9 +89,9 @@ def _at_level(slide: Slide, patch_size: tuple[int, int], level: int) -> Scale:
 
 
 def cut_patch(pixels: Pixels, column: int, row: int, scale: Scale) -> Pixels:
-    """A patch, uint8 [h, w, 3], from a window that starts at (column, row) of level pixels, uint8 [H, W, 3].
+    """Cut a patch, uint8 [h, w, 3], from a window that starts at (column, row) of level pixels, uint8 [H, W, 3].
 
-    Only pixels that the window touches take part, so that a patch does not depend on what was read around it.
+    Only pixels that the window touches are used, so that a patch does not depend on the pixels around it.
     """
     height, width = scale.window
     right, bottom = (math.ceil(side - 1e-6) for side in (column + width, row + height))
@@ -105,10 +105,10 @@ def cut_patch(pixels: Pixels, column: int, row: int, scale: Scale) -> Pixels:
 
 
 def read_patch(slide: Slide, scale: Scale, x: int, y: int) -> Pixels:
-    """One patch with its upper left corner at level-0 (x, y), uint8 [h, w, 3].
+    """Read one patch with its upper left corner at level-0 (x, y), uint8 [h, w, 3].
 
-    It starts on the whole pixel of the level that is nearest to (x, y). Its pixels depend on nothing else: they are the
-    same when it is read together with other patches.
+    It starts at the whole pixel of the level that is nearest to (x, y). Its pixels are the same when it is read
+    together with other patches.
     """
     height, width = (math.ceil(side - 1e-6) for side in scale.window)
     column, row = round(x / scale.downsample), round(y / scale.downsample)
@@ -116,7 +116,7 @@ def read_patch(slide: Slide, scale: Scale, x: int, y: int) -> Pixels:
 
 
 def read_overview(slide: Slide, size: tuple[int, int]) -> Pixels:
-    """The whole scanned area shrunk into `size` (height, width), padded with the background, uint8 [h, w, 3]."""
+    """Shrink the whole scanned area to fit `size` (height, width), padded with the background, uint8 [h, w, 3]."""
     height, width = size
     shrink = max(slide.bounds.width / width, slide.bounds.height / height)
     image = shrunken(slide, shrink)
@@ -128,10 +128,10 @@ def read_overview(slide: Slide, size: tuple[int, int]) -> Pixels:
 
 
 def shrunken(slide: Slide, downsample: float) -> Pixels:
-    """The scanned area at `downsample` level-0 px a pixel, uint8 [h, w, 3].
+    """Return the scanned area at `downsample` level-0 px per pixel, uint8 [h, w, 3].
 
-    Read from the coarsest level that is fine enough, or from the scanner's thumbnail, a strip at a time: memory does
-    not grow with the slide.
+    It is read in strips from the coarsest level that is fine enough, or from the scanner's thumbnail, so that memory
+    does not grow with the slide.
     """
     bounds = slide.bounds
     width, height = (max(1, round(side / downsample)) for side in (bounds.width, bounds.height))
@@ -147,7 +147,7 @@ def shrunken(slide: Slide, downsample: float) -> Pixels:
 
 
 def _in_strips(slide: Slide, level: int, width: int, height: int) -> Pixels:
-    """Level pixels of the scanned area averaged over areas to width x height."""
+    """Average the level's pixels of the scanned area over areas to width x height."""
     bounds, own = slide.bounds, slide.downsamples[level]
     across, down = bounds.width / own / width, bounds.height / own / height
     image = np.empty((height, width, 3), np.uint8)

@@ -1,7 +1,7 @@
-"""Stain normalisation: patches of all slides as if stained and scanned alike (Macenko 2009, Reinhard 2001).
+"""Stain normalisation, which makes patches of all slides look stained and scanned alike (Macenko 2009, Reinhard 2001).
 
-The source is fitted once a slide, on a sample of its patches, and applied to all of them: a fit to each patch of its
-own is unstable where a patch is nearly white, or holds one stain only.
+The source is fitted once per slide, on a sample of its patches, and applied to all of them: a separate fit for each
+patch is unstable if the patch is nearly white or contains only one stain.
 """
 
 from collections.abc import Callable
@@ -41,9 +41,9 @@ class Macenko:
     The two stains are the extreme directions (1st and 99th percentile) in the plane of the two largest eigenvectors of
     the optical densities of stained pixels; their amounts are scaled to the target's 99th percentile.
 
-    The percentiles of source and target are those over all pixels, glass included, as in the authors' published code,
-    where the default target comes from. Over stained pixels alone they are larger: the default target could not be
-    compared with them.
+    The percentiles of source and target are taken over all pixels, glass included, as in the authors' published code,
+    which also provides the default target. Percentiles over stained pixels alone are larger and not comparable with the
+    default target.
 
     Attributes:
         stains: optical density of haematoxylin and eosin in red, green, blue; float64 [2, 3], rows of unit length.
@@ -51,10 +51,10 @@ class Macenko:
     """
 
     def __init__(self, reference: Pixels | None = None) -> None:
-        """Take the target from `reference`, uint8 [..., 3], or the one of the authors' published code.
+        """Take the target from `reference`, uint8 [..., 3], or from the authors' published code.
 
         Raises:
-            SourceError: the reference holds hardly any stain.
+            SourceError: the reference contains hardly any stain.
         """
         fitted = (MACENKO_STAINS, MACENKO_AMOUNTS) if reference is None else macenko_fit(reference)
         if fitted is None:
@@ -63,7 +63,7 @@ class Macenko:
         self.amounts: NDArray[np.float64] = fitted[1]
 
     def for_source(self, sample: Pixels) -> Transform:
-        """What makes patches of the source like the target; no change where `sample` holds hardly any stain."""
+        """Return the transform from source to target; it changes nothing if `sample` contains hardly any stain."""
         fitted = macenko_fit(sample)
         if fitted is None:
             return _unchanged
@@ -81,20 +81,20 @@ class Macenko:
 class Reinhard:
     """Reinhard et al., "Color transfer between images", IEEE CG&A 21(5), 2001, on stained pixels only.
 
-    Mean and deviation of each channel of the space l-alpha-beta (Ruderman et al. 1998) become the target's. Two
-    additions: a deviation is at most doubled, which keeps slides of one hue from turning gaudy, and the change fades
-    out towards white, which keeps glass and the edges of tissue free of colour.
+    The mean and deviation of each channel in l-alpha-beta space (Ruderman et al. 1998) become the target's. There are
+    two additions: a deviation is at most doubled, which keeps slides of one hue from turning gaudy, and the change
+    fades out towards white, which keeps glass and the edges of tissue free of colour.
 
     Attributes:
-        mean: of the target's stained pixels in l-alpha-beta, float64 [3].
-        deviation: float64 [3].
+        mean: mean of the target's stained pixels in l-alpha-beta, float64 [3].
+        deviation: standard deviation of these pixels, float64 [3].
     """
 
     def __init__(self, reference: Pixels | None = None) -> None:
-        """Take the target from `reference`, uint8 [..., 3], or TCGA-A2-A3XS-DX1 as HistomicsTK publishes it.
+        """Take the target from `reference`, uint8 [..., 3], or from TCGA-A2-A3XS-DX1 as published by HistomicsTK.
 
         Raises:
-            SourceError: the reference holds hardly any stain.
+            SourceError: the reference contains hardly any stain.
         """
         fitted = (REINHARD_MEAN, REINHARD_DEVIATION) if reference is None else reinhard_fit(reference)
         if fitted is None:
@@ -103,7 +103,7 @@ class Reinhard:
         self.deviation: NDArray[np.float64] = fitted[1]
 
     def for_source(self, sample: Pixels) -> Transform:
-        """What makes patches of the source like the target; no change where `sample` holds hardly any stain."""
+        """Return the transform from source to target; it changes nothing if `sample` contains hardly any stain."""
         fitted = reinhard_fit(sample)
         if fitted is None:
             return _unchanged
@@ -124,19 +124,19 @@ class Reinhard:
 
 
 def stain_normaliser(method: Method, reference: Pixels | None = None) -> Macenko | Reinhard:
-    """The normaliser of a name, with its target from `reference`, uint8 [h, w, 3], or from its publication.
+    """Return the normaliser for a method, with its target from `reference`, uint8 [h, w, 3], or from its publication.
 
     Raises:
-        SourceError: the reference holds hardly any stain.
+        SourceError: the reference contains hardly any stain.
     """
     return Macenko(reference) if method == "macenko" else Reinhard(reference)
 
 
 def fit_to_slide(normaliser: Macenko | Reinhard, slide: Slide, plan: pd.DataFrame, scale: Scale) -> Transform:
-    """Fit a normaliser to up to 48 patches spread over a slide; the result goes to `read_patches`.
+    """Fit a normaliser to up to 48 patches spread over a slide, and return the transform for `read_patches`.
 
     Raises:
-        SlideError: the slide is damaged in one of them.
+        SlideError: the slide is damaged in one of these patches.
     """
     if not len(plan):
         return _unchanged
@@ -147,10 +147,10 @@ def fit_to_slide(normaliser: Macenko | Reinhard, slide: Slide, plan: pd.DataFram
 
 
 def macenko_fit(images: Pixels) -> tuple[Matrix, NDArray[np.float64]] | None:
-    """Stain vectors [2, 3] (haematoxylin, eosin) and amounts [2] of images, uint8 [..., 3]; None without stain.
+    """Estimate stain vectors [2, 3] (haematoxylin, eosin) and amounts [2] of images, uint8 [..., 3].
 
-    Section 2 of the paper. The vectors come from stained pixels, the amounts from all. Haematoxylin is the vector that
-    absorbs more red.
+    This follows section 2 of the paper. The vectors come from stained pixels, the amounts from all pixels. Haematoxylin
+    is the vector that absorbs more red. Without stain, the result is None.
     """
     everywhere = _density(images.reshape(-1, 3))
     density = everywhere[(everywhere > LEAST_DENSITY).all(axis=1)]
@@ -170,7 +170,7 @@ def macenko_fit(images: Pixels) -> tuple[Matrix, NDArray[np.float64]] | None:
 
 
 def reinhard_fit(images: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Mean and deviation [3] in l-alpha-beta of the stained pixels of images, uint8 [..., 3]; None without stain."""
+    """Return mean and deviation [3] in l-alpha-beta of stained pixels in images, uint8 [..., 3]; None without stain."""
     pixels = images.reshape(-1, 3)
     pixels = pixels[_stained(pixels)]
     if len(pixels) < LEAST_STAINED_PX:
@@ -180,17 +180,17 @@ def reinhard_fit(images: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def _density(values: NDArray[np.integer]) -> Matrix:
-    """Optical density, natural logarithm, of light in [0, 255]."""
+    """Return the optical density (natural logarithm) of light in [0, 255]."""
     return -np.log((values + 1.0) / LIGHT)
 
 
 def _stained(images: Pixels) -> NDArray[np.bool_]:
-    """Where green light is absorbed, which both stains absorb most; bool [...]."""
+    """Return a mask of pixels that absorb green light, which both stains absorb most; bool [...]."""
     return images[..., 1] + 1 < LIGHT * np.exp(-LEAST_DENSITY)
 
 
 def _to_lab(rgb: NDArray[np.floating]) -> NDArray[np.floating]:
-    """RGB in [0, 255], [..., 3], to l-alpha-beta with natural logarithms."""
+    """Convert RGB in [0, 255], [..., 3], to l-alpha-beta with natural logarithms."""
     lms = np.maximum(rgb, 1) @ _RGB_TO_LMS.T.astype(rgb.dtype)
     return np.log(lms) @ _LMS_TO_LAB.T.astype(rgb.dtype)
 

@@ -1,4 +1,4 @@
-"""Which patches to take from a slide: a table of coordinates and labels, without reading a pixel of them."""
+"""Plan the patches of a slide as a table of coordinates and labels, without reading their pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ LATTICE_POINTS = 200_000
 
 @dataclass(frozen=True)
 class PlanSettings:
-    """How a slide is cut.
+    """Settings for cutting a slide into patches.
 
     Attributes:
-        stride: steps between patches, px of the patches; None is the patch size (no overlap).
-        min_tissue: least part of a patch that is tissue, in [0, 1].
-        membership: 'centre' takes a patch into a region that holds its centre, 'fraction' into the class that covers
-            at least `min_region` of it.
-        min_region: least part of a patch inside a class's regions, in (0, 1], for 'fraction'.
+        stride: distance between patches, px of the patches; None is the patch size (no overlap).
+        min_tissue: minimum fraction of tissue in a patch, in [0, 1].
+        membership: 'centre' assigns a patch to the region that contains its centre, 'fraction' to the class that
+            covers at least `min_region` of it.
+        min_region: minimum fraction of a patch inside a class's regions, in (0, 1], for 'fraction'.
     """
 
     stride: int | None = None
@@ -44,18 +44,18 @@ def plan_patches(
     regions: Sequence[Region] | None = None,
     slide_label: int | None = None,
 ) -> pd.DataFrame:
-    """The patches of a slide, row by row.
+    """Plan the patches of a slide, row by row.
 
-    Where there are regions, a patch has the label of the one that it belongs to, and patches outside all of them are
-    not taken; without regions every patch has the slide's label.
+    If there are regions, a patch gets the label of its region, and patches outside all regions are left out. Without
+    regions, every patch gets the slide's label.
 
     Args:
-        regions: annotated regions whose `label` is set; None or empty where the slide has none.
+        regions: annotated regions whose `label` is set; None or empty if the slide has none.
         slide_label: the label of the whole slide, for a slide without regions.
 
     Returns:
-        A table with a row a patch: x and y (upper left corner, level-0 px, int64), label (int64) and tissue (part of
-        the patch, float64 in [0, 1]).
+        A table with one row per patch: x and y (upper left corner, level-0 px, int64), label (int64) and tissue
+        (fraction of the patch, float64 in [0, 1]).
     """
     x, y, fractions = _on_tissue(*lattice(slide, scale, settings.stride), scale, tissue, settings.min_tissue)
     if regions:
@@ -67,7 +67,7 @@ def plan_patches(
 
 
 def lattice(slide: Slide, scale: Scale, stride: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Left edges of columns and upper edges of rows of patches that lie wholly in the scanned area, level-0 px."""
+    """Return the left edges of columns and the top edges of rows of patches inside the scanned area, level-0 px."""
     rows, columns = (
         _starts(length, footprint, (stride or side) * footprint / side, scale.downsample) + origin
         for length, footprint, side, origin in zip(
@@ -84,7 +84,7 @@ def lattice(slide: Slide, scale: Scale, stride: int | None) -> tuple[NDArray[np.
 def _on_tissue(
     columns: NDArray[np.int64], rows: NDArray[np.int64], scale: Scale, tissue: Tissue, least: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Corners of the lattice's patches with enough tissue, and how much; some rows at a time, to keep memory flat."""
+    """Return corners and tissue of the patches with enough tissue, a few rows at a time to keep memory constant."""
     parts = []
     step = max(1, LATTICE_POINTS // max(1, len(columns)))
     for start in range(0, max(1, len(rows)), step):
@@ -103,10 +103,10 @@ def region_labels(
     regions: Sequence[Region],
     settings: PlanSettings,
 ) -> NDArray[np.int64]:
-    """The label of each of n patches by the regions, int64 [n]; -1 outside all regions.
+    """Return the labels of n patches from the regions, int64 [n]; -1 outside all regions.
 
-    Where regions of several classes hold a patch's centre, the smallest one decides, so that a lesion drawn inside a
-    larger region counts; where several classes cover it, the one that covers most.
+    If regions of several classes contain a patch's centre, the smallest one decides, so that a lesion drawn inside a
+    larger region counts. If several classes cover the patch, the one that covers most decides.
     """
     labels = np.full(len(x), -1, np.int64)
     height, width = footprint
@@ -130,7 +130,7 @@ def region_labels(
 
 
 def _starts(length: float, footprint: float, step: float, downsample: float) -> NDArray[np.int64]:
-    """Starts along one side, level-0 px, on whole pixels of the level that is read."""
+    """Return the patch positions along one side, level-0 px, on whole pixels of the level that is read."""
     count = max(0, int((length - footprint + downsample / 2) // step) + 1)
     starts = np.round(np.round(np.arange(count) * step / downsample) * downsample).astype(np.int64)
     return starts[starts + footprint <= length + downsample / 2]

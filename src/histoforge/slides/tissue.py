@@ -1,7 +1,7 @@
-"""Where the tissue is: saturation, median, Otsu, closing, small holes and specks removed.
+"""Tissue detection: saturation, median, Otsu, closing, removal of small holes and specks.
 
-The recipe of CLAM (Lu et al. 2021, "WSI processing"), with what keeps it from finding tissue in empty glass (bounds on
-the threshold) and in pen marks (ink has colours that haematoxylin and eosin cannot have).
+This is CLAM's method (Lu et al. 2021, "WSI processing"), with additions that keep it from detecting tissue in empty
+glass (bounds on the threshold) and in pen marks (ink has colours that haematoxylin and eosin cannot have).
 """
 
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ class Tissue:
 
     Attributes:
         mask: bool [h, w], over the slide's scanned area.
-        downsample: level-0 px a pixel of the mask, across and down.
+        downsample: level-0 px per pixel of the mask, across and down.
         origin: level-0 px of the mask's upper left corner, x and y.
-        image: the low-power picture it was found on, uint8 [h, w, 3].
+        image: the low-power picture from which it was computed, uint8 [h, w, 3].
     """
 
     mask: Mask
@@ -49,7 +49,7 @@ class Tissue:
 
     @property
     def share(self) -> float:
-        """Tissue as a part of the scanned area, in [0, 1]."""
+        """Tissue as a fraction of the scanned area, in [0, 1]."""
         return float(self.mask.mean())
 
     @cached_property
@@ -59,7 +59,7 @@ class Tissue:
     def fractions(
         self, x: NDArray[np.int64], y: NDArray[np.int64], footprint: tuple[float, float]
     ) -> NDArray[np.float64]:
-        """Tissue in each of n rectangles as a part of their area, float64 [n] in [0, 1].
+        """Return the fraction of tissue in each of n rectangles, float64 [n] in [0, 1].
 
         Args:
             x, y: upper left corners, level-0 px, [n].
@@ -80,10 +80,10 @@ class Tissue:
 
 
 def find_tissue(slide: Slide) -> Tissue:
-    """Find a slide's tissue on a picture of 1000 to 2048 px (fewer for small slides), whatever the slide's size.
+    """Find a slide's tissue on a picture of 1000 to 2048 px (fewer for small slides), regardless of the slide's size.
 
     Raises:
-        SlideError: the slide is damaged where it is read.
+        SlideError: the slide is damaged in the area that is read.
     """
     bounds = slide.bounds
     longest = max(bounds.width, bounds.height)
@@ -94,9 +94,9 @@ def find_tissue(slide: Slide) -> Tissue:
 
 
 def tissue_mask(image: Pixels) -> Mask:
-    """Tissue on a low-power picture, uint8 [h, w, 3]; bool [h, w], all False on a blank slide.
+    """Return the tissue mask of a low-power picture, uint8 [h, w, 3], as bool [h, w]; all False on a blank slide.
 
-    The median comes after the threshold, as a vote of each pixel's neighbours: the result is the same, and sooner.
+    The median is applied after the threshold, as a vote of each pixel's neighbours: the result is the same, but faster.
     """
     red, green, blue = (np.ascontiguousarray(image[..., channel]) for channel in range(3))
     high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
@@ -112,11 +112,11 @@ def tissue_mask(image: Pixels) -> Mask:
 
 
 def ink_mask(red: Grey, green: Grey, blue: Grey) -> Mask:
-    """Pen marks on a low-power picture, given as three planes, uint8 [h, w]; bool [h, w].
+    """Return the mask of pen marks, bool [h, w], on a low-power picture, given as three planes, uint8 [h, w].
 
     Haematoxylin and eosin both absorb green most, so that no mixture of them is greener than it is red (Ruifrok and
-    Johnston 2001, table 1); green and light blue ink is. Deep blue ink is bluer than any nucleus, red ink takes blue
-    away as well as green, black ink takes everything.
+    Johnston 2001, table 1), unlike green and light blue ink. Deep blue ink is bluer than any nucleus, red ink absorbs
+    blue as well as green, and black ink absorbs everything.
     """
     r, g, b = (plane.astype(np.int16) for plane in (red, green, blue))
     ink = (g - r > 20) | ((b - r > 80) & (b - g > 60)) | ((r - g > 90) & (b - g < 12))

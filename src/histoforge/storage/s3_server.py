@@ -24,12 +24,12 @@ class Server:
 
     @property
     def client(self) -> Minio:
-        """Return this process's client."""
+        """This process's client."""
         return self._of_this_process()[0]
 
     @property
     def http(self) -> urllib3.PoolManager:
-        """Return the connection pool through which that client sends its requests."""
+        """The connection pool through which that client sends its requests."""
         return self._of_this_process()[1]
 
     def _of_this_process(self) -> tuple[Minio, urllib3.PoolManager]:
