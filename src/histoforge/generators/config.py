@@ -51,7 +51,7 @@ class GeneratorConfig(TrainingConfig):
 
     @property
     def class_wise(self) -> bool:
-        """Whether one model per class is trained."""
+        """True if one model per class is trained."""
         return False
 
 
@@ -64,5 +64,5 @@ class ClassWiseConfig(GeneratorConfig):
 
     @property
     def class_wise(self) -> bool:
-        """Whether one model per class is trained."""
+        """True if one model per class is trained."""
         return True

@@ -32,7 +32,7 @@ LOWER_IS_BETTER = ("brier", "calibration_error")
 class ClassScores(Result):
     """Scores of one class against all others, or their unweighted mean over classes; each 0 to 1.
 
-    A score is None where it is undefined: no patches, or only patches, belong to the class.
+    A score is None where it is undefined, because no patch or every patch belongs to the class.
     """
 
     name: str

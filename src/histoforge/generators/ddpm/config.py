@@ -54,7 +54,7 @@ class DdpmConfig(ClassWiseConfig):
 
     @property
     def class_wise(self) -> bool:
-        """Whether one model per class is trained."""
+        """True if one model per class is trained."""
         return not self.by_label
 
     @model_validator(mode="after")
