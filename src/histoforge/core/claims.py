@@ -118,7 +118,7 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
-        with suppress(OSError):  # a folder that now holds something stays
+        with suppress(OSError):  # keep folders that are no longer empty
             for folder in made:
                 folder.rmdir()
 

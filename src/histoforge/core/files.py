@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from histoforge.core.documents import read_json  # noqa: F401 - found beside write_json
+from histoforge.core.documents import read_json  # noqa: F401 - re-exported beside write_json
 from histoforge.core.errors import StorageError
 from histoforge.core.results import check_replaceable
 from histoforge.core.unfinished import begin, clear_once, end
