@@ -1,4 +1,4 @@
-"""How much of the gradient of a HistoGAN critic's scores is for other patches than the scored one.
+"""Measure how much of the gradient of a HistoGAN critic's scores belongs to other patches than the scored one.
 
     python benchmarks/coupling.py --patches prep/patches      # of guide_share.py
 

@@ -1,4 +1,4 @@
-"""What RL-EO loses when its guide looks at some of the fakes only: gradient noise, and the quality of the generator.
+"""Measure what RL-EO loses when its guide sees only some of the fakes: gradient noise and generator quality.
 
     histoforge preprocess --source oral224 --out prep --preset quickstart --patch-size 32 --max-patches-per-class 1500
     histoforge finetune-snn --patches prep/patches --overviews prep/overviews --out guide --preset quickstart

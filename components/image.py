@@ -6,7 +6,7 @@ from pathlib import Path
 
 VERSION = "0.1.0"
 REGISTRY = os.environ.get("HISTOFORGE_REGISTRY", "").rstrip("/")
-"""Where all images come from; '' for where each is published. `HISTOFORGE_REGISTRY` at compile time sets it."""
+"""Registry of all images; '' for the one in which each is published. `HISTOFORGE_REGISTRY` at compile time sets it."""
 
 SLIM = (
     "find_news",

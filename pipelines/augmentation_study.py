@@ -21,7 +21,7 @@ FIXED = {
 
 
 class Outputs(NamedTuple):
-    """What the pipeline hands on."""
+    """Outputs of the pipeline."""
 
     report: dsl.HTML
     metrics: dsl.Artifact

@@ -21,7 +21,7 @@ FIXED = {
 
 
 class Outputs(NamedTuple):
-    """What the pipeline hands on."""
+    """Outputs of the pipeline."""
 
     report: dsl.HTML
     metrics: dsl.Artifact
@@ -37,7 +37,7 @@ class Outputs(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What there is before the arms are compared: what trainings are told, and artifacts."""
+    """Training parameters and artifacts that exist before the arms are compared."""
 
     training: Mapping[str, Any]
     patches: Any

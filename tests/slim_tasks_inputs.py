@@ -1,4 +1,4 @@
-"""What the tasks of the slim image are run on: images, slides, and generators of one class each."""
+"""Inputs for the tasks of the slim image: images, slides, and generators of one class each."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the tests of a backend's view share: an installation, and tiny runs whose artifacts other tests take."""
+"""Fixtures of the backend tests: an installation, and tiny runs whose artifacts other tests use."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the driver hands a task: its parameters and artifacts, resolved from the pipeline's specification.
+"""Resolve the parameters and artifacts that the driver hands to a task from the pipeline's specification.
 
 Reproduces backend/src/v2/driver (resolve.go, container.go, dag.go, driver.go) and backend/src/v2/expression of
 kubeflow/pipelines; see docs/backend.md. Error messages are those of the source, so that they can be looked up.
@@ -189,7 +189,7 @@ def root_inputs(definitions: Mapping[str, Json], arguments: Mapping[str, Json]) 
 
 
 def outputs(root: str, task: str, component: Mapping[str, Json]) -> dict[str, Json]:
-    """Where a task is to write (provisionOutputs): a new folder below the pipeline's root, `executor-logs` besides."""
+    """Return the outputs of a task (provisionOutputs): a new folder below the pipeline's root, and `executor-logs`."""
     defined = component.get("outputDefinitions", {})
     task_root = f"{root}/{task}/{uuid.uuid4()}"
     artifacts = {**defined.get("artifacts", {}), "executor-logs": {"artifactType": {"schemaTitle": "system.Artifact"}}}
@@ -204,7 +204,7 @@ def outputs(root: str, task: str, component: Mapping[str, Json]) -> dict[str, Js
 
 
 def local_path(uri: str) -> str:
-    """Where the launcher mirrors an artifact inside the pod (LocalPathForURI).
+    """Return the path to which the launcher copies an artifact inside the pod (LocalPathForURI).
 
     Raises:
         BackendError: the store is one that the launcher does not know.
@@ -216,7 +216,7 @@ def local_path(uri: str) -> str:
 
 
 def condition_holds(condition: str, parameters: Mapping[str, Json]) -> bool:
-    """Whether a trigger policy lets a task run; of CEL, what kfp's compiler writes for comparisons.
+    """Return True if a trigger policy lets a task run; understands the CEL that kfp's compiler writes for comparisons.
 
     Raises:
         BackendError: the condition is not one of those, or its result is not a truth value.

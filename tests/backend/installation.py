@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src", "components", "pipelines")
-"""What images/Dockerfile copies before it installs."""
+"""Files that images/Dockerfile copies before it installs."""
 
 MOUNT_PREFIXES = {
     "_GCS_LOCAL_MOUNT_PREFIX": "/gcs/",

@@ -206,7 +206,7 @@ class Launcher:
         execution.outputs, execution.output_artifacts = parameters, recorded
 
     def stored(self, uri: str) -> Path:
-        """Where an artifact is in the object store."""
+        """Return the path of an artifact in the object store."""
         return self.objects / local_path(uri).lstrip("/")
 
     def _upload(self, uri: str, pod: Path) -> None:
@@ -236,7 +236,7 @@ def _inside(pod: Path, path: str) -> Path:
 
 
 def _read_outputs(path: Path) -> dict[str, Json]:
-    """What kfp's executor wrote (getExecutorOutputFile); NaN and infinities are no JSON to protobuf."""
+    """Return the output of kfp's executor (getExecutorOutputFile); protobuf rejects NaN and infinity as JSON."""
     if not path.is_file():
         return {}
 

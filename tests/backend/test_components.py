@@ -100,7 +100,7 @@ def test_with_and_without_optional_inputs(name, chosen, call, locations, guided,
 
 
 def compared(name, guided):
-    """What the leaderboard compares, all of one run."""
+    """Inputs of the leaderboard, all from one run."""
     names = {"patches": "patches", "baseline": "baseline"} if name == "leaderboard" else {}
     single = {key: guided.output(output) for key, output in names.items()}
     return {**single, **({"arms": guided.outputs("arms"), "both_arms": guided.outputs("both")} if single else {})}

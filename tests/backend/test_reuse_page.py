@@ -13,7 +13,7 @@ from histoforge.patches import PatchSet
 
 @pytest.fixture(scope="module")
 def examples():
-    """What the page defines, with the files of this checkout."""
+    """Definitions of the page, with the files of this checkout."""
     page = (ROOT / "docs" / "reuse.md").read_text(encoding="utf-8")
     names = {}
     with contextlib.chdir(ROOT):

@@ -1,4 +1,4 @@
-"""What a backend does with parameters, artifacts, loops, conditions and failures, by components that need kfp alone."""
+"""Parameters, artifacts, loops, conditions and failures on a backend, shown by components that need only kfp."""
 
 import json
 

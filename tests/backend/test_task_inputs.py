@@ -1,4 +1,4 @@
-"""What tasks are given on a backend: the inputs by which Kubeflow looks them up in its cache, and their sizes.
+"""Inputs of tasks on a backend, by which Kubeflow looks them up in its cache, and their sizes.
 
 The tasks that check and plan are run; all others end at once and write nothing, which a launcher takes for well.
 """

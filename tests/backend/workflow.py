@@ -106,7 +106,7 @@ class Run:
         ]
 
     def stored(self, key: str) -> Path:
-        """Where an output artifact of the pipeline is in the object store."""
+        """Return the path of a pipeline's output artifact in the object store."""
         return self.launcher.stored(self.output(key))
 
     def _dag(self, dag: Execution, spec: Mapping[str, Json]) -> None:

@@ -1,4 +1,4 @@
-"""What an arm says of itself and of its models is verified before it is followed."""
+"""The description of an arm and of its models is verified before it is used."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What every command does before it writes: nothing of the user's is replaced."""
+"""No command replaces files of the user."""
 
 import json
 import os
@@ -287,7 +287,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_folder_that_is_written_into_needs_no_right_beside_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a volume that is mounted into a container whose own file system cannot be written."""
+    """Imitate a volume that is mounted into a container with a read-only file system."""
     monkeypatch.setattr("histoforge.cli.run._run_in", lambda *_: None)
     source, out = write_images(tmp_path / "images"), tmp_path / "mounted" / "out"
     out.mkdir(parents=True)

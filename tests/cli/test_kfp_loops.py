@@ -1,4 +1,4 @@
-"""What an earlier task returned reaches the tasks of a loop on this machine."""
+"""Outputs of earlier tasks reach the tasks of a loop in local runs."""
 
 from kfp.local.orchestrator import task_spec_utils
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineTaskSpec

@@ -35,7 +35,7 @@ class Runs:
     page: Callable[[str, list[dict[str, Any]], dict[str, str]], dict[str, Any]]
 
     def answer_pods(self, method: str, query: dict[str, str], namespace: str, name: str | None, log: str | None) -> Any:
-        """As Kubernetes lists pods by label, hands out the last lines of a log, and deletes a pod."""
+        """Imitate Kubernetes, which lists pods by label, hands out the last lines of a log, and deletes a pod."""
         if self.forbids_pods:
             raise BadRequest(403, "pods is forbidden")
         pods = {key: pod for key, pod in self.pods.items() if pod["metadata"]["namespace"] == namespace}
@@ -114,7 +114,7 @@ class Runs:
         return listed
 
     def terminate_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        """As `ResourceManager.TerminateRun`: the state first, then the workflow, which may be gone."""
+        """Imitate `ResourceManager.TerminateRun`: the state first, then the workflow, which may be gone."""
         run = there(self.runs, name)
         if run["state"] in (*ENDED, "CANCELING"):
             raise BadRequest(400, f"Failed to terminate a run {name}. Row not found")
@@ -124,7 +124,7 @@ class Runs:
         return {}
 
     def delete_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        """As `ResourceManager.DeleteRun`: whatever its state, and with its workflow."""
+        """Imitate `ResourceManager.DeleteRun`: whatever its state, and with its workflow."""
         there(self.runs, name)
         del self.runs[name]
         self.pods = {
@@ -133,7 +133,7 @@ class Runs:
         return {}
 
     def fire(self, recurring_run: str) -> dict[str, Any]:
-        """What the controller of ScheduledWorkflows does when the time has come; the run does not end by itself."""
+        """Start a scheduled run as the controller of ScheduledWorkflows does; the run does not end by itself."""
         scheduled = there(self.recurring_runs, recurring_run)
         kept = ("display_name", "experiment_id", "pipeline_version_reference", "runtime_config")
         made = {key: scheduled[key] for key in kept}
@@ -159,7 +159,7 @@ class Runs:
         return there(self.recurring_runs, name)
 
     def delete_recurring_run(self, query: dict[str, str], __: bytes, name: str) -> Any:
-        """As `ResourceManager.DeleteJob`: the ScheduledWorkflow goes, and with it the workflows that it owns.
+        """Imitate `ResourceManager.DeleteJob`: the ScheduledWorkflow goes, and with it the workflows that it owns.
 
         Nothing reports their runs any more, which are shown in their last state for ever. With the policy ORPHAN they
         are no longer owned, and go on.
@@ -180,7 +180,7 @@ class Runs:
         return {}
 
     def runnable(self, said: dict[str, Any]) -> dict[str, Any]:
-        """What a run and a recurring run have in common; numbers come back as floats."""
+        """Return the fields that runs and recurring runs share; numbers come back as floats."""
         there(self.experiments, said["experiment_id"])
         reference = said["pipeline_version_reference"]
         version = there(self.versions, reference["pipeline_version_id"])

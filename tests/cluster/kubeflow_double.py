@@ -132,7 +132,7 @@ class Double(Runs):
         return {}
 
     def delete_pipeline(self, query: dict[str, str], __: bytes, name: str) -> Any:
-        """As `ResourceManager.DeletePipeline`: not one that has versions."""
+        """Imitate `ResourceManager.DeletePipeline`: not one that has versions."""
         there(self.pipelines, name)
         if not query.get("cascade") and name in {one["pipeline_id"] for one in self.versions.values()}:
             raise BadRequest(400, f"Failed to delete pipeline with id {name} as it has existing pipeline versions")
@@ -174,7 +174,7 @@ class Double(Runs):
         return there(self.experiments, name)
 
     def delete_experiment(self, _: dict[str, str], __: bytes, name: str) -> Any:
-        """As `ExperimentStore.DeleteExperiment`: its runs stay."""
+        """Imitate `ExperimentStore.DeleteExperiment`: its runs stay."""
         there(self.experiments, name)
         del self.experiments[name]
         return {}

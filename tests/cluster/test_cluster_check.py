@@ -31,7 +31,7 @@ GOES_ON = "histogan: goes on after step 150 of 100000000.\n"
 
 
 class Cluster:
-    """What becomes of runs: those that train without end have a pod, a scheduled one follows another."""
+    """Advance the runs: endless trainings have a pod, and scheduled runs follow one another."""
 
     def __init__(self, double, server):
         self.double, self.server = double, server

@@ -1,4 +1,4 @@
-"""What `schedule diff` prints of a change: the change, and little else."""
+"""`schedule diff` prints the changed fields and little else."""
 
 import pytest
 

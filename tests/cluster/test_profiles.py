@@ -1,4 +1,4 @@
-"""What the compiled files ask of a cluster, under each profile."""
+"""Resources that the compiled files request under each profile."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Which image each component names, replaced, mirrored and pinned by digest, and how a push records digests."""
+"""Image names of components: replaced, mirrored, pinned by digest; and the digests that a push records."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What may be written where, by whom, and what killed writers leave."""
+"""Rules for replacing outputs, locks between writers, and files left by killed writers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in the words of the person who gave the value."""
+"""Validation errors name what the user typed."""
 
 from typing import Literal
 

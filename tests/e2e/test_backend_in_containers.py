@@ -83,7 +83,9 @@ def test_retraining_ends_early_without_news(start, source, s3):
     arguments = {"source": source, "preset": "", "overrides": SETTINGS, **places}
     first = start("retraining", arguments)
     assert {attempt.status for attempt in first.launcher.attempts} == {0}
-    assert s3.left_in("backend-models")
+    assert s3.left_in("backend-state"), "whatever the gate decided"
+    (published,) = (task.outputs["Output"] for task in first.store.executions if "publication" in task.output_artifacts)
+    assert published is bool(s3.left_in("backend-models"))
     second = start("retraining", arguments)
     assert len(second.launcher.attempts) == 2, "the scan, and the look for news"
 

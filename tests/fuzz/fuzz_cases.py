@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from histoforge.cli import main
 
 TIMES = int(os.environ.get("HISTOFORGE_FUZZ", "1"))
-"""How many times as many cases as in the test suite; other ones each time, where it is more than one."""
+"""Factor on the number of cases of the test suite; above 1, each run draws other cases."""
 HANGS_AFTER_SECONDS = 150
 MEMORY_BYTES = 8 << 30
 PAGE = resource.getpagesize()
@@ -64,7 +64,7 @@ def copy_of(made: Path, *names: str) -> Iterator[Path]:
 
 
 WARNINGS = ("carries no digest", "the next publication or rollback writes it anew")
-"""What is said besides the sentence of files that are read all the same."""
+"""Lines that are allowed besides the error, for files that can be read all the same."""
 
 
 def check(*arguments: object, quiet: bool = True) -> int:
@@ -145,7 +145,7 @@ FOUND = [
     ("generator", Mutation("a value", 0.5390625, None)),
     ("history", Mutation("a dead link", 0.0)),
 ]
-"""What earlier runs found, in places that another release may have moved."""
+"""Failures of earlier runs, at positions that another release may have moved."""
 
 
 @pytest.mark.parametrize(("kind", "mutation"), FOUND)
@@ -330,7 +330,7 @@ def test_a_value_of_an_option(made: Path, name: str, value: str) -> None:
 
 
 def _exists(value: str) -> bool:
-    """Whether a location is a folder of this machine, which nobody meant to be read."""
+    """Return True if a location is a folder of this machine that is not meant to be read."""
     try:
         return Path(os.path.expanduser(value)).exists()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What is done to a file: a table of mutations for each kind of content, drawn by hypothesis."""
+"""Mutations of files: one table for each kind of content, drawn by hypothesis."""
 
 import copy
 import json

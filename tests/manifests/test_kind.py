@@ -67,7 +67,7 @@ def machine(tmp_path):
 
 
 def is_alive(process):
-    """Whether a process runs; one that has ended and is waited for by nobody does not."""
+    """Return True if a process runs; a zombie does not."""
     status = Path(f"/proc/{process}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 

@@ -39,7 +39,7 @@ class Scale:
 
     @property
     def resizes(self) -> bool:
-        """Whether pixels are resampled."""
+        """True if pixels are resampled."""
         return self.window != self.patch_size
 
 

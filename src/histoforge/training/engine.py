@@ -108,7 +108,7 @@ class Engine:
 
     @property
     def epoch_ended(self) -> bool:
-        """Whether the current step is the last of its epoch or of the run."""
+        """True if the current step is the last of its epoch or of the run."""
         step = self.global_step + 1
         return step % self.steps_an_epoch == 0 or step == self.total_steps
 

@@ -88,7 +88,7 @@ class Timing:
         self._steps = self._total = 0
         self._began = self._first_ended = time.monotonic()
         self.is_over = False
-        """Whether a trial has measured enough of this run."""
+        """True if a trial has measured enough of this run."""
 
     def begin(self, total_steps: int, parts: Mapping[str, Any]) -> None:
         """Start the clock; `parts` are the networks and everything else that the run tracks."""
