@@ -143,8 +143,9 @@ def test_tab_completes_commands_options_methods_and_presets(line, names):
 
 
 def test_the_completion_is_installed_without_a_network(tmp_path):
-    command = [program(), "--install-completion", "bash"]
-    subprocess.run(command, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, check=True)
+    # The shell is the nearest one above the command; with something after the command, bash does not become it.
+    typed = ["bash", "-c", f"'{program()}' --install-completion; exit $?"]
+    subprocess.run(typed, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, check=True)
     assert "_HISTOFORGE_COMPLETE" in (tmp_path / ".bash_completions" / "histoforge.sh").read_text()
 
 
