@@ -3,7 +3,7 @@
 # make demo    the whole pipeline on drawn slides: runs/demo/report.html, runs/demo/metrics.json
 # make test    the whole test suite
 # make fuzz    20 times as many damaged files and strange values as the test suite has: make fuzz TIMES=100
-# make lint    ruff and mypy
+# make lint    ruff, mypy, and the order of imports between packages
 # make compile writes components/*/component.yaml, their READMEs, and pipelines/*.yaml
 # make bench   every benchmark, at its full size
 # make lock    resolves the packages anew: requirements.lock and the locks of the images
@@ -94,6 +94,7 @@ lint: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 compile: environment
 	$(BIN)/python -m histoforge_pipelines.compile

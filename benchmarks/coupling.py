@@ -21,7 +21,7 @@ from histoforge.generators.histogan.loss import at_each_stage
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 POINTS = 16
 

@@ -24,8 +24,8 @@ from timing import surroundings
 from torch import Tensor
 
 from histoforge.classifiers import load_arm
-from histoforge.generators.dcgan.objective import Turn
-from histoforge.generators.registry import draw
+from histoforge.generators.dcgan.objective import DiscriminatorStep
+from histoforge.generators.loading import draw
 from histoforge.generators.rleo import objective as rleo_objective
 from histoforge.generators.rleo import train as rleo
 from histoforge.generators.rleo.config import RleoConfig
@@ -35,7 +35,7 @@ from histoforge.metrics.frechet import frechet_distance
 from histoforge.patches import PatchSet
 from histoforge.siamese.guide import load_guide
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 NOISE_EVERY = 25
 NOISE_DRAWS = 8
@@ -71,7 +71,7 @@ class NoisyTerm(rleo_objective.RewardTerm):
 class NoisyObjective(rleo_objective.RewardedCrossEntropy):
     """RL-EO's losses, extended to measure the noise from time to time."""
 
-    def discriminator(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
+    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the method's own losses; measure the noise from time to time."""
         if self.turns % NOISE_EVERY == 0 and self.guide_share == 1:
             term = NoisyTerm(self.term.mode, self.term.weight, self.term.rng)

@@ -22,7 +22,7 @@ from histoforge.patches.device import DevicePatches, to_unit
 from histoforge.selection import Scorer, Scores, kept_counts, select
 from histoforge.selection.scores import entropy, feature_distance
 from histoforge.training.device import autocast, resolve_device, resolve_precision
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 CLASSES = ["normal", "tumour"]
 

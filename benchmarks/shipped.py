@@ -15,7 +15,7 @@ from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.siamese.guide import Guide
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 
 class TimedEngine(Engine):

@@ -29,7 +29,7 @@ from histoforge.core.seeds import numpy_rng
 from histoforge.phantom.drawing import SlideDrawer
 from histoforge.phantom.layout import plan_slide
 from histoforge.steps import preprocess
-from histoforge.steps.config.preprocess import PreprocessConfig
+from histoforge.steps.preprocess_config import PreprocessConfig
 
 TILE_PX = 256
 PIECE_PX = 4096

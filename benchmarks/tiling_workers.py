@@ -31,7 +31,7 @@ def preprocess(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]
     """Run the whole step: open, find tissue, plan, read, write patch set, overviews and picture, make digests."""
     from histoforge.patches import PatchSet
     from histoforge.steps import preprocess
-    from histoforge.steps.config.preprocess import PreprocessConfig
+    from histoforge.steps.preprocess_config import PreprocessConfig
 
     config = PreprocessConfig(
         source=str(slide.parent), kind="slides", patch_size=str(patch_px), level=0, min_tissue=LEAST_TISSUE,

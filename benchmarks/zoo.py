@@ -24,7 +24,7 @@ from histoforge.generators.dcgan import train as dcgan
 from histoforge.generators.dcgan.config import SnganConfig
 from histoforge.generators.dcgan.geometry import doublings
 from histoforge.generators.dcgan.network import DcganDiscriminator, DcganGenerator
-from histoforge.generators.dcgan.objective import Turn
+from histoforge.generators.dcgan.objective import DiscriminatorStep
 from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
 from histoforge.generators.ddpm.diffusion import noise_schedule, simple_loss
 from histoforge.generators.ddpm.network import NoiseNetwork
@@ -35,7 +35,7 @@ from histoforge.patches.device import Batch, DevicePatches
 from histoforge.siamese.guide import METHOD, NORMALISATION, Guide
 from histoforge.siamese.network import MftSnn
 from histoforge.training.device import resolve_device
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 MEASURED = ["dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan", "rleo", "ddpm"]
 Step = Callable[[], None]
@@ -99,7 +99,7 @@ def plain_gan(config: Any, batch: Batch, guide: nn.Module) -> Step:
         drawn = generator(torch.randn(len(batch.labels), config.z_dim, device=device))
         seen = drawn.detach()
         scores = discriminator(batch.images), discriminator(seen)
-        turn = Turn(discriminator, batch.images, seen, *scores, batch, seen, rng)
+        turn = DiscriminatorStep(discriminator, batch.images, seen, *scores, batch, seen, rng)
         loss, _ = objective.discriminator(turn)
         if term is not None:
             with torch.no_grad():

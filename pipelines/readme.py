@@ -13,8 +13,8 @@ COMPONENTS = Path(next(iter(histoforge_components.__path__)))
 
 def component_readme(name: str, component: BaseComponent) -> str:
     """Return the README as Markdown."""
-    from histoforge.steps.facts import facts
-    from histoforge.steps.registry import STEPS
+    from histoforge.steps.field_help import facts
+    from histoforge.steps.table import STEPS
 
     spec = component.component_spec
     parts = [

@@ -7,7 +7,7 @@ from tiny_study import CLASSES, write_images
 
 from histoforge.core.files import write_json
 from histoforge.phantom.slides import draw_slides
-from histoforge.training.models import ModelInfo, save_arrays
+from histoforge.training.model_files import ModelInfo, save_arrays
 
 
 def write_inputs(folder: Path) -> None:

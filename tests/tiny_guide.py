@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.siamese.guide import METHOD, NORMALISATION, Guide
 from histoforge.siamese.network import MftSnn
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.training.model_files import ModelInfo, save_model
 
 CLASSES = ["benign", "tumour"]
 WIDTH = 0.125

@@ -13,8 +13,8 @@ from textures import write_stripes
 from histoforge.classifiers import load_arm, load_classifier, read_arm, train
 from histoforge.core.errors import ModelError
 from histoforge.core.seals import sealed
-from histoforge.steps.publishing.challenger import open_challenger
-from histoforge.training.models import read_model_info
+from histoforge.evaluation.challenger import open_challenger
+from histoforge.training.model_files import read_model_info
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from histoforge.classifiers import Classifier
 from histoforge.classifiers.backbones import BACKBONES, resolve_stem
 from histoforge.core.errors import ModelError, SettingsError
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 
 def make(method="resnet18", stem="imagenet", width=1.0, size=64, normalisation=False, seed=0):

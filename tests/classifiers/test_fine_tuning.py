@@ -15,8 +15,8 @@ from histoforge.classifiers.training import class_weights, set_learning_rate
 from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.core.settings import load_preset
 from histoforge.patches import PatchSet
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
-from histoforge.training.models import ModelInfo
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.training.model_files import ModelInfo
 
 
 def architecture(**changes):

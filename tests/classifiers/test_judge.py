@@ -5,7 +5,7 @@ from textures import write_stripes
 
 from histoforge.classifiers import Architecture, Recipe, load_arm, load_judge, read_arm, train
 from histoforge.core.errors import SettingsError
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 PLAIN = {"backbone": "resnet10", "stem": "small", "width": 0.125, "dropout": 0.5, "weights": "", "weights_sha256": ""}
 

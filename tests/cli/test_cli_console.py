@@ -12,13 +12,13 @@ from commands import program
 
 from histoforge.cli.console import Console, ToConsole
 from histoforge.cli.run_stopping import stopped_by_ctrl_c
-from histoforge.steps.relay import RUN, Relay, parse
+from histoforge.tasks.task_log import RUN, Relay, parse
 
 TASK = """
 import sys
 from histoforge.core.errors import SourceError
 from histoforge.core.progress import say
-from histoforge.steps.component import task
+from histoforge.tasks.component import task
 
 with task("preprocess"):
     say("preprocess: 3/8 slides")

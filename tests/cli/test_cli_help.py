@@ -9,8 +9,8 @@ import pytest
 from commands import call, program
 
 from histoforge.generators.methods import METHODS
-from histoforge.steps.facts import facts
-from histoforge.steps.registry import STEPS
+from histoforge.steps.field_help import facts
+from histoforge.steps.table import STEPS
 
 HEAVY = {"torch", "kfp", "pandas", "numpy", "scipy", "matplotlib", "rich", "minio", "PIL"}
 COMMANDS = [

@@ -15,7 +15,7 @@ from tiny_study import write_images
 from histoforge.classifiers.arms import read_arm
 from histoforge.core.claims import locked, locked_folder
 from histoforge.core.results import FILE_KINDS, KINDS
-from histoforge.steps.registry import STEPS
+from histoforge.steps.table import STEPS
 
 SMALL = ("--patch-size", "16", "--set", "overview_size=32", "--set", "split_ratios=2:1:1")
 ARM = ("--backbone", "resnet10", "--width", "0.125", "--seeds", "1", "--batch-size", "8", "--set", "device=cpu")

@@ -8,9 +8,9 @@ from histoforge.cli.run import parted
 from histoforge.cli.steps import read_settings, settings_of
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import preset_names
-from histoforge.steps.config.phantom import PhantomConfig
-from histoforge.steps.plan_benchmark import plan_benchmark
-from histoforge.steps.registry import STEPS, all_settings, step_config
+from histoforge.steps.phantom_config import PhantomConfig
+from histoforge.steps.table import STEPS, all_settings, step_config
+from histoforge.tasks.plan_benchmark import plan_benchmark
 
 TRAIN = STEPS["train_classifier"]
 NOTHING = {"preset": "", "assignments": None, "config_file": None}

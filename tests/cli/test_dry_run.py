@@ -9,7 +9,7 @@ from tiny_study import SETTINGS, write_images
 from histoforge.cli.steps import settings_of
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.steps.registry import STEPS
+from histoforge.steps.table import STEPS
 
 UNSET = {"preset": None, "assignments": None, "config_file": None}
 TRAINING = [STEPS[name] for name in ("finetune_snn", "train_generator", "train_classifier")]

@@ -10,9 +10,9 @@ import pytest
 from commands import call
 
 from histoforge.core.files import read_json
-from histoforge.registry import ModelCard, Registry, Verdict
-from histoforge.registry.card import CardScore
-from histoforge.registry.versions import pack
+from histoforge.models import ModelCard, ModelStore, Verdict
+from histoforge.models.card import CardScore
+from histoforge.models.versions import pack
 from histoforge.storage import open_location
 
 
@@ -28,7 +28,9 @@ def publish(models: Path, name: str, worth: float) -> str:
         scores={"accuracy": CardScore(value=worth, low=0.1, high=0.9)}, intended_use="Tests.", limits=["Small."],
     )  # fmt: skip
     folder = pack(model, card, models.parent / f"packed-{worth}")
-    return Registry(open_location(str(models)), name).publish(folder, card, lambda *_: Verdict(True, "it may")).version
+    return (
+        ModelStore(open_location(str(models)), name).publish(folder, card, lambda *_: Verdict(True, "it may")).version
+    )
 
 
 @pytest.fixture

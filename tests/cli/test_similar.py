@@ -17,7 +17,7 @@ from tiny_guide import CLASSES, noise, save_random_guide, write_set
 
 from histoforge.cli.searching import fitted
 from histoforge.patches import PatchSetWriter
-from histoforge.training.models import read_model_info
+from histoforge.training.model_files import read_model_info
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from histoforge.steps.registry import STEPS
+from histoforge.steps.table import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "airgap.md").read_text(encoding="utf-8")

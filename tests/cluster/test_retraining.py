@@ -14,9 +14,9 @@ from s3_server import serve_s3, use
 from tiny_study import SETTINGS, write_images
 
 from histoforge.core.errors import StorageError
-from histoforge.steps import scan_source
-from histoforge.steps.source_record import NAME, find_news, keep, run_find_news
 from histoforge.storage import check_writable, open_location
+from histoforge.tasks import scan_source
+from histoforge.tasks.source_record import NAME, find_news, keep, run_find_news
 
 COMPILED = Path(__file__).resolve().parents[2] / "pipelines" / "retraining.yaml"
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from histoforge_components.image import VERSION, runtime_of
 
-from histoforge.steps.registry import STEPS, step_config
+from histoforge.steps.table import STEPS, step_config
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))

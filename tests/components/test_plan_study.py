@@ -3,8 +3,8 @@
 import pytest
 
 from histoforge.core.errors import SettingsError
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
-from histoforge.steps.plan_study import plan_cells, plan_fractions
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.tasks.plan_study import plan_cells, plan_fractions
 
 
 def test_cells_are_all_ratios_and_pools_that_go_together():

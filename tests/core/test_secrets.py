@@ -59,7 +59,7 @@ presets.show_presets = leak
 app.main(["presets"])
 """
 IN_A_POD = """
-from histoforge.steps.component import task
+from histoforge.tasks.component import task
 with task("preprocess"):
     LEAK
 """

@@ -22,7 +22,7 @@ from histoforge.cli import main  # noqa: E402
 from histoforge.core.digests import digest_file, digest_json  # noqa: E402
 from histoforge.core.files import write_json  # noqa: E402
 from histoforge.core.seals import sealed  # noqa: E402
-from histoforge.registry import Registry  # noqa: E402
+from histoforge.models import ModelStore  # noqa: E402
 from histoforge.storage import open_location  # noqa: E402
 
 SQUARE = [[0, 0], [128, 0], [128, 256], [0, 256], [0, 0]]
@@ -42,7 +42,7 @@ def make_all(folder: Path) -> None:
     run("train-generator", *patches, "--out", str(folder / "generator"), *GENERATOR, *maps)
     (folder / "scores").mkdir()
     write_json(folder / "scores" / "scores.json", make_scores("dcgan", 0).model_dump(mode="json"))
-    registry = Registry(open_location(str(folder / "store")), NAME)
+    registry = ModelStore(open_location(str(folder / "store")), NAME)
     for worth in (0.5, 0.7):
         publish(registry, folder / f"version-{worth}", worth)
     _sources(folder)
@@ -65,7 +65,7 @@ def reseal(folder: Path) -> None:
                 said["files"] = {inner: digest_file(folder / inner) for inner in said["files"]}
                 said["digest"] = digest_json({key: value for key, value in said.items() if key != "digest"})
             elif name == "model.json":
-                from histoforge.training.models import ModelInfo
+                from histoforge.training.model_files import ModelInfo
 
                 said["weights"] = digest_file(folder / "model.safetensors")
                 said["digest"] = ModelInfo(**{**said, "digest": ""}).own_digest()

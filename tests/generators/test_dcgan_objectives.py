@@ -5,7 +5,7 @@ import torch
 
 from histoforge.generators.dcgan.config import GanConfig
 from histoforge.generators.dcgan.network import DcganDiscriminator
-from histoforge.generators.dcgan.objective import CrossEntropy, Hinge, LeastSquares, Turn, Wasserstein
+from histoforge.generators.dcgan.objective import CrossEntropy, DiscriminatorStep, Hinge, LeastSquares, Wasserstein
 from histoforge.generators.dcgan.train import objective_of
 from histoforge.generators.methods import METHODS
 from histoforge.patches.device import Batch
@@ -16,7 +16,7 @@ def turn(real_scores, fake_scores, discriminator=None, real=None, fake=None):
     fake = torch.zeros_like(real) if fake is None else fake
     batch = Batch(real, torch.zeros(len(real), dtype=torch.int64), torch.arange(len(real)))
     rng = torch.Generator().manual_seed(0)
-    return Turn(discriminator, real, fake, real_scores, fake_scores, batch, fake, rng)
+    return DiscriminatorStep(discriminator, real, fake, real_scores, fake_scores, batch, fake, rng)
 
 
 @pytest.fixture

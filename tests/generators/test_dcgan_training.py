@@ -13,11 +13,11 @@ from histoforge.generators.dcgan import train as dcgan
 from histoforge.generators.dcgan.network import DcganGenerator
 from histoforge.generators.dcgan.objective import CrossEntropy
 from histoforge.generators.dcgan.trained import load
+from histoforge.generators.loading import draw
 from histoforge.generators.methods import METHODS, own_config
-from histoforge.generators.registry import draw
 from histoforge.patches import PatchSet
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
 from two_pictures import make_patchset, pictures

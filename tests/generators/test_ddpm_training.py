@@ -8,10 +8,10 @@ from steps.two_pictures import CLASSES, pictures
 from histoforge.generators.ddpm import train as ddpm
 from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.ddpm.trained import load
-from histoforge.generators.registry import draw
+from histoforge.generators.loading import draw
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 TINY = {
     "unet_channels": 16, "levels": 3, "level_blocks": 1, "attention_size": 2, "dropout": 0.0, "batch_size": 16,

@@ -8,9 +8,9 @@ from histoforge.generators.dcgan.network import DcganGenerator
 from histoforge.generators.ddpm.network import NoiseNetwork
 from histoforge.generators.histogan.trained import build
 from histoforge.generators.joining import merged
+from histoforge.generators.loading import LatentGenerator, load_generator
 from histoforge.generators.methods import METHODS
-from histoforge.generators.registry import LatentGenerator, load_generator
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.training.model_files import ModelInfo, save_model
 
 SIDE = (16, 16)
 CLASSES = ["benign", "invasive"]

@@ -7,7 +7,7 @@ from histoforge.core.seeds import numpy_rng
 from histoforge.generators.model_selection import FidJudge, ModelSelection, share_labels
 from histoforge.metrics.extract import NamedExtractor
 from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 from histoforge.training.state import load_state, save_state
 
 

@@ -8,7 +8,7 @@ from tiny_guide import random_guide
 
 from histoforge.generators.dcgan import train as dcgan
 from histoforge.generators.dcgan.config import ImprovedDcganConfig
-from histoforge.generators.registry import draw
+from histoforge.generators.loading import draw
 from histoforge.generators.rleo import train as rleo
 from histoforge.generators.rleo.config import RleoConfig
 from histoforge.generators.rleo.objective import RewardedCrossEntropy, embed_all
@@ -16,7 +16,7 @@ from histoforge.generators.rleo.reward import RewardTerm
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 TINY = {
     "z_dim": 6, "generator_maps": 8, "discriminator_maps": 8, "batch_size": 8, "epochs": 2, "epoch_steps": 3,

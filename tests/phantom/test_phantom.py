@@ -14,8 +14,8 @@ from histoforge.phantom.layout import plan_slide
 from histoforge.phantom.texture import Patterns, make_patterns
 from histoforge.slides import find_annotation, open_slide, read_annotations
 from histoforge.slides.stain import macenko_fit
-from histoforge.steps.config.phantom import PhantomConfig
 from histoforge.steps.phantom import run
+from histoforge.steps.phantom_config import PhantomConfig
 
 CLASSES = ("benign", "tumour")
 

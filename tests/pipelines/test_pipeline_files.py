@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from histoforge.steps.registry import STEPS, all_settings
+from histoforge.steps.table import STEPS, all_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark", "retraining")

@@ -6,11 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from histoforge.metrics.generative import generative_metrics
-from histoforge.metrics.memorisation import audit_memorisation
-from histoforge.patches import PatchSet
-from histoforge.patches.patchset import PatchSetInfo
-from histoforge.reports.findings import (
+from histoforge.evaluation.findings import (
     Findings,
     GenerativeRow,
     Pair,
@@ -19,8 +15,12 @@ from histoforge.reports.findings import (
     SamplePatch,
     StudyFindings,
 )
-from histoforge.steps.evaluation.inputs import ArmInput
-from histoforge.steps.evaluation.study import ArmPredictions, find_study
+from histoforge.evaluation.inputs import ArmInput
+from histoforge.evaluation.study import ArmPredictions, find_study
+from histoforge.metrics.generative import generative_metrics
+from histoforge.metrics.memorisation import audit_memorisation
+from histoforge.patches import PatchSet
+from histoforge.patches.patchset import PatchSetInfo
 
 CLASSES = ["normal", "tumour"]
 

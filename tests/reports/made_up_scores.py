@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from histoforge.metrics.diversity import diversity
-from histoforge.metrics.generative import generative_metrics
-from histoforge.metrics.memorisation import audit_memorisation
-from histoforge.metrics.path_length import PathLengths
-from histoforge.reports.findings import PictureFile
-from histoforge.reports.leaderboard_findings import (
+from histoforge.evaluation.findings import PictureFile
+from histoforge.evaluation.generator_scores import Digests, Drawing, GeneratorScores, LabelScores
+from histoforge.evaluation.leaderboard_findings import (
     METRICS,
     Downstream,
-    Entrant,
+    LeaderboardEntry,
     LeaderboardFindings,
     MethodsMap,
     Spread,
 )
-from histoforge.reports.leaderboard_scores import Digests, Drawing, GeneratorScores, LabelScores
+from histoforge.metrics.diversity import diversity
+from histoforge.metrics.generative import generative_metrics
+from histoforge.metrics.memorisation import audit_memorisation
+from histoforge.metrics.path_length import PathLengths
 
 CLASSES = ["benign", "invasive"]
 N, D = 60, 6
@@ -102,7 +102,9 @@ def make_scores(
     )  # fmt: skip
 
 
-def make_entrant(name: str, far: float, seeds: int = 3, picture: Path | None = None, **scores: object) -> Entrant:
+def make_entrant(
+    name: str, far: float, seeds: int = 3, picture: Path | None = None, **scores: object
+) -> LeaderboardEntry:
     """A method over its seeds, with classifiers and curves."""
     made = [make_scores(name, seed, far, **scores) for seed in range(seeds)]  # type: ignore[arg-type]
     downstream = {use: make_downstream(use, 0.85 - far / 10 + bonus, seeds) for use, bonus in (
@@ -117,7 +119,7 @@ def make_entrant(name: str, far: float, seeds: int = 3, picture: Path | None = N
         )
     }  # fmt: skip
     shown = PictureFile(picture, f"Synthetic patches of {name}", f"{name}, seed 0.") if picture else None
-    return Entrant(name, made, downstream, dict.fromkeys(range(seeds), curves), shown)
+    return LeaderboardEntry(name, made, downstream, dict.fromkeys(range(seeds), curves), shown)
 
 
 def make_downstream(use: str, level: float, seeds: int = 3) -> Downstream:

@@ -10,7 +10,7 @@ import pytest
 from made_up import make_findings, make_study
 from PIL import Image
 
-from histoforge.reports.findings import PictureFile
+from histoforge.evaluation.findings import PictureFile
 from histoforge.reports.page import write_page
 from histoforge.reports.report import build_page
 from histoforge.reports.words import answer

@@ -10,8 +10,8 @@ from made_up_scores import CLASSES, FAR, make_entrant, make_leaderboard, make_sc
 from test_browser import SEEN, browse
 from test_page import Outline
 
+from histoforge.evaluation.leaderboard_findings import METRICS, Spread
 from histoforge.metrics.compare import deviation
-from histoforge.reports.leaderboard_findings import METRICS, Spread
 from histoforge.reports.leaderboard_page import build_leaderboard
 from histoforge.reports.leaderboard_record import as_markdown, as_record
 from histoforge.reports.leaderboard_words import answer, overlap, paired_text

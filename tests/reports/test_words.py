@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_up import make_study
 
+from histoforge.evaluation.findings import Difference
 from histoforge.metrics.results import Effect
-from histoforge.reports.findings import Difference
 from histoforge.reports.words import answer, arm_title, counted, judge
 
 

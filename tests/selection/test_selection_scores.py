@@ -9,7 +9,7 @@ from histoforge.classifiers import Classifier
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.patches.device import DevicePatches, to_unit
 from histoforge.selection import Scorer, select
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 PASSES, SIZE = 4, 32
 CPU = torch.device("cpu")

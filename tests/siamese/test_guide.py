@@ -10,7 +10,7 @@ from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.siamese.cost import inference_cost
 from histoforge.siamese.guide import NORMALISATION, load_guide
 from histoforge.siamese.network import MftSnn
-from histoforge.training.models import save_model
+from histoforge.training.model_files import save_model
 
 
 @pytest.fixture(scope="module")

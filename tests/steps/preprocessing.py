@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from histoforge.patches import PatchSet
-from histoforge.steps.config.preprocess import PreprocessConfig, PreprocessSummary
 from histoforge.steps.preprocess import run
+from histoforge.steps.preprocess_config import PreprocessConfig, PreprocessSummary
 
 
 @dataclass

@@ -9,8 +9,8 @@ from histoforge.generators.histogan.trained import build
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSetWriter
 from histoforge.steps import train_classifier
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.training.model_files import ModelInfo, save_model
 
 CLASSES = ["dark", "light"]
 SIDE = 16

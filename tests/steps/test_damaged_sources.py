@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from histoforge.core.errors import SourceError, StorageError
+from histoforge.ingest.tables import read_table
 from histoforge.steps import preprocess
-from histoforge.steps.config.preprocess import PreprocessConfig
-from histoforge.steps.sources.tables import read_table
+from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.storage import open_location
 
 LABELS = ("path", "label", "patient")

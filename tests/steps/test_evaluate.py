@@ -17,10 +17,10 @@ from histoforge.core.seals import write_sealed
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import to_unit
 from histoforge.steps import train_classifier
-from histoforge.steps.config.evaluate import EvaluateConfig
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.steps.evaluate import run
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.steps.evaluate_config import EvaluateConfig
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.training.model_files import ModelInfo, save_model
 
 CLASSES = ["dark", "light"]
 SIZE = 32

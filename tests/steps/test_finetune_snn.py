@@ -20,9 +20,9 @@ from histoforge.siamese import training
 from histoforge.siamese.guide import load_guide
 from histoforge.siamese.network import MftSnn
 from histoforge.steps import finetune_snn, leaderboard, preprocess
-from histoforge.steps.config.finetune_snn import FinetuneSnnConfig
-from histoforge.steps.config.preprocess import PreprocessConfig
-from histoforge.steps.registry import STEPS, step_config
+from histoforge.steps.finetune_snn_config import FinetuneSnnConfig
+from histoforge.steps.preprocess_config import PreprocessConfig
+from histoforge.steps.table import STEPS, step_config
 
 SETTINGS = {
     "width": 0.125, "stage1_epochs": 2, "stage1_epoch_steps": 2, "stage2_epochs": 2, "stage2_epoch_steps": 3,

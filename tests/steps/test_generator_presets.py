@@ -8,8 +8,8 @@ from histoforge.generators.histogan.critic import HistoganCritic
 from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
 from histoforge.generators.methods import METHODS
-from histoforge.steps.config.train_generator import own_config
-from histoforge.steps.registry import STEPS, step_config
+from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.train_generator_config import own_config
 
 
 def preset(name, method="histogan"):

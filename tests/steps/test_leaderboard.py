@@ -14,14 +14,14 @@ from histoforge.classifiers import load_arm
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.files import read_json
 from histoforge.core.seals import write_sealed
+from histoforge.evaluation.generator_scores import read_scores
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
-from histoforge.reports.leaderboard_scores import read_scores
 from histoforge.steps import score_generator, train_classifier
-from histoforge.steps.config.leaderboard import LeaderboardConfig
-from histoforge.steps.config.score_generator import ScoreGeneratorConfig
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.steps.leaderboard import run
+from histoforge.steps.leaderboard_config import LeaderboardConfig
+from histoforge.steps.score_generator_config import ScoreGeneratorConfig
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 NAMES = ("rleo:literal", "rleo:policy")
 GUIDED = {

@@ -3,8 +3,8 @@
 import pytest
 
 from histoforge.core.errors import SettingsError
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
-from histoforge.steps.plan_benchmark import MOST_RUNS, plan_benchmark, plan_classes
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.tasks.plan_benchmark import MOST_RUNS, plan_benchmark, plan_classes
 
 
 def plan(methods, seeds=1, seed=0, overrides=None, **more):

@@ -12,8 +12,8 @@ from real_data import shared_data
 
 from histoforge.core.errors import SourceError
 from histoforge.core.files import read_json
+from histoforge.ingest.pixels import read_rgb
 from histoforge.patches import PatchSet
-from histoforge.steps.sources.pixels import read_rgb
 
 
 def test_patches_are_the_images_split_by_patient(tmp_path: Path) -> None:

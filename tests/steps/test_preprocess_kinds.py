@@ -3,8 +3,8 @@
 import pytest
 
 from histoforge.core.errors import SettingsError, SourceError
-from histoforge.steps.config.preprocess import PreprocessConfig
-from histoforge.steps.sources import detect_kind
+from histoforge.ingest.opening import detect_kind
+from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.storage import Entry, open_location
 
 

@@ -11,18 +11,18 @@ from s3_server import serve_s3, use
 
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError, StorageError
 from histoforge.core.files import read_json, write_json
+from histoforge.evaluation.challenger_comparison import unit_digests
 from histoforge.metrics.results import Effect
+from histoforge.models import ModelStore
+from histoforge.models.gate import judge_audit, judge_difference
 from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.registry import Registry
-from histoforge.registry.gate import judge_audit, judge_difference
 from histoforge.steps import evaluate, train_classifier
-from histoforge.steps.config.evaluate import EvaluateConfig
-from histoforge.steps.config.publish_model import PublishModelConfig
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
+from histoforge.steps.evaluate_config import EvaluateConfig
 from histoforge.steps.publish_model import run
-from histoforge.steps.publishing.trial import unit_digests
+from histoforge.steps.publish_model_config import PublishModelConfig
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.storage import open_location
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.training.model_files import ModelInfo, save_model
 
 CLASSES = ["dark", "light"]
 SIZE = 16
@@ -79,8 +79,8 @@ def publish(given: Path, out: Path, arm: str, results: Path | None = None, patch
     )
 
 
-def registry_of(out: Path) -> Registry:
-    return Registry(open_location(str(out / "models")), "classifier")
+def registry_of(out: Path) -> ModelStore:
+    return ModelStore(open_location(str(out / "models")), "classifier")
 
 
 def results_with(given: Path, out: Path, audit: dict | None) -> Path:
@@ -123,7 +123,7 @@ def test_a_worse_or_equal_one_keeps_the_champion_and_is_no_error(given: Path, tm
 
 def test_a_single_classifier_is_published_too(given: Path, tmp_path: Path) -> None:
     done = publish(given, tmp_path, "strong/seed-1", name="one")
-    card = Registry(open_location(str(tmp_path / "models")), "one").card(done.version)
+    card = ModelStore(open_location(str(tmp_path / "models")), "one").card(done.version)
     assert (card.form, card.arm, card.seeds) == ("classifier", "strong", [1])
 
 
@@ -184,9 +184,9 @@ def test_too_few_test_patients_publish_nothing(given: Path, tmp_path: Path, monk
         == "published nothing as classifier because only 12 patients are in the test split, and 13 are needed."
     )
     publish(given, tmp_path, "weak")
-    read_card = Registry.card
+    read_card = ModelStore.card
     seen = {"seen": registry_seen(given)}
-    monkeypatch.setattr(Registry, "card", lambda *asked: read_card(*asked).model_copy(update=seen))
+    monkeypatch.setattr(ModelStore, "card", lambda *asked: read_card(*asked).model_copy(update=seen))
     known = publish(given, tmp_path, "strong")
     assert "only 4 test patients can be compared (8 others trained the champion), and 5 are needed" in known.said
 
@@ -243,8 +243,8 @@ def test_a_champion_that_does_something_else(
     given: Path, tmp_path: Path, change: dict, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(given, tmp_path, "weak")
-    read_card = Registry.card
-    monkeypatch.setattr(Registry, "card", lambda *asked: read_card(*asked).model_copy(update=change))
+    read_card = ModelStore.card
+    monkeypatch.setattr(ModelStore, "card", lambda *asked: read_card(*asked).model_copy(update=change))
     with pytest.raises(ModelError, match=f"The champion of 'classifier' {sentence}"):
         publish(given, tmp_path, "strong")
 

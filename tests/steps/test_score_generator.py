@@ -13,19 +13,19 @@ from histoforge.classifiers import load_arm, load_judge
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError
 from histoforge.core.files import read_json
-from histoforge.generators.registry import LatentGenerator, load_generator
+from histoforge.evaluation.generator_scores import read_scores
+from histoforge.evaluation.leaderboard_entries import Scored, methods_map
+from histoforge.generators.loading import LatentGenerator, load_generator
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.frechet import frechet_distance
 from histoforge.patches import PatchSet
-from histoforge.reports.leaderboard_scores import read_scores
 from histoforge.steps import train_classifier
-from histoforge.steps.config.evaluate import EvaluateConfig
-from histoforge.steps.config.leaderboard import LeaderboardConfig
-from histoforge.steps.config.score_generator import ScoreGeneratorConfig
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.steps.evaluate import run as evaluate
-from histoforge.steps.ranking.entrants import Scored, methods_map
+from histoforge.steps.evaluate_config import EvaluateConfig
+from histoforge.steps.leaderboard_config import LeaderboardConfig
 from histoforge.steps.score_generator import run
+from histoforge.steps.score_generator_config import ScoreGeneratorConfig
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 
 def score(folder, out, **config):

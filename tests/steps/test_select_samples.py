@@ -10,10 +10,10 @@ from histoforge.generators.histogan.config import HistoganConfig
 from histoforge.generators.histogan.trained import build
 from histoforge.patches import PatchSet
 from histoforge.steps import train_classifier
-from histoforge.steps.config.select_samples import SelectSamplesConfig
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.steps.select_samples import run
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.steps.select_samples_config import SelectSamplesConfig
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.training.model_files import ModelInfo, save_model
 
 SIZE = 32
 SCORES = ["entropy", "entropy_of_mean", "distance", "confidence"]

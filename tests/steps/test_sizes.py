@@ -3,7 +3,7 @@
 import pytest
 
 from histoforge.core.errors import SettingsError
-from histoforge.steps.sizes import resolve_sizes
+from histoforge.tasks.sizes import resolve_sizes
 
 FORM = {"cpu": "8", "memory": "32Gi"}
 

@@ -5,8 +5,8 @@ from histoforge_components.scan_source.component import scan_source as component
 from kfp import dsl
 from tiny_study import write_images
 
-from histoforge.steps.registry import STEPS, step_config, step_overrides
-from histoforge.steps.scan_source import STEPS_OF_PIPELINES
+from histoforge.steps.table import STEPS, step_config, step_overrides
+from histoforge.tasks.scan_source import STEPS_OF_PIPELINES
 
 OVERRIDES = {
     "device": "cpu",

@@ -13,11 +13,11 @@ from two_pictures import CLASSES, SETTINGS
 from histoforge.core.errors import SettingsError
 from histoforge.core.files import read_json
 from histoforge.patches import PatchSetWriter
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
-from histoforge.steps.config.train_generator import TrainGeneratorConfig
-from histoforge.steps.registry import step_named
-from histoforge.steps.usage import GIB, Meter, process_peak
-from histoforge.training.models import load_model
+from histoforge.steps.table import step_named
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.steps.train_generator_config import TrainGeneratorConfig
+from histoforge.tasks.usage import GIB, Meter, process_peak
+from histoforge.training.model_files import load_model
 
 COMMON = {"precision": "float32", "device": "cpu", "epochs": 2, "batch_size": 8}
 GENERATORS = {

@@ -7,8 +7,8 @@ from torchvision.models import resnet18
 
 from histoforge.classifiers import load_classifier, read_arm
 from histoforge.core.errors import PatchSetError, SettingsError
-from histoforge.steps.config.train_classifier import TrainClassifierConfig
 from histoforge.steps.train_classifier import run
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 QUICK = {"backbone": "resnet10", "width": 0.125, "stem": "imagenet", "epochs": 2, "batch_size": 8, "device": "cpu"}
 

@@ -13,10 +13,10 @@ from two_pictures import CLASSES, SETTINGS, make_extractor, make_patchset, pictu
 from histoforge.core.errors import ModelError, SettingsError, TrainingError
 from histoforge.core.files import read_json
 from histoforge.generators.histogan import train as histogan
-from histoforge.generators.registry import draw, load_generator
+from histoforge.generators.loading import draw, load_generator
 from histoforge.steps import train_generator
-from histoforge.steps.config.train_generator import TrainGeneratorConfig
-from histoforge.training.models import read_model_info
+from histoforge.steps.train_generator_config import TrainGeneratorConfig
+from histoforge.training.model_files import read_model_info
 
 KILL_SETTINGS = {"epochs": 3, "epoch_steps": 4, "precision": "float32", "flips": True, "ema_decay": 0.9}
 

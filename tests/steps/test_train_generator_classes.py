@@ -14,17 +14,17 @@ from two_pictures import CLASSES, make_extractor, make_patchset, pictures, read_
 
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.files import read_json
+from histoforge.evaluation.pictures import generator_record
 from histoforge.generators.dcgan.objective import CrossEntropy
 from histoforge.generators.history_file import write_history
 from histoforge.generators.joining import join
+from histoforge.generators.loading import LatentGenerator, draw, load_generator
 from histoforge.generators.methods import METHODS
-from histoforge.generators.registry import LatentGenerator, draw, load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.steps import join_generators, train_generator
-from histoforge.steps.config.join_generators import JoinGeneratorsConfig
-from histoforge.steps.config.train_generator import TrainGeneratorConfig
-from histoforge.steps.evaluation.pictures import generator_record
-from histoforge.training.models import load_model, read_model_info
+from histoforge.steps.join_generators_config import JoinGeneratorsConfig
+from histoforge.steps.train_generator_config import TrainGeneratorConfig
+from histoforge.training.model_files import load_model, read_model_info
 
 SMALL = {
     "method": "improved_dcgan", "z_dim": 8, "generator_maps": 8, "discriminator_maps": 8, "batch_size": 8,

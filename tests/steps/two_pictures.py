@@ -8,7 +8,7 @@ from PIL import Image
 
 from histoforge.classifiers import Classifier
 from histoforge.patches import PatchSetWriter
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.training.model_files import ModelInfo, save_model
 
 CLASSES = ["benign", "tumour"]
 SETTINGS = {

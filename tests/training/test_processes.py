@@ -10,7 +10,7 @@ from torch import nn
 from toy import data
 
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo, load_model, save_model
+from histoforge.training.model_files import ModelInfo, load_model, save_model
 
 
 def train(folder, rank, world, port):

@@ -10,7 +10,7 @@ from torch import nn
 from histoforge.patches.device import DevicePatches
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.training.model_files import ModelInfo, save_model
 
 
 def data():

@@ -11,7 +11,7 @@ from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError
 from histoforge.core.seals import read_sealed
 from histoforge.core.validation import reason_of
-from histoforge.training.models import INFO_NAME, load_model, read_model_info
+from histoforge.training.model_files import INFO_NAME, load_model, read_model_info
 
 ARM_NAME = "arm.json"
 SCHEMA_VERSION, ADVICE = 1, "train the arm again"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork, Stem, check_backbone
 from histoforge.classifiers.freezing import freeze_all_but
 from histoforge.core.errors import ModelError
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 Layers = Literal["stages", "blocks"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -26,7 +26,7 @@ from histoforge.patches.device import DevicePatches
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
 from histoforge.training.log import LOG_NAME
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.training.model_files import ModelInfo, save_model
 
 NOT_IN_IDENTITY = ("device", "checkpoints", "checkpoint_every")
 Use = Literal["both", "real", "synthetic"]

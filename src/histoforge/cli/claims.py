@@ -13,7 +13,7 @@ from histoforge.core.claims import Output, claimed, command_digest, record, reco
 from histoforge.core.errors import StorageError
 from histoforge.core.results import read_if_whole
 from histoforge.core.settings import Settings
-from histoforge.steps.registry import Step
+from histoforge.steps.table import Step
 
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="replace earlier results of the same kind")]
 LOCATIONS = ("source", "annotations", "weights", "inception_weights", "lpips_weights", "models", "checkpoints")

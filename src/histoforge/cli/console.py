@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from histoforge.core.output import SafeStream
-from histoforge.steps.relay import parse
-from histoforge.steps.usage import Usage
+from histoforge.tasks.task_log import parse
+from histoforge.tasks.usage import Usage
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([^']+)'")

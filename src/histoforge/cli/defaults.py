@@ -3,7 +3,7 @@
 from typing import Any
 
 from histoforge.core.settings import DEFAULT_PRESET, load_preset
-from histoforge.steps.registry import Step
+from histoforge.steps.table import Step
 
 
 def preset_of(step: Step, values: dict[str, Any]) -> tuple[str, str]:

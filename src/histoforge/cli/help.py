@@ -8,7 +8,7 @@ from typer.core import TyperCommand
 
 from histoforge.core.settings import TrainingConfig, load_preset, preset_names
 from histoforge.generators.methods import METHODS
-from histoforge.steps.registry import Step
+from histoforge.steps.table import Step
 
 COMMON = "Options"
 ALL_METHODS = "Settings of every method"

@@ -6,7 +6,7 @@ from typing import Any
 
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import SourceError
-from histoforge.steps.describe import format_of
+from histoforge.tasks.artifact_metadata import format_of
 
 SCORES = ("accuracy", "auc", "sensitivity", "specificity")
 RANKED = ("fid", "kid", "precision", "recall")
@@ -60,7 +60,7 @@ def _patch_set(path: Path) -> dict[str, Any]:
 
 
 def _model(path: Path) -> dict[str, Any]:
-    from histoforge.training.models import load_model, read_model_info
+    from histoforge.training.model_files import load_model, read_model_info
 
     info = read_model_info(path)
     _, state = load_model(path, info.kind)
@@ -87,7 +87,7 @@ def _arm(path: Path) -> dict[str, Any]:
 
 
 def _scores(path: Path) -> dict[str, Any]:
-    from histoforge.reports.leaderboard_scores import read_scores
+    from histoforge.evaluation.generator_scores import read_scores
 
     said = read_scores(path)
     return {

@@ -11,7 +11,7 @@ from histoforge.core.claims import Output, claimed, command_digest, record, reco
 from histoforge.core.errors import ModelError, SettingsError
 
 if TYPE_CHECKING:
-    from histoforge.registry import Publication, Registry
+    from histoforge.models import ModelStore, Publication
     from histoforge.storage import Location
 
 VARIABLE = "HISTOFORGE_MODELS"
@@ -37,7 +37,7 @@ def list_models(
     models: MODELS = "",
 ) -> None:
     """List the published models, or the versions of one."""
-    from histoforge.registry import Registry, model_names
+    from histoforge.models import ModelStore, model_names
 
     if name:
         return _list_versions(_registry(name, models))
@@ -46,7 +46,7 @@ def list_models(
     if not names:
         print(f"Nothing is published at {location}.")
     for found in names:
-        registry = Registry(location, found)
+        registry = ModelStore(location, found)
         champion = registry.champion()
         if champion is not None:
             print(f"{found:<24} {champion.version}  {champion.time}  {len(registry.versions())} versions")
@@ -93,7 +93,7 @@ def rollback(
     print(f"{name}: {done.version} is the champion again, in place of {done.replaces or 'none'}")
 
 
-def _list_versions(registry: "Registry") -> None:
+def _list_versions(registry: "ModelStore") -> None:
     champion, history = _champion(registry), registry.history()
     for version in registry.versions():
         last = next((one for one in reversed(history) if one.version == version), None)
@@ -106,11 +106,11 @@ def _list_versions(registry: "Registry") -> None:
         print(f"{one.time}  {one.action:<8}  {one.version}  {one.reason}")
 
 
-def _champion(registry: "Registry") -> "Publication":
+def _champion(registry: "ModelStore") -> "Publication":
     champion = registry.champion()
     if champion is None:
         from histoforge.core.settings import nearest
-        from histoforge.registry import model_names
+        from histoforge.models import model_names
 
         known = model_names(registry.models)
         listed = ", ".join(known) or "nothing yet"
@@ -120,10 +120,10 @@ def _champion(registry: "Registry") -> "Publication":
     return champion
 
 
-def _registry(name: str, models: str) -> "Registry":
-    from histoforge.registry import Registry
+def _registry(name: str, models: str) -> "ModelStore":
+    from histoforge.models import ModelStore
 
-    return Registry(_location(models), name)
+    return ModelStore(_location(models), name)
 
 
 def _location(models: str) -> "Location":

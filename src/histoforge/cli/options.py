@@ -8,7 +8,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from histoforge.core.settings import Settings
-from histoforge.steps.facts import facts, is_list, kind_of
+from histoforge.steps.field_help import facts, is_list, kind_of
 
 _KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 

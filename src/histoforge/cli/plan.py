@@ -13,9 +13,9 @@ from histoforge.core.progress import duration
 from histoforge.core.settings import StepConfig
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSetWriter
-from histoforge.steps.config.train_generator import own_config
-from histoforge.steps.dry_run import NOT_INCLUDED, TRAINING_STEPS, measure, resolved, shown_training
-from histoforge.steps.registry import STEPS, Step
+from histoforge.steps.table import STEPS, Step
+from histoforge.steps.train_generator_config import own_config
+from histoforge.tasks.dry_run import NOT_INCLUDED, TRAINING_STEPS, measure, resolved, shown_training
 
 TRIAL_PATCHES = 256
 UNKNOWN = "depends on the number of training patches, which preprocess finds out"

@@ -26,9 +26,9 @@ from histoforge.core.files import atomic_file, write_json
 from histoforge.core.progress import say
 from histoforge.core.results import remove_work
 from histoforge.core.settings import nearest
-from histoforge.steps import scan_source
-from histoforge.steps.registry import all_settings, parameters
-from histoforge.steps.relay import RUN
+from histoforge.steps.table import all_settings, parameters
+from histoforge.tasks import scan_source
+from histoforge.tasks.task_log import RUN
 
 SEEDS = ("seed", "seeds")
 """Parameters of steps that a pipeline sets as each step needs them: other seeds for each run, fewer for some arms."""

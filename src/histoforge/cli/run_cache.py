@@ -14,7 +14,7 @@ from typing import Any
 from histoforge.core.digests import digest_json
 from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import read_json, write_json
-from histoforge.steps.registry import STEPS, Step, step_config
+from histoforge.steps.table import STEPS, Step, step_config
 
 NO_INFLUENCE = {"checkpoints", "checkpoint_every", "workers"}
 """Settings that do not change a step's result."""

@@ -13,6 +13,8 @@ from histoforge.cli.claims import claim_page
 from histoforge.core.errors import PatchSetError, SettingsError, SourceError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say, track
+from histoforge.ingest.images import EXTENSIONS
+from histoforge.ingest.pixels import read_rgb, resize
 from histoforge.patches import PatchSet
 from histoforge.reports.page import write_page
 from histoforge.reports.similar_page import Match, Query, build_similar_page
@@ -26,8 +28,6 @@ from histoforge.siamese.retrieval import (
     typical_similarity,
     typicality,
 )
-from histoforge.steps.sources.images import EXTENSIONS
-from histoforge.steps.sources.pixels import read_rgb, resize
 
 MOST_QUERIES = 200
 NAMED = 5

@@ -18,7 +18,7 @@ from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
 from histoforge.core.settings import StepConfig, parse_overrides, preset_names
-from histoforge.steps.registry import STEPS, Port, Step, step_config
+from histoforge.steps.table import STEPS, Port, Step, step_config
 
 PRESET = Annotated[
     str | None,
@@ -118,7 +118,7 @@ def _parameters(step: Step, method: str) -> list[inspect.Parameter]:
 def _phantom_parameters(asked: str) -> list[inspect.Parameter]:
     if asked != "phantom":
         return []
-    from histoforge.steps.config.phantom import PhantomConfig
+    from histoforge.steps.phantom_config import PhantomConfig
 
     out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder to write")]
     return [
@@ -141,12 +141,14 @@ def _body(step: Step) -> Any:
         out = placed(values["out"])
         paths.update({port.name: out / port.file if port.file else out for port in step.outputs})
         if values["dry_run"]:
-            from histoforge.steps.dry_run import dry_run
+            from histoforge.tasks.dry_run import dry_run
 
             show_plan(dry_run(step, config, {port.name: values[port.name] for port in step.inputs}))
             return
         with claim_step(step, config, paths, out, values["overwrite"]):
-            summary = step.run(config, **paths)
+            from histoforge.tasks import distributed_launch
+
+            summary = distributed_launch.run(step, config, paths)
         say(f"written to {out}")
         print(json.dumps(summary.model_dump(mode="json"), indent=2))
 
@@ -160,7 +162,7 @@ def show_plan(plan: dict[str, Any]) -> None:
 
 def _phantom(values: dict[str, Any]) -> None:
     from histoforge.steps import phantom
-    from histoforge.steps.config.phantom import PhantomConfig
+    from histoforge.steps.phantom_config import PhantomConfig
 
     given, out = options.given_settings(PhantomConfig, values), placed(values["out"])
     with named_as_typed("phantom", PhantomConfig.model_fields, given, ""):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from histoforge.core.files import write_json
-from histoforge.steps.usage import Usage
+from histoforge.tasks.usage import Usage
 
 NAME = "usage.json"
 

@@ -35,8 +35,8 @@ def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> 
 
 
 def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
-    from histoforge.steps.plan_benchmark import plan_benchmark
-    from histoforge.steps.registry import all_settings
+    from histoforge.steps.table import all_settings
+    from histoforge.tasks.plan_benchmark import plan_benchmark
 
     if not {"preset", "overrides", "methods"} & set(parameters):
         return

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 Load = Callable[[ModelInfo, dict[str, Tensor], torch.device], Any]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.history import History
-from histoforge.generators.model_selection import EpochJudge, ModelSelection
-from histoforge.generators.outcome import Outcome, snapshot
-from histoforge.generators.registry import Generator
+from histoforge.generators.loading import Generator
+from histoforge.generators.model_selection import CheckpointScorer, ModelSelection
+from histoforge.generators.results import TrainingResult, snapshot
 from histoforge.patches.device import Batch, DevicePatches
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.engine import Engine
@@ -46,7 +46,7 @@ class Epochs:
     """
 
     def __init__(
-        self, config: GeneratorConfig, engine: Engine, judge: EpochJudge | None, trained: TrainedNetwork
+        self, config: GeneratorConfig, engine: Engine, judge: CheckpointScorer | None, trained: TrainedNetwork
     ) -> None:
         self.config, self.engine, self.judge, self.trained = config, engine, judge, trained
         self.selection, self.history = ModelSelection(config.fid_alpha), History()
@@ -72,7 +72,7 @@ class Epochs:
             self.history.end_epoch(self.engine.epoch, self.engine.global_step + 1, fid=fid, seconds=seconds)
             self._take_snapshot()
 
-    def outcome(self, sizes: tuple[tuple[int, int], ...], parameters: dict[str, int]) -> Outcome:
+    def outcome(self, sizes: tuple[tuple[int, int], ...], parameters: dict[str, int]) -> TrainingResult:
         """Return the outcome of the training, with the best weights in its generator.
 
         Args:
@@ -84,7 +84,7 @@ class Epochs:
             network.load_state_dict(selection.best_weights)
         chosen = selection.best_epoch or int(history.rows[-1]["epoch"] or 0)
         history.snapshots[chosen] = snapshot(self.trained, self.config.seed)
-        return Outcome(self.trained, network.state_dict(), selection, history, chosen, sizes, parameters)
+        return TrainingResult(self.trained, network.state_dict(), selection, history, chosen, sizes, parameters)
 
     def _judge(self) -> float | None:
         """Return the epoch's FID if it is judged.

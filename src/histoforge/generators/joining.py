@@ -13,7 +13,7 @@ from histoforge.core.errors import ModelError
 from histoforge.core.results import RECORD
 from histoforge.generators.history_file import FILE_NAME as HISTORY
 from histoforge.generators.history_file import read_history, write_history
-from histoforge.training.models import ModelInfo, load_arrays, save_arrays
+from histoforge.training.model_files import ModelInfo, load_arrays, save_arrays
 
 PICTURES = "pictures"
 ADVICE = "train the generator again"

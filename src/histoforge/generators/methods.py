@@ -30,9 +30,9 @@ class Method:
     Attributes:
         name: its name in settings and in `model.json`.
         config_class: its settings with its own defaults.
-        package: its package. The module `train` has `train(config, data, engine, judge, info) -> Outcome`, the module
-            `trained` has `load(info, state, device) -> Generator`, and the module `geometry`, which imports nothing
-            heavy, has `check_size(config, patch_size, method)`.
+        package: its package. The module `train` has `train(config, data, engine, judge, info) -> TrainingResult`, the
+            module `trained` has `load(info, state, device) -> Generator`, and the module `geometry`, which imports
+            nothing heavy, has `check_size(config, patch_size, method)`.
         guided: whether `train` also takes a guide, as `guide`.
     """
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histoforge.core.seeds import derive_seed, numpy_rng
-from histoforge.generators.registry import Generator, draw
+from histoforge.generators.loading import Generator, draw
 from histoforge.metrics.extract import Extractor, Precision, extract_features
 from histoforge.metrics.frechet import FrechetReference
 from histoforge.patches.patchset import PatchSet
 
 
-class EpochJudge(Protocol):
+class CheckpointScorer(Protocol):
     """Scores an epoch's generator; lower is better."""
 
     def score(self, generator: Generator) -> float:

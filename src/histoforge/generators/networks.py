@@ -25,7 +25,7 @@ class AdamSettings(Protocol):
     def beta2(self) -> float: ...
 
 
-def placed(network: Network, engine: Engine) -> Network:
+def to_device(network: Network, engine: Engine) -> Network:
     """Move the network to the training's device, with its maps channels_last."""
     return network.to(engine.device).to(memory_format=torch.channels_last)
 
@@ -37,13 +37,13 @@ def adam(network: nn.Module, config: AdamSettings) -> torch.optim.Adam:
     )
 
 
-def weights(network: nn.Module) -> int:
+def count_parameters(network: nn.Module) -> int:
     """Return the number of weights of a network."""
     return sum(p.numel() for p in network.parameters())
 
 
 @contextmanager
-def fixed(network: nn.Module) -> Iterator[None]:
+def frozen(network: nn.Module) -> Iterator[None]:
     """Stop gradients for the network's weights, but not for its inputs, within a context."""
     network.requires_grad_(False)
     try:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from histoforge.evaluation.generator_scores import GeneratorScores
+from histoforge.evaluation.leaderboard_findings import THREE, TWO, WHOLE, LeaderboardEntry, LeaderboardFindings, Spread
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.reports.blocks import Block, Cell, Section, Table, Text
-from histoforge.reports.leaderboard_findings import THREE, TWO, WHOLE, Entrant, LeaderboardFindings, Spread
-from histoforge.reports.leaderboard_scores import GeneratorScores
 from histoforge.reports.leaderboard_sections import table_of
 from histoforge.reports.leaderboard_words import spread_text
 from histoforge.reports.study_sections import duration
@@ -182,11 +182,11 @@ def costs_section(found: LeaderboardFindings) -> Section:
     return Section("costs", "Costs", "What does a patch cost?", [table])
 
 
-def _over(one: Entrant, value: Callable[[GeneratorScores], float | None]) -> Spread:
+def _over(one: LeaderboardEntry, value: Callable[[GeneratorScores], float | None]) -> Spread:
     return one.over_seeds(value)
 
 
-def _distance_row(one: Entrant, extractor: str) -> list[Cell]:
+def _distance_row(one: LeaderboardEntry, extractor: str) -> list[Cell]:
     rows = {scores.seed: row for scores in one.scores for row in scores.generative if row.extractor == extractor}
     numbers = sorted({(row.n_fake, row.n_real) for row in rows.values()})
     counts = Cell(", ".join(f"{fake:,}" for fake, _ in numbers), f"against {', '.join(f'{r:,}' for _, r in numbers)}")
@@ -215,7 +215,7 @@ def _scaled(row: GenerativeMetrics, key: str, scale: float) -> float | None:
     return None if value is None else float(value) * scale
 
 
-def _collapse_rows(one: Entrant, name: str) -> list[list[Cell]]:
+def _collapse_rows(one: LeaderboardEntry, name: str) -> list[list[Cell]]:
     rows = [row for scores in one.scores for row in scores.diversity.classes if row.class_name == name]
     if not rows:
         return []

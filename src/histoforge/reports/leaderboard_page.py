@@ -1,7 +1,7 @@
 """Builds the leaderboard page from its findings, in the order in which a reader asks."""
 
+from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
 from histoforge.reports.blocks import Block, Details, Page, Section, Table, cells
-from histoforge.reports.leaderboard_findings import LeaderboardFindings
 from histoforge.reports.leaderboard_guide import guide_section
 from histoforge.reports.leaderboard_judged import (
     collapse_section,

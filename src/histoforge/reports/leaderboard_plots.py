@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings, MethodsMap, Metric
 from histoforge.reports.blocks import Figure
 from histoforge.reports.drawing import PALETTE, dash, draw, marker
-from histoforge.reports.leaderboard_findings import Entrant, LeaderboardFindings, MethodsMap, Metric
 
 Curve = tuple[list[float], list[float]]
 REAL = "#9aa4ad"
@@ -81,7 +81,7 @@ def map_figures(found: MethodsMap) -> list[Figure]:
     return figures
 
 
-def fid_figure(entrants: Sequence[Entrant]) -> Figure | None:
+def fid_figure(entrants: Sequence[LeaderboardEntry]) -> Figure | None:
     """Plot FID by epoch during training, one line per method (its lowest seed)."""
     lines = {one.name: line for one in entrants if (line := _mean_line(_first(one), "fid")) is not None}
     if not lines:
@@ -100,7 +100,7 @@ def fid_figure(entrants: Sequence[Entrant]) -> Figure | None:
     )
 
 
-def reward_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
+def reward_figures(rewarded: Sequence[LeaderboardEntry]) -> list[Figure]:
     """Plot the guide's output and effect by epoch, one line per reward mode (Figs. 5 and 6 of the paper)."""
     figures = []
     for series, caption in REWARD_CURVES.items():
@@ -114,7 +114,7 @@ def reward_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
     return figures
 
 
-def balance_figures(rewarded: Sequence[Entrant]) -> list[Figure]:
+def balance_figures(rewarded: Sequence[LeaderboardEntry]) -> list[Figure]:
     """Plot the balance between discriminator and generator, one figure per reward mode."""
     figures = []
     for one in rewarded:
@@ -141,7 +141,7 @@ def _tint(place: int) -> str:
     return TINTS[place % len(TINTS)]
 
 
-def _first(one: Entrant) -> Mapping[str, Curve]:
+def _first(one: LeaderboardEntry) -> Mapping[str, Curve]:
     """Return the curves of the lowest seed."""
     return one.curves.get(min(one.curves), {}) if one.curves else {}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from histoforge.reports.leaderboard_findings import METRICS, Entrant, LeaderboardFindings, Spread
+from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardEntry, LeaderboardFindings, Spread
 from histoforge.reports.leaderboard_sections import BOARD
 from histoforge.reports.leaderboard_words import REWARD_METRICS, LeaderboardAnswer, spread_text
 from histoforge.reports.record import jsonable
@@ -65,7 +65,7 @@ def as_markdown(found: LeaderboardFindings, answer: LeaderboardAnswer) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _method(one: Entrant) -> dict[str, Any]:
+def _method(one: LeaderboardEntry) -> dict[str, Any]:
     return {
         "method": one.method,
         "reward": one.reward,

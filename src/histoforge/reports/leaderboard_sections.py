@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
-from histoforge.reports import leaderboard_plots as plots
-from histoforge.reports.blocks import Block, Cell, Figure, Figures, Section, Table
-from histoforge.reports.leaderboard_findings import (
+from histoforge.evaluation.leaderboard_findings import (
     CONTROL,
     METRICS,
     THREE,
     USES,
     Downstream,
-    Entrant,
+    LeaderboardEntry,
     LeaderboardFindings,
     Metric,
     Spread,
 )
+from histoforge.reports import leaderboard_plots as plots
+from histoforge.reports.blocks import Block, Cell, Figure, Figures, Section, Table
 from histoforge.reports.leaderboard_words import DIFFERENCE, REWARD_METRICS, reward_lines, spread_text
 from histoforge.reports.pictures import picture
 from histoforge.reports.words import counted
@@ -145,7 +145,7 @@ def training_section(found: LeaderboardFindings) -> Section:
     return Section("training", "Training of the generators", lead, [Figures(figures)] if figures else [])
 
 
-def metric_cell(found: LeaderboardFindings, metric: Metric, one: Entrant) -> Cell:
+def metric_cell(found: LeaderboardFindings, metric: Metric, one: LeaderboardEntry) -> Cell:
     """Return a mean with its deviation below; the best value of the column is labelled."""
     spread = metric.spread(one)
     best = found.best(metric) is one
@@ -157,7 +157,7 @@ def metric_cell(found: LeaderboardFindings, metric: Metric, one: Entrant) -> Cel
     )
 
 
-def _name(one: Entrant) -> Cell:
+def _name(one: LeaderboardEntry) -> Cell:
     return Cell(one.name, counted(len(one.scores), "seeds"))
 
 

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from histoforge.metrics.compare import FEWEST_SEEDS
-from histoforge.reports.findings import Verdict
-from histoforge.reports.leaderboard_findings import (
+from histoforge.evaluation.findings import Verdict
+from histoforge.evaluation.leaderboard_findings import (
     CONTROL,
     METRICS,
     THREE,
     TWO,
-    Entrant,
+    LeaderboardEntry,
     LeaderboardFindings,
     Metric,
     Paired,
     Spread,
 )
+from histoforge.metrics.compare import FEWEST_SEEDS
 from histoforge.reports.words import counted
 
 FIRST = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
@@ -149,7 +149,7 @@ def _headline(found: LeaderboardFindings) -> str:
     return "; ".join(f"{name} has {' and '.join(what)}" for name, what in told.items()) + "."
 
 
-def _has(metric: Metric, one: Entrant) -> str:
+def _has(metric: Metric, one: LeaderboardEntry) -> str:
     return f"{metric.phrase} ({' '.join(filter(None, (spread_text(metric.spread(one), metric.form), metric.unit)))})"
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Findings
 from histoforge.metrics.results import Effect
-from histoforge.reports.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Findings
 from histoforge.reports.study_sections import mean_confusion, score_text
 from histoforge.reports.synthetic_sections import number
 from histoforge.reports.words import Answer, arm_title, counted, p_value, score_name

@@ -1,7 +1,7 @@
 """Builds the whole report from the findings, in the order in which a reader asks."""
 
+from histoforge.evaluation.findings import Findings
 from histoforge.reports.blocks import Block, Cell, Details, Page, Section, Table, cells
-from histoforge.reports.findings import Findings
 from histoforge.reports.study_sections import study_sections, training_section
 from histoforge.reports.synthetic_sections import (
     generator_section,

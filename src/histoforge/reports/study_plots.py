@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.reports.blocks import Figure
 from histoforge.reports.drawing import FAINT, INK, colour, dash, draw, marker
-from histoforge.reports.findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.reports.words import arm_title
 
 MOST_LINES = 6

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
 from histoforge.reports import study_plots as plots
 from histoforge.reports.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
-from histoforge.reports.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
 from histoforge.reports.words import arm_title, counted, judge, p_value
 
 MOST_PATIENTS = 60

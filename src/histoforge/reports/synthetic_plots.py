@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.evaluation.findings import PoolFindings, Projection
 from histoforge.reports.blocks import Figure
 from histoforge.reports.drawing import FAINT, INK, colour, draw, marker
-from histoforge.reports.findings import PoolFindings, Projection
 
 REJECTED = "#b4bdc6"
 ORIGIN_NAMES = {"real": "real", "kept": "synthetic, kept", "rejected": "synthetic, rejected"}

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from histoforge.evaluation.findings import Findings, Pair, PictureFile, PoolFindings
 from histoforge.metrics.copying import CopyingByCell, CopyingCell
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
 from histoforge.reports import synthetic_plots as plots
 from histoforge.reports.blocks import Block, Cell, Figure, Figures, Gallery, Section, Table, Text, Thumbnail, cells
-from histoforge.reports.findings import Findings, Pair, PictureFile, PoolFindings
 from histoforge.reports.pictures import picture, thumbnail
 
 GROUP_NAMES = {

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
+from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
 from histoforge.metrics.bootstrap import FEWEST_PATIENTS
 from histoforge.metrics.compare import FEWEST_SEEDS, p_text
 from histoforge.metrics.results import Effect
-from histoforge.reports.findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
 
 CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
 FRACTION = re.compile(r"(?P<kind>\w+?)_(?P<percent>\d+(?:_\d+)?)pct")

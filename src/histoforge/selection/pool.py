@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from histoforge.core.errors import SelectionError
 from histoforge.core.seeds import derive_seed
-from histoforge.generators.registry import Generator, draw
+from histoforge.generators.loading import Generator, draw
 from histoforge.patches import PatchSet
 from histoforge.patches.device import to_unit
 from histoforge.patches.images import Pixels

@@ -9,7 +9,7 @@ from histoforge.core.errors import ModelError
 from histoforge.patches.patchset import PatchSet
 from histoforge.siamese.network import IMAGENET_MEAN, IMAGENET_STD, MftSnn
 from histoforge.training.device import autocast, resolve_device, resolve_precision
-from histoforge.training.models import ModelInfo, load_model
+from histoforge.training.model_files import ModelInfo, load_model
 
 METHOD = "mft_snn"
 NORMALISATION = {"range": [-1.0, 1.0], "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}

@@ -10,23 +10,23 @@ import torch
 from histoforge.classifiers import Classifier, load_arm, load_judge
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
+from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
+from histoforge.evaluation.findings import Findings
+from histoforge.evaluation.inputs import ArmInput, data_warnings, open_arms, open_synthetic, test_units
+from histoforge.evaluation.study import ArmPredictions, find_study, predict
+from histoforge.evaluation.synthetic import SyntheticSets
 from histoforge.metrics.extract import Extractor
 from histoforge.metrics.inception import InceptionExtractor
 from histoforge.metrics.roc import roc_curve
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
-from histoforge.reports.findings import Findings
 from histoforge.reports.page import write_page
 from histoforge.reports.record import as_markdown, as_record, flat_metrics
 from histoforge.reports.report import build_page
 from histoforge.reports.words import Answer, answer
-from histoforge.steps.config.evaluate import Confusion, EvaluateConfig, EvaluateSummary, Roc
-from histoforge.steps.evaluation.gather import Materials, gather
-from histoforge.steps.evaluation.inputs import ArmInput, data_warnings, open_arms, open_synthetic, test_units
-from histoforge.steps.evaluation.study import ArmPredictions, find_study, predict
-from histoforge.steps.evaluation.synthetic import SyntheticSets
+from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
 from histoforge.training.device import resolve_device, resolve_precision
-from histoforge.training.models import read_model_info
+from histoforge.training.model_files import read_model_info
 
 
 def run(
@@ -80,10 +80,10 @@ def run(
             "The baseline has no second seed and no judge of another architecture: the classifier that selected "
             "patches also judges them, which flatters."
         )
-    materials = Materials(
+    materials = EvaluationInputs(
         real, test, units, inputs, study, [*extractors, *inception], synthetic, generator, overviews, warnings
     )
-    found = gather(config, materials, device, started)
+    found = build_findings(config, materials, device, started)
     return _write(config, found, predictions, test, report, metrics, started)
 
 

@@ -23,10 +23,10 @@ from histoforge.siamese.guide import METHOD, NORMALISATION, Guide, stain_of
 from histoforge.siamese.network import LEAST_SIZE_PX, MftSnn
 from histoforge.siamese.pairs import Augmentation, PairSource, check_patients
 from histoforge.siamese.training import Recipe
-from histoforge.steps.config.finetune_snn import FinetuneSnnConfig, FinetuneSnnSummary
+from histoforge.steps.finetune_snn_config import FinetuneSnnConfig, FinetuneSnnSummary
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.training.model_files import ModelInfo, save_model
 
 NOT_IDENTITY = {"ablations", "checked_pairs", "checkpoint_every", "checkpoints", "cost_batch", "device", "shown"}
 """Parameters that do not change the result of a training, so that a retry may change them."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from histoforge.core.documents import known_shape
 from histoforge.core.errors import ModelError
 from histoforge.generators.joining import join
-from histoforge.steps.config.join_generators import JoinGeneratorsConfig, JoinGeneratorsSummary
+from histoforge.steps.join_generators_config import JoinGeneratorsConfig, JoinGeneratorsSummary
 
 
 def run(config: JoinGeneratorsConfig, *, generators: Sequence[Path], generator: Path) -> JoinGeneratorsSummary:

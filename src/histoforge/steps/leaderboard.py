@@ -15,18 +15,18 @@ from histoforge.core.errors import ModelError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.core.seals import DIGEST, VERSION, file_below, read_sealed
+from histoforge.evaluation.downstream import TestSplit, of_arms, of_baseline
+from histoforge.evaluation.findings import PictureFile
+from histoforge.evaluation.leaderboard_entries import Scored, entrants, methods_map, open_scores, with_order
+from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardFindings
 from histoforge.patches import PatchSet
-from histoforge.reports.findings import PictureFile
-from histoforge.reports.leaderboard_findings import METRICS, LeaderboardFindings
 from histoforge.reports.leaderboard_page import build_leaderboard
 from histoforge.reports.leaderboard_record import as_markdown, as_record
 from histoforge.reports.leaderboard_words import answer
 from histoforge.reports.page import write_page
-from histoforge.steps.config.leaderboard import LeaderboardConfig, LeaderboardSummary
-from histoforge.steps.ranking.downstream import TestSplit, of_arms, of_baseline
-from histoforge.steps.ranking.entrants import Scored, entrants, methods_map, open_scores, with_order
+from histoforge.steps.leaderboard_config import LeaderboardConfig, LeaderboardSummary
 from histoforge.training.device import resolve_device
-from histoforge.training.models import read_model_info
+from histoforge.training.model_files import read_model_info
 
 GUIDE_REPORT, GUIDE_SCHEMA, GUIDE_ADVICE = "guide.json", 1, "run finetune_snn again"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from histoforge.core.settings import Settings
 from histoforge.phantom import draw_slides
-from histoforge.steps.config.phantom import PhantomConfig
+from histoforge.steps.phantom_config import PhantomConfig
 
 
 class PhantomSummary(Settings):

@@ -9,9 +9,13 @@ import pandas as pd
 
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
+from histoforge.ingest.base import Reading, Source
+from histoforge.ingest.choice import CONFLICTS_NAME, Choice, check_early, choose
+from histoforge.ingest.collector import PatchCollector
+from histoforge.ingest.config import SPLITS
+from histoforge.ingest.opening import open_source
 from histoforge.patches import PatchSetWriter
-from histoforge.steps.config.preprocess import SPLITS, PreprocessConfig, PreprocessSummary
-from histoforge.steps.sources import CONFLICTS_NAME, Choice, Reading, Sink, Source, check_early, choose, open_source
+from histoforge.steps.preprocess_config import PreprocessConfig, PreprocessSummary
 from histoforge.storage import digest_of_source, open_location
 
 SUMMARY_NAME = "summary.json"
@@ -40,7 +44,7 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
             PatchSetWriter.create(patches, source.classes, config.size) as writer,
             PatchSetWriter.create(overviews, source.classes, config.overview_px) as overview_writer,
         ):
-            sink = Sink(config, source.classes, writer, overview_writer)
+            sink = PatchCollector(config, source.classes, writer, overview_writer)
             source.read(sink)
             sink.close()
             read = time.monotonic()
@@ -56,7 +60,9 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
     return summary
 
 
-def finish(config: PreprocessConfig, source: Source, reading: Reading, sink: Sink, digest: str) -> PreprocessSummary:
+def finish(
+    config: PreprocessConfig, source: Source, reading: Reading, sink: PatchCollector, digest: str
+) -> PreprocessSummary:
     """Select and split the patches that were read, and finish both patch sets."""
     index = sink.patches.index()
     choice = choose(config, source, reading, sink, index)

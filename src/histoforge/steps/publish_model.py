@@ -8,14 +8,14 @@ from histoforge import __version__
 from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.progress import say
+from histoforge.evaluation.challenger import Challenger, Results, check_comparable, open_challenger, open_results
+from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units, unit_counts
+from histoforge.models import ModelCard, ModelStore, Publication, PublishResult, Verdict
+from histoforge.models.card import CARD_NAME, README_NAME
+from histoforge.models.gate import judge_audit
+from histoforge.models.versions import pack, version_of
 from histoforge.patches import PatchSet
-from histoforge.registry import ModelCard, Outcome, Publication, Registry, Verdict
-from histoforge.registry.card import CARD_NAME, README_NAME
-from histoforge.registry.gate import judge_audit
-from histoforge.registry.versions import pack, version_of
-from histoforge.steps.config.publish_model import PublishModelConfig, PublishModelSummary
-from histoforge.steps.publishing.challenger import Challenger, Results, check_comparable, open_challenger, open_results
-from histoforge.steps.publishing.trial import Trial, seen_units, unit_counts
+from histoforge.steps.publish_model_config import PublishModelConfig, PublishModelSummary
 from histoforge.storage import open_location
 
 DECISION_NAME = "decision.json"
@@ -40,14 +40,14 @@ def run(
     started = time.monotonic()
     if not config.models:
         raise SettingsError("publish_model: 'models' is empty: give a folder, or s3:// or minio:// prefix.")
-    registry = Registry(open_location(config.models), config.name)
+    registry = ModelStore(open_location(config.models), config.name)
     standing = registry.champion()
     real = PatchSet.open(patches)
     model = open_challenger(challenger, real)
     found = open_results(results, model, real)
     if standing is not None:
         check_comparable(registry.card(standing.version), model)
-    trial = Trial(config, real, model)
+    trial = ChallengerComparison(config, real, model)
     card = describe(config, real, model, found, trial)
     audit = judge_audit(model.synthetic, found.audit)
 
@@ -71,7 +71,7 @@ def run(
 
 
 def describe(
-    config: PublishModelConfig, patches: PatchSet, model: Challenger, results: Results, trial: Trial
+    config: PublishModelConfig, patches: PatchSet, model: Challenger, results: Results, trial: ChallengerComparison
 ) -> ModelCard:
     """Return the challenger's model card."""
     facts, made_by = model.facts, patches.info.made_by
@@ -106,7 +106,7 @@ def describe(
     )
 
 
-def sentence(registry: Registry, outcome: Outcome) -> str:
+def sentence(registry: ModelStore, outcome: PublishResult) -> str:
     """Return the outcome and its reason in one sentence."""
     champion, why = outcome.champion, outcome.verdict.reason
     if outcome.published and champion is not None:
@@ -116,14 +116,14 @@ def sentence(registry: Registry, outcome: Outcome) -> str:
     return f"kept the champion {champion.version} of {registry.name} because {why}."
 
 
-def _first(config: PublishModelConfig, trial: Trial) -> Verdict:
+def _first(config: PublishModelConfig, trial: ChallengerComparison) -> Verdict:
     if trial.n_units < config.fewest_patients:
         need = f"and {config.fewest_patients} are needed"
         return Verdict(False, f"only {trial.n_units} {trial.units.name} are in the test split, {need}")
     return Verdict(True, f"it is the first of this name, tested on {trial.n_units} {trial.units.name}")
 
 
-def _limits(config: PublishModelConfig, model: Challenger, results: Results, trial: Trial) -> list[str]:
+def _limits(config: PublishModelConfig, model: Challenger, results: Results, trial: ChallengerComparison) -> list[str]:
     size = "x".join(map(str, model.facts["patch_size"]))
     mpp = model.facts["mpp"]
     scale = "of the resolution that it was trained at" if mpp is None else f"at {mpp:g} um/px"
@@ -137,10 +137,10 @@ def _limits(config: PublishModelConfig, model: Challenger, results: Results, tri
 
 def _summary(
     config: PublishModelConfig,
-    registry: Registry,
-    outcome: Outcome,
+    registry: ModelStore,
+    outcome: PublishResult,
     card: ModelCard,
-    trial: Trial,
+    trial: ChallengerComparison,
     said: str,
     seconds: float,
 ) -> PublishModelSummary:
@@ -167,7 +167,7 @@ def _summary(
     )
 
 
-def _write(publication: Path, summary: PublishModelSummary, outcome: Outcome, card: ModelCard) -> None:
+def _write(publication: Path, summary: PublishModelSummary, outcome: PublishResult, card: ModelCard) -> None:
     decision = {
         **summary.model_dump(mode="json"),
         "evidence": outcome.verdict.evidence,

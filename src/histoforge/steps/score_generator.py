@@ -14,13 +14,8 @@ from histoforge.core.files import atomic_directory
 from histoforge.core.progress import Progress, say
 from histoforge.core.seals import write_sealed
 from histoforge.core.seeds import numpy_rng
-from histoforge.generators.registry import Generator, load_generator
-from histoforge.metrics.diversity import diversity
-from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
-from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
-from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.patches.pictures import grid, save_png
-from histoforge.reports.leaderboard_scores import (
+from histoforge.evaluation import scoring
+from histoforge.evaluation.generator_scores import (
     FEATURES_NAME,
     FILE_NAME,
     SCHEMA_VERSION,
@@ -28,9 +23,14 @@ from histoforge.reports.leaderboard_scores import (
     Drawing,
     GeneratorScores,
 )
-from histoforge.steps import scoring
-from histoforge.steps.config.score_generator import ScoreGeneratorConfig, ScoreGeneratorSummary
-from histoforge.steps.scoring import Labels, Pixels, Seen
+from histoforge.evaluation.scoring import Labels, Pixels, Seen
+from histoforge.generators.loading import Generator, load_generator
+from histoforge.metrics.diversity import diversity
+from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
+from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
+from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.patches.pictures import grid, save_png
+from histoforge.steps.score_generator_config import ScoreGeneratorConfig, ScoreGeneratorSummary
 from histoforge.training.device import resolve_device
 
 WRITTEN = 512

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from histoforge.classifiers import Classifier, load_classifier
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.progress import Progress, say
-from histoforge.generators.registry import load_generator
+from histoforge.generators.loading import load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
 from histoforge.selection import (
@@ -26,7 +26,7 @@ from histoforge.selection import (
     take_over,
 )
 from histoforge.selection.pool import CARRIED, Candidates
-from histoforge.steps.config.select_samples import SelectSamplesConfig, SelectSamplesSummary
+from histoforge.steps.select_samples_config import SelectSamplesConfig, SelectSamplesSummary
 from histoforge.training.device import resolve_device, resolve_precision
 
 ALGORITHM_1_MULTIPLE = 4

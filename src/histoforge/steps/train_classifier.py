@@ -6,7 +6,7 @@ from statistics import fmean
 
 from histoforge.classifiers import Architecture, Recipe, train
 from histoforge.patches import PatchSet
-from histoforge.steps.config.train_classifier import TrainClassifierConfig, TrainClassifierSummary
+from histoforge.steps.train_classifier_config import TrainClassifierConfig, TrainClassifierSummary
 
 
 def run(

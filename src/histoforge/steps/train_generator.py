@@ -17,10 +17,10 @@ from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.joining import merged
 from histoforge.generators.methods import METHODS
 from histoforge.generators.model_selection import FidJudge
-from histoforge.generators.outcome import Outcome, write_outcome, write_outcomes
+from histoforge.generators.results import TrainingResult, write_result, write_results
 from histoforge.patches import PatchSet
 from histoforge.siamese.guide import Guide, load_guide
-from histoforge.steps.config.train_generator import (
+from histoforge.steps.train_generator_config import (
     ClassSummary,
     TrainGeneratorConfig,
     TrainGeneratorSummary,
@@ -28,7 +28,7 @@ from histoforge.steps.config.train_generator import (
 )
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo, save_model
+from histoforge.training.model_files import ModelInfo, save_model
 
 NOT_IDENTITY = {"checkpoint_every", "checkpoints", "device", "only_class"}
 """Parameters that do not change the result of a training, so that a retry may change them."""
@@ -193,13 +193,13 @@ def _engine(config: GeneratorConfig, part: Part, generator: Path, trainings: int
     )
 
 
-def _train(config: GeneratorConfig, part: Part, engine: Engine, judges: Judges) -> Outcome:
+def _train(config: GeneratorConfig, part: Part, engine: Engine, judges: Judges) -> TrainingResult:
     judge = None
     if judges.extractor is not None:
         judge = FidJudge(judges.extractor, part.data, config.fid_samples, config.seed, engine.device, engine.dtype)
     train = import_module(f"{METHODS[part.info.method].package}.train").train
     guided = {} if judges.guide is None else {"guide": judges.guide}
-    outcome: Outcome = train(config, part.data, engine, judge, part.info, **guided)
+    outcome: TrainingResult = train(config, part.data, engine, judge, part.info, **guided)
     return outcome
 
 
@@ -208,7 +208,7 @@ def _save(
     config: GeneratorConfig,
     info: ModelInfo,
     parts: list[Part],
-    outcomes: list[Outcome],
+    outcomes: list[TrainingResult],
     summary: TrainGeneratorSummary,
     classes: list[str],
 ) -> ModelInfo:
@@ -226,7 +226,7 @@ def _save(
             generator,
             info.model_copy(update={"training": training}),
             outcomes[0].state,
-            lambda folder: write_outcome(outcomes[0], folder, {**facts, "fid_samples": samples[0]}, config.seed),
+            lambda folder: write_result(outcomes[0], folder, {**facts, "fid_samples": samples[0]}, config.seed),
         )
     by_class = {
         part.folder: (outcome, {**facts, "fid_samples": count})
@@ -237,14 +237,14 @@ def _save(
         generator,
         info.model_copy(update={"classes": [part.info.classes[0] for part in parts], "training": training}),
         merged([outcome.state for outcome in outcomes]),
-        lambda folder: write_outcomes(by_class, folder, config.seed),
+        lambda folder: write_results(by_class, folder, config.seed),
     )
 
 
 def _summary(
     config: GeneratorConfig,
     parts: list[Part],
-    outcomes: list[Outcome],
+    outcomes: list[TrainingResult],
     engines: list[Engine],
     extractor: Classifier | None,
 ) -> TrainGeneratorSummary:
@@ -271,7 +271,7 @@ def _summary(
     )
 
 
-def _class_summary(part: Part, outcome: Outcome, engine: Engine) -> ClassSummary:
+def _class_summary(part: Part, outcome: TrainingResult, engine: Engine) -> ClassSummary:
     fid, smoothed = outcome.fid or (None, None)
     rows = outcome.history.rows
     return ClassSummary(

@@ -15,7 +15,7 @@ Facts = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Turn:
+class DiscriminatorStep:
     """One update of the discriminator.
 
     Attributes:
@@ -40,7 +40,7 @@ class Turn:
 class Objective(Protocol):
     """The two losses of a GAN."""
 
-    def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
+    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
         """Compute the discriminator's loss, and further values for the history."""
 
     def generator(self, fake_scores: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class CrossEntropy:
     def __init__(self, real_target: float) -> None:
         self.real_target = real_target
 
-    def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
+    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
         """Compute BCE(D(x), real_target) + BCE(D(G(z)), 0)."""
         return _bce(turn.real_scores, self.real_target) + _bce(turn.fake_scores, 0.0), {}
 
@@ -82,7 +82,7 @@ class _ScoresAsTheyAre:
 class Hinge(_ScoresAsTheyAre):
     """SNGAN: the hinge loss (Miyato et al. 2018, eqs. 16 and 17)."""
 
-    def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
+    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
         """Compute mean max(0, 1 - D(x)) + mean max(0, 1 + D(G(z)))."""
         return F.relu(1 - turn.real_scores).mean() + F.relu(1 + turn.fake_scores).mean(), {}
 
@@ -101,7 +101,7 @@ class Wasserstein(_ScoresAsTheyAre):
     def __init__(self, gp_weight: float) -> None:
         self.gp_weight = gp_weight
 
-    def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
+    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
         """Compute mean D(G(z)) - mean D(x) + gp_weight * penalty."""
         distance = -wgan_gp.critic_loss(turn.real_scores, turn.fake_scores)
         penalty = wgan_gp.gradient_penalty(turn.discriminator, turn.real, turn.fake, turn.rng)
@@ -115,7 +115,7 @@ class Wasserstein(_ScoresAsTheyAre):
 class LeastSquares(_ScoresAsTheyAre):
     """LSGAN with the labels 0 and 1 (Mao et al. 2017, eq. 9)."""
 
-    def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
+    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
         """Compute (mean (D(x) - 1)^2 + mean D(G(z))^2) / 2."""
         return ((turn.real_scores - 1).square().mean() + turn.fake_scores.square().mean()) / 2, {}
 

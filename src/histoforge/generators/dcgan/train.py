@@ -8,20 +8,29 @@ from torch import Tensor
 from histoforge.generators.dcgan.config import DcganConfig, GanConfig, SnganConfig, WganGpConfig
 from histoforge.generators.dcgan.geometry import doublings
 from histoforge.generators.dcgan.network import DcganDiscriminator, DcganGenerator
-from histoforge.generators.dcgan.objective import CrossEntropy, Hinge, LeastSquares, Objective, Turn, Wasserstein
+from histoforge.generators.dcgan.objective import (
+    CrossEntropy,
+    DiscriminatorStep,
+    Hinge,
+    LeastSquares,
+    Objective,
+    Wasserstein,
+)
 from histoforge.generators.dcgan.trained import TrainedGan
 from histoforge.generators.epochs import Epochs
-from histoforge.generators.model_selection import EpochJudge
-from histoforge.generators.networks import adam, fixed, placed, weights
-from histoforge.generators.outcome import Outcome
+from histoforge.generators.model_selection import CheckpointScorer
+from histoforge.generators.networks import adam, count_parameters, frozen, to_device
+from histoforge.generators.results import TrainingResult
 from histoforge.layers.diff_augment import diff_augment
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 
-def train(config: GanConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo) -> Outcome:
+def train(
+    config: GanConfig, data: PatchSet, engine: Engine, judge: CheckpointScorer | None, info: ModelInfo
+) -> TrainingResult:
     """Train the method of `config` on all patches of `data`, which belong to one class.
 
     Raises:
@@ -47,10 +56,10 @@ def train_gan(
     config: GanConfig,
     data: PatchSet,
     engine: Engine,
-    judge: EpochJudge | None,
+    judge: CheckpointScorer | None,
     info: ModelInfo,
     objective: Objective,
-) -> Outcome:
+) -> TrainingResult:
     """Train DCGAN's networks with the losses of `objective`, otherwise like `train`.
 
     Each batch updates the discriminator, and every `n_critic`-th batch the generator, with fakes that are drawn once
@@ -72,13 +81,13 @@ def train_gan(
         with engine.autocast():
             shown, fake = augment(real.images), augment(drawn.detach())
             scores = _scores(nets.discriminator, shown, fake)
-            turn = Turn(nets.discriminator, shown, fake, *scores, real, drawn.detach(), engine.rng)
+            turn = DiscriminatorStep(nets.discriminator, shown, fake, *scores, real, drawn.detach(), engine.rng)
             loss, facts = objective.discriminator(turn)
         update(nets.discriminator_optimizer, loss)
         facts |= _balance(objective, loss, *scores)
 
         if generator_turn:
-            with engine.autocast(), fixed(nets.discriminator):
+            with engine.autocast(), frozen(nets.discriminator):
                 loss = objective.generator(nets.discriminator(augment(drawn)))
             update(nets.generator_optimizer, loss)
             nets.average()
@@ -94,8 +103,8 @@ class _Networks:
 
     def __init__(self, config: GanConfig, data: PatchSet, engine: Engine, info: ModelInfo) -> None:
         steps, sn = doublings(data.patch_size, info.method), isinstance(config, SnganConfig)
-        self.generator = placed(DcganGenerator(config, data.patch_size, steps), engine)
-        self.discriminator = placed(DcganDiscriminator(config, data.patch_size, steps, sn), engine)
+        self.generator = to_device(DcganGenerator(config, data.patch_size, steps), engine)
+        self.discriminator = to_device(DcganDiscriminator(config, data.patch_size, steps, sn), engine)
         self.generator_optimizer = adam(self.generator, config)
         self.discriminator_optimizer = adam(self.discriminator, config)
         self.ema = EMA(self.generator, config.ema_decay) if config.ema_decay else None
@@ -108,7 +117,7 @@ class _Networks:
 
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of trained weights."""
-        return {"generator": weights(self.generator), "discriminator": weights(self.discriminator)}
+        return {"generator": count_parameters(self.generator), "discriminator": count_parameters(self.discriminator)}
 
     def parts(self) -> dict:
         """Return the parts that a checkpoint stores."""

@@ -9,7 +9,7 @@ from histoforge.generators.dcgan.geometry import doublings
 from histoforge.generators.dcgan.network import DcganGenerator
 from histoforge.generators.methods import METHODS
 from histoforge.training.device import autocast, resolve_precision
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 
 class TrainedGan:

@@ -9,20 +9,22 @@ from histoforge.generators.ddpm.diffusion import noise_schedule, simple_loss
 from histoforge.generators.ddpm.network import NoiseNetwork
 from histoforge.generators.ddpm.trained import TrainedDdpm
 from histoforge.generators.epochs import Epochs
-from histoforge.generators.model_selection import EpochJudge
-from histoforge.generators.networks import placed, weights
-from histoforge.generators.outcome import Outcome
+from histoforge.generators.model_selection import CheckpointScorer
+from histoforge.generators.networks import count_parameters, to_device
+from histoforge.generators.results import TrainingResult
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 from histoforge.training.processes import uniform
 
 CLIP_NORM = 1.0
 """Norm that gradients are clipped to, as in the code of Ho et al. 2020."""
 
 
-def train(config: DdpmConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo) -> Outcome:
+def train(
+    config: DdpmConfig, data: PatchSet, engine: Engine, judge: CheckpointScorer | None, info: ModelInfo
+) -> TrainingResult:
     """Train a diffusion model on all patches of `data`.
 
     The chosen weights are those of the epoch with the best smoothed score of `judge`, or of the last epoch without a
@@ -32,7 +34,7 @@ def train(config: DdpmConfig, data: PatchSet, engine: Engine, judge: EpochJudge 
         SettingsError: the patch size does not fit the settings.
         TrainingError: the loss is not finite; the last good checkpoint is kept.
     """
-    network = placed(NoiseNetwork(config, data.patch_size, len(data.classes)), engine)
+    network = to_device(NoiseNetwork(config, data.patch_size, len(data.classes)), engine)
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
     ema, schedule = EMA(network, config.ema_decay), noise_schedule()
     trained = TrainedDdpm(info, config, cast(NoiseNetwork, ema.module), engine.device)
@@ -51,4 +53,4 @@ def train(config: DdpmConfig, data: PatchSet, engine: Engine, judge: EpochJudge 
         epochs.end_of_step(facts)
         engine.end_of_step(**facts)
 
-    return epochs.outcome((data.patch_size,), {"generator": weights(network)})
+    return epochs.outcome((data.patch_size,), {"generator": count_parameters(network)})

@@ -8,7 +8,7 @@ from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.ddpm.diffusion import denoise, denoise_from
 from histoforge.generators.ddpm.network import NoiseNetwork
 from histoforge.training.device import autocast, resolve_precision
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 
 class TrainedDdpm:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histoforge.generators import wgan_gp
-from histoforge.generators.networks import fixed
+from histoforge.generators.networks import frozen
 
 
 def at_each_stage(images: Tensor, stages: int) -> list[Tensor]:
@@ -61,7 +61,7 @@ def critic_loss(
 
 def generator_loss(critics: nn.ModuleList, fake: Sequence[Tensor], labels: Tensor) -> Tensor:
     """Compute sum_s -E[D_s(fake_s)], without gradients for the critics' weights."""
-    with fixed(critics):
+    with frozen(critics):
         losses = [wgan_gp.generator_loss(critic(images, labels)) for critic, images in zip(critics, fake, strict=True)]
     return torch.stack(losses).sum()
 

@@ -10,16 +10,18 @@ from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
 from histoforge.generators.histogan.loss import at_each_stage, critic_loss, generator_loss
 from histoforge.generators.histogan.trained import TrainedHistogan
-from histoforge.generators.model_selection import EpochJudge
-from histoforge.generators.networks import adam, placed, weights
-from histoforge.generators.outcome import Outcome
+from histoforge.generators.model_selection import CheckpointScorer
+from histoforge.generators.networks import adam, count_parameters, to_device
+from histoforge.generators.results import TrainingResult
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 
-def train(config: HistoganConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo) -> Outcome:
+def train(
+    config: HistoganConfig, data: PatchSet, engine: Engine, judge: CheckpointScorer | None, info: ModelInfo
+) -> TrainingResult:
     """Train a HistoGAN on all patches of `data`.
 
     Critics and generator are updated in turn ("alternatively optimized"): the critics on each batch, the generator on
@@ -63,9 +65,9 @@ class _Networks:
     def __init__(self, config: HistoganConfig, data: PatchSet, engine: Engine) -> None:
         geometry, classes = Geometry.of(config, data.patch_size), len(data.classes)
         self.geometry = geometry
-        self.generator = placed(HistoganGenerator(config, geometry, classes), engine)
+        self.generator = to_device(HistoganGenerator(config, geometry, classes), engine)
         self.critics = nn.ModuleList(
-            placed(HistoganCritic(config, geometry, stage, classes), engine) for stage in range(geometry.stages)
+            to_device(HistoganCritic(config, geometry, stage, classes), engine) for stage in range(geometry.stages)
         )
         self.generator_optimizer = adam(self.generator, config)
         self.critic_optimizer = adam(self.critics, config)
@@ -83,7 +85,7 @@ class _Networks:
 
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of trained weights."""
-        return {"generator": weights(self.generator), "critics": weights(self.critics)}
+        return {"generator": count_parameters(self.generator), "critics": count_parameters(self.critics)}
 
     def parts(self) -> dict:
         """Return the parts that a checkpoint stores."""

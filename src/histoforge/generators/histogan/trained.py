@@ -8,7 +8,7 @@ from histoforge.generators.histogan.config import HistoganConfig
 from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
 from histoforge.training.device import autocast, resolve_precision
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 
 class TrainedHistogan:

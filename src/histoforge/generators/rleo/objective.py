@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from histoforge.core.progress import Progress
-from histoforge.generators.dcgan.objective import CrossEntropy, Facts, Turn
+from histoforge.generators.dcgan.objective import CrossEntropy, DiscriminatorStep, Facts
 from histoforge.generators.rleo.config import RleoConfig
 from histoforge.generators.rleo.reward import NEEDS_ALL, RewardTerm, from_some, similarity
 from histoforge.patches.device import DevicePatches
@@ -47,7 +47,7 @@ class RewardedCrossEntropy(CrossEntropy):
         self.share = torch.zeros((), device=rng.device)
         self.turns = 0
 
-    def discriminator(self, turn: Turn) -> tuple[Tensor, Facts]:
+    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
         """Compute BCE(D(x), real_target) + BCE(D(G(z)), 0) minus the reward.
 
         The facts are `similarity`, the mean of s; `reward`, the amount subtracted from the loss; and `gradient_share`,
@@ -63,7 +63,7 @@ class RewardedCrossEntropy(CrossEntropy):
         shown = {"similarity": similarities.mean(), "reward": -term.detach(), "gradient_share": self.share}
         return base + term, facts | shown
 
-    def _similarities(self, turn: Turn) -> Tensor:
+    def _similarities(self, turn: DiscriminatorStep) -> Tensor:
         """Return the similarities of the first fakes, in [0, 1].
 
         Fakes have no order, so the first ones are as good as any others.

@@ -1,19 +1,19 @@
 """Training of RL-EO (Mustafa 2024, sections III.C and III.D)."""
 
 from histoforge.generators.dcgan.train import train_gan
-from histoforge.generators.model_selection import EpochJudge
-from histoforge.generators.outcome import Outcome
+from histoforge.generators.model_selection import CheckpointScorer
+from histoforge.generators.results import TrainingResult
 from histoforge.generators.rleo.config import RleoConfig
 from histoforge.generators.rleo.objective import Embedder, RewardedCrossEntropy
 from histoforge.patches.device import DevicePatches
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.engine import Engine
-from histoforge.training.models import ModelInfo
+from histoforge.training.model_files import ModelInfo
 
 
 def train(
-    config: RleoConfig, data: PatchSet, engine: Engine, judge: EpochJudge | None, info: ModelInfo, guide: Embedder
-) -> Outcome:
+    config: RleoConfig, data: PatchSet, engine: Engine, judge: CheckpointScorer | None, info: ModelInfo, guide: Embedder
+) -> TrainingResult:
     """Train the improved DCGAN on all patches of `data`, which belong to one class, with the guide's reward.
 
     Args:

@@ -1,0 +1,155 @@
+"""Open the challenger and its evaluation, and check them against each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from histoforge.classifiers import Classifier, load_arm, load_classifier, read_arm
+from histoforge.classifiers.arms import ARM_NAME, seed_model
+from histoforge.core.digests import digest_json
+from histoforge.core.documents import read_json
+from histoforge.core.errors import ModelError, PatchSetError, SourceError
+from histoforge.models import ModelCard
+from histoforge.models.versions import file_digests
+from histoforge.patches import PatchSet
+from histoforge.training.model_files import INFO_NAME, read_model_info
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A model proposed for publication.
+
+    Attributes:
+        path: an arm directory or a classifier's model directory.
+        form: 'arm' or 'classifier'.
+        facts: arm, method, seeds, config, classes, patch_size, mpp, digests, counts, code_version.
+        models: digests of its classifiers.
+        digest: SHA-256 over the names and digests of its files.
+    """
+
+    path: Path
+    form: str
+    facts: Mapping[str, Any]
+    models: list[str]
+    digest: str
+
+    @property
+    def synthetic(self) -> bool:
+        """True if it was trained on synthetic patches."""
+        return "synthetic" in self.facts["digests"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The contents of an evaluation's metrics.json that concern the challenger.
+
+    Attributes:
+        audit: memorisation audit of the synthetic patches; None if there was none.
+        extractors: the extractors used to judge them.
+        warnings: one sentence per warning.
+    """
+
+    audit: Mapping[str, Any] | None = None
+    extractors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def open_challenger(path: Path, patches: PatchSet) -> Challenger:
+    """Open the model at `path`.
+
+    Raises:
+        ModelError: if it is not a classifier, is damaged, or has other classes or another patch size than `patches`.
+        PatchSetError: if it was trained on another patch set, so that its patients may be in this test split.
+    """
+    path = Path(path)
+    if (path / ARM_NAME).is_file():
+        form, arm = "arm", read_arm(path)
+        info = read_model_info(seed_model(path), "classifier")
+        models = [run["digest"] for run in arm["runs"]]
+    else:
+        form, info = "classifier", read_model_info(path)
+        if info.kind != "classifier":
+            raise ModelError(f"{path} is a {info.kind}, and classifiers are published: name an arm or a classifier.")
+        arm = {"arm": info.training.get("arm", ""), "seeds": [info.training.get("seed", 0)], "counts": {}}
+        models = [info.digest]
+    facts = {
+        **arm, "method": info.method, "config": info.config, "classes": info.classes, "patch_size": info.patch_size,
+        "mpp": info.mpp, "digests": info.digests, "code_version": info.code_version,
+    }  # fmt: skip
+    trained_on = info.digests.get("patches", "")
+    if trained_on != patches.digest:
+        raise PatchSetError(
+            f"{path} was trained on another patch set ({trained_on[:12] or 'unknown'}) than the one given "
+            f"({patches.digest[:12]}), whose test patients it may know: give the one that it was trained on."
+        )
+    return Challenger(path, form, facts, models, digest_json(file_digests(path)))
+
+
+def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -> Results:
+    """Return the results of the evaluation at `path` (metrics.json); empty without a path.
+
+    Raises:
+        SourceError: if it is not an evaluation, or is one on other patches or of other models.
+    """
+    if path is None:
+        return Results()
+    try:
+        said = read_json(path, SourceError)
+        arms, provenance = said["arms"], said["provenance"]
+        models = {model for arm in arms.values() for model in arm["training"]["models"]}
+        tested_on = provenance["Real patches"]
+        extractors = {row["extractor"] for row in said["generative"]}
+    except (SourceError, ValueError, TypeError, KeyError, AttributeError):
+        raise SourceError(
+            f"{path} holds no results of an evaluation: name the metrics.json that evaluate wrote."
+        ) from None
+    if tested_on != patches.digest:
+        raise SourceError(
+            f"The results {path} are of other test patients (patch set {str(tested_on)[:12]}) than the patch set given "
+            f"({patches.digest[:12]}): evaluate the challenger on that one."
+        )
+    if not set(challenger.models) <= models:
+        raise SourceError(
+            f"The results {path} are of {', '.join(arms)} and not of the models in {challenger.path}: evaluate these."
+        )
+    selected = provenance.get("Selected patches", "")
+    if challenger.synthetic and selected not in ("", challenger.facts["digests"]["synthetic"]):
+        raise SourceError(
+            f"The results {path} audit other synthetic patches ({str(selected)[:12]}) than those that trained "
+            f"{challenger.path}: evaluate it with its own selection or pool."
+        )
+    audit = said.get("memorisation")
+    if audit:
+        extractors.add(audit.get("extractor", ""))
+    return Results(audit, sorted(filter(None, extractors)), list(said.get("warnings", [])))
+
+
+def load(path: Path, device: torch.device) -> list[Classifier]:
+    """Return the classifiers of an arm, or the one of a model directory."""
+    if (path / INFO_NAME).is_file():
+        return [load_classifier(path, device)]
+    return load_arm(path, device)
+
+
+def check_comparable(card: ModelCard, challenger: Challenger) -> None:
+    """Check that a champion and the challenger do the same task.
+
+    Raises:
+        ModelError: if the champion is of another kind, or has other classes or another patch size.
+    """
+    mine, theirs = challenger.facts, f"The champion of '{card.name}'"
+    if card.kind != "classifier":
+        raise ModelError(f"{theirs} is a {card.kind}, and the challenger is a classifier: choose another name.")
+    if card.classes != list(mine["classes"]):
+        raise ModelError(
+            f"{theirs} knows the classes {', '.join(card.classes)}, and the challenger {', '.join(mine['classes'])}: "
+            "choose another name."
+        )
+    if tuple(card.patch_size) != tuple(mine["patch_size"]):
+        sizes = ["x".join(map(str, size)) for size in (card.patch_size, mine["patch_size"])]
+        raise ModelError(
+            f"{theirs} takes patches of {sizes[0]} px, and the challenger {sizes[1]} px: choose another name."
+        )

@@ -1,0 +1,98 @@
+"""Methods by name, and the interface of all trained generators."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from histoforge.core.errors import ModelError
+from histoforge.core.seeds import derive_seed
+from histoforge.core.settings import nearest
+from histoforge.generators import class_wise
+from histoforge.generators.methods import METHODS
+from histoforge.patches.device import to_uint8
+from histoforge.training.device import resolve_device
+from histoforge.training.model_files import ModelInfo, load_model
+
+
+class Generator(Protocol):
+    """A trained model of any method that draws patches of a class."""
+
+    info: ModelInfo
+
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw patches of the classes `labels`, int64 [B] on the CPU: float32 [B, 3, H, W] in [-1, 1].
+
+        Args:
+            labels: the class of each patch.
+            rng: a generator on the CPU; equal generators give equal patches.
+        """
+
+
+@runtime_checkable
+class LatentGenerator(Generator, Protocol):
+    """A generator whose patches are determined by points of a latent space, in which path lengths are measured.
+
+    Optional: a method without such a space has neither function, and its path lengths are reported as None. The points
+    of `latents` are standard normal (z of a GAN, the first noise of a diffusion model with a deterministic sampler).
+    `decode` gives the same patch for the same point and label, whatever else is in the batch.
+    """
+
+    def latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw one standard normal point per patch, float32 [B, ...] on the CPU.
+
+        Args:
+            labels: int64 [B] on the CPU; if there is one GAN per class, each class has its own space.
+            rng: a generator on the CPU; equal generators give equal points.
+        """
+
+    def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Draw the patches at these points: float32 [B, 3, H, W] in [-1, 1].
+
+        The computation is always in float32, whatever the model's precision, because bfloat16 loses a step of 1e-4.
+
+        Args:
+            latents: float32 [B, ...] on any device.
+            labels: int64 [B] on the CPU.
+        """
+
+
+def load_generator(path: Path, device: str = "auto") -> Generator:
+    """Load a trained generator of any method.
+
+    Raises:
+        ModelError: it is missing, damaged, not a generator, or of a method that this version does not have.
+    """
+    info, state = load_model(path, "generator")
+    if info.method not in METHODS:
+        raise ModelError(
+            f"{path} was made by the method '{info.method}', which this version does not have"
+            f"{nearest(info.method, METHODS)}: upgrade histoforge or train the generator again."
+        )
+    method, place = METHODS[info.method], resolve_device(device)
+    load_one = import_module(f"{method.package}.trained").load
+    if method.config(info.config).class_wise:
+        return class_wise.load(info, state, place, load_one)
+    generator: Generator = load_one(info, state, place)
+    return generator
+
+
+def draw(generator: Generator, labels: NDArray[np.int64], seed: int, batch_size: int = 128) -> NDArray[np.uint8]:
+    """Draw patches of the given classes, uint8 [N, H, W, 3], determined by the seed, the labels and the batch size.
+
+    Args:
+        generator: of any method.
+        labels: int64 [N].
+        seed: seed of the noise.
+        batch_size: number of patches drawn at once.
+    """
+    rng = torch.Generator().manual_seed(derive_seed(seed, "draw"))
+    patches = np.empty((len(labels), *generator.info.patch_size, 3), np.uint8)
+    for start in range(0, len(labels), batch_size):
+        rows = slice(start, start + batch_size)
+        patches[rows] = to_uint8(generator.sample(torch.from_numpy(labels[rows]), rng)).cpu().numpy()
+    return patches

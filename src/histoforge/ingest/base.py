@@ -1,0 +1,144 @@
+"""The base of all sources: their attributes, their notes, and the way they work through their files."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import pandas as pd
+
+from histoforge.core.errors import SourceError
+from histoforge.ingest.collector import PatchCollector
+from histoforge.ingest.config import Failure, IngestConfig
+
+Result = TypeVar("Result")
+
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+UNKNOWN_PATIENTS = (
+    "The source does not say which patient is which, so each {unit} counts as a patient of its own: patches of one "
+    "patient may stand on two sides of the split"
+)
+
+
+@dataclass
+class Reading:
+    """The record of reading a source.
+
+    Attributes:
+        source: the location, as the user wrote it.
+        most_failures: maximum number of slides or images that may fail.
+        temporary: a folder for fetched files.
+        failed: slides or images that were skipped.
+        dropped: patches or images left out, by reason.
+        warnings: one sentence per warning.
+        conflicts: patches whose pixels occur in two classes or in two splits, one table per kind.
+        files: slides or images that yielded patches.
+    """
+
+    source: str
+    most_failures: int
+    temporary: Path
+    failed: list[Failure] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    conflicts: list[pd.DataFrame] = field(default_factory=list)
+    files: int = 0
+
+    def fail(self, name: str, error: Exception) -> None:
+        """Note that a slide or image failed.
+
+        Raises:
+            SourceError: if more failed than are allowed.
+        """
+        self.failed.append(Failure(name=name, reason=self.named(error)))
+        if len(self.failed) > self.most_failures:
+            raise SourceError(
+                f"{len(self.failed)} slides or images failed, more than max_failed_slides={self.most_failures} allows "
+                f"({', '.join(failure.name for failure in self.failed[:5])}); the last one: {self.named(error)}"
+            ) from error
+
+    def named(self, error: Exception) -> str:
+        """Return an error's sentence, in which a fetched file has the name that the user knows."""
+        return str(error).replace(str(self.temporary), self.source)
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count patches or images that were left out."""
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+class Source(Protocol):
+    """A source of slides, images or PatchCamelyon, which knows its classes before it reads a pixel.
+
+    Attributes:
+        kind: 'slides', 'images' or 'pcam'.
+        classes: class names in their order.
+        patients_known: True if it identifies patients.
+        own_split: True if it names the split of each patch.
+    """
+
+    kind: str
+    classes: list[str]
+    patients_known: bool
+    own_split: bool
+
+    def outline(self) -> list[tuple[str, str, str, str]]:
+        """Return patient, slide, class and split of the patches to read, as far as known, to find errors early."""
+        ...
+
+    def read(self, sink: PatchCollector) -> None:
+        """Put all patches and overviews into the sink, in an order that does not depend on the threads."""
+        ...
+
+
+def worker_count(config: IngestConfig) -> int:
+    """Return the number of reading and decoding threads: the user's, or one per core that this process may use."""
+    return config.workers or _usable_cores()
+
+
+def ordered(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
+    """Yield the results of jobs in order, with at most `ahead` of them in progress besides the current one."""
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(job)
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for job in waiting:
+            job.cancel()
+
+
+def chosen_classes(found: set[str], config: IngestConfig) -> list[str]:
+    """Return the classes in order: those that the user lists, or those of the source, sorted.
+
+    Raises:
+        SourceError: if there are fewer than two, or one that the user lists is missing.
+    """
+    classes = config.class_list or sorted(found - config.ignored)
+    absent = [name for name in classes if name not in found]
+    if absent:
+        raise SourceError(
+            f"Class '{absent[0]}' of 'classes' does not occur in {config.source}: it has {', '.join(sorted(found))}."
+        )
+    if len(classes) < 2:
+        raise SourceError(
+            f"{config.source} has {len(classes)} class{'' if classes else 'es'}"
+            f"{f' ({classes[0]})' if classes else ''}, and at least two are needed: add images or regions of another."
+        )
+    return classes
+
+
+def _usable_cores() -> int:
+    """Return the number of cores that the process may use, within a container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CPU_QUOTA.read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores

@@ -1,0 +1,159 @@
+"""Collect patches and overviews from sources, and limit the number of patches per class."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.core.files import write_json
+from histoforge.core.seeds import numpy_rng
+from histoforge.ingest.config import IngestConfig
+from histoforge.patches import PatchSetWriter
+from histoforge.patches.images import Pixels
+
+FLUSH_BYTES = 8 * 2**20
+
+
+class ClassCap:
+    """Keep the patches of each class with the smallest random draws, up to a maximum.
+
+    This is an unbiased sample of all patches of a class, whatever their order, and it rejects most of the other patches
+    before they are read.
+    """
+
+    def __init__(self, most: int, classes: int) -> None:
+        self.most = most
+        self._smallest: list[NDArray[np.float64]] = [np.empty(0) for _ in range(classes)]
+
+    def admit(self, draws: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return a mask of the further patches that are among the smallest so far; bool [n]."""
+        if not self.most:
+            return np.ones(len(draws), np.bool_)
+        for label in np.unique(labels):
+            pool = np.concatenate([self._smallest[label], draws[labels == label]])
+            self._smallest[label] = np.sort(pool)[: self.most]
+        return self.kept(draws, labels)
+
+    def kept(self, draws: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return a mask of the patches that are among the smallest of all offered; bool [n]."""
+        if not self.most:
+            return np.ones(len(draws), np.bool_)
+        last = np.array([own[-1] if len(own) == self.most else np.inf for own in self._smallest])
+        return draws <= last[labels]
+
+
+class Buffer:
+    """Collect images and columns for a writer, so that it gets many at once."""
+
+    def __init__(self, writer: PatchSetWriter) -> None:
+        self.writer = writer
+        self._images: list[Pixels] = []
+        self._columns: dict[str, list[Any]] = {}
+        self._bytes = 0
+
+    def add(self, images: Pixels, columns: dict[str, Any]) -> None:
+        """Take images, uint8 [n, h, w, 3], with their columns (scalars or sequences of n)."""
+        self._images.append(images)
+        for name, value in columns.items():
+            values = [value] * len(images) if np.ndim(value) == 0 else list(value)
+            self._columns.setdefault(name, []).extend(values)
+        self._bytes += images.nbytes
+        if self._bytes >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand on the waiting images."""
+        if self._images:
+            images = self._images[0] if len(self._images) == 1 else np.concatenate(self._images)
+            self.writer.add(images, **self._columns)
+        self._images, self._columns, self._bytes = [], {}, 0
+
+
+class PatchCollector:
+    """Take patches, overviews and pictures from a source.
+
+    Attributes:
+        patches, overviews: the writers of the two patch sets.
+        overview_files: the file of each overview.
+        cap: the maximum number of patches per class.
+        count: number of patches taken so far.
+    """
+
+    def __init__(
+        self, config: IngestConfig, classes: list[str], patches: PatchSetWriter, overviews: PatchSetWriter
+    ) -> None:
+        self.patches, self.overviews = patches, overviews
+        self.overview_files: list[str] = []
+        self.cap = ClassCap(config.max_patches_per_class, len(classes))
+        self.count = 0
+        self._seed = config.seed
+        self._patch_buffer, self._overview_buffer = Buffer(patches), Buffer(overviews)
+        self._keys: list[NDArray[np.uint64]] = []
+        self._draws: list[NDArray[np.float64]] = []
+        self._discarded: list[tuple[int, int]] = []
+        self._pictures: list[dict[str, Any]] = []
+
+    def draw(self, file: str, count: int) -> NDArray[np.float64]:
+        """Return random numbers for the patches of a file, float64 [count], equal in every run with this seed."""
+        return numpy_rng(self._seed, "cap", file).random(count)
+
+    def add(
+        self, images: Pixels, keys: NDArray[np.uint64], draws: NDArray[np.float64], columns: dict[str, Any]
+    ) -> None:
+        """Take patches.
+
+        Args:
+            images: uint8 [n, h, w, 3].
+            keys: the `pixel_key` of the image or slide that each comes from, [n].
+            draws: their random numbers, [n].
+            columns: scalars or sequences of n, by the index's names.
+        """
+        self._patch_buffer.add(images, columns)
+        self._keys.append(keys)
+        self._draws.append(draws)
+        self.count += len(images)
+
+    def add_overview(self, image: Pixels, columns: dict[str, Any]) -> None:
+        """Add an overview, uint8 [h, w, 3]."""
+        self._overview_buffer.add(image[None], columns)
+        self.overview_files.append(columns["file"])
+
+    def add_picture(self, facts: dict[str, Any]) -> None:
+        """Describe a picture in `picture_folder` for the report, with JSON values."""
+        self._pictures.append(facts)
+
+    @property
+    def picture_folder(self) -> Path:
+        """The folder for pictures of slides."""
+        folder = self.overviews.directory / "pictures"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def discard_from(self, start: int) -> None:
+        """Mark all patches from the `start`-th on as discarded, because their slide turned out to be damaged."""
+        self._discarded.append((start, self.count))
+
+    def close(self) -> None:
+        """Hand on the waiting images, and list the pictures."""
+        self._patch_buffer.flush()
+        self._overview_buffer.flush()
+        write_json(self.picture_folder / "pictures.json", self._pictures)
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """Return a mask of the patches whose slides could be read to their end, bool [count]."""
+        mask = np.ones(self.count, np.bool_)
+        for start, stop in self._discarded:
+            mask[start:stop] = False
+        return mask
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """Return the `pixel_key` of each patch's image, [count]."""
+        return np.concatenate([np.empty(0, np.uint64), *self._keys])
+
+    @property
+    def draws(self) -> NDArray[np.float64]:
+        """Return the random number of each patch, [count]."""
+        return np.concatenate([np.empty(0), *self._draws])

@@ -1,0 +1,223 @@
+"""Whole-slide images with annotations and/or a slides.csv, read one at a time."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pandas as pd
+
+from histoforge.core.errors import SlideError, SourceError
+from histoforge.core.progress import Progress
+from histoforge.ingest.base import Reading, ordered, worker_count
+from histoforge.ingest.collector import PatchCollector
+from histoforge.ingest.config import IngestConfig
+from histoforge.ingest.pixels import letterboxed
+from histoforge.ingest.regions import slide_regions
+from histoforge.ingest.slide_list import SlideItem, list_slides
+from histoforge.ingest.stains import chosen_normaliser
+from histoforge.patches.duplicates import pixel_key, place_keys
+from histoforge.patches.images import Pixels
+from histoforge.slides import (
+    Annotations,
+    PlanSettings,
+    Scale,
+    Slide,
+    Tissue,
+    find_tissue,
+    open_slide,
+    patch_scale,
+    plan_patches,
+    read_overview,
+    read_patches,
+)
+from histoforge.slides.pictures import write_picture
+from histoforge.slides.stain import fit_to_slide
+from histoforge.storage import Entry, Location
+from histoforge.storage.local import LocalLocation
+
+
+@dataclass
+class Opened:
+    """A slide that is ready for tiling, with its plan and scale."""
+
+    slide: Slide
+    scale: Scale
+    tissue: Tissue
+    annotations: Annotations
+    plan: pd.DataFrame
+
+
+class SlideSource:
+    """Slides of one location. A slide in a folder is read in place; an S3 object is fetched, read and removed."""
+
+    kind = "slides"
+
+    def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], reading: Reading) -> None:
+        self._config, self._location, self._reading = config, location, reading
+        listed = list_slides(config, location, entries, reading)
+        self.items, self.classes = listed.items, listed.classes
+        self.patients_known, self.own_split = listed.patients_known, listed.own_split
+        self._normaliser = chosen_normaliser(config)
+        self._settings = PlanSettings(
+            stride=config.stride or None,
+            min_tissue=config.min_tissue,
+            membership=config.membership,
+            min_region=config.min_region,
+        )
+
+    def outline(self) -> list[tuple[str, str, str, str]]:
+        return [(item.patient, item.name, label, item.split) for item in self.items for label in item.classes]
+
+    def read(self, sink: PatchCollector) -> None:
+        workers = worker_count(self._config)
+        local = isinstance(self._location, LocalLocation)
+        if local:
+            self._check_all(workers)
+        ahead = 1 if local else 0
+        with ThreadPoolExecutor(1) as pool, Progress("preprocess", len(self.items), "slides") as progress:
+            jobs: Iterator[Future[tuple[ExitStack, Opened | SlideError]]] = (
+                pool.submit(self._open, item) for item in self.items
+            )
+            for item, (stack, opened) in zip(self.items, ordered(jobs, ahead), strict=True):
+                with stack:
+                    if isinstance(opened, SlideError):
+                        self._reading.fail(item.file, opened)
+                    else:
+                        self._cut(item, opened, sink, workers, progress)
+                progress.advance(slide=item.name, patches=sink.count)
+
+    def _check_all(self, workers: int) -> None:
+        """Find errors that the user has to correct before hours are spent on other slides.
+
+        This is for local slides only, because remote ones would have to be fetched.
+
+        Raises:
+            SourceError: if a slide's mpp or annotation is missing or wrong.
+        """
+
+        def check(item: SlideItem) -> None:
+            with ExitStack() as stack:
+                try:
+                    slide = self._enter(item, stack)
+                except SlideError:
+                    return
+                self._regions(item, slide)
+
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(check, self.items))
+
+    def _enter(self, item: SlideItem, stack: ExitStack) -> Slide:
+        """Fetch and open a slide; the stack closes it and removes fetched files.
+
+        Raises:
+            SlideError: if it does not open.
+        """
+        for companion in item.companions:
+            stack.enter_context(self._location.fetched(companion, self._reading.temporary))
+        path = stack.enter_context(self._location.fetched(item.file, self._reading.temporary))
+        slide = stack.enter_context(open_slide(path, item.mpp))
+        if slide.mpp is None and self._config.slide_mpp:
+            slide.mpp = self._config.slide_mpp
+        return slide
+
+    def _open(self, item: SlideItem) -> tuple[ExitStack, Opened | SlideError]:
+        """Open a slide and plan its patches."""
+        with ExitStack() as stack:
+            try:
+                slide = self._enter(item, stack)
+                opened: Opened | SlideError = self._planned(item, slide, self._regions(item, slide))
+            except SlideError as error:
+                opened = error
+            return stack.pop_all(), opened
+
+    def _regions(self, item: SlideItem, slide: Slide) -> Annotations:
+        """Return the regions of a slide.
+
+        Raises:
+            SourceError: if its mpp or its annotation is missing or wrong, which the user has to correct.
+        """
+        try:
+            if self._config.level < 0:
+                slide.required_mpp()
+            return slide_regions(item, slide, self.classes, self._config)
+        except SlideError as error:
+            raise SourceError(self._reading.named(error)) from error
+
+    def _planned(self, item: SlideItem, slide: Slide, annotations: Annotations) -> Opened:
+        by_level = self._config.level >= 0
+        scale = patch_scale(
+            slide,
+            self._config.size,
+            mpp=None if by_level else self._config.mpp,
+            level=self._config.level if by_level else None,
+        )
+        tissue = find_tissue(slide)
+        label = self.classes.index(item.label) if item.label in self.classes else None
+        plan = plan_patches(slide, scale, tissue, self._settings, annotations.regions, label)
+        plan = plan[plan["label"] < len(self.classes)].reset_index(drop=True)
+        return Opened(slide, scale, tissue, annotations, plan)
+
+    def _cut(self, item: SlideItem, opened: Opened, sink: PatchCollector, workers: int, progress: Progress) -> None:
+        self._reading.warnings.extend(opened.annotations.warnings)
+        plan = opened.plan
+        draws = sink.draw(item.file, len(plan))
+        admitted = sink.cap.admit(draws, plan["label"].to_numpy())
+        plan, draws = plan[admitted].reset_index(drop=True), draws[admitted]
+        if not len(plan):
+            self._reading.warnings.append(
+                f"The slide {item.file} gives no patch: no place in it (or in its regions) has min_tissue"
+            )
+            return
+        start = sink.count
+        try:
+            overview = self._overview(opened)
+            key = pixel_key(overview)
+            transform = None
+            if self._normaliser is not None:
+                # on all places of the slide, so that no colour depends on how many patches other slides have taken
+                transform = fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
+                overview = transform(overview)
+            shared = {
+                "patient": item.patient, "slide": item.name, "split": item.split, "file": item.file,
+                "level": opened.scale.level, "mpp": opened.scale.mpp or float("nan"),
+            }  # fmt: skip
+            for rows, images in read_patches(opened.slide, plan, opened.scale, workers, transform):
+                part = plan.iloc[rows]
+                columns = {"label": part["label"], "x": part["x"], "y": part["y"], "tissue": part["tissue"], **shared}
+                sink.add(images, place_keys(key, part["x"].to_numpy(), part["y"].to_numpy()), draws[rows], columns)
+                progress.advance(0, slide=item.name, patches=sink.count)
+        except SlideError as error:
+            sink.discard_from(start)
+            self._reading.fail(item.file, error)
+            return
+        self._reading.files += 1
+        majority = int(plan["label"].mode()[0])
+        sink.add_overview(overview, {**shared, "label": majority, "level": 0, "mpp": float("nan")})
+        self._picture(item, opened, plan, sink)
+
+    def _overview(self, opened: Opened) -> Pixels:
+        """Shrink the slide to an overview, using the picture on which tissue was found if that is large enough."""
+        size, picture = self._config.overview_px, opened.tissue.image
+        if picture.shape[0] >= size[0] or picture.shape[1] >= size[1]:
+            return letterboxed(picture, size)
+        return read_overview(opened.slide, size)
+
+    def _picture(self, item: SlideItem, opened: Opened, plan: pd.DataFrame, sink: PatchCollector) -> None:
+        """Draw the slide for the report."""
+        name = f"{item.name}.jpg"
+        drawn = [region for region in opened.annotations.regions if region.label < len(self.classes)]
+        width, height = write_picture(sink.picture_folder / name, opened.tissue, plan, opened.scale, drawn)
+        sink.add_picture(
+            {
+                "slide": item.name,
+                "patient": item.patient,
+                "file": item.file,
+                "picture": name,
+                "width": width,
+                "height": height,
+                "patches": {name: int((plan["label"] == label).sum()) for label, name in enumerate(self.classes)},
+                "tissue": round(opened.tissue.share, 4),
+                "mpp": opened.scale.mpp,
+            }
+        )

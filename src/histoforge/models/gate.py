@@ -1,0 +1,61 @@
+"""The gate: a challenger replaces the champion if a paired test and the memorisation audit allow it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from histoforge.metrics.compare import verdict as in_words
+from histoforge.metrics.results import Effect
+from histoforge.models.store import Verdict
+
+
+def judge_audit(synthetic: bool, audit: Mapping[str, Any] | None) -> Verdict:
+    """Decide whether the memorisation audit lets a model pass.
+
+    Args:
+        synthetic: whether it was trained with synthetic patches; a model that was not needs no audit.
+        audit: `memorisation` of the evaluation's metrics.json, or None.
+    """
+    if not synthetic:
+        return Verdict(True, "it was trained on real patches alone")
+    if audit is None:
+        return Verdict(
+            False, "its synthetic patches have no memorisation audit: evaluate it with its pool or selection"
+        )
+    if audit.get("copied", True):
+        return Verdict(False, f"its memorisation audit failed ({_plain(audit)})")
+    if not audit.get("enough", False):
+        return Verdict(False, f"its memorisation audit is undecided ({_plain(audit)})")
+    return Verdict(True, "its memorisation audit passed")
+
+
+def judge_difference(effect: Effect, score: str, margin: float, fewest: int, unit: str) -> Verdict:
+    """Decide whether a paired difference, challenger minus champion, lets the challenger pass.
+
+    The challenger passes if the whole confidence interval lies above -margin. With a margin of 0 it must be better;
+    otherwise it must not be worse by the margin (a test of non-inferiority).
+
+    Args:
+        effect: difference over test patients, of a score of which higher is better (share of 1).
+        score: name of the score, for the reason.
+        margin: in the score's own unit, 0 or more.
+        fewest: minimum number of test patients.
+        unit: name of the test patients.
+    """
+    evidence = {"score": score, "margin": margin, **effect.model_dump(mode="json", exclude={"p_adjusted"})}
+    what = f"in {score.replace('_', ' ')}"
+    if effect.n < fewest:
+        return Verdict(False, f"only {effect.n} test {unit} can be compared, and {fewest} are needed", evidence)
+    if effect.difference is None or effect.low is None:
+        return Verdict(False, f"the two cannot be compared {what} ({effect.note or 'it is undefined'})", evidence)
+    found = f"{in_words(effect)} {what}"
+    if effect.low > 0:
+        return Verdict(True, f"it is {found}", evidence)
+    if effect.low > -margin:
+        return Verdict(True, f"it is not worse by {margin * 100:g} points: {found}", evidence)
+    needed = f", and more than {margin * 100:g} points worse is not ruled out" if margin else ""
+    begin = "it is " if found.startswith("worse") else ""
+    return Verdict(False, f"{begin}{found}{needed}", evidence)
+
+
+def _plain(audit: Mapping[str, Any]) -> str:
+    return str(audit.get("verdict", "")).rstrip(".") or "no verdict"

@@ -1,0 +1,49 @@
+"""Parameters and summary of the step `preprocess`."""
+
+from pydantic import Field
+
+from histoforge.core.settings import Settings
+from histoforge.ingest.config import Failure, IngestConfig
+
+
+class PreprocessConfig(IngestConfig):
+    """Settings for turning slides, image folders or PatchCamelyon files into a patch set split by patient."""
+
+
+class PreprocessSummary(Settings):
+    """The result of `preprocess`.
+
+    Attributes:
+        kind: 'slides', 'images' or 'pcam'.
+        source_digest: digest over names, sizes and versions of all files at the source.
+        mpp: um/px of the patches, or None if it is unknown or mixed.
+        counts: patches by split and class.
+        patients: patients by split; images if no patients are known.
+        patients_known: True if the source identifies patients. If not, each image (for slides, each slide) counts as
+            one patient, and no result mentions patients.
+        split_by: 'patient', 'slide' (weaker: a patient may be in two splits) or 'source' (the source's own).
+        files: slides or images that yielded patches.
+        failed: slides and images that were skipped, with the reason.
+        dropped: patches left out, by reason.
+        overviews: number of overviews.
+        warnings: one sentence per warning, for the report.
+        seconds: durations of the parts; `patchset.json` does not record them, so that equal input and settings give an
+            equal digest.
+    """
+
+    kind: str
+    source: str
+    source_digest: str
+    classes: list[str]
+    patch_size: tuple[int, int]
+    mpp: float | None
+    counts: dict[str, dict[str, int]]
+    patients: dict[str, int]
+    patients_known: bool
+    split_by: str
+    files: int
+    failed: list[Failure]
+    dropped: dict[str, int]
+    overviews: int = 0
+    warnings: list[str]
+    seconds: dict[str, float] = Field(default_factory=dict)

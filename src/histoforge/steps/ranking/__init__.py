@@ -1,1 +1,0 @@
-"""The parts of `leaderboard`: the generators with their scores, their downstream classifiers, and the common map."""

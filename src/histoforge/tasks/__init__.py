@@ -1,0 +1,1 @@
+"""Running steps as tasks: in a Kubeflow pod, in the local runner, or on several GPUs."""

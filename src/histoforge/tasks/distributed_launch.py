@@ -1,0 +1,102 @@
+"""Run a training step on all GPUs of its task: one process per GPU, training together (see `training.processes`)."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.errors import HistoforgeError
+from histoforge.core.output import guard_output
+from histoforge.core.progress import say
+from histoforge.steps.table import Step, step_named
+from histoforge.tasks.usage import ProcessPeak, add_children, process_peak
+
+PROCESSES = "HISTOFORGE_PROCESSES"
+"""Environment variable: number of processes that train together; one per GPU if unset. For CPUs of several sockets."""
+
+STOPPED_BY = {128 + signal.SIGTERM, 128 + signal.SIGINT}
+
+
+def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
+    """Run a step; a training uses one process per available GPU.
+
+    If this process was started as one of several (by torchrun or Kubeflow Trainer), it joins them.
+
+    Args:
+        step: the step.
+        config: its settings.
+        paths: its inputs and outputs by keyword.
+
+    Raises:
+        HistoforgeError: if the user is at fault, as the step reports.
+        SystemExit: on SIGTERM or Ctrl-C, once the checkpoint is written.
+    """
+    if not step.trains:
+        return step.run(config, **paths)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        result, _ = _work(step.name, config, paths)
+    elif (count := processes(config.device)) > 1:
+        result = _start(count, step.name, config, paths)
+    else:
+        return step.run(config, **paths)
+    if isinstance(result, HistoforgeError):
+        raise result
+    return result
+
+
+def processes(device: str) -> int:
+    """Return the number of processes of a training on `device` ('auto', 'cpu', 'cuda', 'cuda:1')."""
+    import torch
+
+    asked = os.environ.get(PROCESSES, "")
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
+
+
+def _start(count: int, step: str, config: Any, paths: Mapping[str, Any]) -> Any:
+    """Return the result of the first of `count` processes."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    say(f"{step}: {count} processes train together")
+    launch = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0",
+        max_restarts=0, start_method="spawn", run_id=f"{step}-{os.getpid()}",
+    )  # fmt: skip
+    try:
+        outcomes = elastic_launch(launch, _work)(step, config, dict(paths))
+        add_children(peak for _, peak in outcomes.values())
+        return outcomes[0][0]
+    except SignalException as error:
+        raise SystemExit(128 + error.sigval) from None
+    except ChildFailedError as error:
+        for code in STOPPED_BY.intersection(failure.exitcode for failure in error.failures.values()):
+            raise SystemExit(code) from None
+        raise
+
+
+def _work(name: str, config: Any, paths: Mapping[str, Any]) -> tuple[Any, ProcessPeak]:
+    """Run one process of several, and return its result and its peak memory.
+
+    Only the first process writes to the given paths and prints.
+    """
+    import torch
+
+    guard_output()
+    step = step_named(name)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    with tempfile.TemporaryDirectory() as scratch:
+        if int(os.environ["RANK"]):
+            outputs = {port.name for port in step.outputs}
+            sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+            paths = {name: Path(scratch) / name if name in outputs else path for name, path in paths.items()}
+        try:
+            return step.run(config, **paths), process_peak()
+        except HistoforgeError as error:
+            return error, process_peak()

@@ -1,0 +1,122 @@
+"""Plan the generators of a benchmark: methods x seeds, and x classes if a method trains one network per class."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from histoforge.core.errors import SettingsError
+from histoforge.core.settings import nearest
+from histoforge.generators.config import GeneratorConfig
+from histoforge.generators.methods import METHODS
+from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.train_generator_config import own_config
+
+MOST_RUNS = 36
+"""Kubeflow passes the names of everything that a loop collected as one argument, which Linux limits to 128 KiB."""
+
+
+def plan_benchmark(
+    methods: Sequence[str],
+    generator_seeds: int,
+    seed: int,
+    preset: str,
+    overrides: Mapping[str, Any],
+    downstream_seeds: int = 0,
+    patch_size: str = "",
+) -> list[dict[str, Any]]:
+    """Plan the runs of a benchmark: one generator and its two classifiers each.
+
+    All settings that the runs pass to `train_generator` and `train_classifier` are checked here, before any training.
+
+    Args:
+        methods: names of methods; one with rewards may name one, as in 'rleo:literal', and otherwise uses its default.
+        generator_seeds: number of generators to train with each method, with the seeds `seed`, `seed` + 1, …
+        seed: the first seed.
+        preset: name of a preset, or ''.
+        overrides: `step.parameter` or `parameter` to value.
+        downstream_seeds: the pipeline's value for the classifiers that judge a generator; 0 for the preset's.
+        patch_size: the pipeline's value for `preprocess`; '' for the preset's.
+
+    Returns:
+        For each run: `title` (shown on the leaderboard, such as 'rleo:literal'; kfp reserves `name` for a loop's item),
+        `method`, `reward` ('' for a method without one), `seed`, and the names of its arms: `arm` (only synthetic
+        patches) and `both` (with the real ones).
+
+    Raises:
+        SettingsError: if a list is empty, a method or reward is unknown, there are too many runs, a step rejects its
+            settings, or a method cannot make the patch size.
+    """
+    names = dict.fromkeys(_resolved(one, preset, overrides) for one in _listed(methods))
+    if generator_seeds < 1:
+        raise SettingsError(f"'generator_seeds' is {generator_seeds}: give at least 1.")
+    if len(names) * generator_seeds > MOST_RUNS:
+        raise SettingsError(
+            f"{len(names)} methods with {generator_seeds} seeds each are {len(names) * generator_seeds} generators, "
+            f"and a benchmark takes {MOST_RUNS}: name fewer methods or lower generator_seeds."
+        )
+    runs = [_run(method, reward, seed + i) for method, reward in names for i in range(generator_seeds)]
+    cutting: Any = step_config(STEPS["preprocess"], preset, overrides, {"patch_size": patch_size, "source": "any"})
+    for run in runs:
+        METHODS[run["method"]].check_size(settings(run, preset, overrides), cutting.size)
+    for use in ("synthetic", "both"):
+        given = {"arm": runs[0]["arm"], "use": use, "seeds": downstream_seeds, "seed": seed}
+        step_config(STEPS["train_classifier"], preset, overrides, given)
+    return runs
+
+
+def plan_classes(
+    run: Mapping[str, Any], classes: Sequence[str], preset: str, overrides: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the trainings of a run's generator: `method`, `reward`, `seed` and `only_class` of each.
+
+    There is one per class if the method trains one network per class, so that these can be trained side by side, and
+    otherwise one with `only_class` ''. A class that `overrides` name stays as it is.
+
+    Args:
+        run: `method`, `reward` and `seed`, as returned by `plan_benchmark`.
+        classes: names of the classes of the patch set.
+        preset: name of a preset, or ''.
+        overrides: `step.parameter` or `parameter` to value.
+    """
+    own = settings(run, preset, overrides)
+    apart = own.class_wise and not getattr(own, "only_class", "")
+    one = {name: run[name] for name in ("method", "reward", "seed")}
+    return [{**one, "only_class": name} for name in (classes if apart else [""])]
+
+
+def settings(run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]) -> GeneratorConfig:
+    """Return the method's own settings in a run.
+
+    Raises:
+        SettingsError: if the method or the step does not accept them.
+    """
+    given = {name: run[name] for name in ("method", "reward", "seed") if run[name]}
+    config: Any = step_config(STEPS["train_generator"], preset, overrides, given)
+    return own_config(config)
+
+
+def _listed(methods: Sequence[str]) -> list[str]:
+    if isinstance(methods, str) or not methods or not all(isinstance(one, str) and one for one in methods):
+        raise SettingsError(f"'methods' is {methods!r}: give a list of names, such as ['dcgan', 'rleo:literal'].")
+    return list(methods)
+
+
+def _resolved(text: str, preset: str, overrides: Mapping[str, Any]) -> tuple[str, str]:
+    """Return method and reward, filling in the default reward, so that no run is planned under two names."""
+    method, _, reward = text.partition(":")
+    if method not in METHODS:
+        raise SettingsError(
+            f"There is no method '{method}'{nearest(method, METHODS)}: choose from {', '.join(METHODS)}."
+        )
+    if "reward" in METHODS[method].config_class.model_fields:
+        own = settings({"method": method, "reward": reward, "seed": 0}, preset, overrides)
+        return method, str(own.model_dump()["reward"])
+    if reward:
+        raise SettingsError(f"'{text}' asks for a reward, and the method '{method}' has none: write '{method}'.")
+    return method, ""
+
+
+def _run(method: str, reward: str, seed: int) -> dict[str, Any]:
+    title = f"{method}:{reward}" if reward else method
+    arm = f"{re.sub('[^a-z0-9]', '_', title)}_s{seed}"
+    return {"title": title, "method": method, "reward": reward, "seed": seed, "arm": arm, "both": f"{arm}_both"}
