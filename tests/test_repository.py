@@ -1,4 +1,4 @@
-"""What holds for the whole repository: its folders, and what no file of it may hold."""
+"""What holds for the whole repository: its folders, and what no file in it may contain."""
 
 import ast
 import re
