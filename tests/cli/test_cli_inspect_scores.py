@@ -8,7 +8,7 @@ from commands import call
 
 from histoforge.core.files import write_json
 from histoforge.reports.leaderboard_record import as_record
-from histoforge.reports.leaderboard_words import answer
+from histoforge.reports.text.leaderboard_answer import answer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "reports"))
 from made_up_scores import make_leaderboard, make_scores

@@ -11,9 +11,9 @@ from made_up import make_findings, make_study
 from PIL import Image
 
 from histoforge.evaluation.findings import PictureFile
-from histoforge.reports.page import write_page
-from histoforge.reports.report import build_page
-from histoforge.reports.words import answer
+from histoforge.reports.layout.page import write_page
+from histoforge.reports.study_page import build_page
+from histoforge.reports.text.study_answer import answer
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (

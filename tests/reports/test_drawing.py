@@ -2,7 +2,7 @@
 
 import re
 
-from histoforge.reports.drawing import draw, inline_svg
+from histoforge.reports.layout.drawing import draw, inline_svg
 
 
 def drawing(values: list[float], text: str = "mean 0.51482") -> str:

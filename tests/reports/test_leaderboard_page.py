@@ -12,10 +12,10 @@ from test_page import Outline
 
 from histoforge.evaluation.leaderboard_findings import METRICS, Spread
 from histoforge.metrics.compare import deviation
+from histoforge.reports.layout.page import render, write_page
 from histoforge.reports.leaderboard_page import build_leaderboard
 from histoforge.reports.leaderboard_record import as_markdown, as_record
-from histoforge.reports.leaderboard_words import answer, overlap, paired_text
-from histoforge.reports.page import render, write_page
+from histoforge.reports.text.leaderboard_answer import answer, overlap, paired_text
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

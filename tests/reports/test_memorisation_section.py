@@ -6,11 +6,11 @@ import numpy as np
 from made_up import CLASSES, make_findings, make_study
 
 from histoforge.metrics.memorisation import audit_memorisation
-from histoforge.reports.blocks import Table
-from histoforge.reports.page import render
-from histoforge.reports.report import build_page
-from histoforge.reports.synthetic_sections import memorisation_section
-from histoforge.reports.words import answer
+from histoforge.reports.layout.blocks import Table
+from histoforge.reports.layout.page import render
+from histoforge.reports.sections.synthetic import memorisation_section
+from histoforge.reports.study_page import build_page
+from histoforge.reports.text.study_answer import answer
 
 
 def test_copying_in_one_class_is_told_with_its_numbers():

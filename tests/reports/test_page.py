@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import pytest
 from made_up import CLASSES, make_findings, make_study
 
-from histoforge.reports.page import render
-from histoforge.reports.report import build_page
-from histoforge.reports.words import answer
+from histoforge.reports.layout.page import render
+from histoforge.reports.study_page import build_page
+from histoforge.reports.text.study_answer import answer
 
 VOID = {"meta", "link", "img", "br"}
 SKILLS = {"baseline": 0.5, "traditional": 0.7, "gan": 0.8, "single_filter": 0.9, "selective": 1.2}

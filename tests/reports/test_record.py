@@ -8,7 +8,7 @@ import pytest
 from made_up import make_findings, make_study
 
 from histoforge.reports.record import as_markdown, as_record, flat_metrics, jsonable
-from histoforge.reports.words import answer
+from histoforge.reports.text.study_answer import answer
 
 
 @pytest.fixture(scope="module")

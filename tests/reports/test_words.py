@@ -6,7 +6,7 @@ from made_up import make_study
 
 from histoforge.evaluation.findings import Difference
 from histoforge.metrics.results import Effect
-from histoforge.reports.words import answer, arm_title, counted, judge
+from histoforge.reports.text.study_answer import answer, arm_title, counted, judge
 
 
 def effect(

@@ -14,7 +14,7 @@ from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.patches import PatchSet
 from histoforge.reports.duplicates_page import ShownPair, ShownPatch, build_duplicates_page
-from histoforge.reports.page import write_page
+from histoforge.reports.layout.page import write_page
 from histoforge.siamese.duplicates import ClosePair, DuplicateAudit, audit_duplicates
 from histoforge.siamese.exact_copies import PixelKeys, pixel_keys
 from histoforge.siamese.guide import load_guide

@@ -16,7 +16,7 @@ from histoforge.core.progress import say, track
 from histoforge.ingest.images import EXTENSIONS
 from histoforge.ingest.pixels import read_rgb, resize
 from histoforge.patches import PatchSet
-from histoforge.reports.page import write_page
+from histoforge.reports.layout.page import write_page
 from histoforge.reports.similar_page import Match, Query, build_similar_page
 from histoforge.siamese.gradcam import overlaid
 from histoforge.siamese.guide import load_guide

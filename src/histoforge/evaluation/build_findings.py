@@ -21,8 +21,8 @@ from histoforge.evaluation.synthetic import RealSets, SyntheticSets
 from histoforge.metrics.extract import Extractor
 from histoforge.patches import PatchSet
 from histoforge.patches.patchset import SPLITS
-from histoforge.reports.study_sections import duration
-from histoforge.reports.words import arm_title
+from histoforge.reports.sections.study import duration
+from histoforge.reports.text.study_answer import arm_title
 from histoforge.steps.evaluate_config import EvaluateConfig
 from histoforge.training.model_files import read_model_info
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from histoforge.classifiers import read_arm
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError
 from histoforge.patches import PatchSet
-from histoforge.reports.words import name_factors
+from histoforge.reports.text.study_answer import name_factors
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histoforge.reports.blocks import Block, Figure, Figures, Gallery, Page, Section, Table, Thumbnail, cells
-from histoforge.reports.drawing import FAINT, INK, colour, draw
-from histoforge.reports.pictures import thumbnail
+from histoforge.reports.layout.blocks import Block, Figure, Figures, Gallery, Page, Section, Table, Thumbnail, cells
+from histoforge.reports.layout.drawing import FAINT, INK, colour, draw
+from histoforge.reports.layout.pictures import thumbnail
 from histoforge.siamese.duplicates import DuplicateAudit, NearestSimilarities
 
 BINS = 50

@@ -1,17 +1,9 @@
 """Builds the leaderboard page from its findings, in the order in which a reader asks."""
 
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
-from histoforge.reports.blocks import Block, Details, Page, Section, Table, cells
-from histoforge.reports.leaderboard_guide import guide_section
-from histoforge.reports.leaderboard_judged import (
-    collapse_section,
-    costs_section,
-    distances_section,
-    labels_section,
-    memorisation_section,
-    paths_section,
-)
-from histoforge.reports.leaderboard_sections import (
+from histoforge.reports.layout.blocks import Block, Details, Page, Section, Table, cells
+from histoforge.reports.sections.guide import guide_section
+from histoforge.reports.sections.leaderboard import (
     board_section,
     downstream_section,
     map_section,
@@ -19,7 +11,15 @@ from histoforge.reports.leaderboard_sections import (
     reward_section,
     training_section,
 )
-from histoforge.reports.leaderboard_words import LeaderboardAnswer
+from histoforge.reports.sections.leaderboard_metrics import (
+    collapse_section,
+    costs_section,
+    distances_section,
+    labels_section,
+    memorisation_section,
+    paths_section,
+)
+from histoforge.reports.text.leaderboard_answer import LeaderboardAnswer
 
 
 def build_leaderboard(found: LeaderboardFindings, answer: LeaderboardAnswer) -> Page:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardEntry, LeaderboardFindings, Spread
-from histoforge.reports.leaderboard_sections import BOARD
-from histoforge.reports.leaderboard_words import REWARD_METRICS, LeaderboardAnswer, spread_text
 from histoforge.reports.record import jsonable
+from histoforge.reports.sections.leaderboard import BOARD
+from histoforge.reports.text.leaderboard_answer import REWARD_METRICS, LeaderboardAnswer, spread_text
 
 SCHEMA_VERSION = 1
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Findings
 from histoforge.metrics.results import Effect
-from histoforge.reports.study_sections import mean_confusion, score_text
-from histoforge.reports.synthetic_sections import number
-from histoforge.reports.words import Answer, arm_title, counted, p_value, score_name
+from histoforge.reports.sections.study import mean_confusion, score_text
+from histoforge.reports.sections.synthetic import number
+from histoforge.reports.text.study_answer import Answer, arm_title, counted, p_value, score_name
 
 SCHEMA_VERSION = 1
 FLAT_GENERATIVE = ("fid", "kid", "precision", "recall", "density", "coverage")

@@ -20,10 +20,10 @@ from histoforge.metrics.inception import InceptionExtractor
 from histoforge.metrics.roc import roc_curve
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
-from histoforge.reports.page import write_page
+from histoforge.reports.layout.page import write_page
 from histoforge.reports.record import as_markdown, as_record, flat_metrics
-from histoforge.reports.report import build_page
-from histoforge.reports.words import Answer, answer
+from histoforge.reports.study_page import build_page
+from histoforge.reports.text.study_answer import Answer, answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
 from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.model_files import read_model_info

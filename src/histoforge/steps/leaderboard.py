@@ -20,10 +20,10 @@ from histoforge.evaluation.findings import PictureFile
 from histoforge.evaluation.leaderboard_entries import Scored, entrants, methods_map, open_scores, with_order
 from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardFindings
 from histoforge.patches import PatchSet
+from histoforge.reports.layout.page import write_page
 from histoforge.reports.leaderboard_page import build_leaderboard
 from histoforge.reports.leaderboard_record import as_markdown, as_record
-from histoforge.reports.leaderboard_words import answer
-from histoforge.reports.page import write_page
+from histoforge.reports.text.leaderboard_answer import answer
 from histoforge.steps.leaderboard_config import LeaderboardConfig, LeaderboardSummary
 from histoforge.training.device import resolve_device
 from histoforge.training.model_files import read_model_info

@@ -13,11 +13,11 @@ from histoforge.evaluation.leaderboard_findings import (
     Metric,
     Spread,
 )
-from histoforge.reports import leaderboard_plots as plots
-from histoforge.reports.blocks import Block, Cell, Figure, Figures, Section, Table
-from histoforge.reports.leaderboard_words import DIFFERENCE, REWARD_METRICS, reward_lines, spread_text
-from histoforge.reports.pictures import picture
-from histoforge.reports.words import counted
+from histoforge.reports.layout.blocks import Block, Cell, Figure, Figures, Section, Table
+from histoforge.reports.layout.pictures import picture
+from histoforge.reports.plots import leaderboard as plots
+from histoforge.reports.text.leaderboard_answer import DIFFERENCE, REWARD_METRICS, reward_lines, spread_text
+from histoforge.reports.text.study_answer import counted
 
 BOARD = (
     "fid", "kid", "precision", "recall", "accuracy_synthetic", "accuracy_both", "path_length", "ppl",

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
-from histoforge.reports.blocks import Block, Cell, Figure, Figures, Section, Table, Text, cells
-from histoforge.reports.drawing import FAINT, colour, draw
-from histoforge.reports.pictures import picture
+from histoforge.reports.layout.blocks import Block, Cell, Figure, Figures, Section, Table, Text, cells
+from histoforge.reports.layout.drawing import FAINT, colour, draw
+from histoforge.reports.layout.pictures import picture
 
 
 def guide_section(found: LeaderboardFindings) -> Section:

@@ -16,7 +16,7 @@ from histoforge.evaluation.leaderboard_findings import (
     Spread,
 )
 from histoforge.metrics.compare import FEWEST_SEEDS
-from histoforge.reports.words import counted
+from histoforge.reports.text.study_answer import counted
 
 FIRST = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
 """The metrics that the headline reports."""

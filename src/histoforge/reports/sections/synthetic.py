@@ -8,9 +8,20 @@ from histoforge.evaluation.findings import Findings, Pair, PictureFile, PoolFind
 from histoforge.metrics.copying import CopyingByCell, CopyingCell
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
-from histoforge.reports import synthetic_plots as plots
-from histoforge.reports.blocks import Block, Cell, Figure, Figures, Gallery, Section, Table, Text, Thumbnail, cells
-from histoforge.reports.pictures import picture, thumbnail
+from histoforge.reports.layout.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Figures,
+    Gallery,
+    Section,
+    Table,
+    Text,
+    Thumbnail,
+    cells,
+)
+from histoforge.reports.layout.pictures import picture, thumbnail
+from histoforge.reports.plots import synthetic as plots
 
 GROUP_NAMES = {
     "real": "real training patches",

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.evaluation.findings import PoolFindings, Projection
-from histoforge.reports.blocks import Figure
-from histoforge.reports.drawing import FAINT, INK, colour, draw, marker
+from histoforge.reports.layout.blocks import Figure
+from histoforge.reports.layout.drawing import FAINT, INK, colour, draw, marker
 
 REJECTED = "#b4bdc6"
 ORIGIN_NAMES = {"real": "real", "kept": "synthetic, kept", "rejected": "synthetic, rejected"}

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
-from histoforge.reports import study_plots as plots
-from histoforge.reports.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
-from histoforge.reports.words import arm_title, counted, judge, p_value
+from histoforge.reports.layout.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
+from histoforge.reports.plots import study as plots
+from histoforge.reports.text.study_answer import arm_title, counted, judge, p_value
 
 MOST_PATIENTS = 60
 MOST_MATRICES = 8

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from histoforge.evaluation.generator_scores import GeneratorScores
 from histoforge.evaluation.leaderboard_findings import THREE, TWO, WHOLE, LeaderboardEntry, LeaderboardFindings, Spread
 from histoforge.metrics.generative import GenerativeMetrics
-from histoforge.reports.blocks import Block, Cell, Section, Table, Text
-from histoforge.reports.leaderboard_sections import table_of
-from histoforge.reports.leaderboard_words import spread_text
-from histoforge.reports.study_sections import duration
+from histoforge.reports.layout.blocks import Block, Cell, Section, Table, Text
+from histoforge.reports.sections.leaderboard import table_of
+from histoforge.reports.sections.study import duration
+from histoforge.reports.text.leaderboard_answer import spread_text
 
 DISTANCES = (
     ("fid", TWO, 1), ("kid", TWO, 1000), ("precision", THREE, 1), ("recall", THREE, 1), ("density", THREE, 1),

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from histoforge import __version__
 from histoforge.core.files import atomic_file
-from histoforge.reports.blocks import Page
+from histoforge.reports.layout.blocks import Page
 
 
 def render(page: Page) -> str:
@@ -27,12 +27,12 @@ def write_page(path: Path, page: Page) -> int:
 
 
 def _read(name: str) -> str:
-    return (resources.files("histoforge") / "reports" / name).read_text(encoding="utf-8")
+    return (resources.files("histoforge") / "reports" / "layout" / name).read_text(encoding="utf-8")
 
 
 @cache
 def _style() -> Markup:
-    return Markup(_read("report.css"))
+    return Markup(_read("page.css"))
 
 
 @cache
@@ -40,4 +40,4 @@ def _template() -> Template:
     environment = Environment(
         loader=BaseLoader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(_read("report.html"))
+    return environment.from_string(_read("page.html"))

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, StudyFindings
-from histoforge.reports.blocks import Figure
-from histoforge.reports.drawing import FAINT, INK, colour, dash, draw, marker
-from histoforge.reports.words import arm_title
+from histoforge.reports.layout.blocks import Figure
+from histoforge.reports.layout.drawing import FAINT, INK, colour, dash, draw, marker
+from histoforge.reports.text.study_answer import arm_title
 
 MOST_LINES = 6
 ROW_INCHES = 0.34

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings, MethodsMap, Metric
-from histoforge.reports.blocks import Figure
-from histoforge.reports.drawing import PALETTE, dash, draw, marker
+from histoforge.reports.layout.blocks import Figure
+from histoforge.reports.layout.drawing import PALETTE, dash, draw, marker
 
 Curve = tuple[list[float], list[float]]
 REAL = "#9aa4ad"

@@ -1,16 +1,16 @@
 """Builds the whole report from the findings, in the order in which a reader asks."""
 
 from histoforge.evaluation.findings import Findings
-from histoforge.reports.blocks import Block, Cell, Details, Page, Section, Table, cells
-from histoforge.reports.study_sections import study_sections, training_section
-from histoforge.reports.synthetic_sections import (
+from histoforge.reports.layout.blocks import Block, Cell, Details, Page, Section, Table, cells
+from histoforge.reports.sections.study import study_sections, training_section
+from histoforge.reports.sections.synthetic import (
     generator_section,
     memorisation_section,
     patches_section,
     selection_section,
     slides_section,
 )
-from histoforge.reports.words import Answer, arm_title, counted, score_name
+from histoforge.reports.text.study_answer import Answer, arm_title, counted, score_name
 
 
 def build_page(found: Findings, answer: Answer) -> Page:

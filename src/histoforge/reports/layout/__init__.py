@@ -1,0 +1,1 @@
+"""Page structure, drawing style, and HTML rendering; knows nothing of findings."""

@@ -1,0 +1,1 @@
+"""Sentences and numbers as text, made from findings."""
