@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("python", "ruff", "mypy", "histoforge")
+TOOLS = ("python", "ruff", "mypy", "lint-imports", "histoforge")
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 

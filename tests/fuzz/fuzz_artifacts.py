@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "registry"), str(TESTS / "reports")]
+sys.path[:0] = [str(TESTS / "models"), str(TESTS / "reports")]
 
 from made_up_scores import make_scores  # noqa: E402
 from published import NAME, publish  # noqa: E402

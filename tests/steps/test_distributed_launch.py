@@ -16,6 +16,7 @@ from histoforge.patches import PatchSetWriter
 from histoforge.steps.table import step_named
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.steps.train_generator_config import TrainGeneratorConfig
+from histoforge.tasks.distributed_launch import run
 from histoforge.tasks.usage import GIB, Meter, process_peak
 from histoforge.training.model_files import load_model
 
@@ -49,9 +50,9 @@ def train_all(folder, rank, world, port):
     patches = folder.parent / "patches"
     for method, settings in GENERATORS.items():
         config = TrainGeneratorConfig.make(settings)
-        step_named("train_generator").run(config, patches=patches, generator=folder / method)
+        run(step_named("train_generator"), config, {"patches": patches, "generator": folder / method})
     config = TrainClassifierConfig.make(CLASSIFIER)
-    step_named("train_classifier").run(config, patches=patches, synthetic=None, model=folder / "classifier")
+    run(step_named("train_classifier"), config, {"patches": patches, "model": folder / "classifier"})
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +67,11 @@ def trained(tmp_path_factory):
             port = probe.getsockname()[1]
         ended = {}
 
-        def run(rank, world=world, port=port, ended=ended):
+        def start(rank, world=world, port=port, ended=ended):
             log = folder / f"stderr-{world}-{rank}"
             ended[rank] = run_process(log, train_all, folder / str(world), rank, world, port)
 
-        threads = [threading.Thread(target=run, args=(rank,)) for rank in range(world)]
+        threads = [threading.Thread(target=start, args=(rank,)) for rank in range(world)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -110,8 +111,10 @@ def test_the_agent_starts_them_and_hands_on_the_users_error(trained, tmp_path, m
     config = TrainGeneratorConfig.make({**GENERATORS["histogan"], "batch_size": 7})
     meter = Meter()
     with pytest.raises(SettingsError, match="batch of 7 patches cannot be shared by 2 processes"):
-        step_named("train_generator").run(
-            config, patches=trained[0].parent / "patches", generator=tmp_path / "generator"
+        run(
+            step_named("train_generator"),
+            config,
+            {"patches": trained[0].parent / "patches", "generator": tmp_path / "generator"},
         )
     assert not (tmp_path / "generator").exists()
     of_the_agent = process_peak().host / GIB
