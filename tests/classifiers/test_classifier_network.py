@@ -109,7 +109,7 @@ def test_an_unknown_backbone_is_said_so_with_the_nearest_name():
 def test_other_classes_or_another_patch_size_are_refused():
     classifier = make(width=0.125)
     classifier.check_fits(["a", "b", "c"], (64, 64), "the patch set x")
-    with pytest.raises(ModelError, match="knows the classes a, b, c, and the patch set x has b, a, c"):
+    with pytest.raises(ModelError, match="was trained on the classes a, b, c, and the patch set x has b, a, c"):
         classifier.check_fits(["b", "a", "c"], (64, 64), "the patch set x")
     with pytest.raises(ModelError, match="64x64 px, and the patch set x has 64x96 px"):
         classifier.check_fits(["a", "b", "c"], (64, 96), "the patch set x")

@@ -1,6 +1,6 @@
 """Progress in a log file: lines that say how far the work has come."""
 
-from histoforge.core.progress import Progress, duration, track
+from histoforge.core.progress import Progress, track
 
 
 def test_the_last_unit_is_always_shown(capsys):
@@ -36,8 +36,3 @@ def test_a_line_says_how_long_the_rest_will_take(capsys, monkeypatch):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "training: 22/100 steps (22%, 80 s, 52 min left) loss 0.5"  # 40 s a step, 78 to go
     assert lines[1] == "training: 23/100 steps (23%, 120 s, 51 min left) loss 0.5"
-
-
-def test_durations_in_words():
-    shown = [duration(seconds) for seconds in (0.2, 40, 600, 3 * 3600 + 1210, 53 * 3600)]
-    assert shown == ["1 s", "40 s", "10 min", "3 h 20 min", "2 days 5 h"]

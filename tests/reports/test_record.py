@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_up import make_findings, make_study
 
-from histoforge.reports.record import as_markdown, as_record, flat_metrics, jsonable
+from histoforge.reports.record import as_markdown, as_record, flat_metrics
 from histoforge.reports.text.study_answer import answer
 
 
@@ -28,14 +28,6 @@ def test_the_record_is_strict_json_with_every_part(findings):
     assert len(record["patients"]) == 12
     assert record["selection"]["classes"]["normal"]["kept"] == 30
     assert record["memorisation"]["extractor"] == "net b"
-
-
-def test_what_is_not_finite_becomes_null():
-    assert jsonable({"a": np.float64("nan"), "b": [math.inf, 1], "c": np.arange(2)}) == {
-        "a": None,
-        "b": [None, 1],
-        "c": [0, 1],
-    }
 
 
 def test_flat_numbers_are_finite_and_of_the_independent_extractor(findings):

@@ -6,7 +6,7 @@ from made_up import make_study
 
 from histoforge.evaluation.findings import Difference
 from histoforge.metrics.results import Effect
-from histoforge.reports.text.study_answer import answer, arm_title, counted, judge
+from histoforge.reports.text.study_answer import answer, arm_title, judge
 
 
 def effect(
@@ -98,19 +98,6 @@ def test_differences_are_paired_by_the_seeds_that_both_arms_have():
     mine, theirs = (np.array(study.arm(name).scores["accuracy"].seeds) for name in ("selective", "baseline"))
     np.testing.assert_allclose(found.over_seeds.difference, (mine - theirs).mean())
     np.testing.assert_allclose(found.over_patients.difference, mine.mean() - theirs.mean())
-
-
-@pytest.mark.parametrize(
-    ("number", "word", "text"),
-    [
-        (1, "patients", "1 patient"),
-        (1, "patches", "1 patch"),
-        (2, "classes", "2 classes"),
-        (1200, "seeds", "1,200 seeds"),
-    ],
-)
-def test_counts_read_as_words(number, word, text):
-    assert counted(number, word) == text
 
 
 @pytest.mark.parametrize(

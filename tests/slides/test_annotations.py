@@ -149,14 +149,14 @@ def test_an_unknown_class_is_refused_or_ignored(tmp_path: Path, slide: Slide) ->
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.json", '{"type": "FeatureCollection", "features": []}', "holds no region of 'benign', 'tumour'"),
+        ("a.json", '{"type": "FeatureCollection", "features": []}', "contains no region of 'benign', 'tumour'"),
         ("a.json", "", "cannot be read"),
         ("a.json", '{"type": "FeatureCollection", "featur', "cannot be read"),
         ("a.json", '{"name": "something else"}', "cannot be read"),
         ("a.json", json.dumps([feature([(float("nan"), 1), (2, 2), (3, 1)])]), "cannot be read"),
         ("a.xml", "<Annotations><Annotation>", "cannot be read"),
         ("a.xml", "<svg></svg>", "cannot be read"),
-        ("a.xml", "<Annotations></Annotations>", "holds no region"),
+        ("a.xml", "<Annotations></Annotations>", "contains no region"),
     ],
 )
 def test_an_empty_or_damaged_file_is_refused(

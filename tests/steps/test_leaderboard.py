@@ -176,7 +176,7 @@ def test_what_does_not_compare_is_refused(given, tmp_path):
     with pytest.raises(SettingsError, match="was trained on synthetic patches of none of the generators here"):
         make(given, tmp_path, scores, arms=[given / "rleo_literal_s0" / "synthetic"])
     other = save_random_guide(tmp_path / "guide", ["x", "y"])
-    with pytest.raises(ModelError, match="was trained on x, y at 32x32 px, and the patch set has .*: name the guide"):
+    with pytest.raises(ModelError, match="was trained on the classes x, y, and the patch set has .*: name the guide"):
         make(given, tmp_path, scores, arms=[], guide=other)
     for field, reason in (("patches", "with another patch set"), ("extractor", "with the extractor")):
         shutil.copytree(scores[1], tmp_path / field)

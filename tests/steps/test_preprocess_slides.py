@@ -229,7 +229,7 @@ SQUARE = [(100, 100), (900, 100), (900, 900), (100, 900)]
     ("regions", "values", "message"),
     [
         ([("tumour", [(9000, 9000), (9900, 9000), (9900, 9900)])], {}, "belongs to another slide"),
-        ([], {}, "holds no region"),
+        ([], {}, "contains no region"),
         ([("tumuor", SQUARE)], {"classes": "benign,tumour"}, "unknown class 'tumuor' .did you mean 'tumour'"),
     ],
 )

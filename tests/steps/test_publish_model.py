@@ -234,8 +234,14 @@ def test_what_does_not_belong_together_is_one_sentence(given: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"classes": ["a", "b"]}, "knows the classes a, b, and the challenger dark, light: choose another name"),
-        ({"patch_size": [32, 32]}, "takes patches of 32x32 px, and the challenger 16x16 px: choose another name"),
+        (
+            {"classes": ["a", "b"]},
+            "trained on the classes a, b, and the challenger has dark, light: choose another name",
+        ),
+        (
+            {"patch_size": [32, 32]},
+            "trained on patches of 32x32 px, and the challenger has 16x16 px: choose another name",
+        ),
         ({"kind": "generator"}, "is a generator, and the challenger is a classifier: choose another name"),
     ],
 )

@@ -191,7 +191,7 @@ def test_changed_scores_are_refused(made, tmp_path):
 def test_what_does_not_belong_together_is_refused(given, tmp_path):
     write_patches(tmp_path / "patches", classes=["dark", "bright"])
     (tmp_path / "generator").symlink_to(given / "generator")
-    with pytest.raises(ModelError, match=r"draws dark, light at 16x16 px, and the patch set has dark, bright at 16x16"):
+    with pytest.raises(ModelError, match=r"draws the classes dark, light, and the patch set has dark, bright"):
         score(tmp_path, tmp_path)
     with pytest.raises(ModelError, match=r"There is no weights file .*none\.pth"):
         score(given, tmp_path, lpips_weights=str(tmp_path / "none.pth"))

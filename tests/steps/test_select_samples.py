@@ -152,12 +152,13 @@ def test_a_selection_that_keeps_nothing_names_the_threshold_and_writes_nothing(d
 def test_a_generator_of_other_classes_or_another_patch_size_is_refused(given, tmp_path, classes, size):
     save_generator(tmp_path / "generator", classes, size)
     paths = {**given, "generator": tmp_path / "generator"}
-    with pytest.raises(ModelError, match=f"draws {', '.join(classes)} at {size}x{size} px, and the patch set has"):
+    drawn_patches = f"the classes {', '.join(classes)}" if classes != CLASSES else f"patches of {size}x{size} px"
+    with pytest.raises(ModelError, match=f"draws {drawn_patches}, and the patch set has"):
         run(settings(), **paths, selected=tmp_path / "selected", pool=tmp_path / "pool")
 
 
 def test_an_extractor_of_other_classes_is_refused(given, tmp_path):
     write_stripes(tmp_path / "patches", (4, 4), (), (), size=SIZE, classes=["benign", "malignant"])
     paths = {**given, "patches": tmp_path / "patches"}
-    with pytest.raises(ModelError, match="knows the classes coarse, fine, and the patch set .* benign, malignant"):
+    with pytest.raises(ModelError, match="trained on the classes coarse, fine, and the patch set .* benign, malignant"):
         run(settings(), **paths, selected=tmp_path / "selected", pool=tmp_path / "pool")

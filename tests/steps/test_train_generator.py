@@ -164,7 +164,7 @@ def test_a_patch_size_that_it_cannot_make_is_named(tmp_path, patches):
 
 def test_an_extractor_of_other_classes_is_refused(tmp_path, patches):
     other = make_extractor(tmp_path / "other", ["x", "y"])
-    with pytest.raises(ModelError, match="knows the classes x, y"):
+    with pytest.raises(ModelError, match="was trained on the classes x, y"):
         train_generator.run(settings(), patches=patches, extractor=other, generator=tmp_path / "g")
 
 

@@ -11,9 +11,10 @@ from processes import run_process
 from toy import data, train
 
 from histoforge.core.errors import CheckpointError, SettingsError, TrainingError
+from histoforge.core.signals import TERMINATED
 from histoforge.training import processes
 from histoforge.training.device import has_bfloat16, resolve_device, resolve_precision
-from histoforge.training.engine import TERMINATED, Engine
+from histoforge.training.engine import Engine
 from histoforge.training.log import read_log
 from histoforge.training.stopping import StopRequest
 

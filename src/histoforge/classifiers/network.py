@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork, Stem, check_backbone
 from histoforge.classifiers.freezing import freeze_all_but
-from histoforge.core.errors import ModelError
+from histoforge.patches.matching import PatchFormat, check_same_format
 from histoforge.training.model_files import ModelInfo
 
 Layers = Literal["stages", "blocks"]
@@ -158,17 +158,8 @@ class Classifier(nn.Module):
         Raises:
             ModelError: the network was trained on other classes or another patch size.
         """
-        if self.info.classes != list(classes):
-            raise ModelError(
-                f"The classifier {self.name} knows the classes {', '.join(self.info.classes)}, and {what} has "
-                f"{', '.join(classes)}: train a classifier on that patch set."
-            )
-        if tuple(self.info.patch_size) != tuple(patch_size):
-            mine, theirs = ("x".join(map(str, size)) for size in (self.info.patch_size, patch_size))
-            raise ModelError(
-                f"The classifier {self.name} was trained on patches of {mine} px, and {what} has {theirs} px: train "
-                "a classifier on that patch set."
-            )
+        subject, advice = f"The classifier {self.name} was trained on", "train a classifier on that patch set"
+        check_same_format(subject, self.info, what, PatchFormat(classes, patch_size), advice)
 
 
 def _head(features: int, width: int) -> tuple[nn.Module, int]:

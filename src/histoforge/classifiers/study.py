@@ -23,6 +23,7 @@ from histoforge.core.seals import write_sealed
 from histoforge.core.seeds import derive_seed
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
+from histoforge.patches.matching import check_same_format
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
 from histoforge.training.log import LOG_NAME
@@ -223,15 +224,8 @@ def _arm(
 
 
 def _check_synthetic(patches: PatchSet, synthetic: PatchSet) -> None:
-    for what, mine, theirs in (
-        ("the classes", ", ".join(patches.classes), ", ".join(synthetic.classes)),
-        ("patches of", "x".join(map(str, patches.patch_size)), "x".join(map(str, synthetic.patch_size))),
-    ):
-        if mine != theirs:
-            raise PatchSetError(
-                f"The synthetic patch set has {what} {theirs}, and the real one {mine}: select patches of a generator "
-                "that was trained on the real one."
-            )
+    advice = "select patches of a generator that was trained on the real one"
+    check_same_format("The synthetic patch set has", synthetic, "the real one", patches, advice, PatchSetError)
 
 
 def _check_alone(synthetic: PatchSet | None) -> PatchSet:

@@ -25,8 +25,7 @@ from histoforge.cli.uploads import pipelines_app
 from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.settings import DEFAULT_PRESET, parse_overrides, preset_names
-
-STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+from histoforge.core.signals import INTERRUPTED, TERMINATED
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     except HistoforgeError as error:
         _end(str(error), EXIT_CODE)
     except (KeyboardInterrupt, typer.Abort):
-        _end("stopped", STOPPED)
+        _end("stopped", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -54,8 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
         if not hasattr(error, "format_message"):
             raise
         _end(error.format_message(), EXIT_CODE)
-    if code == STOPPED:
-        _end("stopped", STOPPED)
+    if code == INTERRUPTED:
+        _end("stopped", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

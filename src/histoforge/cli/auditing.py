@@ -13,6 +13,7 @@ from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.patches import PatchSet
+from histoforge.patches.matching import check_same_format
 from histoforge.reports.duplicates_page import ShownPair, ShownPatch, build_duplicates_page
 from histoforge.reports.layout.page import write_page
 from histoforge.siamese.duplicates import ClosePair, DuplicateAudit, audit_duplicates
@@ -114,18 +115,10 @@ def _check_sets(asked: Audit, synthetic: PatchSet, real: PatchSet) -> None:
         raise PatchSetError(
             f"{wrong} holds {kind} patches: give --in the synthetic set and --of the one it was made of."
         )
-    theirs, ours = ((one.classes, one.patch_size) for one in (synthetic, real))
-    if theirs != ours:
-        raise PatchSetError(
-            f"{asked.synthetic} has {_described(*theirs)}, and {asked.real} has {_described(*ours)}: name the patch "
-            "set that the generator was trained on."
-        )
+    advice = "name the patch set that the generator was trained on"
+    check_same_format(f"{asked.synthetic} has", synthetic, str(asked.real), real, advice, PatchSetError)
     if len(synthetic) < 2:
         raise PatchSetError(f"{asked.synthetic} has {len(synthetic)} patches: an audit needs at least two.")
-
-
-def _described(classes: Sequence[str], size: tuple[int, int]) -> str:
-    return f"classes {', '.join(classes)} at {size[0]}x{size[1]} px"
 
 
 def _rows(real: PatchSet, splits: Sequence[str], where: Path) -> Rows:

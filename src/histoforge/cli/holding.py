@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from histoforge.cli.stopping import stoppable
 from histoforge.cluster.errors import ClusterError
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
+from histoforge.core.signals import sigterm_as_interrupt
 
 if TYPE_CHECKING:
     from histoforge.cli.kubeflow import Kubeflow
@@ -73,7 +73,7 @@ def held(kubeflow: "Kubeflow", schedules: "Sequence[Found]", policy: Policy) -> 
     refuse_active(kubeflow, schedules, policy)
     running = [schedule for schedule in schedules if schedule.standing.enabled]
     try:
-        with stoppable():
+        with sigterm_as_interrupt():
             for schedule in running:
                 kubeflow.enable(schedule.id, False)
             refuse_active(kubeflow, schedules, policy)

@@ -6,6 +6,7 @@ from typing import Any
 
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import SourceError
+from histoforge.core.text import dimensions
 from histoforge.tasks.artifact_metadata import format_of
 
 SCORES = ("accuracy", "auc", "sensitivity", "specificity")
@@ -47,7 +48,7 @@ def _patch_set(path: Path) -> dict[str, Any]:
     info = patches.info
     facts: dict[str, Any] = {
         "patches": len(patches),
-        "patch size": "x".join(map(str, info.patch_size)) + " px",
+        "patch size": dimensions(info.patch_size) + " px",
         "resolution": "unknown" if info.mpp is None else f"{info.mpp:g} um/px",
         "kind": "synthetic" if info.synthetic else "real",
     }
@@ -68,7 +69,7 @@ def _model(path: Path) -> dict[str, Any]:
         "kind": info.kind,
         "method": info.method,
         "classes": ", ".join(info.classes),
-        "patch size": "x".join(map(str, info.patch_size)) + " px",
+        "patch size": dimensions(info.patch_size) + " px",
         "parameters": sum(tensor.numel() for tensor in state.values()),
         "training": info.training,
         "trained on": info.digests,

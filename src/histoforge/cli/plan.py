@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from histoforge.core.progress import duration
 from histoforge.core.settings import StepConfig
+from histoforge.core.text import duration
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSetWriter
 from histoforge.steps.table import STEPS, Step

@@ -2,12 +2,12 @@
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from histoforge.cli.console import Console
+from histoforge.core.signals import handled_signals
 
 HINT = (
     b"\nCtrl-C: a training finishes its step and writes a checkpoint; type the same command again to go on from there, "
@@ -24,12 +24,5 @@ def stopped_by_ctrl_c(console: Console) -> Iterator[None]:
         os.write(2, HINT)
         console.stop_tasks()
 
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    with handled_signals({signal.SIGINT: stop}):
         yield
-        return
-    previous = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

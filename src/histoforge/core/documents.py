@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,6 +139,21 @@ def read_yaml(path: Path, kind: type[HistoforgeError], advice: str) -> Any:
         raise kind(f"{path} cannot be read ({error}): {advice}.") from None
     except OSError as error:
         raise kind(f"{path} cannot be read ({error.strerror}): {advice}.") from None
+
+
+def json_values(value: Any) -> Any:
+    """Convert a value to JSON values: models and dataclasses to dicts, arrays to lists, non-finite numbers to None."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    elif is_dataclass(value):
+        value = vars(value)
+    elif hasattr(value, "tolist"):  # an array or a scalar of NumPy, which this module need not import
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): json_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_values(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _finite(text: str) -> float:

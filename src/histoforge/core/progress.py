@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+from histoforge.core.text import duration
+
 LINE_EVERY_SECONDS = 5.0
 
 
@@ -89,20 +91,6 @@ def track(items: Iterable[Any], label: str, total: int, unit: str = "") -> Itera
         for item in items:
             yield item
             progress.advance()
-
-
-def duration(seconds: float) -> str:
-    """Return a rounded duration as text: '40 s', '12 min', '3 h 20 min', '2 days 5 h'."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, minutes = divmod(round(seconds / 600) * 10, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(round(seconds / 3600), 24)
-    return f"{days} days {hours} h" if hours else f"{days} days"
 
 
 def say(text: str) -> None:

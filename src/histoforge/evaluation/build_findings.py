@@ -13,6 +13,7 @@ from torch import nn
 
 from histoforge import __version__
 from histoforge.core.progress import say
+from histoforge.core.text import dimensions, duration, join_words
 from histoforge.evaluation import synthetic as judged
 from histoforge.evaluation.findings import Findings, StudyFindings
 from histoforge.evaluation.inputs import ArmInput, TestUnits
@@ -21,7 +22,6 @@ from histoforge.evaluation.synthetic import RealSets, SyntheticSets
 from histoforge.metrics.extract import Extractor
 from histoforge.patches import PatchSet
 from histoforge.patches.patchset import SPLITS
-from histoforge.reports.sections.study import duration
 from histoforge.reports.text.study_answer import arm_title
 from histoforge.steps.evaluate_config import EvaluateConfig
 from histoforge.training.model_files import read_model_info
@@ -48,10 +48,10 @@ def build_findings(config: EvaluateConfig, given: EvaluationInputs, device: torc
     record = generator_record(given.generator) if given.generator else GeneratorRecord()
     train = given.real.split("train")
     classes = given.real.classes
-    size = "x".join(map(str, given.real.patch_size))
+    size = dimensions(given.real.patch_size)
     mpp = f" at {given.real.info.mpp:.3g} um/px" if given.real.info.mpp else ""
     return Findings(
-        title=config.heading or f"{_question(given.study)} {_listed(classes)} apart?",
+        title=config.heading or f"{_question(given.study)} {join_words(classes)} apart?",
         subtitle=f"histoforge evaluation, {time.strftime('%Y-%m-%d')}: patches of {size} px{mpp}",
         classes=classes,
         counts=_counts(given.real),
@@ -157,7 +157,3 @@ def _question(study: StudyFindings) -> str:
     if any(arm.synthetic for arm in study.arms):
         return "Do synthetic patches help to tell"
     return "Which way of training is best at telling" if len(study.arms) > 1 else "How well can it tell"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

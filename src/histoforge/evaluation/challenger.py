@@ -15,6 +15,7 @@ from histoforge.core.errors import ModelError, PatchSetError, SourceError
 from histoforge.models import ModelCard
 from histoforge.models.versions import file_digests
 from histoforge.patches import PatchSet
+from histoforge.patches.matching import PatchFormat, check_same_format
 from histoforge.training.model_files import INFO_NAME, read_model_info
 
 
@@ -140,16 +141,8 @@ def check_comparable(card: ModelCard, challenger: Challenger) -> None:
     Raises:
         ModelError: if the champion is of another kind, or has other classes or another patch size.
     """
-    mine, theirs = challenger.facts, f"The champion of '{card.name}'"
+    champion = f"The champion of '{card.name}'"
     if card.kind != "classifier":
-        raise ModelError(f"{theirs} is a {card.kind}, and the challenger is a classifier: choose another name.")
-    if card.classes != list(mine["classes"]):
-        raise ModelError(
-            f"{theirs} knows the classes {', '.join(card.classes)}, and the challenger {', '.join(mine['classes'])}: "
-            "choose another name."
-        )
-    if tuple(card.patch_size) != tuple(mine["patch_size"]):
-        sizes = ["x".join(map(str, size)) for size in (card.patch_size, mine["patch_size"])]
-        raise ModelError(
-            f"{theirs} takes patches of {sizes[0]} px, and the challenger {sizes[1]} px: choose another name."
-        )
+        raise ModelError(f"{champion} is a {card.kind}, and the challenger is a classifier: choose another name.")
+    patches = PatchFormat(challenger.facts["classes"], challenger.facts["patch_size"])
+    check_same_format(f"{champion} was trained on", card, "the challenger", patches, "choose another name")

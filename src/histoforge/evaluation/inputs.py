@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.classifiers import read_arm
-from histoforge.core.errors import ModelError, PatchSetError, SettingsError
+from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.patches import PatchSet
+from histoforge.patches.matching import PatchFormat, check_same_format
 from histoforge.reports.text.study_answer import name_factors
 
 
@@ -103,15 +104,8 @@ def open_synthetic(path: Path, real: PatchSet, what: str) -> PatchSet:
         PatchSetError: if it is damaged, or has other classes or another patch size.
     """
     found = PatchSet.open(path)
-    for name, mine, theirs in (
-        ("the classes", ", ".join(real.classes), ", ".join(found.classes)),
-        ("patches of", _size(real.patch_size), _size(found.patch_size)),
-    ):
-        if mine != theirs:
-            raise PatchSetError(
-                f"The {what} {path} has {name} {theirs}, and the real patch set {mine}: give those that belong "
-                "together."
-            )
+    advice = "give those that belong together"
+    check_same_format(f"The {what} {path} has", found, "the real patch set", real, advice, PatchSetError)
     return found
 
 
@@ -175,18 +169,6 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
 
 
 def _check_arm(arm: ArmInput, real: PatchSet) -> None:
-    classes, size = arm.facts.get("classes", real.classes), tuple(arm.facts.get("patch_size", real.patch_size))
-    if list(classes) != real.classes:
-        raise ModelError(
-            f"The arm {arm.path} was trained on the classes {', '.join(classes)}, and the patch set has "
-            f"{', '.join(real.classes)}: train it on that patch set."
-        )
-    if size != tuple(real.patch_size):
-        raise ModelError(
-            f"The arm {arm.path} was trained on patches of {_size(size)} px, and the patch set has "
-            f"{_size(real.patch_size)} px: train it on that patch set."
-        )
-
-
-def _size(size: Sequence[int]) -> str:
-    return "x".join(map(str, size))
+    patches = PatchFormat(arm.facts.get("classes", real.classes), arm.facts.get("patch_size", real.patch_size))
+    subject = f"The arm {arm.path} was trained on"
+    check_same_format(subject, patches, "the patch set", real, "train it on that patch set")

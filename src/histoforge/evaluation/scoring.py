@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from histoforge.classifiers import Classifier, load_arm, load_classifier, load_judge
 from histoforge.classifiers.arms import ARM_NAME
 from histoforge.classifiers.weights import read_weights
-from histoforge.core.errors import ModelError
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.evaluation.generator_scores import Drawing, LabelScores
 from histoforge.generators.loading import Generator, LatentGenerator, draw
@@ -24,6 +23,7 @@ from histoforge.metrics.inception import InceptionExtractor
 from histoforge.metrics.lpips import LpipsDistance, check_size
 from histoforge.metrics.path_length import Distance, FeatureDistance, PathLengths, path_lengths
 from histoforge.patches import PatchSet
+from histoforge.patches.matching import check_same_format
 from histoforge.steps.score_generator_config import ScoreGeneratorConfig
 from histoforge.training.device import resolve_precision
 
@@ -78,13 +78,8 @@ def check_generator(generator: Generator, path: Path, real: PatchSet) -> None:
     Raises:
         ModelError: if it does not.
     """
-    mine = (list(generator.info.classes), tuple(generator.info.patch_size))
-    if mine != (real.classes, tuple(real.patch_size)):
-        told = [f"{', '.join(names)} at {'x'.join(map(str, size))} px" for names, size in (mine, _what(real))]
-        raise ModelError(
-            f"The generator {path} draws {told[0]}, and the patch set has {told[1]}: give a generator that was trained "
-            "on that patch set."
-        )
+    advice = "give a generator that was trained on that patch set"
+    check_same_format(f"The generator {path} draws", generator.info, "the patch set", real, advice)
 
 
 def wanted_labels(config: ScoreGeneratorConfig, train: PatchSet) -> Labels:
@@ -213,7 +208,3 @@ def walk(
         epsilon=config.path_epsilon,
     )
     return found, ""
-
-
-def _what(real: PatchSet) -> tuple[list[str], tuple[int, ...]]:
-    return real.classes, tuple(real.patch_size)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics.functional.image.lpips import _NoTrainLpips
 
 from histoforge.core.errors import ModelError
+from histoforge.core.text import dimensions
 
 SMALLEST_SIDE = 16
 
@@ -60,7 +61,7 @@ def check_size(patch_size: Sequence[int]) -> None:
     """
     if min(patch_size) < SMALLEST_SIDE:
         raise ModelError(
-            f"LPIPS needs patches of at least {SMALLEST_SIDE} px, not {'x'.join(map(str, patch_size))}: leave "
+            f"LPIPS needs patches of at least {SMALLEST_SIDE} px, not {dimensions(patch_size)}: leave "
             "lpips_weights out, and the extractor's features are used."
         )
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from histoforge import __version__
 from histoforge.core.settings import Settings
+from histoforge.core.text import dimensions
 
 CARD_NAME = "model_card.json"
 README_NAME = "README.md"
@@ -81,7 +82,7 @@ class ModelCard(Settings):
 
     def as_markdown(self) -> str:
         """Return the card as a Markdown page."""
-        size = "x".join(map(str, self.patch_size))
+        size = dimensions(self.patch_size)
         mpp = "of unknown resolution" if self.mpp is None else f"at {self.mpp:g} um/px"
         seeds = f"{len(self.seeds)} classifiers, seeds {', '.join(map(str, self.seeds))}"
         lines = [

@@ -14,6 +14,7 @@ from scipy.sparse import lil_matrix
 
 from histoforge.core.errors import SourceError
 from histoforge.core.seeds import numpy_rng
+from histoforge.core.text import join_words, quoted
 from histoforge.patches.patchset import SPLITS
 
 SEARCHED_GROUPS = 1000
@@ -81,7 +82,7 @@ def check_own_split(groups: Sequence[str], splits: Iterable[str], unit: str = "p
         name = twice["group"].iloc[0]
         sides = sorted(twice.loc[twice["group"] == name, "split"], key=SPLITS.index)
         raise SourceError(
-            f"The {unit} '{name}' stands in the source's own splits {_listed(sides)}: "
+            f"The {unit} '{name}' stands in the source's own splits {join_words(quoted(sides))}: "
             f"correct the column 'split', or leave it out to have the split made."
         )
 
@@ -107,8 +108,8 @@ def _check(counts: NDArray[np.int64], classes: Sequence[str], ratios: tuple[floa
     if len(counts) < len(wanted):
         few = "1 {unit}" if len(counts) == 1 else f"{len(counts)} {{unit}}s"
         raise SourceError(
-            f"The source has {few.format(unit=unit)}, and a split by {unit} into {_listed(wanted)} needs at least "
-            f"{len(wanted)}: {WAYS[unit]}, or set split_ratios to 0 for the splits that you do not need."
+            f"The source has {few.format(unit=unit)}, and a split by {unit} into {join_words(quoted(wanted))} needs at "
+            f"least {len(wanted)}: {WAYS[unit]}, or set split_ratios to 0 for the splits that you do not need."
         )
 
 
@@ -188,7 +189,7 @@ def _cannot(
     ways = f"leave it out with ignore_classes, or a split with split_ratios{weaker}"
     return SourceError(
         f"Class '{classes[label]}' comes from {count} {unit}{'s' if count != 1 else ''}, so a split by {unit} leaves "
-        f"it out of {_listed(sides)}: add {unit}s of it, {ways}."
+        f"it out of {join_words(quoted(sides))}: add {unit}s of it, {ways}."
     )
 
 
@@ -248,8 +249,3 @@ def _best_change(
         sides[partners[best - len(others)]] = own
     sides[group] = side
     return True
-
-
-def _listed(names: Sequence[str]) -> str:
-    quoted = [f"'{name}'" for name in names]
-    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from histoforge.core.documents import json_values
 from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardEntry, LeaderboardFindings, Spread
-from histoforge.reports.record import jsonable
 from histoforge.reports.sections.leaderboard import BOARD
 from histoforge.reports.text.leaderboard_answer import REWARD_METRICS, LeaderboardAnswer, spread_text
 
@@ -45,7 +45,7 @@ def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str
         "guide": dict(found.guide) if found.guide is not None else None,
         "provenance": dict(found.provenance),
     }
-    return dict(jsonable(record))
+    return dict(json_values(record))
 
 
 def as_markdown(found: LeaderboardFindings, answer: LeaderboardAnswer) -> str:

@@ -1,17 +1,17 @@
 """The findings as JSON (`metrics.json`), as flat numbers, and as Markdown."""
 
 import math
-from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
+from histoforge.core.documents import json_values
+from histoforge.core.text import counted
 from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Findings
 from histoforge.metrics.results import Effect
 from histoforge.reports.sections.study import mean_confusion, score_text
 from histoforge.reports.sections.synthetic import number
-from histoforge.reports.text.study_answer import Answer, arm_title, counted, p_value, score_name
+from histoforge.reports.text.study_answer import Answer, arm_title, p_value, score_name
 
 SCHEMA_VERSION = 1
 FLAT_GENERATIVE = ("fid", "kid", "precision", "recall", "density", "coverage")
@@ -50,7 +50,7 @@ def as_record(found: Findings, answer: Answer) -> dict[str, Any]:
         "generator": _generator(found) if found.curves else None,
         "provenance": dict(found.provenance),
     }
-    return dict(jsonable(record))
+    return dict(json_values(record))
 
 
 def flat_metrics(found: Findings) -> dict[str, float]:
@@ -103,21 +103,6 @@ def as_markdown(found: Findings, answer: Answer) -> str:
     if found.warnings:
         lines += ["", "**Read with care**", "", *(f"- {warning}" for warning in found.warnings)]
     return "\n".join(lines) + "\n"
-
-
-def jsonable(value: Any) -> Any:
-    """Return a value as JSON: dataclasses and results as dicts, arrays as lists, and non-finite numbers as None."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump()
-    elif is_dataclass(value):
-        value = vars(value)
-    elif isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _arm(arm: ArmFindings) -> dict[str, Any]:

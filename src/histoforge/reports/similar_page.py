@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.core.text import counted
 from histoforge.reports.layout.blocks import Block, Cell, Gallery, Page, Section, Table, Text, Thumbnail, cells
 from histoforge.reports.layout.pictures import thumbnail
-from histoforge.reports.text.study_answer import counted
 
 TITLES = {"x": "x, px", "y": "y, px"}
 READING = (

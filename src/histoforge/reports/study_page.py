@@ -1,5 +1,6 @@
 """Builds the whole report from the findings, in the order in which a reader asks."""
 
+from histoforge.core.text import counted
 from histoforge.evaluation.findings import Findings
 from histoforge.reports.layout.blocks import Block, Cell, Details, Page, Section, Table, cells
 from histoforge.reports.sections.study import study_sections, training_section
@@ -10,7 +11,7 @@ from histoforge.reports.sections.synthetic import (
     selection_section,
     slides_section,
 )
-from histoforge.reports.text.study_answer import Answer, arm_title, counted, score_name
+from histoforge.reports.text.study_answer import Answer, arm_title, score_name
 
 
 def build_page(found: Findings, answer: Answer) -> Page:

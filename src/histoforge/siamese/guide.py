@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from histoforge.core.errors import ModelError
+from histoforge.patches.matching import PatchFormat, check_same_format
 from histoforge.patches.patchset import PatchSet
 from histoforge.siamese.network import IMAGENET_MEAN, IMAGENET_STD, MftSnn
 from histoforge.training.device import autocast, resolve_device, resolve_precision
@@ -65,21 +66,11 @@ class Guide:
         Raises:
             ModelError: the guide was trained on other classes, another patch size or another resolution.
         """
-        mine, own = ", ".join(self.info.classes), self.info.mpp
-        for what, my, their in (
-            ("the classes", mine, ", ".join(classes)),
-            ("patches of", _px(self.info.patch_size), _px(patch_size)),
-        ):
-            if my != their:
-                raise ModelError(
-                    f"The guide {self.name} was trained on {what} {my}, and {where} has {their}: run finetune_snn on "
-                    "that patch set."
-                )
-        if own and mpp and abs(own - mpp) > SAME_MPP * own:
-            raise ModelError(
-                f"The guide {self.name} was trained at {own:.3g} um/px, and {where} has {mpp:.3g} um/px: run "
-                "finetune_snn on that patch set."
-            )
+        subject, advice = f"The guide {self.name} was trained", "run finetune_snn on that patch set"
+        check_same_format(f"{subject} on", self.info, where, PatchFormat(classes, patch_size), advice)
+        trained_at = self.info.mpp
+        if trained_at and mpp and abs(trained_at - mpp) > SAME_MPP * trained_at:
+            raise ModelError(f"{subject} at {trained_at:.3g} um/px, and {where} has {mpp:.3g} um/px: {advice}.")
 
     def check_patches(self, patches: PatchSet, where: str) -> None:
         """Run `check_fits` on a patch set, and check that its stain normalisation is that of the guide's patches.
@@ -130,7 +121,3 @@ def load_guide(path: Path, device: torch.device | str = "auto", precision: str =
     except RuntimeError:
         raise ModelError(f"The weights in {path} do not fit its description: run finetune_snn again.") from None
     return Guide(info, network, device, precision)
-
-
-def _px(size: tuple[int, int]) -> str:
-    return "x".join(map(str, size)) + " px"

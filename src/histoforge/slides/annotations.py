@@ -11,6 +11,7 @@ from shapely import MultiPolygon, Polygon
 
 from histoforge.core.errors import SlideError
 from histoforge.core.settings import nearest
+from histoforge.core.text import quoted
 from histoforge.slides import annotation_formats
 from histoforge.slides.mending import mended
 from histoforge.slides.names import slide_name
@@ -103,7 +104,9 @@ def read_annotations(
             warnings.append(f"{which} crosses itself and was mended: check its outline.")
         regions.append(Region(name, list(classes).index(name), polygon))
     if not regions:
-        raise SlideError(f"The annotation {path} holds no region of {_listed(classes)}: draw some, or remove the file.")
+        raise SlideError(
+            f"The annotation {path} contains no region of {', '.join(quoted(classes))}: draw some, or remove the file."
+        )
     return Annotations(_within(slide, regions, path), warnings)
 
 
@@ -128,9 +131,5 @@ def _within(slide: Slide, regions: list[Region], path: Path) -> list[Region]:
 def _unknown_class(path: Path, name: str, classes: Sequence[str]) -> str:
     return (
         f"The annotation {path} has a region of the unknown class '{name}'{nearest(name, classes)}: "
-        f"the classes are {_listed(classes)}, so rename it, or ignore unknown classes."
+        f"the classes are {', '.join(quoted(classes))}, so rename it, or ignore unknown classes."
     )
-
-
-def _listed(classes: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in classes)

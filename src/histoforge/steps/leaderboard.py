@@ -15,11 +15,13 @@ from histoforge.core.errors import ModelError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.core.seals import DIGEST, VERSION, file_below, read_sealed
+from histoforge.core.text import dimensions
 from histoforge.evaluation.downstream import TestSplit, of_arms, of_baseline
 from histoforge.evaluation.findings import PictureFile
 from histoforge.evaluation.leaderboard_entries import Scored, entrants, methods_map, open_scores, with_order
 from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardFindings
 from histoforge.patches import PatchSet
+from histoforge.patches.matching import check_same_format
 from histoforge.reports.layout.page import write_page
 from histoforge.reports.leaderboard_page import build_leaderboard
 from histoforge.reports.leaderboard_record import as_markdown, as_record
@@ -96,7 +98,7 @@ def _tested(split: TestSplit | None) -> dict[str, Any]:
 
 
 def _subtitle(real: PatchSet) -> str:
-    size = "x".join(map(str, real.patch_size))
+    size = dimensions(real.patch_size)
     mpp = f" at {real.info.mpp:.3g} um/px" if real.info.mpp else ""
     return f"histoforge leaderboard, {time.strftime('%Y-%m-%d')}: patches of {size} px{mpp}"
 
@@ -110,12 +112,8 @@ def _guide(path: Path | None, real: PatchSet) -> tuple[dict[str, Any] | None, li
     if path is None:
         return None, []
     info = read_model_info(path, "guide")
-    mine, theirs = (f"{', '.join(one.classes)} at {'x'.join(map(str, one.patch_size))} px" for one in (info, real))
-    if mine != theirs:
-        raise ModelError(
-            f"The guide {path} was trained on {mine}, and the patch set has {theirs}: name the guide that these "
-            "generators were trained with, or leave it out."
-        )
+    advice = "name the guide that these generators were trained with, or leave it out"
+    check_same_format(f"The guide {path} was trained on", info, "the patch set", real, advice)
     file = Path(path) / GUIDE_REPORT
     said = read_sealed(file, GUIDE_SCHEMA, GUIDE_ADVICE) if file.is_file() else {}
     text = "Where the guide's encoder looks (Grad-CAM): warm colours raise the similarity of a patch to its pair."

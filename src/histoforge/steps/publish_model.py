@@ -8,6 +8,7 @@ from histoforge import __version__
 from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.progress import say
+from histoforge.core.text import dimensions
 from histoforge.evaluation.challenger import Challenger, Results, check_comparable, open_challenger, open_results
 from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units, unit_counts
 from histoforge.models import ModelCard, ModelStore, Publication, PublishResult, Verdict
@@ -124,7 +125,7 @@ def _first(config: PublishModelConfig, trial: ChallengerComparison) -> Verdict:
 
 
 def _limits(config: PublishModelConfig, model: Challenger, results: Results, trial: ChallengerComparison) -> list[str]:
-    size = "x".join(map(str, model.facts["patch_size"]))
+    size = dimensions(model.facts["patch_size"])
     mpp = model.facts["mpp"]
     scale = "of the resolution that it was trained at" if mpp is None else f"at {mpp:g} um/px"
     limits = [

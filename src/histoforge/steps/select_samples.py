@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histoforge.classifiers import Classifier, load_classifier
-from histoforge.core.errors import ModelError, SettingsError
+from histoforge.core.errors import SettingsError
 from histoforge.core.progress import Progress, say
 from histoforge.generators.loading import load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
+from histoforge.patches.matching import check_same_format
 from histoforge.selection import (
     Scorer,
     check_pool,
@@ -94,12 +95,8 @@ def _draw(
 ) -> Iterator[Candidates]:
     device = resolve_device(config.device)
     generator = load_generator(path, str(device))
-    theirs = (list(generator.info.classes), tuple(generator.info.patch_size))
-    if theirs != (real.classes, real.patch_size):
-        raise ModelError(
-            f"The generator {path} draws {_described(*theirs)}, and the patch set has "
-            f"{_described(real.classes, real.patch_size)}: give a generator that was trained on that patch set."
-        )
+    advice = "give a generator that was trained on that patch set"
+    check_same_format(f"The generator {path} draws", generator.info, "the patch set", real, advice)
     scorer = Scorer(
         classifier,
         passes=config.passes,
@@ -179,10 +176,6 @@ def _summary(
         generator=str(index["generator"].iloc[0]),
         seconds=round(seconds, 2),
     )
-
-
-def _described(classes: list[str], patch_size: tuple[int, ...]) -> str:
-    return f"{', '.join(classes)} at {'x'.join(map(str, patch_size))} px"
 
 
 def _mpp(patches: PatchSet) -> dict[str, float]:

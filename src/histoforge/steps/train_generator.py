@@ -13,6 +13,7 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.results import work_beside
 from histoforge.core.seeds import numpy_rng
 from histoforge.core.settings import nearest
+from histoforge.core.text import dimensions
 from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.joining import merged
 from histoforge.generators.methods import METHODS
@@ -253,7 +254,7 @@ def _summary(
     first, engine = outcomes[0], engines[0]
     return TrainGeneratorSummary(
         method=parts[0].info.method,
-        stages=["x".join(map(str, size)) for size in first.sizes],
+        stages=[dimensions(size) for size in first.sizes],
         patches=sum(one.patches for one in own),
         epochs=max(one.epochs for one in own),
         steps=sum(one.steps for one in own),

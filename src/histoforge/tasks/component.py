@@ -1,7 +1,6 @@
 """Functions that a component's body calls, from the form's settings to the content that the Kubeflow UI shows."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.progress import say
 from histoforge.core.settings import Settings
+from histoforge.core.signals import INTERRUPTED, TERMINATED
 from histoforge.steps.table import step_config, step_named, step_overrides
 from histoforge.tasks import distributed_launch
 from histoforge.tasks.artifact_metadata import artifact_metadata
@@ -29,8 +29,6 @@ from histoforge.tasks.task_outputs import (
     write_text,
 )
 from histoforge.tasks.usage import Meter
-
-STOPPED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 def run_step(
@@ -138,9 +136,9 @@ def task(label: str) -> Iterator[Meter]:
         sys.stdout.flush()
         sys.exit(EXIT_CODE)
     except KeyboardInterrupt:
-        os._exit(STOPPED)
+        os._exit(INTERRUPTED)
     except SystemExit as stop:
-        if relay and stop.code in (TERMINATED, STOPPED):
+        if relay and stop.code in (TERMINATED, INTERRUPTED):
             relay.end(f"{label} was stopped: run the same command again to go on from there.")
         raise
 

@@ -1,7 +1,6 @@
 """Run a training step on all GPUs of its task: one process per GPU, training together (see `training.processes`)."""
 
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -11,13 +10,12 @@ from typing import Any
 from histoforge.core.errors import HistoforgeError
 from histoforge.core.output import guard_output
 from histoforge.core.progress import say
+from histoforge.core.signals import INTERRUPTED, TERMINATED
 from histoforge.steps.table import Step, step_named
 from histoforge.tasks.usage import ProcessPeak, add_children, process_peak
 
 PROCESSES = "HISTOFORGE_PROCESSES"
 """Environment variable: number of processes that train together; one per GPU if unset. For CPUs of several sockets."""
-
-STOPPED_BY = {128 + signal.SIGTERM, 128 + signal.SIGINT}
 
 
 def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
@@ -75,7 +73,7 @@ def _start(count: int, step: str, config: Any, paths: Mapping[str, Any]) -> Any:
     except SignalException as error:
         raise SystemExit(128 + error.sigval) from None
     except ChildFailedError as error:
-        for code in STOPPED_BY.intersection(failure.exitcode for failure in error.failures.values()):
+        for code in {TERMINATED, INTERRUPTED}.intersection(failure.exitcode for failure in error.failures.values()):
             raise SystemExit(code) from None
         raise
 

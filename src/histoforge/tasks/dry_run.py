@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histoforge.core.progress import Progress, duration
+from histoforge.core.progress import Progress
 from histoforge.core.settings import StepConfig
+from histoforge.core.text import duration
 from histoforge.steps.table import Step
 from histoforge.steps.train_generator_config import TrainGeneratorConfig, own_config
 from histoforge.tasks.artifact_metadata import artifact_metadata

@@ -1,7 +1,6 @@
 """Everything that trainers need but papers do not describe, so that a method's loop reads like its algorithm."""
 
 import math
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +23,6 @@ from histoforge.training.state import random_state, set_random_state
 from histoforge.training.stopping import StopRequest
 from histoforge.training.timing import Timing
 
-TERMINATED = 128 + signal.SIGTERM
 AGAIN = "type the same command again to go on from there."
 
 

@@ -2,10 +2,9 @@
 
 import os
 import signal
-import threading
 from types import FrameType, TracebackType
-from typing import Any
 
+from histoforge.core.signals import handled_signals
 from histoforge.training import processes
 
 HINT = b"\nCtrl-C: the step in hand is finished and a checkpoint is written; another Ctrl-C ends at once.\n"
@@ -24,19 +23,14 @@ class StopRequest:
     def __init__(self) -> None:
         self.signum = 0
         self._parent = os.getppid()
-        self._previous: dict[int, Any] = {}
+        self._handled = handled_signals(dict.fromkeys(NAMES, self._record))
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():
-            for signum in NAMES:
-                if signum == signal.SIGTERM or signal.getsignal(signum) != signal.SIG_IGN:
-                    self._previous[signum] = signal.signal(signum, self._note)
+        self._handled.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for signum, handler in self._previous.items():
-            signal.signal(signum, handler)
-        self._previous = {}
+        self._handled.__exit__(kind, error, at)
 
     @property
     def name(self) -> str:
@@ -48,7 +42,7 @@ class StopRequest:
         """Exit code of the process."""
         return 128 + (self.signum or signal.SIGTERM)
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _record(self, signum: int, frame: FrameType | None) -> None:
         first = self.signum == 0
         self.signum = self.signum or signum
         if signum != signal.SIGINT:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from histoforge.core.progress import duration, say
+from histoforge.core.progress import say
+from histoforge.core.text import duration
 from histoforge.training import processes
 
 MEASURED_STEPS = 10

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from histoforge import __version__
-from histoforge.cli.stopping import stoppable
 from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.core.settings import nearest
+from histoforge.core.signals import sigterm_as_interrupt
 
 FAILED = 1
 
@@ -90,7 +90,7 @@ def cluster_check(
     options = Options(store, image, profile, cpu, memory, storage_secret, service_account, every, limit * 60, beyond)
     name = clean or f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
     site = Site(name, options, Kubeflow(), connect_kubernetes())
-    with stoppable():
+    with sigterm_as_interrupt():
         results = [_take_away(site)] if clean else _make(site, only or list(CHECKS), out, keep)
     if not all(result.ok for result in results):
         raise typer.Exit(FAILED)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from histoforge.core.errors import SettingsError
+from histoforge.core.text import dimensions
 from histoforge.generators.histogan.config import HistoganConfig
 
 MOST_STAGES = 4
@@ -64,7 +65,7 @@ def _stages(up_blocks: int, patch_size: tuple[int, int]) -> int:
 def _near(patch_size: tuple[int, int], factor: int) -> str:
     lower = [max(side // factor, 1) * factor for side in patch_size]
     upper = [-(-side // factor) * factor for side in patch_size]
-    return " or ".join(dict.fromkeys("x".join(map(str, size)) for size in (lower, upper)))
+    return " or ".join(dict.fromkeys(dimensions(size) for size in (lower, upper)))
 
 
 def check_size(config: HistoganConfig, patch_size: tuple[int, int], method: str = "histogan") -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from histoforge.core.text import counted
 from histoforge.evaluation.leaderboard_findings import (
     CONTROL,
     METRICS,
@@ -17,7 +18,6 @@ from histoforge.reports.layout.blocks import Block, Cell, Figure, Figures, Secti
 from histoforge.reports.layout.pictures import picture
 from histoforge.reports.plots import leaderboard as plots
 from histoforge.reports.text.leaderboard_answer import DIFFERENCE, REWARD_METRICS, reward_lines, spread_text
-from histoforge.reports.text.study_answer import counted
 
 BOARD = (
     "fid", "kid", "precision", "recall", "accuracy_synthetic", "accuracy_both", "path_length", "ppl",

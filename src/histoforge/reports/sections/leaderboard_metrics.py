@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from histoforge.core.text import duration
 from histoforge.evaluation.generator_scores import GeneratorScores
 from histoforge.evaluation.leaderboard_findings import THREE, TWO, WHOLE, LeaderboardEntry, LeaderboardFindings, Spread
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.reports.layout.blocks import Block, Cell, Section, Table, Text
 from histoforge.reports.sections.leaderboard import table_of
-from histoforge.reports.sections.study import duration
 from histoforge.reports.text.leaderboard_answer import spread_text
 
 DISTANCES = (

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.core.text import counted, duration
 from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
 from histoforge.reports.plots import study as plots
-from histoforge.reports.text.study_answer import arm_title, counted, judge, p_value
+from histoforge.reports.text.study_answer import arm_title, judge, p_value
 
 MOST_PATIENTS = 60
 MOST_MATRICES = 8
@@ -193,12 +194,3 @@ def _training_row(arm: ArmFindings) -> list[Cell]:
     facts = arm.facts
     shown = [", ".join(str(value) for value in facts.get(name, [])) for name in ("epochs", "best_epochs", "steps")]
     return cells(arm_title(arm.name), ", ".join(map(str, arm.seeds)), *shown, duration(sum(facts.get("seconds", []))))
-
-
-def duration(seconds: float) -> str:
-    """Format a duration: '12 s', '3 min 20 s', '2 h 5 min'."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if whole < 10 else f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

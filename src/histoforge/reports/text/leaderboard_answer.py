@@ -1,8 +1,8 @@
 """The first lines of a leaderboard: the best method by each measure, and the effect of the guide's reward."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from histoforge.core.text import counted, join_words
 from histoforge.evaluation.findings import Verdict
 from histoforge.evaluation.leaderboard_findings import (
     CONTROL,
@@ -16,7 +16,6 @@ from histoforge.evaluation.leaderboard_findings import (
     Spread,
 )
 from histoforge.metrics.compare import FEWEST_SEEDS
-from histoforge.reports.text.study_answer import counted
 
 FIRST = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
 """The metrics that the headline reports."""
@@ -163,7 +162,7 @@ def _others(found: LeaderboardFindings) -> list[str]:
             told.setdefault(best.name, []).append(_has(metric, best))
     if not told:
         return []
-    return [f"By other measures: {'; '.join(f'{name} has {_listed(what)}' for name, what in told.items())}."]
+    return [f"By other measures: {'; '.join(f'{name} has {join_words(what)}' for name, what in told.items())}."]
 
 
 def _how_sure(found: LeaderboardFindings, seeds: int) -> str:
@@ -204,7 +203,3 @@ def _collapse(found: LeaderboardFindings) -> str:
         return f"Signs of mode collapse (little spread, or few distinct neighbours): {', '.join(told)}."
     judged = any(scores.diversity.classes for one in found.entrants for scores in one.scores)
     return "No method shows signs of mode collapse." if judged else "Too few patches to look for mode collapse."
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from histoforge.core.text import counted
 from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
 from histoforge.metrics.bootstrap import FEWEST_PATIENTS
 from histoforge.metrics.compare import FEWEST_SEEDS, p_text
@@ -111,12 +112,6 @@ def name_factors(name: str) -> dict[str, float | str]:
     if part := FRACTION.fullmatch(name):
         return {"kind": part["kind"], "fraction": _number(part["percent"]) / 100}
     return {}
-
-
-def counted(number: int, plural: str) -> str:
-    """Return text such as '1 patient' or '1,200 patches'."""
-    singular = {"patches": "patch", "classes": "class"}.get(plural, plural.removesuffix("s"))
-    return f"{number:,} {plural if number != 1 else singular}"
 
 
 def p_value(effect: Effect) -> str:
