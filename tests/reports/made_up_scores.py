@@ -102,7 +102,7 @@ def make_scores(
     )  # fmt: skip
 
 
-def make_entrant(
+def make_entry(
     name: str, far: float, seeds: int = 3, picture: Path | None = None, **scores: object
 ) -> LeaderboardEntry:
     """A method over its seeds, with classifiers and curves."""
@@ -139,18 +139,18 @@ def make_leaderboard(
     if folder is not None:
         picture = folder / "grid.png"
         Image.effect_noise((600, 200), 60).convert("RGB").save(picture)
-    entrants = [
-        make_entrant(name, one, seeds, picture, **scores) for name, one in sorted(far.items(), key=lambda item: item[1])
+    entries = [
+        make_entry(name, one, seeds, picture, **scores) for name, one in sorted(far.items(), key=lambda item: item[1])
     ]
-    entrants.sort(key=lambda one: METRICS["fid"].spread(one).mean or 0.0)
+    entries.sort(key=lambda one: METRICS["fid"].spread(one).mean or 0.0)
     rng = np.random.default_rng(0)
     return LeaderboardFindings(
         title="Which generator draws benign and invasive best?",
         subtitle="histoforge leaderboard, 2026-11-21: patches of 64x64 px at 0.5 um/px",
         classes=CLASSES,
-        entrants=entrants,
+        entries=entries,
         baseline=make_downstream("real", 0.88),
-        judges=[entrants[0].scores[0].judge],
+        judges=[entries[0].scores[0].judge],
         independent=True,
         confidence=0.95,
         units="patients",
@@ -158,8 +158,8 @@ def make_leaderboard(
         test_units=12,
         map=MethodsMap(
             rng.normal(0, 9, (120, 2)).astype(np.float32),
-            {one.name: rng.normal(5, 9, (120, 2)).astype(np.float32) for one in entrants},
-            entrants[0].scores[0].judge,
+            {one.name: rng.normal(5, 9, (120, 2)).astype(np.float32) for one in entries},
+            entries[0].scores[0].judge,
         ),
         guide=GUIDE,
         guide_pictures=[],

@@ -6,12 +6,12 @@ import re
 import shutil
 
 import pytest
-from made_up_scores import CLASSES, FAR, make_entrant, make_leaderboard, make_scores
+from made_up_scores import CLASSES, FAR, make_entry, make_leaderboard, make_scores
 from test_browser import SEEN, browse
 from test_page import Outline
 
 from histoforge.evaluation.leaderboard_findings import METRICS, Spread
-from histoforge.metrics.compare import deviation
+from histoforge.metrics.compare import sample_std
 from histoforge.reports.layout.page import render, write_page
 from histoforge.reports.leaderboard_page import build_leaderboard
 from histoforge.reports.leaderboard_record import as_markdown, as_record
@@ -31,12 +31,12 @@ def html(found):
 
 
 def test_the_headline_names_the_best_with_its_deviation(found):
-    fid = METRICS["fid"].spread(found.entrants[0])
-    values = [one.judged.fid for one in found.entrants[0].scores]
-    assert found.entrants[0].name == "rleo:policy"
-    assert fid.deviation == pytest.approx(deviation(values))
+    fid = METRICS["fid"].spread(found.entries[0])
+    values = [one.judge_metrics.fid for one in found.entries[0].scores]
+    assert found.entries[0].name == "rleo:policy"
+    assert fid.std == pytest.approx(sample_std(values))
     text = answer(found).headline
-    assert text.startswith(f"rleo:policy has the lowest FID ({fid.mean:.2f}\u00a0±\u00a0{fid.deviation:.2f})")
+    assert text.startswith(f"rleo:policy has the lowest FID ({fid.mean:.2f}\u00a0±\u00a0{fid.std:.2f})")
     assert "the most accurate classifiers from synthetic patches alone" in text
 
 
@@ -67,13 +67,15 @@ def test_a_single_method_is_compared_with_nothing():
 
 
 def test_rewards_are_paired_by_seed_with_the_control(found):
-    literal, policy = (next(one for one in found.entrants if one.name == f"rleo:{name}") for name in (
+    literal, policy = (next(one for one in found.entries if one.name == f"rleo:{name}") for name in (
         "literal", "policy"
     ))  # fmt: skip
     pair = next(one for one in found.paired("fid") if one.reward == "policy")
-    expected = {seed: policy.scores[seed].judged.fid - literal.scores[seed].judged.fid for seed in range(3)}
+    expected = {
+        seed: policy.scores[seed].judge_metrics.fid - literal.scores[seed].judge_metrics.fid for seed in range(3)
+    }
     assert pair.differences.values == pytest.approx(expected)
-    assert pair.differences.deviation == pytest.approx(deviation(list(expected.values())))
+    assert pair.differences.std == pytest.approx(sample_std(list(expected.values())))
     assert {one.reward for one in found.paired("fid")} == {"policy", "soft_target"}
     assert "rleo:literal and improved_dcgan have the same weights, bit for bit, at seed 0, 1, 2." in answer(found).lines
     line = next(line for line in answer(found).lines if line.startswith("RL-EO's reward"))
@@ -82,7 +84,7 @@ def test_rewards_are_paired_by_seed_with_the_control(found):
 
 
 def test_what_other_extractors_see_of_a_reward_is_said(found):
-    [(extractor, pairs)] = found.paired_by_others().items()
+    [(extractor, pairs)] = found.paired_by_extractor().items()
     assert extractor.startswith("resnet18 (baseline, seed 0)")
     assert [one.differences for one in pairs] == [one.differences for one in found.paired("fid")]
     assert extractor in by_others(found)
@@ -91,8 +93,8 @@ def test_what_other_extractors_see_of_a_reward_is_said(found):
     def against(one):
         return dataclasses.replace(one, scores=[contradicted(scores) for scores in one.scores])
 
-    entrants = [against(one) if one.reward == "policy" else one for one in found.entrants]
-    contrary = by_others(dataclasses.replace(found, entrants=entrants))
+    entries = [against(one) if one.reward == "policy" else one for one in found.entries]
+    contrary = by_others(dataclasses.replace(found, entries=entries))
     assert "The sign of policy depends on the extractor or the seed: no effect is shown." in contrary
 
 
@@ -104,16 +106,16 @@ def by_others(found):
 def contradicted(scores):
     """The same scores, but that the extractor which is not to be believed finds the patches very far."""
     other = next(row for row in scores.generative if row.extractor != scores.judge)
-    return scores.model_copy(update={"generative": [other.model_copy(update={"fid": 1e6}), scores.judged]})
+    return scores.model_copy(update={"generative": [other.model_copy(update={"fid": 1e6}), scores.judge_metrics]})
 
 
 def test_rewards_are_compared_at_the_seeds_that_both_have():
     found = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6})
-    entrants = [
+    entries = [
         dataclasses.replace(one, scores=one.scores[1:] if one.reward == "literal" else one.scores[:2])
-        for one in found.entrants
+        for one in found.entries
     ]
-    pair = dataclasses.replace(found, entrants=entrants).paired("fid")[0]
+    pair = dataclasses.replace(found, entries=entries).paired("fid")[0]
     assert list(pair.differences.values) == [1]
     assert "one seed tells nothing" in paired_text(pair)
 
@@ -135,8 +137,8 @@ def test_signs_that_differ_are_said():
 
 
 def test_collapse_and_methods_without_a_latent_space_are_named():
-    entrants = [make_entrant("dcgan", 1.0, spread=0.01), make_entrant("ddpm", 0.2, walked=False)]
-    found = dataclasses.replace(make_leaderboard({"dcgan": 1.0}), entrants=entrants)
+    entries = [make_entry("dcgan", 1.0, spread=0.01), make_entry("ddpm", 0.2, walked=False)]
+    found = dataclasses.replace(make_leaderboard({"dcgan": 1.0}), entries=entries)
     signs = "Signs of mode collapse (little spread, or few distinct neighbours): dcgan (benign, invasive)."
     assert signs in answer(found).lines
     text = Outline(render(build_leaderboard(found, answer(found)))).text
@@ -169,7 +171,7 @@ def test_what_is_not_there_is_left_out():
     found = make_leaderboard({"dcgan": 1.0, "lsgan": 1.2})
     bare = dataclasses.replace(
         found, baseline=None, map=None, guide=None,
-        entrants=[dataclasses.replace(one, downstream={}, curves={}, picture=None) for one in found.entrants],
+        entries=[dataclasses.replace(one, downstream={}, curves={}, picture=None) for one in found.entries],
     )  # fmt: skip
     outline = Outline(render(build_leaderboard(bare, answer(bare))))
     sections = {a["id"] for a in outline.all("section")}
@@ -181,7 +183,7 @@ def test_the_record_holds_every_seed_and_is_json(found):
     record = json.loads(json.dumps(as_record(found, answer(found)), allow_nan=False))
     own = record["methods"]["rleo:policy"]["metrics"]["fid"]
     assert own["n"] == 3
-    assert own["seeds"]["2"] == pytest.approx(found.entrants[0].scores[2].judged.fid)
+    assert own["seeds"]["2"] == pytest.approx(found.entries[0].scores[2].judge_metrics.fid)
     assert len(record["methods"]["dcgan"]["runs"]) == 3
     assert {(row["reward"], row["against"]) for row in record["rewards"]} == {
         ("policy", "literal"), ("soft_target", "literal"),
@@ -204,7 +206,7 @@ def test_names_are_shown_and_never_run():
 def test_scores_survive_json():
     scores = make_scores("rleo:policy", 1)
     assert type(scores).model_validate_json(scores.model_dump_json()) == scores
-    assert scores.judged.extractor == scores.judge
+    assert scores.judge_metrics.extractor == scores.judge
     assert scores.classes == CLASSES
 
 

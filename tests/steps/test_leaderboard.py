@@ -80,7 +80,9 @@ def test_means_and_deviations_are_those_of_the_seeds(given, made):
     summary, record, _ = made
     assert summary.seeds == dict.fromkeys(sorted(NAMES, key=lambda name: summary.means[name]["fid"]), 2)
     for name in NAMES:
-        fids = [read_scores(given / f"{name.replace(':', '_')}_s{seed}" / "scores").judged.fid for seed in (0, 1)]
+        fids = [
+            read_scores(given / f"{name.replace(':', '_')}_s{seed}" / "scores").judge_metrics.fid for seed in (0, 1)
+        ]
         assert summary.means[name]["fid"] == pytest.approx(np.mean(fids))
         assert summary.deviations[name]["fid"] == pytest.approx(np.std(fids, ddof=1))
         assert record["methods"][name]["metrics"]["fid"]["seeds"] == pytest.approx({"0": fids[0], "1": fids[1]})

@@ -70,7 +70,7 @@ def test_the_scores_are_those_of_the_written_samples_and_of_the_second_seed(give
     real = extract_features(second, PatchSet.open(given / "patches").split("train"))
     fake = extract_features(second, PatchSet.open(out / "samples"))
     n = 40
-    assert (scores.judged.n_real, scores.judged.n_fake) == (n, n)
+    assert (scores.judge_metrics.n_real, scores.judge_metrics.n_fake) == (n, n)
     rows = read_rows(out)
     np.testing.assert_allclose(rows["fake"], fake[:20], rtol=1e-5, atol=1e-6)
     order = np.array([np.abs(real - row).sum(1).argmin() for row in rows["real"]])
@@ -129,15 +129,15 @@ def test_too_few_real_patches_are_said(made, given, tmp_path):
     assert scores.warnings == []
     score(given, tmp_path, count=100, path_pairs=0)
     capped = read_scores(tmp_path / "scores")
-    assert (capped.judged.n_real, capped.judged.n_fake, capped.drawing.count) == (60, 60, 100)
+    assert (capped.judge_metrics.n_real, capped.judge_metrics.n_fake, capped.drawing.count) == (60, 60, 100)
     judge = load_arm(given / "baseline")[1]
     fake = extract_features(judge, PatchSet.open(tmp_path / "samples"))[:60]
     real = extract_features(judge, PatchSet.open(given / "patches").split("train"))
-    assert capped.judged.fid == pytest.approx(frechet_distance(real, fake), rel=1e-4)
+    assert capped.judge_metrics.fid == pytest.approx(frechet_distance(real, fake), rel=1e-4)
     assert capped.warnings == [
         "There are 60 training patches, fewer than the 100 asked for: generative metrics compare 60 of each kind."
     ]
-    assert "few" in capped.judged.note
+    assert "few" in capped.judge_metrics.note
     assert (capped.paths, capped.paths_note) == (None, "not asked for (path_pairs is below 2)")
 
 

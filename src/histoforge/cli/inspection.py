@@ -93,7 +93,7 @@ def _scores(path: Path) -> dict[str, Any]:
     said = read_scores(path)
     return {
         **said.model_dump(include={"name", "method", "reward", "seed", "judge"}),
-        "metrics": said.judged.model_dump(exclude={"extractor"}),
+        "metrics": said.judge_metrics.model_dump(exclude={"extractor"}),
         "path lengths": said.paths.model_dump() if said.paths else said.paths_note,
         "spread": said.diversity.spread,
         "signs of collapse": said.diversity.collapsed,

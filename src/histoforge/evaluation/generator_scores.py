@@ -125,7 +125,7 @@ class GeneratorScores(Result):
     digest: str = ""
 
     @property
-    def judged(self) -> GenerativeMetrics:
+    def judge_metrics(self) -> GenerativeMetrics:
         """The row of the extractor to believe."""
         return next(row for row in self.generative if row.extractor == self.judge)
 

@@ -65,7 +65,9 @@ def open_scores(paths: Sequence[Path], real: PatchSet) -> tuple[list[Scored], li
     return found, _warnings([one.scores for one in found])
 
 
-def entrants(scored: Sequence[Scored], downstream: Mapping[str, Mapping[str, Downstream]]) -> list[LeaderboardEntry]:
+def build_entries(
+    scored: Sequence[Scored], downstream: Mapping[str, Mapping[str, Downstream]]
+) -> list[LeaderboardEntry]:
     """Return the generators by name in ascending order of mean FID.
 
     Args:
@@ -84,7 +86,7 @@ def entrants(scored: Sequence[Scored], downstream: Mapping[str, Mapping[str, Dow
                 _picture(own[0]),
             )
         )
-    fids = {one.name: one.over_seeds(lambda scores: scores.judged.fid).mean for one in found}
+    fids = {one.name: one.over_seeds(lambda scores: scores.judge_metrics.fid).mean for one in found}
     return sorted(found, key=lambda one: (fids[one.name] is None, fids[one.name] or 0.0))
 
 
@@ -125,9 +127,7 @@ def with_order(found: MethodsMap | None, ordered: Sequence[LeaderboardEntry]) ->
     """Return the map with its methods in the order of the leaderboard."""
     if found is None:
         return None
-    return replace(
-        found, entrants={one.name: found.entrants[one.name] for one in ordered if one.name in found.entrants}
-    )
+    return replace(found, entries={one.name: found.entries[one.name] for one in ordered if one.name in found.entries})
 
 
 def _series(rows: Sequence[Mapping[str, Any]], prefix: str) -> Curves:
@@ -151,7 +151,7 @@ def _picture(one: Scored) -> PictureFile | None:
 
 def _warnings(scores: Sequence[GeneratorScores]) -> list[str]:
     found = list(dict.fromkeys(text for one in scores for text in one.warnings))
-    if len({(one.judged.n_real, one.judged.n_fake) for one in scores}) > 1:
+    if len({(one.judge_metrics.n_real, one.judge_metrics.n_fake) for one in scores}) > 1:
         found.append("The generators were judged by different numbers of patches: their FIDs do not compare.")
     if len({one.paths.distance for one in scores if one.paths}) > 1:
         found.append("Path lengths rest on different perceptual distances: they do not compare.")
@@ -162,5 +162,5 @@ def _warnings(scores: Sequence[GeneratorScores]) -> list[str]:
     seeds = {name: sorted(one.seed for one in scores if one.name == name) for name in {one.name for one in scores}}
     if len({tuple(one) for one in seeds.values()}) > 1:
         found.append("The methods have different seeds; rewards are compared at the seeds that both have.")
-    notes = dict.fromkeys(one.judged.note for one in scores if one.judged.note)
+    notes = dict.fromkeys(one.judge_metrics.note for one in scores if one.judge_metrics.note)
     return [*found, *notes]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from histoforge.evaluation.findings import PictureFile
 from histoforge.evaluation.generator_scores import GeneratorScores
-from histoforge.metrics.compare import deviation
+from histoforge.metrics.compare import sample_std
 
 Use = Literal["synthetic", "both", "real"]
 USES: dict[str, str] = {
@@ -29,12 +29,12 @@ class Spread:
 
     Attributes:
         mean: over the seeds that have the score; None if none has.
-        deviation: sample standard deviation; None for fewer than two seeds.
+        std: sample standard deviation; None for fewer than two seeds.
         values: the score by seed.
     """
 
     mean: float | None
-    deviation: float | None
+    std: float | None
     values: Mapping[int, float]
 
     @classmethod
@@ -43,7 +43,7 @@ class Spread:
         known = {seed: value for seed, value in values.items() if value is not None}
         if not known:
             return cls(None, None, {})
-        return cls(float(np.mean(list(known.values()))), deviation(list(known.values())), known)
+        return cls(float(np.mean(list(known.values()))), sample_std(list(known.values())), known)
 
     @property
     def n(self) -> int:
@@ -125,9 +125,9 @@ class Metric:
         key: its name in `metrics.json`.
         title: heading of the column.
         best: whether lower or higher is better; '' if neither is.
-        spread: function that returns the spread of an entrant.
-        form: format of the numbers, as `format` takes it.
-        phrase: completes the sentence 'the entrant with the best mean has …'; '' if the page has no such sentence.
+        spread: function that returns the spread of an entry.
+        format: format of the numbers, as `format` takes it.
+        phrase: completes the sentence 'the entry with the best mean has …'; '' if the page has no such sentence.
         unit: text that follows the number in a sentence.
     """
 
@@ -135,26 +135,26 @@ class Metric:
     title: str
     best: Literal["lower", "higher", ""]
     spread: Callable[[LeaderboardEntry], Spread]
-    form: str
+    format: str
     phrase: str = ""
     unit: str = ""
 
 
 def _generative(key: str, scale: float = 1.0) -> Callable[[LeaderboardEntry], Spread]:
     def value(one: GeneratorScores) -> float | None:
-        found = getattr(one.judged, key)
+        found = getattr(one.judge_metrics, key)
         return None if found is None else float(found) * scale
 
-    return lambda entrant: entrant.over_seeds(value)
+    return lambda entry: entry.over_seeds(value)
 
 
 def _path(key: str) -> Callable[[LeaderboardEntry], Spread]:
-    return lambda entrant: entrant.over_seeds(lambda one: getattr(one.paths, key) if one.paths else None)
+    return lambda entry: entry.over_seeds(lambda one: getattr(one.paths, key) if one.paths else None)
 
 
 def _downstream(use: str, key: str) -> Callable[[LeaderboardEntry], Spread]:
-    def spread(entrant: LeaderboardEntry) -> Spread:
-        found = entrant.downstream.get(use)
+    def spread(entry: LeaderboardEntry) -> Spread:
+        found = entry.downstream.get(use)
         return Spread.of({}) if found is None else getattr(found, key)
 
     return spread
@@ -195,11 +195,11 @@ METRICS: dict[str, Metric] = {
         Metric("training_seconds", "Training", "", lambda one: one.over_seeds(lambda s: s.training_seconds), WHOLE),
     )
 }  # fmt: skip
-"""All numbers that `metrics.json` holds for each entrant. Path lengths have no better end: short may be collapse."""
+"""All numbers that `metrics.json` holds for each entry. Path lengths have no better end: short may be collapse."""
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedDifference:
     """A score of one reward minus that of another, for the seeds that both have.
 
     Attributes:
@@ -215,10 +215,10 @@ class Paired:
 
 @dataclass(frozen=True)
 class MethodsMap:
-    """t-SNE coordinates of real patches and of each entrant's lowest seed on one common map, [n, 2] each."""
+    """t-SNE coordinates of real patches and of each entry's lowest seed on one common map, [n, 2] each."""
 
     real: NDArray[np.float32]
-    entrants: Mapping[str, NDArray[np.float32]]
+    entries: Mapping[str, NDArray[np.float32]]
     extractor: str
 
 
@@ -227,7 +227,7 @@ class LeaderboardFindings:
     """Everything the page shows; parts without input are empty or None.
 
     Attributes:
-        entrants: ordered by rising mean FID, the best first.
+        entries: ordered by rising mean FID, the best first.
         baseline: classifiers trained on real patches alone, or None.
         judges: names of the extractors to believe.
         independent, other_architecture: whether the judges chose nothing, and whether their architecture differs from
@@ -243,7 +243,7 @@ class LeaderboardFindings:
     title: str
     subtitle: str
     classes: list[str]
-    entrants: Sequence[LeaderboardEntry]
+    entries: Sequence[LeaderboardEntry]
     baseline: Downstream | None
     judges: list[str]
     independent: bool
@@ -261,10 +261,10 @@ class LeaderboardFindings:
 
     @property
     def rewarded(self) -> list[LeaderboardEntry]:
-        """The entrants trained with a guide's reward, the control first."""
-        return sorted((one for one in self.entrants if one.reward), key=lambda one: one.reward != CONTROL)
+        """The entries trained with a guide's reward, the control first."""
+        return sorted((one for one in self.entries if one.reward), key=lambda one: one.reward != CONTROL)
 
-    def paired(self, metric: str) -> list[Paired]:
+    def paired(self, metric: str) -> list[PairedDifference]:
         """Compare each reward with the control at equal seeds; return an empty list unless both are present.
 
         Args:
@@ -272,14 +272,14 @@ class LeaderboardFindings:
         """
         return self._paired(metric, METRICS[metric].spread)
 
-    def paired_by_others(self) -> dict[str, list[Paired]]:
+    def paired_by_extractor(self) -> dict[str, list[PairedDifference]]:
         """Compare the FID of each reward with the control's, by the name of each further extractor that scored them."""
-        first = self.entrants[0].scores[0]
+        first = self.entries[0].scores[0]
         others = [row.extractor for row in first.generative if row.extractor != first.judge]
         found = {name: self._paired("fid", partial(LeaderboardEntry.fid_by, extractor=name)) for name in others}
         return {name: pairs for name, pairs in found.items() if any(one.differences.n for one in pairs)}
 
-    def _paired(self, metric: str, spread: Callable[[LeaderboardEntry], Spread]) -> list[Paired]:
+    def _paired(self, metric: str, spread: Callable[[LeaderboardEntry], Spread]) -> list[PairedDifference]:
         control = next((one for one in self.rewarded if one.reward == CONTROL), None)
         if control is None:
             return []
@@ -290,18 +290,18 @@ class LeaderboardFindings:
                 continue
             own = spread(one).values
             both = {seed: own[seed] - base[seed] for seed in sorted(own.keys() & base.keys())}
-            found.append(Paired(metric, one.reward, CONTROL, Spread.of(both)))
+            found.append(PairedDifference(metric, one.reward, CONTROL, Spread.of(both)))
         return found
 
     def ranking(self, metric: Metric) -> list[LeaderboardEntry]:
-        """Return the entrants that have a score, the best mean first."""
-        known = [one for one in self.entrants if metric.spread(one).mean is not None]
+        """Return the entries that have a score, the best mean first."""
+        known = [one for one in self.entries if metric.spread(one).mean is not None]
         return sorted(known, key=lambda one: metric.spread(one).mean or 0.0, reverse=metric.best == "higher")
 
     def best(self, metric: Metric) -> LeaderboardEntry | None:
-        """Return the entrant with the best mean; None without a rival, without a better end, or on a tie as shown."""
+        """Return the entry with the best mean; None without a rival, without a better end, or on a tie as shown."""
         means = [metric.spread(one).mean or 0.0 for one in self.ranking(metric)[:2]]
-        if not metric.best or len(means) < 2 or len({format(mean, metric.form) for mean in means}) < 2:
+        if not metric.best or len(means) < 2 or len({format(mean, metric.format) for mean in means}) < 2:
             return None
         return self.ranking(metric)[0]
 

@@ -13,7 +13,7 @@ from histoforge.evaluation.findings import ArmFindings, Difference, PatientRow, 
 from histoforge.evaluation.inputs import ArmInput, factors_of
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
-from histoforge.metrics.compare import compare_paired, deviation, holm
+from histoforge.metrics.compare import compare_paired, holm, sample_std
 from histoforge.metrics.results import Effect, Statistic
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
@@ -120,7 +120,7 @@ def _score(name: str, runs: Sequence[Any], statistics: list[Statistic], bootstra
     if len(known) < len(seeds):
         return Score(None, None, None, None, seeds)
     found = bootstrap.interval(mean_statistic(statistics))
-    return Score(float(np.mean(known)), deviation(known), found.low, found.high, seeds)
+    return Score(float(np.mean(known)), sample_std(known), found.low, found.high, seeds)
 
 
 def _differences(

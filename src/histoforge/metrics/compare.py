@@ -83,16 +83,16 @@ def compare_paired(
         arm=arm,
         baseline=baseline,
         mean=float(first.mean()),
-        deviation=deviation(first),
+        deviation=sample_std(first),
         baseline_mean=float(second.mean()),
-        baseline_deviation=deviation(second),
+        baseline_deviation=sample_std(second),
         effect=_t_effect(differences, confidence),
         p_sign_flip=sign_flip_p(differences),
         p_wilcoxon=_wilcoxon_p(differences),
     )
 
 
-def deviation(values: Sequence[float] | NDArray[np.float64]) -> float | None:
+def sample_std(values: Sequence[float] | NDArray[np.float64]) -> float | None:
     """Return the standard deviation over seeds, with n - 1 in the divisor; None for a single seed."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 

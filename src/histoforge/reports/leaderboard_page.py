@@ -53,12 +53,12 @@ def build_leaderboard(found: LeaderboardFindings, answer: LeaderboardAnswer) -> 
 
 
 def _facts(found: LeaderboardFindings) -> list[tuple[str, str]]:
-    first = found.entrants[0].scores[0]
+    first = found.entries[0].scores[0]
     facts = [
-        (f"{len(found.entrants)}", "methods"),
-        (f"{sum(len(one.scores) for one in found.entrants)}", "generators"),
-        (f"{first.judged.n_fake:,}", "synthetic patches judged, each"),
-        (f"{first.judged.n_real:,}", "real ones compared with"),
+        (f"{len(found.entries)}", "methods"),
+        (f"{sum(len(one.scores) for one in found.entries)}", "generators"),
+        (f"{first.judge_metrics.n_fake:,}", "synthetic patches judged, each"),
+        (f"{first.judge_metrics.n_real:,}", "real ones compared with"),
     ]
     if found.test_patches:
         facts += [(f"{found.test_patches:,}", "test patches"), (f"{found.test_units:,}", f"test {found.units}")]

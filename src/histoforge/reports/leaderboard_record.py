@@ -3,7 +3,13 @@
 from typing import Any
 
 from histoforge.core.documents import json_values
-from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardEntry, LeaderboardFindings, Spread
+from histoforge.evaluation.leaderboard_findings import (
+    METRICS,
+    Downstream,
+    LeaderboardEntry,
+    LeaderboardFindings,
+    Spread,
+)
 from histoforge.reports.sections.leaderboard import BOARD
 from histoforge.reports.text.leaderboard_answer import REWARD_METRICS, LeaderboardAnswer, spread_text
 
@@ -24,7 +30,7 @@ def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str
         "classes": found.classes,
         "data": {"test_patches": found.test_patches, "test_units": found.test_units, "unit": found.units},
         "judges": found.judges,
-        "methods": {one.name: _method(one) for one in found.entrants},
+        "methods": {one.name: _method(one) for one in found.entries},
         "rewards": [
             {"metric": pair.metric, "reward": pair.reward, "against": pair.against, **_spread(pair.differences)}
             for key in REWARD_METRICS
@@ -38,10 +44,10 @@ def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str
                 "against": pair.against,
                 **_spread(pair.differences),
             }
-            for name, pairs in found.paired_by_others().items()
+            for name, pairs in found.paired_by_extractor().items()
             for pair in pairs
         ],
-        "baseline": found.baseline,
+        "baseline": None if found.baseline is None else _downstream(found.baseline),
         "guide": dict(found.guide) if found.guide is not None else None,
         "provenance": dict(found.provenance),
     }
@@ -51,11 +57,11 @@ def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str
 def as_markdown(found: LeaderboardFindings, answer: LeaderboardAnswer) -> str:
     """Return the answer, the leaderboard and the warnings."""
     metrics = [METRICS[key] for key in BOARD]
-    shown = [metric for metric in metrics if any(metric.spread(one).n for one in found.entrants)]
+    shown = [metric for metric in metrics if any(metric.spread(one).n for one in found.entries)]
     table = [["Method", "Seeds", *(metric.title for metric in shown)], ["---"] * (len(shown) + 2)]
     table += [
-        [one.name, str(len(one.scores)), *(spread_text(metric.spread(one), metric.form) for metric in shown)]
-        for one in found.entrants
+        [one.name, str(len(one.scores)), *(spread_text(metric.spread(one), metric.format) for metric in shown)]
+        for one in found.entries
     ]
     lines = [f"## {answer.headline}", "", *(f"{line}\n" for line in answer.lines)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
@@ -71,10 +77,23 @@ def _method(one: LeaderboardEntry) -> dict[str, Any]:
         "reward": one.reward,
         "seeds": one.seeds,
         "metrics": {key: _spread(metric.spread(one)) for key, metric in METRICS.items()},
-        "downstream": dict(one.downstream),
+        "downstream": {use: _downstream(each) for use, each in one.downstream.items()},
         "runs": list(one.scores),
     }
 
 
+def _downstream(downstream: Downstream) -> dict[str, Any]:
+    return {
+        **vars(downstream),
+        "accuracy": _seeds(downstream.accuracy),
+        "macro_accuracy": _seeds(downstream.macro_accuracy),
+        "classes": {name: _seeds(spread) for name, spread in downstream.classes.items()},
+    }
+
+
+def _seeds(spread: Spread) -> dict[str, Any]:
+    return {"mean": spread.mean, "deviation": spread.std, "values": dict(spread.values)}
+
+
 def _spread(spread: Spread) -> dict[str, Any]:
-    return {"mean": spread.mean, "deviation": spread.deviation, "n": spread.n, "seeds": dict(spread.values)}
+    return {"mean": spread.mean, "deviation": spread.std, "n": spread.n, "seeds": dict(spread.values)}

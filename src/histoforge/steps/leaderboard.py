@@ -18,7 +18,7 @@ from histoforge.core.seals import DIGEST, VERSION, file_below, read_sealed
 from histoforge.core.text import dimensions
 from histoforge.evaluation.downstream import TestSplit, of_arms, of_baseline
 from histoforge.evaluation.findings import PictureFile
-from histoforge.evaluation.leaderboard_entries import Scored, entrants, methods_map, open_scores, with_order
+from histoforge.evaluation.leaderboard_entries import Scored, build_entries, methods_map, open_scores, with_order
 from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardFindings
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import check_same_format
@@ -67,13 +67,13 @@ def run(
     downstream = of_arms(arms or (), scored, split) if split else {}
     reference = of_baseline(Path(baseline), split) if split and baseline else None
     notes = dict.fromkeys(f"{one.note}." for own in downstream.values() for one in own.values() if one.note)
-    ordered = entrants(scored, downstream)
+    ordered = build_entries(scored, downstream)
     first = scored[0].scores
     found = LeaderboardFindings(
         title=config.heading or f"Which generator draws {' and '.join(real.classes)} best?",
         subtitle=_subtitle(real),
         classes=real.classes,
-        entrants=ordered,
+        entries=ordered,
         baseline=reference,
         judges=[first.judge],
         independent=first.independent,
@@ -159,18 +159,18 @@ def _write(found: LeaderboardFindings, report: Path, metrics: Path, started: flo
     size = write_page(report, build_leaderboard(found, said))
     say(f"leaderboard: {said.headline}")
     say(f"leaderboard: wrote {report} ({size / 1e6:.1f} MB)")
-    spreads = {one.name: {key: metric.spread(one) for key, metric in METRICS.items()} for one in found.entrants}
+    spreads = {one.name: {key: metric.spread(one) for key, metric in METRICS.items()} for one in found.entries}
     return LeaderboardSummary(
         headline=said.headline,
         answer=said.lines,
-        methods=[one.name for one in found.entrants],
-        seeds={one.name: len(one.scores) for one in found.entrants},
+        methods=[one.name for one in found.entries],
+        seeds={one.name: len(one.scores) for one in found.entries},
         means={
             name: {key: spread.mean for key, spread in own.items() if spread.mean is not None}
             for name, own in spreads.items()
         },
         deviations={
-            name: {key: spread.deviation for key, spread in own.items() if spread.deviation is not None}
+            name: {key: spread.std for key, spread in own.items() if spread.std is not None}
             for name, own in spreads.items()
         },
         test_patches=found.test_patches,

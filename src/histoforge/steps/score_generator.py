@@ -253,7 +253,7 @@ def _reward(generator: Generator) -> str:
 
 
 def _summary(found: GeneratorScores, seconds: float) -> ScoreGeneratorSummary:
-    row, paths = found.judged, found.paths
+    row, paths = found.judge_metrics, found.paths
     return ScoreGeneratorSummary(
         name=found.name,
         method=found.method,

@@ -37,15 +37,15 @@ def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
         axes = drawing.axes
         for place, one in enumerate(shown):
             spread = metric.spread(one)
-            tint = _tint(found.entrants.index(one))
+            tint = _tint(found.entries.index(one))
             axes.plot(
                 list(spread.values.values()), [place] * spread.n, "|", color=tint, markersize=9, markeredgewidth=1.2
             )
-            axes.errorbar([spread.mean], [place], xerr=[spread.deviation or 0.0], fmt="o", color=tint, capsize=3)
+            axes.errorbar([spread.mean], [place], xerr=[spread.std or 0.0], fmt="o", color=tint, capsize=3)
         axes.set_yticks(range(len(shown)), [one.name for one in shown])
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-    told = ", ".join(f"{one.name} {metric.spread(one).mean:{metric.form}}" for one in shown)
+    told = ", ".join(f"{one.name} {metric.spread(one).mean:{metric.format}}" for one in shown)
     return Figure(
         alt=f"{metric.title} by method: {told}.",
         caption=f"{metric.title}; {metric.best} is better. Points: mean over seeds; bars: standard deviation; strokes: "
@@ -56,12 +56,12 @@ def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
 
 def map_figures(found: MethodsMap) -> list[Figure]:
     """Plot the common map with all methods, and once for each method alone; real patches are grey in each."""
-    groups = {"all methods": found.entrants} if len(found.entrants) > 1 else {}
-    groups |= {name: {name: own} for name, own in found.entrants.items()}
-    points = np.concatenate([found.real, *found.entrants.values()])
+    groups = {"all methods": found.entries} if len(found.entries) > 1 else {}
+    groups |= {name: {name: own} for name, own in found.entries.items()}
+    points = np.concatenate([found.real, *found.entries.values()])
     low, high = points.min(0), points.max(0)
     margin = 0.04 * (high - low + 1e-6)
-    order = list(found.entrants)
+    order = list(found.entries)
     figures = []
     for title, shown in groups.items():
         with draw(height=2.9 + 0.19 * -(-(len(shown) + 1) // 2)) as drawing:
@@ -81,13 +81,13 @@ def map_figures(found: MethodsMap) -> list[Figure]:
     return figures
 
 
-def fid_figure(entrants: Sequence[LeaderboardEntry]) -> Figure | None:
+def fid_figure(entries: Sequence[LeaderboardEntry]) -> Figure | None:
     """Plot FID by epoch during training, one line per method (its lowest seed)."""
-    lines = {one.name: line for one in entrants if (line := _mean_line(_first(one), "fid")) is not None}
+    lines = {one.name: line for one in entries if (line := _mean_line(_first(one), "fid")) is not None}
     if not lines:
         return None
     with draw("Epoch", "FID while training") as drawing:
-        _lines(drawing.axes, lines, [one.name for one in entrants])
+        _lines(drawing.axes, lines, [one.name for one in entries])
         values = [value for _, y in lines.values() for value in y if value > 0]
         if values and max(values) > 20 * min(values):
             drawing.axes.set_yscale("log")

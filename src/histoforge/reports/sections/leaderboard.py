@@ -35,12 +35,12 @@ REWARDS = {
 
 def board_section(found: LeaderboardFindings) -> Section:
     """Show all methods by all main measures."""
-    metrics = [METRICS[key] for key in BOARD if any(METRICS[key].spread(one).n for one in found.entrants)]
+    metrics = [METRICS[key] for key in BOARD if any(METRICS[key].spread(one).n for one in found.entries)]
     extra = _what_the_judge_is(found)
     table = Table(
         caption="The leaderboard: mean ± standard deviation over seeds, by rising FID",
         columns=["Method", *(metric.title for metric in metrics)],
-        rows=[[_name(one), *(metric_cell(found, metric, one) for metric in metrics)] for one in found.entrants],
+        rows=[[_name(one), *(metric_cell(found, metric, one) for metric in metrics)] for one in found.entries],
         note=f"FID, KID, precision and recall: features of {', '.join(found.judges)} ({extra}), against training "
         "patches. Lower FID and KID are nearer. Accuracy: classifiers on the real test split. Path lengths have no "
         "better end: a short one is a smooth generator, or one that draws few images.",
@@ -96,7 +96,7 @@ def downstream_section(found: LeaderboardFindings) -> Section:
     rows += [
         _downstream_row(found, one.name, use, one.downstream[use])
         for use in ("synthetic", "both")
-        for one in found.entrants
+        for one in found.entries
         if use in one.downstream
     ]
     if not rows:
@@ -118,7 +118,7 @@ def downstream_section(found: LeaderboardFindings) -> Section:
 def patches_section(found: LeaderboardFindings) -> Section:
     """Show samples of each method."""
     figures = []
-    for one in found.entrants:
+    for one in found.entries:
         if one.picture is not None:
             image, size = picture(one.picture.path, 560)
             figures.append(Figure(alt=one.picture.name, caption=one.picture.text, image=image, size=size))
@@ -140,7 +140,7 @@ def map_section(found: LeaderboardFindings) -> Section:
 
 def training_section(found: LeaderboardFindings) -> Section:
     """Show FID by epoch."""
-    figures = [figure for figure in [plots.fid_figure(found.entrants)] if figure is not None]
+    figures = [figure for figure in [plots.fid_figure(found.entries)] if figure is not None]
     lead = "Did each generator learn, and was it still learning when it stopped?"
     return Section("training", "Training of the generators", lead, [Figures(figures)] if figures else [])
 
@@ -149,9 +149,9 @@ def metric_cell(found: LeaderboardFindings, metric: Metric, one: LeaderboardEntr
     """Return a mean with its deviation below; the best value of the column is labelled."""
     spread = metric.spread(one)
     best = found.best(metric) is one
-    small = [f"± {spread.deviation:{metric.form}}"] if spread.deviation is not None else []
+    small = [f"± {spread.std:{metric.format}}"] if spread.std is not None else []
     return Cell(
-        "n/a" if spread.mean is None else f"{spread.mean:{metric.form}}",
+        "n/a" if spread.mean is None else f"{spread.mean:{metric.format}}",
         "\n".join([*small, *(["best"] if best else [])]),
         tone="good" if best else "",
     )
@@ -173,7 +173,7 @@ def _paired_rows(found: LeaderboardFindings, metric: Metric) -> list[list[Cell]]
                 Cell(metric.title),
                 Cell(f"{pair.reward} - {pair.against}"),
                 Cell(f"{spread.mean:{DIFFERENCE}}"),
-                Cell("n/a" if spread.deviation is None else f"{spread.deviation:,.3g}"),
+                Cell("n/a" if spread.std is None else f"{spread.std:,.3g}"),
                 Cell(str(spread.n)),
                 Cell(each),
             ]
@@ -203,6 +203,6 @@ def table_of(
     return Table(
         caption=caption,
         columns=["Method", *(metric.title for metric in metrics)],
-        rows=[[_name(one), *(metric_cell(found, metric, one) for metric in metrics)] for one in found.entrants],
+        rows=[[_name(one), *(metric_cell(found, metric, one) for metric in metrics)] for one in found.entries],
         note=note,
     )

@@ -19,10 +19,10 @@ DISTANCE_TITLES = ("FID", "KID x 1000", "Precision", "Recall", "Density", "Cover
 
 def distances_section(found: LeaderboardFindings) -> Section:
     """Show all generative metrics by every extractor, with the values that real patches of other patients reach."""
-    first = found.entrants[0].scores[0]
+    first = found.entries[0].scores[0]
     tables: list[Block] = []
     for extractor in dict.fromkeys(row.extractor for row in first.generative):
-        rows = [_distance_row(one, extractor) for one in found.entrants]
+        rows = [_distance_row(one, extractor) for one in found.entries]
         rows += [_real_row(row) for row in first.held_out if row.extractor == extractor]
         note = next(row.note for row in first.generative if row.extractor == extractor)
         tables.append(
@@ -46,14 +46,14 @@ def distances_section(found: LeaderboardFindings) -> Section:
 def labels_section(found: LeaderboardFindings) -> Section:
     """Show Table IV of the paper, described as what it measures."""
     rows = []
-    for one in found.entrants:
+    for one in found.entries:
         micro = _over(one, lambda s: s.labels.micro)
         macro = (
             _over(one, lambda s: s.labels.precision), _over(one, lambda s: s.labels.recall),
             _over(one, lambda s: s.labels.f1),
         )  # fmt: skip
         rows.append([Cell(one.name), *(Cell(spread_text(spread, THREE)) for spread in (micro, *macro))])
-    first = found.entrants[0].scores[0].labels
+    first = found.entries[0].scores[0].labels
     table = Table(
         caption=f"Labels of the synthetic patches as {first.classifier} sees them, mean ± deviation over seeds",
         columns=["Method", "Micro P = R = F1", "Macro precision", "Macro recall", "Macro F1"],
@@ -73,9 +73,9 @@ def labels_section(found: LeaderboardFindings) -> Section:
 
 def paths_section(found: LeaderboardFindings) -> Section:
     """Show both path lengths."""
-    measured = [one for one in found.entrants if any(scores.paths for scores in one.scores)]
+    measured = [one for one in found.entries if any(scores.paths for scores in one.scores)]
     missing = dict.fromkeys(
-        f"{one.name}: {scores.paths_note}." for one in found.entrants for scores in one.scores if scores.paths is None
+        f"{one.name}: {scores.paths_note}." for one in found.entries for scores in one.scores if scores.paths is None
     )
     if not measured:
         return Section("paths", "Path lengths", "", [Text(list(missing))] if missing else [])
@@ -101,7 +101,7 @@ def paths_section(found: LeaderboardFindings) -> Section:
 def collapse_section(found: LeaderboardFindings) -> Section:
     """Show signs of mode collapse, class by class."""
     rows = []
-    for one in found.entrants:
+    for one in found.entries:
         for name in found.classes:
             rows += _collapse_rows(one, name)
     if not rows:
@@ -122,7 +122,7 @@ def collapse_section(found: LeaderboardFindings) -> Section:
 def memorisation_section(found: LeaderboardFindings) -> Section:
     """Show whether a generator copied its training patches."""
     rows = []
-    for one in found.entrants:
+    for one in found.entries:
         audits = [scores.memorisation for scores in one.scores if scores.memorisation is not None]
         if audits:
             duplicates = sum(len(audit.duplicates or []) for audit in audits)
@@ -154,7 +154,7 @@ def memorisation_section(found: LeaderboardFindings) -> Section:
 def costs_section(found: LeaderboardFindings) -> Section:
     """Show time and memory."""
     rows = []
-    for one in found.entrants:
+    for one in found.entries:
         first = one.scores[0]
         training = _over(one, lambda scores: scores.training_seconds)
         size = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in first.parameters.items()) or "n/a"
@@ -170,7 +170,7 @@ def costs_section(found: LeaderboardFindings) -> Section:
                 Cell(size),
             ]
         )
-    drawing = found.entrants[0].scores[0].drawing
+    drawing = found.entries[0].scores[0].drawing
     table = Table(
         caption="Costs, mean ± deviation over seeds",
         columns=["Method", "Training", "Seconds a thousand patches", "Peak memory, MB", "Parameters"],
@@ -194,7 +194,7 @@ def _distance_row(one: LeaderboardEntry, extractor: str) -> list[Cell]:
     for key, form, scale in DISTANCES:
         spread = Spread.of({seed: _scaled(row, key, scale) for seed, row in rows.items()})
         mean = "n/a" if spread.mean is None else f"{spread.mean:{form}}"
-        cells.append(Cell(mean, "" if spread.deviation is None else f"± {spread.deviation:{form}}"))
+        cells.append(Cell(mean, "" if spread.std is None else f"± {spread.std:{form}}"))
     return cells
 
 

@@ -12,7 +12,7 @@ from histoforge.evaluation.leaderboard_findings import (
     LeaderboardEntry,
     LeaderboardFindings,
     Metric,
-    Paired,
+    PairedDifference,
     Spread,
 )
 from histoforge.metrics.compare import FEWEST_SEEDS
@@ -36,10 +36,10 @@ class LeaderboardAnswer:
 
 def answer(found: LeaderboardFindings) -> LeaderboardAnswer:
     """Return the first lines. They report means, deviations and overlaps; they call no method better than another."""
-    seeds = min(len(one.scores) for one in found.entrants)
+    seeds = min(len(one.scores) for one in found.entries)
     lines = [*_others(found), _how_sure(found, seeds), *reward_lines(found), *_downstream(found), _collapse(found)]
-    if len(found.entrants) == 1:
-        one = found.entrants[0]
+    if len(found.entries) == 1:
+        one = found.entries[0]
         headline = f"One method only, {one.name}: FID {spread_text(METRICS['fid'].spread(one), TWO)}."
         return LeaderboardAnswer("no_comparison", headline, lines)
     return LeaderboardAnswer("too_few" if seeds < FEWEST_SEEDS else "no_comparison", _headline(found), lines)
@@ -50,16 +50,16 @@ def spread_text(spread: Spread, form: str) -> str:
     if spread.mean is None:
         return "n/a"
     text = format(spread.mean, form)
-    return text if spread.deviation is None else f"{text}\u00a0±\u00a0{spread.deviation:{form}}"
+    return text if spread.std is None else f"{text}\u00a0±\u00a0{spread.std:{form}}"
 
 
 def overlap(first: Spread, second: Spread) -> bool:
     """Test whether two means lie within the sum of their deviations; true for single seeds, whose spread is unknown."""
     if first.mean is None or second.mean is None:
         return False
-    if first.deviation is None or second.deviation is None:
+    if first.std is None or second.std is None:
         return True
-    return abs(first.mean - second.mean) <= first.deviation + second.deviation
+    return abs(first.mean - second.mean) <= first.std + second.std
 
 
 def reward_lines(found: LeaderboardFindings) -> list[str]:
@@ -86,9 +86,9 @@ def reward_lines(found: LeaderboardFindings) -> list[str]:
     ]
 
 
-def _by_others(found: LeaderboardFindings, pairs: list[Paired]) -> list[str]:
+def _by_others(found: LeaderboardFindings, pairs: list[PairedDifference]) -> list[str]:
     """Compare with other extractors, because the features of one small classifier are only one opinion."""
-    others = found.paired_by_others()
+    others = found.paired_by_extractor()
     if not others:
         return []
     told, signs = [], {one.reward: _signs(one) for one in pairs}
@@ -104,7 +104,7 @@ def _by_others(found: LeaderboardFindings, pairs: list[Paired]) -> list[str]:
     return [line]
 
 
-def _signs(pair: Paired) -> set[int]:
+def _signs(pair: PairedDifference) -> set[int]:
     return {(value > 0) - (value < 0) for value in pair.differences.values.values()}
 
 
@@ -113,7 +113,7 @@ def _same_weights(found: LeaderboardFindings) -> list[str]:
     control = next(one for one in found.rewarded if one.reward == CONTROL)
     own = {one.seed: one.digests.weights for one in control.scores}
     told = []
-    for other in (one for one in found.entrants if not one.reward):
+    for other in (one for one in found.entries if not one.reward):
         same = [one.seed for one in other.scores if own.get(one.seed) == one.digests.weights]
         if same:
             seeds = ", ".join(map(str, same))
@@ -121,7 +121,7 @@ def _same_weights(found: LeaderboardFindings) -> list[str]:
     return told
 
 
-def paired_text(pair: Paired) -> str:
+def paired_text(pair: PairedDifference) -> str:
     """Return text such as '-1.2 on average, at seed 0 -2.1, at seed 1 -0.3 (the same sign at all 2)'."""
     spread = pair.differences
     if spread.mean is None:
@@ -149,12 +149,12 @@ def _headline(found: LeaderboardFindings) -> str:
 
 
 def _has(metric: Metric, one: LeaderboardEntry) -> str:
-    return f"{metric.phrase} ({' '.join(filter(None, (spread_text(metric.spread(one), metric.form), metric.unit)))})"
+    return f"{metric.phrase} ({' '.join(filter(None, (spread_text(metric.spread(one), metric.format), metric.unit)))})"
 
 
 def _others(found: LeaderboardFindings) -> list[str]:
-    """Name the best entrant by each measure that the headline does not report."""
-    if len(found.entrants) == 1:
+    """Name the best entry by each measure that the headline does not report."""
+    if len(found.entries) == 1:
         return []
     told: dict[str, list[str]] = {}
     for metric in METRICS.values():
@@ -195,11 +195,11 @@ def _downstream(found: LeaderboardFindings) -> list[str]:
 
 def _collapse(found: LeaderboardFindings) -> str:
     told = []
-    for one in found.entrants:
+    for one in found.entries:
         classes = dict.fromkeys(name for scores in one.scores for name in scores.diversity.collapsed)
         if classes:
             told.append(f"{one.name} ({', '.join(classes)})")
     if told:
         return f"Signs of mode collapse (little spread, or few distinct neighbours): {', '.join(told)}."
-    judged = any(scores.diversity.classes for one in found.entrants for scores in one.scores)
+    judged = any(scores.diversity.classes for one in found.entries for scores in one.scores)
     return "No method shows signs of mode collapse." if judged else "Too few patches to look for mode collapse."
