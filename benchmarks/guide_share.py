@@ -23,7 +23,7 @@ import torch
 from timing import surroundings
 from torch import Tensor
 
-from histoforge.classifiers import load_arm
+from histoforge.classifiers.arms import load_arm
 from histoforge.generators.dcgan.objective import DiscriminatorStep
 from histoforge.generators.loading import draw
 from histoforge.generators.rleo import objective as rleo_objective

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from timing import surroundings, table, timed
 
-from histoforge.classifiers import Classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.patches.device import DevicePatches, to_unit
-from histoforge.selection import Scorer, Scores, kept_counts, select
-from histoforge.selection.scores import entropy, feature_distance
+from histoforge.selection.counts import kept_counts
+from histoforge.selection.rules import select
+from histoforge.selection.scores import Scorer, Scores, entropy, feature_distance
 from histoforge.training.device import autocast, resolve_device, resolve_precision
 from histoforge.training.model_files import ModelInfo
 

@@ -10,7 +10,8 @@ import pytest
 from test_classifier_training import SMALL, recipe
 from textures import write_stripes
 
-from histoforge.classifiers import load_arm, load_classifier, read_arm, train
+from histoforge.classifiers.arms import load_arm, load_classifier, read_arm
+from histoforge.classifiers.study import train
 from histoforge.core.errors import ModelError
 from histoforge.core.seals import sealed
 from histoforge.evaluation.challenger import open_challenger

@@ -5,8 +5,8 @@ import torch
 import torchvision
 from torch.testing import assert_close
 
-from histoforge.classifiers import Classifier
 from histoforge.classifiers.backbones import BACKBONES, resolve_stem
+from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.training.model_files import ModelInfo
 

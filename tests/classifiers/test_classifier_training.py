@@ -10,9 +10,11 @@ import torch
 from processes import run_process
 from textures import CLASSES, write_stripes
 
-from histoforge.classifiers import Architecture, Recipe, load_arm, load_classifier, read_arm, train, training
-from histoforge.classifiers.study import build, describe, load_data
-from histoforge.classifiers.training import FitState, class_weights, evaluate
+from histoforge.classifiers import training
+from histoforge.classifiers.architecture import Architecture
+from histoforge.classifiers.arms import load_arm, load_classifier, read_arm
+from histoforge.classifiers.study import build, describe, load_data, train
+from histoforge.classifiers.training import FitState, Recipe, class_weights, evaluate
 from histoforge.core.errors import ModelError, PatchSetError, TrainingError
 from histoforge.patches import PatchSet
 from histoforge.training.engine import Engine

@@ -8,10 +8,13 @@ import torch
 from processes import run_process
 from textures import write_stripes
 
-from histoforge.classifiers import Architecture, Classifier, Recipe, load_classifier, read_arm, train, training
+from histoforge.classifiers import training
+from histoforge.classifiers.architecture import Architecture
+from histoforge.classifiers.arms import load_classifier, read_arm
 from histoforge.classifiers.freezing import freeze_all_but
-from histoforge.classifiers.study import build, describe, load_data
-from histoforge.classifiers.training import class_weights, set_learning_rate
+from histoforge.classifiers.network import Classifier
+from histoforge.classifiers.study import build, describe, load_data, train
+from histoforge.classifiers.training import Recipe, class_weights, set_learning_rate
 from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.core.settings import load_preset
 from histoforge.patches import PatchSet

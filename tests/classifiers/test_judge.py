@@ -3,7 +3,10 @@
 import pytest
 from textures import write_stripes
 
-from histoforge.classifiers import Architecture, Recipe, load_arm, load_judge, read_arm, train
+from histoforge.classifiers.architecture import Architecture
+from histoforge.classifiers.arms import load_arm, load_judge, read_arm
+from histoforge.classifiers.study import train
+from histoforge.classifiers.training import Recipe
 from histoforge.core.errors import SettingsError
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from histoforge.core.errors import SelectionError
-from histoforge.selection import check_pool, kept_counts, pool_counts
-from histoforge.selection.counts import first_step_count
+from histoforge.selection.counts import check_pool, first_step_count, kept_counts, pool_counts
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from histoforge.core.errors import SelectionError
-from histoforge.selection import RULES, select
+from histoforge.selection.rules import RULES, select
 
 CLASSES = ["a", "b"]
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 from textures import stripes
 
-from histoforge.classifiers import Classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.patches.device import DevicePatches, to_unit
-from histoforge.selection import Scorer, select
+from histoforge.selection.rules import select
+from histoforge.selection.scores import Scorer
 from histoforge.training.model_files import ModelInfo
 
 PASSES, SIZE = 4, 32

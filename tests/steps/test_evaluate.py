@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 
-from histoforge.classifiers import load_arm
+from histoforge.classifiers.arms import load_arm
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError
 from histoforge.core.files import read_json, write_json
 from histoforge.core.seals import write_sealed

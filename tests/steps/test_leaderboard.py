@@ -10,7 +10,7 @@ import torch
 from scoring_parts import CLASSES, CLASSIFIER, SCORING, train_arm, write_generator, write_patches
 from tiny_guide import save_random_guide
 
-from histoforge.classifiers import load_arm
+from histoforge.classifiers.arms import load_arm
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.core.files import read_json
 from histoforge.core.seals import write_sealed

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scoring_parts import CLASSIFIER, SCORING, SIDE, train_arm, write_generator, write_patches
 
-from histoforge.classifiers import load_arm, load_judge
+from histoforge.classifiers.arms import load_arm, load_judge
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError
 from histoforge.core.files import read_json

@@ -5,7 +5,7 @@ import torch
 from textures import write_stripes
 from torchvision.models import resnet18
 
-from histoforge.classifiers import load_classifier, read_arm
+from histoforge.classifiers.arms import load_classifier, read_arm
 from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.steps.train_classifier import run
 from histoforge.steps.train_classifier_config import TrainClassifierConfig

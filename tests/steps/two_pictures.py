@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from histoforge.classifiers import Classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.patches import PatchSetWriter
 from histoforge.training.model_files import ModelInfo, save_model
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from histoforge.classifiers import Classifier, load_arm, load_classifier, read_arm
-from histoforge.classifiers.arms import ARM_NAME, seed_model
+from histoforge.classifiers.arms import ARM_NAME, load_arm, load_classifier, read_arm, seed_model
+from histoforge.classifiers.network import Classifier
 from histoforge.core.digests import digest_json
 from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SourceError

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histoforge.classifiers import Classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.evaluation.challenger import Challenger, check_comparable, load
 from histoforge.evaluation.inputs import TestUnits, test_units
 from histoforge.evaluation.study import Probabilities, predict

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from histoforge.classifiers import load_arm, read_arm
+from histoforge.classifiers.arms import load_arm, read_arm
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
 from histoforge.evaluation.inputs import test_units

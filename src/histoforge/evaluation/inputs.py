@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histoforge.classifiers import read_arm
+from histoforge.classifiers.arms import read_arm
 from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import PatchFormat, check_same_format

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from histoforge.classifiers import Classifier, load_arm, load_classifier, load_judge
-from histoforge.classifiers.arms import ARM_NAME
+from histoforge.classifiers.arms import ARM_NAME, load_arm, load_classifier, load_judge
+from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.weights import read_weights
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.evaluation.generator_scores import Drawing, LabelScores

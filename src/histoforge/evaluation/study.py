@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from histoforge.classifiers import Classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.evaluation.findings import ArmFindings, Difference, PatientRow, Score, StudyFindings
 from histoforge.evaluation.inputs import ArmInput, factors_of
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic

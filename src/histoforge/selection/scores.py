@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from histoforge.classifiers import Classifier, Layers
+from histoforge.classifiers.network import Classifier, Layers
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.core.progress import Progress
 from histoforge.core.seeds import derive_seed

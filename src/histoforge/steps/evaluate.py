@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from histoforge.classifiers import Classifier, load_arm, load_judge
+from histoforge.classifiers.arms import load_arm, load_judge
+from histoforge.classifiers.network import Classifier
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings

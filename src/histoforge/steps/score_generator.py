@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histoforge.classifiers import Classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.core.digests import digest_file
 from histoforge.core.files import atomic_directory
 from histoforge.core.progress import Progress, say

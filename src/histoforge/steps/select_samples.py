@@ -9,24 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from histoforge.classifiers import Classifier, load_classifier
+from histoforge.classifiers.arms import load_classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import Progress, say
 from histoforge.generators.loading import load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
 from histoforge.patches.matching import check_same_format
-from histoforge.selection import (
-    Scorer,
-    check_pool,
-    check_scored,
-    draw_pool,
-    kept_counts,
-    pool_counts,
-    select,
-    take_over,
-)
-from histoforge.selection.pool import CARRIED, Candidates
+from histoforge.selection.counts import check_pool, kept_counts, pool_counts
+from histoforge.selection.pool import CARRIED, Candidates, check_scored, draw_pool, take_over
+from histoforge.selection.rules import select
+from histoforge.selection.scores import Scorer
 from histoforge.steps.select_samples_config import SelectSamplesConfig, SelectSamplesSummary
 from histoforge.training.device import resolve_device, resolve_precision
 

@@ -4,7 +4,9 @@ from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
 
-from histoforge.classifiers import Architecture, Recipe, train
+from histoforge.classifiers.architecture import Architecture
+from histoforge.classifiers.study import train
+from histoforge.classifiers.training import Recipe
 from histoforge.patches import PatchSet
 from histoforge.steps.train_classifier_config import TrainClassifierConfig, TrainClassifierSummary
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from histoforge.classifiers import Classifier, load_classifier
+from histoforge.classifiers.arms import load_classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import SettingsError
 from histoforge.core.results import work_beside
 from histoforge.core.seeds import numpy_rng
