@@ -1,7 +1,6 @@
 """The trainings that ship, as the benchmarks time them: a method's own `train` with its engine, data and history."""
 
 import tempfile
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +56,10 @@ def seconds_per_step(
     If the generator is updated only in every `n_critic`-th step, that many steps are timed together.
     """
     info = describe(method, config, patches)
-    train = import_module(f"{METHODS[method].package}.train").train
     guided = {"guide": guide} if METHODS[method].guided else {}
     with tempfile.TemporaryDirectory() as work:
         engine = TimedEngine(Path(work), {}, device=config.device, checkpoint_every=0, label=method)
-        outcome = train(config, patches, engine, None, info, **guided)
+        result = METHODS[method].train(config, patches, engine, None, info, **guided)
     turns, ends = getattr(config, "n_critic", 1), engine.ends[:-1]
     fastest_cycle = min(after - before for before, after in zip(ends, ends[turns:], strict=False))
-    return fastest_cycle / turns, outcome.generator, engine.dtype
+    return fastest_cycle / turns, result.generator, engine.dtype

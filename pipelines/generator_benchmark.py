@@ -1,17 +1,17 @@
 """Any methods to generate, several seeds each, on the same data and by the same measures: one leaderboard."""
 
+from histoforge.generators.methods import METHODS
 from histoforge_components.train_generator.component import train_generator
 from histoforge_pipelines import benchmarking, resources
 from kfp import dsl
 
 FIXED = benchmarking.FIXED
-METHODS = ["dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan", "rleo", "ddpm", "histogan"]
 
 
 @dsl.pipeline(name="generator-benchmark", display_name="Generator benchmark")
 def generator_benchmark(
     source: str,
-    methods: list = METHODS,
+    methods: list = list(METHODS),
     generator_seeds: int = 3,
     downstream_seeds: int = 0,
     preset: str = "quickstart",
@@ -41,7 +41,7 @@ def generator_benchmark(
 
     Args:
         source: folder, or s3:// or minio:// prefix, of the slides or images.
-        methods: names of methods; one with rewards may name one, as 'rleo:literal'.
+        methods: titles of methods; one with variants may name one, as 'rleo:literal'.
         generator_seeds: generators to train by each method, with the seeds seed, seed + 1, …
         downstream_seeds: classifiers to train on the patches of each generator; 0 as the preset says.
         preset: a published or ready-made setting of all steps, such as 'quickstart'.

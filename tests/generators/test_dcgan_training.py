@@ -14,7 +14,7 @@ from histoforge.generators.dcgan.network import DcganGenerator
 from histoforge.generators.dcgan.objective import CrossEntropy
 from histoforge.generators.dcgan.trained import load
 from histoforge.generators.loading import draw
-from histoforge.generators.methods import METHODS, own_config
+from histoforge.generators.methods import METHODS, method_config
 from histoforge.patches import PatchSet
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
@@ -37,7 +37,7 @@ def data(tmp_path_factory):
 
 
 def trained(method, data, work, checkpoint_every=0, **values):
-    config = own_config(method, {**SMALL, **values})
+    config = method_config(method, {**SMALL, **values})
     info = ModelInfo(
         kind="generator", method=method, config=config.model_dump(), classes=data.classes, patch_size=data.patch_size
     )
@@ -86,7 +86,7 @@ def test_gradients_are_clipped(data, tmp_path, monkeypatch):
     """Gradient descent at a rate of 1 moves each weight by its gradient."""
     monkeypatch.setattr(dcgan, "adam", lambda network, config: torch.optim.SGD(network.parameters(), lr=1.0))
     torch.manual_seed(derive_seed(0, "dcgan", "torch"))
-    start = DcganGenerator(own_config("dcgan", SMALL), (16, 16), doublings=2).state_dict()
+    start = DcganGenerator(method_config("dcgan", SMALL), (16, 16), doublings=2).state_dict()
     moved = {}
     for clip in ("none", "value", "norm"):
         state = trained("dcgan", data, tmp_path / clip, clip=clip, clip_at=0.01, epochs=1, epoch_steps=1).state

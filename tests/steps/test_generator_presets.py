@@ -9,11 +9,11 @@ from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
 from histoforge.generators.methods import METHODS
 from histoforge.steps.table import STEPS, step_config
-from histoforge.steps.train_generator_config import own_config
+from histoforge.steps.train_generator_config import method_config
 
 
 def preset(name, method="histogan"):
-    return own_config(step_config(STEPS["train_generator"], name, {}, {"method": method}))
+    return method_config(step_config(STEPS["train_generator"], name, {}, {"method": method}))
 
 
 def millions(network):

@@ -8,7 +8,7 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.settings import load_preset, preset_names
 from histoforge.generators.methods import METHODS
 from histoforge.steps.table import STEPS, step_config
-from histoforge.steps.train_generator_config import TrainGeneratorConfig, own_config
+from histoforge.steps.train_generator_config import TrainGeneratorConfig, method_config
 
 STEP = STEPS["train_generator"]
 
@@ -23,13 +23,13 @@ def test_each_method_can_be_asked_for():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_not_said_is_the_methods_own_default(method):
-    assert own_config(config(method=method)) == METHODS[method].config_class()
+    assert method_config(config(method=method)) == METHODS[method].config_class()
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("preset", preset_names())
 def test_each_preset_is_right_for_each_method(preset, method):
-    own = own_config(config(preset, method=method))
+    own = method_config(config(preset, method=method))
     section = load_preset(preset).get(f"train_generator.{method}", {})
     assert {name: getattr(own, name) for name in section} == section
 
@@ -41,9 +41,9 @@ def test_sections_of_presets_are_of_steps_and_methods(preset):
 
 
 def test_a_method_has_its_section_and_overrides_stand_above_it():
-    assert own_config(config("quickstart")).base_channels == 128
+    assert method_config(config("quickstart")).base_channels == 128
     overrides = {"train_generator.histogan.base_channels": 64.0, "up_blocks": 2, "train_generator.epochs": 3}
-    own = own_config(config("quickstart", overrides))
+    own = method_config(config("quickstart", overrides))
     assert (own.base_channels, own.up_blocks, own.epochs) == (64, 2, 3)
     assert own.critic_norm == "none"
 

@@ -14,7 +14,7 @@ from histoforge.core.text import duration
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSetWriter
 from histoforge.steps.table import STEPS, Step
-from histoforge.steps.train_generator_config import own_config
+from histoforge.steps.train_generator_config import method_config
 from histoforge.tasks.dry_run import NOT_INCLUDED, TRAINING_STEPS, measure, resolved, shown_training
 
 TRIAL_PATCHES = 256
@@ -123,7 +123,7 @@ def _most_steps(step: str, config: Any, measured: int) -> int | None:
     """Return the largest number of steps of a training on any number of patches, or None if there is no limit."""
     if step == "finetune_snn":
         return measured if config.stage1_epoch_steps and config.stage2_epoch_steps else None
-    own = own_config(config) if step == "train_generator" else config
+    own = method_config(config) if step == "train_generator" else config
     if getattr(own, "epoch_steps", 0):
         return measured
     return own.max_steps or None

@@ -1,6 +1,5 @@
 """Methods by name, and the interface of all trained generators."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -73,11 +72,10 @@ def load_generator(path: Path, device: str = "auto") -> Generator:
             f"{path} was made by the method '{info.method}', which this version does not have"
             f"{nearest(info.method, METHODS)}: upgrade histoforge or train the generator again."
         )
-    method, place = METHODS[info.method], resolve_device(device)
-    load_one = import_module(f"{method.package}.trained").load
+    method, on_device = METHODS[info.method], resolve_device(device)
     if method.config(info.config).class_wise:
-        return class_wise.load(info, state, place, load_one)
-    generator: Generator = load_one(info, state, place)
+        return class_wise.load(info, state, on_device, method.load)
+    generator: Generator = method.load(info, state, on_device)
     return generator
 
 

@@ -1,7 +1,7 @@
-"""The methods by name, each with its settings, and the combined settings of all methods; imports nothing heavy."""
+"""The registry of methods, and the combined settings of all methods; imports nothing heavy."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Annotated, Any, Optional
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from histoforge.core.errors import SettingsError
+from histoforge.core.registry import Registry
 from histoforge.core.settings import nearest
 from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.dcgan.config import (
@@ -20,7 +21,7 @@ from histoforge.generators.dcgan.config import (
 )
 from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.histogan.config import HistoganConfig
-from histoforge.generators.rleo.config import RleoConfig
+from histoforge.generators.rleo.config import REWARDS, RleoConfig
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,23 @@ class Method:
     Attributes:
         name: its name in settings and in `model.json`.
         config_class: its settings with its own defaults.
-        package: its package. The module `train` has `train(config, data, engine, judge, info) -> TrainingResult`, the
+        package: its package. The module `train` has `train(config, data, engine, scorer, info) -> TrainingResult`, the
             module `trained` has `load(info, state, device) -> Generator`, and the module `geometry`, which imports
             nothing heavy, has `check_size(config, patch_size, method)`.
-        guided: whether `train` also takes a guide, as `guide`.
+        guided: True if `train` also takes a guide, as `guide`.
+        variant_parameter: the parameter that distinguishes variants of the method, such as `reward`; '' for none. Each
+            variant is a separate entry of a leaderboard, with a title such as 'rleo:literal'.
+        variants: a description of each value of `variant_parameter`, for the leaderboard's page.
+        control: the variant with which the others are compared, or ''.
     """
 
     name: str
     config_class: type[GeneratorConfig]
     package: str
     guided: bool = False
+    variant_parameter: str = ""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    control: str = ""
 
     def config(self, values: Mapping[str, Any]) -> GeneratorConfig:
         """Build its settings from those of `values` that it has; None stands for its own default."""
@@ -56,25 +64,65 @@ class Method:
         """
         import_module(f"{self.package}.geometry").check_size(config, patch_size, self.name)
 
+    @property
+    def train(self) -> Callable[..., Any]:
+        """The function `train` of its package. Imports torch."""
+        train: Callable[..., Any] = import_module(f"{self.package}.train").train
+        return train
 
-_DCGAN = "histoforge.generators.dcgan"
+    @property
+    def load(self) -> Callable[..., Any]:
+        """The function `load` of its package. Imports torch."""
+        load: Callable[..., Any] = import_module(f"{self.package}.trained").load
+        return load
 
-METHODS = {
-    method.name: method
-    for method in (
+    def variant(self, values: Mapping[str, Any]) -> str:
+        """Return the variant that its settings select, by name; '' if it has none."""
+        return str(values.get(self.variant_parameter) or "") if self.variant_parameter else ""
+
+
+METHODS = Registry(
+    "method",
+    [
         Method("histogan", HistoganConfig, "histoforge.generators.histogan"),
-        Method("dcgan", DcganConfig, _DCGAN),
-        Method("improved_dcgan", ImprovedDcganConfig, _DCGAN),
-        Method("sngan", SnganConfig, _DCGAN),
-        Method("wgan_gp", WganGpConfig, _DCGAN),
-        Method("lsgan", LsganConfig, _DCGAN),
-        Method("rleo", RleoConfig, "histoforge.generators.rleo", guided=True),
+        Method("dcgan", DcganConfig, "histoforge.generators.dcgan"),
+        Method("improved_dcgan", ImprovedDcganConfig, "histoforge.generators.dcgan"),
+        Method("sngan", SnganConfig, "histoforge.generators.dcgan"),
+        Method("wgan_gp", WganGpConfig, "histoforge.generators.dcgan"),
+        Method("lsgan", LsganConfig, "histoforge.generators.dcgan"),
+        Method(
+            "rleo",
+            RleoConfig,
+            "histoforge.generators.rleo",
+            guided=True,
+            variant_parameter="reward",
+            variants=REWARDS,
+            control="literal",
+        ),
         Method("ddpm", DdpmConfig, "histoforge.generators.ddpm"),
-    )
-}
+    ],
+)
 
 
-def own_config(method: str, values: Mapping[str, Any]) -> GeneratorConfig:
+def title(method: str, variant: str = "") -> str:
+    """Return the title of a method in comparisons, such as 'dcgan', or 'rleo:literal' for one of its variants."""
+    return f"{method}:{variant}" if variant else method
+
+
+def parse_title(text: str) -> tuple[Method, str]:
+    """Return the method and the variant of a title; the variant is '' if the title names none.
+
+    Raises:
+        SettingsError: there is no such method, or it has no variants. Its settings check the variant's name.
+    """
+    name, _, variant = text.partition(":")
+    method = METHODS.named(name)
+    if variant and not method.variant_parameter:
+        raise SettingsError(f"'{text}' names a variant, but the method '{name}' has none: write '{name}'.")
+    return method, variant
+
+
+def method_config(method: str, values: Mapping[str, Any]) -> GeneratorConfig:
     """Build the settings of a method from values by name, where None stands for the method's own default.
 
     Raises:
@@ -125,8 +173,8 @@ def _merged(name: str) -> tuple[Any, Any]:
 def _defaults(fields: Mapping[str, FieldInfo]) -> str:
     """Format the defaults: '100 for dcgan, sngan; 128 for histogan'."""
     methods: dict[str, list[str]] = {}
-    for method, field in fields.items():
-        value = field.default
+    for method, setting in fields.items():
+        value = setting.default
         text = ("yes" if value else "no") if isinstance(value, bool) else str(value) or "''"
         methods.setdefault(text, []).append(method)
     return "; ".join(f"{value} for {', '.join(names)}" for value, names in methods.items())

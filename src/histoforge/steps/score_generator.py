@@ -25,6 +25,7 @@ from histoforge.evaluation.generator_scores import (
 )
 from histoforge.evaluation.scoring import Labels, Pixels, Seen
 from histoforge.generators.loading import Generator, load_generator
+from histoforge.generators.methods import METHODS, title
 from histoforge.metrics.diversity import diversity
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
@@ -92,11 +93,12 @@ def _identity(
 ) -> dict[str, Any]:
     """Return the identity of the scored generator, and the record of its training."""
     info = made.info
+    variant = METHODS[info.method].variant(info.config)
     steps, seconds = (info.training.get(name) for name in ("steps", "seconds"))
     return {
-        "name": config.name or _name(made),
+        "name": config.name or title(info.method, variant),
         "method": info.method,
-        "reward": _reward(made),
+        "reward": variant,
         "seed": int(info.config.get("seed", 0)),
         "classes": real.classes,
         "patch_size": real.patch_size,
@@ -241,15 +243,6 @@ def _write_scores(
         history = Path(generator) / "history.json"
         if history.is_file():
             shutil.copyfile(history, folder / history.name)
-
-
-def _name(generator: Generator) -> str:
-    reward = _reward(generator)
-    return f"{generator.info.method}:{reward}" if reward else generator.info.method
-
-
-def _reward(generator: Generator) -> str:
-    return str(generator.info.config.get("reward") or "")
 
 
 def _summary(found: GeneratorScores, seconds: float) -> ScoreGeneratorSummary:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from histoforge.steps.train_generator_config import (
     ClassSummary,
     TrainGeneratorConfig,
     TrainGeneratorSummary,
-    own_config,
+    method_config,
 )
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
@@ -97,7 +96,7 @@ def run(
             patches, a class has fewer patches than a batch, the method needs a guide, or a loss is not finite.
     """
     data, generator = PatchSet.open(patches).split("train"), Path(generator)
-    own = own_config(config)
+    own = method_config(config)
     METHODS[config.method].check_size(own, data.patch_size)
     judges = _judges(config.method, own, data, extractor, guide)
     data = _at_most(data, own)
@@ -199,9 +198,8 @@ def _train(config: GeneratorConfig, part: Part, engine: Engine, judges: Judges) 
     judge = None
     if judges.extractor is not None:
         judge = FidJudge(judges.extractor, part.data, config.fid_samples, config.seed, engine.device, engine.dtype)
-    train = import_module(f"{METHODS[part.info.method].package}.train").train
     guided = {} if judges.guide is None else {"guide": judges.guide}
-    outcome: TrainingResult = train(config, part.data, engine, judge, part.info, **guided)
+    outcome: TrainingResult = METHODS[part.info.method].train(config, part.data, engine, judge, part.info, **guided)
     return outcome
 
 

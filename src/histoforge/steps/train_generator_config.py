@@ -1,13 +1,18 @@
 """Parameters and summary of the step `train_generator`."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, create_model, model_validator
 
 from histoforge.core.settings import Settings
 from histoforge.generators import methods
 from histoforge.generators.config import GeneratorConfig
-from histoforge.generators.methods import merged_fields
+from histoforge.generators.methods import METHODS, merged_fields
+
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHODS)]
 
 _Merged: Any = create_model("_Merged", __base__=GeneratorConfig, **merged_fields())
 
@@ -20,23 +25,35 @@ class TrainGeneratorConfig(_Merged):
 
     variant_by: ClassVar[str] = "method"
 
-    method: Literal["histogan", "dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan", "rleo", "ddpm"] = Field(
-        "histogan", description="the published way to generate"
-    )
+    method: MethodName = Field("histogan", description="the published way to generate")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_reward(cls, values: Any) -> Any:
+        """Pass `reward` on to the parameter by which its method names variants.
+
+        The component's input for the variant of any method is called `reward`, after the first method with variants.
+        """
+        method = METHODS.get(str(values.get("method"))) if isinstance(values, dict) else None
+        if method is None or method.variant_parameter in ("", "reward") or not values.get("reward"):
+            return values
+        return {name: value for name, value in values.items() if name != "reward"} | {
+            method.variant_parameter: values["reward"]
+        }
 
     @model_validator(mode="after")
-    def _has_only_what_its_method_has(self) -> Self:
-        own_config(self)
+    def _has_only_parameters_of_its_method(self) -> Self:
+        method_config(self)
         return self
 
 
-def own_config(config: TrainGeneratorConfig) -> GeneratorConfig:
+def method_config(config: TrainGeneratorConfig) -> GeneratorConfig:
     """Return the settings of the method to train.
 
     Raises:
         SettingsError: if the method lacks a parameter, or a value is out of its bounds.
     """
-    return methods.own_config(config.method, config.model_dump(exclude={"method"}))
+    return methods.method_config(config.method, config.model_dump(exclude={"method"}))
 
 
 class ClassSummary(Settings):

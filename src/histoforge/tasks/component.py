@@ -14,6 +14,7 @@ from histoforge.core.output import guard_output
 from histoforge.core.progress import say
 from histoforge.core.settings import Settings
 from histoforge.core.signals import INTERRUPTED, TERMINATED
+from histoforge.generators.methods import title
 from histoforge.steps.table import step_config, step_named, step_overrides
 from histoforge.tasks import distributed_launch
 from histoforge.tasks.artifact_metadata import artifact_metadata
@@ -156,9 +157,9 @@ def _listed(paths: Path | list[Path] | None) -> list[Path]:
 
 def _label(name: str, given: Mapping[str, Any]) -> str:
     kind = next((str(given[key]) for key in ("arm", "rule", "name", "method") if given.get(key)), "")
-    reward = f":{given['reward']}" if given.get("reward") else ""
     seed = f"seed {given['seed']}" if "seed" in given and (given.get("name") or given.get("method")) else ""
-    return " ".join(part for part in (name, kind + reward, given.get("only_class"), seed) if part)
+    shown = title(kind, given.get("reward", ""))
+    return " ".join(word for word in (name, shown, given.get("only_class"), seed) if word)
 
 
 def run_scan(

@@ -16,7 +16,7 @@ from histoforge.core.progress import Progress
 from histoforge.core.settings import StepConfig
 from histoforge.core.text import duration
 from histoforge.steps.table import Step
-from histoforge.steps.train_generator_config import TrainGeneratorConfig, own_config
+from histoforge.steps.train_generator_config import TrainGeneratorConfig, method_config
 from histoforge.tasks.artifact_metadata import artifact_metadata
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def dry_run(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> dict[s
 def resolved(step: str, config: StepConfig) -> dict[str, Any]:
     """Return the settings that the step uses as plain values; for a generator, those of its method."""
     if isinstance(config, TrainGeneratorConfig):
-        return {"method": config.method, **own_config(config).model_dump(mode="json")}
+        return {"method": config.method, **method_config(config).model_dump(mode="json")}
     return config.model_dump(mode="json")
 
 
@@ -100,7 +100,7 @@ def _steps(step: str, config: Any, patches: Mapping[str, Any], measured: int) ->
     """Return the total steps of all trainings that resemble the measured one, of `measured` steps."""
     if step == "train_classifier":
         return int(config.seeds * measured)
-    own: Any = own_config(config) if step == "train_generator" else config
+    own: Any = method_config(config) if step == "train_generator" else config
     if step == "finetune_snn" or not own.class_wise or own.only_class:
         return measured
     counts = patches["counts"]["train"].values()

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from histoforge.core.errors import SettingsError
-from histoforge.core.settings import nearest
 from histoforge.generators.config import GeneratorConfig
-from histoforge.generators.methods import METHODS
+from histoforge.generators.methods import METHODS, parse_title, title
 from histoforge.steps.table import STEPS, step_config
-from histoforge.steps.train_generator_config import own_config
+from histoforge.steps.train_generator_config import method_config
 
 MOST_RUNS = 36
 """Kubeflow passes the names of everything that a loop collected as one argument, which Linux limits to 128 KiB."""
@@ -29,7 +28,7 @@ def plan_benchmark(
     All settings that the runs pass to `train_generator` and `train_classifier` are checked here, before any training.
 
     Args:
-        methods: names of methods; one with rewards may name one, as in 'rleo:literal', and otherwise uses its default.
+        methods: titles of methods, such as 'dcgan' or 'rleo:literal'; a method without its variant has the default one.
         generator_seeds: number of generators to train with each method, with the seeds `seed`, `seed` + 1, …
         seed: the first seed.
         preset: name of a preset, or ''.
@@ -39,11 +38,11 @@ def plan_benchmark(
 
     Returns:
         For each run: `title` (shown on the leaderboard, such as 'rleo:literal'; kfp reserves `name` for a loop's item),
-        `method`, `reward` ('' for a method without one), `seed`, and the names of its arms: `arm` (only synthetic
-        patches) and `both` (with the real ones).
+        `method`, `reward` (its variant; '' for a method without variants), `seed`, and the names of its arms: `arm`
+        (only synthetic patches) and `both` (with the real ones).
 
     Raises:
-        SettingsError: if a list is empty, a method or reward is unknown, there are too many runs, a step rejects its
+        SettingsError: if a list is empty, a method or variant is unknown, there are too many runs, a step rejects its
             settings, or a method cannot make the patch size.
     """
     names = dict.fromkeys(_resolved(one, preset, overrides) for one in _listed(methods))
@@ -54,7 +53,7 @@ def plan_benchmark(
             f"{len(names)} methods with {generator_seeds} seeds each are {len(names) * generator_seeds} generators, "
             f"and a benchmark takes {MOST_RUNS}: name fewer methods or lower generator_seeds."
         )
-    runs = [_run(method, reward, seed + i) for method, reward in names for i in range(generator_seeds)]
+    runs = [_run(method, variant, seed + i) for method, variant in names for i in range(generator_seeds)]
     cutting: Any = step_config(STEPS["preprocess"], preset, overrides, {"patch_size": patch_size, "source": "any"})
     for run in runs:
         METHODS[run["method"]].check_size(settings(run, preset, overrides), cutting.size)
@@ -92,7 +91,7 @@ def settings(run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]) 
     """
     given = {name: run[name] for name in ("method", "reward", "seed") if run[name]}
     config: Any = step_config(STEPS["train_generator"], preset, overrides, given)
-    return own_config(config)
+    return method_config(config)
 
 
 def _listed(methods: Sequence[str]) -> list[str]:
@@ -102,21 +101,15 @@ def _listed(methods: Sequence[str]) -> list[str]:
 
 
 def _resolved(text: str, preset: str, overrides: Mapping[str, Any]) -> tuple[str, str]:
-    """Return method and reward, filling in the default reward, so that no run is planned under two names."""
-    method, _, reward = text.partition(":")
-    if method not in METHODS:
-        raise SettingsError(
-            f"There is no method '{method}'{nearest(method, METHODS)}: choose from {', '.join(METHODS)}."
-        )
-    if "reward" in METHODS[method].config_class.model_fields:
-        own = settings({"method": method, "reward": reward, "seed": 0}, preset, overrides)
-        return method, str(own.model_dump()["reward"])
-    if reward:
-        raise SettingsError(f"'{text}' asks for a reward, and the method '{method}' has none: write '{method}'.")
-    return method, ""
+    """Return method and variant, filling in the default variant, so that no run is planned under two names."""
+    method, variant = parse_title(text)
+    if method.variant_parameter:
+        config = settings({"method": method.name, "reward": variant, "seed": 0}, preset, overrides)
+        variant = method.variant(config.model_dump())
+    return method.name, variant
 
 
-def _run(method: str, reward: str, seed: int) -> dict[str, Any]:
-    title = f"{method}:{reward}" if reward else method
-    arm = f"{re.sub('[^a-z0-9]', '_', title)}_s{seed}"
-    return {"title": title, "method": method, "reward": reward, "seed": seed, "arm": arm, "both": f"{arm}_both"}
+def _run(method: str, variant: str, seed: int) -> dict[str, Any]:
+    name = title(method, variant)
+    arm = f"{re.sub('[^a-z0-9]', '_', name)}_s{seed}"
+    return {"title": name, "method": method, "reward": variant, "seed": seed, "arm": arm, "both": f"{arm}_both"}

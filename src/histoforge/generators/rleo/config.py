@@ -9,6 +9,15 @@ from histoforge.generators.dcgan.config import ImprovedDcganConfig
 RewardMode = Literal["literal", "policy", "soft_target", "weighted", "reinforce"]
 Pairing = Literal["random", "nearest"]
 
+REWARDS: dict[str, str] = {
+    "literal": "the paper's formula to the letter: a constant for the discriminator, so no gradient; the control",
+    "policy": "the expected reward of accepting a fake with probability D: L_D - 0.3 mean(s D)",
+    "soft_target": "fakes have the target score 0.3 s instead of 0",
+    "weighted": "the loss of each fake has the weight 1 - 0.3 s",
+    "reinforce": "policy's gradient, estimated from sampled actions",
+}
+"""The rewards (A0-10) and their descriptions."""
+
 
 class RleoConfig(ImprovedDcganConfig):
     """The improved DCGAN with a guide's reward in its discriminator's loss (Mustafa 2024, section III.C).
