@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from histoforge.generators.dcgan.network import DcganGenerator
 from histoforge.generators.histogan.trained import build
+from histoforge.generators.joining import merged
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSetWriter
 from histoforge.steps import train_classifier
@@ -23,6 +25,7 @@ HISTOGAN = {
     "stages": 1, "up_blocks": 2, "z_dim": 6, "base_channels": 16, "min_channels": 8, "residual_blocks": 1,
     "precision": "float32", "device": "cpu",
 }  # fmt: skip
+RLEO = {"z_dim": 6, "generator_maps": 8, "discriminator_maps": 8, "precision": "float32", "device": "cpu"}
 SCORING = {"device": "cpu", "count": 40, "path_pairs": 6, "path_steps": 2, "map_patches": 20, "neighbours": 3}
 
 
@@ -48,19 +51,23 @@ def train_arm(path: Path, patches: Path, name: str = "baseline", seeds: int = 2,
 
 
 def write_generator(path: Path, seed: int = 0, history: bytes = b"", reward: str = "") -> Path:
-    """A HistoGAN with random weights; with a reward it says that it had one."""
-    config = METHODS["histogan"].config(HISTOGAN)
+    """A HistoGAN with random weights; with a reward, an RL-EO."""
+    method = METHODS["rleo" if reward else "histogan"]
+    config = method.config({**(RLEO if reward else HISTOGAN), "seed": seed, "reward": reward})
     torch.manual_seed(seed + len(reward))
-    network = build(config, (SIDE, SIDE), len(CLASSES))
+    if reward:
+        networks = [DcganGenerator(config, (SIDE, SIDE), doublings=2) for _ in CLASSES]
+        state = merged([network.state_dict() for network in networks])
+    else:
+        state = build(config, (SIDE, SIDE), len(CLASSES)).state_dict()
     info = ModelInfo(
-        kind="generator", method="histogan", classes=CLASSES,
-        config={**config.model_dump(), "seed": seed, "reward": reward},
+        kind="generator", method=method.name, classes=CLASSES, config=config.model_dump(),
         patch_size=(SIDE, SIDE), mpp=1.0, training={"seconds": 12.5, "steps": 40, "parameters": {"generator": 7}},
     )  # fmt: skip
     save_model(
         path,
         info,
-        network.state_dict(),
+        state,
         lambda folder: (folder / "history.json").write_bytes(history) if history else None,
     )
     return path
