@@ -1,4 +1,4 @@
-"""Versions whose worth is a number, so that 'better' is certain, and publishers in processes of their own."""
+"""Versions whose worth is a known number, and publishers that run as separate processes."""
 
 import multiprocessing
 import os
@@ -25,36 +25,36 @@ def make_card(model: str, worth: float) -> ModelCard:
     )  # fmt: skip
 
 
-def make_version(folder: Path, worth: float) -> tuple[Path, ModelCard]:
-    """A packed version of two files, worth `worth`, and its card."""
+def make_version(folder: Path, worth: float, content: str = "") -> tuple[Path, ModelCard]:
+    """Return a packed version of two files, worth `worth`, and its card."""
     model = folder / "model"
     (model / "seed-0").mkdir(parents=True)
     (model / "arm.json").write_text("{}\n")
-    (model / "seed-0" / "weights").write_bytes(repr(worth).encode() * 500)
+    (model / "seed-0" / "weights").write_bytes(f"{worth!r}{content}".encode() * 500)
     card = make_card(digest_json(file_digests(model)), worth)
     return pack(model, card, folder / "version"), card
 
 
-def worth_of(registry: ModelStore, version: str) -> float:
-    return float(registry.card(version).scores["accuracy"].value or 0)
+def worth_of(store: ModelStore, version: str) -> float:
+    return float(store.card(version).scores["accuracy"].value or 0)
 
 
-def publish(registry: ModelStore, folder: Path, worth: float) -> PublishResult:
-    """Publish a version that replaces any of lower worth."""
-    packed, card = make_version(folder, worth)
+def publish(store: ModelStore, folder: Path, worth: float, content: str = "") -> PublishResult:
+    """Publish a version, which replaces any of lower worth."""
+    packed, card = make_version(folder, worth, content)
 
-    def judge(version: str, champion: Publication | None) -> Verdict:
+    def gate(version: str, champion: Publication | None) -> Verdict:
         if champion is None:
             return Verdict(True, "it is the first")
-        mine = worth if registry.place.read(f"{version}/version.json") is None else worth_of(registry, version)
-        theirs = worth_of(registry, champion.version)
-        return Verdict(mine > theirs, f"{mine} is {'more' if mine > theirs else 'no more'} than {theirs}")
+        new = worth if store.location.read(f"{version}/version.json") is None else worth_of(store, version)
+        old = worth_of(store, champion.version)
+        return Verdict(new > old, f"{new} is {'more' if new > old else 'no more'} than {old}")
 
-    return registry.publish(packed, card, judge)
+    return store.publish(packed, card, gate)
 
 
-class Deadly:
-    """A location whose process is killed at its n-th operation: before it, or after."""
+class KilledLocation:
+    """A location that kills its process at its n-th operation: before it, or after."""
 
     def __init__(self, inner: Location, left: list[str], after: bool) -> None:
         self._inner, self._left, self._after = inner, left, after
@@ -62,8 +62,8 @@ class Deadly:
     def __str__(self) -> str:
         return str(self._inner)
 
-    def child(self, name: str) -> "Deadly":
-        return Deadly(self._inner.child(name), self._left, self._after)
+    def child(self, name: str) -> "KilledLocation":
+        return KilledLocation(self._inner.child(name), self._left, self._after)
 
     def __getattr__(self, name: str):
         operation = getattr(self._inner, name)
@@ -81,40 +81,40 @@ class Deadly:
 
 
 def publish_in_process(
-    environment: dict[str, str], models: str, folder: Path, worth: float, barrier, deadly: tuple[int, bool] | None
+    environment: dict[str, str], models: str, folder: Path, worth: float, barrier, kill_at: tuple[int, bool] | None
 ) -> None:
     os.environ.update(environment)
     location = open_location(models)
-    if deadly:
-        location = Deadly(location, ["after"] * 500 + ["last"] + ["before"] * (deadly[0] - 1), deadly[1])  # type: ignore[assignment]
+    if kill_at:
+        location = KilledLocation(location, ["after"] * 500 + ["last"] + ["before"] * (kill_at[0] - 1), kill_at[1])  # type: ignore[assignment]
     if barrier is not None:
         barrier.wait(30)
-    outcome = publish(ModelStore(location, NAME), folder, worth)
-    (folder / "outcome").write_text(f"{outcome.published} {outcome.version}")
+    result = publish(ModelStore(location, NAME), folder, worth)
+    (folder / "result").write_text(f"{result.published} {result.version}")
 
 
-def start(models: str, folder: Path, worth: float, barrier=None, deadly: tuple[int, bool] | None = None):
-    """A process that publishes; `deadly` is the operation that kills it, and whether after that."""
+def start(models: str, folder: Path, worth: float, barrier=None, kill_at: tuple[int, bool] | None = None):
+    """Start a process that publishes; `kill_at` is the operation that kills it, and True to kill it afterwards."""
     folder.mkdir(parents=True)
     process = CONTEXT.Process(
-        target=publish_in_process, args=(dict(os.environ), models, folder, worth, barrier, deadly)
+        target=publish_in_process, args=(dict(os.environ), models, folder, worth, barrier, kill_at)
     )
     process.start()
     return process
 
 
-def check_whole(registry: ModelStore, folder: Path) -> Publication:
-    """Everything that the pointer and the history name is there and whole; returns the champion."""
-    history = registry.history()
-    versions = registry.versions()
+def check_complete(store: ModelStore, folder: Path) -> Publication:
+    """Check that every version that the pointer and the history name is complete; return the champion."""
+    history = store.history()
+    versions = store.versions()
     for publication in history:
         assert publication.version in versions
-    champion = registry.champion()
+    champion = store.champion()
     assert champion is not None
     assert champion == history[-1]
-    pointed = registry.place.read("champion.json")
+    pointed = store.location.read("champion.json")
     assert pointed is not None
     assert Publication.model_validate_json(pointed[0]).version in versions
     for number, version in enumerate(versions):
-        assert (registry.fetch(version, folder / str(number)) / "arm.json").is_file()
+        assert (store.fetch(version, folder / str(number)) / "arm.json").is_file()
     return champion

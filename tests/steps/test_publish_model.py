@@ -14,7 +14,7 @@ from histoforge.core.files import read_json, write_json
 from histoforge.evaluation.challenger_comparison import unit_digests
 from histoforge.metrics.results import Effect
 from histoforge.models import ModelStore
-from histoforge.models.gate import judge_audit, judge_difference
+from histoforge.models.gate import check_audit, check_difference
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.steps import evaluate, train_classifier
 from histoforge.steps.evaluate_config import EvaluateConfig
@@ -79,7 +79,7 @@ def publish(given: Path, out: Path, arm: str, results: Path | None = None, patch
     )
 
 
-def registry_of(out: Path) -> ModelStore:
+def store_of(out: Path) -> ModelStore:
     return ModelStore(open_location(str(out / "models")), "classifier")
 
 
@@ -89,7 +89,7 @@ def results_with(given: Path, out: Path, audit: dict | None) -> Path:
     return out / "metrics.json"
 
 
-def test_the_first_needs_no_champion_and_a_better_one_replaces_it(given: Path, tmp_path: Path) -> None:
+def test_the_first_needs_no_champion_and_a_better_challenger_replaces_it(given: Path, tmp_path: Path) -> None:
     first = publish(given, tmp_path, "weak")
     assert first.published
     assert first.said.startswith(f"published classifier {first.version} as champion because it is the first")
@@ -101,12 +101,12 @@ def test_the_first_needs_no_champion_and_a_better_one_replaces_it(given: Path, t
     decision = read_json(tmp_path / "publication" / "decision.json")
     assert decision["evidence"]["difference"] == better.difference
     assert decision["champion"]["replaces"] == first.version
-    assert registry_of(tmp_path).champion().version == better.version
-    fetched = registry_of(tmp_path).fetch(better.version, tmp_path / "fetched")
+    assert store_of(tmp_path).champion().version == better.version
+    fetched = store_of(tmp_path).fetch(better.version, tmp_path / "fetched")
     assert (fetched / "arm.json").read_bytes() == (given / "strong" / "arm.json").read_bytes()
 
 
-def test_a_worse_or_equal_one_keeps_the_champion_and_is_no_error(given: Path, tmp_path: Path) -> None:
+def test_a_worse_or_equal_challenger_keeps_the_champion_and_is_no_error(given: Path, tmp_path: Path) -> None:
     first = publish(given, tmp_path, "strong")
     worse = publish(given, tmp_path, "weak")
     assert (worse.published, worse.version, worse.challenger) == (False, first.version, "")
@@ -127,13 +127,13 @@ def test_a_single_classifier_is_published_too(given: Path, tmp_path: Path) -> No
     assert (card.form, card.arm, card.seeds) == ("classifier", "strong", [1])
 
 
-def test_the_card_says_what_the_model_was_made_of(given: Path, tmp_path: Path) -> None:
+def test_the_card_describes_the_model_and_its_training(given: Path, tmp_path: Path) -> None:
     done = publish(
         given, tmp_path, "selective", results_with(given, tmp_path, PASSED), trained_with="quickstart",
         licence="CC-BY-4.0", limits="Not for frozen sections.",
     )  # fmt: skip
     assert done.published
-    card = registry_of(tmp_path).card(done.version)
+    card = store_of(tmp_path).card(done.version)
     patches = PatchSet.open(given / "patches")
     assert card.digests == {
         "patches": patches.digest, "synthetic": PatchSet.open(given / "fakes").digest, "source": "cd" * 32,
@@ -148,8 +148,8 @@ def test_the_card_says_what_the_model_was_made_of(given: Path, tmp_path: Path) -
     assert "train0" not in card.model_dump_json()
     scores = card.scores["accuracy"]
     assert scores.low <= scores.value <= scores.high
-    said = read_json(given / "metrics.json")["arms"]["selective"]["scores"]["accuracy"]
-    assert scores.value == pytest.approx(said["mean"])
+    evaluated = read_json(given / "metrics.json")["arms"]["selective"]["scores"]["accuracy"]
+    assert scores.value == pytest.approx(evaluated["mean"])
     page = (tmp_path / "models" / "classifier" / done.version / "README.md").read_text()
     assert card.intended_use in page
     assert all(limit in page for limit in card.limits)
@@ -164,7 +164,7 @@ def test_the_card_says_what_the_model_was_made_of(given: Path, tmp_path: Path) -
     [
         (None, "have no memorisation audit"),
         ({**PASSED, "copied": True, "verdict": "2 copies."}, r"audit failed \(2 copies\)"),
-        ({**PASSED, "enough": False, "verdict": "Too few."}, r"audit is undecided \(Too few\)"),
+        ({**PASSED, "enough": False, "verdict": "Too few."}, r"audit is inconclusive \(Too few\)"),
     ],
 )
 def test_synthetic_patches_need_an_audit_that_passed(given: Path, tmp_path: Path, audit, reason: str) -> None:
@@ -173,8 +173,8 @@ def test_synthetic_patches_need_an_audit_that_passed(given: Path, tmp_path: Path
     assert done.version == ""
     assert done.said.startswith("published nothing as classifier because its ")
     assert re.search(reason, done.said)
-    assert registry_of(tmp_path).versions() == []
-    assert judge_audit(False, audit).accepted
+    assert store_of(tmp_path).versions() == []
+    assert check_audit(False, audit).accepted
 
 
 def test_too_few_test_patients_publish_nothing(given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,27 +185,27 @@ def test_too_few_test_patients_publish_nothing(given: Path, tmp_path: Path, monk
     )
     publish(given, tmp_path, "weak")
     read_card = ModelStore.card
-    seen = {"seen": registry_seen(given)}
-    monkeypatch.setattr(ModelStore, "card", lambda *asked: read_card(*asked).model_copy(update=seen))
+    seen = {"seen": patients_seen(given)}
+    monkeypatch.setattr(ModelStore, "card", lambda *arguments: read_card(*arguments).model_copy(update=seen))
     known = publish(given, tmp_path, "strong")
     assert "only 4 test patients can be compared (8 others trained the champion), and 5 are needed" in known.said
 
 
-def registry_seen(given: Path) -> list[str]:
+def patients_seen(given: Path) -> list[str]:
     return unit_digests(np.array([f"test{number}" for number in range(8)])).tolist()
 
 
 def test_the_whole_interval_must_lie_above_the_margin() -> None:
     effect = Effect(difference=0.01, low=-0.02, high=0.04, p=0.4, n=12, unit="patients")
-    assert not judge_difference(effect, "auc", 0.0, 5, "patients").accepted
-    assert not judge_difference(effect, "auc", 0.02, 5, "patients").accepted
-    assert judge_difference(effect, "auc", 0.021, 5, "patients").accepted
-    assert not judge_difference(effect.model_copy(update={"n": 4}), "auc", 0.5, 5, "patients").accepted
+    assert not check_difference(effect, "auc", 0.0, 5, "patients").accepted
+    assert not check_difference(effect, "auc", 0.02, 5, "patients").accepted
+    assert check_difference(effect, "auc", 0.021, 5, "patients").accepted
+    assert not check_difference(effect.model_copy(update={"n": 4}), "auc", 0.5, 5, "patients").accepted
     undefined = effect.model_copy(update={"low": None, "high": None, "note": "most resamples lack a class"})
-    assert "lack a class" in judge_difference(undefined, "auc", 0.5, 5, "patients").reason
+    assert "lack a class" in check_difference(undefined, "auc", 0.5, 5, "patients").reason
 
 
-def test_what_does_not_belong_together_is_one_sentence(given: Path, tmp_path: Path) -> None:
+def test_inputs_that_do_not_belong_together_are_one_sentence(given: Path, tmp_path: Path) -> None:
     info = ModelInfo(kind="generator", method="dcgan", config={}, classes=CLASSES, patch_size=(SIZE, SIZE))
     save_model(given / "generator", info, {"weight": torch.zeros(1)})
     other = write_patches(tmp_path / "other", {"train": 2, "val": 2, "test": 6})
@@ -223,9 +223,9 @@ def test_what_does_not_belong_together_is_one_sentence(given: Path, tmp_path: Pa
     write_json(tmp_path / "metrics.json", moved)
     with pytest.raises(SourceError, match="are of other test patients"):
         publish(given, tmp_path, "selective", tmp_path / "metrics.json")
-    said = read_json(given / "metrics.json")
-    provenance = {**said["provenance"], "Selected patches": "12" * 32}
-    write_json(tmp_path / "metrics.json", {**said, "provenance": provenance})
+    results = read_json(given / "metrics.json")
+    provenance = {**results["provenance"], "Selected patches": "12" * 32}
+    write_json(tmp_path / "metrics.json", {**results, "provenance": provenance})
     with pytest.raises(SourceError, match="audit other synthetic patches"):
         publish(given, tmp_path, "selective", tmp_path / "metrics.json")
     assert not (tmp_path / "models").exists()
@@ -245,12 +245,12 @@ def test_what_does_not_belong_together_is_one_sentence(given: Path, tmp_path: Pa
         ({"kind": "generator"}, "is a generator, and the challenger is a classifier: choose another name"),
     ],
 )
-def test_a_champion_that_does_something_else(
+def test_a_champion_of_another_task_is_one_sentence(
     given: Path, tmp_path: Path, change: dict, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(given, tmp_path, "weak")
     read_card = ModelStore.card
-    monkeypatch.setattr(ModelStore, "card", lambda *asked: read_card(*asked).model_copy(update=change))
+    monkeypatch.setattr(ModelStore, "card", lambda *arguments: read_card(*arguments).model_copy(update=change))
     with pytest.raises(ModelError, match=f"The champion of 'classifier' .*{sentence}"):
         publish(given, tmp_path, "strong")
 
@@ -268,7 +268,7 @@ def test_a_bucket_and_one_without_permission(given: Path, tmp_path: Path, monkey
     shutil.rmtree(tmp_path / "buckets")
 
 
-def test_the_component_says_whether_it_published(given: Path, tmp_path: Path) -> None:
+def test_the_component_returns_whether_it_published(given: Path, tmp_path: Path) -> None:
     from histoforge_components.publish_model.component import publish_model
     from kfp import dsl
 

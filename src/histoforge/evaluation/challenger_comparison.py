@@ -1,11 +1,13 @@
-"""Compare champion and challenger on the same test patients."""
+"""Comparison of champion and challenger on the same test patients."""
 
 import hashlib
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
@@ -17,94 +19,133 @@ from histoforge.metrics.classification import SCORES, statistic
 from histoforge.metrics.results import Effect, Statistic
 from histoforge.models import ModelStore, Verdict
 from histoforge.models.card import CardScore
-from histoforge.models.gate import judge_difference
+from histoforge.models.gate import check_difference
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
-from histoforge.steps.publish_model_config import PublishModelConfig
-from histoforge.training.device import resolve_device, resolve_precision
 
 
 @dataclass(frozen=True)
-class _Side:
-    """A version's probabilities on the test split, [N, C] per classifier, and digests of the patients it has seen."""
+class _Predictions:
+    """A version's predictions on the test split.
+
+    Attributes:
+        probabilities: class probabilities of each of its classifiers, [N, C].
+        seen: digests of the patients that it was trained or validated on.
+    """
 
     probabilities: list[Probabilities]
     seen: list[str]
 
 
 class ChallengerComparison:
-    """The challenger's predictions on the test split, and its comparison with published versions."""
+    """The challenger's predictions on the test split, and its comparison with published versions.
 
-    def __init__(self, config: PublishModelConfig, patches: PatchSet, challenger: Challenger) -> None:
-        self.config, self.challenger = config, challenger
-        self.device = resolve_device(config.device)
+    Args:
+        patches: the patch set that the challenger was trained on.
+        challenger: the model proposed for publication.
+        device, dtype: where and in which precision the classifiers run.
+        batch_size: number of patches per forward pass.
+        resamples, seed, confidence: settings of the bootstrap over test patients.
+
+    Attributes:
+        test: the test split.
+        units: the patients (slides, images) of the patch set.
+        n_units: number of patients in the test split.
+    """
+
+    def __init__(
+        self,
+        patches: PatchSet,
+        challenger: Challenger,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_size: int,
+        resamples: int,
+        seed: int,
+        confidence: float,
+    ) -> None:
+        self.challenger, self.device, self.dtype, self.batch_size = challenger, device, dtype, batch_size
         self.test = patches.split("test")
         self.units: TestUnits = test_units(patches)
-        self.names = self.units.of(self.test)
-        self._patches = DevicePatches.load(self.test, self.device)
-        self.mine = _Side(self._probabilities(challenger.path, "the patch set"), seen_units(patches, self.units))
-        self._sides: dict[str, _Side] = {}
-
-    @property
-    def n_units(self) -> int:
-        """Number of patients (slides, images) in the test split."""
-        return len(set(self.names))
+        self._names = self.units.of(self.test)
+        self.n_units = len(set(self._names))
+        self._bootstrap = partial(PatientBootstrap, n_resamples=resamples, seed=seed, confidence=confidence)
+        self._patches = DevicePatches.load(self.test, device)
+        self._predictions = _Predictions(
+            self._predict(challenger.path, "the patch set"), seen_units(patches, self.units)
+        )
+        self._published: dict[str, _Predictions] = {}
 
     def scores(self) -> dict[str, CardScore]:
-        """All scores of the challenger, as means over its seeds with their intervals."""
-        bootstrap = self._bootstrap(self.names)
-        every = np.ones(len(self.test), bool)
-        found = {name: bootstrap.interval(self._statistic(self.mine, name, every)) for name in SCORES}
-        return {name: CardScore(value=one.value, low=one.low, high=one.high) for name, one in found.items()}
+        """Return all scores of the challenger, as means over its seeds with their intervals."""
+        bootstrap, all_rows = self._bootstrap(self._names), np.ones(len(self.test), bool)
+        scores = {}
+        for name in SCORES:
+            interval = bootstrap.interval(self._statistic(self._predictions, name, all_rows))
+            scores[name] = CardScore(value=interval.value, low=interval.low, high=interval.high)
+        return scores
 
-    def compare(self, registry: ModelStore, own: str, version: str, champion: str) -> Verdict:
+    def compare(
+        self,
+        store: ModelStore,
+        challenger: str,
+        version: str,
+        champion: str,
+        *,
+        score: str,
+        margin: float,
+        min_units: int,
+    ) -> Verdict:
         """Compare two versions on the test patients that neither was trained on.
 
         Args:
-            registry: the registry that stores the versions.
-            own: the challenger's version.
+            store: the store of the versions.
+            challenger: the challenger's version.
             version: the version to replace the champion: the challenger's, or one published in the meantime.
             champion: the champion's version.
+            score: name of the score to compare.
+            margin: how much lower the score may be, 0 or more.
+            min_units: minimum number of test patients.
 
         Raises:
             ModelError: if one of them is damaged, or has another kind, classes or patch size.
         """
-        first, second = (self.mine if one == own else self._side(registry, one) for one in (version, champion))
-        config, unit = self.config, self.units.name
-        fair = ~np.isin(unit_digests(self.names), [*first.seen, *second.seen])
-        names = self.names[fair]
+        new, old = (self._predictions if name == challenger else self._of(store, name) for name in (version, champion))
+        unseen = ~np.isin(unit_digests(self._names), [*new.seen, *old.seen])
+        names, unit = self._names[unseen], self.units.name
         count = len(set(names))
-        if count < config.fewest_patients:
-            also = f" ({self.n_units - count} others trained the champion)" if count < self.n_units else ""
-            reason = f"only {count} test {unit} can be compared{also}, and {config.fewest_patients} are needed"
-            return Verdict(False, reason, {"score": config.score, "n": count})
+        if count < min_units:
+            seen = f" ({self.n_units - count} others trained the champion)" if count < self.n_units else ""
+            reason = f"only {count} test {unit} can be compared{seen}, and {min_units} are needed"
+            return Verdict(False, reason, {"score": score, "n": count})
         effect: Effect = self._bootstrap(names).difference(
-            self._statistic(first, config.score, fair), self._statistic(second, config.score, fair)
+            self._statistic(new, score, unseen), self._statistic(old, score, unseen)
         )
-        return judge_difference(effect, config.score, config.margin, config.fewest_patients, unit)
+        return check_difference(effect, score, margin, min_units, unit)
 
-    def _side(self, registry: ModelStore, version: str) -> _Side:
-        if version not in self._sides:
-            card = registry.card(version)
+    def _of(self, store: ModelStore, version: str) -> _Predictions:
+        """Return the predictions of a published version."""
+        if version not in self._published:
+            card = store.card(version)
             check_comparable(card, self.challenger)
             with tempfile.TemporaryDirectory() as folder:
-                model = registry.fetch(version, Path(folder) / "version")
-                self._sides[version] = _Side(self._probabilities(model, f"the challenger to '{card.name}'"), card.seen)
-        return self._sides[version]
+                model = store.fetch(version, Path(folder) / "version")
+                probabilities = self._predict(model, f"the challenger to '{card.name}'")
+            self._published[version] = _Predictions(probabilities, card.seen)
+        return self._published[version]
 
-    def _statistic(self, side: _Side, name: str, rows: NDArray[np.bool_]) -> Statistic:
+    def _statistic(self, predictions: _Predictions, name: str, rows: NDArray[np.bool_]) -> Statistic:
         labels = self.test.labels[rows]
-        return mean_statistic([statistic(name, one[rows], labels) for one in side.probabilities])
+        return mean_statistic(
+            [statistic(name, probabilities[rows], labels) for probabilities in predictions.probabilities]
+        )
 
-    def _bootstrap(self, names: NDArray[np.str_]) -> PatientBootstrap:
-        return PatientBootstrap(names, self.config.resamples, self.config.seed, self.config.confidence)
-
-    def _probabilities(self, path: Path, what: str) -> list[Probabilities]:
-        dtype = resolve_precision(self.config.precision, self.device)
+    def _predict(self, path: Path, source: str) -> list[Probabilities]:
         classifiers: list[Classifier] = load(path, self.device)
         for classifier in classifiers:
-            classifier.check_fits(self.test.classes, self.test.patch_size, what)
-        return [predict(one, self._patches, self.config.batch_size, dtype) for one in classifiers]
+            classifier.check_fits(self.test.classes, self.test.patch_size, source)
+        return [predict(classifier, self._patches, self.batch_size, self.dtype) for classifier in classifiers]
 
 
 def unit_digests(names: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -122,10 +163,10 @@ def seen_units(patches: PatchSet, units: TestUnits) -> list[str]:
 
 def unit_counts(patches: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
     """Count patients (slides, images) by split and class name; '' stands for all classes together."""
-    found: dict[str, dict[str, int]] = {}
-    for split in patches.info.counts:
-        part = patches.split(split)
-        names, labels = units.of(part), part.labels
-        own = {name: len(set(names[labels == label])) for label, name in enumerate(patches.classes)}
-        found[split] = {"": len(set(names)), **own}
-    return found
+    counts: dict[str, dict[str, int]] = {}
+    for split_name in patches.info.counts:
+        split = patches.split(split_name)
+        names, labels = units.of(split), split.labels
+        by_class = {name: len(set(names[labels == label])) for label, name in enumerate(patches.classes)}
+        counts[split_name] = {"": len(set(names)), **by_class}
+    return counts

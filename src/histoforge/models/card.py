@@ -25,8 +25,8 @@ class ModelCard(Settings):
 
     Attributes:
         name: the name under which the model is published.
-        kind: its purpose.
-        form: 'arm' (one classifier per seed) or 'classifier' (a single one).
+        kind: what it does, such as 'classifier'.
+        form: 'arm' (one classifier per seed) or 'classifier' (a single classifier).
         arm: the arm that it was trained as.
         method: the backbone.
         seeds: seeds of its classifiers.
@@ -42,13 +42,13 @@ class ModelCard(Settings):
         config: the settings of its training.
         confidence: coverage of the intervals.
         scores: scores on the test split, means over the seeds.
-        extractors: networks whose features judged its synthetic patches.
+        extractors: networks whose features evaluated its synthetic patches.
         audit: the verdict of the memorisation audit; '' if there were no synthetic patches.
         licences: licences of the model, the data and the code.
         intended_use: the use that it is meant for.
         limits: uses that it is not meant for and facts that are not known about it, one sentence each.
-        seen: digests of the patients (slides, images) that it was trained and validated on, so that a later challenger
-            is compared with it on others.
+        seen: digests of the patients (slides, images) that it was trained and validated on; it is compared with later
+            challengers on other patients.
         code_version: version of histoforge.
     """
 
@@ -88,16 +88,16 @@ class ModelCard(Settings):
         lines = [
             f"# {self.name}",
             "",
-            f"Tells {', '.join(self.classes)} apart on patches of {size} px {mpp}: {self.method}, arm '{self.arm}' "
+            f"Classifies patches of {size} px {mpp} as {', '.join(self.classes)}: {self.method}, arm '{self.arm}' "
             f"({seeds}), model {self.model[:16]}, histoforge {self.code_version}.",
             *_section("Intended use", [self.intended_use]),
             *_section("Limits", [f"- {text}" for text in self.limits]),
             *_section(f"Scores on the test split ({self.confidence:.0%} intervals over {self.unit})", self._scores()),
             *_section(f"Data: patches ({self.unit})", self._data()),
             *_section("Synthetic patches", self._synthetic()),
-            *_section("Trained with", [f"Preset: {', '.join(self.presets) or 'none was named'}.", *self._settings()]),
+            *_section("Trained with", [f"Preset: {', '.join(self.presets) or 'not stated'}.", *self._settings()]),
             *_section("Digests", [f"- {name}: `{digest}`" for name, digest in self.digests.items()]),
-            *_section("Licences", [f"- {what}: {licence}" for what, licence in self.licences.items()]),
+            *_section("Licences", [f"- {subject}: {licence}" for subject, licence in self.licences.items()]),
         ]
         return "\n".join(lines) + "\n"
 
@@ -125,7 +125,7 @@ class ModelCard(Settings):
             return ["None."]
         counted = ", ".join(f"{count} {name}" for name, count in self.synthetic.items())
         extractors = ", ".join(self.extractors) or "none"
-        return [f"{counted}. {self.audit}", "", f"Judged by the features of: {extractors}."]
+        return [f"{counted}. {self.audit}", "", f"Evaluated with the features of: {extractors}."]
 
     def _settings(self) -> list[str]:
         return ["", ", ".join(f"{name} {value}" for name, value in self.config.items() if value != "")]

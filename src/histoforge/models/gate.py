@@ -3,32 +3,32 @@
 from collections.abc import Mapping
 from typing import Any
 
-from histoforge.metrics.compare import verdict as in_words
+from histoforge.metrics.compare import verdict as effect_text
 from histoforge.metrics.results import Effect
-from histoforge.models.store import Verdict
+from histoforge.models.publications import Verdict
 
 
-def judge_audit(synthetic: bool, audit: Mapping[str, Any] | None) -> Verdict:
+def check_audit(synthetic: bool, audit: Mapping[str, Any] | None) -> Verdict:
     """Decide whether the memorisation audit lets a model pass.
 
     Args:
-        synthetic: whether it was trained with synthetic patches; a model that was not needs no audit.
+        synthetic: True if it was trained with synthetic patches; a model that was not needs no audit.
         audit: `memorisation` of the evaluation's metrics.json, or None.
     """
     if not synthetic:
-        return Verdict(True, "it was trained on real patches alone")
+        return Verdict(True, "it was trained on real patches only")
     if audit is None:
         return Verdict(
             False, "its synthetic patches have no memorisation audit: evaluate it with its pool or selection"
         )
     if audit.get("copied", True):
-        return Verdict(False, f"its memorisation audit failed ({_plain(audit)})")
+        return Verdict(False, f"its memorisation audit failed ({_audit_text(audit)})")
     if not audit.get("enough", False):
-        return Verdict(False, f"its memorisation audit is undecided ({_plain(audit)})")
+        return Verdict(False, f"its memorisation audit is inconclusive ({_audit_text(audit)})")
     return Verdict(True, "its memorisation audit passed")
 
 
-def judge_difference(effect: Effect, score: str, margin: float, fewest: int, unit: str) -> Verdict:
+def check_difference(effect: Effect, score: str, margin: float, min_units: int, unit: str) -> Verdict:
     """Decide whether a paired difference, challenger minus champion, lets the challenger pass.
 
     The challenger passes if the whole confidence interval lies above -margin. With a margin of 0 it must be better;
@@ -38,24 +38,24 @@ def judge_difference(effect: Effect, score: str, margin: float, fewest: int, uni
         effect: difference over test patients, of a score of which higher is better (share of 1).
         score: name of the score, for the reason.
         margin: in the score's own unit, 0 or more.
-        fewest: minimum number of test patients.
+        min_units: minimum number of test patients.
         unit: name of the test patients.
     """
     evidence = {"score": score, "margin": margin, **effect.model_dump(mode="json", exclude={"p_adjusted"})}
-    what = f"in {score.replace('_', ' ')}"
-    if effect.n < fewest:
-        return Verdict(False, f"only {effect.n} test {unit} can be compared, and {fewest} are needed", evidence)
+    in_score = f"in {score.replace('_', ' ')}"
+    if effect.n < min_units:
+        return Verdict(False, f"only {effect.n} test {unit} can be compared, and {min_units} are needed", evidence)
     if effect.difference is None or effect.low is None:
-        return Verdict(False, f"the two cannot be compared {what} ({effect.note or 'it is undefined'})", evidence)
-    found = f"{in_words(effect)} {what}"
+        return Verdict(False, f"the two cannot be compared {in_score} ({effect.note or 'it is undefined'})", evidence)
+    text = f"{effect_text(effect)} {in_score}"
     if effect.low > 0:
-        return Verdict(True, f"it is {found}", evidence)
+        return Verdict(True, f"it is {text}", evidence)
     if effect.low > -margin:
-        return Verdict(True, f"it is not worse by {margin * 100:g} points: {found}", evidence)
-    needed = f", and more than {margin * 100:g} points worse is not ruled out" if margin else ""
-    begin = "it is " if found.startswith("worse") else ""
-    return Verdict(False, f"{begin}{found}{needed}", evidence)
+        return Verdict(True, f"it is not worse by {margin * 100:g} points: {text}", evidence)
+    excess = f", and more than {margin * 100:g} points worse is not ruled out" if margin else ""
+    subject = "it is " if text.startswith("worse") else ""
+    return Verdict(False, f"{subject}{text}{excess}", evidence)
 
 
-def _plain(audit: Mapping[str, Any]) -> str:
+def _audit_text(audit: Mapping[str, Any]) -> str:
     return str(audit.get("verdict", "")).rstrip(".") or "no verdict"

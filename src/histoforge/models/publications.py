@@ -1,8 +1,9 @@
-"""Records of champion changes: one small file per change, with a name that prevents one from replacing another."""
+"""Records of champion changes: one small file per change, named so that no file can replace another."""
 
 import json
 import re
 import time
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,6 +17,23 @@ from histoforge.core.settings import Settings
 FOLDER = "champions"
 _NAME = re.compile(rf"{FOLDER}/(\d{{6,}})-[0-9a-f]{{12}}\.json")
 
+Action = Literal["publish", "rollback", "yield"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Decision whether a version may replace the champion.
+
+    Attributes:
+        accepted: True if it may.
+        reason: the reason, as a clause that completes 'because …'.
+        evidence: the test behind it, as JSON values.
+    """
+
+    accepted: bool
+    reason: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
 
 class Publication(Settings):
     """One change of the champion.
@@ -24,11 +42,11 @@ class Publication(Settings):
         serial: the replaced champion's serial plus one; 1 for the first.
         version: the champion from then on.
         model: digest of that version's model files.
-        action: 'publish', 'rollback' (by a person), or 'yield' (to another that was published at the same moment).
+        action: 'publish', 'rollback' (by a person), or 'yield' (to a better version published concurrently).
         replaces: the previous version; '' for the first.
         replaced_model: digest of its model files.
-        reason: the reason, in words.
-        withdrawn: models that a person rolled back from, by digest: when and why; they are not published again.
+        reason: the reason, as a clause that completes 'because …'.
+        withdrawn: models that a person rolled back from, by digest, with date and reason; they are not published again.
         evidence: the paired test, if there was one.
         time: UTC, ISO 8601; for information only, since the order is by serial.
         code_version: version of histoforge.
@@ -38,7 +56,7 @@ class Publication(Settings):
     serial: int = Field(ge=1)
     version: str
     model: str
-    action: Literal["publish", "rollback", "yield"]
+    action: Action
     replaces: str = ""
     replaced_model: str = ""
     reason: str
@@ -47,6 +65,29 @@ class Publication(Settings):
     time: str
     code_version: str = __version__
     digest: str = ""
+
+    @classmethod
+    def after(
+        cls, champion: "Publication | None", version: str, model: str, action: Action, verdict: Verdict
+    ) -> "Publication":
+        """Return the publication that replaces `champion` (None if there is none) by a version."""
+        moment = now()
+        withdrawn = dict(champion.withdrawn) if champion else {}
+        if champion and action == "rollback":
+            withdrawn[champion.model] = f"on {moment[:10]} ('{verdict.reason}')"
+        withdrawn.pop(model, None)
+        return cls(
+            serial=champion.serial + 1 if champion else 1,
+            version=version,
+            model=model,
+            action=action,
+            replaces=champion.version if champion else "",
+            replaced_model=champion.model if champion else "",
+            reason=verdict.reason,
+            withdrawn=withdrawn,
+            evidence=verdict.evidence,
+            time=moment,
+        ).sealed()
 
     @property
     def name(self) -> str:
@@ -59,19 +100,16 @@ class Publication(Settings):
 
     def sealed(self) -> "Publication":
         """Return a copy that includes its digest."""
-        return self.model_copy(update={"digest": self._own_digest()})
-
-    def _own_digest(self) -> str:
-        return digest_json(self.model_dump(mode="json", exclude={"digest"}))
+        return self.model_copy(update={"digest": digest_json(self.model_dump(mode="json", exclude={"digest"}))})
 
 
 def parse_publication(content: bytes) -> Publication | None:
-    """Read the publication in a file; None if it is not intact."""
+    """Return the publication in a file's content; None if the content is damaged."""
     try:
-        found = parse_model(Publication, content, FOLDER, ModelError)
+        publication = parse_model(Publication, content, FOLDER, ModelError)
     except ModelError:
         return None
-    return found if found.digest == found.sealed().digest else None
+    return publication if publication.digest == publication.sealed().digest else None
 
 
 def serial_of(name: str) -> int | None:

@@ -11,7 +11,7 @@ from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.results import RECORD
 from histoforge.models.card import CARD_NAME, README_NAME, ModelCard
 
-WHOLE = "version.json"
+COMPLETE = "version.json"
 MODEL = "model"
 
 
@@ -22,7 +22,7 @@ def pack(model: Path, card: ModelCard, folder: Path) -> Path:
         write_json(directory / CARD_NAME, card.model_dump(mode="json"))
         (directory / README_NAME).write_text(card.as_markdown(), encoding="utf-8")
         files = file_digests(directory)
-        write_json(directory / WHOLE, {"schema_version": 1, "version": version_name(files), "files": files})
+        write_json(directory / COMPLETE, {"schema_version": 1, "version": version_name(files), "files": files})
     return folder
 
 
@@ -33,8 +33,8 @@ def version_name(files: Mapping[str, str]) -> str:
 
 def version_of(folder: Path) -> str:
     """Return the name of a packed version."""
-    with known_shape(Path(folder) / WHOLE, ModelError):
-        return str(read_json(Path(folder) / WHOLE, ModelError)["version"])
+    with known_shape(Path(folder) / COMPLETE, ModelError):
+        return str(read_json(Path(folder) / COMPLETE, ModelError)["version"])
 
 
 def file_digests(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Publish a classifier: the challenger becomes champion if it passes the gate."""
+"""Publish a classifier: the challenger becomes the champion if it passes the gate."""
 
 import tempfile
 import time
@@ -13,11 +13,13 @@ from histoforge.evaluation.challenger import Challenger, Results, check_comparab
 from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units, unit_counts
 from histoforge.models import ModelCard, ModelStore, Publication, PublishResult, Verdict
 from histoforge.models.card import CARD_NAME, README_NAME
-from histoforge.models.gate import judge_audit
+from histoforge.models.gate import check_audit
+from histoforge.models.store import Gate
 from histoforge.models.versions import pack, version_of
 from histoforge.patches import PatchSet
 from histoforge.steps.publish_model_config import PublishModelConfig, PublishModelSummary
 from histoforge.storage import open_location
+from histoforge.training.device import resolve_device, resolve_precision
 
 DECISION_NAME = "decision.json"
 
@@ -25,7 +27,7 @@ DECISION_NAME = "decision.json"
 def run(
     config: PublishModelConfig, *, patches: Path, challenger: Path, results: Path | None = None, publication: Path
 ) -> PublishModelSummary:
-    """Publish the challenger, or keep the champion and say why. Both are results.
+    """Publish the challenger, or keep the champion and report the reason. Both are results.
 
     Args:
         config: the settings.
@@ -41,38 +43,61 @@ def run(
     started = time.monotonic()
     if not config.models:
         raise SettingsError("publish_model: 'models' is empty: give a folder, or s3:// or minio:// prefix.")
-    registry = ModelStore(open_location(config.models), config.name)
-    standing = registry.champion()
+    store = ModelStore(open_location(config.models), config.name)
+    champion = store.champion()
     real = PatchSet.open(patches)
     model = open_challenger(challenger, real)
-    found = open_results(results, model, real)
-    if standing is not None:
-        check_comparable(registry.card(standing.version), model)
-    trial = ChallengerComparison(config, real, model)
-    card = describe(config, real, model, found, trial)
-    audit = judge_audit(model.synthetic, found.audit)
-
+    evaluation = open_results(results, model, real)
+    if champion is not None:
+        check_comparable(store.card(champion.version), model)
+    device = resolve_device(config.device)
+    comparison = ChallengerComparison(
+        real,
+        model,
+        device=device,
+        dtype=resolve_precision(config.precision, device),
+        batch_size=config.batch_size,
+        resamples=config.resamples,
+        seed=config.seed,
+        confidence=config.confidence,
+    )
+    card = describe(config, real, model, evaluation, comparison)
     with tempfile.TemporaryDirectory() as folder:
         packed = pack(model.path, card, Path(folder) / "version")
-        own = version_of(packed)
-
-        def judge(version: str, champion: Publication | None) -> Verdict:
-            if not audit.accepted:
-                return audit
-            if champion is None:
-                return _first(config, trial)
-            return trial.compare(registry, own, version, champion.version)
-
-        outcome = registry.publish(packed, card, judge)
-    said = sentence(registry, outcome)
-    say(f"publish_model: {said}")
-    summary = _summary(config, registry, outcome, card, trial, said, time.monotonic() - started)
-    _write(publication, summary, outcome, card)
+        audit = check_audit(model.synthetic, evaluation.audit)
+        result = store.publish(packed, card, _gate(config, store, audit, comparison, version_of(packed)))
+    text = sentence(store, result)
+    say(f"publish_model: {text}")
+    summary = _summary(config, store, result, card, comparison, text, time.monotonic() - started)
+    _write(publication, summary, result, card)
     return summary
 
 
+def _gate(
+    config: PublishModelConfig, store: ModelStore, audit: Verdict, comparison: ChallengerComparison, challenger: str
+) -> Gate:
+    """Return the gate: the audit, the number of test patients, and the comparison with the champion."""
+
+    def gate(version: str, champion: Publication | None) -> Verdict:
+        if not audit.accepted:
+            return audit
+        if champion is None:
+            return _first(config, comparison)
+        return comparison.compare(
+            store,
+            challenger,
+            version,
+            champion.version,
+            score=config.score,
+            margin=config.margin,
+            min_units=config.fewest_patients,
+        )
+
+    return gate
+
+
 def describe(
-    config: PublishModelConfig, patches: PatchSet, model: Challenger, results: Results, trial: ChallengerComparison
+    config: PublishModelConfig, patches: PatchSet, model: Challenger, results: Results, comparison: ChallengerComparison
 ) -> ModelCard:
     """Return the challenger's model card."""
     facts, made_by = model.facts, patches.info.made_by
@@ -89,70 +114,73 @@ def describe(
         mpp=facts["mpp"],
         model=model.digest,
         digests={**facts["digests"], **source},
-        unit=trial.units.name,
+        unit=comparison.units.name,
         patches=patches.info.counts,
-        units=unit_counts(patches, trial.units),
+        units=unit_counts(patches, comparison.units),
         synthetic=facts["counts"].get("synthetic", {}),
         presets=[config.trained_with] if config.trained_with else [],
         config=facts["config"],
         confidence=config.confidence,
-        scores=trial.scores(),
+        scores=comparison.scores(),
         extractors=results.extractors,
         audit=str((results.audit or {}).get("verdict", "")),
         licences={"model": config.licence, "data": config.data_licence, "histoforge": "Apache-2.0"},
         intended_use=config.intended_use,
-        limits=_limits(config, model, results, trial),
-        seen=seen_units(patches, trial.units),
+        limits=_limits(config, model, results, comparison),
+        seen=seen_units(patches, comparison.units),
         code_version=facts["code_version"],
     )
 
 
-def sentence(registry: ModelStore, outcome: PublishResult) -> str:
-    """Return the outcome and its reason in one sentence."""
-    champion, why = outcome.champion, outcome.verdict.reason
-    if outcome.published and champion is not None:
-        return f"published {registry.name} {champion.version} as champion because {why}."
+def sentence(store: ModelStore, result: PublishResult) -> str:
+    """Describe the result and its reason in one sentence."""
+    champion, why = result.champion, result.verdict.reason
+    if result.published and champion is not None:
+        return f"published {store.name} {champion.version} as champion because {why}."
     if champion is None:
-        return f"published nothing as {registry.name} because {why}."
-    return f"kept the champion {champion.version} of {registry.name} because {why}."
+        return f"published nothing as {store.name} because {why}."
+    return f"kept the champion {champion.version} of {store.name} because {why}."
 
 
-def _first(config: PublishModelConfig, trial: ChallengerComparison) -> Verdict:
-    if trial.n_units < config.fewest_patients:
-        need = f"and {config.fewest_patients} are needed"
-        return Verdict(False, f"only {trial.n_units} {trial.units.name} are in the test split, {need}")
-    return Verdict(True, f"it is the first of this name, tested on {trial.n_units} {trial.units.name}")
+def _first(config: PublishModelConfig, comparison: ChallengerComparison) -> Verdict:
+    if comparison.n_units < config.fewest_patients:
+        reason = f"only {comparison.n_units} {comparison.units.name} are in the test split"
+        return Verdict(False, f"{reason}, and {config.fewest_patients} are needed")
+    return Verdict(True, f"it is the first of this name, tested on {comparison.n_units} {comparison.units.name}")
 
 
-def _limits(config: PublishModelConfig, model: Challenger, results: Results, trial: ChallengerComparison) -> list[str]:
+def _limits(
+    config: PublishModelConfig, model: Challenger, results: Results, comparison: ChallengerComparison
+) -> list[str]:
     size = dimensions(model.facts["patch_size"])
     mpp = model.facts["mpp"]
     scale = "of the resolution that it was trained at" if mpp is None else f"at {mpp:g} um/px"
     limits = [
-        f"It knows {', '.join(model.facts['classes'])} alone, and calls everything one of these.",
+        f"It knows only {', '.join(model.facts['classes'])}, and assigns every patch to one of these.",
         f"It takes patches of {size} px {scale}; others, and other scanners, stains or tissue, were not tested.",
-        f"Its scores rest on {trial.n_units} {trial.units.name}; the test split also chose between published models.",
+        f"Its scores were measured on {comparison.n_units} {comparison.units.name}; the same test split was used to "
+        "choose between published models.",
     ]
     return [*limits, *results.warnings, *([config.limits] if config.limits else [])]
 
 
 def _summary(
     config: PublishModelConfig,
-    registry: ModelStore,
-    outcome: PublishResult,
+    store: ModelStore,
+    result: PublishResult,
     card: ModelCard,
-    trial: ChallengerComparison,
-    said: str,
+    comparison: ChallengerComparison,
+    text: str,
     seconds: float,
 ) -> PublishModelSummary:
-    score, evidence = card.scores[config.score], outcome.verdict.evidence
+    score, evidence = card.scores[config.score], result.verdict.evidence
     return PublishModelSummary(
-        published=outcome.published,
-        said=said,
+        published=result.published,
+        said=text,
         name=config.name,
-        location=str(registry),
-        version=outcome.champion.version if outcome.champion else "",
-        challenger=outcome.version,
+        location=str(store),
+        version=result.champion.version if result.champion else "",
+        challenger=result.version,
         score=config.score,
         value=score.value,
         low=score.low,
@@ -161,21 +189,21 @@ def _summary(
         difference_low=evidence.get("low"),
         difference_high=evidence.get("high"),
         margin=config.margin,
-        test_patches=len(trial.test),
-        test_units=trial.n_units,
-        unit=trial.units.name,
+        test_patches=len(comparison.test),
+        test_units=comparison.n_units,
+        unit=comparison.units.name,
         seconds=round(seconds, 2),
     )
 
 
-def _write(publication: Path, summary: PublishModelSummary, outcome: PublishResult, card: ModelCard) -> None:
+def _write(publication: Path, summary: PublishModelSummary, result: PublishResult, card: ModelCard) -> None:
     decision = {
         **summary.model_dump(mode="json"),
-        "evidence": outcome.verdict.evidence,
-        "champion": outcome.champion.model_dump(mode="json") if outcome.champion else None,
+        "evidence": result.verdict.evidence,
+        "champion": result.champion.model_dump(mode="json") if result.champion else None,
         "code_version": __version__,
     }
-    with atomic_directory(Path(publication)) as folder:
+    with atomic_directory(publication) as folder:
         write_json(folder / DECISION_NAME, decision)
         write_json(folder / CARD_NAME, card.model_dump(mode="json"))
         (folder / README_NAME).write_text(card.as_markdown(), encoding="utf-8")

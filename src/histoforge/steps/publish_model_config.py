@@ -8,45 +8,47 @@ from histoforge.core.settings import Settings, TrainingConfig
 
 
 class PublishModelConfig(TrainingConfig):
-    """Settings of the location for models, and of the gate that a challenger must pass to replace the champion."""
+    """Settings of the model store, and of the gate that a challenger must pass to replace the champion."""
 
     models: str = Field("", description="location of the published models: a folder, or s3:// or minio:// prefix")
     name: str = Field(
         "classifier",
         pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
-        description="what the model is published as; champion and challenger share it",
+        description="name under which the model is published; a challenger replaces the champion of the same name",
     )
     score: Literal["accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
-        "accuracy", description="score that champion and challenger are compared in"
+        "accuracy", description="score by which champion and challenger are compared"
     )
     margin: float = Field(
         0.0,
         ge=0,
         le=0.5,
-        description="how much worse than the champion the challenger may be; 0 lets only a better one pass",
+        description="how much worse than the champion the challenger may be; with 0 it must be better",
     )
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
     resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of test patients")
-    fewest_patients: int = Field(5, ge=5, le=100_000, description="test patients without which nothing is published")
+    fewest_patients: int = Field(
+        5, ge=5, le=100_000, description="minimum number of test patients; with fewer, nothing is published"
+    )
     batch_size: int = Field(
-        128, ge=1, le=65536, description="patches computed at once", json_schema_extra={"unit": "patches"}
+        128, ge=1, le=65536, description="patches per forward pass", json_schema_extra={"unit": "patches"}
     )
     trained_with: str = Field("", description="preset that the challenger was trained with, for the model card")
     licence: str = Field("not stated", description="licence of the model, for the model card")
     data_licence: str = Field("not stated", description="licence of the slides, for the model card")
     intended_use: str = Field(
         "Research on patches like those that it was trained on; not for diagnosis.",
-        description="what the model is for, for the model card",
+        description="intended use, for the model card",
     )
-    limits: str = Field("", description="what else it is not for, for the model card")
+    limits: str = Field("", description="further limits, for the model card")
 
 
 class PublishModelSummary(Settings):
-    """The outcome of a publication.
+    """The result of a publication.
 
     Attributes:
         published: True if the challenger is now the champion.
-        said: the outcome and its reason, in one sentence.
+        said: the result and its reason, in one sentence.
         name: name under which the model is published.
         location: where it is published.
         version: the champion's version; '' if there is none.
