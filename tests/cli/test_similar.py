@@ -153,7 +153,7 @@ def test_the_cache_gives_the_same_page(capsys, made, similar_page, tmp_path):
     arguments = ("--query", made.folder / "queries", "--in", made.patches, "--model", made.model, "-k", 4)
     assert len(list((made.folder / "cache").glob("*.npy"))) == 1
     ended = call(capsys, "similar", *arguments, "--out", tmp_path / "similar.html", "--cache", made.folder / "cache")
-    assert "80 taken from" in ended.err
+    assert "80 read from" in ended.err
     assert (tmp_path / "similar.html").read_text() == similar_page.read_text()
     assert (tmp_path / "similar.json").read_text() == similar_page.with_suffix(".json").read_text()
 
@@ -168,7 +168,7 @@ def test_the_audit_names_rows_of_the_sets(duplicates_page):
     assert said["verdict"] in page.text
     assert "40 held-out patches are few for a quantile of 0.99" in page.text
     assert said["views"] == 4
-    assert "patients with held-out patches have training patches too" not in page.text
+    assert "patients with held-out patches also have training patches" not in page.text
     assert len(page.pictures()) == 18 * 3 + len(said["within"]["closest"]) * 2
 
 
@@ -178,7 +178,7 @@ def test_patients_on_both_sides_are_said(capsys, made, tmp_path):
         writer.finish({"step": "test"}, split=["train"] * 30 + ["val"] * 30)
     arguments = ("--in", made.synthetic, "--of", tmp_path / "mixed", "--model", made.model, "--no-flips")
     assert call(capsys, "duplicates", *arguments, "--out", tmp_path / "p.html").code == 0
-    assert "7 of 7 patients with held-out patches have training patches too" in (tmp_path / "p.html").read_text()
+    assert "7 of 7 patients with held-out patches also have training patches" in (tmp_path / "p.html").read_text()
     assert json.loads((tmp_path / "p.json").read_text())["views"] == 1
 
 
@@ -280,12 +280,12 @@ def test_what_similar_cannot_use_is_one_sentence(capsys, made, tmp_path, change,
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ({"--in": "patches", "--of": "drawn"}, "holds synthetic patches: give --in the synthetic set"),
-        ({"--in": "patches"}, "holds real patches: give --in the synthetic set"),
+        ({"--in": "patches", "--of": "drawn"}, "contains synthetic patches: give --in the synthetic set"),
+        ({"--in": "patches"}, "contains real patches: give --in the synthetic set"),
         ({"--of": "untested"}, "has 0 patches in its val and test split"),
         ({"--in": "large"}, "has classes benign, tumour at 64x64 px, and "),
         ({"--of": "plain", "--model": "stained"}, "the stain normalisation 'macenko', and the patch set"),
-        ({"--quantile": 1.5}, "--quantile is 1.5: give one from 0.5 to below 1"),
+        ({"--quantile": 1.5}, "--quantile is 1.5: give a value of at least 0.5 and below 1"),
         ({"--model": "patches"}, "is not a model"),
     ],
     ids=str,

@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from histoforge.metrics.copying import copying_by_cell, kmeans_cells
+from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.memorisation import audit_memorisation
 
 CENTRES = np.array([[0.0, 0, 0, 0], [30, 0, 0, 0], [0, 30, 0, 0]])
@@ -56,7 +57,8 @@ def test_an_overfit_sample_is_found_in_every_cell():
 def test_copying_in_one_cell_is_seen_where_the_whole_space_looks_innocent():
     """The paper's point: strays elsewhere make up for copies here."""
     training, held = draw(120, 8), draw(60, 9)
-    audit = audit_memorisation(copies_in_one_group_and_strays_in_the_others(training, 80), training, held, "net")
+    synthetic = copies_in_one_group_and_strays_in_the_others(training, 80)
+    audit = audit_memorisation(EuclideanSpace(synthetic, training, held, "net"))
     assert not audit.copied
     assert audit.cells is not None
     assert [cell.n_synthetic for cell in audit.cells.cells] == [80, 80, 80]
@@ -117,9 +119,9 @@ def test_classes_are_cells_too():
     training = draw(120, 30)
     fakes = copies_in_one_group_and_strays_in_the_others(training, 80)
     classes = (group(80), group(120), group(60))
-    audit = audit_memorisation(fakes, training, draw(60, 31), "net", classes=classes)
+    audit = audit_memorisation(EuclideanSpace(fakes, training, draw(60, 31), "net"), classes=classes)
     assert audit.by_class.copied == ["a"]
-    assert audit_memorisation(fakes, training, draw(60, 31), "net").by_class is None
+    assert audit_memorisation(EuclideanSpace(fakes, training, draw(60, 31), "net")).by_class is None
 
 
 def _holm(ps: list[float]) -> np.ndarray:

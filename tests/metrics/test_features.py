@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.features import nearest, squared_distance_blocks
 from histoforge.metrics.memorisation import audit_memorisation
 
@@ -47,5 +48,5 @@ def test_of_equal_points_the_first_is_named_at_distance_zero():
 
 def test_a_near_copy_is_no_more_authentic_than_its_distance_says(copies):
     queries, points = copies
-    audit = audit_memorisation(queries, points, points + 0.5, extractor="test")
+    audit = audit_memorisation(EuclideanSpace(queries, points, points + 0.5, "test"))
     assert audit.authenticity == 0, "each synthetic patch is nearer to its training patch than any other one is"

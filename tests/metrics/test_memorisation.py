@@ -7,7 +7,10 @@ import pytest
 import torch
 from scipy import stats
 
-from histoforge.metrics.memorisation import audit_memorisation, copying_test, exact_duplicates
+from histoforge.metrics.copying import copying_test
+from histoforge.metrics.exact_copies import PixelKeys, first_matches, pixel_keys
+from histoforge.metrics.feature_space import EuclideanSpace
+from histoforge.metrics.memorisation import audit_memorisation
 
 
 def draw(n: int, seed: int) -> np.ndarray:
@@ -15,7 +18,7 @@ def draw(n: int, seed: int) -> np.ndarray:
 
 
 def test_an_innocent_generator_is_not_accused():
-    audit = audit_memorisation(draw(300, 0), draw(400, 1), draw(200, 2), "resnet34")
+    audit = audit_memorisation(EuclideanSpace(draw(300, 0), draw(400, 1), draw(200, 2), "resnet34"))
     assert not audit.copied
     assert audit.enough
     assert audit.n_compared == 200
@@ -27,7 +30,7 @@ def test_an_innocent_generator_is_not_accused():
 def test_a_generator_that_copies_with_a_little_noise_is_found():
     training = draw(200, 3)
     copies = training[:100] + np.random.default_rng(4).normal(size=(100, 6)) * 0.01
-    audit = audit_memorisation(copies, training, draw(200, 5), "resnet34")
+    audit = audit_memorisation(EuclideanSpace(copies, training, draw(200, 5), "resnet34"))
     assert audit.copied
     assert audit.c_t < -5
     assert audit.p < 1e-6
@@ -43,7 +46,7 @@ def test_a_generator_that_copies_with_a_little_noise_is_found():
 
 def test_unequal_numbers_do_not_make_training_look_nearer():
     """Ten times as many training patches are nearer to anything; equal numbers are not."""
-    audit = audit_memorisation(draw(400, 6), draw(2000, 7), draw(100, 8), "resnet34")
+    audit = audit_memorisation(EuclideanSpace(draw(400, 6), draw(2000, 7), draw(100, 8), "resnet34"))
     assert audit.n_compared == 100
     assert audit.closer_to_training == pytest.approx(0.5, abs=0.12)
 
@@ -55,7 +58,7 @@ def test_authenticity_follows_its_definition():
         distances = np.linalg.norm(training - fake, axis=1)
         own = np.delete(training, distances.argmin(), axis=0)
         authentic += distances.min() > np.linalg.norm(own - training[distances.argmin()], axis=1).min()
-    audit = audit_memorisation(fakes, training, draw(40, 11), "resnet34")
+    audit = audit_memorisation(EuclideanSpace(fakes, training, draw(40, 11), "resnet34"))
     assert audit.authenticity == pytest.approx(authentic / 30)
 
 
@@ -82,17 +85,18 @@ def test_the_same_pixels_are_found_and_named():
     synthetic[4], synthetic[9] = training[17], training[2]
     synthetic[5] = training[17]
     synthetic[5, 0, 0, 0] ^= 1
-    assert exact_duplicates(synthetic, training) == [(4, 17), (9, 2)]
-    audit = audit_memorisation(draw(35, 14), draw(40, 15), draw(40, 16), "x", pixels=(synthetic, training))
+    keys = PixelKeys([pixel_keys(synthetic)], pixel_keys(training), np.empty(0, np.uint64))
+    assert first_matches(keys.synthetic[0], keys.training) == [(4, 17), (9, 2)]
+    audit = audit_memorisation(EuclideanSpace(draw(35, 14), draw(40, 15), draw(40, 16), "x"), keys=keys)
     assert audit.copied
     assert audit.verdict == "2 of 35 synthetic patches are exact copies of training patches."
     json.dumps(audit.model_dump(), allow_nan=False)
 
 
 def test_too_few_patches_are_said_to_be_too_few():
-    audit = audit_memorisation(draw(10, 17), draw(40, 18), draw(12, 19), "x")
+    audit = audit_memorisation(EuclideanSpace(draw(10, 17), draw(40, 18), draw(12, 19), "x"))
     assert not audit.enough
     assert not audit.copied
     assert "too few to tell" in audit.verdict
     with pytest.raises(ValueError, match="at least two"):
-        audit_memorisation(draw(10, 17), draw(40, 18), draw(1, 19), "x")
+        audit_memorisation(EuclideanSpace(draw(10, 17), draw(40, 18), draw(1, 19), "x"))

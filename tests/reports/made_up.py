@@ -17,6 +17,7 @@ from histoforge.evaluation.findings import (
 )
 from histoforge.evaluation.inputs import ArmInput
 from histoforge.evaluation.study import ArmPredictions, find_study
+from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import audit_memorisation
 from histoforge.patches import PatchSet
@@ -87,7 +88,7 @@ def make_findings(study: StudyFindings, classes: Sequence[str] = CLASSES) -> Fin
         projection=Projection(
             rng.normal(size=(60, 2)), labels, np.array(["real", "kept", "rejected"])[np.arange(60) % 3], "net a"
         ),
-        audit=audit_memorisation(features["fake"], features["train"], features["test"], "net b"),
+        audit=audit_memorisation(EuclideanSpace(features["fake"], features["train"], features["test"], "net b")),
         pairs=[Pair(classes[0], patch, patch, patch, 0.5, 0.7)],
         samples={
             name: {g: [SamplePatch(patch, "0.1")] * 3 for g in ("real", "selected", "rejected")} for name in classes

@@ -18,6 +18,7 @@ from histoforge.evaluation.leaderboard_findings import (
     Spread,
 )
 from histoforge.metrics.diversity import diversity
+from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import audit_memorisation
 from histoforge.metrics.path_length import PathLengths
@@ -90,7 +91,7 @@ def make_scores(
         paths=paths if walked else None,
         paths_note="" if walked else f"{method} has no latent space to walk",
         diversity=diversity(real, labels, fake, labels, list(classes), judges[1]),
-        memorisation=audit_memorisation(fake, real, held_out, judges[1]),
+        memorisation=audit_memorisation(EuclideanSpace(fake, real, held_out, judges[1])),
         drawing=Drawing(
             count=N, by_class=dict.fromkeys(classes, N // 2), seconds_per_thousand=far, batch_size=128,
             peak_memory_mb=1000 * far, memory_of="process", device="processor", precision="bfloat16",

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from made_up import CLASSES, make_findings, make_study
 
+from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.memorisation import audit_memorisation
 from histoforge.reports.layout.blocks import Table
 from histoforge.reports.layout.page import render
@@ -19,7 +20,7 @@ def test_copying_in_one_class_is_told_with_its_numbers():
     training, held = (centres + rng.normal(size=(120, 4)) for _ in range(2))
     copies = np.concatenate([training[:60] + 0.01 * rng.normal(size=(60, 4)), centres[60:] + rng.normal(size=(60, 4))])
     names = np.repeat(CLASSES, 60)
-    audit = audit_memorisation(copies, training, held, "net b", classes=(names, names, names))
+    audit = audit_memorisation(EuclideanSpace(copies, training, held, "net b"), classes=(names, names, names))
     found = dataclasses.replace(make_findings(make_study({"baseline": 0.5, "gan": 0.8})), audit=audit)
     tables = [block for block in memorisation_section(found).blocks if isinstance(block, Table)]
     assert [table.caption.split(" (")[0] for table in tables[1:]] == [
@@ -38,7 +39,7 @@ def test_parts_with_too_few_patches_say_so():
     rng = np.random.default_rng(1)
     names = np.repeat(CLASSES, [50, 10])
     parts = (rng.normal(size=(60, 4)) for _ in range(3))
-    audit = audit_memorisation(*parts, "net b", classes=(names, names, names))
+    audit = audit_memorisation(EuclideanSpace(*parts, "net b"), classes=(names, names, names))
     found = dataclasses.replace(make_findings(make_study({"baseline": 0.5, "gan": 0.8})), audit=audit)
     tables = [block for block in memorisation_section(found).blocks if isinstance(block, Table)]
     assert len(tables) == 2

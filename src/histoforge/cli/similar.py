@@ -59,6 +59,6 @@ def duplicates(
     overwrite: OVERWRITE = False,
 ) -> None:
     """Audit a synthetic patch set for copies of its training patches and for repetitions, and show them on a page."""
-    from histoforge.cli.auditing import Audit, show_duplicates
+    from histoforge.cli.auditing import AuditArguments, show_duplicates
 
-    show_duplicates(Audit(synthetic, real, model, out, quantile, flips, cache, device, overwrite))
+    show_duplicates(AuditArguments(synthetic, real, model, out, quantile, flips, cache, device, overwrite))

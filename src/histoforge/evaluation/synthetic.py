@@ -12,7 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SamplePatch
+from histoforge.metrics.exact_copies import PixelKeys, pixel_keys
 from histoforge.metrics.extract import Extractor, extract_features
+from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.frechet import FrechetReference
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
@@ -154,11 +156,13 @@ def audit(
     """Return the memorisation audit with its closest pairs, or None if one kind has fewer than two patches."""
     if min(len(seen.train), len(seen.held_out), len(seen.synthetic)) < 2:
         return None, []
-    found = audit_memorisation(
-        seen.synthetic, seen.train, seen.held_out, seen.extractor,
-        pixels=(sets.patches.images(), real.train.images()), seed=config.seed, n_closest=config.shown_pairs,
+    result = audit_memorisation(
+        EuclideanSpace(seen.synthetic, seen.train, seen.held_out, seen.extractor),
+        keys=PixelKeys([pixel_keys(sets.patches)], pixel_keys(real.train), np.empty(0, np.uint64)),
         classes=(_class_names(sets.patches), _class_names(real.train), _class_names(real.held_out)),
-    )  # fmt: skip
+        n_closest=config.shown_pairs,
+        seed=config.seed,
+    )
     pairs = [
         Pair(
             class_name=sets.patches.classes[sets.patches.labels[pair.synthetic]],
@@ -168,9 +172,9 @@ def audit(
             distance=pair.distance,
             held_out_distance=pair.held_out_distance,
         )
-        for pair in found.closest
+        for pair in result.closest
     ]
-    return found, pairs
+    return result, pairs
 
 
 def _class_names(patches: PatchSet) -> NDArray[np.object_]:

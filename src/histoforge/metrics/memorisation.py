@@ -1,21 +1,21 @@
 """Audit of whether a generator copied its training patches.
 
-The audit combines four tests: exact copies of pixels; whether a synthetic patch lies nearer to training than to
-held-out patches; whether synthetic patches lie nearer to training patches than held-out real ones do (Meehan et al.
-2020, over the whole space, within cells and within classes); and authenticity (Alaa et al. 2022).
+`audit_memorisation` is the only audit of the package. `evaluate` and `score_generator` run it on a classifier's
+features, `histoforge duplicates` on the embeddings of a guide (`siamese.duplicates`). It combines several tests: exact
+copies of pixels; whether a synthetic patch lies nearer to training than to held-out patches; whether synthetic patches
+lie nearer to training patches than held-out real ones do (Meehan et al. 2020, over the whole space, within cells and
+within classes); authenticity (Alaa et al. 2022); and, if a quantile is given, near copies (`near_copies`).
 
 Held-out patches come from other patients, so even a generator that copies nothing lies nearer to the patients that it
 was trained on. An extractor that was trained on the same patches is biased in the same direction. The audit therefore
-shows the closest pairs for visual inspection.
+returns the closest pairs for visual inspection.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from pydantic import Field
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.compare import p_text
@@ -28,10 +28,12 @@ from histoforge.metrics.copying import (
     copying_test,
     kmeans_cells,
 )
-from histoforge.metrics.features import Features, nearest, same_space
+from histoforge.metrics.exact_copies import PixelKeys, find_copies
+from histoforge.metrics.feature_space import FeatureSpace, Kind, NearestPatches, Subset, all_features
+from histoforge.metrics.near_copies import NearCopies, find_near_copies
 from histoforge.metrics.results import Result
 
-FEWEST_PATCHES = 30
+MIN_PATCHES = 30
 
 
 class ClosePair(Result):
@@ -75,6 +77,7 @@ class MemorisationAudit(Result):
         verdict: the result in one sentence.
         cells: Meehan's statistic within cells of the space; None where there are too few patches for two cells.
         by_class: the same within classes; None if no classes were given.
+        near_copies: exact and near copies; None, and left out of the JSON, if no quantile was given.
     """
 
     extractor: str
@@ -97,116 +100,134 @@ class MemorisationAudit(Result):
     verdict: str
     cells: CopyingByCell | None = None
     by_class: CopyingByCell | None = None
+    near_copies: NearCopies | None = Field(None, exclude_if=lambda near_copies: near_copies is None)
 
 
 def audit_memorisation(
-    synthetic: Features,
-    training: Features,
-    held_out: Features,
-    extractor: str,
+    space: FeatureSpace,
     *,
-    pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
+    keys: PixelKeys | None = None,
     classes: tuple[Names, Names, Names] | None = None,
-    seed: int = 0,
+    quantile: float | None = None,
     n_closest: int = 8,
+    seed: int = 0,
 ) -> MemorisationAudit:
-    """Audit synthetic features against training and held-out real ones, [S, D], [T, D] and [H, D].
+    """Audit synthetic patches against training and held-out real ones.
 
     Args:
-        extractor: the name of the network that made the features.
-        pixels: synthetic and training patches, uint8 [S, H, W, 3] and [T, H, W, 3], searched for exact copies.
+        space: the features of all patches.
+        keys: pixel keys of the patches, searched for exact copies.
         classes: class names of synthetic, training and held-out patches, str [S], [T] and [H].
-        seed: seed of the cells and of the subsample that makes training and held-out patches equal in number.
+        quantile: quantile of the held-out patches' similarities above which a synthetic patch is flagged as a near
+            copy; it needs `keys` and a space whose distance is 1 - cosine. With None, near copies are not searched for.
         n_closest: number of closest pairs to return; each synthetic patch appears once.
+        seed: seed of the cells and of the subsamples, such as that which makes training and held-out patches equal in
+            number.
 
     Raises:
-        ValueError: features are not finite or have different dimensions, or there are fewer than two patches of a kind.
+        ValueError: there are fewer than two patches of a kind.
     """
-    train, fakes = same_space(training, synthetic)
-    train, held = same_space(train, held_out)
-    if min(len(train), len(fakes), len(held)) < 2:
+    n_synthetic, n_training, n_held_out = map(len, all_features(space))
+    if min(n_synthetic, n_training, n_held_out) < 2:
         raise ValueError("an audit needs at least two synthetic, training and held-out patches")
-    n = min(len(train), len(held))
-    to_train = nearest(fakes, _subsample(train, n, seed, "training"))[0]
-    to_held = nearest(fakes, _subsample(held, n, seed, "held out"))[0]
-    to_all, place = nearest(fakes, train)
-    held_to_train = nearest(held, train)[0]
-    chance, c_t, p = copying_test(to_all, held_to_train)
-    spaces = (fakes, train, held)
-    duplicates = None if pixels is None else exact_duplicates(*pixels)
-    closer = float(((to_train < to_held).double() + (to_train == to_held).double() / 2).mean())
-    enough = min(len(fakes), n) >= FEWEST_PATCHES
-    copied = bool(duplicates) or (enough and p < ALPHA and chance > NOTABLE_SHARE)
-    return MemorisationAudit(
-        extractor=extractor,
-        n_synthetic=len(fakes),
-        n_training=len(train),
-        n_held_out=len(held),
+    n = min(n_training, n_held_out)
+    synthetic, training, held_out = Subset("synthetic"), Subset("training"), Subset("held_out")
+    to_sample = space.nearest(synthetic, _subsample("training", n_training, n, seed)).distances
+    to_held_out = space.nearest(synthetic, _subsample("held_out", n_held_out, n, seed)).distances
+    to_training, held_out_to_training = space.nearest(synthetic, training), space.nearest(held_out, training)
+    between_training = space.nearest(Subset("training", to_training.rows), training).distances
+    nearer, c_t, p = copying_test(to_training.distances, held_out_to_training.distances)
+    copies = None if keys is None else find_copies(keys)
+    near_copies = None
+    if quantile is not None and copies is not None:
+        near_copies = find_near_copies(
+            space, to_training, held_out_to_training, copies, quantile=quantile, n_closest=n_closest, seed=seed
+        )
+    audit = MemorisationAudit(
+        extractor=space.extractor,
+        n_synthetic=n_synthetic,
+        n_training=n_training,
+        n_held_out=n_held_out,
         n_compared=n,
-        closer_to_training=closer,
-        median_to_training=float(to_train.median()),
-        median_to_held_out=float(to_held.median()),
-        median_held_out_to_training=float(held_to_train.median()),
-        nearer_than_held_out=chance,
+        closer_to_training=float(((to_sample < to_held_out).double() + (to_sample == to_held_out).double() / 2).mean()),
+        median_to_training=float(to_sample.median()),
+        median_to_held_out=float(to_held_out.median()),
+        median_held_out_to_training=float(held_out_to_training.distances.median()),
+        nearer_than_held_out=nearer,
         c_t=c_t,
         p=p,
-        authenticity=float((to_all > nearest(train, train, exclude_self=True)[0][place]).double().mean()),
-        duplicates=duplicates,
-        closest=_closest(fakes, held, to_all, place, n_closest),
-        copied=copied,
-        enough=enough,
-        verdict=_verdict(copied, enough, len(duplicates or []), closer, chance, p, len(fakes), n),
-        cells=_by_cell(spaces, kmeans_cells(spaces, seed)),
-        by_class=_by_cell(spaces, classes),
+        authenticity=float((to_training.distances > between_training).double().mean()),
+        duplicates=None if copies is None else copies.of_training,
+        closest=_closest(space, to_training, n_closest),
+        copied=False,
+        enough=min(n_synthetic, n) >= MIN_PATCHES,
+        verdict="",
+        cells=_by_cell(space, kmeans_cells(all_features(space), seed)),
+        by_class=_by_cell(space, classes),
+        near_copies=near_copies,
     )
+    audit = audit.model_copy(update={"copied": _copied(audit)})
+    return audit.model_copy(update={"verdict": _verdict(audit)})
 
 
-def exact_duplicates(synthetic: NDArray[np.uint8], training: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return pairs (synthetic row, first training row) with equal pixels, of uint8 [S, H, W, 3] and [T, H, W, 3]."""
-    known: dict[bytes, int] = {}
-    for row, patch in enumerate(training):
-        known.setdefault(_digest(patch), row)
-    found = ((row, known.get(_digest(patch))) for row, patch in enumerate(synthetic))
-    return [(row, match) for row, match in found if match is not None]
+def _copied(audit: MemorisationAudit) -> bool:
+    """Return whether the tests indicate copying; near copies decide if they were searched for."""
+    if audit.near_copies is not None:
+        notable = audit.near_copies.nearness.notable
+    else:
+        notable = audit.p < ALPHA and audit.nearer_than_held_out > NOTABLE_SHARE
+    return bool(audit.duplicates) or (audit.enough and notable)
 
 
-def _digest(patch: NDArray[np.uint8]) -> bytes:
-    return hashlib.blake2b(patch.tobytes(), digest_size=16).digest()
-
-
-def _subsample(features: Tensor, kept: int, seed: int, purpose: str) -> Tensor:
-    rows = numpy_rng(seed, "memorisation", purpose).choice(len(features), kept, replace=False)
-    return features[torch.from_numpy(np.sort(rows)).to(features.device)]
-
-
-def _by_cell(spaces: Sequence[Tensor], cells: Sequence[Names] | None) -> CopyingByCell | None:
-    return None if cells is None else copying_by_cell(spaces, cells)
-
-
-def _closest(fakes: Tensor, held: Tensor, distances: Tensor, places: Tensor, count: int) -> list[ClosePair]:
-    rows = distances.argsort(stable=True)[:count]
-    held_distances, held_places = nearest(fakes[rows], held)
-    columns = (rows, places[rows], distances[rows], held_places, held_distances)
-    return [
-        ClosePair(synthetic=s, training=t, distance=d, held_out=h, held_out_distance=e)
-        for s, t, d, h, e in zip(*(column.tolist() for column in columns), strict=True)
-    ]
-
-
-def _verdict(
-    copied: bool, enough: bool, duplicates: int, closer: float, chance: float, p: float, n_fake: int, n: int
-) -> str:
-    if duplicates:
-        return f"{duplicates:,} of {n_fake:,} synthetic patches are exact copies of training patches."
-    if not enough:
+def _verdict(audit: MemorisationAudit) -> str:
+    if audit.duplicates:
+        copies = len(audit.duplicates)
+        are = "is an exact copy of a training patch" if copies == 1 else "are exact copies of training patches"
+        return f"{copies:,} of {audit.n_synthetic:,} synthetic patches {are}."
+    if not audit.enough:
         return (
-            f"{n_fake:,} synthetic and {n:,} held-out patches are too few to tell (at least {FEWEST_PATCHES} are "
-            "needed)."
+            f"{audit.n_synthetic:,} synthetic and {audit.n_compared:,} held-out patches are too few to tell (at least "
+            f"{MIN_PATCHES} of each are needed)."
         )
-    facts = (
-        f"a synthetic patch is nearer to a training patch than a held-out real one is in {chance:.0%} of pairs "
-        f"({p_text(p)}), and {closer:.0%} of synthetic patches are nearer to training than to held-out patches"
+    evidence = _distance_evidence(audit) if audit.near_copies is None else _similarity_evidence(audit.near_copies)
+    if audit.copied:
+        return f"Signs of copying: {evidence}; look at the closest pairs."
+    return f"No signs of copying: {evidence}."
+
+
+def _distance_evidence(audit: MemorisationAudit) -> str:
+    return (
+        f"a synthetic patch is nearer to a training patch than a held-out real one is in "
+        f"{audit.nearer_than_held_out:.0%} of pairs ({p_text(audit.p)}), and {audit.closer_to_training:.0%} of "
+        "synthetic patches are nearer to training than to held-out patches"
     )
-    if copied:
-        return f"Signs of copying: {facts}; look at the closest pairs."
-    return f"No signs of copying: {facts}."
+
+
+def _similarity_evidence(near_copies: NearCopies) -> str:
+    near = near_copies.nearness
+    return (
+        f"{near.share:.1%} of synthetic patches are more similar to a training patch than {100 * near.quantile:.4g}% "
+        f"of the held-out real patches are, where {1 - near.quantile:.1%} are expected ({p_text(near.p)}), and in "
+        f"{near.more_similar_than_training:.0%} of pairs a synthetic patch is more similar to training than a training "
+        f"patch is to another ({p_text(near.p_than_training)})"
+    )
+
+
+def _subsample(kind: Kind, count: int, size: int, seed: int) -> Subset:
+    purpose = kind.replace("_", " ")
+    return Subset(kind, np.sort(numpy_rng(seed, "memorisation", purpose).choice(count, size, replace=False)))
+
+
+def _by_cell(space: FeatureSpace, cells: Sequence[Names] | None) -> CopyingByCell | None:
+    return None if cells is None else copying_by_cell(all_features(space), cells)
+
+
+def _closest(space: FeatureSpace, to_training: NearestPatches, count: int) -> list[ClosePair]:
+    rows = to_training.distances.argsort(stable=True)[:count].cpu().numpy()
+    to_held_out = space.nearest(Subset("synthetic", rows), Subset("held_out"))
+    distances, held_out_distances = to_training.distances[torch.from_numpy(rows)], to_held_out.distances
+    columns = (rows, to_training.rows[rows], distances, to_held_out.rows, held_out_distances)
+    return [
+        ClosePair(synthetic=row, training=match, distance=distance, held_out=other, held_out_distance=other_distance)
+        for row, match, distance, other, other_distance in zip(*(values.tolist() for values in columns), strict=True)
+    ]

@@ -1,103 +1,77 @@
 """The page of `histoforge duplicates`: near copies of training patches, and of each other, in a synthetic set."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
+from histoforge.metrics.near_copies import NearCopies, Nearness
+from histoforge.patches import PatchSet
 from histoforge.reports.layout.blocks import Block, Figure, Figures, Gallery, Page, Section, Table, Thumbnail, cells
 from histoforge.reports.layout.drawing import FAINT, INK, colour, draw
 from histoforge.reports.layout.pictures import thumbnail
-from histoforge.siamese.duplicates import DuplicateAudit, NearestSimilarities
+from histoforge.siamese.duplicates import DuplicateFindings
 
 BINS = 50
 
 
-@dataclass(frozen=True)
-class ShownPatch:
-    """A patch in a gallery: uint8 [H, W, 3], a description, and the line below it."""
-
-    image: NDArray[np.uint8]
-    alt: str
-    text: str
-
-
-@dataclass(frozen=True)
-class ShownPair:
-    """Patches side by side under a title: a synthetic patch and those most similar to it."""
-
-    title: str
-    patches: Sequence[ShownPatch]
-
-
 def build_duplicates_page(
-    audit: DuplicateAudit,
-    found: NearestSimilarities,
+    findings: DuplicateFindings,
+    synthetic: PatchSet,
+    real: PatchSet,
     *,
-    pairs: Sequence[ShownPair],
-    pairs_within: Sequence[ShownPair],
     subtitle: str,
-    guide: str,
-    warnings: Sequence[str],
     numbers: str,
 ) -> Page:
     """Build the page.
 
     Args:
-        audit: the result of the audit.
-        found: the similarities behind it.
-        pairs: synthetic patches with their nearest training patches, the most similar first.
-        pairs_within: synthetic patches with the most similar ones of the same set.
+        findings: the result of the audit.
+        synthetic, real: the patch sets that were compared.
         subtitle: text that names the sets.
-        guide: name of the guide.
-        warnings: what the reader must know first.
         numbers: name of the file with the same content as JSON.
     """
-    near = audit.nearness
+    audit, near = findings.audit, findings.near_copies.nearness
     return Page(
-        title="Does the synthetic set hold duplicates?",
+        title="Does the synthetic set contain duplicates?",
         subtitle=subtitle,
         verdict="worse" if audit.copied else "no_difference" if audit.enough else "too_few",
         headline=audit.verdict,
-        answer=[_within_line(audit), _reference_line(audit)],
+        answer=[_within_line(findings.near_copies), _reference_line(findings.near_copies)],
         facts=[
-            (f"{len(audit.copies.of_training):,}", "exact copies of training patches"),
+            (f"{len(findings.near_copies.copies.of_training):,}", "exact copies of training patches"),
             (f"{len(near.flagged):,}", f"flagged of {audit.n_synthetic:,} synthetic patches"),
             (f"{near.share:.1%}", f"flagged, where {1 - near.quantile:.1%} are expected"),
-            (f"{near.threshold:.4f}", "similarity from which patches are flagged"),
+            (f"{near.threshold:.4f}", "similarity above which patches are flagged"),
         ],
-        warnings=warnings,
+        warnings=findings.warnings,
         sections=[
-            _similarity_section(audit, found, guide),
-            _pairs_section(pairs, audit),
-            _within_section(audit, pairs_within),
+            _similarity_section(findings),
+            _pairs_section(findings, synthetic, real),
+            _within_section(findings.near_copies, synthetic),
         ],
         numbers=numbers,
     )
 
 
-def _within_line(audit: DuplicateAudit) -> str:
-    copies, quantile = len(audit.copies.within), 100 * audit.nearness.quantile
+def _within_line(near_copies: NearCopies) -> str:
+    copies, quantile = len(near_copies.copies.within), 100 * near_copies.nearness.quantile
     exact = "none has the pixels of another" if not copies else f"{copies:,} repeat the pixels of another"
     return (
-        f"Among the synthetic patches, {exact}, and {audit.within.share:.1%} are more similar to another one than "
-        f"{quantile:.4g}% of as many training patches are to another training patch."
+        f"Among the synthetic patches, {exact}, and {near_copies.within.share:.1%} are more similar to another one "
+        f"than {quantile:.4g}% of as many training patches are to another training patch."
     )
 
 
-def _reference_line(audit: DuplicateAudit) -> str:
-    near = audit.nearness
+def _reference_line(near_copies: NearCopies) -> str:
+    near = near_copies.nearness
     return (
         f"Median similarity to the nearest training patch: {near.median:.4f} for synthetic patches, "
         f"{near.held_out_median:.4f} for held-out real ones, and {near.training_median:.4f} for training patches to "
-        "the nearest other one, which share their patients as the generator does. Between the last two an innocent "
-        "generator is to be expected."
+        "the nearest other one, which come from the same patients, as those of the generator do. A generator that "
+        "copies nothing is expected between the last two."
     )
 
 
-def _similarity_section(audit: DuplicateAudit, found: NearestSimilarities, guide: str) -> Section:
-    near, copies = audit.nearness, audit.copies
+def _similarity_section(findings: DuplicateFindings) -> Section:
+    audit, near, copies = findings.audit, findings.near_copies.nearness, findings.near_copies.copies
     patches = f"{audit.n_synthetic:,} synthetic, {audit.n_training:,} training, {audit.n_held_out:,} held out"
     rows = [
         ("Patches compared", patches),
@@ -111,34 +85,33 @@ def _similarity_section(audit: DuplicateAudit, found: NearestSimilarities, guide
         ("More similar to training than a held-out patch", f"{near.more_similar:.1%} of pairs (50% if alike)"),
         (
             "More similar to training than a training patch to another",
-            f"{near.more_similar_than_training:.1%} of pairs, one-sided p = {near.p_than_training:.2g} (50% or less "
-            "where nothing is copied)",
+            f"{near.more_similar_than_training:.1%} of pairs, one-sided p = {near.p_than_training:.2g} (at most "
+            "50% if nothing is copied)",
         ),
     ]
     note = (
-        f"Similarity: cosine of the embeddings of {guide}. It learnt from the same training patches, and patches of "
-        "one patient are not independent: the test leans towards suspicion."
+        f"Similarity: cosine of the embeddings of {audit.extractor}. It learnt from the same training patches, and "
+        "patches of one patient are not independent: the audit is more likely to suspect copying."
     )
     table = Table(
         "Audit against the training patches", ["Question", "Finding"], [cells(*r) for r in rows], note, words=True
     )
-    blocks: list[Block] = [table, Figures([_histogram(found, near.threshold)])]
+    blocks: list[Block] = [table, Figures([_histogram(near)])]
     return Section("similarity", "Nearest training patches", "Are synthetic patches too close to real ones?", blocks)
 
 
-def _histogram(found: NearestSimilarities, threshold: float) -> Figure:
+def _histogram(near: Nearness) -> Figure:
     groups = {
-        "synthetic": found.synthetic,
-        "held out": found.held_out,
-        "training, to another": found.training,
+        name.replace("training", "training, to another"): np.array(values, np.float32)
+        for name, values in near.similarities.items()
     }
     low = min(float(values.min()) for values in groups.values())
     edges = np.linspace(min(low, 0.999), 1, BINS).tolist()
     with draw("Similarity to the nearest training patch", "Share of patches") as drawing:
-        for place, (name, values) in enumerate(groups.items()):
+        for index, (name, values) in enumerate(groups.items()):
             weights = np.full(len(values), 1 / len(values))
-            drawing.axes.hist(values, edges, weights=weights, histtype="step", color=colour(place), label=name, lw=1.5)
-        drawing.axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.1, label="flagged above")
+            drawing.axes.hist(values, edges, weights=weights, histtype="step", color=colour(index), label=name, lw=1.5)
+        drawing.axes.axvline(near.threshold, color=INK, linestyle="--", linewidth=1.1, label="flagged above")
         drawing.axes.tick_params(color=FAINT)
         drawing.legend()
     medians = ", ".join(f"{name} {float(np.median(values)):.4f}" for name, values in groups.items())
@@ -150,26 +123,52 @@ def _histogram(found: NearestSimilarities, threshold: float) -> Figure:
     )
 
 
-def _pairs_section(pairs: Sequence[ShownPair], audit: DuplicateAudit) -> Section:
-    turned = " Mirrored patches were compared too, so that a copy may be turned round." if audit.views > 1 else ""
+def _pairs_section(findings: DuplicateFindings, synthetic: PatchSet, real: PatchSet) -> Section:
+    near = findings.near_copies.nearness
+    flipped = " Flipped patches were compared too, so a copy may be flipped." if findings.near_copies.views > 1 else ""
     caption = (
-        f"The synthetic patches most similar to a training patch (flagged above {audit.nearness.threshold:.4f}). A "
-        f"copy shows the same nuclei in the same places; a patch that is only of the same kind does not.{turned}"
+        f"The synthetic patches most similar to a training patch (flagged above {near.threshold:.4f}). A copy shows "
+        f"the same nuclei in the same places; a patch that is only of the same kind does not.{flipped}"
     )
-    return Section("pairs", "The closest pairs", "Copies, or only alike? Eyes decide.", [_gallery(caption, pairs)])
+    synthetic_names, names = (patches.index["class_name"].to_numpy() for patches in (synthetic, real))
+    rows = []
+    for rank, (pair, match) in enumerate(zip(near.closest, findings.audit.closest, strict=True), start=1):
+        flagged = "flagged" if pair.similarity > near.threshold else "not flagged"
+        held_out = f"held out, {names[match.held_out]}: {1 - match.held_out_distance:.4f}"
+        thumbnails = [
+            _thumbnail(
+                synthetic, pair.synthetic, f"synthetic patch of pair {rank}", f"synthetic, row {pair.synthetic}"
+            ),
+            _thumbnail(
+                real, pair.other, "nearest training patch",
+                f"training, {names[pair.other]}, row {pair.other}: {pair.similarity:.4f}",
+            ),
+            _thumbnail(real, match.held_out, "nearest held-out patch", held_out),
+        ]  # fmt: skip
+        rows.append((f"{rank}. {synthetic_names[pair.synthetic]}, {flagged}", thumbnails))
+    lead = "Copies, or only alike? Judge by eye."
+    return Section("pairs", "The closest pairs", lead, [Gallery(caption, rows, paired=True)])
 
 
-def _within_section(audit: DuplicateAudit, pairs: Sequence[ShownPair]) -> Section:
+def _within_section(near_copies: NearCopies, synthetic: PatchSet) -> Section:
+    within, names = near_copies.within, synthetic.index["class_name"].to_numpy()
     caption = (
-        f"The synthetic patches most similar to each other, of {audit.within.n:,} that were compared (unusual above "
-        f"{audit.within.threshold:.4f}). Many near-duplicates are a sign of mode collapse."
+        f"The synthetic patches most similar to each other, of {within.n:,} that were compared (unusual above "
+        f"{within.threshold:.4f}). Many near-duplicates are a sign of mode collapse."
     )
-    lead = "Does the generator draw the same patch again and again?"
-    return Section("within", "Duplicates among synthetic patches", lead, [_gallery(caption, pairs)])
-
-
-def _gallery(caption: str, pairs: Sequence[ShownPair]) -> Gallery:
     rows = [
-        (pair.title, [Thumbnail(thumbnail(one.image), one.alt, one.text) for one in pair.patches]) for pair in pairs
+        (
+            f"{rank}. similarity {pair.similarity:.4f}",
+            [
+                _thumbnail(synthetic, row, f"synthetic patch, row {row}", f"{names[row]}, row {row}")
+                for row in (pair.other, pair.synthetic)
+            ],
+        )
+        for rank, pair in enumerate(within.closest, start=1)
     ]
-    return Gallery(caption, rows, paired=True)
+    lead = "Does the generator draw the same patch again and again?"
+    return Section("within", "Duplicates among synthetic patches", lead, [Gallery(caption, rows, paired=True)])
+
+
+def _thumbnail(patches: PatchSet, row: int, alt: str, text: str) -> Thumbnail:
+    return Thumbnail(thumbnail(patches.images(np.array([row]))[0]), alt, text)

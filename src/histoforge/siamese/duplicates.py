@@ -1,283 +1,230 @@
-"""Audit of whether a generator duplicated its training patches or its own.
+"""The memorisation audit by a guide: does a synthetic patch set copy its training patches, or repeat itself?
 
-Mustafa 2024, "Qualitative Evaluation", looks at the most similar images of a few chosen ones. Here the nearest training
-patch of every synthetic patch is searched for, and a similarity is compared with a reference: the similarity of
-held-out real patches, which the generator cannot have copied, to their nearest training patch. A stricter reference is
-that of training patches to their nearest other training patch, because these come from the same patients, as the
-generator's patches do.
-
-A generator that was trained on mirrored patches may copy mirrored ones. Patches can therefore be compared in several
-views: the first unchanged, the others flipped (`retrieval.FLIPS`). The most similar view counts, for all kinds of
+Mustafa 2024, "Qualitative Evaluation". The tests are those of `metrics.memorisation`, on the similarity of the guide's
+embeddings. A generator that was trained on mirrored patches may copy mirrored ones. Patches can therefore be compared
+in several views: the first unchanged, the others flipped (`FLIPS`). The most similar view counts, for all kinds of
 patches alike.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy import stats
+from torch import Tensor
 
-from histoforge.core.seeds import numpy_rng
-from histoforge.metrics.compare import p_text
-from histoforge.metrics.copying import ALPHA, NOTABLE_SHARE, copying_test
-from histoforge.metrics.results import Result
-from histoforge.siamese.exact_copies import Copies, PixelKeys, find_copies
-from histoforge.siamese.retrieval import Embeddings, Neighbours, most_similar
+from histoforge.core.errors import PatchSetError, SettingsError
+from histoforge.metrics.exact_copies import FLIPS, PixelKeys, pixel_keys
+from histoforge.metrics.feature_space import Kind, NearestPatches, Rows, Subset
+from histoforge.metrics.memorisation import ClosePair, MemorisationAudit, audit_memorisation
+from histoforge.metrics.near_copies import NearCopies, SimilarPair
+from histoforge.patches import PatchSet
+from histoforge.patches.matching import check_same_format
+from histoforge.siamese.guide import Guide
+from histoforge.siamese.retrieval import Embeddings, embed_set, most_similar
 
-FEWEST_PATCHES = 30
-NOTABLE = 2.0
-MOST_COMPARED = 5000
-Rows = NDArray[np.int64]
-Similarities = NDArray[np.float32]
+TRAINING_SPLITS, HELD_OUT_SPLITS = ("train",), ("val", "test")
 
 
-class ClosePair(Result):
-    """A synthetic patch and the real or synthetic one most similar to it.
+class CosineSpace:
+    """Embeddings of several views of each patch, compared by their cosine; the distance is 1 - cosine.
 
     Attributes:
-        synthetic, other: rows in the given sets.
-        similarity: cosine of the guide's embeddings, in [0, 1].
+        extractor: the name of the network that computed the embeddings.
+        views: number of views of each patch.
     """
 
-    synthetic: int
-    other: int
-    similarity: float
+    def __init__(
+        self,
+        synthetic: Sequence[Embeddings],
+        training: Sequence[Embeddings],
+        held_out: Sequence[Embeddings],
+        extractor: str,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Take one matrix per view, [S, D], [T, D] and [H, D], the first of unchanged patches.
 
+        The vectors are non-negative and of length 1. Nearest patches are computed on `device`.
+        """
+        self._views: dict[Kind, Sequence[Embeddings]] = {
+            "synthetic": synthetic, "training": training, "held_out": held_out
+        }  # fmt: skip
+        self._device = device
+        self.extractor, self.views = extractor, len(synthetic)
 
-class Nearness(Result):
-    """Similarity to the nearest training patch.
+    def features(self, kind: Kind) -> Tensor:
+        """Return the embeddings of the unchanged patches, float32 [N, D]."""
+        return torch.from_numpy(self._views[kind][0])
 
-    Attributes:
-        quantile: quantile of the held-out similarities above which a synthetic patch is flagged.
-        threshold: the similarity at that quantile.
-        flagged: synthetic patches that are more similar to a training patch, most similar first.
-        closest: the most similar pairs, flagged or not.
-        share, held_out_share: share of the synthetic and of the held-out patches above the threshold.
-        p: one-sided p-value of there being more flagged patches than by chance (Fisher's exact test, which treats
-            patches of one patient as independent).
-        median, held_out_median: median similarity of the synthetic and of the held-out patches.
-        training_median: median similarity of training patches to their nearest other one.
-        more_similar: probability that a synthetic patch is more similar to training than a held-out one is.
-        more_similar_than_training: probability that a synthetic patch is more similar to training than a training patch
-            is to another; it does not exceed 50% for a generator that copies nothing, since both share their patients.
-        p_than_training: one-sided p-value of `more_similar_than_training` (Mann-Whitney).
-    """
-
-    quantile: float
-    threshold: float
-    flagged: list[ClosePair]
-    closest: list[ClosePair]
-    share: float
-    held_out_share: float
-    p: float
-    median: float
-    held_out_median: float
-    training_median: float
-    more_similar: float
-    more_similar_than_training: float
-    p_than_training: float
-
-
-class Within(Result):
-    """Similarity of synthetic patches among themselves, compared with an equal number of training patches.
-
-    The numbers are equal because in a larger set the nearest patch is more similar.
-
-    Attributes:
-        n: number of patches of each kind that were compared.
-        threshold: the quantile of these training patches' similarity to their nearest other one.
-        share: share of the synthetic patches whose nearest other synthetic patch is more similar than that.
-        closest: the most similar pairs of synthetic patches.
-    """
-
-    n: int
-    threshold: float
-    share: float
-    closest: list[ClosePair]
-
-
-class DuplicateAudit(Result):
-    """Results of the duplicate audit.
-
-    Attributes:
-        n_synthetic, n_training, n_held_out: number of patches given.
-        views: number of views of each patch compared: 1 for unchanged patches, 4 with flips.
-        enough: whether there are enough patches to judge.
-        copied: whether the audit indicates copying.
-        verdict: the result in one sentence.
-    """
-
-    n_synthetic: int
-    n_training: int
-    n_held_out: int
-    views: int
-    copies: Copies
-    nearness: Nearness
-    within: Within
-    enough: bool
-    copied: bool
-    verdict: str
+    def nearest(self, queries: Subset, points: Subset) -> NearestPatches:
+        """Return the point nearest to the most similar view of each query; ties go to the first view and point."""
+        gallery = _select([self._views[points.kind][0]], points)[0]
+        excluded = None
+        if queries.kind == points.kind:
+            of_all = points.rows is None and queries.rows is not None
+            excluded = queries.rows if of_all else np.arange(len(gallery))
+        label = f"{queries.kind} to {points.kind}".replace("_", " ")
+        neighbours = [
+            most_similar(view, gallery, 1, device=self._device, excluded=excluded, label=label)
+            for view in _select(self._views[queries.kind], queries)
+        ]
+        similarities = np.stack([result.similarities for result in neighbours])
+        best_view = similarities.argmax(axis=0, keepdims=True)
+        rows = np.take_along_axis(np.stack([result.rows for result in neighbours]), best_view, 0)[0]
+        return NearestPatches(1 - torch.from_numpy(similarities.max(axis=0)[:, 0]).double(), rows[:, 0])
 
 
 @dataclass(frozen=True)
-class NearestSimilarities:
-    """Similarities to the nearest training patch, of synthetic [S], held-out [H] and training patches.
+class DuplicateFindings:
+    """The findings of `audit_synthetic_set`.
 
     Attributes:
-        training: similarity of at most `MOST_COMPARED` training patches to their nearest other one.
+        audit: the audit, with rows of the synthetic and of the whole real set.
+        near_copies: `audit.near_copies`.
+        warnings: reasons to trust the audit less, one sentence each.
     """
 
-    synthetic: Similarities
-    held_out: Similarities
-    training: Similarities
+    audit: MemorisationAudit
+    near_copies: NearCopies
+    warnings: list[str]
 
 
-def audit_duplicates(
-    synthetic: Sequence[Embeddings],
-    training: Sequence[Embeddings],
-    held_out: Sequence[Embeddings],
-    keys: PixelKeys,
+def audit_synthetic_set(
+    synthetic: PatchSet,
+    real: PatchSet,
+    guide: Guide,
     *,
+    names: tuple[str, str] = ("the synthetic patch set", "the patch set"),
     quantile: float = 0.99,
+    flips: bool = True,
     n_closest: int = 12,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-) -> tuple[DuplicateAudit, NearestSimilarities]:
-    """Audit synthetic patches against training and held-out real ones, by embeddings [S, D], [T, D] and [H, D].
+    cache: Path | None = None,
+) -> DuplicateFindings:
+    """Audit a synthetic patch set against the real one that its generator was trained on.
 
     Args:
-        synthetic, training, held_out: one matrix per view, the first of unchanged patches; at least two patches.
-        keys: pixel keys of the same patches.
-        quantile: quantile of the held-out similarities above which a synthetic patch is flagged.
+        synthetic: the patch set that a generator made.
+        real: the patch set that it was trained on, with its held-out splits.
+        guide: the network that embeds.
+        names: the names of both sets in messages.
+        quantile: quantile of the held-out patches' similarity above which a patch is flagged, from 0.5 to below 1.
+        flips: whether flipped views are compared as well.
         n_closest: number of closest pairs to return.
-        seed: seed of the subsamples that are compared among themselves.
-        device: where to compute.
+        cache: a folder for embeddings, or None.
 
     Raises:
-        ValueError: there are fewer than two patches of a kind.
+        SettingsError: the quantile is out of range.
+        PatchSetError: the sets do not belong together, or have too few patches.
+        ModelError: the guide does not fit the patches.
     """
-    n_synthetic, n_training, n_held_out = (len(views[0]) for views in (synthetic, training, held_out))
-    if min(n_synthetic, n_training, n_held_out) < 2:
-        raise ValueError("an audit needs at least two synthetic, training and held-out patches")
-    real, sample = training[0], _subsample(n_training, MOST_COMPARED, seed, "training")
-    to_training = _nearest(synthetic, real, "synthetic to training", device)
-    held = _nearest(held_out, real, "held out to training", device)
-    among = _nearest([view[sample] for view in training], real, "training to other training", device, sample)
-    found = NearestSimilarities(*(part.similarities[:, 0] for part in (to_training, held, among)))
-    nearness, copies = _nearness(found, to_training, quantile, n_closest), find_copies(keys)
-    enough = min(n_synthetic, n_held_out) >= FEWEST_PATCHES
-    audit = DuplicateAudit(
-        n_synthetic=n_synthetic,
-        n_training=n_training,
-        n_held_out=n_held_out,
-        views=len(synthetic),
-        copies=copies,
-        nearness=nearness,
-        within=_within(synthetic, training, quantile, n_closest, seed, device),
-        enough=enough,
-        copied=bool(copies.of_training) or (enough and _notable(nearness)),
-        verdict="",
+    if not 0.5 <= quantile < 1:
+        raise SettingsError(f"--quantile is {quantile:g}: give a value of at least 0.5 and below 1, such as 0.99.")
+    _check_sets(synthetic, real, names)
+    training, held_out = (_rows(real, splits, names[1]) for splits in (TRAINING_SPLITS, HELD_OUT_SPLITS))
+    guide.check_patches(real, f"the patch set {names[1]}")
+    views = FLIPS if flips else FLIPS[:1]
+    synthetic_views = [embed_set(guide, synthetic, cache, "synthetic patches", flip) for flip in views]
+    real_views = [embed_set(guide, real, cache, "real patches", flip) for flip in views]
+    space = CosineSpace(
+        synthetic_views,
+        [view[training] for view in real_views],
+        [view[held_out] for view in real_views],
+        guide.name,
+        guide.device,
     )
-    return audit.model_copy(update={"verdict": _verdict(audit)}), found
-
-
-def _nearest(
-    views: Sequence[Embeddings], gallery: Embeddings, label: str, device: torch.device | str, own: Rows | None = None
-) -> Neighbours:
-    """Return the nearest patch of the gallery in the most similar view; of equally similar views, the first."""
-    found = [most_similar(view, gallery, 1, device=device, own=own, label=label) for view in views]
-    similarities = np.stack([one.similarities for one in found])
-    best = similarities.argmax(axis=0, keepdims=True)
-    rows = np.take_along_axis(np.stack([one.rows for one in found]), best, 0)[0]
-    return Neighbours(rows, similarities.max(axis=0))
-
-
-def _nearness(found: NearestSimilarities, to_training: Neighbours, quantile: float, n_closest: int) -> Nearness:
-    threshold = float(np.quantile(found.held_out, quantile, method="higher"))
-    flagged, above = (int((part > threshold).sum()) for part in (found.synthetic, found.held_out))
-    table = [[flagged, len(found.synthetic) - flagged], [above, len(found.held_out) - above]]
-    pairs = _closest(to_training)
-    synthetic, held_out, training = (
-        torch.from_numpy(1 - part) for part in (found.synthetic, found.held_out, found.training)
-    )
-    than_training, _, p_than_training = copying_test(synthetic, training)
-    return Nearness(
+    real_keys, classes = pixel_keys(real), real.index["class_name"].to_numpy(object)
+    audit = audit_memorisation(
+        space,
+        keys=PixelKeys([pixel_keys(synthetic, flip) for flip in views], real_keys[training], real_keys[held_out]),
+        classes=(synthetic.index["class_name"].to_numpy(object), classes[training], classes[held_out]),
         quantile=quantile,
-        threshold=threshold,
-        flagged=pairs[:flagged],
-        closest=pairs[:n_closest],
-        share=flagged / len(found.synthetic),
-        held_out_share=above / len(found.held_out),
-        p=float(stats.fisher_exact(table, alternative="greater").pvalue),
-        median=float(np.median(found.synthetic)),
-        held_out_median=float(np.median(found.held_out)),
-        training_median=float(np.median(found.training)),
-        more_similar=copying_test(synthetic, held_out)[0],
-        more_similar_than_training=than_training,
-        p_than_training=p_than_training,
+        n_closest=n_closest,
     )
+    audit, near_copies = _with_rows_of_the_set(audit, training, held_out)
+    return DuplicateFindings(audit, near_copies, _warnings(near_copies, synthetic, real, names))
 
 
-def _notable(near: Nearness) -> bool:
-    flagged = near.p < ALPHA and near.share > NOTABLE * max(1 - near.quantile, near.held_out_share)
-    return flagged or (near.p_than_training < ALPHA and near.more_similar_than_training > NOTABLE_SHARE)
+def _select(views: Sequence[Embeddings], subset: Subset) -> Sequence[Embeddings]:
+    return views if subset.rows is None else [view[subset.rows] for view in views]
 
 
-def _within(
-    synthetic: Sequence[Embeddings],
-    training: Sequence[Embeddings],
-    quantile: float,
-    n_closest: int,
-    seed: int,
-    device: torch.device | str,
-) -> Within:
-    n = min(len(synthetic[0]), len(training[0]), MOST_COMPARED)
-    own = np.arange(n)
-    rows, others = (
-        _subsample(len(views[0]), n, seed, f"{name} within")
-        for name, views in (("synthetic", synthetic), ("training", training))
-    )
-    drawn, real = [view[rows] for view in synthetic], [view[others] for view in training]
-    usual = _nearest(real, real[0], "training among themselves", device, own).similarities
-    found = _nearest(drawn, drawn[0], "synthetic among themselves", device, own)
-    threshold = float(np.quantile(usual, quantile, method="higher"))
-    once: dict[tuple[int, int], ClosePair] = {}
-    for pair in _closest(found):
-        first, second = sorted((int(rows[pair.synthetic]), int(rows[pair.other])))
-        once.setdefault((first, second), ClosePair(synthetic=second, other=first, similarity=pair.similarity))
-    share = float((found.similarities > threshold).mean())
-    return Within(n=n, threshold=threshold, share=share, closest=list(once.values())[:n_closest])
-
-
-def _closest(found: Neighbours) -> list[ClosePair]:
-    """Return the pairs of queries and their nearest patches, most similar first; ties follow the query's row."""
-    similarities, rows = found.similarities[:, 0], found.rows[:, 0]
-    order = np.argsort(-similarities, kind="stable")
-    return [ClosePair(synthetic=int(row), other=int(rows[row]), similarity=float(similarities[row])) for row in order]
-
-
-def _subsample(count: int, most: int, seed: int, purpose: str) -> Rows:
-    if count <= most:
-        return np.arange(count)
-    return np.sort(numpy_rng(seed, "duplicates", purpose).choice(count, most, replace=False))
-
-
-def _verdict(audit: DuplicateAudit) -> str:
-    copies, near = len(audit.copies.of_training), audit.nearness
-    if copies:
-        are = "is an exact copy of a training patch" if copies == 1 else "are exact copies of training patches"
-        return f"{copies:,} of {audit.n_synthetic:,} synthetic patches {are}."
-    if not audit.enough:
-        return (
-            f"{audit.n_synthetic:,} synthetic and {audit.n_held_out:,} held-out patches are too few to tell (at least "
-            f"{FEWEST_PATCHES} of each are needed)."
+def _check_sets(synthetic: PatchSet, real: PatchSet, names: tuple[str, str]) -> None:
+    if not synthetic.info.synthetic or real.info.synthetic:
+        wrong, kind = (names[1], "synthetic") if real.info.synthetic else (names[0], "real")
+        raise PatchSetError(
+            f"{wrong} contains {kind} patches: give --in the synthetic set and --of the set that its generator was "
+            "trained on."
         )
-    facts = (
-        f"{near.share:.1%} of synthetic patches are more similar to a training patch than {100 * near.quantile:.4g}% "
-        f"of the held-out real patches are, where {1 - near.quantile:.1%} are expected ({p_text(near.p)}), and in "
-        f"{near.more_similar_than_training:.0%} of pairs a synthetic patch is more similar to training than a training "
-        f"patch is to another ({p_text(near.p_than_training)})"
+    advice = "name the patch set that the generator was trained on"
+    check_same_format(f"{names[0]} has", synthetic, names[1], real, advice, PatchSetError)
+    if len(synthetic) < 2:
+        raise PatchSetError(f"{names[0]} has {len(synthetic)} patches: an audit needs at least two.")
+
+
+def _rows(real: PatchSet, splits: Sequence[str], name: str) -> Rows:
+    rows = np.flatnonzero(real.index["split"].isin(splits).to_numpy())
+    if len(rows) < 2:
+        raise PatchSetError(
+            f"The patch set {name} has {len(rows)} patches in its {' and '.join(splits)} split: the audit compares "
+            "with training and with held-out patches, and needs at least two of each."
+        )
+    return rows
+
+
+def _with_rows_of_the_set(
+    audit: MemorisationAudit, training: Rows, held_out: Rows
+) -> tuple[MemorisationAudit, NearCopies]:
+    """Return the audit and its near copies with rows of the whole real set instead of rows of its splits."""
+    near_copies = audit.near_copies
+    if near_copies is None:
+        raise ValueError("near copies were not searched for")
+
+    def of_set(pairs: Sequence[SimilarPair]) -> list[SimilarPair]:
+        return [pair.model_copy(update={"other": int(training[pair.other])}) for pair in pairs]
+
+    def closest_of_set(pair: ClosePair) -> ClosePair:
+        rows = {"training": int(training[pair.training]), "held_out": int(held_out[pair.held_out])}
+        return pair.model_copy(update=rows)
+
+    near, copies = near_copies.nearness, near_copies.copies
+    nearness = near.model_copy(update={"flagged": of_set(near.flagged), "closest": of_set(near.closest)})
+    of_training = [(row, int(training[match])) for row, match in copies.of_training]
+    of_held_out = [(row, int(held_out[match])) for row, match in copies.of_held_out]
+    copies = copies.model_copy(update={"of_training": of_training, "of_held_out": of_held_out})
+    near_copies = near_copies.model_copy(update={"nearness": nearness, "copies": copies})
+    closest = [closest_of_set(pair) for pair in audit.closest]
+    updates = {"near_copies": near_copies, "duplicates": of_training, "closest": closest}
+    return audit.model_copy(update=updates), near_copies
+
+
+def _warnings(near_copies: NearCopies, synthetic: PatchSet, real: PatchSet, names: tuple[str, str]) -> list[str]:
+    """Return the reasons to trust the audit less."""
+    warnings = []
+    trained_on = (synthetic.info.made_by.get("scoring") or {}).get("patches")
+    if trained_on not in (None, real.digest):
+        warnings.append(
+            f"{names[0]} was made from another patch set than {names[1]}: its training patches are not those that were "
+            "compared."
+        )
+    splits = real.index["split"]
+    training, held_out = (
+        set(real.index["patient"][splits.isin(names)]) - {""} for names in (TRAINING_SPLITS, HELD_OUT_SPLITS)
     )
-    return f"Signs of copying: {facts}; look at the pairs." if audit.copied else f"No signs of copying: {facts}."
+    if shared := training & held_out:
+        warnings.append(
+            f"{len(shared):,} of {len(held_out):,} patients with held-out patches also have training patches (the set "
+            "was not split by patient): held-out patches are then nearer to training, and copies are harder to detect."
+        )
+    if near_copies.copies.of_held_out:
+        warnings.append(
+            f"{len(near_copies.copies.of_held_out):,} synthetic patches are exact copies of held-out patches, which "
+            "the generator should not have seen."
+        )
+    n_held_out, quantile = int(splits.isin(HELD_OUT_SPLITS).sum()), near_copies.nearness.quantile
+    if n_held_out * (1 - quantile) < 1:
+        warnings.append(
+            f"{n_held_out:,} held-out patches are few for a quantile of {quantile:g}: the threshold is the similarity "
+            "of the closest one of them."
+        )
+    return warnings

@@ -1,8 +1,8 @@
 """Search for the patches that are most similar to a given one, by the guide's embeddings.
 
 Mustafa 2024, "Qualitative Evaluation": a graphical interface extracts the K images of a distribution that the MFT-SNN
-rates as most similar to a chosen one. Similarity is the cosine of the embeddings, which are non-negative and of length
-1 (A0-5), so it lies in [0, 1]. The search is exact: every pair is compared.
+rates as most similar to a selected one. Similarity is the cosine of the embeddings, which are non-negative and of
+length 1 (A0-5), so it lies in [0, 1]. The search is exact: every pair is compared.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,14 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_file
 from histoforge.core.progress import Progress, say
 from histoforge.core.seeds import numpy_rng
+from histoforge.metrics.exact_copies import Flip
 from histoforge.metrics.extract import NamedExtractor, extract_features
 from histoforge.patches import PatchSet
 from histoforge.siamese.guide import Guide
 
 Embeddings = NDArray[np.float32]
-Flip = tuple[int, ...]
-FLIPS: tuple[Flip, ...] = ((), (1,), (2,), (1, 2))
-"""Unchanged, upside down, mirrored, and both: the flipped axes of [N, H, W, 3]."""
-
 QUERY_BLOCK, GALLERY_BLOCK = 512, 8192
-LAST_ROW = (1 << 32) - 1
+MAX_ROW = (1 << 32) - 1
 TYPICAL_PATCHES = 2000
 
 
@@ -57,8 +54,8 @@ def embed_images(
         flip: the axes to flip first, one of `FLIPS`.
     """
     axes = [axis + 1 for axis in flip]  # of [N, 3, H, W]
-    turned = NamedExtractor(guide.name, lambda batch: guide.embed(batch.flip(axes)))
-    return extract_features(turned, images, guide.device, label=label)
+    extractor = NamedExtractor(guide.name, lambda batch: guide.embed(batch.flip(axes)))
+    return extract_features(extractor, images, guide.device, label=label)
 
 
 def embed_set(
@@ -76,18 +73,19 @@ def embed_set(
     """
     if cache is None:
         return embed_images(guide, patches, label, flip)
-    made_with = {
-        "guide": guide.info.digest, "device": guide.device.type, "dtype": str(guide.dtype), "flip": list(flip)
+    key = {
+        "patches": patches.digest, "guide": guide.info.digest, "device": guide.device.type, "dtype": str(guide.dtype),
+        "flip": list(flip),
     }  # fmt: skip
-    file = cache / f"{digest_json({'patches': patches.digest, **made_with})}.npy"
-    found = _read(file, len(patches))
-    if found is not None:
-        say(f"{label}: {len(found):,} taken from {file}")
-        return found
-    made = embed_images(guide, patches, label, flip)
+    file = cache / f"{digest_json(key)}.npy"
+    embeddings = _read(file, len(patches))
+    if embeddings is not None:
+        say(f"{label}: {len(embeddings):,} read from {file}")
+        return embeddings
+    embeddings = embed_images(guide, patches, label, flip)
     with atomic_file(file) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, made, allow_pickle=False)
-    return made
+        np.save(stream, embeddings, allow_pickle=False)
+    return embeddings
 
 
 def most_similar(
@@ -96,40 +94,40 @@ def most_similar(
     k: int,
     *,
     device: torch.device | str = "cpu",
-    own: NDArray[np.int64] | None = None,
+    excluded: NDArray[np.int64] | None = None,
     label: str = "search",
 ) -> Neighbours:
     """Return the `k` rows of the gallery that are most similar to each query.
 
-    Products are summed in float64 and rounded to float32, so that equal patches get equal similarities wherever they
-    stand. Similarity and row are then ranked as one integer, so that the order of ties is fixed.
+    Products are summed in float64 and rounded to float32, so that equal patches get equal similarities at any row.
+    Similarity and row are then ranked as one integer, so that the order of ties is fixed.
 
     Args:
         queries: [Q, D], non-negative and of length 1.
         gallery: [N, D], likewise.
         k: number of rows per query.
         device: where to compute.
-        own: the gallery row of each query itself, which is left out, int64 [Q].
+        excluded: a gallery row per query that is left out, usually the query itself, int64 [Q].
         label: text of the progress line.
 
     Raises:
         SettingsError: the gallery has fewer than `k` rows.
     """
-    there = len(gallery) - (own is not None)
-    if not 1 <= k <= there:
-        raise SettingsError(f"k is {k}, and there are {there:,} patches to choose from: ask for 1 to {there:,}.")
+    available = len(gallery) - (excluded is not None)
+    if not 1 <= k <= available:
+        raise SettingsError(f"k is {k}, and there are {available:,} patches to choose from: give 1 to {available:,}.")
     points = torch.from_numpy(gallery).to(device)
     best: list[Tensor] = []
     with Progress(label, len(queries), "patches") as progress:
         for start in range(0, len(queries), QUERY_BLOCK):
             rows = slice(start, start + QUERY_BLOCK)
             block = torch.from_numpy(queries[rows]).to(device, torch.float64)
-            left_out = None if own is None else torch.from_numpy(own[rows]).to(device)
-            best.append(_best_of(block, points, k, left_out).cpu())
+            left_out = None if excluded is None else torch.from_numpy(excluded[rows]).to(device)
+            best.append(_largest_keys(block, points, k, left_out).cpu())
             progress.advance(len(block))
     keys = torch.cat(best)
     similarities = (keys >> 32).to(torch.int32).view(torch.float32)
-    return Neighbours((LAST_ROW - (keys & LAST_ROW)).numpy(), similarities.numpy())
+    return Neighbours((MAX_ROW - (keys & MAX_ROW)).numpy(), similarities.numpy())
 
 
 def typical_similarity(queries: Embeddings, gallery: Embeddings) -> NDArray[np.float32]:
@@ -168,33 +166,33 @@ def typicality(gallery: Embeddings, device: torch.device | str = "cpu") -> Typic
     if count < 2:
         return Typicality(0.0)
     rows = np.sort(numpy_rng(0, "typicality").choice(len(gallery), count, replace=False))
-    nearest = most_similar(gallery[rows], gallery, 1, device=device, own=rows, label="nearest patches of the set")
+    nearest = most_similar(gallery[rows], gallery, 1, device=device, excluded=rows, label="nearest patches of the set")
     return Typicality(float(np.quantile(nearest.similarities, 1 - Typicality.share)))
 
 
-def _best_of(queries: Tensor, points: Tensor, k: int, own: Tensor | None) -> Tensor:
-    """Return the `k` largest keys of each query over the whole gallery, int64 [b, k], in falling order."""
-    found = []
+def _largest_keys(queries: Tensor, points: Tensor, k: int, excluded: Tensor | None) -> Tensor:
+    """Return the `k` largest keys of each query over the whole gallery, int64 [b, k], in descending order."""
+    largest = []
     for start in range(0, len(points), GALLERY_BLOCK):
         keys = _keys(queries @ points[start : start + GALLERY_BLOCK].to(torch.float64).T, start)
-        if own is not None:
-            here = (own >= start) & (own < start + keys.shape[1])
-            keys[here, own[here] - start] = -1
-        found.append(keys.topk(min(k, keys.shape[1]), dim=1).values)
-    return torch.cat(found, dim=1).topk(k, dim=1).values
+        if excluded is not None:
+            in_block = (excluded >= start) & (excluded < start + keys.shape[1])
+            keys[in_block, excluded[in_block] - start] = -1
+        largest.append(keys.topk(min(k, keys.shape[1]), dim=1).values)
+    return torch.cat(largest, dim=1).topk(k, dim=1).values
 
 
 def _keys(cosines: Tensor, first_row: int) -> Tensor:
     """Return integers that sort pairs by similarity, then by row: the bits of a float32 >= 0 sort like its value."""
     similarities = cosines.clamp_(0, 1).to(torch.float32).abs_()
     rows = torch.arange(first_row, first_row + cosines.shape[1], device=cosines.device)
-    return similarities.view(torch.int32).to(torch.int64) << 32 | (LAST_ROW - rows)
+    return similarities.view(torch.int32).to(torch.int64) << 32 | (MAX_ROW - rows)
 
 
 def _read(file: Path, count: int) -> Embeddings | None:
     try:
-        found = np.load(file, allow_pickle=False)
+        values = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    fits = isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype == np.float32 and len(found) == count
-    return found if fits and bool(np.isfinite(found).all()) else None
+    fits = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype == np.float32 and len(values) == count
+    return values if fits and bool(np.isfinite(values).all()) else None

@@ -27,6 +27,8 @@ from histoforge.evaluation.scoring import Labels, Pixels, Seen
 from histoforge.generators.loading import Generator, load_generator
 from histoforge.generators.methods import METHODS, title
 from histoforge.metrics.diversity import diversity
+from histoforge.metrics.exact_copies import PixelKeys, pixel_keys
+from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.patches import PatchSet, PatchSetWriter
@@ -165,11 +167,8 @@ def _audit(
     pixels, labels = drawn
     names = np.array(real.classes)
     return audit_memorisation(
-        seen.fake,
-        seen.real,
-        seen.held_out,
-        seen.extractor,
-        pixels=(pixels, real.images()),
+        EuclideanSpace(seen.fake, seen.real, seen.held_out, seen.extractor),
+        keys=PixelKeys([pixel_keys(pixels)], pixel_keys(real), np.empty(0, np.uint64)),
         classes=(names[labels], names[real.labels], names[held_out.labels]),
         seed=config.seed,
     )

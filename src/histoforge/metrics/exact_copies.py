@@ -1,0 +1,83 @@
+"""Synthetic patches whose pixels equal those of another patch, unchanged or flipped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.metrics.results import Result
+from histoforge.patches import PatchSet
+from histoforge.patches.duplicates import pixel_key
+
+READ_ROWS = 512
+Flip = tuple[int, ...]
+FLIPS: tuple[Flip, ...] = ((), (1,), (2,), (1, 2))
+"""Unchanged, upside down, mirrored, and both: the flipped axes of [N, H, W, 3]."""
+
+
+class Copies(Result):
+    """Patches with the same pixels.
+
+    Attributes:
+        of_training, of_held_out: pairs (synthetic row, first row), in any view.
+        within: pairs (synthetic row, earlier synthetic row).
+    """
+
+    of_training: list[tuple[int, int]]
+    of_held_out: list[tuple[int, int]]
+    within: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class PixelKeys:
+    """Pixel keys (`pixel_keys`) of the patches of an audit.
+
+    Attributes:
+        synthetic: one array per view, uint64 [S].
+        training: uint64 [T].
+        held_out: uint64 [H]; empty if held-out patches are not searched for copies.
+    """
+
+    synthetic: Sequence[NDArray[np.uint64]]
+    training: NDArray[np.uint64]
+    held_out: NDArray[np.uint64]
+
+
+def pixel_keys(patches: PatchSet | NDArray[np.uint8], flip: Flip = ()) -> NDArray[np.uint64]:
+    """Return a 64-bit key per patch, computed after flipping, that is equal for equal pixels, uint64 [N].
+
+    Args:
+        patches: a patch set, or uint8 [N, H, W, 3].
+        flip: the axes to flip, one of `FLIPS`.
+    """
+    keys = np.empty(len(patches), np.uint64)
+    for start in range(0, len(patches), READ_ROWS):
+        rows = slice(start, start + READ_ROWS)
+        images = patches.images(rows) if isinstance(patches, PatchSet) else patches[rows]
+        keys[rows] = [pixel_key(image) for image in np.flip(images, flip)]
+    return keys
+
+
+def first_matches(keys: NDArray[np.uint64], others: NDArray[np.uint64]) -> list[tuple[int, int]]:
+    """Return pairs (row, first row of `others`) with the same key."""
+    if not len(others):
+        return []
+    known, first = np.unique(others, return_index=True)
+    positions = np.searchsorted(known, keys).clip(max=len(known) - 1)
+    return [(int(row), int(first[positions[row]])) for row in np.flatnonzero(known[positions] == keys)]
+
+
+def find_copies(keys: PixelKeys) -> Copies:
+    """Find the synthetic patches that have the same pixels as another patch."""
+    of_training, of_held_out = (
+        {row: match for view in reversed(keys.synthetic) for row, match in first_matches(view, others)}
+        for others in (keys.training, keys.held_out)
+    )
+    unflipped = keys.synthetic[0]
+    within = {row: first for view in keys.synthetic for row, first in first_matches(view, unflipped) if first < row}
+    return Copies(
+        of_training=sorted(of_training.items()),
+        of_held_out=sorted(of_held_out.items()),
+        within=sorted(within.items()),
+    )
