@@ -4,27 +4,16 @@ import json
 import os
 from pathlib import Path
 
+from histoforge.tasks.table import task_named
+
 VERSION = "0.1.0"
 REGISTRY = os.environ.get("HISTOFORGE_REGISTRY", "").rstrip("/")
 """Registry of all images; '' for the one in which each is published. `HISTOFORGE_REGISTRY` at compile time sets it."""
 
-SLIM = (
-    "find_news",
-    "join_generators",
-    "plan_benchmark",
-    "plan_cells",
-    "plan_classes",
-    "plan_fractions",
-    "preprocess",
-    "record_source",
-    "scan_source",
-)
-"""Components whose tasks import no torch. publish_model does: it predicts the test split with both classifiers."""
-
 
 def runtime_of(component: str) -> str:
     """Return the name of the runtime, a folder of `images/`, that a component's tasks run in."""
-    return "slim" if component in SLIM else "cuda"
+    return "cuda" if task_named(component).torch else "slim"
 
 
 def image_of(component: str) -> str:

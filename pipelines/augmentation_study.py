@@ -110,7 +110,7 @@ def augmentation_study(
     )
     slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
     scan = scan_source(seeds=seeds, fixed=FIXED, seed=seed, preset=preset, overrides=overrides, **slides, **pool.sizes)
-    resources.place(scan, pool, "Check settings and source")
+    resources.assign(scan, pool, "Check settings and source")
     pool = pool.sized_by(scan)
     settings = StepSettings(scan, preset, seed)
     cutting = {"dataset_digest": scan.outputs["Output"], **slides, **settings.of("preprocess")}
@@ -124,18 +124,18 @@ def augmentation_study(
     selecting = {"rule": "entropy_centroid", **settings.of("select_samples")}
 
     cells = plan_cells(ratios=ratios, pool_multiples=pool_multiples)
-    resources.place(cells, pool, "Plan ratios and pools")
+    resources.assign(cells, pool, "Plan ratios and pools")
     parts = plan_fractions(fractions=fractions)
-    resources.place(parts, pool, "Plan fractions")
+    resources.assign(parts, pool, "Plan fractions")
     cut = preprocess(**cutting)
-    resources.place(cut, pool, "Cut patches").after(cells, parts)
+    resources.assign(cut, pool, "Cut patches").after(cells, parts)
     patches = cut.outputs["patches"]
 
     baseline = train_classifier(arm="baseline", patches=patches, **training)
-    resources.place(baseline, pool, "Train the baseline")
+    resources.assign(baseline, pool, "Train the baseline")
     extractor = baseline.outputs["model"]
     forge = train_generator(patches=patches, extractor=extractor, **generating)
-    resources.place(forge, pool, "Train HistoGAN")
+    resources.assign(forge, pool, "Train HistoGAN")
     drawn = select_samples(
         patches=patches,
         extractor=extractor,
@@ -143,7 +143,7 @@ def augmentation_study(
         pool_multiple=cells.outputs["largest_pool"],
         **selecting,
     )
-    resources.place(drawn, pool, "Draw and score the largest pool")
+    resources.assign(drawn, pool, "Draw and score the largest pool")
 
     with dsl.ParallelFor(cells.outputs["Output"], name="Ratios and pools", parallelism=resources.AT_ONCE) as cell:
         chosen = select_samples(
@@ -154,28 +154,28 @@ def augmentation_study(
             pool_multiple=cell.pool_multiple,
             **selecting,
         )
-        resources.place(chosen, pool, "Select patches")
+        resources.assign(chosen, pool, "Select patches")
         arm = train_classifier(arm=cell.arm, patches=patches, synthetic=chosen.outputs["selected"], **training)
-        resources.place(arm, pool, "Train with them")
+        resources.assign(arm, pool, "Train with them")
 
     with dsl.ParallelFor(parts.output, name="Fractions", parallelism=resources.AT_ONCE) as part:
         few = preprocess(train_fraction=part.train_fraction, **cutting)
-        resources.place(few, pool, "Cut fewer patches")
+        resources.assign(few, pool, "Cut fewer patches")
         first = train_classifier(arm=part.baseline, patches=few.outputs["patches"], **training)
-        resources.place(first, pool, "Train the baseline on them")
+        resources.assign(first, pool, "Train the baseline on them")
         small = train_generator(patches=few.outputs["patches"], extractor=first.outputs["model"], **generating)
-        resources.place(small, pool, "Train HistoGAN on them")
+        resources.assign(small, pool, "Train HistoGAN on them")
         picked = select_samples(
             patches=few.outputs["patches"],
             extractor=first.outputs["model"],
             generator=small.outputs["generator"],
             **selecting,
         )
-        resources.place(picked, pool, "Draw and select patches")
+        resources.assign(picked, pool, "Draw and select patches")
         second = train_classifier(
             arm=part.selective, patches=few.outputs["patches"], synthetic=picked.outputs["selected"], **training
         )
-        resources.place(second, pool, "Train with selected patches")
+        resources.assign(second, pool, "Train with selected patches")
 
     judged = evaluate(
         patches=patches,
@@ -188,7 +188,7 @@ def augmentation_study(
         overviews=cut.outputs["overviews"],
         **settings.of("evaluate"),
     )
-    resources.place(judged, pool, "Evaluate and report")
+    resources.assign(judged, pool, "Evaluate and report")
     return Outputs(
         report=judged.outputs["report"],
         metrics=judged.outputs["results"],

@@ -88,7 +88,7 @@ def begin(form: Form, pool: resources.Pool) -> Start:
     everything = {"seed": form.seed, "preset": form.preset, "overrides": form.overrides}
     cutting = {"source": form.source, "patch_size": form.patch_size, "slide_mpp": form.slide_mpp}
     scan = scan_source(seeds=form.seeds, fixed=FIXED, **cutting, **everything, **pool.sizes)
-    resources.place(scan, pool, "Check settings and source")
+    resources.assign(scan, pool, "Check settings and source")
     pool = pool.sized_by(scan)
     settings = StepSettings(scan, form.preset, form.seed)
     plan = plan_benchmark(
@@ -98,9 +98,9 @@ def begin(form: Form, pool: resources.Pool) -> Start:
         patch_size=form.patch_size,
         **everything,
     )
-    resources.place(plan, pool, "Plan the generators")
+    resources.assign(plan, pool, "Plan the generators")
     cut = preprocess(dataset_digest=scan.outputs["Output"], **cutting, **settings.of("preprocess"))
-    resources.place(cut, pool, "Cut patches").after(plan)
+    resources.assign(cut, pool, "Cut patches").after(plan)
     patches, overviews = cut.outputs["patches"], cut.outputs["overviews"]
     baseline = train_classifier(
         arm="baseline",
@@ -110,11 +110,11 @@ def begin(form: Form, pool: resources.Pool) -> Start:
         checkpoints=form.checkpoints,
         **settings.of("train_classifier"),
     )
-    resources.place(baseline, pool, "Train on real patches")
+    resources.assign(baseline, pool, "Train on real patches")
     snn = finetune_snn(
         patches=patches, overviews=overviews, checkpoints=form.checkpoints, **settings.of("finetune_snn")
     )
-    resources.place(snn, pool, "Fine-tune the guide")
+    resources.assign(snn, pool, "Fine-tune the guide")
     return Start(patches, overviews, baseline.outputs["model"], snn.outputs["guide"], plan.output, settings, pool)
 
 
@@ -127,7 +127,7 @@ def judge(form: Form, start: Start, run: Any, generator: Any) -> Judged:
         name=run.title,
         **start.settings.of("score_generator", seed=run.seed),
     )
-    resources.place(scored, start.pool, "Draw patches and score them")
+    resources.assign(scored, start.pool, "Draw patches and score them")
     training = {
         "patches": start.patches,
         "synthetic": scored.outputs["samples"],
@@ -136,9 +136,9 @@ def judge(form: Form, start: Start, run: Any, generator: Any) -> Judged:
         **start.settings.of("train_classifier"),
     }
     alone = train_classifier(arm=run.arm, use="synthetic", **training)
-    resources.place(alone, start.pool, "Train on synthetic patches")
+    resources.assign(alone, start.pool, "Train on synthetic patches")
     both = train_classifier(arm=run.both, use="both", **training)
-    resources.place(both, start.pool, "Train on real and synthetic patches")
+    resources.assign(both, start.pool, "Train on real and synthetic patches")
     return Judged(scored, alone, both)
 
 
@@ -159,7 +159,7 @@ def conclude(start: Start, judged: Judged, generator: Any) -> Outputs:
         both_arms=dsl.Collected(judged.both.outputs["model"]),
         **start.settings.of("leaderboard"),
     )
-    resources.place(board, start.pool, "Compare and report")
+    resources.assign(board, start.pool, "Compare and report")
     return Outputs(
         report=board.outputs["report"],
         metrics=board.outputs["results"],

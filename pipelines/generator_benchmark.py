@@ -107,6 +107,6 @@ def generator_benchmark(
             checkpoints=checkpoints,
             **start.settings.of("train_generator", seed=run.seed),
         )
-        resources.place(forge, start.pool, "Train a generator")
+        resources.assign(forge, start.pool, "Train a generator")
         judged = benchmarking.judge(form, start, run, forge.outputs["generator"])
     return benchmarking.conclude(start, judged, forge.outputs["generator"])

@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from histoforge.tasks.table import task_named
 from histoforge_pipelines import resources
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
@@ -47,7 +48,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 def needs_gpu(component: BaseComponent) -> bool:
     """Return True if a component requests a GPU, and therefore also comes as a pipeline."""
-    return component.name in resources.ON_GPU
+    return task_named(component.name).gpu
 
 
 def one_steps(component: BaseComponent) -> dict[str, BaseComponent]:
@@ -104,7 +105,7 @@ def one_step(component: BaseComponent, optional: Collection[str]) -> BaseCompone
     def build(*values: Any) -> Any:
         named = dict(zip((one.name for one in parameters), values, strict=True))
         task = component(**{name: named[name] for name in inputs})
-        resources.place(task, resources.Pool(**{name: named[name] for name in POOL}))
+        resources.assign(task, resources.Pool(**{name: named[name] for name in POOL}))
         return result(**{name: task.outputs[name] for name in outputs})
 
     build.__name__ = component.python_func.__name__

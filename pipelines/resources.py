@@ -5,9 +5,12 @@ but the backend would then silently omit the limit, whereas it reads a `str` par
 at compile time (time limits, the size of /dev/shm, the queue) are constants here.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
+from histoforge.steps.step import SIZES
+from histoforge.tasks.table import task_named
 from histoforge_pipelines.profiles import (
     CPUS,
     GPU_TOLERATIONS,
@@ -64,72 +67,14 @@ STORAGE_KEYS = {
 }
 """Keys of the storage secret, with the environment variables from which `histoforge.storage` reads them."""
 
-TIME_LIMITS = {
-    "scan-source": HOUR,
-    "plan-cells": HOUR,
-    "plan-fractions": HOUR,
-    "plan-benchmark": HOUR,
-    "plan-classes": HOUR,
-    "preprocess": 24 * HOUR,
-    "finetune-snn": 24 * HOUR,
-    "train-generator": 72 * HOUR,
-    "join-generators": HOUR,
-    "select-samples": 12 * HOUR,
-    "train-classifier": 48 * HOUR,
-    "score-generator": 12 * HOUR,
-    "leaderboard": 6 * HOUR,
-    "evaluate": 6 * HOUR,
-    "publish-model": 3 * HOUR,
-    "find-news": HOUR,
-    "record-source": HOUR,
-}
-"""Seconds after which a task is stopped."""
-
-ON_GPU = {
-    "finetune-snn",
-    "train-generator",
-    "select-samples",
-    "train-classifier",
-    "score-generator",
-    "leaderboard",
-    "evaluate",
-    "publish-model",
-}
-SMALL = {
-    "scan-source",
-    "find-news",
-    "record-source",
-    "plan-cells",
-    "plan-fractions",
-    "plan-benchmark",
-    "plan-classes",
-    "join-generators",
-}
-SIZES = {
-    "preprocess": "cutting",
-    "finetune-snn": "training",
-    "train-generator": "training",
-    "train-classifier": "training",
-    "select-samples": "evaluating",
-    "score-generator": "evaluating",
-    "leaderboard": "evaluating",
-    "evaluate": "evaluating",
-    "publish-model": "evaluating",
-}
-"""The form's sizes of a task, such as `cpu_cutting` and `memory_cutting`; all other tasks have `SMALL_SIZE`."""
-
 SMALL_SIZE = ("1", "2Gi")
-"""Cores and memory of the tasks in `SMALL`."""
+"""Cores and memory of the small tasks."""
 
-READ_SLIDES = {"scan-source", "preprocess"}
 LOGS = "/logs"
 """Mount path of a claim for TensorBoard's files, and value of `HISTOFORGE_LOGS` for trainings."""
 
 CERTIFICATES = "/etc/histoforge/certificates"
 """Mount path of the config map or secret with a private certificate authority."""
-
-SIDE_EFFECTS = {"scan-source", "find-news", "record-source", "publish-model"}
-"""Tasks that never use the cache, because they read or change things that are not among their inputs."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +89,7 @@ class Pool:
         node_selector: label to value.
         tolerations: tolerations as in a pod's specification, in addition to `GPU_TOLERATIONS` of all tasks on a GPU.
         storage_secret: name of a secret with the keys of `STORAGE_KEYS`; it need not exist.
-        cpu_cutting, cpu_training, cpu_evaluating: cores of the tasks that `SIZES` names; '' for the value of `cpu`.
+        cpu_cutting, cpu_training, cpu_evaluating: cores of the tasks of that size; '' for the value of `cpu`.
         memory_cutting, memory_training, memory_evaluating: memory of the same tasks; '' for the value of `memory`.
     """
 
@@ -175,53 +120,53 @@ class Pool:
         """
         return replace(self, **{f"{kind}_{size}": scan.outputs[f"{kind}_for_{size}"] for kind, size in _SIZED})
 
-    def size(self, name: str) -> tuple[Any, Any]:
-        """Return cores and memory of a component's task."""
-        if name in SMALL:
+    def size(self, size: str) -> tuple[Any, Any]:
+        """Return cores and memory of a task of a size: 'small', or one of `SIZES`."""
+        if size == "small":
             return SMALL_SIZE
-        cpu, memory = (getattr(self, f"{kind}_{SIZES[name]}") for kind in ("cpu", "memory"))
-        return _given(cpu, self.cpu), _given(memory, self.memory)
+        cpu, memory = (getattr(self, f"{kind}_{size}") for kind in ("cpu", "memory"))
+        return _or_default(cpu, self.cpu), _or_default(memory, self.memory)
 
 
-_SIZED = [(kind, size) for kind in ("cpu", "memory") for size in ("cutting", "training", "evaluating")]
+_SIZED = [(kind, size) for kind in ("cpu", "memory") for size in SIZES]
 
 
-def retry_window(name: str) -> int:
-    """Return the seconds within which a task may be retried, from the start of its first attempt.
+def retry_window(hours: int) -> int:
+    """Return the seconds within which a task with a time limit may be retried, from the start of its first attempt.
 
     Argo ends a task's retries, and the running attempt, after this time (`processNodeRetries` of
     workflow/controller/operator.go in argoproj/argo-workflows at f016ad8), which includes the time that a pod waits for
     its node. It must therefore exceed the time limits, waits and backoffs of all attempts together.
     """
     backoffs = sum(BACKOFF * BACKOFF_FACTOR**retry for retry in range(RETRIES))
-    return (RETRIES + 1) * (TIME_LIMITS[name] + IN_QUEUE) + backoffs
+    return (RETRIES + 1) * (hours * HOUR + IN_QUEUE) + backoffs
 
 
-def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTask:
-    """Set everything that a task requests from the cluster, depending on its component.
+def assign(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTask:
+    """Set everything that a task requests from the cluster, as its component's entry in `STEPS` or `TASKS` declares.
 
     Args:
         task: task of one of the project's components.
         pool: placement and sizes of the heavy tasks.
         title: the task's name in the UI; '' keeps the component's.
     """
-    name = task.component_spec.name
+    entry = task_named(task.component_spec.name)
     if title:
         task.set_display_name(title)
-    _set_size(task, name, pool)
-    if name in ON_GPU:
+    _set_size(task, entry.size, pool)
+    if entry.gpu:
         _set_gpu(task, pool)
-    if name in READ_SLIDES and PROFILE.slide_claim:
+    if entry.reads_slides and PROFILE.slide_claim:
         kubernetes.mount_pvc(task, PROFILE.slide_claim, "/slides")
-    if name in SIDE_EFFECTS:
+    if entry.side_effects:
         task.set_caching_options(False)
     task.set_retry(
         RETRIES,
         backoff_duration=f"{BACKOFF}s",
         backoff_factor=BACKOFF_FACTOR,
-        backoff_max_duration=f"{retry_window(name)}s",
+        backoff_max_duration=f"{retry_window(entry.hours)}s",
     )
-    kubernetes.set_timeout(task, TIME_LIMITS[name])
+    kubernetes.set_timeout(task, entry.hours * HOUR)
     kubernetes.set_security_context(task, run_as_non_root=True)
     kubernetes.use_secret_as_env(task, pool.storage_secret, STORAGE_KEYS, optional=True)
     for label, value in TASK_LABELS.items():
@@ -230,11 +175,17 @@ def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTa
     return task
 
 
-def _set_size(task: dsl.PipelineTask, name: str, pool: Pool) -> None:
-    cpu, memory = pool.size(name)
+def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTask:
+    """Call `assign`, under the name that it had in version 0.1.0."""
+    warnings.warn("resources.place has been renamed: call resources.assign", DeprecationWarning, stacklevel=2)
+    return assign(task, pool, title)
+
+
+def _set_size(task: dsl.PipelineTask, size: str, pool: Pool) -> None:
+    cpu, memory = pool.size(size)
     task.set_cpu_limit(cpu).set_memory_limit(memory)
     _register(task, cpu, memory)
-    if name not in SMALL:
+    if size != "small":
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=SHARED_MEMORY)
 
 
@@ -276,7 +227,7 @@ def _register(task: dsl.PipelineTask, *values: Any) -> None:
     task.register_pipeline_channels([value for value in values if _is_channel(value)])
 
 
-def _given(value: Any, default: Any) -> Any:
+def _or_default(value: Any, default: Any) -> Any:
     return value if _is_channel(value) or value else default
 
 

@@ -89,18 +89,18 @@ def retraining(
     everything = {"seed": seed, "preset": preset, "overrides": overrides}
     slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
     scan = scan_source(seeds=seeds, fixed=FIXED, **slides, **everything, **pool.sizes)
-    resources.place(scan, pool, "Check settings and source")
+    resources.assign(scan, pool, "Check settings and source")
     pool = pool.sized_by(scan)
     settings = StepSettings(scan, preset, seed)
     places = {"state": state, "models": models, "checkpoints": checkpoints}
     news = find_news(dataset_digest=scan.outputs["Output"], seeds=seeds, **places, **slides, **everything)
-    resources.place(news, pool, "Look for new slides")
+    resources.assign(news, pool, "Look for new slides")
 
     with dsl.If(news.outputs["Output"] == True, name="New slides"):  # noqa: E712 - kfp records the comparison
         training = {"seeds": seeds, "checkpoints": checkpoints}
         made = generate_and_select(slides, training, settings, pool)
         selective = train_classifier(arm="selective", augmentation="none", synthetic=made.selected, **made.training)
-        resources.place(selective, pool, "Train with selected patches")
+        resources.assign(selective, pool, "Train with selected patches")
         judged = evaluate(
             patches=made.patches,
             baseline=made.baseline,
@@ -111,7 +111,7 @@ def retraining(
             overviews=made.overviews,
             **settings.of("evaluate"),
         )
-        resources.place(judged, pool, "Evaluate and report")
+        resources.assign(judged, pool, "Evaluate and report")
         published = publish_model(
             patches=made.patches,
             challenger=selective.outputs["model"],
@@ -122,6 +122,6 @@ def retraining(
             margin=margin,
             **settings.of("publish_model"),
         )
-        resources.place(published, pool, "Publish where it is better")
+        resources.assign(published, pool, "Publish where it is better")
         kept = record_source(record=news.outputs["record"], state=state)
-        resources.place(kept, pool, "Remember the source").after(published)
+        resources.assign(kept, pool, "Remember the source").after(published)

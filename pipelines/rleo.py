@@ -117,7 +117,7 @@ def rleo(
             reward=run.reward,
             **start.settings.of("train_generator", seed=run.seed),
         )
-        resources.place(classes, start.pool, "Plan the classes")
+        resources.assign(classes, start.pool, "Plan the classes")
         # An inner loop over a field of the outer one's item does not run locally with kfp 2.17: it is over a task's
         # output, whose items hold all that the loop needs.
         with dsl.ParallelFor(classes.output, name="Classes", parallelism=resources.AT_ONCE) as one:
@@ -131,8 +131,8 @@ def rleo(
                 checkpoints=checkpoints,
                 **start.settings.of("train_generator", seed=one.seed),
             )
-            resources.place(forge, start.pool, "Train a generator")
+            resources.assign(forge, start.pool, "Train a generator")
         whole = join_generators(generators=dsl.Collected(forge.outputs["generator"]))
-        resources.place(whole, start.pool, "Join the classes")
+        resources.assign(whole, start.pool, "Join the classes")
         judged = benchmarking.judge(form, start, run, whole.outputs["generator"])
     return benchmarking.conclude(start, judged, whole.outputs["generator"])

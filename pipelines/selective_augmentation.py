@@ -60,11 +60,11 @@ def generate_and_select(
         pool: where the heavy tasks run.
     """
     cut = preprocess(dataset_digest=settings.scan.outputs["Output"], **slides, **settings.of("preprocess"))
-    resources.place(cut, pool, "Cut patches")
+    resources.assign(cut, pool, "Cut patches")
     patches = cut.outputs["patches"]
     training = {"patches": patches, **training, **settings.of("train_classifier")}
     baseline = train_classifier(arm="baseline", augmentation="none", **training)
-    resources.place(baseline, pool, "Train the baseline")
+    resources.assign(baseline, pool, "Train the baseline")
     extractor = baseline.outputs["model"]
 
     forge = train_generator(
@@ -73,7 +73,7 @@ def generate_and_select(
         checkpoints=training["checkpoints"],
         **settings.of("train_generator"),
     )
-    resources.place(forge, pool, "Train HistoGAN")
+    resources.assign(forge, pool, "Train HistoGAN")
     choice = select_samples(
         patches=patches,
         extractor=extractor,
@@ -81,7 +81,7 @@ def generate_and_select(
         rule="entropy_centroid",
         **settings.of("select_samples"),
     )
-    resources.place(choice, pool, "Draw and select patches")
+    resources.assign(choice, pool, "Draw and select patches")
     artifacts = {**cut.outputs, **choice.outputs, "generator": forge.outputs["generator"], "baseline": extractor}
     return Made(training, *(artifacts[name] for name in Made._fields[1:]))
 
@@ -152,7 +152,7 @@ def selective_augmentation(
     )
     slides = {"source": source, "patch_size": patch_size, "slide_mpp": slide_mpp}
     scan = scan_source(seeds=seeds, fixed=FIXED, seed=seed, preset=preset, overrides=overrides, **slides, **pool.sizes)
-    resources.place(scan, pool, "Check settings and source")
+    resources.assign(scan, pool, "Check settings and source")
     pool = pool.sized_by(scan)
     settings = StepSettings(scan, preset, seed)
     made = generate_and_select(slides, {"seeds": seeds, "checkpoints": checkpoints}, settings, pool)
@@ -166,13 +166,13 @@ def selective_augmentation(
             rule=other.rule,
             **settings.of("select_samples"),
         )
-        resources.place(chosen, pool, "Select patches")
+        resources.assign(chosen, pool, "Select patches")
         arm = train_classifier(arm=other.arm, augmentation="none", synthetic=chosen.outputs["selected"], **training)
-        resources.place(arm, pool, "Train with them")
+        resources.assign(arm, pool, "Train with them")
     traditional = train_classifier(arm="traditional", augmentation="traditional", **training)
-    resources.place(traditional, pool, "Train with traditional augmentation")
+    resources.assign(traditional, pool, "Train with traditional augmentation")
     selective = train_classifier(arm="selective", augmentation="none", synthetic=made.selected, **training)
-    resources.place(selective, pool, "Train with selected patches")
+    resources.assign(selective, pool, "Train with selected patches")
 
     judged = evaluate(
         patches=made.patches,
@@ -186,7 +186,7 @@ def selective_augmentation(
         overviews=made.overviews,
         **settings.of("evaluate"),
     )
-    resources.place(judged, pool, "Evaluate and report")
+    resources.assign(judged, pool, "Evaluate and report")
     return Outputs(
         report=judged.outputs["report"],
         metrics=judged.outputs["results"],

@@ -53,7 +53,7 @@ def evaluate(
         classification: confusion matrix and ROC curve of the best arm.
         summary: the answer and the table of the study.
     """
-    from histoforge.tasks.component import run_evaluate
+    from histoforge.tasks.step_task import run_evaluate
 
     run_evaluate(
         preset=preset,

@@ -45,7 +45,7 @@ def find_news(
         Output: whether there is anything new.
         record: what record_source is to keep once the run has ended well.
     """
-    from histoforge.tasks.source_record import run_find_news
+    from histoforge.tasks.small_tasks import run_find_news
 
     return run_find_news(
         source,

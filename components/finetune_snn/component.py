@@ -35,7 +35,7 @@ def finetune_snn(
         metrics: pair accuracy, area under the ROC curve, similarity by level, inference cost.
         summary: the same as a table.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     run_step(
         "finetune_snn",

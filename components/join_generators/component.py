@@ -24,7 +24,7 @@ def join_generators(
         metrics: patches, steps and seconds of all trainings together.
         summary: the same as a table.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     run_step(
         "join_generators",

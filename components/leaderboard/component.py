@@ -41,7 +41,7 @@ def leaderboard(
         metrics: means and deviations over seeds of each method.
         summary: the answer and the leaderboard.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     run_step(
         "leaderboard",

@@ -28,6 +28,6 @@ def plan_benchmark(
     Returns:
         Output: title, method, reward, seed and the names of the two arms of each run.
     """
-    from histoforge.tasks.component import run_plan_benchmark
+    from histoforge.tasks.small_tasks import run_plan_benchmark
 
     return run_plan_benchmark(methods, generator_seeds, seed, preset, overrides, downstream_seeds, patch_size)

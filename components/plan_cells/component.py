@@ -23,6 +23,6 @@ def plan_cells(
         Output: arm, ratio and pool_multiple of each cell.
         largest_pool: the largest pool, which all cells choose from.
     """
-    from histoforge.tasks.component import run_plan_cells
+    from histoforge.tasks.small_tasks import run_plan_cells
 
     return run_plan_cells(ratios, pool_multiples, metrics)

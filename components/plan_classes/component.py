@@ -26,6 +26,6 @@ def plan_classes(
     Returns:
         Output: method, reward, seed and only_class of each.
     """
-    from histoforge.tasks.component import run_plan_classes
+    from histoforge.tasks.small_tasks import run_plan_classes
 
     return run_plan_classes(patches, {"method": method, "reward": reward, "seed": seed}, preset, overrides)

@@ -14,6 +14,6 @@ def plan_fractions(fractions: list = [0.5]) -> list:
     Returns:
         Output: train_fraction and the names of the two arms of each fraction.
     """
-    from histoforge.tasks.component import run_plan_fractions
+    from histoforge.tasks.small_tasks import run_plan_fractions
 
     return run_plan_fractions(fractions)

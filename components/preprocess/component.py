@@ -40,7 +40,7 @@ def preprocess(
         metrics: numbers of patches, patients and slides.
         summary: the same as a table, with the slides that were skipped and why.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     run_step(
         "preprocess",

@@ -40,7 +40,7 @@ def publish_model(
         summary: the decision as a table.
         Output: whether the challenger is the champion now.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     return run_step(
         "publish_model",

@@ -15,6 +15,6 @@ def record_source(record: str, state: str) -> str:
     Returns:
         Output: digest over the files at the source.
     """
-    from histoforge.tasks.source_record import run_record_source
+    from histoforge.tasks.small_tasks import run_record_source
 
     return run_record_source(record, state)

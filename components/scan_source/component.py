@@ -89,7 +89,7 @@ def scan_source(
         memory_for_training: memory_training, or memory.
         memory_for_evaluating: memory_evaluating, or memory.
     """
-    from histoforge.tasks.component import run_scan
+    from histoforge.tasks.small_tasks import run_scan
 
     return run_scan(
         source,

@@ -37,7 +37,7 @@ def score_generator(
         metrics: FID, KID, precision, recall, path lengths, diversity, seconds and memory.
         summary: the same as a table.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     run_step(
         "score_generator",

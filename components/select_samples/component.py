@@ -41,7 +41,7 @@ def select_samples(
         metrics: numbers of candidates and kept patches, mean scores.
         summary: the same as a table.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     run_step(
         "select_samples",

@@ -39,7 +39,7 @@ def train_classifier(
         metrics: means over the seeds on the validation split.
         summary: the same as a table.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     run_step(
         "train_classifier",

@@ -39,7 +39,7 @@ def train_generator(
         metrics: FID of the chosen epoch, epochs, steps, parameters.
         summary: the same as a table.
     """
-    from histoforge.tasks.component import run_step
+    from histoforge.tasks.step_task import run_step
 
     run_step(
         "train_generator",

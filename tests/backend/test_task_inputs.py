@@ -13,8 +13,9 @@ import pytest
 from backend.installation import ROOT
 from backend.runners import InProcess
 from backend.workflow import Pipeline, Run
-from histoforge_pipelines.resources import SIZES
 from tiny_study import LEADERBOARD, SETTINGS
+
+from histoforge.tasks.table import task_named
 
 PIPELINES = ("selective_augmentation", "augmentation_study", "generator_benchmark", "retraining")
 CHECKS = {"scan_source", "find_news", "plan_cells", "plan_fractions", "plan_benchmark"}
@@ -22,7 +23,7 @@ READ_ALL = {"scan_source", "find_news", "plan_benchmark"}
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(.*)'\]\}\}")
 OVERRIDES = {"generator_benchmark": LEADERBOARD}
 ARGUMENTS = {"generator_benchmark": {"methods": ["dcgan"], "generator_seeds": 2}}
-PLACES = {"state", "models", "record"}
+LOCATIONS = {"state", "models", "record"}
 """Inputs of retraining that are folders of the run."""
 
 
@@ -60,15 +61,15 @@ def inputs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         run = Run(pipeline, Planning(), folder, folder / "objects")
         run.start({"source": str(images), "preset": "", **fixed, **arguments})
         executors = pipeline.spec["deploymentSpec"]["executors"]
-        asked = {
+        requests = {
             component_of(executor["container"]["command"]): executor["container"]["resources"]
             for executor in executors.values()
         }
         tasks = [
-            (component_of(one.command), one.executor_input["inputs"]["parameterValues"])
-            for one in run.launcher.attempts
+            (component_of(attempt.command), attempt.executor_input["inputs"]["parameterValues"])
+            for attempt in run.launcher.attempts
         ]
-        return [(component, parameters, asked[component]) for component, parameters in tasks]
+        return [(component, parameters, requests[component]) for component, parameters in tasks]
 
     return collect
 
@@ -80,17 +81,16 @@ def test_another_setting_of_one_step_leaves_the_inputs_of_the_others(inputs: Any
     assert [component for component, _, _ in before] == [component for component, _, _ in after]
     assert {component for component, _, _ in before} >= {"preprocess", "train_generator", "train_classifier"}
     for (component, old, _), (_, new, _) in zip(before, after, strict=True):
-        changed = {key for key in old if key not in PLACES and old[key] != new[key]}
+        changed = {key for key in old if key not in LOCATIONS and old[key] != new[key]}
         assert changed == ({"overrides"} if component in {"train_classifier", *READ_ALL} else set()), component
 
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_each_task_has_the_size_of_its_kind(inputs: Any, name: str) -> None:
     form = {"cpu": "8", "memory": "32Gi", "cpu_cutting": "2", "memory_training": "64Gi", "memory_evaluating": "16Gi"}
-    wanted = {"cutting": ("2", "32Gi"), "training": ("8", "64Gi"), "evaluating": ("8", "16Gi")}
-    for component, parameters, asked in inputs(name, **form):
-        limits = [asked["resourceCpuLimit"], asked["resourceMemoryLimit"]]
+    sizes = {"small": ("1", "2Gi"), "cutting": ("2", "32Gi"), "training": ("8", "64Gi"), "evaluating": ("8", "16Gi")}
+    for component, parameters, requests in inputs(name, **form):
+        limits = [requests["resourceCpuLimit"], requests["resourceMemoryLimit"]]
         matches = [PLACEHOLDER.fullmatch(limit) for limit in limits]
-        amounts = tuple(parameters[one[1]] if one else limit for one, limit in zip(matches, limits, strict=True))
-        kind = SIZES.get(component.replace("_", "-"))
-        assert amounts == (wanted[kind] if kind else ("1", "2Gi")), component
+        amounts = tuple(parameters[match[1]] if match else limit for match, limit in zip(matches, limits, strict=True))
+        assert amounts == sizes[task_named(component).size], component

@@ -12,15 +12,15 @@ from commands import program
 
 from histoforge.cli.console import Console, ToConsole
 from histoforge.cli.run_stopping import stopped_by_ctrl_c
-from histoforge.tasks.task_log import RUN, Relay, parse
+from histoforge.tasks.task_log import RUN, TaskLog, parse
 
 TASK = """
 import sys
 from histoforge.core.errors import SourceError
 from histoforge.core.progress import say
-from histoforge.tasks.component import task
+from histoforge.tasks.task_process import task_process
 
-with task("preprocess"):
+with task_process("preprocess"):
     say("preprocess: 3/8 slides")
     print("noise of a library")
     {body}
@@ -105,14 +105,14 @@ def test_a_command_has_an_action_for_sigterm_which_the_first_process_of_a_contai
 
 def test_the_console_shows_tasks_and_logs_the_rest(tmp_path, capsys):
     console = Console(tmp_path / "run.log")
-    relay = Relay("train_classifier gan", console)
-    relay.write("gan seed 0: 3/6 steps\nhalf a ")
+    log = TaskLog("train_classifier gan", console)
+    log.write("gan seed 0: 3/6 steps\nhalf a ")
     console.write("12:00:00.000 - INFO - Executing task \x1b[96m'train-classifier'\x1b[0m\n")
-    relay.write("line\n")
+    log.write("line\n")
     console.write(
         "12:00:09.000 - INFO - Task \x1b[96m'train-classifier'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m\n"
     )
-    relay.end("A loss was not finite.")
+    log.write_error("A loss was not finite.")
     console.close()
     assert capsys.readouterr().err == (
         "train_classifier gan: gan seed 0: 3/6 steps\ntrain_classifier gan: half a line\n"

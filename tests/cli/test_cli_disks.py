@@ -59,7 +59,7 @@ def test_a_read_only_disk_is_a_sentence(capsys, tmp_path, patches, command):
 
 def test_a_full_disk_in_a_pod_is_a_sentence(tmp_path):
     body = "from pathlib import Path; Path({!r}).write_bytes(bytes(9 << 20))"
-    code = f"from histoforge.tasks.component import task\nwith task('preprocess'):\n    {body}"
+    code = f"from histoforge.tasks.task_process import task_process\nwith task_process('preprocess'):\n    {body}"
     with mounted_small_disk(tmp_path / "disk") as disk:
         script = code.format(str(disk / "a"))
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

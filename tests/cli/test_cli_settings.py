@@ -71,7 +71,7 @@ def test_empty_parameters_of_a_component_are_left_to_the_preset():
 
 def test_saying_a_parameter_twice_is_an_error_unless_it_is_the_same():
     assert step_config(TRAIN, "", {"seeds": 2}, {"seeds": 2}).seeds == 2
-    with pytest.raises(SettingsError, match="'seeds' is 2 as a parameter of its own and 3"):
+    with pytest.raises(SettingsError, match="'seeds' is 2 as a parameter and 3"):
         step_config(TRAIN, "", {"seeds": 3}, {"seeds": 2})
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from histoforge_pipelines import resources
 from histoforge_pipelines.profiles import PROFILES, profile_named
+
+from histoforge.steps.table import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-STEPS = sorted(ROOT.glob("components/*/pipeline*.yaml"))
-COMPILED = sorted([*ROOT.glob("pipelines/*.yaml"), *STEPS])
+FILES_OF_STEPS = sorted(ROOT.glob("components/*/pipeline*.yaml"))
+COMPILED = sorted([*ROOT.glob("pipelines/*.yaml"), *FILES_OF_STEPS])
 OURS = {"app.kubernetes.io/name": "histoforge-task"}
 RESOURCES = ("gpu_count", "gpu_type", "cpu", "memory", "storage_secret")
 
@@ -145,7 +146,7 @@ def test_every_compiled_file_asks_by_text_and_runs_without_root(path):
         assert [secret["optional"] for secret in asked["secretAsEnv"]] == [True]
 
 
-@pytest.mark.parametrize("path", STEPS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", FILES_OF_STEPS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_component_as_a_pipeline_has_its_inputs_outputs_and_a_gpu(path):
     spec, platform = read(path)
     component = next(yaml.load_all(path.with_name("component.yaml").read_text(), Loader=LOADER))
@@ -170,8 +171,8 @@ def test_a_component_as_a_pipeline_has_its_inputs_outputs_and_a_gpu(path):
 
 
 def test_each_component_with_a_gpu_comes_as_a_pipeline_unless_it_needs_a_list_of_artifacts():
-    gpus = {name.replace("-", "_") for name in resources.ON_GPU}
-    assert gpus - {path.parent.name for path in STEPS} <= {"leaderboard"}
+    gpus = {name for name, step in STEPS.items() if step.gpu}
+    assert gpus - {path.parent.name for path in FILES_OF_STEPS} <= {"leaderboard"}
 
 
 WRONG = {

@@ -16,26 +16,31 @@ from tiny_study import SETTINGS, write_images
 from histoforge.core.errors import StorageError
 from histoforge.storage import check_writable, open_location
 from histoforge.tasks import scan_source
-from histoforge.tasks.source_record import NAME, find_news, keep, run_find_news
+from histoforge.tasks.small_tasks import run_find_news
+from histoforge.tasks.source_record import NAME, detect_changes, keep_record
 
 COMPILED = Path(__file__).resolve().parents[2] / "pipelines" / "retraining.yaml"
 
 
-def test_news_are_other_slides_or_other_settings(tmp_path):
+def test_other_slides_and_other_settings_are_changes(tmp_path):
     state = str(tmp_path / "state")
-    first = find_news("s3://b/slides", "d1", {"seed": 0}, state)
-    assert (first.changed, "has not been trained on before" in first.said) == (True, True)
-    keep(first.record, state)
-    again = find_news("s3://b/slides", "d1", {"seed": 0}, state)
-    assert (again.changed, "holds no new slides since" in again.said) == (False, True)
-    assert find_news("s3://b/slides", "d2", {"seed": 0}, state).said.startswith("s3://b/slides has changed since")
-    assert find_news("s3://b/slides", "d1", {"seed": 1}, state).said.startswith("The settings have changed since")
+    first = detect_changes("s3://b/slides", "d1", {"seed": 0}, state)
+    assert (first.changed, "has not been trained on before" in first.reason) == (True, True)
+    keep_record(first.record, state)
+    again = detect_changes("s3://b/slides", "d1", {"seed": 0}, state)
+    assert (again.changed, "has no new slides since" in again.reason) == (False, True)
+    assert detect_changes("s3://b/slides", "d2", {"seed": 0}, state).reason.startswith(
+        "s3://b/slides has changed since"
+    )
+    assert detect_changes("s3://b/slides", "d1", {"seed": 1}, state).reason.startswith(
+        "The settings have changed since"
+    )
 
 
 def test_a_damaged_record_is_no_reason_to_train_or_not_to(tmp_path):
     (tmp_path / NAME).write_text("{}")
-    with pytest.raises(StorageError, match="is no record of a source: delete it"):
-        find_news("s3://b/slides", "d1", {}, str(tmp_path))
+    with pytest.raises(StorageError, match="is not a record of a source: delete it"):
+        detect_changes("s3://b/slides", "d1", {}, str(tmp_path))
 
 
 def test_where_the_run_will_publish_is_tried_before_it_trains(tmp_path, monkeypatch, capfd):
@@ -62,17 +67,17 @@ def test_a_run_without_new_slides_ends_early_and_says_so(tmp_path):
     source, state = write_images(tmp_path / "images", per_class=2, patients=2), str(tmp_path / "state")
     given = {"preset": "", "overrides": SETTINGS, "patch_size": "", "slide_mpp": 0.0, "seeds": 0, "seed": 0}
     digest = scan_source.run(str(source), "", SETTINGS, {}).digest
-    keep(find_news(str(source), digest, {"source": str(source), **given}, state).record, state)
+    keep_record(detect_changes(str(source), digest, {"source": str(source), **given}, state).record, state)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "kfp"))
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         retraining(
             source=str(source), state=state, models=str(tmp_path / "models"), preset="", overrides=dict(SETTINGS)
         )
-    assert "holds no new slides since" in said.getvalue()
+    assert "has no new slides since" in output.getvalue()
     assert {path.name for path in (tmp_path / "kfp").glob("*/*")} == {"scan-source", "find-news"}
 
 
-def test_all_that_trains_or_publishes_hangs_on_the_news():
+def test_everything_that_trains_or_publishes_depends_on_a_change():
     spec = next(yaml.safe_load_all(COMPILED.read_text(encoding="utf-8")))
     tasks = spec["root"]["dag"]["tasks"]
     (branch,) = (name for name in tasks if name.startswith("condition"))
@@ -88,5 +93,5 @@ def test_all_that_trains_or_publishes_hangs_on_the_news():
 
 
 def test_the_record_survives_json_and_names_its_source(tmp_path):
-    keep(find_news("s3://b/slides", "d1", {}, str(tmp_path)).record, str(tmp_path))
+    keep_record(detect_changes("s3://b/slides", "d1", {}, str(tmp_path)).record, str(tmp_path))
     assert json.loads((tmp_path / NAME).read_text())["source"] == "s3://b/slides"

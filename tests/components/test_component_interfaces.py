@@ -13,6 +13,7 @@ import yaml
 from histoforge_components.image import VERSION, runtime_of
 
 from histoforge.steps.table import STEPS, step_config
+from histoforge.tasks.table import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
@@ -36,8 +37,7 @@ def compiled_files():
 
 
 def test_there_is_a_component_for_every_step():
-    planning = {"plan_cells", "plan_fractions", "plan_benchmark", "plan_classes"}
-    assert set(NAMES) == {*STEPS, *planning, "scan_source", "find_news", "record_source"}
+    assert set(NAMES) == {*STEPS, *TASKS}
 
 
 @pytest.mark.parametrize("name", STEPS)

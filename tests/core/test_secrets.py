@@ -59,8 +59,8 @@ presets.show_presets = leak
 app.main(["presets"])
 """
 IN_A_POD = """
-from histoforge.tasks.component import task
-with task("preprocess"):
+from histoforge.tasks.task_process import task_process
+with task_process("preprocess"):
     LEAK
 """
 

@@ -13,7 +13,7 @@ from two_pictures import CLASSES, SETTINGS
 from histoforge.core.errors import SettingsError
 from histoforge.core.files import read_json
 from histoforge.patches import PatchSetWriter
-from histoforge.steps.table import step_named
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.steps.train_generator_config import TrainGeneratorConfig
 from histoforge.tasks.distributed_launch import run
@@ -50,9 +50,9 @@ def train_all(folder, rank, world, port):
     patches = folder.parent / "patches"
     for method, settings in GENERATORS.items():
         config = TrainGeneratorConfig.make(settings)
-        run(step_named("train_generator"), config, {"patches": patches, "generator": folder / method})
+        run(STEPS["train_generator"], config, {"patches": patches, "generator": folder / method})
     config = TrainClassifierConfig.make(CLASSIFIER)
-    run(step_named("train_classifier"), config, {"patches": patches, "model": folder / "classifier"})
+    run(STEPS["train_classifier"], config, {"patches": patches, "model": folder / "classifier"})
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_the_agent_starts_them_and_hands_on_the_users_error(trained, tmp_path, m
     meter = Meter()
     with pytest.raises(SettingsError, match="batch of 7 patches cannot be shared by 2 processes"):
         run(
-            step_named("train_generator"),
+            STEPS["train_generator"],
             config,
             {"patches": trained[0].parent / "patches", "generator": tmp_path / "generator"},
         )

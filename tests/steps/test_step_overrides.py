@@ -1,4 +1,4 @@
-"""The overrides of a pipeline, each step's part of them, and what `scan_source` hands out."""
+"""The overrides of a pipeline, those of each step, and the outputs of `scan_source`."""
 
 import pytest
 from histoforge_components.scan_source.component import scan_source as component
@@ -6,7 +6,8 @@ from kfp import dsl
 from tiny_study import write_images
 
 from histoforge.steps.table import STEPS, step_config, step_overrides
-from histoforge.tasks.scan_source import STEPS_OF_PIPELINES
+
+SCANNED = [step.name for step in STEPS.values() if step.own_overrides]
 
 OVERRIDES = {
     "device": "cpu",
@@ -23,10 +24,10 @@ OVERRIDES = {
 
 
 @pytest.mark.parametrize("preset", ["", "quickstart", "sane"])
-@pytest.mark.parametrize("name", STEPS_OF_PIPELINES)
-def test_a_step_is_set_the_same_by_its_part_as_by_all(name, preset):
-    part = step_overrides(STEPS[name], OVERRIDES)
-    assert step_config(STEPS[name], preset, part) == step_config(STEPS[name], preset, OVERRIDES)
+@pytest.mark.parametrize("name", SCANNED)
+def test_a_step_is_set_the_same_by_its_own_overrides_as_by_all(name, preset):
+    own_overrides = step_overrides(STEPS[name], OVERRIDES)
+    assert step_config(STEPS[name], preset, own_overrides) == step_config(STEPS[name], preset, OVERRIDES)
 
 
 def test_a_step_gets_its_own_names_and_those_that_it_shares():
@@ -41,7 +42,7 @@ def test_a_step_gets_its_own_names_and_those_that_it_shares():
     }
 
 
-def test_scan_source_returns_the_part_of_each_step_by_its_name(tmp_path):
+def test_scan_source_returns_the_overrides_of_each_step(tmp_path):
     outputs = {
         name: kind(name=name, uri=str(tmp_path / name / "data"))
         for name, kind in (("metrics", dsl.Metrics), ("summary", dsl.Markdown))
@@ -53,7 +54,7 @@ def test_scan_source_returns_the_part_of_each_step_by_its_name(tmp_path):
     returned = dict(zip(names, values, strict=True))
     assert len(returned.pop("Output")) == 64
     assert {returned.pop(name) for name in names if "_for_" in name} == {""}
-    assert returned == {f"{name}_overrides": step_overrides(STEPS[name], given) for name in STEPS_OF_PIPELINES}
+    assert returned == {f"{name}_overrides": step_overrides(STEPS[name], given) for name in SCANNED}
 
 
 def test_scan_source_returns_the_sizes_of_the_form(tmp_path):

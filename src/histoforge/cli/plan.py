@@ -13,9 +13,10 @@ from histoforge.core.settings import StepConfig
 from histoforge.core.text import duration
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSetWriter
-from histoforge.steps.table import STEPS, Step
+from histoforge.steps.step import Step
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_generator_config import method_config
-from histoforge.tasks.dry_run import NOT_INCLUDED, TRAINING_STEPS, measure, resolved, shown_training
+from histoforge.tasks.dry_run import NOT_INCLUDED, measure, resolved, shown_training
 
 TRIAL_PATCHES = 256
 UNKNOWN = "depends on the number of training patches, which preprocess finds out"
@@ -63,7 +64,7 @@ def plan_pipeline(spec: Any, settings: Mapping[str, StepConfig], scan: Any) -> d
     with tempfile.TemporaryDirectory() as folder:
         patches = _random_patches(Path(folder), settings["preprocess"])
         plan["trainings"] = {
-            name: _training(STEPS[name], settings.get(name), patches) for name in used if name in TRAINING_STEPS
+            name: _training(STEPS[name], settings.get(name), patches) for name in used if STEPS[name].trains
         }
     return plan
 

@@ -11,7 +11,7 @@ from histoforge.core.errors import HistoforgeError
 from histoforge.core.output import guard_output
 from histoforge.core.progress import say
 from histoforge.core.signals import INTERRUPTED, TERMINATED
-from histoforge.steps.table import Step, step_named
+from histoforge.steps.step import Step
 from histoforge.tasks.usage import ProcessPeak, add_children, process_peak
 
 PROCESSES = "HISTOFORGE_PROCESSES"
@@ -32,12 +32,12 @@ def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
         HistoforgeError: if the user is at fault, as the step reports.
         SystemExit: on SIGTERM or Ctrl-C, once the checkpoint is written.
     """
-    if not step.trains:
+    if not step.distributed:
         return step.run(config, **paths)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        result, _ = _work(step.name, config, paths)
+        result, _ = _work(step, config, paths)
     elif (count := processes(config.device)) > 1:
-        result = _start(count, step.name, config, paths)
+        result = _start(count, step, config, paths)
     else:
         return step.run(config, **paths)
     if isinstance(result, HistoforgeError):
@@ -55,16 +55,16 @@ def processes(device: str) -> int:
     return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
 
 
-def _start(count: int, step: str, config: Any, paths: Mapping[str, Any]) -> Any:
+def _start(count: int, step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
     """Return the result of the first of `count` processes."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    say(f"{step}: {count} processes train together")
+    say(f"{step.name}: {count} processes train together")
     launch = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0",
-        max_restarts=0, start_method="spawn", run_id=f"{step}-{os.getpid()}",
+        max_restarts=0, start_method="spawn", run_id=f"{step.name}-{os.getpid()}",
     )  # fmt: skip
     try:
         outcomes = elastic_launch(launch, _work)(step, config, dict(paths))
@@ -78,7 +78,7 @@ def _start(count: int, step: str, config: Any, paths: Mapping[str, Any]) -> Any:
         raise
 
 
-def _work(name: str, config: Any, paths: Mapping[str, Any]) -> tuple[Any, ProcessPeak]:
+def _work(step: Step, config: Any, paths: Mapping[str, Any]) -> tuple[Any, ProcessPeak]:
     """Run one process of several, and return its result and its peak memory.
 
     Only the first process writes to the given paths and prints.
@@ -86,7 +86,6 @@ def _work(name: str, config: Any, paths: Mapping[str, Any]) -> tuple[Any, Proces
     import torch
 
     guard_output()
-    step = step_named(name)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     with tempfile.TemporaryDirectory() as scratch:

@@ -22,7 +22,6 @@ from histoforge.tasks.artifact_metadata import artifact_metadata
 if TYPE_CHECKING:
     from histoforge.training.timing import Measured
 
-TRAINING_STEPS = ("finetune_snn", "train_generator", "train_classifier")
 SHOWN = ("kind", "method", "arm", "classes", "patch_size", "mpp", "counts", "seeds")
 NOT_INCLUDED = "reading data, scoring between epochs and writing the result come on top"
 
@@ -42,7 +41,7 @@ def dry_run(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> dict[s
     plan = {"step": step.name, "settings": resolved(step.name, config), "inputs": facts}
     if step.name == "preprocess":
         plan["inputs"] = {"source": _source(config)}
-    if step.name not in TRAINING_STEPS:
+    if not step.trains:
         return {**plan, "estimate": "this step has no training steps to measure"}
     trainings, memory = measure(step, config, inputs)
     shares = [_steps(step.name, config, facts["patches"], training.steps) for training in trainings]

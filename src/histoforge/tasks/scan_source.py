@@ -10,19 +10,6 @@ from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.steps.table import all_settings
 from histoforge.storage import digest_of_source, open_location
 
-STEPS_OF_PIPELINES = (
-    "preprocess",
-    "finetune_snn",
-    "train_generator",
-    "select_samples",
-    "train_classifier",
-    "score_generator",
-    "leaderboard",
-    "evaluate",
-    "publish_model",
-)
-"""Steps that take overrides, in the order of the outputs of the component `scan_source`."""
-
 
 class ScanSummary(Settings):
     """The files at the source.

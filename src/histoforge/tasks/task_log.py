@@ -1,4 +1,4 @@
-"""Relay lines of a task to the command line that runs the pipeline on this machine.
+"""Mark the lines of a task for the command line that runs the pipeline on this machine.
 
 kfp's local runner mixes the output of tasks with its own log. A task that finds `HISTOFORGE_RUN` set marks its lines on
 standard error, so that `histoforge run` can recognise them, their task, and the line that gives its final error.
@@ -34,7 +34,7 @@ class Line(NamedTuple):
     text: str
 
 
-class Relay:
+class TaskLog:
     """Standard error of a task, with each whole line marked; lines of other libraries pass through unmarked."""
 
     def __init__(self, task: str, stream: TextIO) -> None:
@@ -43,7 +43,7 @@ class Relay:
         self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
-        """Mark and pass on the lines that are complete."""
+        """Mark and pass on complete lines."""
         with self._lock:
             *lines, self._rest = (self._rest + text).split("\n")
             for line in lines:
@@ -51,26 +51,27 @@ class Relay:
         return len(text)
 
     def flush(self) -> None:
-        """Pass on the written lines."""
+        """Flush the stream."""
         self.stream.flush()
 
     def isatty(self) -> bool:
         """Return False: a task writes lines, not bars."""
         return False
 
-    def start(self) -> None:
-        """Announce the id of the task's process, so that it can be told to stop."""
-        self.stream.write(f"{_MARK}started{_END}{self.task}{_END}{os.getpid()}\n")
-        self.stream.flush()
+    def write_start(self) -> None:
+        """Write the id of the task's process, so that the command line can stop it."""
+        self._write("started", str(os.getpid()))
 
-    def used(self, usage: str) -> None:
-        """Pass on the task's time and memory, as JSON."""
-        self.stream.write(f"{_MARK}usage{_END}{self.task}{_END}{usage}\n")
-        self.stream.flush()
+    def write_usage(self, usage: str) -> None:
+        """Write the task's time and memory, as JSON."""
+        self._write("usage", usage)
 
-    def end(self, sentence: str) -> None:
-        """Announce why the task ends."""
-        self.stream.write(f"{_MARK}error{_END}{self.task}{_END}{sentence}\n")
+    def write_error(self, sentence: str) -> None:
+        """Write the reason why the task ends."""
+        self._write("error", sentence)
+
+    def _write(self, kind: str, text: str) -> None:
+        self.stream.write(f"{_MARK}{kind}{_END}{self.task}{_END}{text}\n")
         self.stream.flush()
 
 
@@ -80,18 +81,18 @@ def parse(text: str) -> Line | None:
     return Line(*match.groups()) if match else None
 
 
-def relay_to_run(task: str) -> Relay | None:
+def start_task_log(task: str) -> TaskLog | None:
     """Mark this process's standard error for the `histoforge run` that started it, and end when that ends.
 
     Returns None if no `histoforge run` started it, as in a pod.
     """
     if not os.environ.get(RUN, "").isdigit():
         return None
-    relay = Relay(task, sys.stderr)
-    sys.stderr = relay
-    relay.start()
+    log = TaskLog(task, sys.stderr)
+    sys.stderr = log
+    log.write_start()
     threading.Thread(target=_end_with, args=(int(os.environ[RUN]),), daemon=True).start()
-    return relay
+    return log
 
 
 def _end_with(process: int) -> None:

@@ -1,0 +1,127 @@
+"""Run the small components that check and plan a pipeline; `tasks.table.TASKS` lists them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.progress import say
+from histoforge.steps.table import STEPS, step_overrides
+from histoforge.tasks.task_outputs import TASK, Artifact, MetricsArtifact, log_numbers, markdown_table, write_report
+from histoforge.tasks.task_process import task_process
+
+
+def run_scan(
+    source: str,
+    preset: str,
+    overrides: Mapping[str, Any],
+    given: Mapping[str, Mapping[str, Any] | bool],
+    sizes: Mapping[str, str],
+    metrics: MetricsArtifact,
+    summary: Artifact,
+) -> tuple[Any, ...]:
+    """Check a pipeline's settings and list its source; see `scan_source.run` and `sizes.resolve_sizes`.
+
+    Returns:
+        The source's digest; the overrides of each step with `own_overrides`, in the order of `STEPS`; the sizes.
+    """
+    from histoforge.tasks import scan_source
+    from histoforge.tasks.sizes import resolve_sizes
+
+    with task_process("scan_source") as meter:
+        resolved = resolve_sizes(sizes)
+        result = scan_source.run(source, preset, overrides, given)
+        say(f"{result.source} contains {result.files} files, {result.bytes / 1e6:.1f} MB")
+        values = result.model_dump()
+        write_report(metrics, summary, values, markdown_table("scan_source", values), meter)
+    overrides_of_steps = (step_overrides(step, overrides) for step in STEPS.values() if step.own_overrides)
+    return result.digest, *overrides_of_steps, *resolved
+
+
+def run_plan_cells(
+    ratios: list[float], pool_multiples: list[float], metrics: MetricsArtifact
+) -> tuple[list[dict[str, Any]], float]:
+    """List the cells of a study and its largest pool; see `plan_study.plan_cells`."""
+    from histoforge.tasks.plan_study import plan_cells
+
+    with task_process("plan_cells") as meter:
+        cells = plan_cells(ratios, pool_multiples)
+        say(f"{len(cells)} cells of ratio and pool")
+        log_numbers(metrics, {"cells": len(cells), TASK: meter.read().model_dump()})
+    return cells, max(cell["pool_multiple"] for cell in cells)
+
+
+def run_plan_fractions(fractions: list[float]) -> list[dict[str, Any]]:
+    """List the fractions of a study; see `plan_study.plan_fractions`."""
+    from histoforge.tasks.plan_study import plan_fractions
+
+    with task_process("plan_fractions"):
+        return plan_fractions(fractions)
+
+
+def run_plan_benchmark(
+    methods: list[str],
+    generator_seeds: int,
+    seed: int,
+    preset: str,
+    overrides: Mapping[str, Any],
+    downstream_seeds: int,
+    patch_size: str = "",
+) -> list[dict[str, Any]]:
+    """List the runs of a benchmark; see `plan_benchmark.plan_benchmark`."""
+    from histoforge.tasks.plan_benchmark import plan_benchmark
+
+    with task_process("plan_benchmark"):
+        runs = plan_benchmark(methods, generator_seeds, seed, preset, overrides, downstream_seeds, patch_size)
+        say(f"{len(runs)} generators: {', '.join(dict.fromkeys(run['title'] for run in runs))}")
+    return runs
+
+
+def run_plan_classes(
+    patches: Artifact, run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """List the trainings of one run; see `plan_benchmark.plan_classes`."""
+    from histoforge.patches.patchset import read_info
+    from histoforge.tasks.plan_benchmark import plan_classes
+
+    with task_process("plan_classes"):
+        return plan_classes(run, read_info(Path(patches.path)).classes, preset, overrides)
+
+
+def run_find_news(
+    source: str,
+    dataset_digest: str,
+    settings: Mapping[str, Any],
+    state: str,
+    locations: tuple[str, ...],
+    summary: Artifact,
+    metrics: MetricsArtifact,
+) -> tuple[bool, str]:
+    """Compare a source with its record; see `source_record.detect_changes`.
+
+    If the run continues, the task first checks that it can write to `state` and to `locations` ('' for none).
+
+    Returns:
+        True if the run has something to do; the record as JSON.
+    """
+    from histoforge.storage import check_writable, open_location
+    from histoforge.tasks.source_record import detect_changes
+
+    with task_process("find_news") as meter:
+        change = detect_changes(source, dataset_digest, settings, state)
+        for location in filter(None, (state, *locations) if change.changed else ()):
+            check_writable(open_location(location))
+        say(change.reason)
+        write_report(metrics, summary, {"changed": int(change.changed)}, f"{change.reason}\n", meter)
+    return change.changed, json.dumps(change.record)
+
+
+def run_record_source(record: str, state: str) -> str:
+    """Store the record of a source, and return the dataset's digest; see `source_record.keep_record`."""
+    from histoforge.tasks.source_record import keep_record
+
+    with task_process("record_source"):
+        content = json.loads(record)
+        keep_record(content, state)
+        say(f"{content['source']} is recorded at {state}")
+    return str(content["dataset_digest"])
