@@ -14,6 +14,7 @@ as if the server were on another node (the proxy itself limits the throughput of
 
 import argparse
 import asyncio
+import itertools
 import json
 import multiprocessing
 import os
@@ -110,7 +111,7 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
 
 
-def fastest(functions: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+def fastest(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Run the functions in turn and return the fastest time of each in seconds."""
     best: dict[str, float] = {}
     for _ in range(repeats):
@@ -129,9 +130,9 @@ def large(client: Minio, folder: Path, mib: int, repeats: int) -> dict[str, floa
             file.write(os.urandom(1 << 20))
     seconds = fastest(
         {
-            "put_client": lambda: client.fput_object(BUCKET, "large/client", str(path)) and None,
+            "put_client": lambda: client.fput_object(BUCKET, "large/client", str(path)),
             "put": lambda: location.put(path, "ours"),
-            "get_client": lambda: client.fget_object(BUCKET, "large/client", str(folder / "back-client")) and None,
+            "get_client": lambda: client.fget_object(BUCKET, "large/client", str(folder / "back-client")),
             "get": lambda: location.get("ours", folder / "back"),
         },
         repeats,
@@ -148,6 +149,7 @@ def small(client: Minio, folder: Path, count: int, size: int, repeats: int) -> d
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(size))
     names = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.png"))
+    numbers = itertools.count()  # each put goes to a prefix of its own, where all files are missing
 
     def put_one_by_one() -> None:
         for name in names:
@@ -160,12 +162,14 @@ def small(client: Minio, folder: Path, count: int, size: int, repeats: int) -> d
 
     def get() -> None:
         shutil.rmtree(folder / "ours", ignore_errors=True)
-        location.get_tree(folder / "ours")
+        location.child("0").get_tree(folder / "ours")
 
     seconds = fastest(
         {
             "put_client": put_one_by_one,
-            "put": lambda: location.put_tree(source),
+            "put": lambda: (
+                location.child(str(next(numbers))).put_tree(source) and None
+            ),  # a new prefix, where all are missing
             "get_client": get_one_by_one,
             "get": get,
         },

@@ -187,7 +187,7 @@ def test_an_object_that_arrives_damaged_is_fetched_anew(
     proxy.arm("flip", after=1 << 20)
     open_location(slide).get("a.svs", tmp_path / "a.svs")
     assert (proxy.struck, (tmp_path / "a.svs").read_bytes() == SLIDE) == (1, True)
-    assert "arrived damaged: fetching it anew" in capsys.readouterr().err
+    assert "arrived damaged: downloading it again" in capsys.readouterr().err
 
 
 def test_an_object_that_arrives_damaged_each_time_ends_in_a_sentence(

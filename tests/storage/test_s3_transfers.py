@@ -1,7 +1,8 @@
-"""Large objects in ranges and parts, whole trees, and conditional writes, on a real server that breaks off."""
+"""Large objects, whole trees, and conditional writes, on a real server that breaks connections."""
 
 import http.server
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,31 +18,25 @@ from s3_server import ACCESS_KEY, SECRET_KEY, S3Server, free_port, serve_s3, use
 from small_disk import mounted_small_disk
 
 from histoforge.core.errors import StorageError
-from histoforge.storage import open_location, s3_download
+from histoforge.storage import open_location
 
 MIB = 1 << 20
 LARGE = os.urandom(6 * MIB + 17)
 
 
 @pytest.fixture
-def in_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ranges so small that a small object needs seven."""
-    monkeypatch.setattr(s3_download, "RANGE", MIB)
-
-
-@pytest.fixture
-def large(s3_server: S3Server, bucket: Path, in_ranges: None) -> str:
+def large(s3_server: S3Server, bucket: Path) -> str:
     s3_server.store(bucket.name, "large", LARGE)
     return f"s3://{bucket.name}"
 
 
-def test_a_large_object_arrives_in_ranges(large: str, tmp_path: Path) -> None:
+def test_a_large_object_arrives(large: str, tmp_path: Path) -> None:
     open_location(large).get("large", tmp_path / "large")
     assert (tmp_path / "large").read_bytes() == LARGE
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1])
-def test_sizes_at_the_edge_of_a_range(bucket: Path, in_ranges: None, tmp_path: Path, size: int) -> None:
+def test_sizes_at_the_edge_of_a_chunk(bucket: Path, tmp_path: Path, size: int) -> None:
     location = open_location(f"s3://{bucket.name}")
     (tmp_path / "source").write_bytes(LARGE[:size])
     location.put(tmp_path / "source", "file")
@@ -49,14 +44,20 @@ def test_sizes_at_the_edge_of_a_range(bucket: Path, in_ranges: None, tmp_path: P
     assert (tmp_path / "back").read_bytes() == LARGE[:size]
 
 
-def test_each_range_is_taken_up_where_it_broke(proxy: FaultyProxy, large: str, tmp_path: Path) -> None:
+def test_a_download_resumes_after_every_break(
+    proxy: FaultyProxy, large: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     proxy.arm("cut", after=3 * MIB // 2, times=4)
     open_location(large).get("large", tmp_path / "large")
     assert proxy.struck >= 3
     assert (tmp_path / "large").read_bytes() == LARGE
+    offsets = [int(offset) for offset in re.findall(r"broke off at byte (\d+): resuming", capsys.readouterr().err)]
+    assert len(offsets) == proxy.struck
+    assert offsets == sorted(offsets)
+    assert offsets[0] > 0
 
 
-def test_a_range_that_never_comes_leaves_nothing(proxy: FaultyProxy, large: str, tmp_path: Path) -> None:
+def test_a_download_that_never_completes_leaves_nothing(proxy: FaultyProxy, large: str, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     proxy.arm("cut", after=2 * MIB, for_good=True)
     with pytest.raises(StorageError, match=r"stopped answering at s3://.*/large"):
@@ -64,7 +65,7 @@ def test_a_range_that_never_comes_leaves_nothing(proxy: FaultyProxy, large: str,
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_an_object_replaced_between_its_ranges(
+def test_an_object_replaced_between_two_connections(
     proxy: FaultyProxy, large: str, s3_server: S3Server, bucket: Path, tmp_path: Path
 ) -> None:
     proxy.on_strike = lambda: s3_server.store(bucket.name, "large", bytes(len(LARGE)))
@@ -133,7 +134,7 @@ def restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_server_restarted_half_way_loses_nothing(
-    restarted: tuple[RestartedServer, FaultyProxy], in_ranges: None, tmp_path: Path
+    restarted: tuple[RestartedServer, FaultyProxy], tmp_path: Path
 ) -> None:
     _, proxy = restarted
     location = open_location("s3://bucket/models")

@@ -22,7 +22,7 @@ from histoforge.models.card import CARD_NAME, ModelCard
 from histoforge.models.champion_history import POINTER, ChampionHistory
 from histoforge.models.publications import Action, Publication, Verdict, serial_of
 from histoforge.models.versions import COMPLETE, MODEL, version_name, version_of
-from histoforge.storage import Location, sync_up
+from histoforge.storage import Location
 
 ATTEMPTS = 25
 
@@ -198,7 +198,7 @@ class ModelStore:
     def upload(self, folder: Path, version: str) -> str:
         """Copy the missing files of a packed version; a complete version is left alone. Return `version`."""
         if self.location.read(f"{version}/{COMPLETE}") is None:
-            sync_up(Path(folder), self.location.child(version), last=COMPLETE)
+            self.location.child(version).put_tree(Path(folder), last=COMPLETE)
         return version
 
     def _better_rival(

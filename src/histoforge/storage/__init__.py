@@ -2,7 +2,6 @@
 
 from histoforge.storage.location import Entry, Location
 from histoforge.storage.opening import digest_of_source, open_location
-from histoforge.storage.sync import sync_down, sync_up
 from histoforge.storage.writing import check_writable
 
-__all__ = ["Entry", "Location", "check_writable", "digest_of_source", "open_location", "sync_down", "sync_up"]
+__all__ = ["Entry", "Location", "check_writable", "digest_of_source", "open_location"]

@@ -128,25 +128,36 @@ class Location(ABC):
             if check is not None:
                 check(partial)
 
-    def put_tree(self, folder: Path, last: str = "") -> None:
-        """Copy every file below the directory `folder`, several at a time, with progress.
+    def put_tree(self, folder: Path, last: str = "") -> int:
+        """Copy the files below the directory `folder` that this location lacks or has with other content.
+
+        Several files are copied at a time, with progress, and nothing is deleted. After an interruption, the next call
+        copies the rest.
 
         Args:
             folder: the directory to copy from.
-            last: a file to put only after all others, so that its presence means that the tree is complete.
+            last: a file to copy, always, after all others, so that its presence means that the tree is complete.
 
-            Raises:
-                StorageError: `folder` has no files, or a file did not arrive complete.
+        Returns:
+            The number of files copied.
+
+        Raises:
+            StorageError: `folder` has no files, or a file did not arrive complete.
         """
         folder = Path(folder)
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         if not names or (last and last not in names):
             raise StorageError(f"The folder {folder} lacks {last or 'any file'} to copy to {self}: make it again.")
-        in_parallel(
-            f"writing {self}", [name for name in names if name != last], lambda name: self.put(folder / name, name)
-        )
+        existing = {entry.name: entry for entry in self.entries()}
+        missing = [
+            name
+            for name in names
+            if name != last and not (name in existing and self.holds(existing[name], folder / name))
+        ]
+        in_parallel(f"writing {self}", missing, lambda name: self.put(folder / name, name))
         if last:
             self.put(folder / last, last)
+        return len(missing) + bool(last)
 
 
 def checked_name(name: str, where: object) -> str:

@@ -20,13 +20,14 @@ from histoforge.core.files import atomic_file
 from histoforge.core.progress import say
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
 from histoforge.storage.s3_digests import expected_digest, new_hash
-from histoforge.storage.s3_download import STREAMS, Download
+from histoforge.storage.s3_download import download
 from histoforge.storage.s3_errors import FAILURES, explain, is_missing, lost_its_parts
 from histoforge.storage.s3_server import Server
 from histoforge.storage.s3_settings import S3Settings
 from histoforge.storage.transfers import Bytes
 
 PART = 5 << 20
+PARALLEL_PARTS = 4
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _CONDITION_NOT_MET = (409, 412)
 _PRESIGNED_FOR = timedelta(minutes=15)
@@ -68,9 +69,9 @@ class S3Location(Location):
             self._explained(what),
             explained_copy(what, path),
             atomic_file(path, durable) as temporary,
-            open(temporary, "w+b", buffering=0) as file,
+            open(temporary, "wb", buffering=0) as file,
         ):
-            Download(self.server, self.bucket, key, what, file.fileno()).run()
+            download(self.server, self.bucket, key, what, file)
 
     def put(self, path: Path, name: str) -> None:
         """See `Location.put`; the server verifies each part against the digest that the minio client signs."""
@@ -85,7 +86,7 @@ class S3Location(Location):
                     with Bytes(f"writing {what}", size) as progress:
                         self.server.client.fput_object(
                             self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART,
-                            num_parallel_uploads=STREAMS, progress=progress,
+                            num_parallel_uploads=PARALLEL_PARTS, progress=progress,
                         )  # fmt: skip
                     return
                 except FAILURES as error:

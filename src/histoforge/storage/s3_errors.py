@@ -92,11 +92,6 @@ def lost_its_parts(error: Exception) -> bool:
     return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchUpload"
 
 
-def status_of(error: MinioException) -> int:
-    """Return the HTTP status of an error response, or 0 if there is none."""
-    return _facts(error)[1]
-
-
 def _refusal(error: MinioException, settings: S3Settings, what: str) -> str:
     code, status, text = _facts(error)
     kind = _CODES.get(code) or _STATUSES.get(status) or ("Failing" if status >= 500 or status == 429 else "Refused")
