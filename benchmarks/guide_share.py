@@ -8,7 +8,7 @@
 Trains `rleo` with each share at equal seeds on the patches of the first class, and prints the Frechet distance of its
 patches to the training patches by the features of each classifier of the arm. The noise is the root mean square of the
 difference between the gradient of the reward estimated from some fakes and the one from all, over the norm of the
-latter, for the discriminator's weights; drawn several times in a training that looks at all of them.
+latter, for the discriminator's weights; drawn several times in a training that scores all of them.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from histoforge.generators.loading import draw
 from histoforge.generators.rleo import objective as rleo_objective
 from histoforge.generators.rleo import train as rleo
 from histoforge.generators.rleo.config import RleoConfig
-from histoforge.generators.rleo.reward import from_some
+from histoforge.generators.rleo.reward import estimate_all
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.frechet import frechet_distance
 from histoforge.patches import PatchSet
@@ -63,7 +63,7 @@ class NoisyTerm(rleo_objective.RewardTerm):
         for _ in range(NOISE_DRAWS):
             order = torch.randperm(count)
             values = torch.empty_like(similarities)
-            values[order] = from_some(similarities[order[:known]], count)
+            values[order] = estimate_all(similarities[order[:known]], count)
             squares.append(float((gradient(values) - whole).square().sum()))
         self.noise.append((statistics.fmean(squares) ** 0.5) / float(whole.norm()))
 
@@ -71,12 +71,12 @@ class NoisyTerm(rleo_objective.RewardTerm):
 class NoisyObjective(rleo_objective.RewardedCrossEntropy):
     """RL-EO's losses, extended to measure the noise from time to time."""
 
-    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, dict[str, Tensor]]:
+    def discriminator(self, step: DiscriminatorStep) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the method's own losses; measure the noise from time to time."""
-        if self.turns % NOISE_EVERY == 0 and self.guide_share == 1:
+        if self.steps % NOISE_EVERY == 0 and self.guide_share == 1:
             term = NoisyTerm(self.term.mode, self.term.weight, self.term.rng)
-            term.measure(turn.fake_scores, self._similarities(turn), list(turn.discriminator.parameters()))
-        return super().discriminator(turn)
+            term.measure(step.fake_scores, self._similarities(step), list(step.discriminator.parameters()))
+        return super().discriminator(step)
 
 
 def main() -> None:
@@ -118,11 +118,11 @@ def main() -> None:
             began = time.perf_counter()
             with tempfile.TemporaryDirectory() as work:
                 engine = Engine(Path(work), {}, device="cpu", seed=seed, checkpoint_every=0, label="rleo")
-                outcome = rleo.train(config, data, engine, None, info, guide)
+                result = rleo.train(config, data, engine, None, info, guide)
             seconds = time.perf_counter() - began
-            drawn = draw(outcome.generator, np.zeros(arguments.samples, np.int64), seed)
+            samples = draw(result.generator, np.zeros(arguments.samples, np.int64), seed)
             row = [
-                frechet_distance(features, extract_features(classifier, drawn, device))
+                frechet_distance(features, extract_features(classifier, samples, device))
                 for classifier, features in zip(classifiers, real, strict=True)
             ]
             distances[share].append(row)

@@ -60,6 +60,6 @@ def seconds_per_step(
     with tempfile.TemporaryDirectory() as work:
         engine = TimedEngine(Path(work), {}, device=config.device, checkpoint_every=0, label=method)
         result = METHODS[method].train(config, patches, engine, None, info, **guided)
-    turns, ends = getattr(config, "n_critic", 1), engine.ends[:-1]
-    fastest_cycle = min(after - before for before, after in zip(ends, ends[turns:], strict=False))
-    return fastest_cycle / turns, result.generator, engine.dtype
+    cycle, ends = getattr(config, "n_critic", 1), engine.ends[:-1]
+    fastest_cycle = min(after - before for before, after in zip(ends, ends[cycle:], strict=False))
+    return fastest_cycle / cycle, result.generator, engine.dtype

@@ -37,14 +37,15 @@ from histoforge.siamese.network import MftSnn
 from histoforge.training.device import resolve_device
 from histoforge.training.model_files import ModelInfo
 
-MEASURED = ["dcgan", "improved_dcgan", "sngan", "wgan_gp", "lsgan", "rleo", "ddpm"]
+MEASURED = [name for name, method in METHODS.items() if method.config_class().class_wise]
+"""The methods with one model per class; `training_step.py` times HistoGAN."""
 Step = Callable[[], None]
 
 
 def settings(method: str, arguments: argparse.Namespace) -> GeneratorConfig:
     """Return a method's settings at the requested size."""
-    turns = getattr(METHODS[method].config_class(), "n_critic", 1)
-    steps = (arguments.rounds + 1) * turns + 2  # the first one warms up, the last one writes a checkpoint
+    cycle = getattr(METHODS[method].config_class(), "n_critic", 1)
+    steps = (arguments.rounds + 1) * cycle + 2  # the first one warms up, the last one writes a checkpoint
     values = {
         "batch_size": arguments.ddpm_batch if method == "ddpm" else arguments.batch,
         "epochs": 1,
@@ -81,7 +82,7 @@ def plain_ddpm(config: DdpmConfig, batch: Batch, device: torch.device) -> Step:
 
 
 def plain_gan(config: Any, batch: Batch, guide: nn.Module) -> Step:
-    """Return one step of a GAN's plain loop: the discriminator, and the generator when it is its turn."""
+    """Return one step of a GAN's plain loop: the discriminator, and in every `n_critic`-th step the generator."""
     device, rng = batch.images.device, torch.Generator(batch.images.device)
     size = (int(batch.images.shape[2]), int(batch.images.shape[3]))
     depth = doublings(size, "")
@@ -91,23 +92,24 @@ def plain_gan(config: Any, batch: Batch, guide: nn.Module) -> Step:
     optimizers = [torch.optim.Adam(network.parameters(), **options) for network in (generator, discriminator)]
     objective = dcgan.objective_of(config)
     term = RewardTerm(config.reward, config.reward_weight, rng) if hasattr(config, "reward") else None
-    turns = 0
+    steps = 0
 
     def step() -> None:
-        nonlocal turns
-        turns += 1
-        drawn = generator(torch.randn(len(batch.labels), config.z_dim, device=device))
-        seen = drawn.detach()
-        scores = discriminator(batch.images), discriminator(seen)
-        turn = DiscriminatorStep(discriminator, batch.images, seen, *scores, batch, seen, rng)
-        loss, _ = objective.discriminator(turn)
+        nonlocal steps
+        steps += 1
+        samples = generator(torch.randn(len(batch.labels), config.z_dim, device=device))
+        detached = samples.detach()
+        scores = discriminator(batch.images), discriminator(detached)
+        loss, _ = objective.discriminator(
+            DiscriminatorStep(discriminator, batch.images, detached, *scores, batch, detached, rng)
+        )
         if term is not None:
             with torch.no_grad():
-                similarities = similarity(guide(batch.images), guide(seen), config.pairing)
+                similarities = similarity(guide(batch.images), guide(detached), config.pairing)
             loss = loss + term(scores[1], similarities)
         update(optimizers[1], loss, config.clip_at if config.clip == "value" else None)
-        if turns % config.n_critic == 0:
-            update(optimizers[0], objective.generator(discriminator(drawn)))
+        if steps % config.n_critic == 0:
+            update(optimizers[0], objective.generator(discriminator(samples)))
 
     return step
 
@@ -121,15 +123,15 @@ def update(optimizer: torch.optim.Adam, loss: Tensor, clip: float | None = None)
     optimizer.step()
 
 
-def fastest(step: Step, rounds: int, turns: int) -> float:
-    """Return the seconds per step of the fastest of `rounds` rounds of `turns` steps, after one warm-up round."""
+def fastest(step: Step, rounds: int, steps: int) -> float:
+    """Return the seconds per step of the fastest of `rounds` rounds of `steps` steps, after one warm-up round."""
 
-    def some() -> None:
-        for _ in range(turns):
+    def run_round() -> None:
+        for _ in range(steps):
             step()
 
-    some()
-    return min(timed(some)[0] for _ in range(rounds)) / turns
+    run_round()
+    return min(timed(run_round)[0] for _ in range(rounds)) / steps
 
 
 def new_guide(width: float, size: int, device: torch.device) -> Guide:
@@ -172,8 +174,8 @@ def main() -> None:
             times = {"histoforge": float("inf"), "plain loop": float("inf")}
             for _ in range(2):
                 seconds, generator, _ = seconds_per_step(method, config, patches, guide)
-                turns = getattr(config, "n_critic", 1)
-                other = fastest(plain(config, patches, plain_guide, device), arguments.rounds, turns)
+                cycle = getattr(config, "n_critic", 1)
+                other = fastest(plain(config, patches, plain_guide, device), arguments.rounds, cycle)
                 times = {name: min(old, new) for (name, old), new in zip(times.items(), (seconds, other), strict=True)}
             steps[method] = times["histoforge"]
             labels = torch.zeros(config.batch_size, dtype=torch.int64)

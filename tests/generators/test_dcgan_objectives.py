@@ -31,7 +31,7 @@ def test_cross_entropy_with_smoothing_on_the_real_side_alone(scores, target):
     loss, _ = CrossEntropy(target).discriminator(turn(*scores))
     torch.testing.assert_close(loss, expected.float())
     torch.testing.assert_close(CrossEntropy(target).generator(scores[1]), -fake.log().mean().float())
-    torch.testing.assert_close(CrossEntropy(target).opinion(scores[0]), real.float())
+    torch.testing.assert_close(CrossEntropy(target).output(scores[0]), real.float())
 
 
 def test_hinge(scores):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from histoforge.core.seeds import numpy_rng
-from histoforge.generators.model_selection import FidJudge, ModelSelection, share_labels
+from histoforge.generators.model_selection import FidScorer, ModelSelection, share_labels
 from histoforge.metrics.extract import NamedExtractor
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.training.model_files import ModelInfo
@@ -90,7 +90,7 @@ def patches(tmp_path):
 
 def test_the_judge_prefers_patches_that_are_like_the_real_ones(patches):
     extractor = NamedExtractor("mean colours", lambda images: images.mean(dim=(2, 3)))
-    judge = FidJudge(extractor, patches, 200, 0, torch.device("cpu"), torch.float32)
+    judge = FidScorer(extractor, patches, 200, 0, torch.device("cpu"), torch.float32)
     real = torch.from_numpy(patches.images()).permute(0, 3, 1, 2) / 127.5 - 1
     alike, darker = Replay(real, patches.classes), Replay(real * 0.5 - 0.5, patches.classes)
     assert judge.score(alike) == judge.score(alike)

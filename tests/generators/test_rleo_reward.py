@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from histoforge.generators.rleo.reward import (
     BASELINE_STEPS,
     RewardTerm,
-    from_some,
+    estimate_all,
     literal,
     policy,
     reinforce,
@@ -98,7 +98,7 @@ def test_gradients_are_the_differences_of_the_values(term, logits, similarities)
 def test_looking_at_some_fakes_gives_on_average_what_looking_at_all_does(known, similarities):
     orders, mean = list(permutations(range(5))), torch.zeros_like(similarities)
     for order in map(list, orders):
-        mean[order] += from_some(similarities[order][:known], 5) / len(orders)
+        mean[order] += estimate_all(similarities[order][:known], 5) / len(orders)
     torch.testing.assert_close(mean, similarities)
 
 

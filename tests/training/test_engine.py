@@ -124,7 +124,7 @@ def test_another_identity_does_not_take_up_the_checkpoint(tmp_path):
 def test_each_pass_takes_each_patch_once_and_in_another_order(tmp_path):
     engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0)
     rows = []
-    for batch in engine.batches(data(), batch_size=16, epochs=1, steps_an_epoch=25):
+    for batch in engine.batches(data(), batch_size=16, epochs=1, steps_per_epoch=25):
         assert len(batch.rows) == 16
         rows += batch.rows.tolist()
         engine.end_of_step()

@@ -33,10 +33,10 @@ class ClassWise:
         images: Tensor | None = None
         for label in labels.unique().tolist():
             rows = (labels == label).nonzero().squeeze(1)
-            drawn = draw(self.members[label], rows)
+            samples = draw(self.members[label], rows)
             if images is None:
-                images = drawn.new_empty(len(labels), *drawn.shape[1:])
-            images[rows.to(images.device)] = drawn
+                images = samples.new_empty(len(labels), *samples.shape[1:])
+            images[rows.to(images.device)] = samples
         assert images is not None, "there are labels"
         return images
 
@@ -64,8 +64,8 @@ def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device, load_o
         load_one: builds one generator from its description and weights.
     """
     members = []
-    for place, name in enumerate(info.classes):
-        own = {key.partition(".")[2]: value for key, value in state.items() if key.partition(".")[0] == str(place)}
-        members.append(load_one(info.model_copy(update={"classes": [name]}), own, device))
-    kind = LatentClassWise if hasattr(members[0], "decode") else ClassWise
-    return kind(info, members)
+    for index, name in enumerate(info.classes):
+        prefix = f"{index}."
+        weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        members.append(load_one(info.model_copy(update={"classes": [name]}), weights, device))
+    return LatentClassWise(info, members) if hasattr(members[0], "decode") else ClassWise(info, members)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class History:
-    """One row per epoch: means over its steps' values, and facts such as its FID.
+    """One row per epoch: means over its steps' values, and values of the epoch such as its FID.
 
     Attributes:
         rows: the content of `history.json`, one dict per epoch.
@@ -26,10 +26,10 @@ class History:
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value, dtype=torch.float64)) + value.double()
 
-    def end_epoch(self, epoch: int, step: int, **facts: float | None) -> None:
+    def end_epoch(self, epoch: int, step: int, **epoch_values: float | None) -> None:
         """Finish an epoch's row."""
         means = {name: float(total) / self._steps for name, total in self._sums.items()}
-        self.rows.append({"epoch": epoch, "step": step, **means, **facts})
+        self.rows.append({"epoch": epoch, "step": step, **means, **epoch_values})
         self._sums, self._steps = {}, 0
 
     def state_dict(self) -> dict[str, Any]:

@@ -25,5 +25,5 @@ def read_history(folder: Path, advice: str = "train the generator again") -> dic
         ModelError: it is damaged.
     """
     file = folder / FILE_NAME
-    said = read_sealed(file, SCHEMA_VERSION, advice) if file.is_file() else {}
-    return {name: value for name, value in said.items() if name not in (VERSION, DIGEST)}
+    content = read_sealed(file, SCHEMA_VERSION, advice) if file.is_file() else {}
+    return {name: value for name, value in content.items() if name not in (VERSION, DIGEST)}

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ Weights = TypeVar("Weights")
 
 def merged(states: Sequence[Mapping[str, Weights]]) -> dict[str, Weights]:
     """Return the weights of all classes in one `state_dict`: '0.embed.weight' is the first one's 'embed.weight'."""
-    return {f"{place}.{name}": value for place, state in enumerate(states) for name, value in state.items()}
+    return {f"{index}.{name}": value for index, state in enumerate(states) for name, value in state.items()}
 
 
 def join(paths: Sequence[Path], out: Path) -> ModelInfo:
@@ -39,53 +40,73 @@ def join(paths: Sequence[Path], out: Path) -> ModelInfo:
     Raises:
         ModelError: a model is damaged, the models do not belong together, or a class appears twice or not at all.
     """
-    loaded = [(Path(path), *load_arrays(path, "generator")) for path in paths]
-    wanted: list[str] = loaded[0][1].training.get("patch_classes", loaded[0][1].classes)
-    if len(loaded) > 1:
-        _check_belong_together(loaded, wanted)
-        loaded.sort(key=lambda one: wanted.index(one[1].classes[0]))
-    first = loaded[0][1]
-    info = first.model_copy(
-        update={"classes": [name for _, info, _ in loaded for name in info.classes], "training": _training(loaded)}
+    models = [_Model(Path(path), *load_arrays(path, "generator")) for path in paths]
+    classes: list[str] = models[0].info.training.get("patch_classes", models[0].info.classes)
+    if len(models) > 1:
+        for model in models:
+            _check_same_training(model, models[0])
+        _check_classes([model.info.classes[0] for model in models], classes)
+        models.sort(key=lambda model: classes.index(model.info.classes[0]))
+    first = models[0]
+    info = first.info.model_copy(
+        update={
+            "classes": [name for model in models for name in model.info.classes],
+            "training": _training_record([model.info.training for model in models]),
+        }
     )
-    state = loaded[0][2] if len(loaded) == 1 else merged([_alone(state) for _, _, state in loaded])
-    return save_arrays(out, info, state, lambda folder: _join_histories([path for path, _, _ in loaded], folder))
+    state = first.state if len(models) == 1 else merged([_without_prefix(model.state) for model in models])
+    return save_arrays(out, info, state, lambda folder: _join_histories([model.path for model in models], folder))
 
 
-def _check_belong_together(loaded: Sequence[tuple[Path, ModelInfo, State]], wanted: list[str]) -> None:
-    (first_path, first, _), names = loaded[0], [name for _, info, _ in loaded for name in info.classes]
-    for path, info, _ in loaded:
-        if len(info.classes) != 1 or "patch_classes" not in info.training:
-            raise ModelError(f"{path} draws {', '.join(info.classes)}, and models of one class each can be joined.")
-        for what, one, other in (
-            ("method", info.method, first.method),
-            *((name, info.config.get(name), first.config.get(name)) for name in {**first.config, **info.config}),
-            ("patch size", info.patch_size, first.patch_size),
-            *((f"digest of the {name}", value, first.digests.get(name)) for name, value in info.digests.items()),
-        ):
-            if one != other:
-                raise ModelError(
-                    f"{path} and {first_path} cannot be joined, since their {what} differ ({one} and {other}): train "
-                    "both with the same settings on the same patch set."
-                )
-    missing, twice = [name for name in wanted if name not in names], {n for n in names if names.count(n) > 1}
-    if missing or twice:
-        what = f"no model of the class '{missing[0]}'" if missing else f"two models of the class '{twice.pop()}'"
-        raise ModelError(f"Among the models to join is {what}: give one for each of {', '.join(wanted)}.")
+@dataclass(frozen=True)
+class _Model:
+    path: Path
+    info: ModelInfo
+    state: State
 
 
-def _alone(state: State) -> State:
+def _check_same_training(model: _Model, first: _Model) -> None:
+    """Check that a model is of one class, and was trained like the first one."""
+    info, expected = model.info, first.info
+    if len(info.classes) != 1 or "patch_classes" not in info.training:
+        raise ModelError(
+            f"{model.path} draws {', '.join(info.classes)}, but only models that were trained on one class can be "
+            "joined: train each class with only_class."
+        )
+    settings = {**expected.config, **info.config}
+    for what, value, expected_value in (
+        ("method", info.method, expected.method),
+        *((name, info.config.get(name), expected.config.get(name)) for name in settings),
+        ("patch size", info.patch_size, expected.patch_size),
+        *((f"digest of the {name}", digest, expected.digests.get(name)) for name, digest in info.digests.items()),
+    ):
+        if value != expected_value:
+            raise ModelError(
+                f"{model.path} and {first.path} cannot be joined, since their {what} differ ({value} and "
+                f"{expected_value}): train both with the same settings on the same patch set."
+            )
+
+
+def _check_classes(names: Sequence[str], expected: Sequence[str]) -> None:
+    """Check that each class of the patch set has exactly one model."""
+    missing = [name for name in expected if name not in names]
+    repeated = {name for name in names if names.count(name) > 1}
+    if missing or repeated:
+        problem = f"no model of the class '{missing[0]}'" if missing else f"two models of the class '{repeated.pop()}'"
+        raise ModelError(f"Among the models to join is {problem}: give one for each of {', '.join(expected)}.")
+
+
+def _without_prefix(state: State) -> State:
     return {name.partition(".")[2]: value for name, value in state.items()}
 
 
-def _training(loaded: Sequence[tuple[Path, ModelInfo, State]]) -> dict[str, Any]:
-    """Return the facts of all trainings: sums of patches, steps and seconds, and those of each class."""
-    facts = [info.training for _, info, _ in loaded]
-    if len(facts) == 1:
-        return facts[0]
-    sums = {name: round(sum(one[name] for one in facts), 2) for name in ("patches", "steps", "seconds")}
-    by_class = {name: own for one in facts for name, own in one["by_class"].items()}
-    return {**facts[0], **sums, "epochs": max(one["epochs"] for one in facts), "by_class": by_class}
+def _training_record(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the record of all trainings: sums of patches, steps and seconds, and the record of each class."""
+    if len(records) == 1:
+        return records[0]
+    sums = {name: round(sum(record[name] for record in records), 2) for name in ("patches", "steps", "seconds")}
+    by_class = {name: summary for record in records for name, summary in record["by_class"].items()}
+    return {**records[0], **sums, "epochs": max(record["epochs"] for record in records), "by_class": by_class}
 
 
 def _join_histories(paths: Sequence[Path], folder: Path) -> None:
@@ -97,5 +118,5 @@ def _join_histories(paths: Sequence[Path], folder: Path) -> None:
     for path in paths:
         shutil.copytree(path / PICTURES, folder / PICTURES, dirs_exist_ok=True)
     with known_shape(paths[0] / HISTORY, ModelError, ADVICE):
-        by_class = {name: own for history in histories for name, own in history["by_class"].items()}
+        by_class = {name: entry for history in histories for name, entry in history["by_class"].items()}
     write_history(folder, {**histories[0], "classes": list(by_class), "by_class": by_class})

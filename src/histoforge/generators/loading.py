@@ -1,4 +1,4 @@
-"""Methods by name, and the interface of all trained generators."""
+"""Loading of generators of any method, and the interface that all of them have."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable

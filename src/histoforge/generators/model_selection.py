@@ -22,10 +22,10 @@ class CheckpointScorer(Protocol):
         """Return the score."""
 
 
-class FidJudge:
+class FidScorer:
     """FID of a generator against the training patches with the in-domain extractor (eq. 4).
 
-    Each epoch is judged on the same noise and the same labels, which follow the classes' shares. Deviation A4-6: the
+    Each epoch is scored on the same noise and the same labels, which follow the classes' shares. Deviation A4-6: the
     paper does not say which real patches it compares with; here they are always the training patches.
 
     Args:
@@ -70,14 +70,14 @@ def share_labels(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np
 
 
 class ModelSelection:
-    """The raw and the smoothed scores of the judged epochs, and the weights of the best one so far.
+    """The raw and the smoothed scores of the scored epochs, and the weights of the best one so far.
 
     Smoothed score, eq. 5: s_1 = d_1 and s_t = alpha s_(t-1) + (1 - alpha) d_t. Deviation A4-6: t = 1 is the first
-    judged epoch. The best epoch is the one with the lowest smoothed score; ties go to the earliest.
+    scored epoch. The best epoch is the one with the lowest smoothed score; ties go to the earliest.
 
     Attributes:
-        epochs, raw, smoothed: one value per judged epoch.
-        best_epoch: 0 before the first judged epoch.
+        epochs, raw, smoothed: one value per scored epoch.
+        best_epoch: 0 before the first scored epoch.
     """
 
     def __init__(self, alpha: float) -> None:

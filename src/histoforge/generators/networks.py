@@ -1,4 +1,4 @@
-"""Functions for the networks of all methods: placement on the device, optimiser, size."""
+"""Functions for the networks of all methods: device, optimiser, freezing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class AdamSettings(Protocol):
-    """The settings of Adam, as methods that train with it have them."""
+    """The settings of Adam in the settings of a method."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -35,11 +35,6 @@ def adam(network: nn.Module, config: AdamSettings) -> torch.optim.Adam:
     return torch.optim.Adam(
         network.parameters(), config.learning_rate, betas=(config.beta1, config.beta2), eps=1e-8, fused=True
     )
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of weights of a network."""
-    return sum(p.numel() for p in network.parameters())
 
 
 @contextmanager

@@ -32,8 +32,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
         fake: [B, 3, H, W], detached.
         rng: draws one uniform position per image between the two.
     """
-    place = uniform(len(real), 1, 1, 1, rng=rng)
-    between = torch.lerp(fake.detach().float(), real.float(), place).requires_grad_()
+    position = uniform(len(real), 1, 1, 1, rng=rng)
+    between = torch.lerp(fake.detach().float(), real.float(), position).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     norm = gradient.float().square().sum(dim=(1, 2, 3)).add(TINY).sqrt()
     return (norm - 1).square().mean()

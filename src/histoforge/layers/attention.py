@@ -40,8 +40,8 @@ class SelfAttention(nn.Module):
         """
         query, key, value = (_positions(conv(x)) for conv in (self.query, self.key, self.value))  # [B, N, c]
         attention = torch.softmax(query @ key.transpose(1, 2), dim=2)  # [B, N, N]
-        told = (attention.to(value.dtype) @ value).transpose(1, 2).unflatten(2, x.shape[2:])  # [B, C, H, W]
-        return x + self.gate.to(told.dtype) * told, attention
+        attended = (attention.to(value.dtype) @ value).transpose(1, 2).unflatten(2, x.shape[2:])  # [B, C, H, W]
+        return x + self.gate.to(attended.dtype) * attended, attention
 
 
 def _positions(features: Tensor) -> Tensor:

@@ -36,12 +36,12 @@ def _colour(images: Tensor, rng: torch.Generator) -> Tensor:
 def _translation(images: Tensor, rng: torch.Generator) -> Tensor:
     """Translate by up to an eighth of each side, filling with zeros."""
     batch, _, height, width = images.shape
-    most_y, most_x = (int(side * SHIFT + 0.5) for side in (height, width))
-    rows = _shifts(batch, most_y, rng) + torch.arange(height, device=images.device) + most_y
-    columns = _shifts(batch, most_x, rng) + torch.arange(width, device=images.device) + most_x
-    padded = F.pad(images, (most_x, most_x, most_y, most_y)).permute(0, 2, 3, 1)
-    place = torch.arange(batch, device=images.device)[:, None, None]
-    return padded[place, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    max_y, max_x = (int(side * SHIFT + 0.5) for side in (height, width))
+    rows = _shifts(batch, max_y, rng) + torch.arange(height, device=images.device) + max_y
+    columns = _shifts(batch, max_x, rng) + torch.arange(width, device=images.device) + max_x
+    padded = F.pad(images, (max_x, max_x, max_y, max_y)).permute(0, 2, 3, 1)
+    index = torch.arange(batch, device=images.device)[:, None, None]
+    return padded[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _cutout(images: Tensor, rng: torch.Generator) -> Tensor:
@@ -51,11 +51,11 @@ def _cutout(images: Tensor, rng: torch.Generator) -> Tensor:
     for side in (height, width):
         size = int(side * HOLE + 0.5)
         low = (uniform(batch, 1, rng=rng) * (side + 1 - size % 2)).long() - size // 2
-        place = torch.arange(side, device=images.device)
-        inside.append((place >= low) & (place < low + size))
+        position = torch.arange(side, device=images.device)
+        inside.append((position >= low) & (position < low + size))
     hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return images.masked_fill(hole, 0.0)
 
 
-def _shifts(batch: int, most: int, rng: torch.Generator) -> Tensor:
-    return (uniform(batch, 1, rng=rng) * (2 * most + 1)).long() - most
+def _shifts(batch: int, limit: int, rng: torch.Generator) -> Tensor:
+    return (uniform(batch, 1, rng=rng) * (2 * limit + 1)).long() - limit

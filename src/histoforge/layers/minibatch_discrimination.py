@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from histoforge.training.processes import gather
+from histoforge.training.processes import gather_rows
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -13,7 +13,7 @@ class MinibatchDiscrimination(nn.Module):
 
     Deviation A4-5: Xue et al. give no dimensions; 64 kernels of 16 dims are the defaults. The distances are computed
     in float32 at any precision. The sum omits j = i, a constant 1, as in Salimans' own code. A4-2: a gradient penalty
-    concerns the gradient of each score with respect to its own image, so the other samples are treated as fixed there.
+    concerns the gradient of each score with respect to its own image, so the other samples are constants there.
 
     Args:
         features: length of f.
@@ -26,15 +26,15 @@ class MinibatchDiscrimination(nn.Module):
         self.kernels, self.dims = kernels, dims
         self.projection = nn.Linear(features, kernels * dims, bias=False)
 
-    def forward(self, f: Tensor, others_fixed: bool = False) -> Tensor:
+    def forward(self, f: Tensor, detach_others: bool = False) -> Tensor:
         """Map [B, features] to [B, features + kernels].
 
         Args:
             f: features of a batch.
-            others_fixed: whether to block gradients from a sample's output to the features of other samples.
+            detach_others: True blocks gradients from a sample's output to the features of other samples.
         """
         m = self.projection(f).float().unflatten(1, (self.kernels, self.dims))  # [B, kernels, dims]
-        others = gather(m.detach() if others_fixed else m)
+        others = gather_rows(m.detach() if detach_others else m)
         distance = (m[:, None] - others[None]).abs().sum(3)  # [B, B, kernels], over the whole batch
         closeness = torch.exp(-distance).sum(1) - 1.0
         return torch.cat([f, closeness.to(f.dtype)], dim=1)

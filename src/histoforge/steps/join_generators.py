@@ -13,7 +13,7 @@ def run(config: JoinGeneratorsConfig, *, generators: Sequence[Path], generator: 
     """Combine several generators into one, equal to the result of one training of all their classes.
 
     Args:
-        config: the settings, of which there are none.
+        config: empty; the step has no settings.
         generators: one for each class, all of the same method, patch set and settings; a single generator of all
             classes is passed on unchanged.
         generator: the model directory to write.
@@ -23,5 +23,5 @@ def run(config: JoinGeneratorsConfig, *, generators: Sequence[Path], generator: 
     """
     info = join(generators, generator)
     with known_shape(generators[0], ModelError, "train the generator again"):
-        facts = {name: info.training[name] for name in ("patches", "steps", "seconds")}
-        return JoinGeneratorsSummary(method=info.method, classes=info.classes, **facts, digest=info.digest)
+        totals = {name: info.training[name] for name in ("patches", "steps", "seconds")}
+        return JoinGeneratorsSummary(method=info.method, classes=info.classes, **totals, digest=info.digest)

@@ -20,7 +20,7 @@ from histoforge.steps.train_generator_config import TrainGeneratorConfig, method
 from histoforge.tasks.artifact_metadata import artifact_metadata
 
 if TYPE_CHECKING:
-    from histoforge.training.timing import Measured
+    from histoforge.training.timing import MeasuredTraining
 
 SHOWN = ("kind", "method", "arm", "classes", "patch_size", "mpp", "counts", "seeds")
 NOT_INCLUDED = "reading data, scoring between epochs and writing the result come on top"
@@ -62,7 +62,7 @@ def resolved(step: str, config: StepConfig) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def measure(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> "tuple[list[Measured], str]":
+def measure(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> "tuple[list[MeasuredTraining], str]":
     """Run a training for a few steps, with its outputs in a temporary folder.
 
     Args:
@@ -74,16 +74,16 @@ def measure(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> "tuple
         The trainings that differ from each other (the first seed of a classifier, the first class of a generator), and
         the memory that they used.
     """
-    from histoforge.training.timing import trial
+    from histoforge.training.timing import timing_trial
 
     config = config.model_copy(update={"checkpoints": "", "checkpoint_every": 0})
     quiet = Progress("trial", total=1)
-    with tempfile.TemporaryDirectory() as scratch, quiet, trial(_different(config)) as current:
+    with tempfile.TemporaryDirectory() as scratch, quiet, timing_trial(_different(config)) as current:
         step.run(config, **inputs, **{port.name: Path(scratch) / port.name for port in step.outputs})
     return current.measured, _memory()
 
 
-def shown_training(training: "Measured") -> dict[str, Any]:
+def shown_training(training: "MeasuredTraining") -> dict[str, Any]:
     """Return a measured training as a plan displays it."""
     return {**asdict(training), "seconds_per_step": float(f"{training.seconds_per_step:.2g}")}
 

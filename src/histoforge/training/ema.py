@@ -23,8 +23,8 @@ class EMA:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(list(self.module.parameters()), list(network.parameters()), 1 - decay)
-        for mine, theirs in zip(self.module.buffers(), network.buffers(), strict=True):
-            mine.copy_(theirs)
+        for average, current in zip(self.module.buffers(), network.buffers(), strict=True):
+            average.copy_(current)
 
     def state_dict(self) -> dict[str, Tensor | int | dict[str, Tensor]]:
         """Return the average and the number of updates."""

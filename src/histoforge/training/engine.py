@@ -60,7 +60,7 @@ class Engine:
         checkpoint_every: steps between checkpoints; 0 writes them only on SIGTERM and Ctrl-C.
         log_every: number of steps that one line of the log averages.
         label: label of the progress bar.
-        trainings: training runs that this task still has to do, including this one, for the announced duration.
+        trainings: number of training runs left in this task, including this one, for the announced duration.
         stream: name of the random stream; two runs with the same stream and seed draw the same numbers. '' for
             `label`.
     """
@@ -95,30 +95,30 @@ class Engine:
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         self._stop = StopRequest()
         self.global_step = self.total_steps = 0
-        self.steps_an_epoch = 1
+        self.steps_per_epoch = 1
         torch.manual_seed(derive_seed(seed, self._stream, "torch"))
         self.rng = torch.Generator(self.device).manual_seed(derive_seed(seed, self._stream, "engine"))
 
     @property
     def epoch(self) -> int:
         """The epoch of the current step, counted from 1."""
-        return self.global_step // self.steps_an_epoch + 1
+        return self.global_step // self.steps_per_epoch + 1
 
     @property
     def epoch_ended(self) -> bool:
         """True if the current step is the last of its epoch or of the run."""
         step = self.global_step + 1
-        return step % self.steps_an_epoch == 0 or step == self.total_steps
+        return step % self.steps_per_epoch == 0 or step == self.total_steps
 
-    def track(self, **parts: Stateful) -> None:
-        """Register the named parts of the checkpoint; all of them must be tracked before the first batch."""
-        self._tracked.update(parts)
-        for part in parts.values():
-            if isinstance(part, nn.Module):
-                processes.share_batch_norms(part)
+    def track(self, **objects: Stateful) -> None:
+        """Add objects to the checkpoint by name; all of them must be tracked before the first batch."""
+        self._tracked.update(objects)
+        for tracked in objects.values():
+            if isinstance(tracked, nn.Module):
+                processes.share_batch_norms(tracked)
 
     def batches(
-        self, patches: DevicePatches, batch_size: int, epochs: int, steps_an_epoch: int = 0, max_steps: int = 0
+        self, patches: DevicePatches, batch_size: int, epochs: int, steps_per_epoch: int = 0, max_steps: int = 0
     ) -> Iterator[Batch]:
         """Yield shuffled batches from the current step to the end of the run.
 
@@ -129,11 +129,11 @@ class Engine:
             patches: the training data.
             batch_size: patches per step, over all processes.
             epochs: number of epochs.
-            steps_an_epoch: steps per epoch; 0 for one pass over `patches`.
+            steps_per_epoch: steps per epoch; 0 for one pass over `patches`.
             max_steps: maximum number of steps of the whole run; 0 for no limit.
         """
-        self.steps_an_epoch = steps_an_epoch or math.ceil(len(patches) / batch_size)
-        self.total_steps = min(epochs * self.steps_an_epoch, max_steps or epochs * self.steps_an_epoch)
+        self.steps_per_epoch = steps_per_epoch or math.ceil(len(patches) / batch_size)
+        self.total_steps = min(epochs * self.steps_per_epoch, max_steps or epochs * self.steps_per_epoch)
         self._resume()
         if processes.world_size() > 1:  # each process drops different units
             torch.manual_seed(derive_seed(self.seed, self._stream, "torch", processes.rank(), self.global_step))
@@ -251,7 +251,7 @@ class Engine:
                     "sums": self._sums,
                     "random": random_state(),
                     "rng": self.rng.get_state(),
-                    "tracked": {name: part.state_dict() for name, part in self._tracked.items()},
+                    "tracked": {name: tracked.state_dict() for name, tracked in self._tracked.items()},
                 },
             )
 
@@ -259,7 +259,7 @@ class Engine:
         """Resume from the checkpoint, if there is one.
 
         Raises:
-            CheckpointError: the checkpoint does not contain the tracked parts.
+            CheckpointError: the checkpoint does not contain the tracked objects.
         """
         state = processes.from_main(self._checkpoints.load() if processes.rank() == 0 else None)
         if state is None:
@@ -269,12 +269,12 @@ class Engine:
             self._sums = {name: total.to(self.device) for name, total in state["sums"].items()}
             set_random_state(state["random"])
             self.rng.set_state(state["rng"])
-            for name, part in self._tracked.items():
-                part.load_state_dict(state["tracked"][name])
+            for name, tracked in self._tracked.items():
+                tracked.load_state_dict(state["tracked"][name])
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise CheckpointError(
                 f"The checkpoint in {self._checkpoints.directory} was written by another version of histoforge or for "
-                "another network: delete it to train anew, or go on with the version that wrote it."
+                "another network: delete it to start again, or continue with the version that wrote it."
             ) from None
         _say(f"{self.label}: goes on after step {self.global_step} of {self.total_steps}.")
 

@@ -37,8 +37,8 @@ def average_gradients(parameters: list[nn.Parameter]) -> None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients]).div_(world_size())
     dist.all_reduce(flat)
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    for gradient, average in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(average.view_as(gradient))
 
 
 def share(batch: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def uniform(rows: int, *shape: int, rng: torch.Generator) -> Tensor:
     return share(torch.rand(rows * world_size(), *shape, generator=rng, device=rng.device))
 
 
-def gather(rows: Tensor) -> Tensor:
+def gather_rows(rows: Tensor) -> Tensor:
     """Concatenate the rows of all processes, [B / processes, …] to [B, …], differentiably."""
     if world_size() == 1:
         return rows
@@ -81,18 +81,18 @@ def from_main(value: Any) -> Any:
     """Return the first process's value in every process."""
     if world_size() == 1:
         return value
-    parcel = [value]
-    dist.broadcast_object_list(parcel)
-    return parcel[0]
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
     """Return whether `flag` is set in any process."""
     if world_size() == 1:
         return flag
-    found = torch.tensor(float(flag), device=device)
-    dist.all_reduce(found, dist.ReduceOp.MAX)
-    return bool(found)
+    any_flag = torch.tensor(float(flag), device=device)
+    dist.all_reduce(any_flag, dist.ReduceOp.MAX)
+    return bool(any_flag)
 
 
 def share_batch_norms(network: nn.Module) -> None:

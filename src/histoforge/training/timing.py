@@ -1,4 +1,4 @@
-"""Timing of a training run's first steps, to announce its duration and to run trials for `--dry-run`."""
+"""Timing of a training run's first steps, to announce its duration, and for the trials of `--dry-run`."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -13,12 +13,13 @@ from torch import nn
 from histoforge.core.progress import say
 from histoforge.core.text import duration
 from histoforge.training import processes
+from histoforge.training.parameters import count_parameters
 
 MEASURED_STEPS = 10
 
 
 @dataclass
-class Measured:
+class MeasuredTraining:
     """A training run that a trial started.
 
     Attributes:
@@ -35,7 +36,7 @@ class Measured:
 
 
 @dataclass
-class Trial:
+class TimingTrial:
     """Training runs that end after a few steps each, to measure their size and speed.
 
     Attributes:
@@ -48,27 +49,27 @@ class Trial:
     trainings: int = 1
     max_steps: int = 4
     max_seconds: float = 20.0
-    measured: list[Measured] = field(default_factory=list)
+    measured: list[MeasuredTraining] = field(default_factory=list)
 
 
-class TrialEnded(Exception):
+class TimingTrialEnded(Exception):
     """Raised when a trial has finished its measurements; it is not an error."""
 
 
-_TRIAL: ContextVar[Trial | None] = ContextVar("trial", default=None)
+_CURRENT_TRIAL: ContextVar[TimingTrial | None] = ContextVar("timing_trial", default=None)
 
 
 @contextmanager
-def trial(trainings: int = 1) -> Iterator[Trial]:
+def timing_trial(trainings: int = 1) -> Iterator[TimingTrial]:
     """Make training runs that start in the block end after a few steps; the block ends with the last of them."""
-    current = Trial(trainings)
-    token = _TRIAL.set(current)
+    trial = TimingTrial(trainings)
+    token = _CURRENT_TRIAL.set(trial)
     try:
-        yield current
-    except TrialEnded:
+        yield trial
+    except TimingTrialEnded:
         pass
     finally:
-        _TRIAL.reset(token)
+        _CURRENT_TRIAL.reset(token)
 
 
 class Timing:
@@ -80,30 +81,31 @@ class Timing:
     Args:
         label: label of the run.
         device: device of the run.
-        trainings: runs that the same task still has to do, including this one.
+        trainings: number of runs left in the same task, including this one.
     """
 
     def __init__(self, label: str, device: torch.device, trainings: int) -> None:
         self._label, self._device, self._trainings = label, device, trainings
-        self._trial = _TRIAL.get()
+        self._trial = _CURRENT_TRIAL.get()
         self._steps = self._total = 0
         self._began = self._first_ended = time.monotonic()
         self.is_over = False
         """True if a trial has measured enough of this run."""
 
-    def begin(self, total_steps: int, parts: Mapping[str, Any]) -> None:
-        """Start the clock; `parts` are the networks and everything else that the run tracks."""
+    def begin(self, total_steps: int, tracked: Mapping[str, Any]) -> None:
+        """Start the clock; `tracked` are the networks and everything else that the run tracks."""
         self._total, self._began = total_steps, time.monotonic()
         if self._trial is not None:
-            networks = {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
-            parameters = {name: sum(weights.numel() for weights in net.parameters()) for name, net in networks.items()}
-            self._trial.measured.append(Measured(self._label, total_steps, parameters))
+            parameters = {
+                name: count_parameters(value) for name, value in tracked.items() if isinstance(value, nn.Module)
+            }
+            self._trial.measured.append(MeasuredTraining(self._label, total_steps, parameters))
 
     def count_step(self, steps_left: int) -> None:
         """Count a finished step, after which `steps_left` remain.
 
         Raises:
-            TrialEnded: this was the last step of a trial.
+            TimingTrialEnded: this was the last step of a trial.
         """
         self._steps += 1
         if self._trial is not None:
@@ -113,17 +115,17 @@ class Timing:
         elif self._steps == MEASURED_STEPS and steps_left and processes.rank() == 0:
             say(self._announcement((self._now() - self._first_ended) / (MEASURED_STEPS - 1), steps_left))
 
-    def _count_in_trial(self, current: Trial) -> None:
+    def _count_in_trial(self, trial: TimingTrial) -> None:
         now = self._now()
         if self._steps == 1:
             self._first_ended = now
-        if self._steps < min(current.max_steps, self._total) and now - self._began < current.max_seconds:
+        if self._steps < min(trial.max_steps, self._total) and now - self._began < trial.max_seconds:
             return
         whole, rest = now - self._began, now - self._first_ended
-        current.measured[-1].seconds_per_step = rest / (self._steps - 1) if self._steps > 1 else whole
+        trial.measured[-1].seconds_per_step = rest / (self._steps - 1) if self._steps > 1 else whole
         self.is_over = True
-        if len(current.measured) >= current.trainings:
-            raise TrialEnded
+        if len(trial.measured) >= trial.trainings:
+            raise TimingTrialEnded
 
     def _announcement(self, seconds_per_step: float, steps_left: int) -> str:
         following = (self._trainings - 1) * self._total

@@ -7,7 +7,7 @@ BASE = 4
 """The shorter side of the smallest map, px, is at least this and less than twice this (4x4 for 64 px, as published);
 patches of less than 16 px have smaller maps.
 """
-FEWEST_DOUBLINGS = 2
+MIN_DOUBLINGS = 2
 
 
 def doublings(patch_size: tuple[int, int], method: str) -> int:
@@ -16,7 +16,7 @@ def doublings(patch_size: tuple[int, int], method: str) -> int:
     Raises:
         SettingsError: doubling a whole map does not give the patch size; the message suggests nearby sizes.
     """
-    steps = max((min(patch_size) // BASE).bit_length() - 1, FEWEST_DOUBLINGS)
+    steps = max((min(patch_size) // BASE).bit_length() - 1, MIN_DOUBLINGS)
     if any(side % 2**steps for side in patch_size):
         factor = 2**steps
         lower, upper = (

@@ -11,7 +11,8 @@ from histoforge.generators import wgan_gp
 from histoforge.generators.dcgan.network import DcganDiscriminator
 from histoforge.patches.device import Batch
 
-Facts = dict[str, Tensor]
+StepValues = dict[str, Tensor]
+"""Scalars of a step by name, for the history."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class DiscriminatorStep:
         real, fake: the images shown to it, float32 [B, 3, H, W], after any augmentation; fakes are detached.
         real_scores, fake_scores: its scores of them, float32 [B].
         batch: the real patches without augmentation, with their rows and labels.
-        drawn: the fakes without augmentation, detached.
+        samples: the fakes without augmentation, detached.
         rng: random generator for losses that need one.
     """
 
@@ -33,21 +34,21 @@ class DiscriminatorStep:
     real_scores: Tensor
     fake_scores: Tensor
     batch: Batch
-    drawn: Tensor
+    samples: Tensor
     rng: torch.Generator
 
 
 class Objective(Protocol):
     """The two losses of a GAN."""
 
-    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
+    def discriminator(self, step: DiscriminatorStep) -> tuple[Tensor, StepValues]:
         """Compute the discriminator's loss, and further values for the history."""
 
     def generator(self, fake_scores: Tensor) -> Tensor:
         """Compute the generator's loss from the discriminator's scores of its fakes."""
 
-    def opinion(self, scores: Tensor) -> Tensor:
-        """Return the discriminator's opinion of patches: D(x) in [0, 1] if it is a probability, otherwise the score."""
+    def output(self, scores: Tensor) -> Tensor:
+        """Return the discriminator's output: D(x) in [0, 1] if it is a probability, otherwise the score."""
 
 
 class CrossEntropy:
@@ -60,38 +61,38 @@ class CrossEntropy:
     def __init__(self, real_target: float) -> None:
         self.real_target = real_target
 
-    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
+    def discriminator(self, step: DiscriminatorStep) -> tuple[Tensor, StepValues]:
         """Compute BCE(D(x), real_target) + BCE(D(G(z)), 0)."""
-        return _bce(turn.real_scores, self.real_target) + _bce(turn.fake_scores, 0.0), {}
+        return _bce(step.real_scores, self.real_target) + _bce(step.fake_scores, 0.0), {}
 
     def generator(self, fake_scores: Tensor) -> Tensor:
         """Compute -mean log D(G(z)): cross entropy with the label of real patches, not smoothed."""
         return _bce(fake_scores, 1.0)
 
-    def opinion(self, scores: Tensor) -> Tensor:
+    def output(self, scores: Tensor) -> Tensor:
         """Return D(x)."""
         return scores.sigmoid()
 
 
-class _ScoresAsTheyAre:
-    def opinion(self, scores: Tensor) -> Tensor:
+class _UnboundedOutput:
+    def output(self, scores: Tensor) -> Tensor:
         """Return the scores unchanged: they are unbounded."""
         return scores
 
 
-class Hinge(_ScoresAsTheyAre):
+class Hinge(_UnboundedOutput):
     """SNGAN: the hinge loss (Miyato et al. 2018, eqs. 16 and 17)."""
 
-    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
+    def discriminator(self, step: DiscriminatorStep) -> tuple[Tensor, StepValues]:
         """Compute mean max(0, 1 - D(x)) + mean max(0, 1 + D(G(z)))."""
-        return F.relu(1 - turn.real_scores).mean() + F.relu(1 + turn.fake_scores).mean(), {}
+        return F.relu(1 - step.real_scores).mean() + F.relu(1 + step.fake_scores).mean(), {}
 
     def generator(self, fake_scores: Tensor) -> Tensor:
         """Compute -mean D(G(z))."""
         return -fake_scores.mean()
 
 
-class Wasserstein(_ScoresAsTheyAre):
+class Wasserstein(_UnboundedOutput):
     """WGAN-GP: minus the estimated Wasserstein distance, plus the gradient penalty (Gulrajani et al. 2017, eq. 3).
 
     With batch normalisation in the critic, which A0-15 assumes for the paper's baseline, the penalty sees gradients
@@ -101,10 +102,10 @@ class Wasserstein(_ScoresAsTheyAre):
     def __init__(self, gp_weight: float) -> None:
         self.gp_weight = gp_weight
 
-    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
+    def discriminator(self, step: DiscriminatorStep) -> tuple[Tensor, StepValues]:
         """Compute mean D(G(z)) - mean D(x) + gp_weight * penalty."""
-        distance = -wgan_gp.critic_loss(turn.real_scores, turn.fake_scores)
-        penalty = wgan_gp.gradient_penalty(turn.discriminator, turn.real, turn.fake, turn.rng)
+        distance = -wgan_gp.critic_loss(step.real_scores, step.fake_scores)
+        penalty = wgan_gp.gradient_penalty(step.discriminator, step.real, step.fake, step.rng)
         return self.gp_weight * penalty - distance, {"wasserstein": distance.detach(), "penalty": penalty.detach()}
 
     def generator(self, fake_scores: Tensor) -> Tensor:
@@ -112,12 +113,12 @@ class Wasserstein(_ScoresAsTheyAre):
         return wgan_gp.generator_loss(fake_scores)
 
 
-class LeastSquares(_ScoresAsTheyAre):
+class LeastSquares(_UnboundedOutput):
     """LSGAN with the labels 0 and 1 (Mao et al. 2017, eq. 9)."""
 
-    def discriminator(self, turn: DiscriminatorStep) -> tuple[Tensor, Facts]:
+    def discriminator(self, step: DiscriminatorStep) -> tuple[Tensor, StepValues]:
         """Compute (mean (D(x) - 1)^2 + mean D(G(z))^2) / 2."""
-        return ((turn.real_scores - 1).square().mean() + turn.fake_scores.square().mean()) / 2, {}
+        return ((step.real_scores - 1).square().mean() + step.fake_scores.square().mean()) / 2, {}
 
     def generator(self, fake_scores: Tensor) -> Tensor:
         """Compute mean (D(G(z)) - 1)^2 / 2."""

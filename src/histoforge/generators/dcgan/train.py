@@ -17,19 +17,20 @@ from histoforge.generators.dcgan.objective import (
     Wasserstein,
 )
 from histoforge.generators.dcgan.trained import TrainedGan
-from histoforge.generators.epochs import Epochs
+from histoforge.generators.epoch_tracker import EpochTracker
 from histoforge.generators.model_selection import CheckpointScorer
-from histoforge.generators.networks import adam, count_parameters, frozen, to_device
+from histoforge.generators.networks import adam, frozen, to_device
 from histoforge.generators.results import TrainingResult
 from histoforge.layers.diff_augment import diff_augment
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
+from histoforge.training.parameters import count_parameters
 
 
 def train(
-    config: GanConfig, data: PatchSet, engine: Engine, judge: CheckpointScorer | None, info: ModelInfo
+    config: GanConfig, data: PatchSet, engine: Engine, scorer: CheckpointScorer | None, info: ModelInfo
 ) -> TrainingResult:
     """Train the method of `config` on all patches of `data`, which belong to one class.
 
@@ -37,7 +38,7 @@ def train(
         SettingsError: the method cannot draw the patch size.
         TrainingError: a loss is not finite; the last good checkpoint is kept.
     """
-    return train_gan(config, data, engine, judge, info, objective_of(config))
+    return train_gan(config, data, engine, scorer, info, objective_of(config))
 
 
 def objective_of(config: GanConfig) -> Objective:
@@ -56,46 +57,48 @@ def train_gan(
     config: GanConfig,
     data: PatchSet,
     engine: Engine,
-    judge: CheckpointScorer | None,
+    scorer: CheckpointScorer | None,
     info: ModelInfo,
     objective: Objective,
 ) -> TrainingResult:
     """Train DCGAN's networks with the losses of `objective`, otherwise like `train`.
 
     Each batch updates the discriminator, and every `n_critic`-th batch the generator, with fakes that are drawn once
-    for both. The chosen weights are those of the epoch with the best smoothed score of `judge`, or of the last epoch
-    without a judge.
+    for both. The chosen weights are those of the epoch with the best smoothed score of `scorer`, or of the last epoch
+    without a scorer.
     """
-    nets = _Networks(config, data, engine, info)
-    epochs = Epochs(config, engine, judge, nets.trained)
-    engine.track(**nets.parts(), **epochs.parts())
+    networks = _Networks(config, data, engine, info)
+    tracker = EpochTracker(config, engine, scorer, networks.trained)
+    engine.track(**networks.stateful(), **tracker.stateful())
     clip_value, clip_norm = (config.clip_at if config.clip == kind else None for kind in ("value", "norm"))
     update = partial(engine.step, clip_value=clip_value, clip_norm=clip_norm)
     augment = partial(diff_augment, policy=config.diff_augment, rng=engine.rng)
 
-    for real in epochs.batches(data):
-        generator_turn = (engine.global_step + 1) % config.n_critic == 0
-        with engine.autocast(), torch.set_grad_enabled(generator_turn):
-            drawn = nets.generator(engine.normal(config.batch_size, config.z_dim))
+    for real in tracker.batches(data):
+        update_generator = (engine.global_step + 1) % config.n_critic == 0
+        with engine.autocast(), torch.set_grad_enabled(update_generator):
+            samples = networks.generator(engine.normal(config.batch_size, config.z_dim))
 
         with engine.autocast():
-            shown, fake = augment(real.images), augment(drawn.detach())
-            scores = _scores(nets.discriminator, shown, fake)
-            turn = DiscriminatorStep(nets.discriminator, shown, fake, *scores, real, drawn.detach(), engine.rng)
-            loss, facts = objective.discriminator(turn)
-        update(nets.discriminator_optimizer, loss)
-        facts |= _balance(objective, loss, *scores)
+            real_images, fake_images = augment(real.images), augment(samples.detach())
+            scores = _scores(networks.discriminator, real_images, fake_images)
+            step = DiscriminatorStep(
+                networks.discriminator, real_images, fake_images, *scores, real, samples.detach(), engine.rng
+            )
+            loss, values = objective.discriminator(step)
+        update(networks.discriminator_optimizer, loss)
+        values |= _balance(objective, loss, *scores)
 
-        if generator_turn:
-            with engine.autocast(), frozen(nets.discriminator):
-                loss = objective.generator(nets.discriminator(augment(drawn)))
-            update(nets.generator_optimizer, loss)
-            nets.average()
+        if update_generator:
+            with engine.autocast(), frozen(networks.discriminator):
+                loss = objective.generator(networks.discriminator(augment(samples)))
+            update(networks.generator_optimizer, loss)
+            networks.average()
 
-        epochs.end_of_step(facts)
-        engine.end_of_step(**facts)
+        tracker.end_of_step(values)
+        engine.end_of_step(**values)
 
-    return epochs.outcome((data.patch_size,), nets.parameter_counts())
+    return tracker.result((data.patch_size,), networks.parameter_counts())
 
 
 class _Networks:
@@ -119,9 +122,9 @@ class _Networks:
         """Return the numbers of trained weights."""
         return {"generator": count_parameters(self.generator), "discriminator": count_parameters(self.discriminator)}
 
-    def parts(self) -> dict:
-        """Return the parts that a checkpoint stores."""
-        return {name: part for name, part in vars(self).items() if hasattr(part, "load_state_dict")}
+    def stateful(self) -> dict:
+        """Return the objects whose states a checkpoint stores."""
+        return {name: value for name, value in vars(self).items() if hasattr(value, "load_state_dict")}
 
 
 def _scores(discriminator: DcganDiscriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,11 +135,11 @@ def _scores(discriminator: DcganDiscriminator, real: Tensor, fake: Tensor) -> tu
 
 
 def _balance(objective: Objective, loss: Tensor, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
-    """Return the balance of the two networks: both losses, and the discriminator's opinion of real and fake patches."""
+    """Return both losses, and the discriminator's mean output for real and for fake patches."""
     real_scores, fake_scores = real_scores.detach(), fake_scores.detach()
     return {
         "discriminator": loss.detach(),
         "generator": objective.generator(fake_scores),
-        "d_real": objective.opinion(real_scores).mean(),
-        "d_fake": objective.opinion(fake_scores).mean(),
+        "d_real": objective.output(real_scores).mean(),
+        "d_fake": objective.output(fake_scores).mean(),
     }

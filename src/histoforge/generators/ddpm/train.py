@@ -8,14 +8,15 @@ from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
 from histoforge.generators.ddpm.diffusion import noise_schedule, simple_loss
 from histoforge.generators.ddpm.network import NoiseNetwork
 from histoforge.generators.ddpm.trained import TrainedDdpm
-from histoforge.generators.epochs import Epochs
+from histoforge.generators.epoch_tracker import EpochTracker
 from histoforge.generators.model_selection import CheckpointScorer
-from histoforge.generators.networks import count_parameters, to_device
+from histoforge.generators.networks import to_device
 from histoforge.generators.results import TrainingResult
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
+from histoforge.training.parameters import count_parameters
 from histoforge.training.processes import uniform
 
 CLIP_NORM = 1.0
@@ -23,12 +24,12 @@ CLIP_NORM = 1.0
 
 
 def train(
-    config: DdpmConfig, data: PatchSet, engine: Engine, judge: CheckpointScorer | None, info: ModelInfo
+    config: DdpmConfig, data: PatchSet, engine: Engine, scorer: CheckpointScorer | None, info: ModelInfo
 ) -> TrainingResult:
     """Train a diffusion model on all patches of `data`.
 
-    The chosen weights are those of the epoch with the best smoothed score of `judge`, or of the last epoch without a
-    judge.
+    The chosen weights are those of the epoch with the best smoothed score of `scorer`, or of the last epoch without a
+    scorer.
 
     Raises:
         SettingsError: the patch size does not fit the settings.
@@ -38,10 +39,10 @@ def train(
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
     ema, schedule = EMA(network, config.ema_decay), noise_schedule()
     trained = TrainedDdpm(info, config, cast(NoiseNetwork, ema.module), engine.device)
-    epochs = Epochs(config, engine, judge, trained)
-    engine.track(network=network, optimizer=optimizer, ema=ema, **epochs.parts())
+    tracker = EpochTracker(config, engine, scorer, trained)
+    engine.track(network=network, optimizer=optimizer, ema=ema, **tracker.stateful())
 
-    for real in epochs.batches(data):
+    for real in tracker.batches(data):
         noise = engine.normal(config.batch_size, *real.images.shape[1:])
         times = (uniform(len(real.labels), rng=engine.rng) * TIMESTEPS).long()
         with engine.autocast():
@@ -49,8 +50,8 @@ def train(
         engine.step(optimizer, loss, clip_norm=CLIP_NORM)
         ema.update(network)
 
-        facts = {"loss": loss.detach()}
-        epochs.end_of_step(facts)
-        engine.end_of_step(**facts)
+        values = {"loss": loss.detach()}
+        tracker.end_of_step(values)
+        engine.end_of_step(**values)
 
-    return epochs.outcome((data.patch_size,), {"generator": count_parameters(network)})
+    return tracker.result((data.patch_size,), {"generator": count_parameters(network)})

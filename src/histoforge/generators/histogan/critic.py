@@ -53,14 +53,14 @@ class HistoganCritic(nn.Module):
         projects = config.projection or config.critic_norm == "none"
         self.projection = nn.Embedding(classes, last) if projects else None
 
-    def forward(self, images: Tensor, labels: Tensor, batches: int = 1, others_fixed: bool = False) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor, batches: int = 1, detach_others: bool = False) -> Tensor:
         """Score images.
 
         Args:
             images: [B, 3, H, W] in [-1, 1].
             labels: int64 [B].
             batches: number of equal batches stacked in `images`; minibatch discrimination keeps them apart.
-            others_fixed: minibatch discrimination passes no gradient from an image's score to other images.
+            detach_others: minibatch discrimination passes no gradient from an image's score to other images.
 
         Returns:
             float32 [B].
@@ -74,7 +74,7 @@ class HistoganCritic(nn.Module):
         x = F.leaky_relu(self.norm(self.conv(x), torch.zeros_like(labels)), 0.2)
         features = x.flatten(1)
         if self.minibatch is not None:
-            features = torch.cat([self.minibatch(batch, others_fixed) for batch in features.chunk(batches)])
+            features = torch.cat([self.minibatch(batch, detach_others) for batch in features.chunk(batches)])
         with torch.autocast(x.device.type, enabled=False):
             scores = self.fc(features.float()).squeeze(1)
             if self.projection is not None:

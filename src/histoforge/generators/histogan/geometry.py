@@ -6,7 +6,7 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.text import dimensions
 from histoforge.generators.histogan.config import HistoganConfig
 
-MOST_STAGES = 4
+MAX_STAGES = 4
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Geometry:
 
 
 def _stages(up_blocks: int, patch_size: tuple[int, int]) -> int:
-    for stages in range(MOST_STAGES, 1, -1):
+    for stages in range(MAX_STAGES, 1, -1):
         factor = 2 ** (up_blocks + stages - 1)
         base = [side // factor for side in patch_size]
         if not any(side % factor for side in patch_size) and min(base) >= 2 and max(base) >= 3:

@@ -27,12 +27,12 @@ def critic_loss(
     gp_weight: float,
     rng: torch.Generator,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Compute sum_s E[D_s(fake_s)] - E[D_s(real_s)] + gp_weight GP_s, and its parts.
+    """Compute sum_s E[D_s(fake_s)] - E[D_s(real_s)] + gp_weight GP_s, and its terms.
 
     Deviations: A4-1, eq. 1 of the paper is background; training is WGAN-GP, and delta is the weight of its penalty.
     A4-2, fake row i has the class of real row i, so that the penalty's points between them have a class. The penalty
     applies to the gradient of each score for its own image, so minibatch discrimination treats the other images as
-    fixed there. Of the critic's normalisations, only batch normalisation then couples images in the penalty.
+    constants there. Of the critic's normalisations, only batch normalisation then couples images in the penalty.
 
     Args:
         critics: one per stage.
@@ -53,10 +53,10 @@ def critic_loss(
         distance = distance - wgan_gp.critic_loss(real_scores, fake_scores)
         generator = generator + wgan_gp.generator_loss(fake_scores.detach())
         if gp_weight:
-            scored = partial(critic, labels=labels, others_fixed=True)
+            scored = partial(critic, labels=labels, detach_others=True)
             penalty = penalty + wgan_gp.gradient_penalty(scored, real_images, fake_images, rng)
-    facts = {"wasserstein": distance.detach(), "penalty": penalty.detach(), "generator": generator}
-    return gp_weight * penalty - distance, facts
+    values = {"wasserstein": distance.detach(), "penalty": penalty.detach(), "generator": generator}
+    return gp_weight * penalty - distance, values
 
 
 def generator_loss(critics: nn.ModuleList, fake: Sequence[Tensor], labels: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from histoforge.generators.epochs import Epochs
+from histoforge.generators.epoch_tracker import EpochTracker
 from histoforge.generators.histogan.config import HistoganConfig
 from histoforge.generators.histogan.critic import HistoganCritic
 from histoforge.generators.histogan.generator import HistoganGenerator
@@ -11,52 +11,53 @@ from histoforge.generators.histogan.geometry import Geometry
 from histoforge.generators.histogan.loss import at_each_stage, critic_loss, generator_loss
 from histoforge.generators.histogan.trained import TrainedHistogan
 from histoforge.generators.model_selection import CheckpointScorer
-from histoforge.generators.networks import adam, count_parameters, to_device
+from histoforge.generators.networks import adam, to_device
 from histoforge.generators.results import TrainingResult
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
+from histoforge.training.parameters import count_parameters
 
 
 def train(
-    config: HistoganConfig, data: PatchSet, engine: Engine, judge: CheckpointScorer | None, info: ModelInfo
+    config: HistoganConfig, data: PatchSet, engine: Engine, scorer: CheckpointScorer | None, info: ModelInfo
 ) -> TrainingResult:
     """Train a HistoGAN on all patches of `data`.
 
     Critics and generator are updated in turn ("alternatively optimized"): the critics on each batch, the generator on
-    every `n_critic`-th batch. The chosen weights are those of the epoch with the best smoothed score of `judge`, or of
-    the last epoch without a judge.
+    every `n_critic`-th batch. The chosen weights are those of the epoch with the best smoothed score of `scorer`, or
+    of the last epoch without a scorer.
 
     Raises:
         SettingsError: the patch size does not fit the settings.
         TrainingError: a loss is not finite; the last good checkpoint is kept.
     """
-    nets = _Networks(config, data, engine)
-    epochs = Epochs(config, engine, judge, TrainedHistogan(info, nets.averaged, engine.device))
-    engine.track(**nets.parts(), **epochs.parts())
+    networks = _Networks(config, data, engine)
+    tracker = EpochTracker(config, engine, scorer, TrainedHistogan(info, networks.averaged, engine.device))
+    engine.track(**networks.stateful(), **tracker.stateful())
 
-    for real in epochs.batches(data):
-        levels = at_each_stage(real.images, nets.geometry.stages)
-        generator_turn = (engine.global_step + 1) % config.n_critic == 0
+    for real in tracker.batches(data):
+        levels = at_each_stage(real.images, networks.geometry.stages)
+        update_generator = (engine.global_step + 1) % config.n_critic == 0
 
-        with engine.autocast(), torch.set_grad_enabled(generator_turn):
-            fakes = nets.generator(engine.normal(config.batch_size, config.z_dim), real.labels)
+        with engine.autocast(), torch.set_grad_enabled(update_generator):
+            fakes = networks.generator(engine.normal(config.batch_size, config.z_dim), real.labels)
         with engine.autocast():
-            seen = [fake.detach() for fake in fakes]
-            loss, facts = critic_loss(nets.critics, levels, seen, real.labels, config.gp_weight, engine.rng)
-        engine.step(nets.critic_optimizer, loss)
+            detached = [fake.detach() for fake in fakes]
+            loss, values = critic_loss(networks.critics, levels, detached, real.labels, config.gp_weight, engine.rng)
+        engine.step(networks.critic_optimizer, loss)
 
-        if generator_turn:
+        if update_generator:
             with engine.autocast():
-                loss = generator_loss(nets.critics, fakes, real.labels)
-            engine.step(nets.generator_optimizer, loss)
-            nets.average()
+                loss = generator_loss(networks.critics, fakes, real.labels)
+            engine.step(networks.generator_optimizer, loss)
+            networks.average()
 
-        epochs.end_of_step(facts)
-        engine.end_of_step(**facts)
+        tracker.end_of_step(values)
+        engine.end_of_step(**values)
 
-    return epochs.outcome(nets.geometry.sizes, nets.parameter_counts())
+    return tracker.result(networks.geometry.sizes, networks.parameter_counts())
 
 
 class _Networks:
@@ -75,7 +76,7 @@ class _Networks:
 
     @property
     def averaged(self) -> HistoganGenerator:
-        """The generator that is judged and kept."""
+        """The generator that is scored and kept."""
         return self.ema.module if self.ema else self.generator  # type: ignore[return-value]
 
     def average(self) -> None:
@@ -87,6 +88,6 @@ class _Networks:
         """Return the numbers of trained weights."""
         return {"generator": count_parameters(self.generator), "critics": count_parameters(self.critics)}
 
-    def parts(self) -> dict:
-        """Return the parts that a checkpoint stores."""
-        return {name: part for name, part in vars(self).items() if hasattr(part, "load_state_dict")}
+    def stateful(self) -> dict:
+        """Return the objects whose states a checkpoint stores."""
+        return {name: value for name, value in vars(self).items() if hasattr(value, "load_state_dict")}

@@ -50,9 +50,9 @@ class TrainedHistogan:
         training = self.network.training
         self.network.eval()
         with torch.inference_mode(), autocast(self.device, dtype):
-            drawn = self.network.draw(z.to(self.device), labels.to(self.device))
+            images_and_attention = self.network.draw(z.to(self.device), labels.to(self.device))
         self.network.train(training)
-        return drawn
+        return images_and_attention
 
 
 def build(config: HistoganConfig, patch_size: tuple[int, int], classes: int) -> HistoganGenerator:
@@ -66,8 +66,8 @@ def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> Tra
     Raises:
         ModelError: its weights do not fit its description.
     """
-    own = {name: value for name, value in info.config.items() if name in HistoganConfig.model_fields}
-    network = build(HistoganConfig.make(own), info.patch_size, len(info.classes))
+    values = {name: value for name, value in info.config.items() if name in HistoganConfig.model_fields}
+    network = build(HistoganConfig.make(values), info.patch_size, len(info.classes))
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

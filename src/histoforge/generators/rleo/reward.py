@@ -23,8 +23,8 @@ from histoforge.training.processes import mean, uniform
 
 BASELINE_STEPS = 100
 """Number of steps over which `reinforce` takes its running mean."""
-NEEDS_ALL: tuple[RewardMode, ...] = ("soft_target", "weighted")
-"""Rewards that need the similarity of each fake: targets and weights have bounds that `from_some` does not respect."""
+REQUIRE_ALL: tuple[RewardMode, ...] = ("soft_target", "weighted")
+"""Rewards that need the similarity of each fake: targets and weights have bounds, which `estimate_all` exceeds."""
 
 
 def similarity(real: Tensor, fake: Tensor, pairing: Pairing) -> Tensor:
@@ -43,7 +43,7 @@ def similarity(real: Tensor, fake: Tensor, pairing: Pairing) -> Tensor:
     return cosines.clamp(0, 1)
 
 
-def from_some(similarities: Tensor, count: int) -> Tensor:
+def estimate_all(similarities: Tensor, count: int) -> Tensor:
     """Estimate values for all fakes of a batch from the similarities of some of them.
 
     Unknown values are the mean m of the known similarities, and a known similarity s becomes
@@ -56,13 +56,14 @@ def from_some(similarities: Tensor, count: int) -> Tensor:
 
     Returns:
         [count]; single values may lie outside [0, 1], so they cannot serve as a target or weight of a fake
-        (`NEEDS_ALL`).
+        (`REQUIRE_ALL`).
     """
     known = len(similarities)
     if known == count:
         return similarities
-    usual = similarities.mean()
-    return torch.cat([usual + (count - 1) / (known - 1) * (similarities - usual), usual.expand(count - known)])
+    average = similarities.mean()
+    spread = (count - 1) / (known - 1) * (similarities - average)
+    return torch.cat([average + spread, average.expand(count - known)])
 
 
 def literal(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:

@@ -12,7 +12,12 @@ from histoforge.training.model_files import ModelInfo
 
 
 def train(
-    config: RleoConfig, data: PatchSet, engine: Engine, judge: CheckpointScorer | None, info: ModelInfo, guide: Embedder
+    config: RleoConfig,
+    data: PatchSet,
+    engine: Engine,
+    scorer: CheckpointScorer | None,
+    info: ModelInfo,
+    guide: Embedder,
 ) -> TrainingResult:
     """Train the improved DCGAN on all patches of `data`, which belong to one class, with the guide's reward.
 
@@ -20,7 +25,7 @@ def train(
         config: the settings.
         data: real patches.
         engine: runs the training.
-        judge: computes the FID of each epoch; None keeps the last epoch.
+        scorer: computes the FID of each epoch; None keeps the last epoch.
         info: the model's description.
         guide: on the engine's device; it is not changed.
 
@@ -31,4 +36,4 @@ def train(
     rng = engine.random_stream("reward")
     objective = RewardedCrossEntropy(config, guide, DevicePatches.load(data, engine.device), rng)
     engine.track(reward=objective)
-    return train_gan(config, data, engine, judge, info, objective)
+    return train_gan(config, data, engine, scorer, info, objective)

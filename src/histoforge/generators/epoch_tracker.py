@@ -1,4 +1,4 @@
-"""Steps at the end of each epoch of every generator's training: judge it, record it and save pictures of it."""
+"""The end of each epoch of every generator's training: score it, record it and save pictures of it."""
 
 import time
 from collections.abc import Iterator
@@ -24,36 +24,36 @@ class TrainedNetwork(Generator, Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """The network that it draws with."""
+        """The network that draws."""
 
 
-class Epochs:
-    """Follows a training epoch by epoch and finally restores the weights with the judge's best smoothed score.
+class EpochTracker:
+    """Follow a training epoch by epoch, and finally restore the weights with the best smoothed score.
 
-    >>> epochs = Epochs(config, engine, judge, trained)
-    >>> engine.track(network=network, **epochs.parts())
-    >>> for real in epochs.batches(data):
-    ...     facts = {"loss": loss.detach()}
-    ...     epochs.end_of_step(facts)
-    ...     engine.end_of_step(**facts)
-    >>> return epochs.outcome(sizes, parameters)
+    >>> tracker = EpochTracker(config, engine, scorer, trained)
+    >>> engine.track(network=network, **tracker.stateful())
+    >>> for real in tracker.batches(data):
+    ...     values = {"loss": loss.detach()}
+    ...     tracker.end_of_step(values)
+    ...     engine.end_of_step(**values)
+    >>> return tracker.result(sizes, parameters)
 
     Args:
-        config: defines which epochs are judged.
+        config: defines which epochs are scored.
         engine: runs the training.
-        judge: scores epochs; None keeps the last epoch.
-        trained: draws with the weights that are judged and kept.
+        scorer: scores epochs; None keeps the last epoch.
+        trained: draws with the weights that are scored and kept.
     """
 
     def __init__(
-        self, config: GeneratorConfig, engine: Engine, judge: CheckpointScorer | None, trained: TrainedNetwork
+        self, config: GeneratorConfig, engine: Engine, scorer: CheckpointScorer | None, trained: TrainedNetwork
     ) -> None:
-        self.config, self.engine, self.judge, self.trained = config, engine, judge, trained
+        self.config, self.engine, self.scorer, self.trained = config, engine, scorer, trained
         self.selection, self.history = ModelSelection(config.fid_alpha), History()
         self._started = time.monotonic()
 
-    def parts(self) -> dict[str, ModelSelection | History]:
-        """Return the parts that a checkpoint stores."""
+    def stateful(self) -> dict[str, ModelSelection | History]:
+        """Return the objects whose states a checkpoint stores."""
         return {"selection": self.selection, "history": self.history}
 
     def batches(self, data: PatchSet) -> Iterator[Batch]:
@@ -63,17 +63,17 @@ class Epochs:
         for real in engine.batches(patches, config.batch_size, config.epochs, config.epoch_steps, config.max_steps):
             yield replace(real, images=flipped(real.images, engine.rng)) if config.flips else real
 
-    def end_of_step(self, facts: dict[str, Tensor]) -> None:
-        """Record a step's values, scalars; at the end of an epoch, judge it, finish its row and save its picture."""
-        self.history.add_step(dict(zip(facts, mean(torch.stack(list(facts.values()))), strict=True)))
+    def end_of_step(self, values: dict[str, Tensor]) -> None:
+        """Record a step's values, scalars; at the end of an epoch, score it, finish its row and save its picture."""
+        self.history.add_step(dict(zip(values, mean(torch.stack(list(values.values()))), strict=True)))
         if self.engine.epoch_ended:
-            fid = self._judge()
+            fid = self._score()
             seconds, self._started = time.monotonic() - self._started, time.monotonic()
             self.history.end_epoch(self.engine.epoch, self.engine.global_step + 1, fid=fid, seconds=seconds)
             self._take_snapshot()
 
-    def outcome(self, sizes: tuple[tuple[int, int], ...], parameters: dict[str, int]) -> TrainingResult:
-        """Return the outcome of the training, with the best weights in its generator.
+    def result(self, sizes: tuple[tuple[int, int], ...], parameters: dict[str, int]) -> TrainingResult:
+        """Return the result of the training, with the best weights in its generator.
 
         Args:
             sizes: sizes of the images of its stages, height and width, px.
@@ -86,23 +86,23 @@ class Epochs:
         history.snapshots[chosen] = snapshot(self.trained, self.config.seed)
         return TrainingResult(self.trained, network.state_dict(), selection, history, chosen, sizes, parameters)
 
-    def _judge(self) -> float | None:
-        """Return the epoch's FID if it is judged.
+    def _score(self) -> float | None:
+        """Return the epoch's FID, or None if this epoch is not scored.
 
-        The judge scores every `fid_every`-th epoch from `select_from_epoch` on, and always the last one.
+        The scorer scores every `fid_every`-th epoch from `select_from_epoch` on, and always the last one.
         """
         config, epoch = self.config, self.engine.epoch
         last = self.engine.global_step + 1 == self.engine.total_steps
         due = epoch >= config.select_from_epoch and (epoch - config.select_from_epoch) % config.fid_every == 0
-        if self.judge is None or not (due or last):
+        if self.scorer is None or not (due or last):
             return None
-        fid = from_main(self.judge.score(self.trained))
+        fid = from_main(self.scorer.score(self.trained))
         self.selection.add(epoch, fid, self.trained.network)
         return fid
 
     def _take_snapshot(self) -> None:
         """Save pictures of the first, the middle and the last epoch."""
-        epochs = -(-self.engine.total_steps // self.engine.steps_an_epoch)
+        epochs = -(-self.engine.total_steps // self.engine.steps_per_epoch)
         if self.engine.epoch in {1, (epochs + 1) // 2, epochs}:
             self.history.snapshots[self.engine.epoch] = snapshot(self.trained, self.config.seed)
 
