@@ -9,6 +9,7 @@ import pandas as pd
 from histoforge.evaluation.findings import (
     Findings,
     GenerativeRow,
+    InputDigests,
     Pair,
     PoolFindings,
     Projection,
@@ -16,7 +17,7 @@ from histoforge.evaluation.findings import (
     StudyFindings,
 )
 from histoforge.evaluation.inputs import ArmInput
-from histoforge.evaluation.study import ArmPredictions, find_study
+from histoforge.evaluation.study import ArmPredictions, build_study
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import audit_memorisation
@@ -54,7 +55,7 @@ def make_study(
         logits = [s * truth + n for s, n in zip(own, noise, strict=True)]
         probabilities = [np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in logits]
         predictions.append(ArmPredictions(ArmInput(Path(name), _arm(name, seeds, classes)), probabilities))
-    return find_study(
+    return build_study(
         predictions, test, index["patient"].to_numpy(), "patients",
         reference=next(iter(skills)), score=score, confidence=0.95, resamples=400, seed=0,
     )  # fmt: skip
@@ -100,6 +101,7 @@ def make_findings(study: StudyFindings, classes: Sequence[str] = CLASSES) -> Fin
         },
         chosen_epochs={"": 2},
         settings=[("Preprocess", '{"a": 1}')],
+        digests=InputDigests("ab" * 32),
         provenance=[("Real patches", "ab" * 32)],
     )
 

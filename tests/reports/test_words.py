@@ -6,7 +6,7 @@ from made_up import make_study
 
 from histoforge.evaluation.findings import Difference
 from histoforge.metrics.results import Effect
-from histoforge.reports.text.study_answer import answer, arm_title, judge
+from histoforge.reports.text.study_answer import answer, judge
 
 
 def effect(
@@ -111,7 +111,8 @@ def test_differences_are_paired_by_the_seeds_that_both_arms_have():
     ],
 )
 def test_arms_of_a_study_are_called_by_what_was_varied(name, title):
-    assert arm_title(name) == title
+    study = make_study({name: 0.5}, patients=2, seeds=1, patches=4)
+    assert study.title(name) == title
 
 
 def test_many_arms_get_resamples_enough_to_pass_the_correction():

@@ -22,7 +22,6 @@ from histoforge.patches import PatchSet
 from histoforge.steps import train_classifier
 from histoforge.steps.evaluate import run as evaluate
 from histoforge.steps.evaluate_config import EvaluateConfig
-from histoforge.steps.leaderboard_config import LeaderboardConfig
 from histoforge.steps.score_generator import run
 from histoforge.steps.score_generator_config import ScoreGeneratorConfig
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
@@ -185,7 +184,7 @@ def test_changed_scores_are_refused(made, tmp_path):
     shutil.copy(out / "scores" / "scores.json", changed)
     np.savez(changed / "features.npz", real=np.zeros((9, 2)), fake=np.zeros((9, 2)))
     with pytest.raises(ModelError, match=r"features\.npz is not the one that was written with the scores"):
-        methods_map([Scored(changed, read_scores(changed))], LeaderboardConfig())
+        methods_map([Scored(changed, read_scores(changed))], [], 20, 0)
 
 
 def test_what_does_not_belong_together_is_refused(given, tmp_path):

@@ -1,9 +1,9 @@
 """Test classifiers trained on synthetic patches on the real test split, to show what their generator is good for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,9 @@ from histoforge.evaluation.leaderboard_findings import Downstream, Spread, Use
 from histoforge.evaluation.study import predict
 from histoforge.metrics.bootstrap import Interval, PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import Predictions
+from histoforge.metrics.results import Statistic
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
-from histoforge.steps.leaderboard_config import LeaderboardConfig
-from histoforge.training.device import resolve_precision
 
 
 class TestSplit:
@@ -34,8 +33,22 @@ class TestSplit:
 
     __test__ = False
 
-    def __init__(self, real: PatchSet, config: LeaderboardConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        real: PatchSet,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        batch_size: int,
+        resamples: int,
+        confidence: float,
+        seed: int,
+    ) -> None:
         """Read the split.
+
+        Args:
+            device, dtype, batch_size: how classifiers compute.
+            resamples, confidence, seed: of the bootstrap over its units.
 
         Raises:
             PatchSetError: if there is no test split.
@@ -45,8 +58,8 @@ class TestSplit:
         names = units.of(self.patches)
         self.units, self.n_units = units.name, len(set(names))
         self._on_device = DevicePatches.load(self.patches, device)
-        self._bootstrap = PatientBootstrap(names, config.resamples, config.seed, config.confidence)
-        self._config, self._device = config, device
+        self._bootstrap = PatientBootstrap(names, resamples, seed, confidence)
+        self._batch_size, self._dtype = batch_size, dtype
 
     def predictions(self, arm: Path) -> list[Predictions]:
         """Return the predictions of each classifier of an arm.
@@ -54,43 +67,44 @@ class TestSplit:
         Raises:
             ModelError: if the arm is damaged, or has other classes or another patch size.
         """
-        dtype = resolve_precision(self._config.precision, self._device)
-        found = []
-        for classifier in load_arm(arm, self._device):
+        predictions = []
+        for classifier in load_arm(arm, self._on_device.device):
             classifier.check_fits(self.patches.classes, self.patches.patch_size, "the patch set")
-            probabilities = predict(classifier, self._on_device, self._config.batch_size, dtype)
-            found.append(Predictions(probabilities, self.patches.labels))
-        say(f"leaderboard: {len(found)} classifiers of {read_arm(arm)['arm']} read {len(self.patches)} test patches")
-        return found
+            probabilities = predict(classifier, self._on_device, self._batch_size, self._dtype)
+            predictions.append(Predictions(probabilities, self.patches.labels))
+        name = read_arm(arm)["arm"]
+        say(f"leaderboard: {len(predictions)} classifiers of {name} predicted {len(self.patches)} test patches")
+        return predictions
 
     def downstream(self, use: Use, by_seed: dict[int, list[Predictions]]) -> Downstream:
         """Return the scores of classifiers, keyed by the seed that groups them."""
-        every = [one for found in by_seed.values() for one in found]
-        once = np.ones((1, len(self.patches)))
+        classifiers = [predictions for of_seed in by_seed.values() for predictions in of_seed]
+        weights = np.ones((1, len(self.patches)))
 
-        def over_seeds(value: Any) -> Spread:
-            return Spread.of({seed: _known([value(one) for one in found]) for seed, found in by_seed.items()})
+        def over_seeds(score: Callable[[Predictions], float]) -> Spread:
+            return Spread.of(
+                {seed: _finite_mean([score(each) for each in of_seed]) for seed, of_seed in by_seed.items()}
+            )
 
         names = ("accuracy", "balanced_accuracy")
         accuracy, macro = (
-            self._bootstrap.interval(mean_statistic([_statistic(one, name) for one in every])) for name in names
+            self._bootstrap.interval(mean_statistic([_statistic(each, name) for each in classifiers])) for name in names
         )
         return Downstream(
             use=use,
-            accuracy=over_seeds(lambda one: one.score("accuracy", once)[0]),
-            macro_accuracy=over_seeds(lambda one: one.score("balanced_accuracy", once)[0]),
-            accuracy_between=_between(accuracy),
-            macro_between=_between(macro),
+            accuracy=over_seeds(lambda each: each.score("accuracy", weights)[0]),
+            macro_accuracy=over_seeds(lambda each: each.score("balanced_accuracy", weights)[0]),
+            accuracy_between=_bounds(accuracy),
+            macro_between=_bounds(macro),
             classes={
-                name: over_seeds(lambda one, place=place: one.per_class("sensitivity", once)[0, place])
-                for place, name in enumerate(self.patches.classes)
+                name: over_seeds(partial(_class_accuracy, label)) for label, name in enumerate(self.patches.classes)
             },
-            classifiers=len(every),
+            classifiers=len(classifiers),
             note=accuracy.note or macro.note,
         )
 
 
-def of_arms(arms: Sequence[Path], scored: Sequence[Scored], split: TestSplit) -> dict[str, dict[str, Downstream]]:
+def score_arms(arms: Sequence[Path], scored: Sequence[Scored], split: TestSplit) -> dict[str, dict[str, Downstream]]:
     """Return the downstream scores of each generator name, by use.
 
     An arm belongs to the generator whose samples it was trained on; if these were selected, it belongs to the
@@ -99,47 +113,56 @@ def of_arms(arms: Sequence[Path], scored: Sequence[Scored], split: TestSplit) ->
     Raises:
         SettingsError: if an arm belongs to none of the generators, or two arms to the same seed of one.
     """
-    found: dict[str, dict[Use, dict[int, list[Predictions]]]] = {}
+    predictions: dict[str, dict[Use, dict[int, list[Predictions]]]] = {}
     for path in map(Path, arms):
-        name, seed, use = _owner(path, scored)
-        seeds = found.setdefault(name, {}).setdefault(use, {})
+        name, seed, use = _source(path, scored)
+        seeds = predictions.setdefault(name, {}).setdefault(use, {})
         if seed in seeds:
             raise SettingsError(
                 f"Two arms were trained on the samples of {name}, seed {seed}, the same way: leave out one of them "
                 f"({path})."
             )
         seeds[seed] = split.predictions(path)
-    return {name: {use: split.downstream(use, seeds) for use, seeds in own.items()} for name, own in found.items()}
+    return {
+        name: {use: split.downstream(use, seeds) for use, seeds in by_use.items()}
+        for name, by_use in predictions.items()
+    }
 
 
-def of_baseline(arm: Path, split: TestSplit) -> Downstream:
+def score_baseline(arm: Path, split: TestSplit) -> Downstream:
     """Return the scores of an arm that was trained on real patches only."""
     seeds = sorted(read_arm(arm)["seeds"])
-    return split.downstream("real", {seed: [one] for seed, one in zip(seeds, split.predictions(arm), strict=True)})
+    return split.downstream("real", {seed: [each] for seed, each in zip(seeds, split.predictions(arm), strict=True)})
 
 
-def _owner(path: Path, scored: Sequence[Scored]) -> tuple[str, int, Use]:
-    facts = read_arm(path)
-    digest = facts.get("digests", {}).get("synthetic", "")
-    use: Use = facts.get("config", {}).get("use") or ("both" if digest else "real")
-    for one in (each.scores for each in scored):
-        planned = f"{re.sub('[^a-z0-9]', '_', one.name)}_s{one.seed}"
-        if digest == one.digests.samples or facts["arm"] in (planned, f"{planned}_both"):
-            return one.name, one.seed, use
+def _source(path: Path, scored: Sequence[Scored]) -> tuple[str, int, Use]:
+    """Return the name and seed of the generator whose patches trained an arm, and the arm's use."""
+    arm = read_arm(path)
+    digest = arm.get("digests", {}).get("synthetic", "")
+    use: Use = arm.get("config", {}).get("use") or ("both" if digest else "real")
+    for scores in (each.scores for each in scored):
+        planned = f"{re.sub('[^a-z0-9]', '_', scores.name)}_s{scores.seed}"
+        if digest == scores.digests.samples or arm["arm"] in (planned, f"{planned}_both"):
+            return scores.name, scores.seed, use
     raise SettingsError(
-        f"The arm {facts['arm']} ({path}) was trained on synthetic patches of none of the generators here: give the "
+        f"The arm {arm['arm']} ({path}) was trained on synthetic patches of none of the generators here: give the "
         "scores of its generator too, or name it as baseline if it was trained on real patches alone."
     )
 
 
-def _statistic(predictions: Predictions, name: str) -> Any:
+def _class_accuracy(label: int, predictions: Predictions) -> float:
+    """Return the share of a class's patches that are found."""
+    return float(predictions.per_class("sensitivity", np.ones((1, len(predictions.labels))))[0, label])
+
+
+def _statistic(predictions: Predictions, name: str) -> Statistic:
     return lambda weights: predictions.score(name, weights)
 
 
-def _known(values: Sequence[float]) -> float | None:
+def _finite_mean(values: Sequence[float]) -> float | None:
     mean = float(np.mean(values))
     return mean if np.isfinite(mean) else None
 
 
-def _between(found: Interval) -> tuple[float, float] | None:
-    return None if found.low is None or found.high is None else (found.low, found.high)
+def _bounds(interval: Interval) -> tuple[float, float] | None:
+    return None if interval.low is None or interval.high is None else (interval.low, interval.high)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.evaluation.arm_factors import Factors, arm_title
 from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
@@ -80,13 +81,18 @@ class ArmFindings:
     """
 
     name: str
-    factors: dict[str, float | str]
+    factors: Factors
     seeds: list[int]
     counts: dict[str, dict[str, int]]
     scores: dict[str, Score]
     runs: list[ClassificationMetrics]
     histories: list[list[dict[str, float]]]
     facts: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The arm's name for display."""
+        return arm_title(self.name, self.factors)
 
     @property
     def kind(self) -> str:
@@ -129,6 +135,10 @@ class StudyFindings:
     def arm(self, name: str) -> ArmFindings:
         """Return the arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    def title(self, name: str) -> str:
+        """Return the name of an arm for display."""
+        return self.arm(name).title
 
     def reference_of(self, arm: ArmFindings) -> str:
         """Return the name of the reference of `arm`, taken from its own training fraction if the study has several."""
@@ -204,6 +214,17 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class SyntheticFindings:
+    """Synthetic patches compared with real ones; what could not be computed is None or empty."""
+
+    pool: PoolFindings | None = None
+    generative: Sequence[GenerativeRow] = ()
+    audit: MemorisationAudit | None = None
+    pairs: Sequence[Pair] = ()
+    projection: Projection | None = None
+
+
+@dataclass(frozen=True)
 class SamplePatch:
     """A patch to show: uint8 [H, W, 3], and a short caption."""
 
@@ -221,6 +242,25 @@ class PictureFile:
 
 
 @dataclass(frozen=True)
+class InputDigests:
+    """Digests of the inputs of an evaluation; '' for those that were not given.
+
+    Attributes:
+        patches: the real patch set, whose test split was read.
+        candidates: the pool of scored candidates.
+        selected: the selected patches, given without their pool.
+        generator: the generator's model.
+        source: the slides or images from which the real patches were cut.
+    """
+
+    patches: str
+    candidates: str = ""
+    selected: str = ""
+    generator: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything the report shows; parts without input are empty or None.
 
@@ -235,12 +275,14 @@ class Findings:
         pictures: the generator's pictures: samples and attention maps.
         slides: slides with their grids.
         settings: a title and a text for each.
-        provenance: (name, value) rows.
+        digests: digests of the inputs.
+        provenance: (name, value) rows to display.
     """
 
     title: str
     subtitle: str
     classes: list[str]
+    digests: InputDigests
     counts: dict[str, dict[str, int]]
     units: dict[str, dict[str, int]]
     study: StudyFindings

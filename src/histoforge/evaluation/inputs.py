@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from histoforge.classifiers.arms import read_arm
 from histoforge.core.errors import PatchSetError, SettingsError
+from histoforge.evaluation.arm_factors import Factors, arm_factors
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import PatchFormat, check_same_format
-from histoforge.reports.text.study_answer import name_factors
+from histoforge.patches.patchset import SPLITS
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class ArmInput:
     def name(self) -> str:
         """The arm's name."""
         return str(self.facts["arm"])
+
+    @property
+    def factors(self) -> Factors:
+        """What sets it apart in a study of factors; empty otherwise."""
+        return arm_factors(self.facts)
 
     @property
     def seeds(self) -> list[int]:
@@ -70,17 +76,12 @@ def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[li
         raise SettingsError(f"Two arms are called '{twice[0]}': train one of them again under another name of 'arm'.")
     warnings = []
     if reference not in names:
-        same_kind = [arm.name for arm in arms if factors_of(arm).get("kind") == reference]
+        same_kind = [arm.name for arm in arms if arm.factors.get("kind") == reference]
         found = (same_kind or names)[0]
         if len(arms) > 1 and not same_kind:
             warnings.append(f"There is no arm '{reference}': all arms are compared with '{found}' instead.")
         reference = found
     return sorted(arms, key=lambda arm: arm.name != reference), reference, warnings
-
-
-def factors_of(arm: ArmInput) -> dict[str, float | str]:
-    """Return the factors of an arm in a study: 'factors' of `arm.json`, or else those that its name gives."""
-    return dict(arm.facts.get("factors") or name_factors(arm.name))
 
 
 def test_units(real: PatchSet) -> TestUnits:
@@ -95,6 +96,17 @@ def test_units(real: PatchSet) -> TestUnits:
         if (index[column].astype(str) != "").all():
             return TestUnits("images", column)
     return TestUnits("images", "")
+
+
+def count_units(real: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
+    """Count patients (slides, images) by split and class name; '' stands for all classes together."""
+    counts: dict[str, dict[str, int]] = {}
+    for split in (name for name in SPLITS if name in real.info.counts):
+        patches = real.split(split)
+        names, labels = units.of(patches), patches.labels
+        by_class = {name: len(set(names[labels == label])) for label, name in enumerate(real.classes)}
+        counts[split] = {"": len(set(names)), **by_class}
+    return counts
 
 
 def open_synthetic(path: Path, real: PatchSet, what: str) -> PatchSet:

@@ -218,7 +218,7 @@ class MethodsMap:
     """t-SNE coordinates of real patches and of each entry's lowest seed on one common map, [n, 2] each."""
 
     real: NDArray[np.float32]
-    entries: Mapping[str, NDArray[np.float32]]
+    methods: Mapping[str, NDArray[np.float32]]
     extractor: str
 
 

@@ -1,4 +1,4 @@
-"""The parts of `score_generator`: drawing, features by several extractors, labels and path lengths."""
+"""Draw patches from a generator and score them: features by several extractors, labels, path lengths."""
 
 import resource
 import time
@@ -19,13 +19,10 @@ from histoforge.generators.loading import Generator, LatentGenerator, draw
 from histoforge.generators.model_selection import share_labels
 from histoforge.metrics.classification import classification_metrics
 from histoforge.metrics.extract import Extractor, NamedExtractor, extract_features
-from histoforge.metrics.inception import InceptionExtractor
 from histoforge.metrics.lpips import LpipsDistance, check_size
-from histoforge.metrics.path_length import Distance, FeatureDistance, PathLengths, path_lengths
+from histoforge.metrics.path_length import Distance, FeatureDistance, Interpolation, PathLengths, path_lengths
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import check_same_format
-from histoforge.steps.score_generator_config import ScoreGeneratorConfig
-from histoforge.training.device import resolve_precision
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -33,7 +30,7 @@ KB_PER_MB = 1024
 
 
 @dataclass(frozen=True)
-class Seen:
+class PatchFeatures:
     """Features [N, D] of all patches by one extractor; `held_out` is None without validation patches."""
 
     extractor: str
@@ -82,129 +79,144 @@ def check_generator(generator: Generator, path: Path, real: PatchSet) -> None:
     check_same_format(f"The generator {path} draws", generator.info, "the patch set", real, advice)
 
 
-def wanted_labels(config: ScoreGeneratorConfig, train: PatchSet) -> Labels:
-    """Return the class of each patch to draw, in random order."""
-    if config.labels == "balanced":
-        labels = np.arange(config.count, dtype=np.int64) % len(train.classes)
+def labels_to_draw(train: PatchSet, count: int, balanced: bool, seed: int) -> Labels:
+    """Return the class of each of `count` patches to draw, in random order: balanced, or in the shares of `train`."""
+    if balanced:
+        labels = np.arange(count, dtype=np.int64) % len(train.classes)
     else:
-        labels = share_labels(train.labels, config.count, config.seed)
-    return numpy_rng(config.seed, "score labels").permutation(labels)
+        labels = share_labels(train.labels, count, seed)
+    return numpy_rng(seed, "score labels").permutation(labels)
 
 
 def draw_samples(
-    generator: Generator, labels: Labels, config: ScoreGeneratorConfig, device: torch.device
+    generator: Generator, labels: Labels, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[Pixels, Drawing]:
-    """Return the synthetic patches, uint8 [N, H, W, 3], and the time and memory that drawing them took."""
+    """Return the synthetic patches, uint8 [N, H, W, 3], and the time and memory that drawing them took.
+
+    `device` and `dtype` are those of the generator.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     began = time.perf_counter()
-    pixels = draw(generator, labels, config.seed, config.batch_size)
+    pixels = draw(generator, labels, seed, batch_size)
     seconds = time.perf_counter() - began
     if device.type == "cuda":
-        memory, of = torch.cuda.max_memory_allocated(device) / 1e6, "GPU"
+        peak_memory, memory_of = torch.cuda.max_memory_allocated(device) / 1e6, "GPU"
     else:
-        memory, of = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_PER_MB, "process"
+        peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_PER_MB
+        memory_of = "process"
     counts = np.bincount(labels, minlength=len(generator.info.classes)).tolist()
     return pixels, Drawing(
         count=len(labels),
         by_class=dict(zip(generator.info.classes, counts, strict=True)),
         seconds_per_thousand=seconds / len(labels) * 1000,
-        batch_size=config.batch_size,
-        peak_memory_mb=memory,
-        memory_of=of,
+        batch_size=batch_size,
+        peak_memory_mb=peak_memory,
+        memory_of=memory_of,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "processor",
-        precision=str(resolve_precision(config.precision, device)).removeprefix("torch."),
+        precision=str(dtype).removeprefix("torch."),
     )
 
 
-def inception(config: ScoreGeneratorConfig, device: torch.device) -> list[Extractor]:
-    """Return the Inception extractor, if its weights are given."""
-    if not config.inception_weights:
-        return []
-    return [InceptionExtractor(Path(config.inception_weights), device, config.inception_sha256 or None)]
-
-
-def perceptual(
-    config: ScoreGeneratorConfig, judge: Extractor, patch_size: tuple[int, int], device: torch.device
+def perceptual_distance(
+    judge: Extractor, lpips_weights: str, lpips_sha256: str, patch_size: tuple[int, int], device: torch.device
 ) -> Distance:
     """Return LPIPS if its weights are given, else the distance between the judge's features.
+
+    Args:
+        lpips_weights: path or s3:// address of the weights, or ''.
+        lpips_sha256: SHA-256 that the file must have; '' is unchecked.
 
     Raises:
         ModelError: if the weights are missing, have another checksum, or are not those of VGG-16, or the patches are
             too small for it.
     """
-    if not config.lpips_weights:
+    if not lpips_weights:
         return FeatureDistance(judge)
     check_size(patch_size)
-    weights, digest = read_weights(config.lpips_weights, config.lpips_sha256)
-    return LpipsDistance(weights, digest, config.lpips_weights, device)
+    weights, digest = read_weights(lpips_weights, lpips_sha256)
+    return LpipsDistance(weights, digest, lpips_weights, device)
 
 
-def see(
+def extract_all(
     extractors: Sequence[Extractor],
     fake: Pixels,
     real: PatchSet,
     held_out: PatchSet | None,
-    config: ScoreGeneratorConfig,
+    batch_size: int,
     device: torch.device,
-) -> list[Seen]:
+) -> list[PatchFeatures]:
     """Compute all features, each patch once per extractor."""
 
-    def features(extractor: Extractor, patches: PatchSet | Pixels, what: str) -> NDArray[np.float32]:
-        return extract_features(extractor, patches, device, batch_size=config.batch_size, label=f"features of {what}")
+    def features(extractor: Extractor, patches: PatchSet | Pixels, name: str) -> NDArray[np.float32]:
+        return extract_features(extractor, patches, device, batch_size=batch_size, label=f"features of {name}")
 
     return [
-        Seen(
-            one.name,
-            fake=features(one, fake, "synthetic patches"),
-            real=features(one, real, "training patches"),
-            held_out=None if held_out is None else features(one, held_out, "validation patches"),
+        PatchFeatures(
+            extractor.name,
+            fake=features(extractor, fake, "synthetic patches"),
+            real=features(extractor, real, "training patches"),
+            held_out=None if held_out is None else features(extractor, held_out, "validation patches"),
         )
-        for one in extractors
+        for extractor in extractors
     ]
 
 
 def label_scores(
-    classifier: Classifier, fake: Pixels, labels: Labels, config: ScoreGeneratorConfig, device: torch.device
+    classifier: Classifier, fake: Pixels, labels: Labels, batch_size: int, device: torch.device
 ) -> LabelScores:
     """Score the labels that the real-trained classifier predicts for the synthetic patches (Table IV of the paper)."""
     predictor = NamedExtractor(classifier.name, lambda images: classifier(images).softmax(1))
     probabilities = extract_features(
-        predictor, fake, device, batch_size=config.batch_size, label="labels of synthetic patches"
+        predictor, fake, device, batch_size=batch_size, label="labels of synthetic patches"
     ).astype(np.float64)
     probabilities /= probabilities.sum(1, keepdims=True)
-    found = classification_metrics(probabilities, labels, classifier.info.classes)
+    metrics = classification_metrics(probabilities, labels, classifier.info.classes)
     return LabelScores(
         classifier=classifier.name,
         n=len(labels),
-        micro=found.accuracy or 0.0,
-        precision=found.macro.precision,
-        recall=found.macro.sensitivity,
-        f1=found.macro.f1,
-        classes=[(row.name, row.n, row.precision, row.sensitivity, row.f1) for row in found.classes],
+        micro=metrics.accuracy or 0.0,
+        precision=metrics.macro.precision,
+        recall=metrics.macro.sensitivity,
+        f1=metrics.macro.f1,
+        classes=[(row.name, row.n, row.precision, row.sensitivity, row.f1) for row in metrics.classes],
     )
 
 
 def walk(
-    generator: Generator, labels: Labels, distance: Distance, config: ScoreGeneratorConfig, device: torch.device
+    generator: Generator,
+    labels: Labels,
+    distance: Distance,
+    device: torch.device,
+    *,
+    pairs: int,
+    steps: int,
+    epsilon: float,
+    interpolation: Interpolation,
+    seed: int,
 ) -> tuple[PathLengths | None, str]:
-    """Return both path lengths, or None and the reason why there are none."""
-    if config.path_pairs < 2:
+    """Return both path lengths over `pairs` pairs of latent points, or None and the reason why there are none.
+
+    Args:
+        labels: classes of synthetic patches; the pairs take theirs from these.
+        steps, epsilon, interpolation: see `path_lengths`.
+    """
+    if pairs < 2:
         return None, "not asked for (path_pairs is below 2)"
     if not isinstance(generator, LatentGenerator):
         return None, f"{generator.info.method} has no latent space to walk"
-    chosen = torch.from_numpy(np.resize(labels, config.path_pairs))
-    rng = torch.Generator().manual_seed(derive_seed(config.seed, "path lengths"))
-    ends = generator.latents(chosen, rng), generator.latents(chosen, rng)
-    places = torch.rand(len(chosen), generator=rng) * (1 - config.path_epsilon)
-    found = path_lengths(
-        lambda points, own: generator.decode(points, own).to(device),
+    pair_labels = torch.from_numpy(np.resize(labels, pairs))
+    rng = torch.Generator().manual_seed(derive_seed(seed, "path lengths"))
+    ends = generator.latents(pair_labels, rng), generator.latents(pair_labels, rng)
+    positions = torch.rand(len(pair_labels), generator=rng) * (1 - epsilon)
+    lengths = path_lengths(
+        lambda points, classes: generator.decode(points, classes).to(device),
         ends,
-        chosen,
+        pair_labels,
         distance,
-        steps=config.path_steps,
-        places=places,
-        interpolation=config.path_interpolation,
-        epsilon=config.path_epsilon,
+        steps=steps,
+        places=positions,
+        interpolation=interpolation,
+        epsilon=epsilon,
     )
-    return found, ""
+    return lengths, ""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
 from histoforge.evaluation.findings import ArmFindings, Difference, PatientRow, Score, StudyFindings
-from histoforge.evaluation.inputs import ArmInput, factors_of
+from histoforge.evaluation.inputs import ArmInput
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
 from histoforge.metrics.compare import compare_paired, holm, sample_std
@@ -44,7 +44,7 @@ def predict(classifier: Classifier, patches: DevicePatches, batch_size: int, dty
     return torch.cat(found).numpy()
 
 
-def find_study(
+def build_study(
     predictions: Sequence[ArmPredictions],
     test: PatchSet,
     units: NDArray[Any],
@@ -95,7 +95,7 @@ def _arm(
     trained = sorted(facts["runs"], key=lambda run: run["seed"])
     return ArmFindings(
         name=one.arm.name,
-        factors=factors_of(one.arm),
+        factors=one.arm.factors,
         seeds=one.arm.seeds,
         counts=facts.get("counts", {}),
         scores={name: _score(name, runs, statistics[name], bootstrap) for name in SCORES},

@@ -2,16 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+from torch import nn
 
-from histoforge.core.seeds import numpy_rng
-from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SamplePatch
+from histoforge.core.progress import say
+from histoforge.evaluation.findings import (
+    GenerativeRow,
+    Pair,
+    PoolFindings,
+    Projection,
+    SamplePatch,
+    SyntheticFindings,
+)
+from histoforge.evaluation.synthetic_sets import SyntheticSets, draw_rows
 from histoforge.metrics.exact_copies import PixelKeys, pixel_keys
 from histoforge.metrics.extract import Extractor, extract_features
 from histoforge.metrics.feature_space import EuclideanSpace
@@ -20,11 +28,8 @@ from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.metrics.tsne import embed
 from histoforge.patches import PatchSet
-from histoforge.steps.evaluate_config import EvaluateConfig
 
-Rows = NDArray[np.int64]
 TRAIN, HELD_OUT = "training patches", "held-out patches"
-UNSELECTED, SELECTED, REJECTED = "unselected", "selected", "rejected"
 RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "entropy_centroid": (
         "low entropy first, then near the class centroid (Algorithm 1 of Xue et al. 2021)",
@@ -34,58 +39,29 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "random": ("at random (no selection)", ()),
     "confidence": ("high probability of the assigned class", ("confidence",)),
 }
-SHOWN_SCORES = ("entropy", "distance", "confidence")
 
 
-class SyntheticSets:
-    """The candidates, and a mask of those that were kept.
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """Settings of the comparison of synthetic with real patches.
 
     Attributes:
-        patches: the pool, or only the kept patches if there is no pool.
-        kept: bool [N].
-        whole: True if `patches` also contains rejected ones.
+        metric_patches: maximum number of patches of each kind for metrics and audit, drawn by seed.
+        map_patches: maximum number of patches of each kind on the t-SNE map.
+        shown_pairs: number of closest pairs that the audit returns.
+        neighbours: k of precision, recall, density and coverage.
+        batch_size: number of patches computed at once.
+        seed: seed of all random choices.
+        device: where extractors compute.
     """
 
-    def __init__(self, pool: PatchSet | None, selected: PatchSet | None) -> None:
-        """Take the pool, whose column 'kept' marks the selected candidates."""
-        chosen = pool if pool is not None else selected
-        if chosen is None:
-            raise ValueError("neither a pool nor selected patches")
-        self.patches, self.whole = chosen, pool is not None
-        index = chosen.index
-        marked = "kept" in index and self.whole
-        self.kept = index["kept"].to_numpy(bool) if marked else np.full(len(chosen), not self.whole)
-
-    def sample(self, most: int, seed: int) -> "SyntheticSets":
-        """Return at most `most` of the patches, drawn by seed."""
-        rows = draw_rows(len(self.patches), most, seed, "synthetic")
-        found = SyntheticSets.__new__(SyntheticSets)
-        found.patches, found.kept, found.whole = self.patches.where(rows), self.kept[rows], self.whole
-        return found
-
-    @cached_property
-    def scores(self) -> dict[str, NDArray[np.float64]]:
-        """Return the selection's scores by name."""
-        index = self.patches.index
-        return {name: index[name].to_numpy(np.float64) for name in SHOWN_SCORES if name in index}
-
-    def subsets(self, seed: int) -> dict[str, Rows]:
-        """Return rows of unselected, selected and rejected candidates, in each class as many as were selected.
-
-        FID is biased by the number of samples, and precision and recall depend on it, so only equal numbers are
-                comparable.
-        """
-        if not self.kept.any() or self.kept.all():
-            return {SELECTED if self.kept.any() else UNSELECTED: np.arange(len(self.kept))}
-        rng = numpy_rng(seed, "equal numbers")
-        found: dict[str, list[Rows]] = {UNSELECTED: [], SELECTED: [], REJECTED: []}
-        for label in range(len(self.patches.classes)):
-            own = self.patches.labels == label
-            kept, rejected, every = (np.flatnonzero(mask) for mask in (own & self.kept, own & ~self.kept, own))
-            found[SELECTED].append(kept)
-            found[UNSELECTED].append(np.sort(rng.permutation(every)[: len(kept)]))
-            found[REJECTED].append(np.sort(rng.permutation(rejected)[: len(kept)]))
-        return {name: np.concatenate(rows) for name, rows in found.items()}
+    metric_patches: int
+    map_patches: int
+    shown_pairs: int
+    neighbours: int
+    batch_size: int
+    seed: int
+    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -97,7 +73,7 @@ class RealSets:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PatchFeatures:
     """Features [N, D] of all patches, computed by one extractor."""
 
     extractor: str
@@ -106,13 +82,66 @@ class Seen:
     synthetic: NDArray[np.float32]
 
 
-def see(extractor: Extractor, real: RealSets, synthetic: PatchSet, device: torch.device, batch_size: int) -> Seen:
+def compare_synthetic(
+    synthetic: SyntheticSets,
+    train: PatchSet,
+    held_out: PatchSet,
+    extractors: Sequence[Extractor],
+    settings: ComparisonSettings,
+) -> SyntheticFindings:
+    """Compare synthetic patches with training and held-out ones, in the features of each extractor.
+
+    The audit uses the last extractor that is a classifier, and the map the first extractor.
+    """
+    sets = synthetic.sample(settings.metric_patches, settings.seed)
+    real = RealSets(_sample(train, settings, "train"), _sample(held_out, settings, "held out"))
+    features = [_extract(extractor, real, sets.patches, settings) for extractor in extractors]
+    say(f"evaluate: {len(features)} extractors computed the features of {len(sets.patches)} synthetic patches")
+    classifiers = sum(isinstance(extractor, nn.Module) for extractor in extractors)  # the others use Inception
+    audit, pairs = _audit(features[max(1, classifiers) - 1], real, sets, settings)
+    return SyntheticFindings(
+        pool=_pool(synthetic) if synthetic.is_pool and synthetic.scores else None,
+        generative=_generative_rows(features, sets, settings),
+        audit=audit,
+        pairs=pairs,
+        projection=_project(features[0], real, sets, settings),
+    )
+
+
+def sample_patches(
+    train: PatchSet, sets: SyntheticSets | None, count: int, seed: int
+) -> dict[str, dict[str, list[SamplePatch]]]:
+    """Draw patches to show by class and group, fewer of each if there are many classes."""
+    count = min(count, max(2, 160 // (4 * len(train.classes)))) if count else 0
+    shown: dict[str, dict[str, list[SamplePatch]]] = {}
+    for label, name in enumerate(train.classes):
+        groups = {"real": _draw_samples(train, train.labels == label, count, seed, {})}
+        if sets is not None:
+            in_class = sets.patches.labels == label
+            masks = (
+                {"selected": in_class & sets.kept, "rejected": in_class & ~sets.kept}
+                if sets.kept.any()
+                else {"synthetic": in_class}
+            )
+            groups |= {
+                group: _draw_samples(sets.patches, mask, count, seed, sets.scores) for group, mask in masks.items()
+            }
+        shown[name] = groups
+    return shown
+
+
+def _sample(patches: PatchSet, settings: ComparisonSettings, purpose: str) -> PatchSet:
+    return patches.where(draw_rows(len(patches), settings.metric_patches, settings.seed, purpose))
+
+
+def _extract(extractor: Extractor, real: RealSets, synthetic: PatchSet, settings: ComparisonSettings) -> PatchFeatures:
     """Compute all features of one extractor, each patch once."""
 
-    def features(patches: PatchSet, what: str) -> NDArray[np.float32]:
-        return extract_features(extractor, patches, device, batch_size=batch_size, label=f"features of {what} patches")
+    def features(patches: PatchSet, name: str) -> NDArray[np.float32]:
+        label = f"features of {name} patches"
+        return extract_features(extractor, patches, settings.device, batch_size=settings.batch_size, label=label)
 
-    return Seen(
+    return PatchFeatures(
         extractor.name,
         train=features(real.train, "training"),
         held_out=features(real.held_out, "held-out"),
@@ -120,132 +149,110 @@ def see(extractor: Extractor, real: RealSets, synthetic: PatchSet, device: torch
     )
 
 
-def generative_rows(seen: Sequence[Seen], sets: SyntheticSets, config: EvaluateConfig) -> list[GenerativeRow]:
+def _generative_rows(
+    features: Sequence[PatchFeatures], sets: SyntheticSets, settings: ComparisonSettings
+) -> list[GenerativeRow]:
     """Compute all generative metrics of each subset against training and held-out patches, with each extractor.
 
     The last rows of an extractor compare held-out with training patches. They show what real patches of other patients
-        reach.
+    reach.
     """
-    subsets = sets.subsets(config.seed)
+    subsets = sets.subsets(settings.seed)
     rows = []
-    for one in seen:
-        references = {TRAIN: one.train, HELD_OUT: one.held_out}
+    for each in features:
+        references = {TRAIN: each.train, HELD_OUT: each.held_out}
         frechet = {name: FrechetReference(real) for name, real in references.items() if len(real) > 1}
-        fakes = {name: one.synthetic[places] for name, places in subsets.items()}
+        fakes = {name: each.synthetic[subset_rows] for name, subset_rows in subsets.items()}
         pairs = [(subset, against, fake) for subset, fake in fakes.items() for against in references]
-        pairs.append(("real held-out", TRAIN, one.held_out))
+        pairs.append(("real held-out", TRAIN, each.held_out))
         for subset, against, fake in pairs:
             real = references[against]
             if not len(real) or not len(fake):
                 continue
-            found = generative_metrics(
+            metrics = generative_metrics(
                 real,
                 fake,
-                one.extractor,
-                neighbours=config.neighbours,
-                seed=config.seed,
+                each.extractor,
+                neighbours=settings.neighbours,
+                seed=settings.seed,
                 reference=frechet.get(against),
             )
-            rows.append(GenerativeRow(subset, against, found))
+            rows.append(GenerativeRow(subset, against, metrics))
     return rows
 
 
-def audit(
-    seen: Seen, real: RealSets, sets: SyntheticSets, config: EvaluateConfig
+def _audit(
+    features: PatchFeatures, real: RealSets, sets: SyntheticSets, settings: ComparisonSettings
 ) -> tuple[MemorisationAudit | None, list[Pair]]:
     """Return the memorisation audit with its closest pairs, or None if one kind has fewer than two patches."""
-    if min(len(seen.train), len(seen.held_out), len(seen.synthetic)) < 2:
+    if min(len(features.train), len(features.held_out), len(features.synthetic)) < 2:
         return None, []
-    result = audit_memorisation(
-        EuclideanSpace(seen.synthetic, seen.train, seen.held_out, seen.extractor),
+    audit = audit_memorisation(
+        EuclideanSpace(features.synthetic, features.train, features.held_out, features.extractor),
         keys=PixelKeys([pixel_keys(sets.patches)], pixel_keys(real.train), np.empty(0, np.uint64)),
         classes=(_class_names(sets.patches), _class_names(real.train), _class_names(real.held_out)),
-        n_closest=config.shown_pairs,
-        seed=config.seed,
+        n_closest=settings.shown_pairs,
+        seed=settings.seed,
     )
     pairs = [
         Pair(
             class_name=sets.patches.classes[sets.patches.labels[pair.synthetic]],
-            synthetic=_one(sets.patches, pair.synthetic),
-            training=_one(real.train, pair.training),
-            held_out=_one(real.held_out, pair.held_out),
+            synthetic=_image(sets.patches, pair.synthetic),
+            training=_image(real.train, pair.training),
+            held_out=_image(real.held_out, pair.held_out),
             distance=pair.distance,
             held_out_distance=pair.held_out_distance,
         )
-        for pair in result.closest
+        for pair in audit.closest
     ]
-    return result, pairs
+    return audit, pairs
 
 
 def _class_names(patches: PatchSet) -> NDArray[np.object_]:
     return patches.index["class_name"].to_numpy(object)
 
 
-def project(seen: Seen, real: RealSets, sets: SyntheticSets, config: EvaluateConfig) -> Projection | None:
+def _project(
+    features: PatchFeatures, real: RealSets, sets: SyntheticSets, settings: ComparisonSettings
+) -> Projection | None:
     """Compute the t-SNE map of training patches and candidates, each drawn at random to keep the proportions.
 
     This uses one thread: t-SNE waits at a barrier a thousand times, which takes minutes if a pod may use fewer cores
     than the node has.
     """
-    if len(seen.train) + len(seen.synthetic) < 5:
+    if len(features.train) + len(features.synthetic) < 5:
         return None
     with threadpool_limits(1):
-        found = embed({"real": seen.train, "synthetic": seen.synthetic}, config.map_patches, config.seed)
-    reals, fakes = found["real"], found["synthetic"]
+        groups = embed({"real": features.train, "synthetic": features.synthetic}, settings.map_patches, settings.seed)
+    reals, fakes = groups["real"], groups["synthetic"]
     origin = np.where(sets.kept[fakes.rows], "kept", "rejected")
     return Projection(
         points=np.concatenate([reals.points, fakes.points]).astype(np.float32),
         labels=np.concatenate([real.train.labels[reals.rows], sets.patches.labels[fakes.rows]]),
         origin=np.concatenate([np.full(len(reals.rows), "real"), origin]),
-        extractor=seen.extractor,
+        extractor=features.extractor,
     )
 
 
-def pool_findings(sets: SyntheticSets) -> PoolFindings:
+def _pool(sets: SyntheticSets) -> PoolFindings:
     """Return the scored candidates and the rule that selected them."""
-    made_by = sets.patches.info.made_by
-    rule = made_by.get("config", {}).get("rule", "")
-    words, decisive = RULES.get(rule, (rule or "unknown", ()))
-    return PoolFindings(sets.patches.labels, sets.kept, sets.scores, words, decisive)
+    rule = sets.patches.info.made_by.get("config", {}).get("rule", "")
+    description, decisive = RULES.get(rule, (rule or "unknown", ()))
+    return PoolFindings(sets.patches.labels, sets.kept, sets.scores, description, decisive)
 
 
-def samples(
-    train: PatchSet, sets: SyntheticSets | None, count: int, seed: int
-) -> dict[str, dict[str, list[SamplePatch]]]:
-    """Draw patches to show by class and group, fewer of each if there are many classes."""
-    count = min(count, max(2, 160 // (4 * len(train.classes)))) if count else 0
-    shown: dict[str, dict[str, list[SamplePatch]]] = {}
-    for label, name in enumerate(train.classes):
-        groups = {"real": _shown(train, train.labels == label, count, seed, {})}
-        if sets is not None:
-            own = sets.patches.labels == label
-            parts = (
-                {"selected": own & sets.kept, "rejected": own & ~sets.kept} if sets.kept.any() else {"synthetic": own}
-            )
-            groups |= {group: _shown(sets.patches, rows, count, seed, sets.scores) for group, rows in parts.items()}
-        shown[name] = groups
-    return shown
-
-
-def draw_rows(count: int, most: int, seed: int, purpose: str) -> Rows:
-    """Return all rows, or `most` of them drawn by seed, in ascending order."""
-    if count <= most:
-        return np.arange(count)
-    return np.sort(numpy_rng(seed, "rows", purpose).choice(count, most, replace=False))
-
-
-def _shown(
+def _draw_samples(
     patches: PatchSet, mask: NDArray[np.bool_], count: int, seed: int, scores: Mapping[str, NDArray[Any]]
 ) -> list[SamplePatch]:
     rows = np.flatnonzero(mask)
     rows = rows[draw_rows(len(rows), count, seed, "shown")]
     images = list(patches.images(rows)) if len(rows) else []
-    texts = [
+    captions = [
         ", ".join(f"{name} {values[row]:.2f}" for name, values in scores.items() if name != "confidence")
         for row in rows
     ]
-    return [SamplePatch(image, text) for image, text in zip(images, texts, strict=True)]
+    return [SamplePatch(image, caption) for image, caption in zip(images, captions, strict=True)]
 
 
-def _one(patches: PatchSet, row: int) -> NDArray[np.uint8]:
+def _image(patches: PatchSet, row: int) -> NDArray[np.uint8]:
     return patches.images(np.array([row]))[0]

@@ -58,6 +58,15 @@ class InceptionExtractor:
             return self._network(batch)
 
 
+def inception_extractors(weights: str, sha256: str, device: torch.device) -> list[InceptionExtractor]:
+    """Return the Inception extractor, or an empty list if `weights` is ''; a `sha256` of '' is unchecked.
+
+    Raises:
+        ModelError: as `InceptionExtractor` does.
+    """
+    return [InceptionExtractor(Path(weights), device, sha256 or None)] if weights else []
+
+
 def _load(weights: Path) -> InceptionV3W:
     """Load clean-fid's wrapper, which expects a folder that holds the file under its original name."""
     with tempfile.TemporaryDirectory() as folder:

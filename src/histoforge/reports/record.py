@@ -11,7 +11,7 @@ from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFinding
 from histoforge.metrics.results import Effect
 from histoforge.reports.sections.study import mean_confusion, score_text
 from histoforge.reports.sections.synthetic import number
-from histoforge.reports.text.study_answer import Answer, arm_title, p_value, score_name
+from histoforge.reports.text.study_answer import Answer, p_value, score_name
 
 SCHEMA_VERSION = 1
 FLAT_GENERATIVE = ("fid", "kid", "precision", "recall", "density", "coverage")
@@ -83,10 +83,7 @@ def as_markdown(found: Findings, answer: Answer) -> str:
     """Return the answer, the study table and the warnings."""
     study = found.study
     header = ["Arm", *(SCORE_NAMES[name] for name in TABLE_SCORES), f"Difference in {score_name(study.score)}"]
-    rows = [
-        [arm_title(arm.name), *(score_text(arm, name) for name in TABLE_SCORES), _gain(found, arm)]
-        for arm in study.arms
-    ]
+    rows = [[arm.title, *(score_text(arm, name) for name in TABLE_SCORES), _gain(found, arm)] for arm in study.arms]
     table = [header, ["---"] * len(header), *rows]
     lines = [f"## {answer.headline}", "", *(f"{line}\n" for line in answer.lines)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]

@@ -11,7 +11,7 @@ from histoforge.reports.sections.synthetic import (
     selection_section,
     slides_section,
 )
-from histoforge.reports.text.study_answer import Answer, arm_title, score_name
+from histoforge.reports.text.study_answer import Answer, score_name
 
 
 def build_page(found: Findings, answer: Answer) -> Page:
@@ -47,9 +47,9 @@ def _facts(found: Findings, answer: Answer) -> list[tuple[str, str]]:
     name = score_name(study.score)
     facts = []
     if answer.difference is not None and score is not None:
-        facts.append((f"{score:.3f}", f"{name} of {arm_title(answer.best)}"))
+        facts.append((f"{score:.3f}", f"{name} of {study.title(answer.best)}"))
     if base is not None:
-        facts.append((f"{base:.3f}", f"{name} of {arm_title(answer.reference)}"))
+        facts.append((f"{base:.3f}", f"{name} of {study.title(answer.reference)}"))
     synthetic = max((arm.synthetic for arm in study.arms), default=0)
     if synthetic:
         facts.append((f"{synthetic:,}", "synthetic patches added at most"))

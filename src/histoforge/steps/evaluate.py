@@ -12,19 +12,20 @@ from histoforge.classifiers.network import Classifier
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
-from histoforge.evaluation.findings import Findings
+from histoforge.evaluation.findings import Findings, SyntheticFindings
 from histoforge.evaluation.inputs import ArmInput, data_warnings, open_arms, open_synthetic, test_units
-from histoforge.evaluation.study import ArmPredictions, find_study, predict
-from histoforge.evaluation.synthetic import SyntheticSets
+from histoforge.evaluation.study import ArmPredictions, build_study, predict
+from histoforge.evaluation.synthetic import ComparisonSettings, compare_synthetic
+from histoforge.evaluation.synthetic_sets import SyntheticSets
 from histoforge.metrics.extract import Extractor
-from histoforge.metrics.inception import InceptionExtractor
+from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.roc import roc_curve
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.reports.layout.page import write_page
 from histoforge.reports.record import as_markdown, as_record, flat_metrics
 from histoforge.reports.study_page import build_page
-from histoforge.reports.text.study_answer import Answer, answer
+from histoforge.reports.text.study_answer import answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
 from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.model_files import read_model_info
@@ -60,109 +61,115 @@ def run(
     """
     started = time.monotonic()
     device = resolve_device(config.device)
+    dtype = resolve_precision(config.precision, device)
     real = PatchSet.open(patches)
     test = real.split("test")
     units = test_units(real)
-    inputs, reference, warnings = open_arms(arms, real, config.reference)
+    arm_inputs, reference, warnings = open_arms(arms, real, config.reference)
     synthetic = _synthetic(pool, selected, real)
-    inception = _inception(config, device) if synthetic is not None else []
+    inception = inception_extractors(config.inception_weights if synthetic else "", config.inception_sha256, device)
     if generator is not None:
         read_model_info(generator, "generator")
-    warnings += data_warnings(real, inputs, units)
-    predictions, extractors = _predict(config, inputs, test, device)
-    study = find_study(
+    warnings += data_warnings(real, arm_inputs, units)
+    predictions, extractors = _predict(arm_inputs, DevicePatches.load(test, device), test, config.batch_size, dtype)
+    study = build_study(
         predictions, test, units.of(test), units.name,
         reference=reference, score=config.score, confidence=config.confidence, resamples=config.resamples,
         seed=config.seed,
     )  # fmt: skip
-    say(f"evaluate: {len(inputs)} arms compared on {len(test)} test patches")
+    say(f"evaluate: {len(arm_inputs)} arms compared on {len(test)} test patches")
     if synthetic is not None and len(extractors) < 2:
         warnings.append(
             "The baseline has no second seed and no judge of another architecture: the classifier that selected "
-            "patches also judges them, which flatters."
+            "patches also scores them, so their scores are too good."
         )
-    materials = EvaluationInputs(
-        real, test, units, inputs, study, [*extractors, *inception], synthetic, generator, overviews, warnings
+    comparison = SyntheticFindings()
+    if synthetic is not None:
+        settings = ComparisonSettings(
+            config.metric_patches, config.map_patches, config.shown_pairs, config.neighbours, config.batch_size,
+            config.seed, device,
+        )  # fmt: skip
+        comparison = compare_synthetic(synthetic, real.split("train"), test, [*extractors, *inception], settings)
+    findings = build_findings(
+        EvaluationInputs(real, units, arm_inputs, study, synthetic, comparison, generator, overviews, warnings),
+        heading=config.heading,
+        shown_patches=config.shown_patches,
+        shown_slides=config.shown_slides,
+        settings=config.model_dump(mode="json"),
+        seed=config.seed,
+        computed_on=f"{device} at precision {config.precision}",
+        seconds=time.monotonic() - started,
     )
-    found = build_findings(config, materials, device, started)
-    return _write(config, found, predictions, test, report, metrics, started)
+    return _write(findings, predictions, test, Path(report), Path(metrics), started)
 
 
 def _synthetic(pool: Path | None, selected: Path | None, real: PatchSet) -> SyntheticSets | None:
-    candidates = open_synthetic(pool, real, "candidate pool") if pool else None
-    chosen = open_synthetic(selected, real, "selection") if selected and candidates is None else None
-    return SyntheticSets(candidates, chosen) if candidates is not None or chosen is not None else None
-
-
-def _inception(config: EvaluateConfig, device: torch.device) -> list[Extractor]:
-    if not config.inception_weights:
-        return []
-    return [InceptionExtractor(Path(config.inception_weights), device, config.inception_sha256 or None)]
+    if pool:
+        return SyntheticSets.of_pool(open_synthetic(pool, real, "candidate pool"))
+    return SyntheticSets.of_selection(open_synthetic(selected, real, "selection")) if selected else None
 
 
 def _predict(
-    config: EvaluateConfig, arms: Sequence[ArmInput], test: PatchSet, device: torch.device
+    arms: Sequence[ArmInput], on_device: DevicePatches, test: PatchSet, batch_size: int, dtype: torch.dtype
 ) -> tuple[list[ArmPredictions], list[Extractor]]:
     """Return the probabilities of all arms and seeds, and the extractors, loading each model once.
 
     The extractors are the reference's first two seeds and its judge of another architecture.
     """
-    dtype = resolve_precision(config.precision, device)
-    on_device = DevicePatches.load(test, device)
-    predictions, extractors = [], []
-    for place, arm in enumerate(arms):
-        classifiers: list[Classifier] = load_arm(arm.path, device)
+    predictions: list[ArmPredictions] = []
+    extractors: list[Extractor] = []
+    for arm in arms:
+        classifiers: list[Classifier] = load_arm(arm.path, on_device.device)
         for classifier in classifiers:
             classifier.check_fits(test.classes, test.patch_size, "the patch set")
-        probabilities = [predict(classifier, on_device, config.batch_size, dtype) for classifier in classifiers]
-        predictions.append(ArmPredictions(arm, probabilities))
-        if place == 0:
-            judge = load_judge(arm.path, device)
+        if not predictions:
+            judge = load_judge(arm.path, on_device.device)
             extractors += [*classifiers[:2], *([] if judge is None else [judge])]
-        say(f"evaluate: {arm.name}: {len(classifiers)} classifiers read {len(test)} test patches")
-    return predictions, list(extractors)
+        probabilities = [predict(classifier, on_device, batch_size, dtype) for classifier in classifiers]
+        predictions.append(ArmPredictions(arm, probabilities))
+        say(f"evaluate: {arm.name}: {len(classifiers)} classifiers predicted {len(test)} test patches")
+    return predictions, extractors
 
 
 def _write(
-    config: EvaluateConfig,
-    found: Findings,
+    findings: Findings,
     predictions: Sequence[ArmPredictions],
     test: PatchSet,
     report: Path,
     metrics: Path,
     started: float,
 ) -> EvaluateSummary:
-    test_units = found.units["test"][""]
-    said = answer(found.study, len(test), test_units)
-    write_json(Path(metrics), as_record(found, said))
-    size = write_page(Path(report), build_page(found, said))
-    say(f"evaluate: {said.headline}")
+    n_units = findings.units["test"][""]
+    study_answer = answer(findings.study, len(test), n_units)
+    write_json(metrics, as_record(findings, study_answer))
+    size = write_page(report, build_page(findings, study_answer))
+    say(f"evaluate: {study_answer.headline}")
     say(f"evaluate: wrote {report} ({size / 1e6:.1f} MB)")
-    best = next(one for one in predictions if one.arm.name == said.best)
-    effect = said.difference.over_patients if said.difference else None
+    best = next(each for each in predictions if each.arm.name == study_answer.best)
+    effect = study_answer.difference.over_patients if study_answer.difference else None
     return EvaluateSummary(
-        verdict=said.verdict,
-        answer=[said.headline, *said.lines],
-        score=config.score,
-        best=said.best,
-        reference=said.reference,
+        verdict=study_answer.verdict,
+        answer=[study_answer.headline, *study_answer.lines],
+        score=findings.study.score,
+        best=study_answer.best,
+        reference=study_answer.reference,
         difference=effect.difference if effect else None,
         low=effect.low if effect else None,
         high=effect.high if effect else None,
         test_patches=len(test),
-        test_units=test_units,
-        metrics=flat_metrics(found),
-        confusion=_confusion(found, said),
+        test_units=n_units,
+        metrics=flat_metrics(findings),
+        confusion=_confusion(findings, study_answer.best),
         roc=_roc(best, test),
-        markdown=as_markdown(found, said),
-        warnings=list(found.warnings),
+        markdown=as_markdown(findings, study_answer),
+        warnings=list(findings.warnings),
         seconds=round(time.monotonic() - started, 2),
     )
 
 
-def _confusion(found: Findings, said: Answer) -> Confusion:
-    runs = found.study.arm(said.best).runs
-    return Confusion(categories=found.classes, matrix=np.sum([run.confusion for run in runs], axis=0).tolist())
+def _confusion(findings: Findings, arm: str) -> Confusion:
+    runs = findings.study.arm(arm).runs
+    return Confusion(categories=findings.classes, matrix=np.sum([run.confusion for run in runs], axis=0).tolist())
 
 
 def _roc(best: ArmPredictions, test: PatchSet) -> Roc | None:

@@ -16,9 +16,9 @@ from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.core.seals import DIGEST, VERSION, file_below, read_sealed
 from histoforge.core.text import dimensions
-from histoforge.evaluation.downstream import TestSplit, of_arms, of_baseline
+from histoforge.evaluation.downstream import TestSplit, score_arms, score_baseline
 from histoforge.evaluation.findings import PictureFile
-from histoforge.evaluation.leaderboard_entries import Scored, build_entries, methods_map, open_scores, with_order
+from histoforge.evaluation.leaderboard_entries import Scored, build_entries, methods_map, open_scores
 from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardFindings
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import check_same_format
@@ -27,7 +27,7 @@ from histoforge.reports.leaderboard_page import build_leaderboard
 from histoforge.reports.leaderboard_record import as_markdown, as_record
 from histoforge.reports.text.leaderboard_answer import answer
 from histoforge.steps.leaderboard_config import LeaderboardConfig, LeaderboardSummary
-from histoforge.training.device import resolve_device
+from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.model_files import read_model_info
 
 GUIDE_REPORT, GUIDE_SCHEMA, GUIDE_ADVICE = "guide.json", 1, "run finetune_snn again"
@@ -62,39 +62,46 @@ def run(
     started = time.monotonic()
     real, device = PatchSet.open(patches), resolve_device(config.device)
     scored, warnings = open_scores(scores, real)
-    said, pictures = _guide(guide, real)
-    split = TestSplit(real, config, device) if arms or baseline else None
-    downstream = of_arms(arms or (), scored, split) if split else {}
-    reference = of_baseline(Path(baseline), split) if split and baseline else None
-    notes = dict.fromkeys(f"{one.note}." for own in downstream.values() for one in own.values() if one.note)
-    ordered = build_entries(scored, downstream)
+    guide_report, guide_pictures = _guide(guide, real)
+    split = _test_split(config, real, device) if arms or baseline else None
+    downstream = score_arms(arms or (), scored, split) if split else {}
+    baseline_scores = score_baseline(Path(baseline), split) if split and baseline else None
+    notes = dict.fromkeys(f"{each.note}." for by_use in downstream.values() for each in by_use.values() if each.note)
+    entries = build_entries(scored, downstream)
     first = scored[0].scores
-    found = LeaderboardFindings(
+    findings = LeaderboardFindings(
         title=config.heading or f"Which generator draws {' and '.join(real.classes)} best?",
         subtitle=_subtitle(real),
         classes=real.classes,
-        entries=ordered,
-        baseline=reference,
+        entries=entries,
+        baseline=baseline_scores,
         judges=[first.judge],
         independent=first.independent,
         other_architecture=first.other_architecture,
         confidence=config.confidence,
-        **_tested(split),
-        map=with_order(methods_map(scored, config), ordered),
-        guide=said,
-        guide_pictures=pictures,
+        units=split.units if split else "",
+        test_patches=len(split.patches) if split else 0,
+        test_units=split.n_units if split else 0,
+        map=methods_map(scored, [entry.name for entry in entries], config.map_patches, config.seed),
+        guide=guide_report,
+        guide_pictures=guide_pictures,
         warnings=[*warnings, *notes],
         settings=_settings(config, scored),
         provenance=_provenance(real, scored, guide, device, started),
     )
-    return _write(found, Path(report), Path(metrics), started)
+    return _write(findings, Path(report), Path(metrics), started)
 
 
-def _tested(split: TestSplit | None) -> dict[str, Any]:
-    """Return a sentence about the data that classifiers were tested on."""
-    if split is None:
-        return {"units": "", "test_patches": 0, "test_units": 0}
-    return {"units": split.units, "test_patches": len(split.patches), "test_units": split.n_units}
+def _test_split(config: LeaderboardConfig, real: PatchSet, device: torch.device) -> TestSplit:
+    return TestSplit(
+        real,
+        device,
+        resolve_precision(config.precision, device),
+        batch_size=config.batch_size,
+        resamples=config.resamples,
+        confidence=config.confidence,
+        seed=config.seed,
+    )
 
 
 def _subtitle(real: PatchSet) -> str:
@@ -153,28 +160,30 @@ def _provenance(
     ]
 
 
-def _write(found: LeaderboardFindings, report: Path, metrics: Path, started: float) -> LeaderboardSummary:
-    said = answer(found)
-    write_json(metrics, as_record(found, said))
-    size = write_page(report, build_leaderboard(found, said))
-    say(f"leaderboard: {said.headline}")
+def _write(findings: LeaderboardFindings, report: Path, metrics: Path, started: float) -> LeaderboardSummary:
+    first_lines = answer(findings)
+    write_json(metrics, as_record(findings, first_lines))
+    size = write_page(report, build_leaderboard(findings, first_lines))
+    say(f"leaderboard: {first_lines.headline}")
     say(f"leaderboard: wrote {report} ({size / 1e6:.1f} MB)")
-    spreads = {one.name: {key: metric.spread(one) for key, metric in METRICS.items()} for one in found.entries}
+    spreads = {
+        entry.name: {name: metric.spread(entry) for name, metric in METRICS.items()} for entry in findings.entries
+    }
     return LeaderboardSummary(
-        headline=said.headline,
-        answer=said.lines,
-        methods=[one.name for one in found.entries],
-        seeds={one.name: len(one.scores) for one in found.entries},
+        headline=first_lines.headline,
+        answer=first_lines.lines,
+        methods=[entry.name for entry in findings.entries],
+        seeds={entry.name: len(entry.scores) for entry in findings.entries},
         means={
-            name: {key: spread.mean for key, spread in own.items() if spread.mean is not None}
-            for name, own in spreads.items()
+            method: {name: spread.mean for name, spread in by_metric.items() if spread.mean is not None}
+            for method, by_metric in spreads.items()
         },
         deviations={
-            name: {key: spread.std for key, spread in own.items() if spread.std is not None}
-            for name, own in spreads.items()
+            method: {name: spread.std for name, spread in by_metric.items() if spread.std is not None}
+            for method, by_metric in spreads.items()
         },
-        test_patches=found.test_patches,
-        markdown=as_markdown(found, said),
-        warnings=list(found.warnings),
+        test_patches=findings.test_patches,
+        markdown=as_markdown(findings, first_lines),
+        warnings=list(findings.warnings),
         seconds=round(time.monotonic() - started, 2),
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
 from histoforge.core.digests import digest_file
@@ -23,20 +22,23 @@ from histoforge.evaluation.generator_scores import (
     Drawing,
     GeneratorScores,
 )
-from histoforge.evaluation.scoring import Labels, Pixels, Seen
+from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
 from histoforge.generators.loading import Generator, load_generator
 from histoforge.generators.methods import METHODS, title
 from histoforge.metrics.diversity import diversity
 from histoforge.metrics.exact_copies import PixelKeys, pixel_keys
+from histoforge.metrics.extract import Extractor
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
+from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.pictures import grid, save_png
 from histoforge.steps.score_generator_config import ScoreGeneratorConfig, ScoreGeneratorSummary
-from histoforge.training.device import resolve_device
+from histoforge.training.device import resolve_device, resolve_precision
 
-WRITTEN = 512
+WRITE_ROWS = 512
+"""Number of patches that are encoded and written at once."""
 
 
 def run(
@@ -50,8 +52,8 @@ def run(
             patches that no generator saw.
         generator: a trained generator of any method.
         extractor: a classifier trained on the real patches, or its arm. In an arm, the lowest seed labels the
-            synthetic patches, the next seed, which chose nothing, is the extractor to trust, and the others are
-            further opinions.
+            synthetic patches; the next seed, which chose nothing, is the judge; metrics are also computed with the
+            others.
         samples: patch set to write: the synthetic patches.
         scores: directory to write: `scores.json`, `features.npz` for maps, `pictures/grid.png`, and the generator's
             `history.json`.
@@ -62,41 +64,50 @@ def run(
     started = time.monotonic()
     device = resolve_device(config.device)
     real = PatchSet.open(patches)
-    made = load_generator(generator, str(device))
-    scoring.check_generator(made, generator, real)
+    model = load_generator(generator, str(device))
+    scoring.check_generator(model, generator, real)
     classifiers = scoring.open_classifiers(extractor, real, device)
-    extractors = [*classifiers, *scoring.inception(config, device)]
-    distance = scoring.perceptual(config, scoring.judge_of(classifiers), real.patch_size, device)
-    train, held_out = _compared(real.split("train"), config), _validation(real, config)
-    labels = scoring.wanted_labels(config, real.split("train"))
-    pixels, drawing = scoring.draw_samples(made, labels, config, device)
-    say(f"score_generator: {len(labels)} patches drawn, {drawing.seconds_per_thousand:.2f} s a thousand")
-    written = _write_samples(samples, pixels, labels, made, config, real)
-    seen = scoring.see(extractors, pixels, train, held_out, config, device)
-    judged = _judged(classifiers, seen, train, held_out, (pixels, labels), config)
-    paths, paths_note = scoring.walk(made, labels, distance, config, device)
-    found = GeneratorScores(
-        **_identity(made, config, real, written, classifiers),
-        **judged,
-        labels=scoring.label_scores(classifiers[0], pixels, labels, config, device),
+    extractors: list[Extractor] = [
+        *classifiers,
+        *inception_extractors(config.inception_weights, config.inception_sha256, device),
+    ]
+    distance = scoring.perceptual_distance(
+        scoring.judge_of(classifiers), config.lpips_weights, config.lpips_sha256, real.patch_size, device
+    )
+    train, held_out = _training_patches(real.split("train"), config), _validation_patches(real, config.seed)
+    labels = scoring.labels_to_draw(real.split("train"), config.count, config.labels == "balanced", config.seed)
+    dtype = resolve_precision(config.precision, device)
+    pixels, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype)
+    say(f"score_generator: {len(labels)} patches drawn, {drawing.seconds_per_thousand:.2f} s per thousand patches")
+    samples_digest = _write_samples(samples, pixels, labels, model, config, real)
+    features = scoring.extract_all(extractors, pixels, train, held_out, config.batch_size, device)
+    paths, paths_note = scoring.walk(
+        model, labels, distance, device,
+        pairs=config.path_pairs, steps=config.path_steps, epsilon=config.path_epsilon,
+        interpolation=config.path_interpolation, seed=config.seed,
+    )  # fmt: skip
+    result = GeneratorScores(
+        **_identity(model, config, real, samples_digest, classifiers),
+        **_feature_scores(classifiers, features, train, held_out, (pixels, labels), config),
+        labels=scoring.label_scores(classifiers[0], pixels, labels, config.batch_size, device),
         paths=paths,
         paths_note=paths_note,
         drawing=drawing,
         warnings=_warnings(config, train, held_out, classifiers, drawing),
     )
-    of_judge = next(one for one in seen if one.extractor == found.judge)
-    _write_scores(scores, found, of_judge, train, pixels, labels, generator, config)
-    say(f"score_generator: {found.name}, seed {found.seed}, is scored")
-    return _summary(found, time.monotonic() - started)
+    judge_features = next(row for row in features if row.extractor == result.judge)
+    _write_scores(scores, result, judge_features, train, pixels, labels, generator, config)
+    say(f"score_generator: {result.name}, seed {result.seed}, is scored")
+    return _summary(result, time.monotonic() - started)
 
 
 def _identity(
-    made: Generator, config: ScoreGeneratorConfig, real: PatchSet, samples: str, classifiers: list[Classifier]
+    generator: Generator, config: ScoreGeneratorConfig, real: PatchSet, samples: str, classifiers: list[Classifier]
 ) -> dict[str, Any]:
     """Return the identity of the scored generator, and the record of its training."""
-    info = made.info
-    variant = METHODS[info.method].variant(info.config)
+    info = generator.info
     steps, seconds = (info.training.get(name) for name in ("steps", "seconds"))
+    variant = METHODS[info.method].variant(info.config)
     return {
         "name": config.name or title(info.method, variant),
         "method": info.method,
@@ -117,88 +128,94 @@ def _identity(
     }
 
 
-def _judged(
+def _feature_scores(
     classifiers: list[Classifier],
-    seen: list[Seen],
+    features: list[PatchFeatures],
     train: PatchSet,
     held_out: PatchSet | None,
     drawn: tuple[Pixels, Labels],
     config: ScoreGeneratorConfig,
 ) -> dict[str, Any]:
-    """Compute everything that needs features: metrics of every extractor; diversity and copies of the one to trust."""
-    believed_classifier = scoring.judge_of(classifiers)
-    judge = believed_classifier.name
-    believed = next(one for one in seen if one.extractor == judge)
+    """Compute everything that needs features: the metrics with every extractor, diversity and the audit with the judge.
+
+    Args:
+        drawn: the synthetic patches and their labels.
+    """
+    judge = scoring.judge_of(classifiers)
+    row = next(row for row in features if row.extractor == judge.name)
     n = min(config.count, len(train))
     return {
-        "judge": judge,
+        "judge": judge.name,
         "independent": len(classifiers) > 1,
-        "other_architecture": scoring.other_architecture(believed_classifier, classifiers),
-        "generative": [_against(one.real[:n], one.fake[:n], one, config) for one in seen],
-        "held_out": [_against(one.real[:n], one.held_out[:n], one, config) for one in seen if one.held_out is not None],
-        "diversity": diversity(believed.real, train.labels, believed.fake, drawn[1], train.classes, judge, config.seed),
-        "memorisation": _audit(believed, drawn, train, held_out, config),
+        "other_architecture": scoring.other_architecture(judge, classifiers),
+        "generative": [_metrics(each, each.fake[:n], n, config) for each in features],
+        "held_out": [_metrics(each, each.held_out[:n], n, config) for each in features if each.held_out is not None],
+        "diversity": diversity(row.real, train.labels, row.fake, drawn[1], train.classes, judge.name, config.seed),
+        "memorisation": _audit(row, drawn, train, held_out, config.seed),
     }
 
 
-def _validation(real: PatchSet, config: ScoreGeneratorConfig) -> PatchSet | None:
+def _validation_patches(real: PatchSet, seed: int) -> PatchSet | None:
     """Return validation patches in random order, or None."""
     rows = np.flatnonzero((real.index["split"] == "val").to_numpy())
-    return real.where(numpy_rng(config.seed, "held out").permutation(rows)) if len(rows) else None
+    return real.where(numpy_rng(seed, "held out").permutation(rows)) if len(rows) else None
 
 
-def _compared(train: PatchSet, config: ScoreGeneratorConfig) -> PatchSet:
+def _training_patches(train: PatchSet, config: ScoreGeneratorConfig) -> PatchSet:
     """Return training patches in random order: the first `count` are compared, all are searched for copies."""
-    most = max(config.count, config.audit_patches)
-    return train.where(numpy_rng(config.seed, "compared").permutation(len(train))[:most])
+    count = max(config.count, config.audit_patches)
+    return train.where(numpy_rng(config.seed, "compared").permutation(len(train))[:count])
 
 
-def _against(
-    real: NDArray[np.float32], fake: NDArray[np.float32], seen: Seen, config: ScoreGeneratorConfig
+def _metrics(
+    features: PatchFeatures, patches: np.ndarray, count: int, config: ScoreGeneratorConfig
 ) -> GenerativeMetrics:
-    return generative_metrics(real, fake, seen.extractor, neighbours=config.neighbours, seed=config.seed)
+    """Compare the features of some patches with those of the first `count` training patches."""
+    return generative_metrics(
+        features.real[:count], patches, features.extractor, neighbours=config.neighbours, seed=config.seed
+    )
 
 
 def _audit(
-    seen: Seen, drawn: tuple[Pixels, Labels], real: PatchSet, held_out: PatchSet | None, config: ScoreGeneratorConfig
+    features: PatchFeatures, drawn: tuple[Pixels, Labels], train: PatchSet, held_out: PatchSet | None, seed: int
 ) -> MemorisationAudit | None:
-    if held_out is None or seen.held_out is None or min(len(held_out), len(real)) < 2:
+    if held_out is None or features.held_out is None or min(len(held_out), len(train)) < 2:
         return None
     pixels, labels = drawn
-    names = np.array(real.classes)
+    names = np.array(train.classes)
     return audit_memorisation(
-        EuclideanSpace(seen.fake, seen.real, seen.held_out, seen.extractor),
-        keys=PixelKeys([pixel_keys(pixels)], pixel_keys(real), np.empty(0, np.uint64)),
-        classes=(names[labels], names[real.labels], names[held_out.labels]),
-        seed=config.seed,
+        EuclideanSpace(features.fake, features.real, features.held_out, features.extractor),
+        keys=PixelKeys([pixel_keys(pixels)], pixel_keys(train), np.empty(0, np.uint64)),
+        classes=(names[labels], names[train.labels], names[held_out.labels]),
+        seed=seed,
     )
 
 
 def _warnings(
     config: ScoreGeneratorConfig,
-    compared: PatchSet,
+    train: PatchSet,
     held_out: PatchSet | None,
     classifiers: list[Classifier],
     drawing: Drawing,
 ) -> list[str]:
     """Return the reasons to trust these scores less."""
-    found = []
-    if len(compared) < config.count:
-        found.append(
-            f"There are {len(compared):,} training patches, fewer than the {config.count:,} asked for: generative "
-            f"metrics compare {len(compared):,} of each kind."
+    warnings = []
+    if len(train) < config.count:
+        warnings.append(
+            f"There are {len(train):,} training patches, fewer than count ({config.count:,}): generative metrics "
+            f"compare {len(train):,} synthetic with {len(train):,} real patches."
         )
     if len(classifiers) < 2:
-        found.append(
+        warnings.append(
             "The extractor has no second seed and no judge of another architecture: the classifier that may have "
-            "chosen the generator's epoch also judges it, which flatters."
+            "chosen the generator's epoch also scores it, so its scores are too good."
         )
     if held_out is None:
-        found.append("There are no validation patches: copies of training patches were not looked for.")
+        warnings.append("There are no validation patches, so there is no memorisation audit.")
     empty = [name for name, count in drawing.by_class.items() if not count]
     if empty:
-        found.append(f"No patch was drawn of {', '.join(empty)}: there are none among the training patches.")
-    return found
+        warnings.append(f"No patches of {', '.join(empty)} were drawn, because the training split has none.")
+    return warnings
 
 
 def _write_samples(
@@ -209,8 +226,8 @@ def _write_samples(
     mpp = {} if real.info.mpp is None else {"mpp": real.info.mpp}
     with PatchSetWriter.create(path, real.classes, real.patch_size, real.info.mpp, synthetic=True) as writer:
         with Progress("samples", len(labels), "patches") as progress:
-            for start in range(0, len(labels), WRITTEN):
-                rows = slice(start, start + WRITTEN)
+            for start in range(0, len(labels), WRITE_ROWS):
+                rows = slice(start, start + WRITE_ROWS)
                 writer.add(
                     pixels[rows], label=labels[rows], method=info.method, generator=info.digest, seed=config.seed, **mpp
                 )
@@ -221,55 +238,56 @@ def _write_samples(
 
 def _write_scores(
     path: Path,
-    found: GeneratorScores,
-    seen: Seen,
-    real: PatchSet,
+    scores: GeneratorScores,
+    features: PatchFeatures,
+    train: PatchSet,
     pixels: Pixels,
     labels: Labels,
     generator: Path,
     config: ScoreGeneratorConfig,
 ) -> None:
     with atomic_directory(path) as folder:
-        kept = slice(0, config.map_patches)
+        rows = slice(0, config.map_patches)
         np.savez(
             folder / FEATURES_NAME,
-            real=seen.real[kept], real_labels=real.labels[kept], fake=seen.fake[kept], fake_labels=labels[kept],
+            real=features.real[rows], real_labels=train.labels[rows], fake=features.fake[rows],
+            fake_labels=labels[rows],
         )  # fmt: skip
-        features = digest_file(folder / FEATURES_NAME)
-        write_sealed(folder / FILE_NAME, {**found.model_dump(mode="json"), "features": features}, SCHEMA_VERSION)
-        shown = [np.flatnonzero(labels == label)[: config.shown_patches] for label in range(len(real.classes))]
+        digest = digest_file(folder / FEATURES_NAME)
+        write_sealed(folder / FILE_NAME, {**scores.model_dump(mode="json"), "features": digest}, SCHEMA_VERSION)
+        shown = [np.flatnonzero(labels == label)[: config.shown_patches] for label in range(len(train.classes))]
         save_png(grid(pixels[np.concatenate(shown)], config.shown_patches), folder / "pictures" / "grid.png")
         history = Path(generator) / "history.json"
         if history.is_file():
             shutil.copyfile(history, folder / history.name)
 
 
-def _summary(found: GeneratorScores, seconds: float) -> ScoreGeneratorSummary:
-    row, paths = found.judge_metrics, found.paths
+def _summary(scores: GeneratorScores, seconds: float) -> ScoreGeneratorSummary:
+    metrics, paths = scores.judge_metrics, scores.paths
     return ScoreGeneratorSummary(
-        name=found.name,
-        method=found.method,
-        seed=found.seed,
-        count=found.drawing.count,
-        compared=row.n_fake,
-        judge=found.judge,
-        fid=row.fid,
-        kid=row.kid,
-        precision=row.precision,
-        recall=row.recall,
-        density=row.density,
-        coverage=row.coverage,
+        name=scores.name,
+        method=scores.method,
+        seed=scores.seed,
+        count=scores.drawing.count,
+        compared=metrics.n_fake,
+        judge=scores.judge,
+        fid=metrics.fid,
+        kid=metrics.kid,
+        precision=metrics.precision,
+        recall=metrics.recall,
+        density=metrics.density,
+        coverage=metrics.coverage,
         path_length=paths.path_length if paths else None,
         ppl=paths.ppl if paths else None,
         distance=paths.distance if paths else "",
-        spread=found.diversity.spread,
-        distinct=found.diversity.distinct,
-        collapsed=found.diversity.collapsed,
-        label_accuracy=found.labels.micro,
-        label_macro_f1=found.labels.f1,
-        seconds_per_thousand=found.drawing.seconds_per_thousand,
-        peak_memory_mb=found.drawing.peak_memory_mb,
-        training_seconds=found.training_seconds,
-        warnings=found.warnings,
+        spread=scores.diversity.spread,
+        distinct=scores.diversity.distinct,
+        collapsed=scores.diversity.collapsed,
+        label_accuracy=scores.labels.micro,
+        label_macro_f1=scores.labels.f1,
+        seconds_per_thousand=scores.drawing.seconds_per_thousand,
+        peak_memory_mb=scores.drawing.peak_memory_mb,
+        training_seconds=scores.training_seconds,
+        warnings=scores.warnings,
         seconds=round(seconds, 2),
     )

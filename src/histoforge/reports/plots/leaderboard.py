@@ -56,12 +56,12 @@ def spread_figure(found: LeaderboardFindings, metric: Metric) -> Figure | None:
 
 def map_figures(found: MethodsMap) -> list[Figure]:
     """Plot the common map with all methods, and once for each method alone; real patches are grey in each."""
-    groups = {"all methods": found.entries} if len(found.entries) > 1 else {}
-    groups |= {name: {name: own} for name, own in found.entries.items()}
-    points = np.concatenate([found.real, *found.entries.values()])
+    groups = {"all methods": found.methods} if len(found.methods) > 1 else {}
+    groups |= {name: {name: own} for name, own in found.methods.items()}
+    points = np.concatenate([found.real, *found.methods.values()])
     low, high = points.min(0), points.max(0)
     margin = 0.04 * (high - low + 1e-6)
-    order = list(found.entries)
+    order = list(found.methods)
     figures = []
     for title, shown in groups.items():
         with draw(height=2.9 + 0.19 * -(-(len(shown) + 1) // 2)) as drawing:

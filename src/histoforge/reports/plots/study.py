@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import FAINT, INK, colour, dash, draw, marker
-from histoforge.reports.text.study_answer import arm_title
 
 MOST_LINES = 6
 ROW_INCHES = 0.34
@@ -34,7 +33,7 @@ def scores_figure(study: StudyFindings) -> Figure:
                 axes.plot(found.mean, row, "D", markersize=5.5, color=shade)
         _name_rows(axes, study.arms)
         axes.grid(visible=False, axis="y")
-    told = "; ".join(f"{arm_title(a.name)} {_three(a.scores[score].mean)}" for a in study.arms)
+    told = "; ".join(f"{a.title} {_three(a.scores[score].mean)}" for a in study.arms)
     return Figure(
         alt=f"{SCORE_NAMES[score]} of each arm: {told}.",
         caption=f"{SCORE_NAMES[score]} on the test split. Diamond: mean over seeds. Small dots: single seeds. Line: "
@@ -65,7 +64,7 @@ def differences_figure(study: StudyFindings) -> Figure | None:
             axes.plot(one.over_patients.difference or 0.0, row - 0.1, "D", markersize=5.5, color=shade)
         _name_rows(axes, arms)
         axes.grid(visible=False, axis="y")
-    told = "; ".join(f"{arm_title(one.arm)} {one.over_patients.difference:+.3f}" for one in shown)
+    told = "; ".join(f"{study.title(one.arm)} {one.over_patients.difference:+.3f}" for one in shown)
     return Figure(
         alt=f"Differences from {reference_words(study)}: {told}.",
         caption=f"Difference from {reference_words(study)}; right of zero is better. Solid: {study.confidence:.0%} "
@@ -85,16 +84,12 @@ def roc_figure(study: StudyFindings, classes: Sequence[str]) -> Figure | None:
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle=":")
         for arm in arms:
             style = _style(study, arm)
-            axes.plot(
-                FALSE_RATES, mean_roc(arm), label=f"{arm_title(arm.name)} ({_three(arm.scores['auc'].mean)})", **style
-            )
+            axes.plot(FALSE_RATES, mean_roc(arm), label=f"{arm.title} ({_three(arm.scores['auc'].mean)})", **style)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
         drawing.legend(title="Arm (AUC)")
     what = f"class '{classes[1]}'" if len(classes) == 2 else "each class against all others, mean over the classes"
     return Figure(
-        alt="ROC curves of "
-        + ", ".join(f"{arm_title(a.name)} with AUC {_three(a.scores['auc'].mean)}" for a in arms)
-        + ".",
+        alt="ROC curves of " + ", ".join(f"{a.title} with AUC {_three(a.scores['auc'].mean)}" for a in arms) + ".",
         caption=f"ROC curves of {what}, mean over seeds at each false positive rate. The nearer to the upper left "
         f"corner, the better; the dotted diagonal is chance. AUC in brackets.{_left_out(study, arms)}",
         svg=drawing.svg,
@@ -120,12 +115,12 @@ def calibration_figure(study: StudyFindings) -> Figure | None:
             confidence, right, _ = pooled_reliability(arm)
             lowest = min(lowest, confidence.min())
             style = {**_style(study, arm), "markersize": 4}
-            label = f"{arm_title(arm.name)} ({_three(arm.scores['calibration_error'].mean)})"
+            label = f"{arm.title} ({_three(arm.scores['calibration_error'].mean)})"
             axes.plot(confidence, right, label=label, marker=marker(study.arms.index(arm)), **style)
         axes.set(xlim=(np.floor(lowest * 10) / 10 - 0.01, 1.01), ylim=(-0.02, 1.02))
         drawing.legend(title="Arm (calibration error)")
     return Figure(
-        alt="Reliability curves of " + ", ".join(arm_title(arm.name) for arm in arms) + ".",
+        alt="Reliability curves of " + ", ".join(arm.title for arm in arms) + ".",
         caption="How far a probability can be believed: of the patches that a classifier is 80% sure of, 80% should "
         "be right (dotted diagonal); below it the classifier is too sure of itself. All seeds pooled; few patches "
         f"make ragged lines. Expected calibration error in brackets, lower is better.{_left_out(study, arms)}",
@@ -162,7 +157,7 @@ def histories_figures(study: StudyFindings) -> list[Figure]:
                 for row, run in zip(table, runs, strict=True):
                     row[: len(run)] = run
                 line = np.nanmean(table, axis=0)
-                drawing.axes.plot(np.arange(1, longest + 1), line, label=arm_title(arm.name), **_style(study, arm))
+                drawing.axes.plot(np.arange(1, longest + 1), line, label=arm.title, **_style(study, arm))
             drawing.legend(columns=3)
         caption = (
             f"{title} while the classifiers were trained, mean over the seeds still in training. Every arm gets the "
@@ -195,7 +190,7 @@ def fraction_figure(study: StudyFindings) -> Figure | None:
         study,
         "fraction",
         "Fraction of the training patches",
-        {arm_title(kind): [arm for arm in arms if arm.kind == kind] for kind in kinds},
+        {kind.replace("_", " "): [arm for arm in arms if arm.kind == kind] for kind in kinds},
         "Arms trained with a part of the real training patches (Table 2 of Xue et al. 2021).",
     )
 
@@ -233,7 +228,7 @@ def _factor_figure(
         reference = study.arm(study.reference)
         mean = reference.scores[study.score].mean
         if mean is not None and factor not in reference.factors:
-            axes.axhline(mean, color=INK, linewidth=1, linestyle=":", label=arm_title(reference.name))
+            axes.axhline(mean, color=INK, linewidth=1, linestyle=":", label=reference.title)
         drawing.legend()
     return Figure(
         alt=f"{SCORE_NAMES[study.score]} by {label.lower()} for {', '.join(lines)}.",
@@ -250,7 +245,7 @@ def _style(study: StudyFindings, arm: ArmFindings) -> dict[str, Any]:
 def reference_words(study: StudyFindings) -> str:
     """Return in words what arms are compared with: a single arm, or a separate one for each."""
     names = {study.reference_of(arm) for arm in study.challengers}
-    return arm_title(names.pop()) if len(names) == 1 else "the reference"
+    return study.title(names.pop()) if len(names) == 1 else "the reference"
 
 
 def _rows_height(rows: int) -> float:
@@ -258,7 +253,7 @@ def _rows_height(rows: int) -> float:
 
 
 def _name_rows(axes: Axes, arms: Sequence[ArmFindings]) -> None:
-    axes.set_yticks(range(len(arms)), [arm_title(arm.name) for arm in arms])
+    axes.set_yticks(range(len(arms)), [arm.title for arm in arms])
     axes.set_ylim(len(arms) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
 

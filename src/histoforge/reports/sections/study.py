@@ -9,7 +9,7 @@ from histoforge.core.text import counted, duration
 from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
 from histoforge.reports.plots import study as plots
-from histoforge.reports.text.study_answer import arm_title, judge, p_value
+from histoforge.reports.text.study_answer import judge, p_value
 
 MOST_PATIENTS = 60
 MOST_MATRICES = 8
@@ -70,7 +70,7 @@ def _study(study: StudyFindings) -> Section:
 def _study_row(study: StudyFindings, arm: ArmFindings) -> list[Cell]:
     real, synthetic = sum(arm.counts.get("train", {}).values()), arm.synthetic
     trained = Cell(f"{real:,} real" if real else "", f"+ {synthetic:,} synthetic" if synthetic else "")
-    return [Cell(arm_title(arm.name)), trained, *(_score_cell(study, arm, score) for score in TABLE_SCORES)]
+    return [Cell(arm.title), trained, *(_score_cell(study, arm, score) for score in TABLE_SCORES)]
 
 
 def _score_cell(study: StudyFindings, arm: ArmFindings, score: str) -> Cell:
@@ -134,13 +134,13 @@ def _confusion_table(arm: ArmFindings, classes: Sequence[str]) -> Table:
         ]
         for true in range(len(classes))
     ]  # fmt: skip
-    return Table(caption=arm_title(arm.name), columns=["True", *classes], rows=rows)
+    return Table(caption=arm.title, columns=["True", *classes], rows=rows)
 
 
 def _class_row(arm: ArmFindings, place: int) -> list[Cell]:
     runs = [run.classes[place] for run in arm.runs]
     scores = [_mean_text([getattr(run, name) for run in runs]) for name in CLASS_SCORES]
-    return cells(f"{arm_title(arm.name)}: {runs[0].name}", f"{runs[0].n:,}", *scores)
+    return cells(f"{arm.title}: {runs[0].name}", f"{runs[0].n:,}", *scores)
 
 
 def _mean_text(values: Sequence[float | None]) -> str:
@@ -157,7 +157,7 @@ def _calibration(study: StudyFindings) -> Section:
     table = Table(
         caption="Further scores: mean ± standard deviation over seeds",
         columns=["Arm", *(SCORE_NAMES[name] for name in names)],
-        rows=[cells(arm_title(arm.name), *(score_text(arm, name) for name in names)) for arm in study.arms],
+        rows=[cells(arm.title, *(score_text(arm, name) for name in names)) for arm in study.arms],
         note="Brier score and calibration error: lower is better.",
     )
     lead = "Do the probabilities mean what they say?"
@@ -171,7 +171,7 @@ def _patients(study: StudyFindings, classes: Sequence[str]) -> Section:
     one = study.units.removesuffix("s").capitalize()
     table = Table(
         caption=f"Accuracy by test {one.lower()}, mean over seeds",
-        columns=[one, "Patches", *(arm_title(arm.name) for arm in arms)],
+        columns=[one, "Patches", *(arm.title for arm in arms)],
         rows=[
             [
                 Cell(row.patient),
@@ -183,7 +183,7 @@ def _patients(study: StudyFindings, classes: Sequence[str]) -> Section:
             ]
             for row in rows
         ],
-        note=f"The hardest {study.units} for {arm_title(study.reference)} first."
+        note=f"The hardest {study.units} for {study.title(study.reference)} first."
         + (f" {counted(rest, study.units)} more are left out; all are in metrics.json." if rest else ""),
     )
     lead = f"Is a result carried by all {study.units}, or by one?"
@@ -193,4 +193,4 @@ def _patients(study: StudyFindings, classes: Sequence[str]) -> Section:
 def _training_row(arm: ArmFindings) -> list[Cell]:
     facts = arm.facts
     shown = [", ".join(str(value) for value in facts.get(name, [])) for name in ("epochs", "best_epochs", "steps")]
-    return cells(arm_title(arm.name), ", ".join(map(str, arm.seeds)), *shown, duration(sum(facts.get("seconds", []))))
+    return cells(arm.title, ", ".join(map(str, arm.seeds)), *shown, duration(sum(facts.get("seconds", []))))

@@ -1,6 +1,5 @@
 """The answer in plain words: which arm, by how much, how certain, and on how many patches and patients."""
 
-import re
 from dataclasses import dataclass
 
 from histoforge.core.text import counted
@@ -9,8 +8,6 @@ from histoforge.metrics.bootstrap import FEWEST_PATIENTS
 from histoforge.metrics.compare import FEWEST_SEEDS, p_text
 from histoforge.metrics.results import Effect
 
-CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
-FRACTION = re.compile(r"(?P<kind>\w+?)_(?P<percent>\d+(?:_\d+)?)pct")
 POINTS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1")
 """Scores whose differences are given in percentage points."""
 
@@ -92,38 +89,11 @@ def interval(score: str, effect: Effect) -> str:
     return f"{effect.confidence:.0%} interval {low} to {high}{' points' if score in POINTS else ''}"
 
 
-def arm_title(name: str) -> str:
-    """Return an arm's name for display: 'single_filter' becomes 'single filter', 'gan_10pct' becomes 'gan at 10%'."""
-    factors = name_factors(name)
-    kind = str(factors.get("kind", name)).replace("_", " ")
-    if "fraction" in factors:
-        return f"{kind} at {float(factors['fraction']) * 100:.3g}%"
-    return f"{kind} r={factors['ratio']:g} of {factors['pool']:g}N" if factors else kind
-
-
-def name_factors(name: str) -> dict[str, float | str]:
-    """Return the factors that `plan_study` put into an arm's name; empty for any other name.
-
-    'selective_r0_5_pool4n' has a ratio of 0.5 and 4 N candidates, 'selective_10pct' a fraction of 0.1; both are of the
-    kind 'selective'.
-    """
-    if cell := CELL.fullmatch(name):
-        return {"kind": cell["kind"], "ratio": _number(cell["ratio"]), "pool": _number(cell["pool"])}
-    if part := FRACTION.fullmatch(name):
-        return {"kind": part["kind"], "fraction": _number(part["percent"]) / 100}
-    return {}
-
-
 def p_value(effect: Effect) -> str:
     """Return the p-value, corrected if available; '' if there is none, or too few units for it to mean anything."""
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
     fewest = FEWEST_SEEDS if effect.unit == "seeds" else FEWEST_PATIENTS
     return "" if p is None or effect.n < fewest else p_text(p)
-
-
-def _number(text: str) -> float:
-    """Parse a number in an arm's name, which has no full stops: '0_5' is 0.5."""
-    return float(text.replace("_", "."))
 
 
 def _sign(effect: Effect) -> int:
@@ -139,7 +109,7 @@ def _best(arms: list[ArmFindings], score: str) -> ArmFindings:
 
 
 def _headline(study: StudyFindings, best: ArmFindings, found: Difference, verdict: Verdict, units: int) -> str:
-    name, reference, score = arm_title(best.name), arm_title(found.against), score_name(study.score)
+    name, reference, score = best.title, study.title(found.against), score_name(study.score)
     value = found.over_patients.difference
     if value is None:
         return f"The {score} of the arms cannot be compared on this test split."
@@ -160,7 +130,7 @@ def _scores_line(study: StudyFindings, best: ArmFindings, found: Difference, pat
     mine, theirs = best.scores[study.score].mean, study.arm(found.against).scores[study.score].mean
     means = "" if mine is None or theirs is None else f" {mine:.3f} against {theirs:.3f}"
     return (
-        f"{SCORE_NAMES[study.score]} of {arm_title(best.name)}, the best arm besides {arm_title(found.against)}, "
+        f"{SCORE_NAMES[study.score]} of {best.title}, the best arm besides {study.title(found.against)}, "
         f"is{means}, {interval(study.score, found.over_patients)} for the difference, on {counted(patches, 'patches')} "
         f"of {counted(units, study.units)} that no training and no selection has seen; means over "
         f"{counted(len(best.seeds), 'seeds')}."
@@ -199,12 +169,12 @@ def _selection_line(study: StudyFindings) -> list[str]:
 def _against(study: StudyFindings, arm: str, other: str, start: str) -> str:
     found = study.difference(arm, study.score, other)
     if found is None or found.over_patients.difference is None:
-        return f"{start} {arm_title(arm)}, which cannot be compared with {arm_title(other)}."
+        return f"{start} {study.title(arm)}, which cannot be compared with {study.title(other)}."
     verdict = {
         "better": "better", "worse": "worse", "no_difference": "no difference found", "too_few": "too few to tell",
     }[judge(found)]  # fmt: skip
     return (
-        f"{start} {arm_title(arm)}, {amount(study.score, found.over_patients.difference)} {arm_title(other)} in "
+        f"{start} {study.title(arm)}, {amount(study.score, found.over_patients.difference)} {study.title(other)} in "
         f"{score_name(study.score)} ({interval(study.score, found.over_patients)}): {verdict}."
     )
 
@@ -215,6 +185,6 @@ def _single(study: StudyFindings, patches: int, units: int) -> Answer:
     value = "undefined" if score.mean is None else f"{score.mean:.3f}"
     between = "" if score.low is None or score.high is None else f" (95% interval {score.low:.3f} to {score.high:.3f})"
     name = score_name(study.score)
-    headline = f"One arm only, {arm_title(arm.name)}, so there is nothing to compare: {name} {value}{between}."
+    headline = f"One arm only, {arm.title}, so there is nothing to compare: {name} {value}{between}."
     line = f"On {counted(patches, 'patches')} of {counted(units, study.units)}, {counted(len(arm.seeds), 'seeds')}."
     return Answer("no_comparison", arm.name, None, headline, [line])
