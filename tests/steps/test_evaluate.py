@@ -307,7 +307,7 @@ def test_what_is_no_arm_is_refused(given, tmp_path):
 
 def test_a_pool_of_other_classes_is_refused(given, tmp_path):
     write_real(tmp_path / "other", classes=["a", "b"])
-    with pytest.raises(PatchSetError, match="has the classes a, b, and the real patch set dark, light"):
+    with pytest.raises(PatchSetError, match="has the classes a, b, and the real patch set has dark, light"):
         evaluate(given, tmp_path, pool=tmp_path / "other")
 
 

@@ -134,10 +134,11 @@ def test_too_few_real_patches_are_said(made, given, tmp_path):
     real = extract_features(judge, PatchSet.open(given / "patches").split("train"))
     assert capped.judge_metrics.fid == pytest.approx(frechet_distance(real, fake), rel=1e-4)
     assert capped.warnings == [
-        "There are 60 training patches, fewer than the 100 asked for: generative metrics compare 60 of each kind."
+        "There are 60 training patches, fewer than count (100): generative metrics compare 60 synthetic with 60 real "
+        "patches."
     ]
     assert "few" in capped.judge_metrics.note
-    assert (capped.paths, capped.paths_note) == (None, "not asked for (path_pairs is below 2)")
+    assert (capped.paths, capped.paths_note) == (None, "path_pairs is below 2")
 
 
 def test_the_same_seed_gives_the_same_scores(given, made, tmp_path):

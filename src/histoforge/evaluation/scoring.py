@@ -202,7 +202,7 @@ def walk(
         steps, epsilon, interpolation: see `path_lengths`.
     """
     if pairs < 2:
-        return None, "not asked for (path_pairs is below 2)"
+        return None, "path_pairs is below 2"
     if not isinstance(generator, LatentGenerator):
         return None, f"{generator.info.method} has no latent space to walk"
     pair_labels = torch.from_numpy(np.resize(labels, pairs))
