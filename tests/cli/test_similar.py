@@ -15,8 +15,8 @@ from PIL import Image
 from real_data import shared_data
 from tiny_guide import CLASSES, noise, save_random_guide, write_set
 
-from histoforge.cli.searching import fitted
 from histoforge.patches import PatchSetWriter
+from histoforge.siamese.search import fit_to_patch
 from histoforge.training.model_files import read_model_info
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -124,7 +124,7 @@ def test_the_numbers_say_what_was_found_and_where_it_comes_from(made, similar_pa
         assert similarities == sorted(similarities, reverse=True)
         assert 0 <= query["median_similarity"] <= similarities[0] <= 1
     assert itself["note"] == ""
-    assert other["note"] == "The image was cut to its middle 32x32 px."
+    assert other["note"] == "The image was cropped to its middle 32x32 px."
 
 
 def test_the_similar_page_shows_queries_matches_and_what_makes_them_similar(similar_page):
@@ -187,14 +187,14 @@ def test_an_image_keeps_the_scale_of_the_patches_whatever_its_size(scale, side):
     image = np.zeros((60, 100, 3), np.uint8)
     image[20:40, 40:60] = 255  # 20 px at its own resolution
     for size in ((32, 32), (30, 50), (90, 150)):
-        patch, _ = fitted(image, size, scale)
+        patch, _ = fit_to_patch(image, size, scale)
         assert patch.shape == (*size, 3)
         middle = patch[size[0] // 2, :, 0] > 127
         assert middle[max(0, size[1] // 2 - 20) : size[1] // 2 + 20].sum() == pytest.approx(side, abs=2)
-    assert fitted(image, (60, 100))[1] == ""
-    assert fitted(image, (60, 50))[1] == "The image was cut to its middle 60x50 px."
-    assert fitted(image, (64, 50))[1].endswith("middle 60x50 px and mirrored at its edges to 64x50 px.")
-    assert fitted(np.zeros((5, 5, 3), np.uint8), (32, 48))[0].shape == (32, 48, 3)
+    assert fit_to_patch(image, (60, 100))[1] == ""
+    assert fit_to_patch(image, (60, 50))[1] == "The image was cropped to its middle 60x50 px."
+    assert fit_to_patch(image, (64, 50))[1].endswith("middle 60x50 px and mirrored at its edges to 64x50 px.")
+    assert fit_to_patch(np.zeros((5, 5, 3), np.uint8), (32, 48))[0].shape == (32, 48, 3)
 
 
 def search(capsys, made, tmp_path, query, *more):
@@ -213,7 +213,7 @@ def test_a_query_of_known_resolution_finds_the_patch_that_it_shows(capsys, made,
     assert "--query-mpp" not in page
     said, page = search(capsys, made, tmp_path, tmp_path / "fine.png")
     assert not said["queries"][0]["matches"][0]["same_pixels"]
-    assert "A pixel of a query is taken for a pixel of a patch" in page
+    assert "A pixel of a query is assumed to be as large as a pixel of a patch" in page
 
 
 def test_a_query_unlike_anything_in_the_set_is_warned_of(capsys, made, tmp_path):
@@ -239,16 +239,16 @@ def sentence(capsys, *arguments: object) -> str:
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ({"--query": "nowhere.png"}, "There is no "),
+        ({"--query": "nowhere.png"}, "There is no query "),
         ({"--query": "queries/notes.txt"}, "notes.txt cannot be read: it is no image"),
-        ({"--query": "snn"}, "has 0 images to look for"),
+        ({"--query": "snn"}, "has 0 images to search for"),
         ({"--in": "queries"}, "is not a patch set"),
         ({"--model": "patches"}, "is not a model"),
         ({"--model": "classifier"}, "is a classifier, and a guide is needed here"),
         ({"--model": "wide"}, "was trained on patches of 64x64 px, and the patch set"),
         ({"--model": "others"}, "was trained on the classes normal, tumour, and the patch set"),
         ({"--model": "stained", "--in": "plain"}, "the stain normalisation 'macenko', and the patch set"),
-        ({"-k": 81}, "-k is 81, and there are 80 patches to choose from: ask for 1 to 80."),
+        ({"-k": 81}, "-k is 81, and there are 80 patches to choose from: give 1 to 80."),
         ({"-k": 0}, "-k is 0, and there are 80 patches"),
         ({"--in": "drawn", "--split": "val"}, "has no patches in its 'val' split"),
         ({"--out": "page.json"}, "ends in .html"),
@@ -332,7 +332,7 @@ def test_the_pages_fit_a_phone_and_a_desk_without_a_word_on_the_console(similar_
 def test_real_images_find_the_patches_that_were_cut_from_them(capsys, tmp_path):
     files = sorted(shared_data("patches", "osteosarcoma10x", "viable_tumor").iterdir())[:40]
     whole = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-    write_set(tmp_path / "patches", np.stack([fitted(image, (64, 64))[0] for image in whole]))
+    write_set(tmp_path / "patches", np.stack([fit_to_patch(image, (64, 64))[0] for image in whole]))
     (tmp_path / "queries").mkdir()
     for place in (3, 17, 31):
         height, width = whole[place].shape[:2]

@@ -1,4 +1,4 @@
-"""`histoforge similar` and `histoforge duplicates`: pages of patches that a guide considers similar."""
+"""`histoforge similar` and `histoforge duplicates`: pages of the patches that a guide finds similar."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,10 +7,12 @@ import typer
 
 from histoforge.cli.claims import OVERWRITE
 
-GUIDE = Annotated[Path, typer.Option("--model", metavar="SNN", help="guide that finetune-snn made")]
-PAGE = Annotated[Path, typer.Option("--out", metavar="PAGE", help="HTML page to write; a .json goes beside it")]
+GUIDE = Annotated[Path, typer.Option("--model", metavar="SNN", help="guide from finetune-snn")]
+PAGE = Annotated[
+    Path, typer.Option("--out", metavar="PAGE", help="HTML page to write; its numbers are written beside it as .json")
+]
 CACHE = Annotated[
-    Path | None, typer.Option("--cache", metavar="DIR", help="folder that keeps embeddings for the next time")
+    Path | None, typer.Option("--cache", metavar="DIR", help="folder in which to keep embeddings for the next search")
 ]
 DEVICE = Annotated[str, typer.Option("--device", metavar="NAME", help="'auto', 'cpu', 'cuda' or 'cuda:N'")]
 SPLIT = Annotated[
@@ -19,11 +21,11 @@ SPLIT = Annotated[
 
 
 def similar(
-    query: Annotated[Path, typer.Option("--query", metavar="IMAGE", help="image, or folder of images, to look for")],
+    query: Annotated[Path, typer.Option("--query", metavar="IMAGE", help="image, or folder of images, to search for")],
     patches: Annotated[Path, typer.Option("--in", metavar="PATCHSET", help="patch set to search in")],
     model: GUIDE,
     out: PAGE,
-    k: Annotated[int, typer.Option("-k", metavar="INTEGER", help="how many of the most similar patches to show")] = 12,
+    k: Annotated[int, typer.Option("-k", metavar="INTEGER", help="number of most similar patches to show")] = 12,
     split: SPLIT = "all",
     query_mpp: Annotated[
         float,
@@ -31,7 +33,7 @@ def similar(
             "--query-mpp",
             min=0,
             max=50,
-            help="resolution of the queries, um/px; 0 takes a pixel of theirs for a pixel of a patch",
+            help="resolution of the queries, um/px; 0 assumes that of the patches",
         ),
     ] = 0.0,
     gradcam: Annotated[bool, typer.Option(help="show what makes the patches similar")] = True,
@@ -39,26 +41,28 @@ def similar(
     device: DEVICE = "auto",
     overwrite: OVERWRITE = False,
 ) -> None:
-    """Find the patches most similar to an image, by a guide, and show them on a page."""
-    from histoforge.cli.searching import Search, show_similar
+    """Find the patches that a guide finds most similar to an image, and show them on a page."""
+    from histoforge.cli.searching import SearchArguments, show_similar
+    from histoforge.siamese.search import SearchOptions
 
-    show_similar(Search(query, patches, model, out, k, split, gradcam, cache, device, overwrite, query_mpp))
+    options = SearchOptions(k, split, gradcam, query_mpp, cache)
+    show_similar(SearchArguments(query, patches, model, out, options, device, overwrite))
 
 
 def duplicates(
-    synthetic: Annotated[Path, typer.Option("--in", metavar="SYNTHETIC", help="patch set that a generator drew")],
-    real: Annotated[Path, typer.Option("--of", metavar="PATCHSET", help="patch set that it was trained on")],
+    synthetic: Annotated[Path, typer.Option("--in", metavar="SYNTHETIC", help="synthetic patch set to audit")],
+    real: Annotated[Path, typer.Option("--of", metavar="PATCHSET", help="patch set that its generator was trained on")],
     model: GUIDE,
     out: PAGE,
     quantile: Annotated[
-        float, typer.Option(help="of the held-out patches' similarity, above which a patch is flagged")
+        float, typer.Option(help="quantile of the held-out patches' similarity above which a patch is flagged")
     ] = 0.99,
-    flips: Annotated[bool, typer.Option(help="compare mirrored patches too, at four times the cost")] = True,
+    flips: Annotated[bool, typer.Option(help="also compare flipped patches, at four times the cost")] = True,
     cache: CACHE = None,
     device: DEVICE = "auto",
     overwrite: OVERWRITE = False,
 ) -> None:
-    """Audit a synthetic patch set for copies of its training patches and for repetitions, and show them on a page."""
+    """Audit a synthetic patch set for copies of its training patches and for repetitions, and show both on a page."""
     from histoforge.cli.auditing import AuditArguments, show_duplicates
 
     show_duplicates(AuditArguments(synthetic, real, model, out, quantile, flips, cache, device, overwrite))
