@@ -1,4 +1,4 @@
-"""Retrieval is exact, its ties have one order, and a cache never lies."""
+"""Retrieval is exact, the order of ties is fixed, and a cache that does not fit is not used."""
 
 import numpy as np
 import pytest
@@ -19,11 +19,11 @@ def test_the_nearest_are_those_of_comparing_all(monkeypatch):
     monkeypatch.setattr(retrieval, "QUERY_BLOCK", 7)
     monkeypatch.setattr(retrieval, "GALLERY_BLOCK", 11)
     queries, gallery = draw(20, 0), draw(50, 1)
-    found = most_similar(queries, gallery, 6)
+    neighbours = most_similar(queries, gallery, 6)
     cosines = queries.astype(np.float64) @ gallery.astype(np.float64).T
     order = np.argsort(-cosines, axis=1)[:, :6]
-    np.testing.assert_array_equal(found.rows, order)
-    np.testing.assert_array_equal(found.similarities, np.take_along_axis(cosines, order, 1).astype(np.float32))
+    np.testing.assert_array_equal(neighbours.rows, order)
+    np.testing.assert_array_equal(neighbours.similarities, np.take_along_axis(cosines, order, 1).astype(np.float32))
 
 
 def test_equally_similar_patches_come_in_the_order_of_the_set_however_it_is_cut(monkeypatch):
@@ -31,33 +31,33 @@ def test_equally_similar_patches_come_in_the_order_of_the_set_however_it_is_cut(
     expected = np.arange(3, 8)
     for block in (4, 7, 8192):
         monkeypatch.setattr(retrieval, "GALLERY_BLOCK", block)
-        found = most_similar(gallery[10:11], gallery, 5)
-        np.testing.assert_array_equal(found.rows[0], expected)
-        np.testing.assert_array_equal(found.similarities[0], found.similarities[0, 0].repeat(5))
+        neighbours = most_similar(gallery[10:11], gallery, 5)
+        np.testing.assert_array_equal(neighbours.rows[0], expected)
+        np.testing.assert_array_equal(neighbours.similarities[0], neighbours.similarities[0, 0].repeat(5))
 
 
 def test_patches_with_nothing_in_common_are_last_and_at_zero():
     gallery = np.eye(4, dtype=np.float32)
     gallery[2] = 0.0
-    found = most_similar(gallery[1:2], gallery, 4)
-    np.testing.assert_array_equal(found.rows[0], [1, 0, 2, 3])
-    np.testing.assert_array_equal(found.similarities[0], [1, 0, 0, 0])
+    neighbours = most_similar(gallery[1:2], gallery, 4)
+    np.testing.assert_array_equal(neighbours.rows[0], [1, 0, 2, 3])
+    np.testing.assert_array_equal(neighbours.similarities[0], [1, 0, 0, 0])
 
 
 def test_a_patch_is_not_its_own_neighbour(monkeypatch):
     monkeypatch.setattr(retrieval, "GALLERY_BLOCK", 9)
     gallery = draw(40, 5)
-    own = np.array([0, 17, 39])
-    found = most_similar(gallery[own], gallery, 39, own=own)
-    for place, row in enumerate(own):
-        assert sorted(found.rows[place]) == [other for other in range(40) if other != row]
+    rows = np.array([0, 17, 39])
+    neighbours = most_similar(gallery[rows], gallery, 39, excluded=rows)
+    for index, row in enumerate(rows):
+        assert sorted(neighbours.rows[index]) == [other for other in range(40) if other != row]
     with pytest.raises(SettingsError, match=r"k is 40, and there are 39 patches"):
-        most_similar(gallery[own], gallery, 40, own=own)
+        most_similar(gallery[rows], gallery, 40, excluded=rows)
 
 
 @pytest.mark.parametrize("k", [0, 41])
-def test_a_k_that_cannot_be_is_said(k):
-    with pytest.raises(SettingsError, match=rf"k is {k}, and there are 40 patches .*: ask for 1 to 40\."):
+def test_an_impossible_k_is_an_error(k):
+    with pytest.raises(SettingsError, match=rf"k is {k}, and there are 40 patches .*: give 1 to 40\."):
         most_similar(draw(2, 6), draw(40, 7), k)
 
 
@@ -69,11 +69,11 @@ def test_the_typical_similarity_is_the_median():
 def test_a_patch_finds_itself_and_its_brighter_self_among_others():
     guide, patches = random_guide(), noise(40, 10)
     brighter = np.clip(patches[[4, 9]].astype(int) + 6, 0, 255).astype(np.uint8)
-    found = most_similar(embed_images(guide, brighter), embed_images(guide, patches), 1)
-    np.testing.assert_array_equal(found.rows[:, 0], [4, 9])
+    neighbours = most_similar(embed_images(guide, brighter), embed_images(guide, patches), 1)
+    np.testing.assert_array_equal(neighbours.rows[:, 0], [4, 9])
 
 
-def test_a_cache_is_used_and_made_anew_where_it_does_not_fit(tmp_path):
+def test_a_cache_is_used_and_replaced_if_it_does_not_fit(tmp_path):
     patches = write_set(tmp_path / "patches", noise(12, 11))
     guide, cache = random_guide(), tmp_path / "cache"
     plain = embed_set(guide, patches)
@@ -89,7 +89,7 @@ def test_a_cache_is_used_and_made_anew_where_it_does_not_fit(tmp_path):
     np.testing.assert_array_equal(embed_set(guide, patches, cache), plain)
 
 
-def test_another_guide_or_another_set_has_a_cache_of_its_own(tmp_path):
+def test_each_guide_and_each_set_has_a_separate_cache_file(tmp_path):
     first, second = (write_set(tmp_path / name, noise(6, seed)) for name, seed in (("a", 12), ("b", 13)))
     guide, other = random_guide(0), random_guide(1)
     other.info = other.info.model_copy(update={"digest": "another"})
@@ -100,6 +100,6 @@ def test_another_guide_or_another_set_has_a_cache_of_its_own(tmp_path):
 
 
 def test_embeddings_are_of_length_1_and_not_negative():
-    found = torch.from_numpy(embed_images(random_guide(), noise(9, 14)))
-    assert bool((found >= 0).all())
-    torch.testing.assert_close(found.norm(dim=1), torch.ones(9))
+    embeddings = torch.from_numpy(embed_images(random_guide(), noise(9, 14)))
+    assert bool((embeddings >= 0).all())
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(9))
