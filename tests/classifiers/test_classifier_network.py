@@ -5,7 +5,8 @@ import torch
 import torchvision
 from torch.testing import assert_close
 
-from histoforge.classifiers.backbones import BACKBONES, resolve_stem
+from histoforge.classifiers.backbones.registry import BACKBONES
+from histoforge.classifiers.backbones.resnet import STAGE_BLOCKS
 from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.training.model_files import ModelInfo
@@ -73,7 +74,7 @@ def test_the_trunk_gives_the_maps_of_stages_or_of_blocks(method, stages, blocks)
         by_stage, by_block = classifier.trunk(images()), classifier.trunk(images(), "blocks")
     assert [tuple(m.shape[1:]) for m in by_stage.maps] == [(8, 16, 16), (16, 8, 8), (32, 4, 4)]
     assert (len(by_stage.maps), len(by_block.maps)) == (stages, blocks)
-    assert torch.equal(by_block.maps[BACKBONES[method].stages[0] - 1], by_stage.maps[0])
+    assert torch.equal(by_block.maps[STAGE_BLOCKS[method][1][0] - 1], by_stage.maps[0])
     assert torch.equal(by_block.maps[-1], by_block.hidden)
 
 
@@ -90,10 +91,10 @@ def test_logits_are_float32_under_autocast():
 
 
 def test_stem_auto_is_small_below_64_px_unless_weights_are_given():
-    assert resolve_stem("auto", (48, 96), pretrained=False) == "small"
-    assert resolve_stem("auto", (64, 64), pretrained=False) == "imagenet"
-    assert resolve_stem("auto", (48, 48), pretrained=True) == "imagenet"
-    assert resolve_stem("small", (96, 96), pretrained=False) == "small"
+    assert BACKBONES["resnet18"].resolve_stem("auto", (48, 96), pretrained=False) == "small"
+    assert BACKBONES["resnet18"].resolve_stem("auto", (64, 64), pretrained=False) == "imagenet"
+    assert BACKBONES["resnet18"].resolve_stem("auto", (48, 48), pretrained=True) == "imagenet"
+    assert BACKBONES["resnet18"].resolve_stem("small", (96, 96), pretrained=False) == "small"
 
 
 def test_the_small_stem_keeps_the_resolution():

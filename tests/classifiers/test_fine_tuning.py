@@ -11,6 +11,7 @@ from textures import write_stripes
 from histoforge.classifiers import training
 from histoforge.classifiers.architecture import Architecture
 from histoforge.classifiers.arms import load_classifier, read_arm
+from histoforge.classifiers.backbones.registry import find_backbone
 from histoforge.classifiers.freezing import freeze_all_but
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.study import build, describe, load_data, train
@@ -80,8 +81,9 @@ def test_sixteen_layers_of_the_papers_network_train_layer4_and_the_end_of_layer3
 
 
 def test_more_layers_than_there_are_is_said():
-    with pytest.raises(SettingsError, match="has 2 weighted layers"):
-        freeze_all_but(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.Linear(3, 2)), 3)
+    backbone = find_backbone("resnet10").build("resnet10", (64, 64), "imagenet", 0.125)
+    with pytest.raises(SettingsError, match="has 12 weighted layers"):
+        freeze_all_but(backbone, 13)
 
 
 def test_frozen_layers_stay_bit_for_bit_with_their_statistics_and_the_others_learn(real, tmp_path):
@@ -152,7 +154,7 @@ def test_the_papers_preset_says_all_but_the_weights():
 
 
 def test_freezing_layers_that_have_learnt_nothing_is_refused():
-    with pytest.raises(SettingsError, match="trainable_layers=16 keeps all other layers as they begin"):
+    with pytest.raises(SettingsError, match="trainable_layers=16 freezes all other layers"):
         TrainClassifierConfig.make({"trainable_layers": 16})
 
 

@@ -50,5 +50,5 @@ def test_an_unknown_judge_is_refused_before_anything_is_trained(patches, tmp_pat
 
 
 def test_the_same_network_is_no_judge():
-    with pytest.raises(SettingsError, match="judge_backbone=resnet18 is the backbone itself"):
+    with pytest.raises(SettingsError, match="judge_backbone=resnet18 is the same network as backbone"):
         TrainClassifierConfig.make({"backbone": "resnet18", "judge_backbone": "resnet18"})

@@ -8,9 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork
+from histoforge.classifiers.backbones.registry import find_backbone
 from histoforge.classifiers.weights import load_backbone, read_weights
 from histoforge.core.errors import ModelError
+
+
+def build(name, patch_size=(64, 64), width=1.0):
+    return find_backbone(name).build(name, patch_size, "imagenet", width)
 
 
 @pytest.fixture(scope="module")
@@ -30,20 +34,20 @@ def test_torchvisions_weights_fit_the_backbone(tmp_path, published, suffix):
     assert read_weights(path.as_uri())[1] == digest
     weights, found = read_weights(str(path), digest.upper())
     assert found == digest
-    network = ResidualNetwork(BACKBONES["resnet18"], "imagenet", 1.0)
+    network = build("resnet18")
     load_backbone(network, weights, str(path))
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, published[name])
 
 
 def test_another_width_is_refused_with_the_name_of_the_tensor(published):
-    network = ResidualNetwork(BACKBONES["resnet18"], "imagenet", 0.5)
+    network = build("resnet18", width=0.5)
     with pytest.raises(ModelError, match=r"do not fit the backbone \('conv1.weight' has the shape \[64, 3, 7, 7\]"):
         load_backbone(network, published, "w.pth")
 
 
 def test_a_missing_tensor_is_refused(published):
-    network = ResidualNetwork(BACKBONES["resnet34"], "imagenet", 1.0)
+    network = build("resnet34")
     with pytest.raises(ModelError, match="'layer1.2.conv1.weight' is missing"):
         load_backbone(network, published, "w.pth")
 

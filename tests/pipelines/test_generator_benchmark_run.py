@@ -97,4 +97,4 @@ def test_without_weights_the_papers_frozen_layers_are_refused(source, tmp_path):
     command = [PROGRAM, "run", "rleo", "--source", source, "--out", tmp_path / "out", "--preset", "paper-rleo"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
     assert done.returncode == 2
-    assert "trainable_layers=16 keeps all other layers as they begin" in done.stderr.splitlines()[-1]
+    assert "trainable_layers=16 freezes all other layers" in done.stderr.splitlines()[-1]

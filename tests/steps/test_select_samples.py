@@ -2,31 +2,18 @@
 
 import numpy as np
 import pytest
-import torch
 from textures import CLASSES, write_stripes
+from untrained_generator import save_generator
 
 from histoforge.core.errors import ModelError, SelectionError, SettingsError
-from histoforge.generators.histogan.config import HistoganConfig
-from histoforge.generators.histogan.trained import build
 from histoforge.patches import PatchSet
 from histoforge.steps import train_classifier
 from histoforge.steps.select_samples import run
 from histoforge.steps.select_samples_config import SelectSamplesConfig
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
-from histoforge.training.model_files import ModelInfo, save_model
 
 SIZE = 32
 SCORES = ["entropy", "entropy_of_mean", "distance", "confidence"]
-
-
-def save_generator(path, classes=CLASSES, size=SIZE, seed=0):
-    """A HistoGAN that was never trained: selection does not care."""
-    torch.manual_seed(seed)
-    config = HistoganConfig(z_dim=8, up_blocks=3, residual_blocks=0, base_channels=8, min_channels=4, stages=1)
-    info = ModelInfo(
-        kind="generator", method="histogan", config=config.model_dump(), classes=classes, patch_size=(size, size)
-    )
-    return save_model(path, info, build(config, (size, size), len(classes)).state_dict())
 
 
 def settings(**values):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from histoforge.classifiers.backbones import StemChoice
+from histoforge.classifiers.backbones.registry import StemChoice
 
 
 @dataclass(frozen=True)
@@ -11,9 +11,9 @@ class Architecture:
 
     Attributes:
         backbone: its name in `BACKBONES`.
-        stem: 'auto', 'imagenet' or 'small' (see `resolve_stem`).
+        stem: 'auto', 'imagenet' or 'small' (see `BackboneEntry.resolve_stem`).
         width: factor on all numbers of channels.
-        dropout: rate p of the dropout before the last residual block.
+        dropout: rate p of the dropout before the tail of the backbone.
         weights: file of initial weights; '' starts from random ones.
         weights_sha256: SHA-256 of that file; '' leaves it unchecked.
         trainable_layers: number of weighted layers that train, counted from the end; 0 trains all (see

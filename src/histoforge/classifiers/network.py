@@ -1,32 +1,15 @@
-"""The classifier: a residual network split at its Monte Carlo dropout."""
+"""The classifier: a backbone, a Monte Carlo dropout before its tail, and a classification layer."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from histoforge.classifiers.backbones import BACKBONES, ResidualNetwork, Stem, check_backbone
+from histoforge.classifiers.backbones.base import Layers, Trunk
+from histoforge.classifiers.backbones.registry import Stem, find_backbone
 from histoforge.classifiers.freezing import freeze_all_but
 from histoforge.patches.matching import PatchFormat, check_same_format
 from histoforge.training.model_files import ModelInfo
-
-Layers = Literal["stages", "blocks"]
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass
-class Trunk:
-    """The network's outputs before the dropout, which are the same in each Monte Carlo pass.
-
-    Attributes:
-        maps: activations after the residual stages (or blocks) that precede the dropout, each [B, C_l, H_l, W_l].
-        hidden: input of the dropout, [B, C, H, W].
-    """
-
-    maps: list[Tensor]
-    hidden: Tensor
 
 
 @dataclass
@@ -34,8 +17,8 @@ class Tail:
     """The network's outputs after the dropout.
 
     Attributes:
-        map: activation after the last residual block, [B, C_L, H_L, W_L].
-        features: its mean over all positions, [B, C_L], float32; the hidden layer of the head comes after them.
+        map: activation after the last block, [B, C_L, H_L, W_L].
+        features: pooled activations, [B, D], float32; the hidden layer of the head comes after them.
         logits: [B, classes], float32.
     """
 
@@ -45,15 +28,16 @@ class Tail:
 
 
 class Classifier(nn.Module):
-    """A residual network with one dropout layer before its last block.
+    """A backbone with one dropout layer between its trunk and its tail, and a classification layer.
 
     Xue et al. 2021, section 4.2.2: "A dropout layer of rate 0.5 is inserted before the last residual block right above
-    the fully-connected layer". A4-9: in a ResNet34 the dropout therefore lies between layer4[1] and layer4[2]. In Monte
-    Carlo passes, batch normalisation stays in evaluation mode and only the dropout is active. Everything before it, the
-    trunk, is then the same in each pass: it is computed once and only the tail runs K times, which is exact.
+    the fully-connected layer". A4-9: in a ResNet34 the dropout therefore lies between layer4[1] and layer4[2]; the
+    modules of the other backbones say where it lies in them. In Monte Carlo passes, batch normalisation stays in
+    evaluation mode and only the dropout is active. Everything before it, the trunk, is then the same in each pass: it
+    is computed once and only the tail runs K times, which is exact.
 
-    Images are float [B, 3, H, W] in [-1, 1]. A network that started from ImageNet weights normalises them to the mean
-    and deviation of ImageNet itself.
+    Images are float [B, 3, H, W] in [-1, 1]. A network that started from published weights converts them to the mean
+    and standard deviation that these weights expect.
 
     Attributes:
         info: the model's description; the backbone is its `method`, and `config` holds stem, width, dropout,
@@ -68,20 +52,19 @@ class Classifier(nn.Module):
         """Build the network with random weights.
 
         Raises:
-            SettingsError: the backbone does not exist (the message suggests the nearest name) or has fewer layers than
-                are to train.
+            SettingsError: the backbone does not exist (the message suggests the nearest name), cannot process patches
+                of this size, or has fewer layers than are to train.
         """
         super().__init__()
-        check_backbone(info.method)
         self.info = info
         stem: Stem = info.config["stem"]
-        self.backbone = ResidualNetwork(BACKBONES[info.method], stem, info.config["width"])
+        self.backbone = find_backbone(info.method).build(info.method, info.patch_size, stem, info.config["width"])
         self.dropout = nn.Dropout(info.config["dropout"])
         self.head, width = _head(self.backbone.channels, info.config.get("head_width", 0))
         self.fc = nn.Linear(width, len(info.classes))
         normalise = info.config["imagenet_normalisation"]
-        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if normalise else ((0.5,) * 3, (0.5,) * 3)
-        # ((x + 1) / 2 - mean) / std, the identity for a mean and deviation of 1/2
+        mean, std = (self.backbone.mean, self.backbone.std) if normalise else ((0.5,) * 3, (0.5,) * 3)
+        # ((x + 1) / 2 - mean) / std, the identity for a mean and standard deviation of 1/2
         self.register_buffer("scale", (0.5 / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", ((0.5 - torch.tensor(mean)) / torch.tensor(std)).view(1, 3, 1, 1), False)
         self.frozen = freeze_all_but(self.backbone, info.config.get("trainable_layers", 0))
@@ -113,42 +96,29 @@ class Classifier(nn.Module):
 
         Args:
             images: float [B, 3, H, W] in [-1, 1].
-            layers: whether `maps` has one entry per residual stage or one per residual block.
+            layers: 'stages' or 'blocks': the unit after each of which `maps` has an activation.
         """
-        hidden = self.backbone.stem(images * self.scale + self.shift)
-        maps = []
-        *earlier, last = self.backbone.stages
-        for stage in (*earlier, last[:-1]):
-            for block in stage:
-                hidden = block(hidden)
-                if layers == "blocks":
-                    maps.append(hidden)
-            if layers == "stages" and len(maps) < len(earlier):
-                maps.append(hidden)
-        return Trunk(maps, hidden)
+        return self.backbone.trunk(images * self.scale + self.shift, layers)
 
     def tail(self, hidden: Tensor, mask: Tensor | None = None) -> Tail:
-        """Run the dropout, the last residual block and the classification layer.
+        """Run the dropout, the backbone's tail and the classification layer.
 
         Args:
-            hidden: `Trunk.hidden`, [B, C, H, W].
+            hidden: `Trunk.hidden`.
             mask: factors for `hidden`, of its shape, that replace the dropout layer's random mask: 0 or 1/(1-p).
         """
         hidden = self.dropout(hidden) if mask is None else hidden * mask.to(hidden.dtype)
-        last = self.backbone.stages[-1][-1](hidden)
-        features = last.float().mean(dim=(2, 3))
+        last, features = self.backbone.tail(hidden)
         with torch.autocast(features.device.type, enabled=False):
             return Tail(last, features, self.fc(self.head(features)))
 
     def mc_dropout(self, active: bool) -> None:
         """Put the network in evaluation mode; if `active`, the dropout draws a new mask in each pass."""
         self.eval()
-        for module in self.modules():
-            if isinstance(module, nn.Dropout):
-                module.train(active)
+        self.dropout.train(active)
 
     def check_fits(self, classes: list[str], patch_size: tuple[int, int], what: str) -> None:
-        """Check that the network can judge patches of these classes and this size.
+        """Check that the network was trained on these classes and this patch size.
 
         Args:
             classes: class names in the order of the labels.

@@ -12,7 +12,7 @@ from torch import Tensor
 from histoforge import __version__
 from histoforge.classifiers.architecture import Architecture
 from histoforge.classifiers.arms import ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
-from histoforge.classifiers.backbones import check_backbone, resolve_stem
+from histoforge.classifiers.backbones.registry import find_backbone
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.training import FitState, Recipe, TrainingData, class_weights, fit
 from histoforge.classifiers.weights import load_backbone, read_weights
@@ -105,7 +105,7 @@ def _judge(architecture: Architecture, recipe: Recipe, patches: PatchSet, use: U
     """Describe the classifier of another architecture, if it is requested and the arm has plain real patches."""
     if not architecture.judge_backbone:
         return None
-    check_backbone(architecture.judge_backbone)
+    find_backbone(architecture.judge_backbone)
     if use != "real" or recipe.augmentation != "none":
         return None
     other = replace(architecture, backbone=architecture.judge_backbone, weights="", trainable_layers=0)
@@ -148,8 +148,10 @@ def describe(
 ) -> ModelInfo:
     """Return the description that the arm's models share."""
     pretrained = bool(architecture.weights)
+    backbone = find_backbone(architecture.backbone)
+    backbone.check(architecture.backbone, patches.patch_size, architecture.width)
     config = {
-        "stem": resolve_stem(architecture.stem, patches.patch_size, pretrained),
+        "stem": backbone.resolve_stem(architecture.stem, patches.patch_size, pretrained),
         "width": architecture.width,
         "dropout": architecture.dropout,
         "imagenet_normalisation": pretrained,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from histoforge.classifiers.backbones.base import Backbone
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError
 from histoforge.storage import open_location
@@ -32,24 +33,25 @@ def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]
         return _read_file(file, sha256)
 
 
-def load_backbone(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Load weights with torchvision's names into a backbone; the classification layer `fc` is left out.
+def load_backbone(backbone: Backbone, weights: dict[str, Tensor], source: str) -> None:
+    """Load published weights into a backbone; those of their classification layer are ignored.
 
     Raises:
         ModelError: a tensor is missing or has another shape (another backbone, width or stem); the message names it.
     """
-    wanted = network.state_dict()
-    for name, mine in wanted.items():
+    weights = backbone.adapt_weights(weights)
+    state = backbone.state_dict()
+    for name, tensor in state.items():
         if name.endswith("num_batches_tracked"):
             continue
-        theirs = weights.get(name)
-        if theirs is None or theirs.shape != mine.shape:
-            found = "is missing" if theirs is None else f"has the shape {list(theirs.shape)}, not {list(mine.shape)}"
+        given = weights.get(name)
+        if given is None or given.shape != tensor.shape:
+            problem = "is missing" if given is None else f"has the shape {list(given.shape)}, not {list(tensor.shape)}"
             raise ModelError(
-                f"The weights {source} do not fit the backbone ('{name}' {found}): choose the backbone that they "
+                f"The weights {source} do not fit the backbone ('{name}' {problem}): choose the backbone that they "
                 "belong to, with width=1 and stem=imagenet for torchvision's."
             )
-    network.load_state_dict({name: weights.get(name, mine) for name, mine in wanted.items()})
+    backbone.load_state_dict({name: weights.get(name, tensor) for name, tensor in state.items()})
 
 
 def _read_file(path: Path, sha256: str) -> tuple[dict[str, Tensor], str]:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from histoforge.classifiers.network import Classifier, Layers
+from histoforge.classifiers.backbones.base import Layers
+from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.core.progress import Progress
 from histoforge.core.seeds import derive_seed
@@ -154,23 +155,24 @@ class Scorer:
         return scores
 
     def masks(self, streams: list[torch.Generator], hidden: Tensor) -> Tensor:
-        """Draw dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, C, H, W], channels_last.
+        """Draw dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, ...].
 
-        A random 64-bit integer makes four decisions, so p is resolved to 1/65536. Drawing one number per decision took
-        a tenth of the scoring time.
+        They are channels_last where `hidden` is [B, C, H, W]. A random 64-bit integer makes four decisions, so p is
+        resolved to 1/65536. Drawing one number per decision took a tenth of the scoring time.
         """
         keep = 1 - self.classifier.dropout.p
-        batch, channels, height, width = hidden.shape
-        count = batch * height * width * channels
         last = round(keep * 2**16) - 2**15 - 1
-        drawn = [
+        shape = hidden.movedim(1, -1).shape if hidden.ndim == 4 else hidden.shape
+        count = shape.numel()
+        draws = [
             torch.empty(-(-count // 4), dtype=torch.int64, device=self.device)
             .random_(-(2**63), None, generator=stream)
             .view(torch.int16)[:count]
-            .view(batch, height, width, channels)
+            .view(shape)
             for stream in streams
         ]
-        return (torch.cat(drawn) <= last).to(hidden.dtype).div_(keep).permute(0, 3, 1, 2)
+        masks = (torch.cat(draws) <= last).to(hidden.dtype).div_(keep)
+        return masks.movedim(-1, 1) if hidden.ndim == 4 else masks
 
     def _stream(self, seed: int, *purpose: str | int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(derive_seed(seed, "monte carlo dropout", *purpose))

@@ -4,7 +4,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from histoforge.classifiers.backbones.registry import BACKBONES
 from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.text import join_words
+
+_BACKBONES = f"{join_words(list(BACKBONES), 'or')} (a model of timm)"
 
 
 class TrainClassifierConfig(TrainingConfig):
@@ -19,50 +23,51 @@ class TrainClassifierConfig(TrainingConfig):
         pattern=r"^[a-z0-9_]{1,40}$",
         description="name of the arm: 'baseline', 'traditional', 'selective', …",
     )
-    seeds: int = Field(5, ge=1, le=100, description="classifiers to train, with the seeds seed, seed+1, …")
+    seeds: int = Field(5, ge=1, le=100, description="number of classifiers, with the seeds seed, seed+1, …")
     use: Literal["both", "real", "synthetic"] = Field(
         "both",
-        description="training patches: 'both' (the real ones and, where given, the synthetic), 'real' or 'synthetic'; "
-        "the validation patches are real",
+        description="patches to train on: 'both' (real ones and, if given, synthetic ones), 'real' or 'synthetic'; "
+        "validation patches are always real",
     )
-    backbone: str = Field(
-        "resnet34", description="network: resnet10, resnet18, resnet34, resnet50, resnet101 or resnet152"
-    )
+    backbone: str = Field("resnet34", description=f"network: {_BACKBONES}")
     judge_backbone: str = Field(
         "",
-        description="network of one more classifier, of another architecture and begun from scratch, that judges "
-        "synthetic patches; '' is none. Trained in an arm of real patches without augmentation alone",
+        description="network of one additional classifier, another one than 'backbone', that starts from random "
+        f"weights and scores synthetic patches: {_BACKBONES}; '' for none. Only an arm of real patches without "
+        "augmentation trains it",
     )
     stem: Literal["auto", "imagenet", "small"] = Field(
         "auto",
-        description="first layers: 'imagenet' (7x7, stride 4 in all), 'small' (3x3, stride 1), or 'auto', which is "
-        "'small' below 64 px where no weights are given",
+        description="first layers: 'imagenet' (as published; in a ResNet 7x7, stride 4 in total), 'small' (3x3, stride "
+        "1; ResNets only), or 'auto', which is 'small' for a ResNet below 64 px without given weights",
     )
-    width: float = Field(1.0, gt=0, le=4, description="factor on the numbers of channels; 1 is the published network")
+    width: float = Field(1.0, gt=0, le=4, description="factor on the numbers of channels; 1 for the published network")
     dropout: float = Field(
         0.5,
         ge=0,
         lt=1,
-        description="rate of the dropout before the last residual block; with 0 the passes of select_samples are alike",
+        description="rate of the dropout before the last block; with 0, all passes of select_samples are equal",
     )
     weights: str = Field(
-        "", description="path or s3:// address of .safetensors or .pth weights to begin with; '' begins from scratch"
+        "",
+        description="path or s3:// address of initial weights of the backbone (.safetensors or .pth); '' for random "
+        "weights",
     )
     weights_sha256: str = Field(
-        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that the weights file must have; '' is unchecked"
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 of the weights file; '' skips the check"
     )
     trainable_layers: int = Field(
         0,
         ge=0,
         le=1000,
-        description="weighted layers (convolutions) of the backbone that train, counted from its end, besides the "
-        "head; the others keep the given weights; 0 is all",
+        description="number of weighted layers (such as convolutions) of the backbone to train, counted from the end; "
+        "the head always trains, and the other layers keep the given weights; 0 for all",
     )
     head_width: int = Field(
         0,
         ge=0,
         le=65_536,
-        description="units of a hidden layer between features and classes; 0 is none",
+        description="units of a hidden layer between features and classes; 0 for no hidden layer",
         json_schema_extra={"unit": "units"},
     )
     augmentation: Literal["none", "traditional"] = Field(
@@ -72,56 +77,66 @@ class TrainClassifierConfig(TrainingConfig):
     contrast: float = Field(0.2, ge=0, le=1, description="colour jitter: contrast factor within 1 +- this")
     saturation: float = Field(0.2, ge=0, le=1, description="colour jitter: saturation factor within 1 +- this")
     hue: float = Field(
-        0.03, ge=0, le=0.5, description="colour jitter: hue turned by up to this", json_schema_extra={"unit": "turns"}
+        0.03,
+        ge=0,
+        le=0.5,
+        description="colour jitter: largest rotation of the hue",
+        json_schema_extra={"unit": "turns"},
     )
     epochs: int = Field(
-        50, ge=1, le=100_000, description="budget; an epoch is one pass over the real training patches' number of steps"
+        50,
+        ge=1,
+        le=100_000,
+        description="maximum number of epochs; an epoch has as many steps as one pass over the real training patches",
     )
     max_steps: int = Field(
         0,
         ge=0,
-        description="upper bound on the steps of each training, however many patches there are; 0 is none",
+        description="maximum number of steps of each training, whatever the number of patches; 0 for no maximum",
         json_schema_extra={"unit": "steps"},
     )
-    batch_size: int = Field(64, ge=2, le=8192, description="patches a step", json_schema_extra={"unit": "patches"})
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's at the start; see schedule")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's weight decay; with 0 it is Adam")
+    batch_size: int = Field(64, ge=2, le=8192, description="patches per step", json_schema_extra={"unit": "patches"})
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="initial learning rate of AdamW; see schedule")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="weight decay of AdamW; with 0 it is Adam")
     schedule: Literal["cosine", "step"] = Field(
-        "cosine", description="of the learning rate: 'cosine' (to 0), or 'step' (times step_factor every step_epochs)"
+        "cosine",
+        description="schedule of the learning rate: 'cosine' (to 0), or 'step' (times step_factor every step_epochs)",
     )
     step_epochs: int = Field(
-        7, ge=1, description="epochs between falls of the schedule 'step'", json_schema_extra={"unit": "epochs"}
+        7, ge=1, description="schedule 'step': epochs between two reductions", json_schema_extra={"unit": "epochs"}
     )
-    step_factor: float = Field(0.1, gt=0, le=1, description="what each fall of the schedule 'step' multiplies by")
+    step_factor: float = Field(0.1, gt=0, le=1, description="schedule 'step': factor of each reduction")
     patience: int = Field(
         15,
         ge=0,
-        description="epochs without a lower validation loss after which a training stops; 0 is never",
+        description="epochs without a lower validation loss after which a training stops; 0 for never",
         json_schema_extra={"unit": "epochs"},
     )
-    checkpoints: str = Field("", description="location (folder, s3://) to which checkpoints are copied; '' is none")
+    checkpoints: str = Field(
+        "", description="location (folder or s3:// prefix) to copy checkpoints to; '' for no copies"
+    )
     checkpoint_every: int = Field(
         200,
         ge=0,
-        description="steps between checkpoints; 0 is only at a seed's end",
+        description="steps between checkpoints; 0 for one at the end of each seed only",
         json_schema_extra={"unit": "steps"},
     )
 
     @model_validator(mode="after")
-    def _judge_differs(self) -> Self:
+    def _check_judge(self) -> Self:
         if self.judge_backbone == self.backbone:
             raise ValueError(
-                f"judge_backbone={self.judge_backbone} is the backbone itself, of which a second seed judges anyway: "
-                "name another network, or leave it empty"
+                f"judge_backbone={self.judge_backbone} is the same network as backbone: name another network, or leave "
+                "it empty"
             )
         return self
 
     @model_validator(mode="after")
-    def _frozen_layers_have_learnt_something(self) -> Self:
+    def _check_frozen_layers(self) -> Self:
         if self.trainable_layers and not self.weights:
             raise ValueError(
-                f"trainable_layers={self.trainable_layers} keeps all other layers as they begin, and no weights are "
-                "given to begin with: set weights, or trainable_layers=0 to train all"
+                f"trainable_layers={self.trainable_layers} freezes all other layers at their initial weights, which "
+                "would be random: set weights, or set trainable_layers=0 to train all layers"
             )
         return self
 

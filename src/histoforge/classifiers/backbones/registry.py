@@ -1,0 +1,123 @@
+"""The backbones by name. Imports nothing heavy: `--help` is built from this table."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+from histoforge.core.errors import SettingsError
+from histoforge.core.registry import Registry
+from histoforge.core.text import dimensions
+
+if TYPE_CHECKING:
+    from histoforge.classifiers.backbones.base import Backbone
+
+Stem = Literal["imagenet", "small"]
+StemChoice = Literal["auto", "imagenet", "small"]
+SMALL_BELOW_PX = 64
+MODEL_PLACEHOLDER = ":NAME"
+
+
+@dataclass(frozen=True)
+class BackboneEntry:
+    """A network that can be the backbone of a classifier.
+
+    Attributes:
+        name: its name in the settings and in `model.json`. 'x:NAME' stands for all names that begin with 'x:'.
+        module: the module with `build(name, patch_size, stem, width) -> Backbone`.
+        minimum_size: smallest height and width of a patch, px.
+        size_multiple: the height and width of a patch are multiples of it, px.
+        has_small_stem: True if it can begin with the stem 'small'.
+        has_width: True if a factor can scale its numbers of channels.
+    """
+
+    name: str
+    module: str
+    minimum_size: int = 1
+    size_multiple: int = 1
+    has_small_stem: bool = False
+    has_width: bool = True
+
+    def build(self, name: str, patch_size: tuple[int, int], stem: Stem, width: float) -> "Backbone":
+        """Build the network with random weights. This imports torch.
+
+        Args:
+            name: its full name; it differs from `self.name` only for 'x:NAME'.
+            patch_size: height and width, px.
+            stem: 'imagenet' or 'small'.
+            width: factor on the numbers of channels.
+
+        Raises:
+            SettingsError: the network does not exist in this form.
+        """
+        self.check(name, patch_size, width)
+        backbone: Backbone = import_module(self.module).build(name, patch_size, stem, width)
+        return backbone
+
+    def check(self, name: str, patch_size: tuple[int, int], width: float) -> None:
+        """Check the patch size and the width, before anything is built.
+
+        Raises:
+            SettingsError: the backbone cannot process such patches, or has a fixed width.
+        """
+        if min(patch_size) < self.minimum_size or any(size % self.size_multiple for size in patch_size):
+            multiple = f" and multiples of {self.size_multiple} px" if self.size_multiple > 1 else ""
+            raise SettingsError(
+                f"The backbone '{name}' needs a patch height and width of at least {self.minimum_size} px{multiple}, "
+                f"and the patches have {dimensions(patch_size)} px: choose another backbone, or preprocess again with "
+                "another patch_size."
+            )
+        if width != 1 and not self.has_width:
+            raise SettingsError(
+                f"The backbone '{name}' has a fixed number of channels, and width is {width:g}: set width=1, or choose "
+                "a smaller backbone."
+            )
+
+    def resolve_stem(self, stem: StemChoice, patch_size: tuple[int, int], pretrained: bool) -> Stem:
+        """Resolve the stem 'auto'.
+
+        'imagenet' stands for the published first layers. In a ResNet they are a 7x7 convolution of stride 2 and a 3x3
+        max pooling of stride 2, and the last stage has 1/32 of the height and width of a patch. 'small' (3x3
+        convolution of stride 1, no pooling) leaves 1/8 at 16 times the computation. 'auto' is 'small' for patches of
+        less than 64 px, of which 'imagenet' would leave only one or two positions. It is 'imagenet' for other patches,
+        for pretrained weights, which were made for it, and for backbones without the choice.
+
+        Args:
+            stem: the setting.
+            patch_size: height and width, px.
+            pretrained: whether initial weights are given.
+
+        Raises:
+            SettingsError: the backbone has no stem 'small'.
+        """
+        if stem == "small" and not self.has_small_stem:
+            raise SettingsError(f"The backbone '{self.name}' has no stem 'small': set stem=auto, or choose a ResNet.")
+        if stem == "auto":
+            small = self.has_small_stem and min(patch_size) < SMALL_BELOW_PX and not pretrained
+            return "small" if small else "imagenet"
+        return stem
+
+
+_PACKAGE = "histoforge.classifiers.backbones"
+_RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+BACKBONES: Registry[BackboneEntry] = Registry(
+    "backbone",
+    (
+        *(BackboneEntry(name, f"{_PACKAGE}.resnet", has_small_stem=True) for name in _RESNETS),
+        BackboneEntry("densenet121", f"{_PACKAGE}.densenet", minimum_size=32),
+        BackboneEntry("convnext_tiny", f"{_PACKAGE}.convnext", minimum_size=32),
+        BackboneEntry("vit_b_16", f"{_PACKAGE}.vision_transformer", minimum_size=16, size_multiple=16),
+        BackboneEntry(f"timm{MODEL_PLACEHOLDER}", f"{_PACKAGE}.timm_models", has_width=False),
+    ),
+)
+
+
+def find_backbone(name: str) -> BackboneEntry:
+    """Return the entry of a backbone, such as 'resnet34' or 'timm:vit_tiny_patch16_224'.
+
+    Raises:
+        SettingsError: there is none of this name; the message suggests the nearest name.
+    """
+    prefix, _, model = name.partition(":")
+    family = f"{prefix}{MODEL_PLACEHOLDER}"
+    return BACKBONES.named(family if model and family in BACKBONES else name)
