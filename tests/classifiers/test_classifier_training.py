@@ -212,10 +212,10 @@ def test_a_killed_arm_goes_on_and_ends_with_the_same_bytes(tmp_path, real_path, 
 
 def test_synthetic_patches_of_other_classes_or_another_size_are_refused(real, tmp_path):
     other = write_stripes(tmp_path / "other", (4, 4), (), (), classes=CLASSES[::-1])
-    with pytest.raises(PatchSetError, match="has the classes fine, coarse, and the real one coarse, fine"):
+    with pytest.raises(PatchSetError, match="has the classes fine, coarse, and the real one has coarse, fine"):
         load_data(real, other, torch.device("cpu"))
     large = write_stripes(tmp_path / "large", (4, 4), (), (), size=32)
-    with pytest.raises(PatchSetError, match="has patches of 32x32, and the real one 24x24"):
+    with pytest.raises(PatchSetError, match="has patches of 32x32 px, and the real one has 24x24"):
         load_data(real, large, torch.device("cpu"))
 
 
