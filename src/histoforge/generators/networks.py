@@ -1,13 +1,15 @@
-"""Functions for the networks of all methods: device, optimiser, freezing."""
+"""Functions for the networks of all methods: device, optimiser, weights, freezing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from histoforge.core.errors import ModelError
 from histoforge.training.engine import Engine
+from histoforge.training.model_files import ModelInfo
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -35,6 +37,39 @@ def adam(network: nn.Module, config: AdamSettings) -> torch.optim.Adam:
     return torch.optim.Adam(
         network.parameters(), config.learning_rate, betas=(config.beta1, config.beta2), eps=1e-8, fused=True
     )
+
+
+def load_weights(network: Network, state: Mapping[str, Tensor], info: ModelInfo, device: torch.device) -> Network:
+    """Load the weights of a model directory, and return the network on the device, in evaluation mode.
+
+    Args:
+        network: a network with the settings of `info`.
+        state: the weights.
+        info: the model's description.
+        device: the device.
+
+    Raises:
+        ModelError: the weights do not fit the network.
+    """
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(
+            f"The weights of this {info.method} do not fit its model.json ({reason}): train it again."
+        ) from None
+    return network.to(device).to(memory_format=torch.channels_last).eval()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put the network into evaluation mode within a context, also during training."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 @contextmanager

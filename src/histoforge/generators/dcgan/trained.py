@@ -8,6 +8,7 @@ from histoforge.generators.dcgan.config import GanConfig
 from histoforge.generators.dcgan.geometry import doublings
 from histoforge.generators.dcgan.network import DcganGenerator
 from histoforge.generators.methods import METHODS
+from histoforge.generators.networks import evaluating, load_weights
 from histoforge.training.device import autocast, resolve_precision
 from histoforge.training.model_files import ModelInfo
 
@@ -38,11 +39,8 @@ class TrainedGan:
         return self._draw(latents, torch.float32)
 
     def _draw(self, z: Tensor, dtype: torch.dtype) -> Tensor:
-        training = self.network.training
-        self.network.eval()
-        with torch.inference_mode(), autocast(self.device, dtype):
+        with evaluating(self.network), torch.inference_mode(), autocast(self.device, dtype):
             images: Tensor = self.network(z.to(self.device))
-        self.network.train(training)
         return images
 
 
@@ -59,13 +57,6 @@ def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> Tra
     if length != config.z_dim:
         raise ModelError(
             f"The weights of this {info.method} take noise of length {length}, and its model.json says z_dim="
-            f"{config.z_dim}: train it again, or name the model whose two files belong together."
+            f"{config.z_dim}: train it again, or pass a model whose two files belong together."
         )
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelError(
-            f"The weights of this {info.method} do not fit its model.json ({reason}): train it again."
-        ) from None
-    return TrainedGan(info, network.to(device).to(memory_format=torch.channels_last).eval(), device)
+    return TrainedGan(info, load_weights(network, state, info, device), device)

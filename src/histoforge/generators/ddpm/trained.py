@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from histoforge.core.errors import ModelError
 from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.ddpm.diffusion import denoise, denoise_from
 from histoforge.generators.ddpm.network import NoiseNetwork
+from histoforge.generators.networks import evaluating, load_weights
 from histoforge.training.device import autocast, resolve_precision
 from histoforge.training.model_files import ModelInfo
 
@@ -28,14 +28,10 @@ class TrainedDdpm:
 
         A network that is not conditioned on labels has only one class to draw.
         """
-        training = self.network.training
-        self.network.eval()
-        with torch.inference_mode(), autocast(self.device, self.dtype):
-            images = denoise(
+        with evaluating(self.network), torch.inference_mode(), autocast(self.device, self.dtype):
+            return denoise(
                 self.network, labels.to(self.device), self.config.sampling_steps, self.config.eta, rng, self.device
             )
-        self.network.train(training)
-        return images
 
 
 class TrainedDdim(TrainedDdpm):
@@ -47,14 +43,10 @@ class TrainedDdim(TrainedDdpm):
 
     def decode(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Draw the patches of this noise, computed in float32: float32 [B, 3, H, W] in [-1, 1]."""
-        training = self.network.training
-        self.network.eval()
-        with torch.inference_mode(), autocast(self.device, torch.float32):
-            images = denoise_from(
+        with evaluating(self.network), torch.inference_mode(), autocast(self.device, torch.float32):
+            return denoise_from(
                 self.network, latents.to(self.device), labels.to(self.device), self.config.sampling_steps
             )
-        self.network.train(training)
-        return images
 
 
 def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> TrainedDdpm:
@@ -65,10 +57,5 @@ def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> Tra
     """
     config = DdpmConfig.make({name: value for name, value in info.config.items() if name in DdpmConfig.model_fields})
     network = NoiseNetwork(config, info.patch_size, len(info.classes))
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"The weights of this ddpm do not fit its model.json ({reason}): train it again.") from None
-    kind = TrainedDdpm if config.eta else TrainedDdim
-    return kind(info, config, network.to(device).to(memory_format=torch.channels_last).eval(), device)
+    trained_class = TrainedDdpm if config.eta else TrainedDdim
+    return trained_class(info, config, load_weights(network, state, info, device), device)

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from histoforge.core.errors import ModelError
 from histoforge.generators.histogan.config import HistoganConfig
 from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
+from histoforge.generators.networks import evaluating, load_weights
 from histoforge.training.device import autocast, resolve_precision
 from histoforge.training.model_files import ModelInfo
 
@@ -47,12 +47,8 @@ class TrainedHistogan:
         return self._draw(latents, labels, torch.float32)[0][-1]
 
     def _draw(self, z: Tensor, labels: Tensor, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
-        training = self.network.training
-        self.network.eval()
-        with torch.inference_mode(), autocast(self.device, dtype):
-            images_and_attention = self.network.draw(z.to(self.device), labels.to(self.device))
-        self.network.train(training)
-        return images_and_attention
+        with evaluating(self.network), torch.inference_mode(), autocast(self.device, dtype):
+            return self.network.draw(z.to(self.device), labels.to(self.device))
 
 
 def build(config: HistoganConfig, patch_size: tuple[int, int], classes: int) -> HistoganGenerator:
@@ -68,11 +64,4 @@ def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> Tra
     """
     values = {name: value for name, value in info.config.items() if name in HistoganConfig.model_fields}
     network = build(HistoganConfig.make(values), info.patch_size, len(info.classes))
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelError(
-            f"The weights of this HistoGAN do not fit its model.json ({reason}): train it again."
-        ) from None
-    return TrainedHistogan(info, network.to(device).to(memory_format=torch.channels_last).eval(), device)
+    return TrainedHistogan(info, load_weights(network, state, info, device), device)

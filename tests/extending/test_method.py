@@ -1,0 +1,104 @@
+"""A method is added by its package and one entry of the registry, as docs/extending.md describes."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+SECTION = (TESTS.parent / "docs" / "extending.md").read_text().partition("## A method\n")[2].partition("\n## ")[0]
+BLOCKS = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", SECTION, re.S)]
+
+REGISTER = """
+import sys
+sys.path[:0] = [{tests!r}, {steps!r}]
+import histoforge.generators
+histoforge.generators.__path__.append({packages!r})
+from histoforge.generators.methods import METHODS, Method
+from histoforge.generators.tint.config import TintConfig
+METHODS.register({entry})
+"""
+RUN = """
+from histoforge.cli import main
+from scoring_parts import train_arm, write_patches
+
+def run(*arguments):
+    try:
+        main(list(arguments))
+    except SystemExit as ended:
+        assert not ended.code, (arguments, ended.code)
+
+write_patches(folder / "patches")
+train_arm(folder / "baseline", folder / "patches")
+inputs = ["--patches", str(folder / "patches"), "--extractor", str(folder / "baseline")]
+tiny = ["--device", "cpu", "--preset", "", "--set", "epochs=2", "--set", "epoch_steps=3", "--set", "batch_size=8"]
+run("train-generator", *inputs, *tiny, "--method", "tint", "--out", str(folder / "generator"))
+scoring = ["--device", "cpu", "--count", "40", "--map-patches", "20", "--neighbours", "3", "--preset", ""]
+run("score-generator", *inputs, *scoring, "--generator", str(folder / "generator"), "--out", str(folder / "scored"))
+board = ["--device", "cpu", "--map-patches", "20", "--preset", "", "--patches", str(folder / "patches")]
+run("leaderboard", *board, "--scores", str(folder / "scored" / "scores"), "--out", str(folder / "board"))
+"""
+
+
+@pytest.fixture(scope="module")
+def register(tmp_path_factory):
+    """Code that registers the method of the docs."""
+    packages = tmp_path_factory.mktemp("packages")
+    *modules, entry = BLOCKS
+    for module in modules:
+        first, _, code = module.partition("\n")
+        path = packages / first.removeprefix("# generators/")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code)
+    (packages / "tint" / "__init__.py").touch()
+    return REGISTER.format(tests=str(TESTS), steps=str(TESTS / "steps"), packages=str(packages), entry=entry.strip())
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_help_lists_the_method_and_its_parameters(register):
+    code = register + "from histoforge.cli import main\nmain(['train-generator', '--help'])"
+    text = " ".join(python(code).split())
+    assert re.search(r"--method .*ddpm\W+tint", text)
+    assert "Settings of tint" in text
+    assert "standard deviation of the noise: 0.1 or 0.3 (weak for tint)" in text
+
+
+def test_trained_scored_and_ranked_it_is_on_the_leaderboard(register, tmp_path):
+    python(f"{register}\nfrom pathlib import Path\nfolder = Path({str(tmp_path)!r})\n{RUN}")
+    assert (tmp_path / "generator" / "model.safetensors").is_file()
+    assert '"method": "tint"' in (tmp_path / "generator" / "model.json").read_text()
+    assert '"tint:weak"' in (tmp_path / "board" / "leaderboard.json").read_text()
+    assert "tint:weak" in (tmp_path / "board" / "leaderboard.html").read_text()
+
+
+def test_the_component_and_the_benchmark_list_it(register, tmp_path):
+    code = f"""{register}
+from histoforge_components.train_generator.component import train_generator
+from histoforge_pipelines.generator_benchmark import generator_benchmark
+from histoforge_pipelines.readme import component_readme
+from kfp.compiler import Compiler
+Compiler().compile(generator_benchmark, {str(tmp_path / "pipeline.yaml")!r})
+print(component_readme("train_generator", train_generator))
+"""
+    readme = python(code)
+    assert re.search(r"\| `method` \|.*tint", readme)
+    assert re.search(r"\| `noise` \|.*weak for tint", readme)
+    assert re.search(r"defaultValue:[^:]*- tint\n", (tmp_path / "pipeline.yaml").read_text())
+
+
+def test_a_benchmark_plans_its_variants(register):
+    code = f"""{register}
+from histoforge.steps.train_generator_config import TrainGeneratorConfig
+from histoforge.tasks.plan_benchmark import plan_benchmark
+print(*(run["title"] for run in plan_benchmark(["tint:strong", "tint", "dcgan"], 1, 0, "", {{}})))
+print(TrainGeneratorConfig.make({{"method": "tint", "reward": "strong"}}).noise)
+"""
+    assert python(code).splitlines() == ["tint:strong tint:weak dcgan", "strong"]
