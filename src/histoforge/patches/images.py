@@ -2,8 +2,6 @@
 
 import io
 import os
-import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +16,7 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 ENCODED_FROM_PX = 256
-ROWS_A_GROUP = 32
-_HEADER_BYTES = 128
+ROWS_PER_GROUP = 32
 
 
 class ImageReader(Protocol):
@@ -56,7 +53,7 @@ class NpyReader:
     def __init__(self, path: Path) -> None:
         self.array: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
         if self.array.dtype != np.uint8:
-            raise ValueError(f"{path.name} holds {self.array.dtype}, not uint8")
+            raise ValueError(f"{path.name} contains {self.array.dtype}, not uint8")
         self.shape = self.array.shape
 
     def read(self, rows: NDArray[np.int64]) -> Pixels:
@@ -64,26 +61,28 @@ class NpyReader:
 
 
 class NpyWriter:
-    """Writer that appends to `images.npy`; the fixed-length header is written last, when the count is known."""
+    """Writer that appends to `images.npy`; the header is written again at the end, when the count is known."""
 
     def __init__(self, directory: Path, patch_size: tuple[int, int]) -> None:
         self.name = "images.npy"
         self._shape = (*patch_size, 3)
         self._count = 0
         self._file = open(directory / self.name, "wb")  # noqa: SIM115 - closed by close()
-        self._file.write(bytes(_HEADER_BYTES))
+        self._write_header()
 
     def write(self, images: Pixels) -> None:
         self._file.write(np.ascontiguousarray(images).data)
         self._count += len(images)
 
     def close(self) -> None:
-        shape = (self._count, *self._shape)
-        text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
         self._file.seek(0)
-        self._file.write(b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little"))
-        self._file.write(text.ljust(_HEADER_BYTES - 11).encode("latin1") + b"\n")
+        self._write_header()
         self._file.close()
+
+    def _write_header(self) -> None:
+        """Write the header, whose length is the same for every count because NumPy pads it for growth."""
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._shape)}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
 
 class ParquetReader:
@@ -99,9 +98,9 @@ class ParquetReader:
 
     def read(self, rows: NDArray[np.int64]) -> Pixels:
         images: list[Pixels | None] = [None] * len(rows)
-        for place in np.argsort(rows, kind="stable"):
-            group, row = divmod(int(rows[place]), ROWS_A_GROUP)
-            images[place] = np.asarray(Image.open(io.BytesIO(self._group(group)[row])))
+        for index in np.argsort(rows, kind="stable"):
+            group, row = divmod(int(rows[index]), ROWS_PER_GROUP)
+            images[index] = np.asarray(Image.open(io.BytesIO(self._group(group)[row])))
         return np.stack([image for image in images if image is not None])
 
 
@@ -112,14 +111,14 @@ class ParquetWriter:
 
     def __init__(self, directory: Path) -> None:
         self.name = "images.parquet"
-        self._waiting: list[bytes] = []
+        self._pending: list[bytes] = []
         self._encoders = ThreadPoolExecutor(os.cpu_count())
         self._file = pq.ParquetWriter(directory / self.name, self._schema, compression="none")
 
     def write(self, images: Pixels) -> None:
         for encoded in self._encoders.map(encode_png, images):
-            self._waiting.append(encoded)
-            if len(self._waiting) == ROWS_A_GROUP:
+            self._pending.append(encoded)
+            if len(self._pending) == ROWS_PER_GROUP:
                 self._flush()
 
     def close(self) -> None:
@@ -128,29 +127,18 @@ class ParquetWriter:
         self._file.close()
 
     def _flush(self) -> None:
-        if self._waiting:
-            self._file.write_table(pa.table({"image": self._waiting}, schema=self._schema))
-            self._waiting = []
+        if self._pending:
+            self._file.write_table(pa.table({"image": self._pending}, schema=self._schema))
+            self._pending = []
 
 
 def encode_png(image: Pixels) -> bytes:
     """Encode an image, uint8 [H, W, 3], as a PNG file.
 
-    Each row is stored as its difference from the row above ("up", PNG specification section 9.2) and deflated at the
-    fastest level. The files are as small as Pillow's, take a third of the time, and can be encoded on several threads.
+    With these settings, files are as small as Pillow's at its fastest level and take less than half of the time.
     """
-    height, width, _ = image.shape
-    flat = np.ascontiguousarray(image).reshape(height, -1)
-    rows = np.empty((height, 1 + flat.shape[1]), np.uint8)
-    rows[:, 0] = 2
-    rows[0, 1:] = flat[0]
-    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = (b"IHDR", header), (b"IDAT", imagecodecs.deflate_encode(rows.tobytes(), level=1, raw=False)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
-        for kind, data in parts
-    )
+    png = imagecodecs.PNG
+    return bytes(imagecodecs.png_encode(image, level=1, strategy=png.STRATEGY.RLE, filter=png.FILTER.PAETH))
 
 
 def image_writer(directory: Path, patch_size: tuple[int, int]) -> ImageWriter:
