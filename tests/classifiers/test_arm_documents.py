@@ -89,7 +89,7 @@ def test_an_arm_of_an_earlier_version_is_read_with_a_warning(arm: Path, capsys: 
     said = json.loads((arm / "arm.json").read_text())
     (arm / "arm.json").write_text(json.dumps({k: v for k, v in said.items() if k not in ("digest", "schema_version")}))
     assert len(load_arm(arm)) == 2
-    assert "arm.json is of an earlier version of histoforge and carries no digest" in capsys.readouterr().err
+    assert "arm.json is of an earlier version of histoforge and has no digest" in capsys.readouterr().err
 
 
 def test_all_that_a_model_says_of_its_training_is_protected(arm: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +101,7 @@ def test_all_that_a_model_says_of_its_training_is_protected(arm: Path, capsys: p
     said = json.loads(file.read_text())
     file.write_text(json.dumps({k: v for k, v in said.items() if k not in ("seal", "schema_version")}))
     assert read_model_info(arm / "seed-0").digest == info.digest
-    assert "model.json is of an earlier version of histoforge and carries no digest" in capsys.readouterr().err
+    assert "model.json is of an earlier version of histoforge and has no digest" in capsys.readouterr().err
     change(file, {"schema_version": 2})
     with pytest.raises(ModelError, match="newer than 1"):
         read_model_info(arm / "seed-0")

@@ -100,7 +100,7 @@ def test_no_step_writes_into_its_inputs(name: str, tmp_path: Path, capsys: pytes
         (path / "data").write_text("mine")
     before = snapshot(tmp_path)
     for path in inputs:
-        refused(call(capsys, *given, "--out", path / "below", "--overwrite"), "lies in", path)
+        refused(call(capsys, *given, "--out", path / "below", "--overwrite"), "is inside", path)
     if not step.outputs[0].file:
         refused(call(capsys, *given, "--out", tmp_path / "in", "--overwrite"), "contains")
         refused(call(capsys, *given, "--out", inputs[0], "--overwrite"), f"is --{step.inputs[0].name}")
@@ -126,7 +126,9 @@ def test_a_patch_set_is_made_again_by_the_same_command_or_when_asked(
     assert first.code == 0, first.err
     (out / "notes.txt").write_text("mine")
     times = snapshot(out)
-    refused(call(capsys, *command, "--set", "seed=7"), "holds an earlier patch set: add --overwrite", out / "patches")
+    refused(
+        call(capsys, *command, "--set", "seed=7"), "contains an earlier patch set: add --overwrite", out / "patches"
+    )
     assert snapshot(out) == times
     assert call(capsys, *command).code == 0
     assert call(capsys, *command, "--set", "seed=7", "--overwrite").code == 0
@@ -143,12 +145,12 @@ def test_an_arm_is_trained_again_by_the_same_command_or_when_asked(
     assert call(capsys, *command, "--epochs", 1).code == 0
     assert call(capsys, *command, "--epochs", 1).code == 0
     before = snapshot(out)
-    refused(call(capsys, *command, "--epochs", 2), "holds an earlier arm: add --overwrite")
+    refused(call(capsys, *command, "--epochs", 2), "contains an earlier arm: add --overwrite")
     assert snapshot(out) == before
     assert call(capsys, *command, "--epochs", 2, "--overwrite").code == 0
     assert read_arm(out)["config"]["epochs"] == 2
     (out / "notes.txt").write_text("mine")
-    refused(call(capsys, *command, "--epochs", 2, "--overwrite"), "holds notes.txt")
+    refused(call(capsys, *command, "--epochs", 2, "--overwrite"), "contains notes.txt")
 
 
 def test_training_leaves_a_folder_of_the_users_beside_its_output_alone(
@@ -228,7 +230,7 @@ def test_run_does_not_begin_where_it_could_not_end(tmp_path: Path, capsys: pytes
         "used": "is no folder of a run",
         "named": "is where the run puts a link",
         "images": "is --source",
-        "images/below": "lies in --source",
+        "images/below": "is inside --source",
         ".": "contains --source",
     }.items():
         refused(run_into(capsys, source, tmp_path / name, "--overwrite"), part)

@@ -60,7 +60,7 @@ def test_nothing_of_the_users_is_replaced_even_with_overwrite(tmp_path: Path, wh
     out = tmp_path / "out"
     make_foreign(out, what)
     before = tree(tmp_path)
-    with pytest.raises(StorageError, match="name (that place|a new)"):
+    with pytest.raises(StorageError, match="name (that path|a new)"):
         with claimed([Output(out, "arm")], {}, overwrite=True, same=True):
             raise AssertionError("the work began")
     assert tree(tmp_path) == before
@@ -94,7 +94,7 @@ def test_a_file_of_the_users_is_not_replaced(tmp_path: Path, kind: str) -> None:
 
 def test_an_earlier_result_is_replaced_only_when_asked_or_by_the_same_command(tmp_path: Path) -> None:
     out = result(tmp_path / "out")
-    with pytest.raises(StorageError, match="holds an earlier arm: add --overwrite"):
+    with pytest.raises(StorageError, match="contains an earlier arm: add --overwrite"):
         with claimed([Output(out, "arm")], {}):
             raise AssertionError("the work began")
     for allowed in ({"overwrite": True}, {"same": True}):
@@ -122,9 +122,9 @@ def test_a_command_that_fails_leaves_no_folder_behind(tmp_path: Path) -> None:
     [
         ("a", "a", "is"),
         ("a", "a/patches", "contains"),
-        ("a/b/c", "a", "lies in"),
+        ("a/b/c", "a", "is inside"),
         ("link", "a", "is"),
-        ("link/x", "a", "lies in"),
+        ("link/x", "a", "is inside"),
         ("a", "link/patches", "contains"),
         ("up", "a/patches", "contains"),
         ("a/../a/./patches", "a/patches", "is"),

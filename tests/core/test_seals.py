@@ -29,8 +29,8 @@ def test_every_changed_entry_is_noticed(tmp_path: Path) -> None:
     ("text", "part"),
     [
         ('{"schema_version": 2}', "newer than 1"),
-        ('{"schema_version": "2"}', "schema_version is no whole number"),
-        ("[1]", "holds no JSON object"),
+        ('{"schema_version": "2"}', "schema_version is not a whole number"),
+        ("[1]", "is not a JSON object"),
         ("{", "is damaged"),
     ],
 )
@@ -46,7 +46,7 @@ def test_a_document_of_an_earlier_version_is_read_with_one_warning(
     (tmp_path / "a.json").write_text('{"epochs": []}')
     for _ in range(2):
         assert read_sealed(tmp_path / "a.json", 1, "make it again") == {"epochs": []}
-    warning = f"{tmp_path / 'a.json'} is of an earlier version of histoforge and carries no digest"
+    warning = f"{tmp_path / 'a.json'} is of an earlier version of histoforge and has no digest"
     assert capsys.readouterr().err.count(warning) == 1
 
 

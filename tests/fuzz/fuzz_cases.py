@@ -63,7 +63,7 @@ def copy_of(made: Path, *names: str) -> Iterator[Path]:
         yield folder
 
 
-WARNINGS = ("carries no digest", "the next publication or rollback writes it anew")
+WARNINGS = ("has no digest", "the next publication or rollback writes it anew")
 """Lines that are allowed besides the error, for files that can be read all the same."""
 
 

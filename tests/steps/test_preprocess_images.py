@@ -120,7 +120,7 @@ def test_own_split_with_a_patient_on_two_sides_is_refused(tmp_path: Path) -> Non
         for i, split in enumerate(["train", "train", "test", "test"])
     ]
     write_table(source / "labels.csv", rows)
-    with pytest.raises(SourceError, match="patient 'p0' stands in the source's own splits 'train' and 'test'"):
+    with pytest.raises(SourceError, match="patient 'p0' is in several splits of the source, 'train' and 'test'"):
         preprocess(source, tmp_path, patch_size=32)
 
 
@@ -243,7 +243,7 @@ def test_the_same_pixels_in_two_splits_are_named_and_kept_in_training_only(tmp_p
     for patient in range(6):
         save(source / "benign" / f"{patient}-0.png", tissue(0))
     kept = preprocess(source, tmp_path / "1", patch_size=32)
-    assert "The same pixels stand in two splits" in kept.summary.warnings[0]
+    assert "The same pixels occur in two splits" in kept.summary.warnings[0]
     dropped = preprocess(source, tmp_path / "2", patch_size=32, drop_conflicts=True).patches.index
     twins = dropped[dropped["file"].str.match(r"benign/.-0")]
     assert set(twins["split"]) == {"train"}

@@ -145,7 +145,7 @@ def test_labels_of_slides_without_annotations(slides: Path, tmp_path: Path) -> N
         path.unlink()
     rows = [{"slide": n, "label": "ab"[i % 2], "patient": f"p{i}"} for i, n in enumerate(names(slides))]
     write_table(slides / "slides.csv", rows)
-    with pytest.raises(SourceError, match="Class 'a' comes from 2 patients, so .* leaves it out of 'val'"):
+    with pytest.raises(SourceError, match="Class 'a' comes from 2 patients, so .* has none of it in 'val'"):
         preprocess(slides, tmp_path / "1", **SETTINGS)
     made = preprocess(slides, tmp_path / "2", **SETTINGS, split_ratios="1:0:1")
     assert made.summary.patients == {"train": 2, "test": 2}
@@ -290,7 +290,7 @@ def test_the_same_slide_under_two_patients_is_noticed(slides: Path, tmp_path: Pa
             if (slides / name).with_suffix(extension) != first:
                 shutil.copy(first, (slides / name).with_suffix(extension))
     made = preprocess(slides, tmp_path, **SETTINGS)
-    assert any("The same pixels stand in two splits" in warning for warning in made.summary.warnings)
+    assert any("The same pixels occur in two splits" in warning for warning in made.summary.warnings)
 
 
 @pytest.fixture(scope="module")

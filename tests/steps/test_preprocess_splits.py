@@ -9,7 +9,7 @@ from histoforge.core.errors import SourceError
 from histoforge.patches.splits import (
     SPLITS,
     check_every_class,
-    check_own_split,
+    check_given_split,
     fraction_of_each_class,
     split_by_group,
 )
@@ -112,7 +112,7 @@ def test_fractions_keep_balance_and_are_nested() -> None:
     assert (fraction_of_each_class(labels, 0.1, seed=2) != small).any()
 
 
-def test_a_patient_on_two_sides_of_the_own_split_is_named() -> None:
-    check_own_split(["a", "a", "b"], ["train", "train", "test"])
-    with pytest.raises(SourceError, match="patient 'b' stands .*'train' and 'test'"):
-        check_own_split(["a", "b", "b"], ["train", "test", "train"])
+def test_a_patient_in_two_splits_of_the_source_is_named() -> None:
+    check_given_split(["a", "a", "b"], ["train", "train", "test"])
+    with pytest.raises(SourceError, match="patient 'b' is in .*'train' and 'test'"):
+        check_given_split(["a", "b", "b"], ["train", "test", "train"])

@@ -11,7 +11,7 @@ import typer
 
 from histoforge.core.claims import Output, claimed, command_digest, record, recorded
 from histoforge.core.errors import StorageError
-from histoforge.core.results import read_if_whole
+from histoforge.core.results import read_json_or_empty
 from histoforge.core.settings import Settings
 from histoforge.steps.table import Step
 
@@ -87,7 +87,7 @@ def claim_page(
     """
     numbers = page.with_suffix(".json")
     digest = command_digest(settings, given)
-    same = read_if_whole(numbers).get("command") == digest
+    same = read_json_or_empty(numbers).get("command") == digest
     inputs = {f"{name} {path}": path for name, path in given.items()}
     with claimed([Output(page, "page"), Output(numbers, kind)], inputs, overwrite=overwrite, same=same):
         yield digest

@@ -10,7 +10,7 @@ from histoforge.cli.claims import check_folder, local_path
 from histoforge.core.claims import check_apart, locked_folder
 from histoforge.core.errors import StorageError
 from histoforge.core.files import write_json
-from histoforge.core.results import check_replaceable_file, read_if_whole
+from histoforge.core.results import check_replaceable_file, read_json_or_empty
 from histoforge.core.unfinished import clear, is_unfinished
 
 NAME = "run.json"
@@ -46,7 +46,9 @@ def claimed_run(
 
 def is_run_folder(out: Path) -> bool:
     """Return True if a run has written to a folder, whether it finished or not."""
-    return "pipeline" in read_if_whole(out / NAME) or ((out / "run.log").is_file() and (out / "artifacts").is_dir())
+    return "pipeline" in read_json_or_empty(out / NAME) or (
+        (out / "run.log").is_file() and (out / "artifacts").is_dir()
+    )
 
 
 def _check(out: Path, command: Mapping[str, Any], links: Collection[str], overwrite: bool) -> None:
@@ -57,9 +59,9 @@ def _check(out: Path, command: Mapping[str, Any], links: Collection[str], overwr
     for name in links:
         if (out / name).exists() and not (out / name).is_symlink():
             raise StorageError(f"{out / name} is where the run puts a link: move it away, or name a new folder.")
-    kind = "ranking" if "methods" in read_if_whole(out / METRICS) else "metrics"
+    kind = "ranking" if "methods" in read_json_or_empty(out / METRICS) else "metrics"
     there = [check_replaceable_file(out / REPORT, "page"), check_replaceable_file(out / METRICS, kind)]
-    if any(there) and not overwrite and (changed := _difference(read_if_whole(out / NAME), command)):
+    if any(there) and not overwrite and (changed := _difference(read_json_or_empty(out / NAME), command)):
         raise StorageError(
             f"{out} holds the report of another run ({changed}): add --overwrite to replace it, or name a new folder."
         )

@@ -2,7 +2,7 @@
 
 An output may take an unused path, or replace an empty directory or an earlier result of its kind. It replaces an
 earlier result only if the user allows it or the same command made it. It never replaces anything that is, contains, or
-lies in an input.
+is inside an input.
 """
 
 import fcntl
@@ -17,7 +17,14 @@ from typing import Any
 from histoforge.core.digests import digest_json
 from histoforge.core.errors import StorageError
 from histoforge.core.files import explained_write_errors, write_json
-from histoforge.core.results import FILE_KINDS, KINDS, RECORD, check_replaceable, check_replaceable_file, read_if_whole
+from histoforge.core.results import (
+    FILE_KINDS,
+    KINDS,
+    RECORD,
+    check_replaceable,
+    check_replaceable_file,
+    read_json_or_empty,
+)
 from histoforge.core.unfinished import clear, restore
 
 
@@ -33,11 +40,11 @@ class Output:
     path: Path
     kind: str
 
-    def is_there(self) -> bool:
-        """Return whether `path` holds an earlier result of this kind.
+    def exists(self) -> bool:
+        """Return whether `path` is an earlier result of this kind.
 
         Raises:
-            StorageError: `path` holds something else.
+            StorageError: `path` is something else.
         """
         if self.kind in FILE_KINDS:
             return check_replaceable_file(self.path, self.kind)
@@ -79,9 +86,10 @@ def claimed(
             lock = locked_folder if output.kind == "slides" else locked
             stack.enter_context(lock(output.path))
             clear(output.path if output.kind == "slides" else output.path.parent)
-            if output.is_there() and not overwrite and not same:
+            if output.exists() and not overwrite and not same:
                 raise StorageError(
-                    f"{output.path} holds an earlier {output.name}: add --overwrite to replace it, or name a new one."
+                    f"{output.path} contains an earlier {output.name}: add --overwrite to replace it, or name another "
+                    "output."
                 )
         yield
 
@@ -90,13 +98,17 @@ def check_apart(output: Path, inputs: Mapping[str, Path]) -> None:
     """Check that writing `output` cannot touch an input, following links.
 
     Raises:
-        StorageError: `output` is, contains, or lies in an input.
+        StorageError: `output` is, contains, or is inside an input.
     """
-    where = _lineage(output)
+    target = _lineage(output)
     for name, path in inputs.items():
         source = _lineage(path)
-        relations = (("is", where[0] == source[0]), ("lies in", source[0] in where), ("contains", where[0] in source))
-        relation = next((relation for relation, holds in relations if holds), "")
+        relations = (
+            ("is", target[0] == source[0]),
+            ("is inside", source[0] in target),
+            ("contains", target[0] in source),
+        )
+        relation = next((relation for relation, applies in relations if applies), "")
         if relation:
             raise StorageError(f"The output {output} {relation} {name}, which would be lost: name another output.")
 
@@ -110,7 +122,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = path.with_name(f".{path.name}.histoforge-lock")
     with explained_write_errors(path):
-        made = [folder for folder in (lock.parent, *lock.parent.parents) if not folder.exists()]
+        created = [folder for folder in (lock.parent, *lock.parent.parents) if not folder.exists()]
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _take(lock, path)
     try:
@@ -119,7 +131,7 @@ def locked(path: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
         with suppress(OSError):  # keep folders that are no longer empty
-            for folder in made:
+            for folder in created:
                 folder.rmdir()
 
 
@@ -131,7 +143,7 @@ def locked_folder(path: Path) -> Iterator[None]:
         StorageError: another command is writing into the folder, or the folder cannot be created.
     """
     with explained_write_errors(path):
-        made = [folder for folder in (path, *path.parents) if not folder.exists()]
+        created = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -148,26 +160,26 @@ def locked_folder(path: Path) -> Iterator[None]:
     finally:
         os.close(descriptor)
         with suppress(OSError):
-            for folder in made:
+            for folder in created:
                 folder.rmdir()
 
 
 def command_digest(settings: Mapping[str, Any], inputs: Mapping[str, Path | Sequence[Path] | None]) -> str:
     """Return the SHA-256 of a command's settings, as JSON values, and of the paths of its inputs."""
-    places = {name: _resolved(path) for name, path in inputs.items()}
-    return digest_json({"settings": dict(settings), "inputs": places})
+    paths = {name: _resolved(path) for name, path in inputs.items()}
+    return digest_json({"settings": dict(settings), "inputs": paths})
 
 
 def recorded(folder: Path, command: str) -> str:
     """Return the digest that `record` wrote into a folder for a command, or '' if there is none."""
-    return str(read_if_whole(folder / RECORD).get(command, ""))
+    return str(read_json_or_empty(folder / RECORD).get(command, ""))
 
 
 def record(folder: Path, command: str, digest: str) -> None:
     """Record in a folder that the command with this digest made, or is making, its content."""
     if int(os.environ.get("RANK", "0")) or not folder.is_dir():
         return
-    write_json(folder / RECORD, {**read_if_whole(folder / RECORD), command: digest})
+    write_json(folder / RECORD, {**read_json_or_empty(folder / RECORD), command: digest})
 
 
 def _lineage(path: Path) -> list[tuple[int, int] | str]:
@@ -176,7 +188,7 @@ def _lineage(path: Path) -> list[tuple[int, int] | str]:
     An identity is the device and inode or, if the path does not exist, its name.
     """
     resolved = Path(path).resolve()
-    return [_identity(place) for place in (resolved, *resolved.parents)]
+    return [_identity(folder) for folder in (resolved, *resolved.parents)]
 
 
 def _identity(path: Path) -> tuple[int, int] | str:
@@ -211,4 +223,4 @@ def _take(lock: Path, path: Path) -> int:
 def _resolved(path: Path | Sequence[Path] | None) -> Any:
     if path is None:
         return None
-    return str(path.resolve()) if isinstance(path, Path) else [str(place.resolve()) for place in path]
+    return str(path.resolve()) if isinstance(path, Path) else [str(item.resolve()) for item in path]

@@ -106,7 +106,7 @@ def known_shape(name: object, kind: type[HistoforgeError], advice: str = "make i
     except KeyError as error:
         raise kind(f"{name} is damaged ({error} is missing): {advice}.") from None
     except (AttributeError, IndexError, TypeError, ValueError, OverflowError, RecursionError, StopIteration):
-        raise kind(f"{name} is damaged (a value in it is of another kind than it should be): {advice}.") from None
+        raise kind(f"{name} is damaged (a value has the wrong type): {advice}.") from None
 
 
 def parse_yaml(text: str) -> Any:
@@ -159,13 +159,13 @@ def json_values(value: Any) -> Any:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise DocumentError(f"it holds the number {text[:12]}, which is not finite")
+        raise DocumentError(f"it contains the number {text[:12]}, which is not finite")
     return value
 
 
 def _whole(text: str) -> int:
     if len(text) > LONGEST_NUMBER:
-        raise DocumentError(f"it holds a number of more than {LONGEST_NUMBER} digits")
+        raise DocumentError(f"it contains a number of more than {LONGEST_NUMBER} digits")
     return int(text)
 
 
@@ -178,7 +178,7 @@ def _checked_depth(value: Any) -> Any:
             return value
         if sum(map(len, inner)) > MOST_VALUES:
             break
-        level = [part for item in inner for part in (item.values() if isinstance(item, dict) else item)]
+        level = [child for item in inner for child in (item.values() if isinstance(item, dict) else item)]
     raise DocumentError("it is nested too deeply, or is too large")
 
 

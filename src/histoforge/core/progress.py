@@ -30,7 +30,7 @@ class Progress:
     def __init__(self, label: str, total: int, unit: str = "", done: int = 0) -> None:
         self.label, self.total, self.unit, self.done = label, total, unit, done
         self._done_before = done
-        self._facts = ""
+        self._values = ""
         self._start = self._last_line = time.monotonic()
         self._bar: Any = None
         self._inner = False
@@ -48,10 +48,10 @@ class Progress:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[left]}"),
-                TextColumn("{task.fields[facts]}"),
+                TextColumn("{task.fields[values]}"),
             )
             self._bar = Bar(*columns, console=Console(stderr=True))
-            self._task = self._bar.add_task(self.label, total=self.total, completed=self.done, left="", facts="")
+            self._task = self._bar.add_task(self.label, total=self.total, completed=self.done, left="", values="")
             self._bar.start()
         return self
 
@@ -65,24 +65,24 @@ class Progress:
         done = self.done - self._done_before
         return (time.monotonic() - self._start) / done * (self.total - self.done) if done else None
 
-    def advance(self, units: int = 1, **facts: float | int | str) -> None:
-        """Count `units` more as done, and show `facts`, or the facts of the previous call if there are none."""
+    def advance(self, units: int = 1, **values: float | int | str) -> None:
+        """Count `units` more as done, and show `values`, or those of the previous call if there are none."""
         self.done += units
         if self._inner:
             return
-        if facts:
-            self._facts = " ".join(f"{name} {_short(value)}" for name, value in facts.items())
+        if values:
+            self._values = " ".join(f"{name} {_short(value)}" for name, value in values.items())
         seconds = self.seconds_left()
         left = f"{duration(seconds)} left" if seconds else ""
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, left=left, facts=self._facts)
+            self._bar.update(self._task, completed=self.done, left=left, values=self._values)
             return
         now = time.monotonic()
         if now - self._last_line >= LINE_EVERY_SECONDS or self.done >= self.total:
             self._last_line = now
             share = self.done / self.total if self.total else 1.0
-            times = ", ".join(part for part in (f"{share:.0%}", f"{now - self._start:.0f} s", left) if part)
-            say(f"{self.label}: {self.done}/{self.total} {self.unit} ({times}) {self._facts}".rstrip())
+            times = ", ".join(filter(None, (f"{share:.0%}", f"{now - self._start:.0f} s", left)))
+            say(f"{self.label}: {self.done}/{self.total} {self.unit} ({times}) {self._values}".rstrip())
 
 
 def track(items: Iterable[Any], label: str, total: int, unit: str = "") -> Iterator[Any]:

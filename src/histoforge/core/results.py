@@ -1,4 +1,4 @@
-"""The kinds of results that commands write, and the checks that distinguish them from other people's files."""
+"""The kinds of results that commands write, and the checks that distinguish them from other files."""
 
 import os
 import shutil
@@ -20,20 +20,20 @@ _WORK = ("*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors"
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResultKind:
     """A kind of directory that is written as a whole.
 
     Attributes:
         name: its name in messages.
         description: the file that identifies it.
         files: patterns of the other files that it may contain, as relative paths with '/'.
-        said: entries of the description that also identify it; None stands for any value.
+        entries: entries of the description that also identify it; None stands for any value.
     """
 
     name: str
     description: str
     files: tuple[str, ...]
-    said: tuple[tuple[str, str | None], ...] = ()
+    entries: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,19 @@ class FileKind:
 
 
 KINDS = {
-    "patches": Kind(
+    "patches": ResultKind(
         "patch set",
         "patchset.json",
         ("images.npy", "images.parquet", "index.parquet", "summary.json", "pictures/*.png", "pictures/*.json"),
     ),
-    "generator": Kind("generator", "model.json", _MODEL, (("kind", "generator"),)),
-    "guide": Kind("guide", "model.json", _MODEL, (("kind", "guide"),)),
-    "classifier": Kind("classifier", "model.json", _MODEL, (("kind", "classifier"),)),
-    "arm": Kind("arm", "arm.json", tuple(f"{model}/{file}" for model in ("seed-*", "judge") for file in _MODEL)),
-    "scores": Kind("scores of a generator", "scores.json", ("features.npz", "history.json", "pictures/*.png")),
-    "publication": Kind("publication", "decision.json", ("model_card.json", "README.md")),
-    "version": Kind("published version", "version.json", ("model/*", "model_card.json", "README.md")),
-    "slides": Kind("folder of phantom slides", RECORD, ("*",), (("phantom", None),)),
+    "generator": ResultKind("generator", "model.json", _MODEL, (("kind", "generator"),)),
+    "guide": ResultKind("guide", "model.json", _MODEL, (("kind", "guide"),)),
+    "classifier": ResultKind("classifier", "model.json", _MODEL, (("kind", "classifier"),)),
+    "arm": ResultKind("arm", "arm.json", tuple(f"{model}/{file}" for model in ("seed-*", "judge") for file in _MODEL)),
+    "scores": ResultKind("scores of a generator", "scores.json", ("features.npz", "history.json", "pictures/*.png")),
+    "publication": ResultKind("publication", "decision.json", ("model_card.json", "README.md")),
+    "version": ResultKind("published version", "version.json", ("model/*", "model_card.json", "README.md")),
+    "slides": ResultKind("folder of phantom slides", RECORD, ("*",), (("phantom", None),)),
 }
 FILE_KINDS = {
     "page": FileKind("page of histoforge"),
@@ -82,11 +82,11 @@ def check_replaceable(path: Path, kinds: Collection[str] = ()) -> bool:
         path: the directory to write.
         kinds: keys of `KINDS`; none for all of them.
 
-        Returns:
-            Whether `path` holds an earlier result.
+    Returns:
+        Whether `path` is an earlier result.
 
-        Raises:
-            StorageError: `path` holds a link, a file, a directory of another kind, or a result with foreign files.
+    Raises:
+        StorageError: `path` is a link, a file, a directory of another kind, or a result with foreign files.
     """
     if _is_free(path, directory=True):
         return False
@@ -94,11 +94,11 @@ def check_replaceable(path: Path, kinds: Collection[str] = ()) -> bool:
     kind = next((kind for kind in allowed if _is_of(path, kind)), None)
     if kind is None:
         wanted = " or ".join(sorted(kind.name for kind in allowed)) if kinds else "result of histoforge"
-        raise StorageError(f"{path} is there already and is no {wanted}: name a new folder, or move this one away.")
+        raise StorageError(f"{path} already exists and is no {wanted}: name a new folder, or move this one away.")
     foreign = next(foreign_files(path, (kind.description, *kind.files)), "")
     if foreign:
         raise StorageError(
-            f"{path} holds {foreign}, which is no part of the {kind.name} and would be lost: move it away, or name "
+            f"{path} contains {foreign}, which is not part of the {kind.name} and would be lost: move it away, or name "
             "a new folder."
         )
     return True
@@ -111,17 +111,17 @@ def check_replaceable_file(path: Path, kind: str) -> bool:
         path: the file to write.
         kind: a key of `FILE_KINDS`.
 
-        Returns:
-            Whether `path` holds an earlier file of the kind.
+    Returns:
+        Whether `path` is an earlier file of the kind.
 
-        Raises:
-            StorageError: `path` holds a link, a directory, or a file of another kind.
+    Raises:
+        StorageError: `path` is a link, a directory, or a file of another kind.
     """
     if _is_free(path, directory=False):
         return False
     if not _is_file_of(path, FILE_KINDS[kind]):
         raise StorageError(
-            f"{path} is there already and is no {FILE_KINDS[kind].name}: name a new one, or move this one away."
+            f"{path} already exists and is no {FILE_KINDS[kind].name}: name a new one, or move this one away."
         )
     return True
 
@@ -135,8 +135,8 @@ def work_beside(output: Path, suffix: str) -> Path:
     folder = output.with_name(f"{output.name}{suffix}")
     if not _is_free(folder, directory=True) and (foreign := next(foreign_files(folder, _WORK), "")):
         raise StorageError(
-            f"{folder} is where the training keeps its log and checkpoints, and it holds {foreign}: move it away, or "
-            "name another output."
+            f"{folder} is the folder of the training's log and checkpoints, but it contains {foreign}: move that file "
+            "away, or name another output."
         )
     return folder
 
@@ -161,10 +161,10 @@ def _is_free(path: Path, directory: bool) -> bool:
     """Return whether `path` is unused or, if a directory is to be written, an empty directory.
 
     Raises:
-        StorageError: `path` holds a link, a file where a directory is to be written, or the other way round.
+        StorageError: `path` is a link, a file where a directory is to be written, or the other way round.
     """
     if path.is_symlink():
-        raise StorageError(f"{path} is a link to {os.readlink(path)}: name that place itself, or a new one.")
+        raise StorageError(f"{path} is a link to {os.readlink(path)}: name that path itself, or a new one.")
     if not path.exists():
         return True
     if path.is_dir() != directory:
@@ -173,22 +173,22 @@ def _is_free(path: Path, directory: bool) -> bool:
     return directory and next(path.iterdir(), None) is None
 
 
-def _is_of(path: Path, kind: Kind) -> bool:
+def _is_of(path: Path, kind: ResultKind) -> bool:
     file = path / kind.description
     if not file.is_file():
         return False
-    said = read_if_whole(file) if kind.said else {}
-    return all(name in said and value in (None, said[name]) for name, value in kind.said)
+    description = read_json_or_empty(file) if kind.entries else {}
+    return all(name in description and value in (None, description[name]) for name, value in kind.entries)
 
 
 def _is_file_of(path: Path, kind: FileKind) -> bool:
     if kind.keys:
-        return kind.keys <= read_if_whole(path).keys()
+        return kind.keys <= read_json_or_empty(path).keys()
     with open(path, "rb") as file:
         return _PAGE_MARK in file.read(_PAGE_HEAD_BYTES)
 
 
-def read_if_whole(path: Path) -> dict[str, Any]:
+def read_json_or_empty(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, or an empty one if the file is missing, damaged, or contains something else."""
     try:
         value = parse_json(path.read_bytes())

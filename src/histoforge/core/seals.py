@@ -1,4 +1,4 @@
-"""Documents that carry their schema version and a digest over their content."""
+"""Documents with their schema version and a digest over their content."""
 
 import json
 from collections.abc import Mapping
@@ -47,24 +47,24 @@ def read_sealed(
     """
     document = read_json(path, kind, advice)
     if not isinstance(document, dict):
-        raise kind(f"{path} is damaged (it holds no JSON object): {advice}.")
-    said = document.get(VERSION, version)
-    if not isinstance(said, int):
-        raise kind(f"{path} is damaged ({VERSION} is no whole number): {advice}.")
-    if said > version:
-        raise kind(f"{path} has schema {said}, newer than {version}, which this version reads: upgrade histoforge.")
+        raise kind(f"{path} is damaged (it is not a JSON object): {advice}.")
+    schema = document.get(VERSION, version)
+    if not isinstance(schema, int):
+        raise kind(f"{path} is damaged ({VERSION} is not a whole number): {advice}.")
+    if schema > version:
+        raise kind(f"{path} has schema {schema}, newer than {version}, which this version reads: upgrade histoforge.")
     if not document.get(digest):
         warn_of_former_version(path)
     elif document[digest] != digest_json({name: value for name, value in document.items() if name != digest}):
-        raise kind(f"{path} was changed after it was written (its digest does not fit): {advice}.")
+        raise kind(f"{path} was changed after it was written (its digest does not match): {advice}.")
     return document
 
 
 def warn_of_former_version(path: Path) -> None:
-    """Warn once that a document carries no digest."""
+    """Warn once that a document has no digest."""
     if path.resolve() not in _warned:
         _warned.add(path.resolve())
-        say(f"{path} is of an earlier version of histoforge and carries no digest: damage to it goes unnoticed.")
+        say(f"{path} is of an earlier version of histoforge and has no digest, so damage to it cannot be detected.")
 
 
 def file_below(folder: Path, name: str) -> Path | None:

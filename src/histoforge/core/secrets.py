@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
-SHORTEST = 8
+MIN_SECRET_LENGTH = 8
 """Minimum length of a value that is hidden wherever it occurs; a shorter one could match parts of ordinary words."""
 
 _NAMES = re.compile(r".*(SECRET|SECRET_KEY|SECRET_ACCESS_KEY|TOKEN|PASSWORD|COOKIES?)$")
 _LONG_NAMES = re.compile(r".*ACCESS_KEY(_ID)?$")
-SHORTEST_ID = 16
+MIN_KEY_ID_LENGTH = 16
 """Minimum length of an access key id that is hidden: AWS ids have 20 characters, while MinIO's is often 'minio'."""
 _FILES = {"KF_PIPELINES_SA_TOKEN_PATH": "", "HISTOFORGE_S3_SECRET_DIR": "secretkey"}
 
@@ -28,20 +28,20 @@ _PATTERNS = (
 _remembered: set[str] = set()
 
 
-def clean_credential(text: str, shortest: int = SHORTEST) -> str | None:
-    """Return a credential without surrounding spaces and line ends, or None if an HTTP header cannot carry it.
+def clean_credential(text: str, min_length: int = MIN_SECRET_LENGTH) -> str | None:
+    """Return a credential without surrounding spaces and line ends, or None if an HTTP header cannot contain it.
 
-    A header carries printable ASCII only, and files made with `echo` or `--from-file` often end with a line end. A
-    value of at least `shortest` characters is remembered, so that `scrub` hides it.
+    A header contains printable ASCII only, and files made with `echo` or `--from-file` often end with a line end. A
+    value of at least `min_length` characters is remembered, so that `scrub` hides it.
     """
     value = text.strip()
-    remember(value, shortest)
+    remember(value, min_length)
     return value if all(" " <= character <= "~" for character in value) else None
 
 
-def remember(value: str, shortest: int = SHORTEST) -> None:
+def remember(value: str, min_length: int = MIN_SECRET_LENGTH) -> None:
     """Hide `value`, and each of its lines, from now on."""
-    _remembered.update(part for part in value.split() if len(part) >= shortest)
+    _remembered.update(line for line in value.split() if len(line) >= min_length)
 
 
 def scrub(text: str) -> str:
@@ -57,11 +57,11 @@ def scrub(text: str) -> str:
 def _from_environment(environment: Mapping[str, str]) -> set[str]:
     """Return the secrets that are currently in environment variables or in the files that these name."""
     values = {value for name, value in environment.items() if _NAMES.fullmatch(name)}
-    values |= {v for name, v in environment.items() if _LONG_NAMES.fullmatch(name) and len(v) >= SHORTEST_ID}
+    values |= {v for name, v in environment.items() if _LONG_NAMES.fullmatch(name) and len(v) >= MIN_KEY_ID_LENGTH}
     for name, file in _FILES.items():
         if environment.get(name):
             values.add(_read(Path(environment[name]) / file))
-    return {part for value in values for part in value.split() if len(part) >= SHORTEST}
+    return {line for value in values for line in value.split() if len(line) >= MIN_SECRET_LENGTH}
 
 
 def _read(path: Path) -> str:

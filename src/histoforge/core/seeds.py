@@ -7,7 +7,7 @@ import numpy as np
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """Return a separate 63-bit seed for each purpose: `derive_seed(0, "pool", "class", 2)`."""
-    text = "/".join(str(part) for part in (seed, *purpose))
+    text = "/".join(str(item) for item in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

@@ -148,11 +148,11 @@ def step_values(
         if not dot:
             values[name] = value
         elif target == step:
-            form, inner, own = parameter.partition(".")
+            form, inner, name_in_form = parameter.partition(".")
             if not inner:
                 values[parameter] = value
             elif form == variant:
-                special[own] = value
+                special[name_in_form] = value
         elif target not in known:
             raise SettingsError(f"There is no step '{target}'{nearest(target, known)} (in '{name}').")
     return {**values, **special}

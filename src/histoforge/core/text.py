@@ -15,9 +15,9 @@ def quoted(names: Iterable[str]) -> list[str]:
     return [f"'{name}'" for name in names]
 
 
-def join_words(words: Sequence[str], conjunction: str = "and") -> str:
+def join_words(items: Sequence[str], conjunction: str = "and") -> str:
     """Return a list as text: 'a', 'a and b', 'a, b and c'."""
-    return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+    return f" {conjunction} ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
 
 
 def dimensions(size: Iterable[int]) -> str:

@@ -29,7 +29,7 @@ _FORMER_NAME = re.compile(r"\..*[0-9a-f]{8}\.partial")
 
 _live: set[str] = set()
 _cleared: set[Path] = set()
-_named: set[Path] = set()
+_reported: set[Path] = set()
 
 
 def begin(path: Path, suffix: Suffix = "partial") -> Path:
@@ -61,7 +61,7 @@ def clear_once(folder: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the leftovers of killed processes, restore what they were replacing, and name the doubtful cases."""
+    """Remove the leftovers of killed processes, restore what they were replacing, and report the doubtful cases."""
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.name.startswith(".")]
     except OSError:
@@ -70,7 +70,7 @@ def clear(folder: Path) -> None:
         path, match = folder / name, _NAME.fullmatch(name)
         if match is None:
             if _FORMER_NAME.fullmatch(name):
-                _name_doubtful(path)
+                _report_doubtful(path)
         elif not _is_running(match[2], int(match[3]), name):
             _settle(path, folder / match[1], match[4], known=match[2] == _owner())
 
@@ -82,14 +82,14 @@ def restore(path: Path) -> None:
 
 
 def _settle(path: Path, final: Path, suffix: str, known: bool) -> None:
-    """Restore or remove the leftovers of an ended process; if the owner is unknown, only name them."""
+    """Restore or remove the leftovers of an ended process; if the owner is unknown, only report them."""
     try:
         if suffix == "replaced" and not os.path.lexists(final):
             if known or time.time() - path.stat().st_ctime > SETTLED_SECONDS:
                 os.rename(path, final)
-                say(f"{final} was being replaced when its writer was killed, and is back.")
+                say(f"{final} was being replaced when its writer was killed; the earlier one is restored.")
         elif not known:
-            _name_doubtful(path)
+            _report_doubtful(path)
         elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -98,11 +98,11 @@ def _settle(path: Path, final: Path, suffix: str, known: bool) -> None:
         say(f"{path} was left by a killed process and cannot be removed ({error.strerror}).")
 
 
-def _name_doubtful(path: Path) -> None:
-    if path in _named:
+def _report_doubtful(path: Path) -> None:
+    if path in _reported:
         return
-    _named.add(path)
-    say(f"{path} is unfinished, and its writer cannot be looked up from here: remove it if nothing writes it any more.")
+    _reported.add(path)
+    say(f"{path} is unfinished, and its writer cannot be looked up from here: remove it if nothing is writing it.")
 
 
 def _is_running(owner: str, pid: int, name: str) -> bool:

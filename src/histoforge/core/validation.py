@@ -32,13 +32,13 @@ _BOUNDS = {
     "literal_error": "{expected}",
     "enum": "{expected}",
 }
-LONGEST = 60
+MAX_LENGTH = 60
 
 
 def reason_of(error: ValidationError) -> str:
     """Return a document's first error as `where: what`."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(key) for key in first["loc"])
     if first["type"] == "missing":
         return f"'{where}' is missing"
     if first["type"] == "extra_forbidden":
@@ -67,8 +67,8 @@ def sentence_of(error: ValidationError, settings: type[BaseModel]) -> str:
         return f"'{name}' takes {about}{_given(first)}"
     choices = _choices(field.annotation) if field else ""
     what = choices if choices and len(first["loc"]) > 1 else expected(first)
-    place = first["loc"][1] if len(first["loc"]) > 1 else None
-    which = f"entry {place + 1} of '{name}'" if isinstance(place, int) else f"'{name}'"
+    index = first["loc"][1] if len(first["loc"]) > 1 else None
+    which = f"entry {index + 1} of '{name}'" if isinstance(index, int) else f"'{name}'"
     return f"{which} must be {what}{_given(first)}" if name else what
 
 
@@ -93,8 +93,8 @@ def shortened(value: Any) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits, or a structure that contains itself
-        return "what was given"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+        return "the given value"
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
 
 
 def _given(first: ErrorDetails) -> str:

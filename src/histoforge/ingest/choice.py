@@ -10,10 +10,10 @@ from histoforge.core.errors import SourceError
 from histoforge.ingest.base import Reading, Source
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import SPLITS, IngestConfig
-from histoforge.patches.duplicates import Twins, same_pixels_under
+from histoforge.patches.duplicates import DuplicatePixels, find_duplicates
 from histoforge.patches.splits import (
     check_every_class,
-    check_own_split,
+    check_given_split,
     fraction_of_each_class,
     split_by_group,
 )
@@ -49,13 +49,13 @@ def choose(config: IngestConfig, source: Source, reading: Reading, sink: PatchCo
     keep = sink.whole & sink.cap.kept(sink.draws, labels)
     if not keep.any():
         raise _nothing_left(config, reading)
-    conflicts = same_pixels_under(sink.keys[keep], index["class_name"][keep], index["file"][keep])
+    conflicts = find_duplicates(sink.keys[keep], index["class_name"][keep], index["file"][keep])
     keep = _settle(conflicts, conflicts.rows, "under two classes", keep, index, config, reading)
     if not keep.any():
         raise SourceError(f"All images in {config.source} stand under two classes: correct their labels.")
     splits = np.full(len(index), "", dtype=object)
     splits[keep], split_by = make_splits(config, source, index[keep])
-    leaks = same_pixels_under(sink.keys[keep], splits[keep], index["file"][keep])
+    leaks = find_duplicates(sink.keys[keep], splits[keep], index["file"][keep])
     rows = leaks.rows & (splits[keep] != "train")
     keep = _settle(leaks, rows, "in two splits", keep, index.assign(split=splits), config, reading)
     check_every_class(labels[keep], splits[keep], source.classes, [split for split in SPLITS if split in splits])
@@ -80,7 +80,7 @@ def make_splits(config: IngestConfig, source: Source, index: pd.DataFrame) -> tu
         splits = split_by_group(groups, labels, source.classes, config.ratios, config.seed, config.split_by)
         return splits, config.split_by
     splits = index["split"].to_numpy(dtype=object).copy()
-    check_own_split(groups, splits, config.split_by)
+    check_given_split(groups, splits, config.split_by)
     there = set(splits)
     if "train" in there:
         rest = np.array([0.0 if split in there - {"train"} else config.ratios[i] for i, split in enumerate(SPLITS)])
@@ -100,7 +100,7 @@ def make_splits(config: IngestConfig, source: Source, index: pd.DataFrame) -> tu
 
 
 def _settle(
-    twins: Twins,
+    twins: DuplicatePixels,
     rows: NDArray[np.bool_],
     where: str,
     keep: NDArray[np.bool_],
@@ -124,7 +124,7 @@ def _settle(
     return smaller
 
 
-def _listed(twins: Twins, left_out: NDArray[np.bool_], where: str, index: pd.DataFrame) -> pd.DataFrame:
+def _listed(twins: DuplicatePixels, left_out: NDArray[np.bool_], where: str, index: pd.DataFrame) -> pd.DataFrame:
     """List the patches that share their pixels, picture by picture; `index` and `left_out` have the rows of `twins`."""
     facts = index[["file", "x", "y", "class_name", "split"]].reset_index(drop=True)
     table = facts.assign(same_pixels=where, picture=twins.groups, left_out=left_out)[twins.rows]

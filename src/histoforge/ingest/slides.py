@@ -16,7 +16,7 @@ from histoforge.ingest.pixels import letterboxed
 from histoforge.ingest.regions import slide_regions
 from histoforge.ingest.slide_list import SlideItem, list_slides
 from histoforge.ingest.stains import chosen_normaliser
-from histoforge.patches.duplicates import pixel_key, place_keys
+from histoforge.patches.duplicates import location_keys, pixel_key
 from histoforge.patches.images import Pixels
 from histoforge.slides import (
     Annotations,
@@ -185,7 +185,7 @@ class SlideSource:
             for rows, images in read_patches(opened.slide, plan, opened.scale, workers, transform):
                 part = plan.iloc[rows]
                 columns = {"label": part["label"], "x": part["x"], "y": part["y"], "tissue": part["tissue"], **shared}
-                sink.add(images, place_keys(key, part["x"].to_numpy(), part["y"].to_numpy()), draws[rows], columns)
+                sink.add(images, location_keys(key, part["x"].to_numpy(), part["y"].to_numpy()), draws[rows], columns)
                 progress.advance(0, slide=item.name, patches=sink.count)
         except SlideError as error:
             sink.discard_from(start)

@@ -46,21 +46,21 @@ class DevicePatches:
         device = torch.device(device)
         height, width = patches.patch_size
         shape = (len(patches), height, width, 3)
-        home = device if _fits(int(np.prod(shape)), device) else torch.device("cpu")
-        images = torch.empty(shape, dtype=torch.uint8, device=home)
+        storage = device if _fits(int(np.prod(shape)), device) else torch.device("cpu")
+        images = torch.empty(shape, dtype=torch.uint8, device=storage)
         for start in range(0, len(patches), READ_ROWS):
             rows = slice(start, start + READ_ROWS)
             images[rows] = torch.from_numpy(np.ascontiguousarray(patches.images(rows)))
-        return cls(images.permute(0, 3, 1, 2), torch.tensor(patches.labels).to(home), device)
+        return cls(images.permute(0, 3, 1, 2), torch.tensor(patches.labels).to(storage), device)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the patches at `rows`, int64 [B], as floats in [-1, 1] on the device."""
-        home = rows.to(self.images.device)
-        images = self.images[home].to(self.device, non_blocking=True)
-        return Batch(to_unit(images), self.labels[home].to(self.device), rows)
+        stored_rows = rows.to(self.images.device)
+        images = self.images[stored_rows].to(self.device, non_blocking=True)
+        return Batch(to_unit(images), self.labels[stored_rows].to(self.device), rows)
 
 
 def to_unit(images: Tensor) -> Tensor:

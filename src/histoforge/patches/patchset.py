@@ -47,7 +47,7 @@ class PatchSetInfo(Settings):
     files: dict[str, str]
     digest: str
 
-    def own_digest(self) -> str:
+    def compute_digest(self) -> str:
         """Compute the digest of this description."""
         return digest_json(self.model_dump(mode="json", exclude={"digest"}))
 
@@ -83,7 +83,7 @@ class PatchSet:
                 raise PatchSetError(f"The patch set {path} lacks {name}: make it again with 'histoforge preprocess'.")
             if digest_file(path / name) != digest:
                 raise PatchSetError(
-                    f"{path / name} is damaged (its SHA-256 is not the recorded one): copy it again or make it again."
+                    f"{path / name} is damaged (its SHA-256 differs from the recorded one): copy or make it again."
                 )
         try:
             images = next(name for name in info.files if name in IMAGE_NAMES)
@@ -92,7 +92,7 @@ class PatchSet:
         except (pa.ArrowException, LookupError, OSError, StopIteration, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200] or "it has no images"
             raise PatchSetError(
-                f"The patch set {path} does not hold what its description says ({reason}): make it again."
+                f"The patch set {path} does not match its description ({reason}): make it again."
             ) from None
         return cls(info, index, reader, np.arange(len(index)))
 
@@ -189,9 +189,9 @@ def read_info(path: Path) -> PatchSetInfo:
     info = parse_model(PatchSetInfo, text, file, PatchSetError, "make the patch set again")
     if info.schema_version > SCHEMA_VERSION:
         raise _newer(file, info.schema_version)
-    if info.digest != info.own_digest():
+    if info.digest != info.compute_digest():
         raise PatchSetError(
-            f"{file} was changed after it was written (its digest does not fit): make the patch set again."
+            f"{file} was changed after it was written (its digest does not match): make the patch set again."
         )
     return info
 

@@ -18,8 +18,8 @@ def grid(images: NDArray[np.uint8], columns: int) -> Image.Image:
     _, height, width, _ = images.shape
     rows = -(-len(images) // columns)
     canvas = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + GAP), index % columns * (width + GAP)
         canvas[top : top + height, left : left + width] = image
     return Image.fromarray(canvas)
 
@@ -41,10 +41,10 @@ def attention_overlay(
     low, high = attention.min(axis=(1, 2), keepdims=True), attention.max(axis=(1, 2), keepdims=True)
     heat = (attention - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
     overlays = np.empty_like(images)
-    for place, (image, weights) in enumerate(zip(images, heat, strict=True)):
+    for index, (image, weights) in enumerate(zip(images, heat, strict=True)):
         stretched = Image.fromarray(weights.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
         colours = colormaps["jet"](np.clip(np.asarray(stretched), 0, 1))[..., :3] * 255
-        overlays[place] = np.round((1 - opacity) * image + opacity * colours).astype(np.uint8)
+        overlays[index] = np.round((1 - opacity) * image + opacity * colours).astype(np.uint8)
     return overlays
 
 

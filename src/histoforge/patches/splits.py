@@ -14,13 +14,13 @@ from scipy.sparse import lil_matrix
 
 from histoforge.core.errors import SourceError
 from histoforge.core.seeds import numpy_rng
-from histoforge.core.text import join_words, quoted
+from histoforge.core.text import counted, join_words, quoted
 from histoforge.patches.patchset import SPLITS
 
 SEARCHED_GROUPS = 1000
 SWAP_PARTNERS = 256
 SWEEPS = 30
-WAYS = {
+REMEDIES = {
     "patient": "name the patients in a column 'patient' of labels.csv or slides.csv, or by patient_pattern",
     "slide": "name the slides in a column 'slide' of labels.csv or slides.csv",
 }
@@ -50,14 +50,14 @@ def split_by_group(
     Raises:
         SourceError: there are fewer groups than splits, or a class has no patches or cannot be in every split.
     """
-    names, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    names, group_of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     counts = np.zeros((len(names), len(classes)), np.int64)
-    np.add.at(counts, (places, labels), 1)
+    np.add.at(counts, (group_of, labels), 1)
     _check(counts, classes, ratios, unit)
     rng = numpy_rng(seed, "split")
-    sides = _start(counts, classes, ratios, unit, rng)
-    _improve(sides, counts, np.asarray(ratios), rng)
-    return np.asarray(SPLITS, dtype=object)[sides][places]
+    splits = _assign(counts, classes, ratios, unit, rng)
+    _Balancer(splits, counts, np.asarray(ratios)).improve(rng)
+    return np.asarray(SPLITS, dtype=object)[splits][group_of]
 
 
 def fraction_of_each_class(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
@@ -74,29 +74,29 @@ def fraction_of_each_class(labels: NDArray[np.int64], fraction: float, seed: int
     return keep
 
 
-def check_own_split(groups: Sequence[str], splits: Iterable[str], unit: str = "patient") -> None:
-    """Raise SourceError if a patient is in two of the source's official splits."""
+def check_given_split(groups: Sequence[str], splits: Iterable[str], unit: str = "patient") -> None:
+    """Raise SourceError if a patient is in two of the splits that the source itself defines."""
     pairs = pd.DataFrame({"group": list(groups), "split": list(splits)}).drop_duplicates()
-    twice = pairs[pairs.duplicated("group", keep=False)].sort_values("group")
-    if len(twice):
-        name = twice["group"].iloc[0]
-        sides = sorted(twice.loc[twice["group"] == name, "split"], key=SPLITS.index)
+    repeated = pairs[pairs.duplicated("group", keep=False)].sort_values("group")
+    if len(repeated):
+        name = repeated["group"].iloc[0]
+        shared = sorted(repeated.loc[repeated["group"] == name, "split"], key=SPLITS.index)
         raise SourceError(
-            f"The {unit} '{name}' stands in the source's own splits {join_words(quoted(sides))}: "
-            f"correct the column 'split', or leave it out to have the split made."
+            f"The {unit} '{name}' is in several splits of the source, {join_words(quoted(shared))}: correct the column "
+            "'split', or omit it to have the patches split here."
         )
 
 
 def check_every_class(
     labels: NDArray[np.int64], splits: NDArray[np.object_], classes: Sequence[str], wanted: Sequence[str]
 ) -> None:
-    """Raise SourceError if a class has no patch in one of the wanted splits."""
+    """Raise SourceError if a class has no patch in one of the splits `wanted`."""
     for split in wanted:
         for label, name in enumerate(classes):
             if not ((splits == split) & (labels == label)).any():
                 raise SourceError(
-                    f"Class '{name}' has no patch in the '{split}' split: add images of it there, or leave the class "
-                    f"out with ignore_classes."
+                    f"Class '{name}' has no patch in the '{split}' split: add images of it there, or exclude the class "
+                    "with ignore_classes."
                 )
 
 
@@ -104,65 +104,75 @@ def _check(counts: NDArray[np.int64], classes: Sequence[str], ratios: tuple[floa
     wanted = [name for name, ratio in zip(SPLITS, ratios, strict=True) if ratio > 0]
     for label, name in enumerate(classes):
         if not counts[:, label].any():
-            raise SourceError(f"Class '{name}' has no patches at all: add images of it, or leave it out of 'classes'.")
+            raise SourceError(f"Class '{name}' has no patches: add images of it, or remove it from 'classes'.")
     if len(counts) < len(wanted):
-        few = "1 {unit}" if len(counts) == 1 else f"{len(counts)} {{unit}}s"
+        groups, splits = counted(len(counts), f"{unit}s"), join_words(quoted(wanted))
         raise SourceError(
-            f"The source has {few.format(unit=unit)}, and a split by {unit} into {join_words(quoted(wanted))} needs at "
-            f"least {len(wanted)}: {WAYS[unit]}, or set split_ratios to 0 for the splits that you do not need."
+            f"The source has {groups}, and a split by {unit} into {splits} needs at least {len(wanted)}: "
+            f"{REMEDIES[unit]}, or set split_ratios to 0 for the splits that you do not need."
         )
 
 
-def _start(
+def _assign(
     counts: NDArray[np.int64],
     classes: Sequence[str],
     ratios: tuple[float, float, float],
     unit: str,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Assign the fewest groups that put each class on each side, and distribute the others by the ratios."""
+    """Assign as few groups as put each class into each split, and distribute the others by the ratios.
+
+    Returns:
+        The index of each group's split, int64 [groups].
+    """
     present = counts > 0
-    kinds, kind_of = np.unique(present, axis=0, return_inverse=True)
-    reserved = _reserve(kinds, np.bincount(kind_of, minlength=len(kinds)), classes, ratios, present, unit)
-    sides = np.empty(len(counts), np.int64)
-    for kind in range(len(kinds)):
-        members = rng.permutation(np.flatnonzero(kind_of == kind))
-        fixed = np.repeat(np.arange(3), reserved[kind])
-        want = np.asarray(ratios) * len(members)
-        rest = np.empty(len(members) - len(fixed), np.int64)
-        have = reserved[kind].astype(float)
-        for place in range(len(rest)):
-            rest[place] = np.argmax(np.where(np.asarray(ratios) > 0, want - have, -np.inf))
-            have[rest[place]] += 1
-        sides[members] = np.concatenate([fixed, rest])
-    return sides
+    class_sets, set_of = np.unique(present, axis=0, return_inverse=True)
+    reserved = _reserve(class_sets, np.bincount(set_of, minlength=len(class_sets)), classes, ratios, present, unit)
+    splits = np.empty(len(counts), np.int64)
+    for class_set in range(len(class_sets)):
+        members = rng.permutation(np.flatnonzero(set_of == class_set))
+        required = np.repeat(np.arange(3), reserved[class_set])
+        target = np.asarray(ratios) * len(members)
+        remaining = np.empty(len(members) - len(required), np.int64)
+        assigned = reserved[class_set].astype(float)
+        for index in range(len(remaining)):
+            remaining[index] = np.argmax(np.where(np.asarray(ratios) > 0, target - assigned, -np.inf))
+            assigned[remaining[index]] += 1
+        splits[members] = np.concatenate([required, remaining])
+    return splits
 
 
 def _reserve(
-    kinds: NDArray[np.bool_],
+    class_sets: NDArray[np.bool_],
     sizes: NDArray[np.int64],
     classes: Sequence[str],
     ratios: tuple[float, float, float],
     present: NDArray[np.bool_],
     unit: str,
 ) -> NDArray[np.int64]:
-    """Return the number of groups of each kind (set of classes) that a side needs to have all classes, [kinds, 3].
+    """Return how many groups with each set of classes a split needs so that it has all classes, int64 [sets, 3].
 
-    This maximises sum(w z) - e sum(y), where y is the number of groups of a kind on a side, and z = 1 if a class is on
-    a side.
+    This maximises sum(w z) - e sum(y), where y is the number of groups with a set of classes in a split, and z = 1 if a
+    class is in a split.
+
+    Args:
+        class_sets: the distinct sets of classes that groups have, bool [sets, classes].
+        sizes: number of groups with each of them, int64 [sets].
+        classes, ratios, unit: see `split_by_group`.
+        present: whether a group has patches of a class, bool [groups, classes].
     """
-    wanted = [side for side, ratio in enumerate(ratios) if ratio > 0]
-    cells = [(label, side) for side in wanted for label in range(len(classes))]
-    y_count = len(kinds) * 3
+    wanted = [split for split, ratio in enumerate(ratios) if ratio > 0]
+    cells = [(label, split) for split in wanted for label in range(len(classes))]
+    y_count = len(class_sets) * 3
     cover = lil_matrix((len(cells), y_count + len(cells)))
-    for row, (label, side) in enumerate(cells):
-        cover[row, np.flatnonzero(kinds[:, label]) * 3 + side] = 1
+    for row, (label, split) in enumerate(cells):
+        cover[row, np.flatnonzero(class_sets[:, label]) * 3 + split] = 1
         cover[row, y_count + row] = -1
-    room = lil_matrix((len(kinds), y_count + len(cells)))
-    for kind in range(len(kinds)):
-        room[kind, kind * 3 : kind * 3 + 3] = 1
+    capacity = lil_matrix((len(class_sets), y_count + len(cells)))
+    for row in range(len(class_sets)):
+        capacity[row, row * 3 : row * 3 + 3] = 1
     importance = {0: 4.0, 2: 2.0, 1: 1.0}
-    cost = np.concatenate([np.full(y_count, 1e-4), [-importance[side] for _, side in cells]])
+    cost = np.concatenate([np.full(y_count, 1e-4), [-importance[split] for _, split in cells]])
     upper = np.concatenate(
         [np.where(np.isin(np.arange(y_count) % 3, wanted), np.repeat(sizes, 3), 0), np.ones(len(cells))]
     )
@@ -170,82 +180,83 @@ def _reserve(
         cost,
         integrality=np.ones(len(cost)),
         bounds=Bounds(0, upper),
-        constraints=[LinearConstraint(cover.tocsr(), 0, np.inf), LinearConstraint(room.tocsr(), 0, sizes)],
+        constraints=[LinearConstraint(cover.tocsr(), 0, np.inf), LinearConstraint(capacity.tocsr(), 0, sizes)],
     )
     values = np.round(solution.x).astype(np.int64)
-    missing = [cell for cell, there in zip(cells, values[y_count:], strict=True) if not there]
+    missing = [cell for cell, covered in zip(cells, values[y_count:], strict=True) if not covered]
     if missing:
-        raise _cannot(missing, classes, present, unit)
+        raise _missing_class(missing, classes, present, unit)
     return values[:y_count].reshape(-1, 3)
 
 
-def _cannot(
+def _missing_class(
     missing: list[tuple[int, int]], classes: Sequence[str], present: NDArray[np.bool_], unit: str
 ) -> SourceError:
     label = min((label for label, _ in missing), key=lambda label: int(present[:, label].sum()))
-    count = int(present[:, label].sum())
-    sides = [SPLITS[side] for other, side in sorted(missing) if other == label]
+    splits = join_words(quoted(SPLITS[split] for other, split in sorted(missing) if other == label))
+    groups = counted(int(present[:, label].sum()), f"{unit}s")
     weaker = ", or set split_by=slide, a weaker split that reports name" if unit == "patient" else ""
-    ways = f"leave it out with ignore_classes, or a split with split_ratios{weaker}"
     return SourceError(
-        f"Class '{classes[label]}' comes from {count} {unit}{'s' if count != 1 else ''}, so a split by {unit} leaves "
-        f"it out of {join_words(quoted(sides))}: add {unit}s of it, {ways}."
+        f"Class '{classes[label]}' comes from {groups}, so a split by {unit} has none of it in {splits}: add {unit}s "
+        f"with it, exclude it with ignore_classes, or omit a split with split_ratios{weaker}."
     )
 
 
-def _improve(
-    sides: NDArray[np.int64], counts: NDArray[np.int64], ratios: NDArray[np.float64], rng: np.random.Generator
-) -> None:
-    """Move and swap groups in place while this improves the shares and removes no class from a side."""
-    shares = np.column_stack([counts / counts.sum(axis=0), np.full(len(counts), 1 / len(counts))])
-    present = (counts > 0).astype(np.int64)
-    sizes = shares.max(axis=1)
-    largest = np.argsort(-sizes, kind="stable")[:SEARCHED_GROUPS]
-    away = np.stack([shares[sides == side].sum(axis=0) for side in range(3)]) - ratios[:, None]
-    cover = np.stack([present[sides == side].sum(axis=0) for side in range(3)])
-    for _ in range(SWEEPS):
-        changed = False
-        for group in rng.permutation(largest):
-            partners = rng.permutation(largest)[:SWAP_PARTNERS]
-            changed |= _best_change(int(group), partners, sides, shares, present, away, cover, ratios)
-        if not changed:
-            return
+class _Balancer:
+    """Move and swap groups between splits, in place, to bring the shares of the splits closer to their ratios.
 
-
-def _best_change(
-    group: int,
-    partners: NDArray[np.int64],
-    sides: NDArray[np.int64],
-    shares: NDArray[np.float64],
-    present: NDArray[np.int64],
-    away: NDArray[np.float64],
-    cover: NDArray[np.int64],
-    ratios: NDArray[np.float64],
-) -> bool:
-    """Apply the best move of a group to another side, or swap with a partner there, and return whether one helped.
-
-    If u moves from side a to side b, and A and B are the deviations of these sides from their ratios, the sum of
-    squares changes by 2 u (u - A + B).
+    Attributes:
+        splits: index of each group's split, int64 [groups].
+        shares: each group's share of the patches of each class and, last, of the groups, [groups, classes + 1].
+        present: 1 if a group has patches of a class, int64 [groups, classes].
+        excess: by how much the shares of a split exceed its ratio, [3, classes + 1].
+        cover: number of groups with patches of a class in each split, int64 [3, classes].
     """
-    own = int(sides[group])
-    others = np.array([side for side in range(3) if side != own and ratios[side] > 0], np.int64)
-    partners = partners[sides[partners] != own]
-    to = np.concatenate([others, sides[partners]])
-    leaves = np.concatenate([np.tile(shares[group], (len(others), 1)), shares[group] - shares[partners]])
-    classes = np.concatenate([np.tile(present[group], (len(others), 1)), present[group] - present[partners]])
-    gain = (2 * leaves * (leaves - away[own] + away[to])).sum(axis=1)
-    allowed = ((cover[own] - classes > 0) | (cover[own] == 0)).all(axis=1)
-    allowed &= ((cover[to] + classes > 0) | (cover[to] == 0)).all(axis=1)
-    gain = np.where(allowed, gain, np.inf)
-    if not len(gain) or gain.min() > -1e-12:
-        return False
-    best = int(gain.argmin())
-    side = int(to[best])
-    away[own] -= leaves[best]
-    away[side] += leaves[best]
-    cover[own] -= classes[best]
-    cover[side] += classes[best]
-    if best >= len(others):
-        sides[partners[best - len(others)]] = own
-    sides[group] = side
-    return True
+
+    def __init__(self, splits: NDArray[np.int64], counts: NDArray[np.int64], ratios: NDArray[np.float64]) -> None:
+        self.splits, self.ratios = splits, ratios
+        self.shares = np.column_stack([counts / counts.sum(axis=0), np.full(len(counts), 1 / len(counts))])
+        self.present = (counts > 0).astype(np.int64)
+        self.excess = np.stack([self.shares[splits == split].sum(axis=0) for split in range(3)]) - ratios[:, None]
+        self.cover = np.stack([self.present[splits == split].sum(axis=0) for split in range(3)])
+
+    def improve(self, rng: np.random.Generator) -> None:
+        """Try moves and swaps of the largest groups until none helps, or for `SWEEPS` passes."""
+        largest = np.argsort(-self.shares.max(axis=1), kind="stable")[:SEARCHED_GROUPS]
+        for _ in range(SWEEPS):
+            changed = False
+            for group in rng.permutation(largest):
+                changed |= self._best_change(int(group), rng.permutation(largest)[:SWAP_PARTNERS])
+            if not changed:
+                return
+
+    def _best_change(self, group: int, partners: NDArray[np.int64]) -> bool:
+        """Move a group to another split, or swap it with a partner there, and return whether that helped.
+
+        If u moves from split a to split b, and A and B are the excesses of these splits, the sum of squares changes by
+        2 u (u - A + B). A change that would remove a class from a split is not allowed.
+        """
+        source = int(self.splits[group])
+        moves = np.array([split for split in range(3) if split != source and self.ratios[split] > 0], np.int64)
+        partners = partners[self.splits[partners] != source]
+        targets = np.concatenate([moves, self.splits[partners]])
+        shares, present = (
+            np.concatenate([np.tile(of[group], (len(moves), 1)), of[group] - of[partners]])
+            for of in (self.shares, self.present)
+        )
+        change = (2 * shares * (shares - self.excess[source] + self.excess[targets])).sum(axis=1)
+        allowed = ((self.cover[source] - present > 0) | (self.cover[source] == 0)).all(axis=1)
+        allowed &= ((self.cover[targets] + present > 0) | (self.cover[targets] == 0)).all(axis=1)
+        change = np.where(allowed, change, np.inf)
+        if not len(change) or change.min() > -1e-12:
+            return False
+        best = int(change.argmin())
+        target = int(targets[best])
+        self.excess[source] -= shares[best]
+        self.excess[target] += shares[best]
+        self.cover[source] -= present[best]
+        self.cover[target] += present[best]
+        if best >= len(moves):
+            self.splits[partners[best - len(moves)]] = source
+        self.splits[group] = target
+        return True

@@ -50,7 +50,7 @@ class PatchSetWriter:
         self.classes, self.patch_size = list(classes), (int(patch_size[0]), int(patch_size[1]))
         self.mpp, self.synthetic = mpp, synthetic
         self.info: PatchSetInfo | None = None
-        self._parts: list[pd.DataFrame] = []
+        self._tables: list[pd.DataFrame] = []
         self._images = image_writer(directory, self.patch_size)
 
     @classmethod
@@ -79,7 +79,7 @@ class PatchSetWriter:
             writer = cls(directory, classes, patch_size, mpp, synthetic)
             yield writer
             if writer.info is None:
-                raise RuntimeError(f"the writer of {path} was left without finish()")
+                raise RuntimeError(f"finish() was not called on the writer of {path}")
 
     def add(self, images: Pixels, **columns: Any) -> None:
         """Append patches.
@@ -94,15 +94,15 @@ class PatchSetWriter:
         if not len(images):
             return
         self._images.write(images)
-        part = pd.DataFrame({**DEFAULTS, **columns}, index=range(len(images)))
-        part["class_name"] = [self.classes[label] for label in part["label"]]
-        self._parts.append(part)
+        table = pd.DataFrame({**DEFAULTS, **columns}, index=range(len(images)))
+        table["class_name"] = [self.classes[label] for label in table["label"]]
+        self._tables.append(table)
 
     def index(self) -> pd.DataFrame:
         """Return the index so far, with one row per patch in the order of addition."""
-        if not self._parts:
+        if not self._tables:
             return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-        index = pd.concat(self._parts, ignore_index=True)
+        index = pd.concat(self._tables, ignore_index=True)
         index = index.astype({name: kind for name, kind in COLUMNS.items() if name in index})
         return index[[*COLUMNS, *(name for name in index if name not in COLUMNS)]]
 
@@ -142,7 +142,7 @@ class PatchSetWriter:
             files={p.relative_to(self.directory).as_posix(): digest_file(p) for p in files},
             digest="",
         )
-        info = info.model_copy(update={"digest": info.own_digest()})
+        info = info.model_copy(update={"digest": info.compute_digest()})
         write_json(self.directory / INFO_NAME, info.model_dump(mode="json"))
         self.info = info
         return info
@@ -150,12 +150,12 @@ class PatchSetWriter:
     def _compact(self, rows: NDArray[np.int64]) -> None:
         reader = image_reader(self.directory / self._images.name)
         with tempfile.TemporaryDirectory(dir=self.directory) as folder:
-            kept = image_writer(Path(folder), self.patch_size)
+            writer = image_writer(Path(folder), self.patch_size)
             for start in range(0, len(rows), BATCH):
-                kept.write(reader.read(rows[start : start + BATCH]))
-            kept.close()
+                writer.write(reader.read(rows[start : start + BATCH]))
+            writer.close()
             del reader
-            shutil.move(Path(folder) / kept.name, self.directory / kept.name)
+            shutil.move(Path(folder) / writer.name, self.directory / writer.name)
 
 
 def _counts(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:

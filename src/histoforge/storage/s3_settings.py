@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from histoforge.core.errors import StorageError
-from histoforge.core.secrets import SHORTEST, SHORTEST_ID, clean_credential
+from histoforge.core.secrets import MIN_KEY_ID_LENGTH, MIN_SECRET_LENGTH, clean_credential
 
 _ENDPOINTS = ("HISTOFORGE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MINIO_ENDPOINT")
 _PAIRS = (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"))
@@ -118,7 +118,9 @@ def _credential(environment: Mapping[str, str], name: str) -> str:
 
 
 def _sendable(text: str, name: str) -> str:
-    value = clean_credential(text, SHORTEST if "secret" in name.lower() or "TOKEN" in name else SHORTEST_ID)
+    value = clean_credential(
+        text, MIN_SECRET_LENGTH if "secret" in name.lower() or "TOKEN" in name else MIN_KEY_ID_LENGTH
+    )
     if value is None:
         raise StorageError(
             f"{name} holds a character that no HTTP header can carry (a control character, or one beyond ASCII): copy "
