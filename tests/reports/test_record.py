@@ -1,4 +1,4 @@
-"""What machines read: JSON without NaN, flat finite numbers, and Markdown."""
+"""What machines read of an evaluation: JSON without NaN, and flat finite numbers."""
 
 import json
 import math
@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 from made_up import make_findings, make_study
 
-from histoforge.reports.record import as_markdown, as_record, flat_metrics
+from histoforge.evaluation.flat_metrics import flat_metrics
+from histoforge.evaluation.results_file import AnswerRecord, EvaluationResults, evaluation_results, read_results
+from histoforge.reports.study_markdown import as_markdown
 from histoforge.reports.text.study_answer import answer
+
+
+def record_of(findings):
+    found = answer(findings.study, 480, 12)
+    return evaluation_results(
+        findings, AnswerRecord(score=findings.study.score, reference=found.reference, **vars(found))
+    ).as_json()
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +26,7 @@ def findings():
 
 
 def test_the_record_is_strict_json_with_every_part(findings):
-    record = as_record(findings, answer(findings.study, 480, 12))
+    record = record_of(findings)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert record["answer"]["verdict"] == "better"
     assert record["answer"]["difference"]["over_patients"]["low"] > 0
@@ -28,6 +37,17 @@ def test_the_record_is_strict_json_with_every_part(findings):
     assert len(record["patients"]) == 12
     assert record["selection"]["classes"]["normal"]["kept"] == 30
     assert record["memorisation"]["extractor"] == "net b"
+
+
+def test_a_written_record_is_read_as_typed_results(findings, tmp_path):
+    record = record_of(findings)
+    (tmp_path / "metrics.json").write_text(json.dumps(record))
+    assert EvaluationResults.model_validate(record).as_json() == record
+    results = read_results(tmp_path / "metrics.json")
+    assert results.inputs.patches == findings.digests.patches
+    assert results.models == {"cd" * 32}
+    assert results.extractors == ["net a", "net b"]
+    assert results.memorisation.copied is findings.audit.copied
 
 
 def test_flat_numbers_are_finite_and_of_the_independent_extractor(findings):

@@ -12,6 +12,7 @@ from s3_server import serve_s3, use
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError, StorageError
 from histoforge.core.files import read_json, write_json
 from histoforge.evaluation.challenger_comparison import unit_digests
+from histoforge.evaluation.results_file import AuditDecision
 from histoforge.metrics.results import Effect
 from histoforge.models import ModelStore
 from histoforge.models.gate import check_audit, check_difference
@@ -174,7 +175,7 @@ def test_synthetic_patches_need_an_audit_that_passed(given: Path, tmp_path: Path
     assert done.said.startswith("published nothing as classifier because its ")
     assert re.search(reason, done.said)
     assert store_of(tmp_path).versions() == []
-    assert check_audit(False, audit).accepted
+    assert check_audit(False, AuditDecision(**audit) if audit else None).accepted
 
 
 def test_too_few_test_patients_publish_nothing(given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,21 +215,52 @@ def test_inputs_that_do_not_belong_together_are_one_sentence(given: Path, tmp_pa
         ("nothing", {}, ModelError, "is not a model"),
         ("strong", {"patches": other}, PatchSetError, "was trained on another patch set .* may know"),
         ("strong", {"results": given / "metrics.json"}, SourceError, "of weak, selective and not of the models in"),
-        ("strong", {"results": given / "report.html"}, SourceError, "holds no results of an evaluation"),
+        ("strong", {"results": given / "report.html"}, SourceError, "contains no results of an evaluation"),
         ("strong", {"models": ""}, SettingsError, "'models' is empty"),
     ):
         with pytest.raises(error, match=sentence):
             publish(given, tmp_path, arm, **options)
-    moved = {**read_json(given / "metrics.json"), "provenance": {"Real patches": "12" * 32}}
-    write_json(tmp_path / "metrics.json", moved)
-    with pytest.raises(SourceError, match="are of other test patients"):
-        publish(given, tmp_path, "selective", tmp_path / "metrics.json")
     results = read_json(given / "metrics.json")
-    provenance = {**results["provenance"], "Selected patches": "12" * 32}
-    write_json(tmp_path / "metrics.json", {**results, "provenance": provenance})
-    with pytest.raises(SourceError, match="audit other synthetic patches"):
+    for name, message in (("patches", "are of other test patients"), ("selected", "audit other synthetic patches")):
+        inputs = {**results["inputs"], name: "12" * 32}
+        for document in ({**results, "inputs": inputs}, of_version_1(results, inputs)):
+            write_json(tmp_path / "metrics.json", document)
+            with pytest.raises(SourceError, match=message):
+                publish(given, tmp_path, "selective", tmp_path / "metrics.json")
+    write_json(tmp_path / "metrics.json", {**results, "schema_version": 3})
+    with pytest.raises(SourceError, match="has schema 3, newer than 2"):
         publish(given, tmp_path, "selective", tmp_path / "metrics.json")
     assert not (tmp_path / "models").exists()
+
+
+def of_version_1(results: dict, inputs: dict) -> dict:
+    """Results in the schema of version 1, which names what was evaluated by labels."""
+    provenance = {**results["provenance"], "Real patches": inputs["patches"], "Selected patches": inputs["selected"]}
+    document = {name: value for name, value in results.items() if name != "inputs"}
+    return {**document, "schema_version": 1, "provenance": provenance}
+
+
+def test_results_of_version_1_are_read(given: Path, tmp_path: Path) -> None:
+    results = read_json(results_with(given, tmp_path, PASSED))
+    write_json(tmp_path / "metrics.json", of_version_1(results, results["inputs"]))
+    assert publish(given, tmp_path, "selective", tmp_path / "metrics.json").published
+
+
+@pytest.mark.parametrize("audit", [PASSED, {**PASSED, "copied": True}])
+def test_rewording_every_label_changes_no_decision(given: Path, tmp_path: Path, audit: dict) -> None:
+    results = read_json(results_with(given, tmp_path, audit))
+    before = publish(given, tmp_path / "before", "selective", tmp_path / "metrics.json")
+    reworded = {
+        **results,
+        "answer": {**results["answer"], "headline": "Reworded.", "lines": []},
+        "provenance": {f"label {number}": "reworded" for number, _ in enumerate(results["provenance"])},
+        "generative": [{**row, "synthetic": "x", "against": "y"} for row in results["generative"]],
+        "selection": None,
+    }
+    write_json(tmp_path / "metrics.json", reworded)
+    after = publish(given, tmp_path / "after", "selective", tmp_path / "metrics.json")
+    assert (after.published, after.said, after.version) == (before.published, before.said, before.version)
+    assert before.published is not audit["copied"]
 
 
 @pytest.mark.parametrize(

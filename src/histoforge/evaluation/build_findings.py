@@ -119,7 +119,7 @@ def _settings(inputs: EvaluationInputs, record: GeneratorRecord, settings: Mappi
     if inputs.synthetic is not None:
         documents.append(("Selection", inputs.synthetic.patches.info.made_by))
     for arm, findings in zip(inputs.arms, inputs.study.arms, strict=True):
-        document = {k: v for k, v in arm.facts.items() if k not in ("runs", "class_weights")}
+        document = {k: v for k, v in arm.document.items() if k not in ("runs", "class_weights")}
         documents.append((f"Arm {findings.title}", document))
     documents.append(("This evaluation", settings))
     return [(title, json.dumps(document, indent=1, ensure_ascii=False)) for title, document in documents]
@@ -133,13 +133,13 @@ def _input_rows(inputs: EvaluationInputs, digests: InputDigests) -> list[tuple[s
         rows.append(("Training of the generator", duration(training.get("seconds", 0))))
     rows += [("Candidates", digests.candidates), ("Selected patches", digests.selected)]
     arms = inputs.study.arms
-    rows += [(f"Classifiers {arm.title}", ", ".join(digest[:12] for digest in arm.facts["models"])) for arm in arms]
-    rows.append(("Training of all classifiers", duration(sum(sum(arm.facts["seconds"]) for arm in arms))))
+    rows += [(f"Classifiers {arm.title}", ", ".join(digest[:12] for digest in arm.training.models)) for arm in arms]
+    rows.append(("Training of all classifiers", duration(sum(sum(arm.training.seconds) for arm in arms))))
     return [(name, value) for name, value in rows if value]
 
 
 def _code_versions(arms: Sequence[ArmInput]) -> list[str]:
-    return sorted(filter(None, {str(arm.facts.get("code_version", "")) for arm in arms} | {__version__}))
+    return sorted(filter(None, {str(arm.document.get("code_version", "")) for arm in arms} | {__version__}))
 
 
 def _question(study: StudyFindings) -> str:

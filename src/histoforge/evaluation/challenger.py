@@ -1,7 +1,7 @@
 """Open the challenger and its evaluation, and check them against each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import torch
 from histoforge.classifiers.arms import ARM_NAME, load_arm, load_classifier, read_arm, seed_model
 from histoforge.classifiers.network import Classifier
 from histoforge.core.digests import digest_json
-from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SourceError
+from histoforge.evaluation.findings import InputDigests
+from histoforge.evaluation.results_file import PublishableResults, read_results
 from histoforge.models import ModelCard
 from histoforge.models.versions import file_digests
 from histoforge.patches import PatchSet
@@ -41,21 +42,6 @@ class Challenger:
     def synthetic(self) -> bool:
         """True if it was trained on synthetic patches."""
         return "synthetic" in self.facts["digests"]
-
-
-@dataclass(frozen=True)
-class Results:
-    """The contents of an evaluation's metrics.json that concern the challenger.
-
-    Attributes:
-        audit: memorisation audit of the synthetic patches; None if there was none.
-        extractors: the extractors used to judge them.
-        warnings: one sentence per warning.
-    """
-
-    audit: Mapping[str, Any] | None = None
-    extractors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 def open_challenger(path: Path, patches: PatchSet) -> Challenger:
@@ -89,43 +75,33 @@ def open_challenger(path: Path, patches: PatchSet) -> Challenger:
     return Challenger(path, form, facts, models, digest_json(file_digests(path)))
 
 
-def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -> Results:
-    """Return the results of the evaluation at `path` (metrics.json); empty without a path.
+def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -> PublishableResults:
+    """Return the results of the challenger's evaluation at `path` (metrics.json); empty results without a path.
 
     Raises:
-        SourceError: if it is not an evaluation, or is one on other patches or of other models.
+        SourceError: it is not an evaluation's, or it is of other patches or other models, or audits other synthetic
+            patches.
     """
     if path is None:
-        return Results()
-    try:
-        said = read_json(path, SourceError)
-        arms, provenance = said["arms"], said["provenance"]
-        models = {model for arm in arms.values() for model in arm["training"]["models"]}
-        tested_on = provenance["Real patches"]
-        extractors = {row["extractor"] for row in said["generative"]}
-    except (SourceError, ValueError, TypeError, KeyError, AttributeError):
+        return PublishableResults(inputs=InputDigests(patches=patches.digest), arms={}, generative=[])
+    results = read_results(path)
+    inputs = results.inputs
+    if inputs.patches != patches.digest:
         raise SourceError(
-            f"{path} holds no results of an evaluation: name the metrics.json that evaluate wrote."
-        ) from None
-    if tested_on != patches.digest:
-        raise SourceError(
-            f"The results {path} are of other test patients (patch set {str(tested_on)[:12]}) than the patch set given "
+            f"The results {path} are of other test patients (patch set {inputs.patches[:12]}) than the patch set given "
             f"({patches.digest[:12]}): evaluate the challenger on that one."
         )
-    if not set(challenger.models) <= models:
+    if not set(challenger.models) <= results.models:
         raise SourceError(
-            f"The results {path} are of {', '.join(arms)} and not of the models in {challenger.path}: evaluate these."
+            f"The results {path} are of {', '.join(results.arms)} and not of the models in {challenger.path}: evaluate "
+            "these."
         )
-    selected = provenance.get("Selected patches", "")
-    if challenger.synthetic and selected not in ("", challenger.facts["digests"]["synthetic"]):
+    if challenger.synthetic and inputs.selected not in ("", challenger.facts["digests"]["synthetic"]):
         raise SourceError(
-            f"The results {path} audit other synthetic patches ({str(selected)[:12]}) than those that trained "
+            f"The results {path} audit other synthetic patches ({inputs.selected[:12]}) than those that trained "
             f"{challenger.path}: evaluate it with its own selection or pool."
         )
-    audit = said.get("memorisation")
-    if audit:
-        extractors.add(audit.get("extractor", ""))
-    return Results(audit, sorted(filter(None, extractors)), list(said.get("warnings", [])))
+    return results
 
 
 def load(path: Path, device: torch.device) -> list[Classifier]:

@@ -68,6 +68,29 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class ClassifierTraining:
+    """How the classifiers of an arm were trained.
+
+    Attributes:
+        epochs, best_epochs, steps: of each seed; None if its record lacks them.
+        seconds: training time of each seed.
+        models: digest of the classifier of each seed.
+        method: the backbone.
+        config: the settings.
+        digests: digests of the patch sets that it was trained on.
+    """
+
+    epochs: list[int | None]
+    best_epochs: list[int | None]
+    steps: list[int | None]
+    seconds: list[float]
+    models: list[str]
+    method: str
+    config: dict[str, Any]
+    digests: dict[str, str]
+
+
+@dataclass(frozen=True)
 class ArmFindings:
     """One arm on the test split.
 
@@ -77,7 +100,7 @@ class ArmFindings:
         scores: by name.
         runs: all metrics of each seed, in the order of `seeds`.
         histories: one list of epochs per seed, each with val_loss and similar values.
-        facts: settings, digests and durations in seconds.
+        training: settings, digests and durations.
     """
 
     name: str
@@ -87,7 +110,7 @@ class ArmFindings:
     scores: dict[str, Score]
     runs: list[ClassificationMetrics]
     histories: list[list[dict[str, float]]]
-    facts: dict[str, Any]
+    training: ClassifierTraining
 
     @property
     def title(self) -> str:
@@ -98,6 +121,11 @@ class ArmFindings:
     def kind(self) -> str:
         """The kind of arm regardless of its factors, such as 'selective' for any fraction."""
         return str(self.factors.get("kind", self.name))
+
+    @property
+    def mean_confusion(self) -> NDArray[np.float64]:
+        """Confusion counts [C, C], rows true and columns predicted, averaged over seeds."""
+        return np.mean([run.confusion for run in self.runs], axis=0)
 
     @property
     def synthetic(self) -> int:

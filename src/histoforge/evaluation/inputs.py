@@ -21,22 +21,22 @@ class ArmInput:
     """An arm directory and the contents of its `arm.json`."""
 
     path: Path
-    facts: dict[str, Any]
+    document: dict[str, Any]
 
     @property
     def name(self) -> str:
         """The arm's name."""
-        return str(self.facts["arm"])
+        return str(self.document["arm"])
 
     @property
     def factors(self) -> Factors:
         """What sets it apart in a study of factors; empty otherwise."""
-        return arm_factors(self.facts)
+        return arm_factors(self.document)
 
     @property
     def seeds(self) -> list[int]:
         """Its seeds in ascending order."""
-        return sorted(self.facts["seeds"])
+        return sorted(self.document["seeds"])
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _split_warnings(real: PatchSet, units: TestUnits) -> list[str]:
 
 def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
     warnings = []
-    other = [arm.name for arm in arms if arm.facts.get("digests", {}).get("patches", real.digest) != real.digest]
+    other = [arm.name for arm in arms if arm.document.get("digests", {}).get("patches", real.digest) != real.digest]
     if other:
         warnings.append(
             f"Trained on another patch set than the one tested on here: {', '.join(other)}; their training patients "
@@ -168,8 +168,8 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
     if len({tuple(arm.seeds) for arm in arms}) > 1:
         warnings.append("The arms have different seeds: paired tests use those that both have.")
     settings = [
-        {k: v for k, v in arm.facts.get("config", {}).items() if k != "augmentation"}
-        | {"method": arm.facts.get("method")}
+        {k: v for k, v in arm.document.get("config", {}).items() if k != "augmentation"}
+        | {"method": arm.document.get("method")}
         for arm in arms
     ]
     odd = [arm.name for arm, own in zip(arms, settings, strict=True) if own != settings[0]]
@@ -181,6 +181,6 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
 
 
 def _check_arm(arm: ArmInput, real: PatchSet) -> None:
-    patches = PatchFormat(arm.facts.get("classes", real.classes), arm.facts.get("patch_size", real.patch_size))
+    patches = PatchFormat(arm.document.get("classes", real.classes), arm.document.get("patch_size", real.patch_size))
     subject = f"The arm {arm.path} was trained on"
     check_same_format(subject, patches, "the patch set", real, "train it on that patch set")

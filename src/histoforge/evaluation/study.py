@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
-from histoforge.evaluation.findings import ArmFindings, Difference, PatientRow, Score, StudyFindings
+from histoforge.evaluation.findings import ArmFindings, ClassifierTraining, Difference, PatientRow, Score, StudyFindings
 from histoforge.evaluation.inputs import ArmInput
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
@@ -90,27 +90,27 @@ def build_study(
 def _arm(
     one: ArmPredictions, test: PatchSet, bootstrap: PatientBootstrap, statistics: Mapping[str, list[Statistic]]
 ) -> ArmFindings:
-    facts = one.arm.facts
+    arm = one.arm.document
     runs = [classification_metrics(probabilities, test.labels, test.classes) for probabilities in one.probabilities]
-    trained = sorted(facts["runs"], key=lambda run: run["seed"])
+    trained = sorted(arm["runs"], key=lambda run: run["seed"])
     return ArmFindings(
         name=one.arm.name,
         factors=one.arm.factors,
         seeds=one.arm.seeds,
-        counts=facts.get("counts", {}),
+        counts=arm.get("counts", {}),
         scores={name: _score(name, runs, statistics[name], bootstrap) for name in SCORES},
         runs=runs,
         histories=[run.get("history", []) for run in trained],
-        facts={
-            "epochs": [run.get("epochs") for run in trained],
-            "best_epochs": [run.get("best_epoch") for run in trained],
-            "steps": [run.get("steps") for run in trained],
-            "seconds": [run.get("seconds", 0.0) for run in trained],
-            "models": [run.get("digest", "") for run in trained],
-            "method": facts.get("method", ""),
-            "config": facts.get("config", {}),
-            "digests": facts.get("digests", {}),
-        },
+        training=ClassifierTraining(
+            epochs=[run.get("epochs") for run in trained],
+            best_epochs=[run.get("best_epoch") for run in trained],
+            steps=[run.get("steps") for run in trained],
+            seconds=[run.get("seconds", 0.0) for run in trained],
+            models=[run.get("digest", "") for run in trained],
+            method=arm.get("method", ""),
+            config=arm.get("config", {}),
+            digests=arm.get("digests", {}),
+        ),
     )
 
 

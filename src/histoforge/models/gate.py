@@ -1,19 +1,34 @@
 """The gate: a challenger replaces the champion if a paired test and the memorisation audit allow it."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Protocol
 
 from histoforge.metrics.compare import verdict as effect_text
 from histoforge.metrics.results import Effect
 from histoforge.models.publications import Verdict
 
 
-def check_audit(synthetic: bool, audit: Mapping[str, Any] | None) -> Verdict:
+class Audit(Protocol):
+    """The fields of a memorisation audit that decide."""
+
+    @property
+    def copied(self) -> bool:
+        """True if synthetic patches are copies of training patches."""
+
+    @property
+    def enough(self) -> bool:
+        """True if there were enough patches to decide."""
+
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+
+
+def check_audit(synthetic: bool, audit: Audit | None) -> Verdict:
     """Decide whether the memorisation audit lets a model pass.
 
     Args:
         synthetic: True if it was trained with synthetic patches; a model that was not needs no audit.
-        audit: `memorisation` of the evaluation's metrics.json, or None.
+        audit: the audit of the synthetic patches, or None.
     """
     if not synthetic:
         return Verdict(True, "it was trained on real patches only")
@@ -21,9 +36,9 @@ def check_audit(synthetic: bool, audit: Mapping[str, Any] | None) -> Verdict:
         return Verdict(
             False, "its synthetic patches have no memorisation audit: evaluate it with its pool or selection"
         )
-    if audit.get("copied", True):
+    if audit.copied:
         return Verdict(False, f"its memorisation audit failed ({_audit_text(audit)})")
-    if not audit.get("enough", False):
+    if not audit.enough:
         return Verdict(False, f"its memorisation audit is inconclusive ({_audit_text(audit)})")
     return Verdict(True, "its memorisation audit passed")
 
@@ -57,5 +72,5 @@ def check_difference(effect: Effect, score: str, margin: float, min_units: int, 
     return Verdict(False, f"{subject}{text}{excess}", evidence)
 
 
-def _audit_text(audit: Mapping[str, Any]) -> str:
-    return str(audit.get("verdict", "")).rstrip(".") or "no verdict"
+def _audit_text(audit: Audit) -> str:
+    return audit.verdict.rstrip(".") or "no verdict"

@@ -13,7 +13,9 @@ from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
 from histoforge.evaluation.findings import Findings, SyntheticFindings
+from histoforge.evaluation.flat_metrics import flat_metrics
 from histoforge.evaluation.inputs import ArmInput, data_warnings, open_arms, open_synthetic, test_units
+from histoforge.evaluation.results_file import AnswerRecord, evaluation_results
 from histoforge.evaluation.study import ArmPredictions, build_study, predict
 from histoforge.evaluation.synthetic import ComparisonSettings, compare_synthetic
 from histoforge.evaluation.synthetic_sets import SyntheticSets
@@ -23,7 +25,7 @@ from histoforge.metrics.roc import roc_curve
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.reports.layout.page import write_page
-from histoforge.reports.record import as_markdown, as_record, flat_metrics
+from histoforge.reports.study_markdown import as_markdown
 from histoforge.reports.study_page import build_page
 from histoforge.reports.text.study_answer import answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
@@ -141,7 +143,8 @@ def _write(
 ) -> EvaluateSummary:
     n_units = findings.units["test"][""]
     study_answer = answer(findings.study, len(test), n_units)
-    write_json(metrics, as_record(findings, study_answer))
+    record = AnswerRecord(score=findings.study.score, reference=study_answer.reference, **vars(study_answer))
+    write_json(metrics, evaluation_results(findings, record).as_json())
     size = write_page(report, build_page(findings, study_answer))
     say(f"evaluate: {study_answer.headline}")
     say(f"evaluate: wrote {report} ({size / 1e6:.1f} MB)")

@@ -9,8 +9,9 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.progress import say
 from histoforge.core.text import dimensions
-from histoforge.evaluation.challenger import Challenger, Results, check_comparable, open_challenger, open_results
+from histoforge.evaluation.challenger import Challenger, check_comparable, open_challenger, open_results
 from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units, unit_counts
+from histoforge.evaluation.results_file import PublishableResults
 from histoforge.models import ModelCard, ModelStore, Publication, PublishResult, Verdict
 from histoforge.models.card import CARD_NAME, README_NAME
 from histoforge.models.gate import check_audit
@@ -64,7 +65,7 @@ def run(
     card = describe(config, real, model, evaluation, comparison)
     with tempfile.TemporaryDirectory() as folder:
         packed = pack(model.path, card, Path(folder) / "version")
-        audit = check_audit(model.synthetic, evaluation.audit)
+        audit = check_audit(model.synthetic, evaluation.memorisation)
         result = store.publish(packed, card, _gate(config, store, audit, comparison, version_of(packed)))
     text = sentence(store, result)
     say(f"publish_model: {text}")
@@ -97,7 +98,11 @@ def _gate(
 
 
 def describe(
-    config: PublishModelConfig, patches: PatchSet, model: Challenger, results: Results, comparison: ChallengerComparison
+    config: PublishModelConfig,
+    patches: PatchSet,
+    model: Challenger,
+    results: PublishableResults,
+    comparison: ChallengerComparison,
 ) -> ModelCard:
     """Return the challenger's model card."""
     facts, made_by = model.facts, patches.info.made_by
@@ -123,7 +128,7 @@ def describe(
         confidence=config.confidence,
         scores=comparison.scores(),
         extractors=results.extractors,
-        audit=str((results.audit or {}).get("verdict", "")),
+        audit=results.memorisation.verdict if results.memorisation else "",
         licences={"model": config.licence, "data": config.data_licence, "histoforge": "Apache-2.0"},
         intended_use=config.intended_use,
         limits=_limits(config, model, results, comparison),
@@ -150,7 +155,7 @@ def _first(config: PublishModelConfig, comparison: ChallengerComparison) -> Verd
 
 
 def _limits(
-    config: PublishModelConfig, model: Challenger, results: Results, comparison: ChallengerComparison
+    config: PublishModelConfig, model: Challenger, results: PublishableResults, comparison: ChallengerComparison
 ) -> list[str]:
     size = dimensions(model.facts["patch_size"])
     mpp = model.facts["mpp"]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from histoforge.core.text import counted, duration
 from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
@@ -24,7 +23,7 @@ def study_sections(study: StudyFindings, classes: Sequence[str]) -> list[Section
 def training_section(study: StudyFindings) -> Section:
     """Show the course of the classifiers' training."""
     figures = plots.histories_figures(study)
-    rows = [_training_row(arm) for arm in study.arms if arm.facts.get("epochs")]
+    rows = [_training_row(arm) for arm in study.arms if arm.training.epochs]
     table = Table(
         caption="Training of the classifiers",
         columns=["Arm", "Seeds", "Epochs run", "Epoch kept", "Steps", "Time"],
@@ -34,11 +33,6 @@ def training_section(study: StudyFindings) -> Section:
     blocks: list[Block] = [Figures(figures)] if figures else []
     lead = "Did every arm learn, and did it stop for the right reason?"
     return Section("training", "Training of the classifiers", lead, [*blocks, *([table] if rows else [])])
-
-
-def mean_confusion(arm: ArmFindings) -> NDArray[np.float64]:
-    """Return confusion counts [C, C], rows true and columns predicted, averaged over seeds."""
-    return np.mean([run.confusion for run in arm.runs], axis=0)
 
 
 def score_text(arm: ArmFindings, score: str) -> str:
@@ -123,7 +117,7 @@ def _by_class(study: StudyFindings, classes: Sequence[str]) -> Section:
 
 
 def _confusion_table(arm: ArmFindings, classes: Sequence[str]) -> Table:
-    counts = mean_confusion(arm)
+    counts = arm.mean_confusion
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     rows = [
@@ -191,6 +185,6 @@ def _patients(study: StudyFindings, classes: Sequence[str]) -> Section:
 
 
 def _training_row(arm: ArmFindings) -> list[Cell]:
-    facts = arm.facts
-    shown = [", ".join(str(value) for value in facts.get(name, [])) for name in ("epochs", "best_epochs", "steps")]
-    return cells(arm.title, ", ".join(map(str, arm.seeds)), *shown, duration(sum(facts.get("seconds", []))))
+    training = arm.training
+    by_seed = (arm.seeds, training.epochs, training.best_epochs, training.steps)
+    return cells(arm.title, *(", ".join(map(str, values)) for values in by_seed), duration(sum(training.seconds)))

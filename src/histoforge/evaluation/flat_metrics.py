@@ -1,0 +1,36 @@
+"""The numbers of an evaluation under flat names, for Kubeflow's metrics."""
+
+import math
+
+from histoforge.evaluation.findings import Findings
+
+GENERATIVE = ("fid", "kid", "precision", "recall", "density", "coverage")
+
+
+def flat_metrics(findings: Findings) -> dict[str, float]:
+    """Return finite numbers with names such as 'selective_accuracy' or 'fid_selected_training'.
+
+    Generative metrics are those of the last classifier among the extractors, which chose nothing if there is such a
+    one, and never Inception's.
+    """
+    study = findings.study
+    flat: dict[str, float | None] = {}
+    for arm in study.arms:
+        flat |= {f"{arm.name}_{name}": score.mean for name, score in arm.scores.items()}
+        difference = study.difference(arm.name, study.score)
+        if difference is not None:
+            effect = difference.over_patients
+            flat |= {
+                f"{arm.name}_gain": effect.difference,
+                f"{arm.name}_gain_low": effect.low,
+                f"{arm.name}_gain_high": effect.high,
+            }
+    in_domain = [row for row in findings.generative if not row.metrics.extractor.startswith("Inception")]
+    for row in in_domain:
+        if row.metrics.extractor == in_domain[-1].metrics.extractor:
+            sets = f"{row.subset}_{row.against}".replace(" patches", "").replace(" ", "_").replace("-", "_")
+            flat |= {f"{name}_{sets}": getattr(row.metrics, name) for name in GENERATIVE}
+    if findings.audit is not None:
+        flat["memorisation_c_t"] = findings.audit.c_t
+        flat["memorisation_copies"] = float(len(findings.audit.duplicates or []))
+    return {name: float(value) for name, value in flat.items() if value is not None and math.isfinite(value)}

@@ -1,0 +1,268 @@
+"""`metrics.json`: the results of an evaluation, written by `evaluate` and read by `publish_model`.
+
+Version 2 of the schema has `inputs`, the digests of what was evaluated. In version 1 they are found only among the
+labels of `provenance`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from histoforge.core.documents import json_values, read_json
+from histoforge.core.errors import SourceError
+from histoforge.evaluation.arm_factors import Factors
+from histoforge.evaluation.findings import (
+    ArmFindings,
+    ClassifierTraining,
+    Difference,
+    Findings,
+    InputDigests,
+    PatientRow,
+    PoolFindings,
+    Score,
+    Verdict,
+)
+from histoforge.metrics.classification import ClassificationMetrics
+from histoforge.metrics.generative import GenerativeMetrics
+from histoforge.metrics.memorisation import MemorisationAudit
+
+SCHEMA_VERSION = 2
+
+
+class Record(BaseModel):
+    """Base class of the file's records. Entries that a record does not know are ignored when it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class AnswerRecord(Record):
+    """The first lines of the report; `difference` is that of `best` from `reference` in `score`."""
+
+    verdict: Verdict
+    headline: str
+    lines: list[str]
+    best: str
+    reference: str
+    score: str
+    difference: Difference | None
+
+
+class DataRecord(Record):
+    """Real patches, and the units that the bootstrap draws, by split and class; '' counts all classes together."""
+
+    patches: dict[str, dict[str, int]]
+    units: dict[str, dict[str, int]]
+    unit: str
+
+
+class RunRecord(ClassificationMetrics):
+    """All metrics of the classifier of one seed."""
+
+    seed: int
+
+
+class ArmRecord(Record):
+    """One arm on the test split.
+
+    Attributes:
+        factors: what sets the arm apart in a study of factors.
+        counts: training patches by origin and class.
+        scores: mean, standard deviation and interval by name.
+        confusion: counts [C, C] averaged over seeds, true classes in rows.
+        runs: one per seed.
+        training: how its classifiers were trained; `models` are their digests.
+    """
+
+    factors: Factors
+    seeds: list[int]
+    counts: dict[str, dict[str, int]]
+    scores: dict[str, Score]
+    confusion: list[list[float]]
+    runs: list[RunRecord]
+    training: ClassifierTraining
+
+
+class GenerativeRecord(GenerativeMetrics):
+    """Generative metrics of a set of synthetic patches against a set of real ones."""
+
+    synthetic: str
+    against: str
+
+
+class SelectionRecord(Record):
+    """The selection: its rule in words, and by class the number of candidates and the ranges of their scores."""
+
+    rule: str
+    classes: dict[str, dict[str, Any]]
+
+
+class GeneratorTrainingRecord(Record):
+    """The generator's training: the chosen epoch (by class if each has its own network), and the curves by series."""
+
+    chosen_epoch: int | dict[str, int] | None
+    curves: dict[str, tuple[list[float], list[float]]]
+
+
+class EvaluationResults(Record):
+    """The content of `metrics.json`.
+
+    Attributes:
+        inputs: digests of what was evaluated.
+        differences: all paired differences between arms.
+        patients: one row per test patient.
+        memorisation: the audit of the synthetic patches; None if there were none.
+        provenance: labels and values for display, as in the report.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    answer: AnswerRecord
+    warnings: list[str]
+    classes: list[str]
+    inputs: InputDigests
+    data: DataRecord
+    arms: dict[str, ArmRecord]
+    differences: list[Difference]
+    patients: list[PatientRow]
+    generative: list[GenerativeRecord]
+    memorisation: MemorisationAudit | None
+    selection: SelectionRecord | None
+    generator: GeneratorTrainingRecord | None
+    provenance: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document as JSON values, with None for numbers that are not finite."""
+        return dict(json_values(self.model_dump()))
+
+
+def evaluation_results(findings: Findings, answer: AnswerRecord) -> EvaluationResults:
+    """Return the results of the findings."""
+    study, chosen = findings.study, findings.chosen_epochs
+    generator = GeneratorTrainingRecord(
+        chosen_epoch=chosen[""] if "" in chosen else dict(chosen) or None, curves=dict(findings.curves)
+    )
+    return EvaluationResults(
+        answer=answer,
+        warnings=list(findings.warnings),
+        classes=findings.classes,
+        inputs=findings.digests,
+        data=DataRecord(patches=findings.counts, units=findings.units, unit=study.units),
+        arms={arm.name: _arm(arm) for arm in study.arms},
+        differences=study.differences,
+        patients=study.patients,
+        generative=[
+            GenerativeRecord(synthetic=row.subset, against=row.against, **row.metrics.model_dump())
+            for row in findings.generative
+        ],
+        memorisation=findings.audit,
+        selection=None if findings.pool is None else _selection(findings.pool, findings.classes),
+        generator=generator if findings.curves else None,
+        provenance=dict(findings.provenance),
+    )
+
+
+def _arm(arm: ArmFindings) -> ArmRecord:
+    return ArmRecord(
+        factors=arm.factors,
+        seeds=arm.seeds,
+        counts=arm.counts,
+        scores=arm.scores,
+        confusion=arm.mean_confusion.tolist(),
+        runs=[RunRecord(seed=seed, **run.model_dump()) for seed, run in zip(arm.seeds, arm.runs, strict=True)],
+        training=arm.training,
+    )
+
+
+def _selection(pool: PoolFindings, class_names: list[str]) -> SelectionRecord:
+    classes = {}
+    for label, name in enumerate(class_names):
+        in_class = pool.labels == label
+        kept, rejected = in_class & pool.kept, in_class & ~pool.kept
+        ranges = {
+            score: {"kept": _range(values[kept]), "rejected": _range(values[rejected])}
+            for score, values in pool.scores.items()
+        }
+        classes[name] = {"candidates": int(in_class.sum()), "kept": int(kept.sum()), **ranges}
+    return SelectionRecord(rule=pool.rule, classes=classes)
+
+
+def _range(values: np.ndarray) -> dict[str, float] | None:
+    if not len(values):
+        return None
+    return {"lowest": float(values.min()), "median": float(np.median(values)), "highest": float(values.max())}
+
+
+class AuditDecision(Record):
+    """The fields of the memorisation audit that decide whether a model is published."""
+
+    extractor: str = ""
+    copied: bool = True
+    enough: bool = False
+    verdict: str = ""
+
+
+class _Models(Record):
+    models: list[str]
+
+
+class _ArmModels(Record):
+    training: _Models
+
+
+class _Extractor(Record):
+    extractor: str
+
+
+class PublishableResults(Record):
+    """The part of `EvaluationResults` that `publish_model` reads."""
+
+    inputs: InputDigests
+    arms: dict[str, _ArmModels]
+    generative: list[_Extractor]
+    memorisation: AuditDecision | None = None
+    warnings: list[str] = []
+
+    @property
+    def models(self) -> set[str]:
+        """Digests of the evaluated classifiers."""
+        return {model for arm in self.arms.values() for model in arm.training.models}
+
+    @property
+    def extractors(self) -> list[str]:
+        """Names of the extractors with which synthetic patches were compared, sorted."""
+        audit = [self.memorisation.extractor] if self.memorisation else []
+        return sorted({*(row.extractor for row in self.generative), *filter(None, audit)})
+
+
+def read_results(path: Path) -> PublishableResults:
+    """Return the part of a `metrics.json` that `publish_model` reads.
+
+    Raises:
+        SourceError: the file is not an evaluation's, or has a newer schema.
+    """
+    advice = "name the metrics.json that evaluate wrote"
+    try:
+        document = read_json(path, SourceError)
+        version = int(document["schema_version"])
+        if version <= SCHEMA_VERSION:
+            return PublishableResults.model_validate(_upgraded(document) if version == 1 else document)
+    except (SourceError, ValidationError, ValueError, TypeError, KeyError, AttributeError):
+        raise SourceError(f"{path} contains no results of an evaluation: {advice}.") from None
+    raise SourceError(
+        f"{path} has schema {version}, newer than {SCHEMA_VERSION}, which this version reads: upgrade histoforge."
+    )
+
+
+def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of version 1 with the `inputs` of version 2, read from the labels that version 1 wrote."""
+    provenance = document["provenance"]
+    inputs = {
+        "patches": provenance["Real patches"],
+        "candidates": provenance.get("Candidates", ""),
+        "selected": provenance.get("Selected patches", ""),
+        "generator": provenance.get("Generator", ""),
+        "source": provenance.get("Source", ""),
+    }
+    return {**document, "inputs": inputs}
