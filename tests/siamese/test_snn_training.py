@@ -14,10 +14,10 @@ from histoforge.siamese import training
 from histoforge.siamese.loss import contrastive_loss
 from histoforge.siamese.network import MftSnn
 from histoforge.siamese.pairs import Augmentation, PairSource
-from histoforge.siamese.training import Recipe, Stage, fit
+from histoforge.siamese.training import Hyperparameters, Stage, fit
 from histoforge.training.engine import Engine
 
-RECIPE = Recipe(batch_size=8, reconstruction_rate=1e-2, similarity_rate=1e-3, margin=1.0)
+PARAMS = Hyperparameters(batch_size=8, reconstruction_rate=1e-2, similarity_rate=1e-3, margin=1.0)
 
 
 def embeddings(count=6):
@@ -74,7 +74,7 @@ def test_a_step_is_two_clean_graphs_with_an_optimiser_each(tmp_path, source, mon
     drawn = []
     monkeypatch.setattr(source, "pairs", lambda *given: drawn.append(PairSource.pairs(source, *given)) or drawn[-1])
     trained, reference = network(), network()
-    losses = fit(trained, Stage("s", layers, decoder, 1, 3), [source], RECIPE, engine(tmp_path))
+    losses = fit(trained, Stage("s", layers, decoder, 1, 3), [source], PARAMS, engine(tmp_path))
 
     free = [module for module in reference.features if isinstance(module, nn.Conv2d)][-layers:]
     encoder = [p for module in free for p in module.parameters()]
@@ -103,7 +103,7 @@ def test_a_step_is_two_clean_graphs_with_an_optimiser_each(tmp_path, source, mon
 def test_only_the_layers_of_the_stage_are_trained(tmp_path, source, layers, decoder):
     trained = network()
     before = copy.deepcopy(trained.state_dict())
-    fit(trained, Stage("s", layers, decoder, 1, 2), [source], RECIPE, engine(tmp_path))
+    fit(trained, Stage("s", layers, decoder, 1, 2), [source], PARAMS, engine(tmp_path))
     names = [name for name, tensor in trained.state_dict().items() if not torch.equal(tensor, before[name])]
     encoder = [name for name in before if name.startswith("features.")][-2 * layers :]
     assert set(names) == {*encoder, *(name for name in before if decoder and name.startswith("decoder."))}
@@ -112,7 +112,7 @@ def test_only_the_layers_of_the_stage_are_trained(tmp_path, source, layers, deco
 def test_one_batch_is_learnt_by_heart(tmp_path):
     patches = open_patients(tmp_path / "p", patients=(4, 0, 0), slides=1, patches=2).split("train")
     source = PairSource(patches, torch.device("cpu"), Augmentation(0.05, 0.05, 0.01), same_slide=False)
-    losses = fit(network(), Stage("s", 13, True, 2, 40), [source], RECIPE, engine(tmp_path, "auto"))
+    losses = fit(network(), Stage("s", 13, True, 2, 40), [source], PARAMS, engine(tmp_path, "auto"))
     assert losses.rows[-1]["contrastive"] < 0.13 < 0.9 * losses.rows[0]["contrastive"]
     assert losses.rows[-1]["reconstruction"] < losses.rows[0]["reconstruction"]
 
@@ -125,11 +125,11 @@ def test_two_sources_take_turns_in_proportion(tmp_path, source, monkeypatch):
         monkeypatch.setattr(
             one, "pairs", lambda *given, name=name: turns.append(name) or PairSource.pairs(source, *given)
         )
-    fit(network(), Stage("s", 1, False, 1, 8, second_share=0.25), sources, RECIPE, engine(tmp_path))
+    fit(network(), Stage("s", 1, False, 1, 8, second_share=0.25), sources, PARAMS, engine(tmp_path))
     assert turns == ["first", "first", "first", "second"] * 2
 
 
 def test_a_loss_that_is_not_finite_stops_the_stage(tmp_path, source, monkeypatch):
     monkeypatch.setattr(training, "contrastive_loss", lambda *given: contrastive_loss(*given) * float("nan"))
     with pytest.raises(TrainingError, match="not finite at step 1 "):
-        fit(network(), Stage("s", 3, False, 1, 2), [source], RECIPE, engine(tmp_path))
+        fit(network(), Stage("s", 3, False, 1, 2), [source], PARAMS, engine(tmp_path))

@@ -95,8 +95,8 @@ def score_pairs(embed: Callable[[Tensor], Tensor], source: PairSource, count: in
     passes = -(-count // len(source))
     rows = torch.cat([torch.randperm(len(source), generator=rng, device=device) for _ in range(passes)])[:count]
     similarity, levels = [], []
-    for chosen in rows.split(BATCH):
-        pairs = source.pairs(chosen, rng)
+    for batch in rows.split(BATCH):
+        pairs = source.pairs(batch, rng)
         similarity.append((embed(pairs.first) * embed(pairs.second)).sum(dim=1).clamp(0, 1))
         levels.append(pairs.levels)
     return ScoredPairs(
@@ -108,10 +108,11 @@ def best_threshold(scored: ScoredPairs) -> float:
     """Return the similarity that separates similar from dissimilar pairs with the highest balanced accuracy."""
     order = np.argsort(-scored.similarity, kind="stable")
     similar = scored.levels[order] == SIMILAR
-    hits, alarms = np.cumsum(similar) / max(similar.sum(), 1), np.cumsum(~similar) / max((~similar).sum(), 1)
-    best = int(np.argmax(hits - alarms))
-    falling = np.append(scored.similarity[order], 0.0)
-    return float(falling[best] + falling[best + 1]) / 2
+    true_positive_rate = np.cumsum(similar) / max(similar.sum(), 1)
+    false_positive_rate = np.cumsum(~similar) / max((~similar).sum(), 1)
+    best = int(np.argmax(true_positive_rate - false_positive_rate))
+    descending = np.append(scored.similarity[order], 0.0)
+    return float(descending[best] + descending[best + 1]) / 2
 
 
 def report_pairs(train: ScoredPairs, val: ScoredPairs, seed: int) -> PairReport:
@@ -128,21 +129,21 @@ def report_pairs(train: ScoredPairs, val: ScoredPairs, seed: int) -> PairReport:
     similar = val.levels == SIMILAR
     if similar.all():
         raise PatchSetError(
-            "The patches in the 'val' split make no dissimilar pairs (one patient with one patch a slide): give the "
+            "The patches in the 'val' split make no dissimilar pairs (one patient with one patch per slide): give the "
             "split more patients."
         )
     threshold = best_threshold(train)
-    right = ((val.similarity >= threshold) == similar).astype(np.float64)
+    correct = ((val.similarity >= threshold) == similar).astype(np.float64)
     bootstrap = PatientBootstrap(val.patient, seed=seed)
     present = [level for level in LEVELS if (val.levels == level).any()]
     means = {level: _mean(val.similarity, val.levels == level) for level in present}
     levels = [_level(val, level) for level in present]
-    steps = [bootstrap.difference(means[one], means[two]) for one, two in pairwise(present)]
+    steps = [bootstrap.difference(means[level], means[next_level]) for level, next_level in pairwise(present)]
     return PairReport(
         pairs=len(val.levels),
         patients=bootstrap.n_patients,
         threshold=threshold,
-        accuracy=bootstrap.interval(_mean(right, np.ones_like(similar))),
+        accuracy=bootstrap.interval(_mean(correct, np.ones_like(similar))),
         auc=bootstrap.interval(weighted_auc(similar, val.similarity)),
         roc=roc_curve("similar", similar, val.similarity),
         levels=levels,
@@ -151,39 +152,39 @@ def report_pairs(train: ScoredPairs, val: ScoredPairs, seed: int) -> PairReport:
     )
 
 
-def _mean(values: Floats, chosen: NDArray[np.bool_]) -> Statistic:
-    """Return the weighted mean of the chosen values as a statistic."""
+def _mean(values: Floats, mask: NDArray[np.bool_]) -> Statistic:
+    """Return the weighted mean of the masked values as a statistic."""
 
     def statistic(weights: Floats) -> Floats:
-        total = weights[:, chosen].sum(axis=1)
-        return np.divide(weights[:, chosen] @ values[chosen], total, out=np.full(len(weights), np.nan), where=total > 0)
+        total = weights[:, mask].sum(axis=1)
+        return np.divide(weights[:, mask] @ values[mask], total, out=np.full(len(weights), np.nan), where=total > 0)
 
     return statistic
 
 
 def _level(scored: ScoredPairs, level: int) -> LevelSimilarity:
-    own = scored.similarity[scored.levels == level]
+    values = scored.similarity[scored.levels == level]
     return LevelSimilarity(
-        level=level, about=LEVELS[level], pairs=len(own), mean=float(own.mean()), deviation=float(own.std())
+        level=level, about=LEVELS[level], pairs=len(values), mean=float(values.mean()), deviation=float(values.std())
     )
 
 
 def _finding(levels: list[LevelSimilarity], steps: list[Effect]) -> str:
     """Describe the levels without claiming an order that the intervals do not show."""
-    parts = [f"{level.about}: {level.mean:.3f}" for level in levels]
-    for one, two, step in zip(levels, levels[1:], steps, strict=False):
-        between = f"from level {one.level} to level {two.level}"
+    clauses = [f"{level.about}: {level.mean:.3f}" for level in levels]
+    for (level, next_level), step in zip(pairwise(levels), steps, strict=True):
+        between = f"from level {level.level} to level {next_level.level}"
         if step.low is None or step.high is None:
-            parts.append(f"{between} no interval can be given ({step.note})")
+            clauses.append(f"{between} no interval can be given ({step.note})")
             continue
         note = f"; {step.note}" if step.note else ""
         if step.low > 0:
-            parts.append(f"it falls {between} (by {step.difference:.3f}, {step.low:.3f} to {step.high:.3f}{note})")
+            clauses.append(f"it falls {between} (by {step.difference:.3f}, {step.low:.3f} to {step.high:.3f}{note})")
         elif step.high < 0:
             by = -(step.difference or 0.0)
-            parts.append(f"it rises {between} (by {by:.3f}, {-step.high:.3f} to {-step.low:.3f}{note})")
+            clauses.append(f"it rises {between} (by {by:.3f}, {-step.high:.3f} to {-step.low:.3f}{note})")
         else:
-            parts.append(f"{between} no difference was found ({step.low:.3f} to {step.high:.3f}{note})")
-    missing = [LEVELS[level] for level in LEVELS if level not in {one.level for one in levels}]
-    parts += [f"there were no {about}" for about in missing]
-    return "Mean similarity: " + "; ".join(parts) + "."
+            clauses.append(f"{between} no difference was found ({step.low:.3f} to {step.high:.3f}{note})")
+    missing = [LEVELS[level] for level in LEVELS if level not in {present.level for present in levels}]
+    clauses += [f"there were no {about}" for about in missing]
+    return "Mean similarity: " + "; ".join(clauses) + "."

@@ -9,14 +9,14 @@ import torch
 
 from histoforge.siamese.network import MftSnn
 from histoforge.siamese.pairs import PairSource
-from histoforge.siamese.training import Losses, Recipe, Stage, fit
+from histoforge.siamese.training import Hyperparameters, Losses, Stage, fit
 from histoforge.training.engine import Engine
 
 ABLATIONS = {
-    "initial": "the encoder as it began, without any training",
-    "overviews_only": "stage 1 alone: one data set, overviews",
-    "patches_only": "one stage on patches alone, as many steps as both stages",
-    "single_stage": "one stage on overviews and patches together, as many steps as both stages",
+    "initial": "the initial encoder, without any training",
+    "overviews_only": "stage 1 only: one data set, overviews",
+    "patches_only": "one stage on patches only, with as many steps as both stages",
+    "single_stage": "one stage on overviews and patches together, with as many steps as both stages",
 }
 
 
@@ -33,7 +33,7 @@ class Schedule:
 
 
 @dataclass
-class Trained:
+class TrainedNetwork:
     """A network and the stages that trained it.
 
     Attributes:
@@ -48,50 +48,50 @@ class Trained:
 
 
 class Finetuning:
-    """Trains networks from one starting point by several plans, each stage with its own engine.
+    """Train copies of one network by several plans, each stage with a separate engine.
 
     Attributes:
-        engines: engines of the trained stages, to be finished when the model is written.
+        engines: engines of the trained stages, to be finished once the model is written.
     """
 
     def __init__(
         self,
-        start: MftSnn,
+        network: MftSnn,
         overviews: PairSource | None,
         patches: PairSource,
         schedule: Schedule,
-        recipe: Recipe,
-        engine_of: Callable[[str], Engine],
+        params: Hyperparameters,
+        make_engine: Callable[[str], Engine],
     ) -> None:
         """Prepare the stages.
 
         Args:
-            start: the network that every plan begins with; it is not changed.
-            overviews: pairs for stage 1, or None to train on patches alone.
+            network: the network that every plan starts from; it is not changed.
+            overviews: pairs for stage 1, or None to train on patches only.
             patches: pairs for stage 2.
             schedule: length and depth of the stages.
-            recipe: the hyper-parameters.
-            engine_of: makes the engine of a stage from the stage's name.
+            params: the hyperparameters of every stage.
+            make_engine: makes the engine of a stage from the stage's name.
         """
-        self._start, self._overviews, self._patches = start, overviews, patches
-        self._recipe, self._engine_of = recipe, engine_of
+        self._network, self._overviews, self._patches = network, overviews, patches
+        self._hyperparameters, self._make_engine = params, make_engine
         self.engines: list[Engine] = []
         self._layers = schedule.stage1_layers
-        second = schedule.stage2_epoch_steps or math.ceil(len(patches) / recipe.batch_size)
+        second = schedule.stage2_epoch_steps or math.ceil(len(patches) / params.batch_size)
         self._stage2 = Stage("stage-2", schedule.stage2_layers, False, schedule.stage2_epochs, second)
         self._stage1: Stage | None = None
         if overviews is not None:
-            first = schedule.stage1_epoch_steps or math.ceil(len(overviews) / recipe.batch_size)
+            first = schedule.stage1_epoch_steps or math.ceil(len(overviews) / params.batch_size)
             self._stage1 = Stage("stage-1", schedule.stage1_layers, True, schedule.stage1_epochs, first)
 
-    def two_stages(self) -> tuple[Trained, Trained]:
+    def two_stages(self) -> tuple[TrainedNetwork, TrainedNetwork]:
         """Return the network after stage 1 and after stage 2 (section III.A.3).
 
-        A0-3: the formula would freeze what stage 2 trains; here stage 2 goes on training the last of stage 1's layers.
-        Without overviews there is a single stage on patches. It trains as many layers as stage 1 would have, and the
-        decoder, which has not been trained before.
+        A0-3: the formula would freeze what stage 2 trains; here stage 2 continues to train the last of stage 1's
+        layers. Without overviews there is a single stage on patches. It trains as many layers as stage 1 would have,
+        and the decoder, which has not been trained before.
         """
-        first = self._begin()
+        first = self._initial()
         if self._overviews is None or self._stage1 is None:
             self._train(first, self._alone("patches-alone", self._stage2.steps), [self._patches])
             return first, first
@@ -100,35 +100,35 @@ class Finetuning:
         self._train(second, self._stage2, [self._patches])
         return first, second
 
-    def ablations(self, after_first: Trained) -> dict[str, Trained]:
+    def ablations(self, after_stage1: TrainedNetwork) -> dict[str, TrainedNetwork]:
         """Return the networks of `ABLATIONS`; without overviews, only the untrained one.
 
         Args:
-            after_first: the network after stage 1.
+            after_stage1: the network after stage 1.
         """
-        found = {"initial": self._begin()}
+        networks = {"initial": self._initial()}
         if self._overviews is None or self._stage1 is None:
-            return found
+            return networks
         steps = self._stage1.steps + self._stage2.steps
-        found["overviews_only"] = after_first
-        found["patches_only"] = self._begin()
-        self._train(found["patches_only"], self._alone("patches-only", steps), [self._patches])
-        found["single_stage"] = self._begin()
+        networks["overviews_only"] = after_stage1
+        networks["patches_only"] = self._initial()
+        self._train(networks["patches_only"], self._alone("patches-only", steps), [self._patches])
+        networks["single_stage"] = self._initial()
         stage = self._alone("single-stage", steps, self._stage1.steps / steps)
-        self._train(found["single_stage"], stage, [self._patches, self._overviews])
-        return found
+        self._train(networks["single_stage"], stage, [self._patches, self._overviews])
+        return networks
 
     def _alone(self, name: str, steps: int, second_share: float = 0.0) -> Stage:
         """Return a stage that no other stage precedes."""
         epochs = min(self._stage2.epochs, steps)
         return Stage(name, self._layers, True, epochs, math.ceil(steps / epochs), second_share)
 
-    def _begin(self) -> Trained:
-        return Trained(copy.deepcopy(self._start).eval())
+    def _initial(self) -> TrainedNetwork:
+        return TrainedNetwork(copy.deepcopy(self._network).eval())
 
-    def _train(self, trained: Trained, stage: Stage, sources: list[PairSource]) -> None:
-        engine = self._engine_of(stage.name)
+    def _train(self, trained: TrainedNetwork, stage: Stage, sources: list[PairSource]) -> None:
+        engine = self._make_engine(stage.name)
         network = trained.network.to(engine.device).to(memory_format=torch.channels_last)
-        trained.losses.append(fit(network, stage, sources, self._recipe, engine))
+        trained.losses.append(fit(network, stage, sources, self._hyperparameters, engine))
         trained.stages.append(stage)
         self.engines.append(engine)

@@ -22,9 +22,9 @@ from histoforge.patches.pictures import attention_overlay, grid, save_png
 from histoforge.siamese.guide import Guide
 from histoforge.siamese.network import MftSnn
 
-LEAST_SIDE = 7
+MIN_SIDE = 7
 BATCH = 32
-PAIRS_A_ROW = 4
+PAIRS_PER_ROW = 4
 
 
 def gradcam(guide: Guide, images: Tensor, reference: Tensor | None = None) -> Tensor:
@@ -43,15 +43,15 @@ def gradcam(guide: Guide, images: Tensor, reference: Tensor | None = None) -> Te
         float32 [B, h, w] in [0, 1] on the CPU, 1 at the position that contributes most.
     """
     network = guide.network
-    explained = LayerGradCam(lambda batch, goal: _agreement(network, batch, goal), explained_layer(network, images))
+    explained = LayerGradCam(lambda batch, target: _agreement(network, batch, target), explained_layer(network, images))
     maps = []
     with torch.enable_grad():
         for rows in torch.arange(len(images)).split(BATCH):
             batch = images[rows].to(guide.device, torch.float32, memory_format=torch.channels_last)
             with torch.no_grad():
-                goal = network(batch) if reference is None else reference[rows].to(guide.device, torch.float32)
-            found = explained.attribute(batch.requires_grad_(), additional_forward_args=goal, relu_attributions=True)
-            maps.append(found.detach().squeeze(1).float().cpu())
+                target = network(batch) if reference is None else reference[rows].to(guide.device, torch.float32)
+            result = explained.attribute(batch.requires_grad_(), additional_forward_args=target, relu_attributions=True)
+            maps.append(result.detach().squeeze(1).float().cpu())
     raw = torch.cat(maps)
     return raw / raw.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
 
@@ -66,7 +66,7 @@ def gradcam_pictures(guide: Guide, images: NDArray[np.uint8], path: Path) -> Non
     """
     overlays = overlaid(guide, images)
     pairs = np.stack([images, overlays], axis=1).reshape(-1, *images.shape[1:])
-    save_png(grid(pairs, 2 * min(PAIRS_A_ROW, len(images))), path)
+    save_png(grid(pairs, 2 * min(PAIRS_PER_ROW, len(images))), path)
 
 
 def overlaid(guide: Guide, images: NDArray[np.uint8], reference: Tensor | None = None) -> NDArray[np.uint8]:
@@ -85,21 +85,21 @@ def overlaid(guide: Guide, images: NDArray[np.uint8], reference: Tensor | None =
 
 
 def explained_layer(network: MftSnn, images: Tensor) -> nn.Module:
-    """Return the activation whose map is shown: the deepest one with at least `LEAST_SIDE` positions per side.
+    """Return the activation whose map is shown: the deepest one with at least `MIN_SIDE` positions per side.
 
     Args:
         network: the guide's network.
         images: [B, 3, H, W].
     """
     side = min(images.shape[2:])
-    chosen = network.features[0]
-    for place, module in enumerate(network.features):
+    layer = network.features[0]
+    for index, module in enumerate(network.features):
         if isinstance(module, nn.MaxPool2d):
             side //= 2
-            if side < LEAST_SIDE:
-                return network.features[place - 1]
-        chosen = module
-    return chosen
+            if side < MIN_SIDE:
+                return network.features[index - 1]
+        layer = module
+    return layer
 
 
 def _agreement(network: MftSnn, images: Tensor, reference: Tensor) -> Tensor:

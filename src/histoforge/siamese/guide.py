@@ -14,7 +14,7 @@ from histoforge.training.model_files import ModelInfo, load_model
 
 METHOD = "mft_snn"
 NORMALISATION = {"range": [-1.0, 1.0], "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
-"""Input range of a guide, and the mean and deviation (of images in [0, 1]) that it normalises images to."""
+"""Input range of a guide, and the mean and standard deviation (of images in [0, 1]) that it normalises images to."""
 
 SAME_MPP = 0.05
 
@@ -55,7 +55,7 @@ class Guide:
             return self.network(images)
 
     def check_fits(self, classes: list[str], patch_size: tuple[int, int], mpp: float | None, where: str) -> None:
-        """Check that the guide can judge patches of these classes, this size and this resolution.
+        """Check that the guide fits patches of these classes, this size and this resolution.
 
         Args:
             classes: class names in the order of the labels.
@@ -83,11 +83,11 @@ class Guide:
             ModelError: the guide was trained on other patches.
         """
         self.check_fits(patches.classes, patches.patch_size, patches.info.mpp, where)
-        mine, theirs = self.info.config.get("stain", ""), stain_of(patches)
-        if mine and theirs and mine != theirs:
+        stain, other_stain = self.info.config.get("stain", ""), stain_of(patches)
+        if stain and other_stain and stain != other_stain:
             raise ModelError(
-                f"The guide {self.name} was trained on patches with the stain normalisation '{mine}', and {where} has "
-                f"'{theirs}': run finetune_snn on that patch set."
+                f"The guide {self.name} was trained on patches with the stain normalisation '{stain}', and {where} has "
+                f"'{other_stain}': run finetune_snn on that patch set."
             )
 
 
@@ -109,7 +109,10 @@ def load_guide(path: Path, device: torch.device | str = "auto", precision: str =
     """
     info, state = load_model(path, "guide")
     if info.method != METHOD:
-        raise ModelError(f"The guide {path} was made by '{info.method}', which this version does not have: train anew.")
+        raise ModelError(
+            f"The guide {path} has the method '{info.method}', which this version does not support: run finetune_snn "
+            "again."
+        )
     if info.config.get("normalisation") != NORMALISATION:
         raise ModelError(
             f"The guide {path} was trained on images of another normalisation ({info.config.get('normalisation')}, not "

@@ -12,7 +12,7 @@ VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)
 """Channels of the 13 convolutions, in five blocks with 2x2 max pooling between them (Simonyan and Zisserman 2015)."""
 
 ENCODER_LAYERS = sum(map(len, VGG16))
-LEAST_SIZE_PX = 16
+MIN_SIZE_PX = 16
 
 
 class MftSnn(nn.Module):
@@ -25,9 +25,9 @@ class MftSnn(nn.Module):
     all positions of the last convolution's output after its ReLU, scaled to length 1. No value is negative, so the
     cosine of two embeddings lies in [0, 1]. The squared distance is 2 - 2 cos, so both measures agree.
     A0-7: the encoder is fully convolutional and takes both patches of 64 px and overviews of 224 px. Images in [-1, 1]
-    are normalised to ImageNet's mean and deviation inside the network. VGG-16's fifth max pooling is left out, because
-    the mean over positions replaces it. The paper does not describe its decoder; this one has a convolution for each
-    halving in the encoder.
+    are normalised to ImageNet's mean and standard deviation inside the network. VGG-16's fifth max pooling is left
+    out, because the mean over positions replaces it. The paper does not describe its decoder; this one has a
+    convolution for each halving in the encoder.
 
     Attributes:
         features: the encoder, with the names of torchvision's `vgg16().features`, so that its weights fit.
@@ -133,20 +133,18 @@ class MftSnn(nn.Module):
         Raises:
             ModelError: a tensor is missing or has another shape; the message names it.
         """
-        mine = {name: tensor for name, tensor in self.state_dict().items() if name.startswith("features.")}
-        for name, tensor in mine.items():
-            theirs = weights.get(name)
-            if theirs is None or theirs.shape != tensor.shape:
-                found = (
-                    "is missing" if theirs is None else f"has the shape {list(theirs.shape)}, not {list(tensor.shape)}"
-                )
+        encoder = {name: tensor for name, tensor in self.state_dict().items() if name.startswith("features.")}
+        for name, tensor in encoder.items():
+            given = weights.get(name)
+            if given is None or given.shape != tensor.shape:
+                problem = "is missing" if given is None else f"has shape {list(given.shape)}, not {list(tensor.shape)}"
                 raise ModelError(
-                    f"The weights {source} do not fit a VGG-16 encoder ('{name}' {found}): give those of torchvision's "
-                    "vgg16, with width=1."
+                    f"The weights {source} do not fit a VGG-16 encoder ('{name}' {problem}): give those of "
+                    "torchvision's vgg16, with width=1."
                 )
-        self.load_state_dict({**self.state_dict(), **{name: weights[name] for name in mine}})
+        self.load_state_dict({**self.state_dict(), **{name: weights[name] for name in encoder}})
 
     def _first_of(self, trainable_layers: int) -> int:
         """Return the index in `features` at which the last `trainable_layers` convolutions begin."""
-        places = [place for place, module in enumerate(self.features) if isinstance(module, nn.Conv2d)]
-        return len(self.features) if not trainable_layers else places[len(places) - trainable_layers]
+        positions = [index for index, module in enumerate(self.features) if isinstance(module, nn.Conv2d)]
+        return len(self.features) if not trainable_layers else positions[len(positions) - trainable_layers]

@@ -53,7 +53,7 @@ class Pairs:
 
 
 class Partners:
-    """Draws random partners of a patch: patches of the same slide, or of another patient.
+    """Draw random partners of a patch: patches of the same slide, or of another patient.
 
     Level 2 is "patches of different WSIs" (section IV.B.1). Here they also come from different patients, so that serial
     sections of one tissue are not called dissimilar. A slide is identified by its patient and its name.
@@ -64,8 +64,8 @@ class Partners:
         patient = index.groupby("patient", sort=True).ngroup().to_numpy()
         slide = index.groupby(["patient", "slide"], sort=True).ngroup().to_numpy()
         order = np.lexsort((np.arange(len(index)), slide))  # number slides patient by patient
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
+        position = np.empty_like(order)
+        position[order] = np.arange(len(order))
 
         def spans(groups: np.ndarray) -> tuple[Tensor, Tensor]:
             counts = np.bincount(groups)
@@ -73,7 +73,7 @@ class Partners:
             return torch.tensor(starts[groups], device=device), torch.tensor(counts[groups], device=device)
 
         self.patients, self.slides = int(patient.max()) + 1, int(slide.max()) + 1
-        self._order, self._place = torch.tensor(order, device=device), torch.tensor(place, device=device)
+        self._order, self._position = torch.tensor(order, device=device), torch.tensor(position, device=device)
         self._slide_start, self._slide_count = spans(slide)
         self._patient_start, self._patient_count = spans(patient)
 
@@ -88,20 +88,20 @@ class Partners:
         alone = (self._slide_count[rows] < 2) | (not same_slide)
         levels = torch.where((levels == SAME_SLIDE) & alone, OTHER_PATIENT, levels)
         if self.patients < 2:
-            lonely = levels == OTHER_PATIENT
-            levels = torch.where(lonely, torch.where(alone, SIMILAR, SAME_SLIDE), levels)
+            impossible = levels == OTHER_PATIENT
+            levels = torch.where(impossible, torch.where(alone, SIMILAR, SAME_SLIDE), levels)
         return levels
 
     def draw(self, rows: Tensor, levels: Tensor, rng: torch.Generator) -> Tensor:
         """Draw a partner at the given level for each of `rows`, uniformly among all candidates, int64 [B]."""
         draws = torch.rand(len(rows), generator=rng, device=rows.device, dtype=torch.float64)
-        place = self._place[rows]
+        position = self._position[rows]
         start, count = self._slide_start[rows], self._slide_count[rows]
-        in_slide = start + (place - start + 1 + _below(draws, count - 1)) % count
+        in_slide = start + (position - start + 1 + _below(draws, count - 1)) % count
         start, count = self._patient_start[rows], self._patient_count[rows]
         elsewhere = (start + count + _below(draws, len(self._order) - count)) % len(self._order)
-        chosen = torch.where(levels == SAME_SLIDE, in_slide, elsewhere)
-        return torch.where(levels == SIMILAR, rows, self._order[chosen])
+        partners = torch.where(levels == SAME_SLIDE, in_slide, elsewhere)
+        return torch.where(levels == SIMILAR, rows, self._order[partners])
 
 
 class PairSource:
@@ -127,7 +127,7 @@ class PairSource:
         Args:
             patches: one split.
             device: where pairs are made.
-            augmentation: applied to the second image of every pair, so that it does not give similar pairs away.
+            augmentation: applied to the second image of every pair, so that its traces do not identify similar pairs.
             same_slide: whether there are level-1 pairs; False for overviews, since a slide has only one (A0-6).
             augment_first: whether the first image is also augmented, as for overviews (A0-6).
         """
@@ -182,8 +182,8 @@ def check_patients(patches: PatchSet, what: str, remedy: str) -> None:
     patients = patches.index["patient"].unique()
     if len(patients) < 2:
         raise PatchSetError(
-            f"{what} has {len(patches)} images of one patient ('{patients[0]}'), so that there are no dissimilar "
-            f"slides to learn from: {remedy}."
+            f"{what} has {len(patches)} images of one patient ('{patients[0]}'), so there are no dissimilar slides to "
+            f"learn from: {remedy}."
         )
 
 

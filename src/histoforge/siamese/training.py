@@ -15,8 +15,8 @@ from histoforge.training.engine import Engine
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Hyper-parameters of every stage (section IV.C.1).
+class Hyperparameters:
+    """Hyperparameters of every stage (section IV.C.1).
 
     Attributes:
         batch_size: pairs per step.
@@ -93,7 +93,7 @@ class Losses:
         vars(self).update(state)
 
 
-def fit(network: MftSnn, stage: Stage, sources: list[PairSource], recipe: Recipe, engine: Engine) -> Losses:
+def fit(network: MftSnn, stage: Stage, sources: list[PairSource], params: Hyperparameters, engine: Engine) -> Losses:
     """Train `network` in place for one stage.
 
     A0-4: the two optimisers share parameters, so each batch builds two separate graphs: reconstruction, backward,
@@ -105,52 +105,54 @@ def fit(network: MftSnn, stage: Stage, sources: list[PairSource], recipe: Recipe
         network: on the engine's device.
         stage: the stage to train.
         sources: where pairs are drawn from; a second source takes `second_share` of the steps, evenly spread.
-        recipe: the hyper-parameters.
+        params: the hyperparameters.
         engine: the engine of this training; if it has a checkpoint, training resumes from there.
 
     Raises:
         TrainingError: a loss is not finite; the last good checkpoint is kept.
     """
-    similarity, reconstruction = _optimizers(network, stage, recipe)
+    similarity, reconstruction = _optimizers(network, stage, params)
     losses = Losses()
     engine.track(network=network, similarity=similarity, reconstruction=reconstruction, losses=losses)
     network.train()
     started = time.monotonic()
-    for batch in engine.batches(sources[0].patches, recipe.batch_size, stage.epochs, stage.epoch_steps):
-        source, rows = _turn(stage, sources, batch.rows, engine)
+    for batch in engine.batches(sources[0].patches, params.batch_size, stage.epochs, stage.epoch_steps):
+        source, rows = _source_and_rows(stage, sources, batch.rows, engine)
         pairs = source.pairs(rows, engine.rng)
         images = torch.cat([pairs.first, pairs.second])
         with engine.autocast(), torch.no_grad():
             early = network.early_maps(images, stage.layers)
         with engine.autocast():
             restored = network.decode(network.late_maps(early, stage.layers), source.size)
-        error = F.mse_loss(restored.float(), images)
-        engine.step(reconstruction, error)
+        reconstruction_loss = F.mse_loss(restored.float(), images)
+        engine.step(reconstruction, reconstruction_loss)
         with engine.autocast():
             first, second = network.pool(network.late_maps(early, stage.layers)).chunk(2)
-        contrast = contrastive_loss(first, second, pairs.is_dissimilar, recipe.margin)
-        engine.step(similarity, contrast)
-        losses.add(contrastive=contrast, reconstruction=error)
+        similarity_loss = contrastive_loss(first, second, pairs.is_dissimilar, params.margin)
+        engine.step(similarity, similarity_loss)
+        losses.add(contrastive=similarity_loss, reconstruction=reconstruction_loss)
         if engine.epoch_ended:
             losses.end_epoch(engine.epoch, engine.global_step + 1, time.monotonic() - started)
             started = time.monotonic()
-        engine.end_of_step(contrastive=contrast, reconstruction=error)
+        engine.end_of_step(contrastive=similarity_loss, reconstruction=reconstruction_loss)
     network.eval()
     return losses
 
 
-def _optimizers(network: MftSnn, stage: Stage, recipe: Recipe) -> tuple[torch.optim.Adam, torch.optim.Adagrad]:
+def _optimizers(network: MftSnn, stage: Stage, params: Hyperparameters) -> tuple[torch.optim.Adam, torch.optim.Adagrad]:
     network.requires_grad_(False)
     encoder = list(nn.ModuleList(network.trainable_convolutions(stage.layers)).requires_grad_(True).parameters())
     decoder = list(network.decoder.requires_grad_(True).parameters()) if stage.decoder else []
     return (
-        torch.optim.Adam(encoder, recipe.similarity_rate, fused=True),
-        torch.optim.Adagrad([*encoder, *decoder], recipe.reconstruction_rate),
+        torch.optim.Adam(encoder, params.similarity_rate, fused=True),
+        torch.optim.Adagrad([*encoder, *decoder], params.reconstruction_rate),
     )
 
 
-def _turn(stage: Stage, sources: list[PairSource], rows: Tensor, engine: Engine) -> tuple[PairSource, Tensor]:
-    """Return the source to use in this step, and rows of it."""
+def _source_and_rows(
+    stage: Stage, sources: list[PairSource], rows: Tensor, engine: Engine
+) -> tuple[PairSource, Tensor]:
+    """Return the source of this step's pairs, and rows of it."""
     step = engine.global_step
     if int((step + 1) * stage.second_share) == int(step * stage.second_share):
         return sources[0], rows

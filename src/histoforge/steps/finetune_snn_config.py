@@ -15,19 +15,19 @@ class FinetuneSnnConfig(TrainingConfig):
 
     weights: str = Field(
         "",
-        description="path or s3:// address of .safetensors or .pth weights with the names of torchvision's vgg16 that "
-        "the encoder begins with; '' begins from scratch",
+        description="path or s3:// address of initial weights for the encoder, a .safetensors or .pth file with the "
+        "names of torchvision's vgg16; '' for random weights",
     )
     weights_sha256: str = Field(
-        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that the weights file must have; '' is unchecked"
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="required SHA-256 of the weights file; '' for no check"
     )
-    width: float = Field(1.0, gt=0, le=4, description="factor on the numbers of channels; 1 is VGG-16")
-    stage1: bool = Field(
-        True, description="whether overviews are trained on first; without, the guide is trained on patches alone"
+    width: float = Field(1.0, gt=0, le=4, description="factor on the number of channels; 1 is VGG-16")
+    stage1: bool = Field(True, description="train on overviews first; otherwise the guide is trained on patches only")
+    stage1_layers: int = Field(
+        8, ge=1, le=13, description="number of the last encoder convolutions, of 13, that stage 1 trains"
     )
-    stage1_layers: int = Field(8, ge=1, le=13, description="last encoder convolutions, of 13, that stage 1 trains")
     stage2_layers: int = Field(
-        3, ge=1, le=13, description="last encoder convolutions that stage 2 trains; at most stage1_layers"
+        3, ge=1, le=13, description="number of the last encoder convolutions that stage 2 trains; at most stage1_layers"
     )
     stage1_epochs: int = Field(
         10, ge=1, le=100_000, description="epochs of stage 1", json_schema_extra={"unit": "epochs"}
@@ -38,50 +38,60 @@ class FinetuneSnnConfig(TrainingConfig):
     stage1_epoch_steps: int = Field(
         0,
         ge=0,
-        description="steps that count as an epoch of stage 1 (0: one pass over the overviews)",
+        description="steps per epoch of stage 1; 0 for one pass over the overviews",
         json_schema_extra={"unit": "steps"},
     )
     stage2_epoch_steps: int = Field(
         0,
         ge=0,
-        description="steps that count as an epoch of stage 2 (0: one pass over the patches)",
+        description="steps per epoch of stage 2; 0 for one pass over the patches",
         json_schema_extra={"unit": "steps"},
     )
     max_patches: int = Field(
         0,
         ge=0,
-        description="training patches that stage 2 uses, drawn by seed (0: all)",
+        description="maximum number of training patches, sampled by seed; 0 for all",
         json_schema_extra={"unit": "patches"},
     )
-    batch_size: int = Field(32, ge=4, le=8192, description="pairs a step", json_schema_extra={"unit": "pairs"})
+    batch_size: int = Field(32, ge=4, le=8192, description="pairs per step", json_schema_extra={"unit": "pairs"})
     reconstruction_rate: float = Field(1e-3, gt=0, le=1, description="Adagrad's learning rate, for the reconstruction")
     similarity_rate: float = Field(5e-4, gt=0, le=1, description="Adam's learning rate, for the contrastive loss")
     margin: float = Field(
-        1.0, gt=0, le=1.4142, description="distance (0 to 1.414) up to which dissimilar pairs are pushed apart"
+        1.0, gt=0, le=1.4142, description="distance (0 to 1.414) to which dissimilar pairs are pushed apart"
     )
-    brightness: float = Field(0.2, ge=0, le=1, description="similar pairs: brightness factor within 1 +- this")
-    contrast: float = Field(0.2, ge=0, le=1, description="similar pairs: contrast factor within 1 +- this")
+    brightness: float = Field(0.2, ge=0, le=1, description="augmentation: the brightness factor lies within 1 +- this")
+    contrast: float = Field(0.2, ge=0, le=1, description="augmentation: the contrast factor lies within 1 +- this")
     noise: float = Field(
-        0.03, ge=0, le=1, description="similar pairs: deviation of the noise, as a part of the range of values"
+        0.03,
+        ge=0,
+        le=1,
+        description="augmentation: standard deviation of the noise, as a fraction of the range of values",
     )
     checked_pairs: int = Field(
         2000,
         ge=8,
-        description="pairs of held-out patients that the guide is judged by",
+        description="pairs of held-out patients on which the guide is evaluated",
         json_schema_extra={"unit": "pairs"},
     )
     ablations: bool = Field(
-        False, description="also train on patches alone and on both data sets in one stage, and report these beside it"
+        False, description="also train on patches only and on both data sets in one stage, and report the results"
     )
     cost_batch: int = Field(
-        128, ge=1, le=8192, description="images whose embedding is timed", json_schema_extra={"unit": "images"}
+        128,
+        ge=1,
+        le=8192,
+        description="images in the batch whose embedding is timed",
+        json_schema_extra={"unit": "images"},
     )
-    shown: int = Field(8, ge=1, le=64, description="validation patches that get a Grad-CAM picture")
+    shown: int = Field(8, ge=1, le=64, description="validation patches shown with their Grad-CAM")
     checkpoint_every: int = Field(
-        200, ge=0, description="steps between checkpoints (0: only when stopped)", json_schema_extra={"unit": "steps"}
+        200,
+        ge=0,
+        description="steps between checkpoints; 0 to write one only when stopped",
+        json_schema_extra={"unit": "steps"},
     )
     checkpoints: str = Field(
-        "", description="location to copy checkpoints to, so that a retry on another machine goes on ('': none)"
+        "", description="location to copy checkpoints to, so that a retry on another machine can resume; '' for none"
     )
 
     @model_validator(mode="after")
@@ -95,7 +105,7 @@ class FinetuneSnnSummary(Settings):
     """The result of fine-tuning the siamese guide.
 
     Attributes:
-        stages: the trained stages: 'overviews', then 'patches'; without overviews, only 'patches'.
+        stages: names of the trained stages: 'stage-1' and 'stage-2'; without overviews, 'patches-alone'.
         weights: initial weights of the encoder.
         overviews, patches: training images of each stage.
         pair_accuracy, pair_auc: accuracy and AUC on pairs of held-out patients.
