@@ -1,4 +1,4 @@
-"""The common part of the pipelines `rleo` and `generator_benchmark`: all but the training of a run's generator."""
+"""The common tasks of the pipelines `rleo` and `generator_benchmark`: all but the training of a run's generator."""
 
 from dataclasses import dataclass
 from typing import Any, List, NamedTuple
@@ -7,17 +7,11 @@ from histoforge_components.finetune_snn.component import finetune_snn
 from histoforge_components.leaderboard.component import leaderboard
 from histoforge_components.plan_benchmark.component import plan_benchmark
 from histoforge_components.preprocess.component import preprocess
-from histoforge_components.scan_source.component import scan_source
 from histoforge_components.score_generator.component import score_generator
 from histoforge_components.train_classifier.component import train_classifier
-from histoforge_pipelines import resources
-from histoforge_pipelines.step_settings import StepSettings
+from histoforge_pipelines.checking import Checked, check
+from histoforge_pipelines.parameters import RunParameters
 from kfp import dsl
-
-FIXED = {
-    "train_classifier": {"arm": "baseline", "use": "real"},
-    "train_generator": False,  # `plan_benchmark` checks it, for each method
-}
 
 
 class Outputs(NamedTuple):
@@ -36,139 +30,126 @@ class Outputs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Form:
-    """The parameters of a pipeline that are not about the cluster; see `generator_benchmark`."""
-
-    source: Any
-    methods: Any
-    generator_seeds: Any
-    downstream_seeds: Any
-    preset: Any
-    patch_size: Any
-    slide_mpp: Any
-    seeds: Any
-    seed: Any
-    overrides: Any
-    checkpoints: Any
-
-
-@dataclass(frozen=True)
-class Start:
-    """The common inputs of all runs.
+class BenchmarkData:
+    """The common inputs of all runs of a benchmark.
 
     Attributes:
+        checked: the pipeline's parameters, after `scan_source`.
         patches, overviews: the data.
-        extractor: the arm of the classifiers trained on real patches: the baseline, and the extractor that judges.
+        extractor: the arm of the classifiers trained on real patches, which is the baseline and scores the generators.
         guide: the siamese guide.
         runs: a list of `title`, `method`, `reward`, `seed`, `arm` and `both`, one entry per run.
-        settings: settings of all steps.
-        pool: placement of the heavy tasks, with the resolved sizes.
+        downstream_seeds: number of classifiers to train on the patches of each generator.
     """
 
+    checked: Checked
     patches: Any
     overviews: Any
     extractor: Any
     guide: Any
     runs: Any
-    settings: StepSettings
-    pool: resources.Pool
+    downstream_seeds: Any
 
 
 @dataclass(frozen=True)
-class Judged:
+class Scoring:
     """The tasks that evaluate a run's generator: its scores, and classifiers trained on its patches."""
 
-    scored: dsl.PipelineTask
-    alone: dsl.PipelineTask
-    both: dsl.PipelineTask
+    scores: dsl.PipelineTask
+    synthetic_arm: dsl.PipelineTask
+    both_arm: dsl.PipelineTask
 
 
-def begin(form: Form, pool: resources.Pool) -> Start:
+def prepare(run: RunParameters, methods: Any, generator_seeds: Any, downstream_seeds: Any) -> BenchmarkData:
     """Check everything, cut patches, and train the guide and the classifiers on real patches."""
-    everything = {"seed": form.seed, "preset": form.preset, "overrides": form.overrides}
-    cutting = {"source": form.source, "patch_size": form.patch_size, "slide_mpp": form.slide_mpp}
-    scan = scan_source(seeds=form.seeds, fixed=FIXED, **cutting, **everything, **pool.sizes)
-    resources.assign(scan, pool, "Check settings and source")
-    pool = pool.sized_by(scan)
-    settings = StepSettings(scan, form.preset, form.seed)
+    checked = check(run)
     plan = plan_benchmark(
-        methods=form.methods,
-        generator_seeds=form.generator_seeds,
-        downstream_seeds=form.downstream_seeds,
-        patch_size=form.patch_size,
-        **everything,
+        methods=methods,
+        generator_seeds=generator_seeds,
+        downstream_seeds=downstream_seeds,
+        patch_size=run.patch_size,
+        **run.settings,
     )
-    resources.assign(plan, pool, "Plan the generators")
-    cut = preprocess(dataset_digest=scan.outputs["Output"], **cutting, **settings.of("preprocess"))
-    resources.assign(cut, pool, "Cut patches").after(plan)
-    patches, overviews = cut.outputs["patches"], cut.outputs["overviews"]
+    checked.assign(plan, "Plan the generators")
+    cutting = preprocess(**checked.cutting)
+    checked.assign(cutting, "Cut patches").after(plan)
+    patches, overviews = cutting.outputs["patches"], cutting.outputs["overviews"]
     baseline = train_classifier(
         arm="baseline",
         use="real",
         patches=patches,
-        seeds=form.seeds,
-        checkpoints=form.checkpoints,
-        **settings.of("train_classifier"),
+        seeds=run.seeds,
+        checkpoints=run.checkpoints,
+        **checked.settings("train_classifier"),
     )
-    resources.assign(baseline, pool, "Train on real patches")
-    snn = finetune_snn(
-        patches=patches, overviews=overviews, checkpoints=form.checkpoints, **settings.of("finetune_snn")
+    checked.assign(baseline, "Train on real patches")
+    tuning = finetune_snn(
+        patches=patches, overviews=overviews, checkpoints=run.checkpoints, **checked.settings("finetune_snn")
     )
-    resources.assign(snn, pool, "Fine-tune the guide")
-    return Start(patches, overviews, baseline.outputs["model"], snn.outputs["guide"], plan.output, settings, pool)
+    checked.assign(tuning, "Fine-tune the guide")
+    return BenchmarkData(
+        checked=checked,
+        patches=patches,
+        overviews=overviews,
+        extractor=baseline.outputs["model"],
+        guide=tuning.outputs["guide"],
+        runs=plan.output,
+        downstream_seeds=downstream_seeds,
+    )
 
 
-def judge(form: Form, start: Start, run: Any, generator: Any) -> Judged:
+def score(data: BenchmarkData, benchmark_run: Any, generator: Any) -> Scoring:
     """Score a generator, and train classifiers on its patches only and together with the real ones."""
-    scored = score_generator(
-        patches=start.patches,
+    checked = data.checked
+    scores = score_generator(
+        patches=data.patches,
         generator=generator,
-        extractor=start.extractor,
-        name=run.title,
-        **start.settings.of("score_generator", seed=run.seed),
+        extractor=data.extractor,
+        name=benchmark_run.title,
+        **checked.settings("score_generator", seed=benchmark_run.seed),
     )
-    resources.assign(scored, start.pool, "Draw patches and score them")
+    checked.assign(scores, "Draw patches and score them")
     training = {
-        "patches": start.patches,
-        "synthetic": scored.outputs["samples"],
-        "seeds": form.downstream_seeds,
-        "checkpoints": form.checkpoints,
-        **start.settings.of("train_classifier"),
+        "patches": data.patches,
+        "synthetic": scores.outputs["samples"],
+        "seeds": data.downstream_seeds,
+        "checkpoints": checked.run.checkpoints,
+        **checked.settings("train_classifier"),
     }
-    alone = train_classifier(arm=run.arm, use="synthetic", **training)
-    resources.assign(alone, start.pool, "Train on synthetic patches")
-    both = train_classifier(arm=run.both, use="both", **training)
-    resources.assign(both, start.pool, "Train on real and synthetic patches")
-    return Judged(scored, alone, both)
+    synthetic_arm = train_classifier(arm=benchmark_run.arm, use="synthetic", **training)
+    checked.assign(synthetic_arm, "Train on synthetic patches")
+    both_arm = train_classifier(arm=benchmark_run.both, use="both", **training)
+    checked.assign(both_arm, "Train on real and synthetic patches")
+    return Scoring(scores, synthetic_arm, both_arm)
 
 
-def conclude(start: Start, judged: Judged, generator: Any) -> Outputs:
+def conclude(data: BenchmarkData, scoring: Scoring, generator: Any) -> Outputs:
     """Compare all runs, after the loop over them.
 
     Args:
-        start: the common inputs of all runs.
-        judged: the tasks of a run.
+        data: the common inputs of all runs.
+        scoring: the tasks of a run.
         generator: the output of the task that trained a run's generator.
     """
     board = leaderboard(
-        patches=start.patches,
-        baseline=start.extractor,
-        guide=start.guide,
-        scores=dsl.Collected(judged.scored.outputs["scores"]),
-        arms=dsl.Collected(judged.alone.outputs["model"]),
-        both_arms=dsl.Collected(judged.both.outputs["model"]),
-        **start.settings.of("leaderboard"),
+        patches=data.patches,
+        baseline=data.extractor,
+        guide=data.guide,
+        scores=dsl.Collected(scoring.scores.outputs["scores"]),
+        arms=dsl.Collected(scoring.synthetic_arm.outputs["model"]),
+        both_arms=dsl.Collected(scoring.both_arm.outputs["model"]),
+        **data.checked.settings("leaderboard"),
     )
-    resources.assign(board, start.pool, "Compare and report")
+    data.checked.assign(board, "Compare and report")
     return Outputs(
         report=board.outputs["report"],
         metrics=board.outputs["results"],
-        patches=start.patches,
-        overviews=start.overviews,
-        baseline=start.extractor,
-        guide=start.guide,
+        patches=data.patches,
+        overviews=data.overviews,
+        baseline=data.extractor,
+        guide=data.guide,
         generators=dsl.Collected(generator),
-        samples=dsl.Collected(judged.scored.outputs["samples"]),
-        arms=dsl.Collected(judged.alone.outputs["model"]),
-        both=dsl.Collected(judged.both.outputs["model"]),
+        samples=dsl.Collected(scoring.scores.outputs["samples"]),
+        arms=dsl.Collected(scoring.synthetic_arm.outputs["model"]),
+        both=dsl.Collected(scoring.both_arm.outputs["model"]),
     )

@@ -22,14 +22,12 @@ from histoforge_pipelines.gitops import gitops_resources
 from histoforge_pipelines.interfaces import interface, recorded
 from histoforge_pipelines.one_step import one_steps
 from histoforge_pipelines.readme import component_readme
+from histoforge_pipelines.table import PIPELINES, Pipeline
 from kfp.compiler import Compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(histoforge_components.__file__).parent
 COMPONENTS = sorted(path.parent.name for path in PACKAGE.glob("*/component.py"))
-PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark", "retraining")
-GITOPS = ("retraining",)
-"""Pipelines that are in manifests/components/gitops as Kubernetes resources."""
 
 INTERFACES = Path("components") / "interfaces.json"
 
@@ -51,20 +49,29 @@ def write_all(folder: Path) -> list[Path]:
         for file, pipeline in one_steps(component).items():
             _compile(pipeline, target / file)
             written.append(target / file)
-    for name in PIPELINES:
-        target = folder / "pipelines" / f"{name}.yaml"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _compile(getattr(import_module(f"histoforge_pipelines.{name}"), name), target)
-        written.append(target)
+    for entry in PIPELINES.values():
+        written += write_pipeline(entry, folder)
     target = folder / INTERFACES
     target.write_text(json.dumps(_interfaces(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
     written.append(target)
-    for name in GITOPS:
-        target = folder / "manifests" / "components" / "gitops" / f"{name}.yaml"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(gitops_resources(folder / "pipelines" / f"{name}.yaml", VERSION), encoding="utf-8")
-        written.append(target)
     return [path.relative_to(folder) for path in written]
+
+
+def write_pipeline(entry: Pipeline, folder: Path) -> list[Path]:
+    """Write a pipeline's YAML, and its Kubernetes resources if it has them, below `folder`, and return the paths."""
+    compiled = folder / "pipelines" / f"{entry.function}.yaml"
+    compiled.parent.mkdir(parents=True, exist_ok=True)
+    _compile(entry.load(), compiled)
+    if not entry.gitops:
+        return [compiled]
+    target = folder / _gitops_file(entry)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(gitops_resources(compiled, VERSION), encoding="utf-8")
+    return [compiled, target]
+
+
+def _gitops_file(entry: Pipeline) -> Path:
+    return Path("manifests") / "components" / "gitops" / f"{entry.function}.yaml"
 
 
 def write_manifests(folder: Path, registry: str) -> list[Path]:
@@ -73,7 +80,7 @@ def write_manifests(folder: Path, registry: str) -> list[Path]:
     Returns:
         The paths relative to `folder`.
     """
-    generated = {ROOT / "manifests" / "components" / "gitops" / f"{name}.yaml" for name in GITOPS}
+    generated = {ROOT / _gitops_file(entry) for entry in PIPELINES.values() if entry.gitops}
     written = []
     for path in sorted(set((ROOT / "manifests").rglob("*.yaml")) - generated):
         text = path.read_text(encoding="utf-8")
@@ -99,11 +106,11 @@ def _interfaces() -> dict[str, Any]:
         new[f"components/{name}"] = interface(component)
         for file, pipeline in one_steps(component).items():
             new[f"components/{name}/{file.removesuffix('.yaml')}"] = interface(pipeline)
-    for name in PIPELINES:
-        new[f"pipelines/{name}"] = interface(getattr(import_module(f"histoforge_pipelines.{name}"), name))
+    for entry in PIPELINES.values():
+        new[f"pipelines/{entry.function}"] = interface(entry.load())
     record = PACKAGE / INTERFACES.name
-    kept = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
-    return recorded(kept, new, VERSION)
+    former = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
+    return recorded(former, new, VERSION)
 
 
 def outdated() -> list[Path]:

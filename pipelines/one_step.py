@@ -14,26 +14,25 @@ import inspect
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from histoforge.steps.step import SIZES
 from histoforge.tasks.table import task_named
 from histoforge_pipelines import resources
+from histoforge_pipelines.parameters import REQUIRED, RESOURCES, common_parameter, describe
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-POOL = {
-    "gpu_count": (str, resources.GPU_COUNT, "GPUs of the task; '0' for the processor alone."),
-    "gpu_type": (str, resources.GPU_TYPE, "resource name of the GPU."),
-    "cpu": (str, resources.CPU, "cores of the task."),
-    "memory": (str, resources.MEMORY, "memory of the task, in whole Gi or Mi."),
-    "node_selector": (dict, resources.NODE_SELECTOR, "labels of the nodes to run on."),
-    "tolerations": (
-        list,
-        resources.TOLERATIONS,
-        "taints of nodes that may be run on, besides nvidia.com/gpu, which is tolerated always.",
-    ),
-    "storage_secret": (str, resources.STORAGE_SECRET, "secret with keys of the S3 server; it need not exist."),
+ONE_TASK = {
+    "gpu_count": "number of GPUs of the task; '0' to run on CPUs only.",
+    "cpu": "number of CPU cores of the task.",
+    "memory": "memory of the task, as a whole number of Gi or Mi.",
+    "tolerations": "tolerations of node taints, besides nvidia.com/gpu, which is always tolerated.",
 }
-"""Parameters of each such pipeline besides the component's inputs: type, default, description."""
-
+POOL = {
+    name: parameter._replace(about=ONE_TASK.get(name, parameter.about))
+    for name, parameter in RESOURCES.items()
+    if not name.endswith(SIZES)
+}
+"""Parameters of each such pipeline besides the component's inputs."""
 
 VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "evaluate": ((), ("selective",), ("selective", "generator", "pool", "selected", "overviews")),
@@ -44,11 +43,6 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "train-generator": ((), ("extractor",), ("guide",)),
 }
 """By component, the sets of optional artifacts that get their own file; `pipeline.yaml` takes all artifacts."""
-
-
-def needs_gpu(component: BaseComponent) -> bool:
-    """Return True if a component requests a GPU, and therefore also comes as a pipeline."""
-    return task_named(component.name).gpu
 
 
 def one_steps(component: BaseComponent) -> dict[str, BaseComponent]:
@@ -62,8 +56,8 @@ def one_steps(component: BaseComponent) -> dict[str, BaseComponent]:
         that it takes; nothing for a component that needs no GPU or requires a list of artifacts.
     """
     spec = component.component_spec.inputs or {}
-    lists = {name for name, one in spec.items() if one.is_artifact_list}
-    if not needs_gpu(component) or any(not spec[name].optional for name in lists):
+    lists = {name for name, described in spec.items() if described.is_artifact_list}
+    if not task_named(component.name).gpu or any(not spec[name].optional for name in lists):
         return {}
     optional = tuple(name for name in artifacts(component) if spec[name].optional and name not in lists)
     pipelines = {"pipeline.yaml": one_step(component, optional)}
@@ -75,7 +69,8 @@ def one_steps(component: BaseComponent) -> dict[str, BaseComponent]:
 
 def artifacts(component: BaseComponent) -> list[str]:
     """Return the names of a component's input artifacts in their order."""
-    return [name for name, one in (component.component_spec.inputs or {}).items() if one.type.startswith("system.")]
+    inputs = component.component_spec.inputs or {}
+    return [name for name, described in inputs.items() if described.type.startswith("system.")]
 
 
 def one_step(component: BaseComponent, optional: Collection[str]) -> BaseComponent:
@@ -87,45 +82,40 @@ def one_step(component: BaseComponent, optional: Collection[str]) -> BaseCompone
     """
     spec = component.component_spec
     left_out = {name for name in artifacts(component) if spec.inputs[name].optional and name not in optional}
-    inputs = {name: one for name, one in (spec.inputs or {}).items() if name not in left_out}
+    inputs = {name: described for name, described in (spec.inputs or {}).items() if name not in left_out}
     outputs = spec.outputs or {}
-    given = inspect.signature(component.python_func)
-    own = [
-        one.replace(default=inspect.Parameter.empty) if name in optional else one
-        for name, one in given.parameters.items()
+    signature = inspect.signature(component.python_func)
+    own_parameters = [
+        parameter.replace(default=REQUIRED) if name in optional else parameter
+        for name, parameter in signature.parameters.items()
         if name in inputs
     ]
-    pool = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
-        for name, (kind, default, _) in POOL.items()
-    ]
-    parameters = sorted([*own, *pool], key=lambda one: one.default is not inspect.Parameter.empty)
-    result = NamedTuple("Outputs", [(name, _kind(given, name)) for name in outputs])
+    parameters = [*own_parameters, *(common_parameter(name, parameter) for name, parameter in POOL.items())]
+    parameters.sort(key=lambda parameter: parameter.default is not REQUIRED)
+    result = NamedTuple("Outputs", [(name, _type(signature, name)) for name in outputs])
 
     def build(*values: Any) -> Any:
-        named = dict(zip((one.name for one in parameters), values, strict=True))
+        named = dict(zip((parameter.name for parameter in parameters), values, strict=True))
         task = component(**{name: named[name] for name in inputs})
         resources.assign(task, resources.Pool(**{name: named[name] for name in POOL}))
         return result(**{name: task.outputs[name] for name in outputs})
 
-    build.__name__ = component.python_func.__name__
-    build.__doc__ = _describe(spec.description, inputs, outputs)
-    build.__signature__ = inspect.Signature(parameters, return_annotation=result)
-    build.__annotations__ = {**{one.name: one.annotation for one in parameters}, "return": result}
+    docstring = _docstring(spec.description, inputs, outputs)
+    describe(build, component.python_func.__name__, docstring, parameters, result)
     return dsl.pipeline(name=f"{component.name}-step")(build)
 
 
-def _kind(given: inspect.Signature, name: str) -> Any:
+def _type(signature: inspect.Signature, name: str) -> Any:
     """Return the type of an output: the class of an artifact, or the type that the function returns for a parameter."""
-    if name in given.parameters:
-        return given.parameters[name].annotation.__origin__
-    fields = getattr(given.return_annotation, "__annotations__", {})
-    return fields.get(name, given.return_annotation)
+    if name in signature.parameters:
+        return signature.parameters[name].annotation.__origin__
+    fields = getattr(signature.return_annotation, "__annotations__", {})
+    return fields.get(name, signature.return_annotation)
 
 
-def _describe(description: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
-    described = {name: one.description for name, one in inputs.items()}
-    described.update({name: about for name, (_, _, about) in POOL.items()})
-    lines = [f"    {name}: {' '.join(about.split())}" for name, about in described.items()]
-    results = [f"    {name}: {' '.join(one.description.split())}" for name, one in outputs.items()]
+def _docstring(description: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
+    descriptions = {name: described.description for name, described in inputs.items()}
+    descriptions.update({name: parameter.about for name, parameter in POOL.items()})
+    lines = [f"    {name}: {' '.join(about.split())}" for name, about in descriptions.items()]
+    results = [f"    {name}: {' '.join(described.description.split())}" for name, described in outputs.items()]
     return "\n".join([description, "", "Args:", *lines, "", "Returns:", *results])

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from histoforge_pipelines.table import PIPELINES
 
 from histoforge.steps.table import STEPS, all_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PIPELINES = ("selective_augmentation", "augmentation_study", "rleo", "generator_benchmark", "retraining")
+FUNCTIONS = [entry.function for entry in PIPELINES.values()]
 GROUPS = ("cutting", "training", "evaluating")
 SIZES = {
     ("preprocess",): "cutting",
@@ -50,7 +51,7 @@ def tasks(spec):
     return found
 
 
-@pytest.fixture(scope="module", params=PIPELINES)
+@pytest.fixture(scope="module", params=FUNCTIONS)
 def pipeline(request):
     return load(request.param)
 
@@ -118,7 +119,7 @@ def read_parameters(said):
     return set().union(*map(read_parameters, said)) if isinstance(said, list) else set()
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_what_a_person_sets_is_text_and_has_a_default(name):
     spec, _ = load(name)
     inputs = spec["root"]["inputDefinitions"]["parameters"]
@@ -169,9 +170,7 @@ def test_what_looks_at_the_world_or_changes_it_is_never_taken_from_the_cache():
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_what_the_pipeline_fixes_is_right(name):
-    from importlib import import_module
-
-    fixed = import_module(f"histoforge_pipelines.{name}").FIXED
+    fixed = PIPELINES[name].fixed
     assert set(fixed) <= set(STEPS)
     all_settings("", {}, {"preprocess": {"source": "x"}, **fixed})
 

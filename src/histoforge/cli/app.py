@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Annotated
 
 import typer
+from histoforge_pipelines.table import local_pipelines
 
 from histoforge import __version__
 from histoforge.cli.check.command import cluster_check
@@ -16,7 +17,6 @@ from histoforge.cli.help import shown_method
 from histoforge.cli.launcher import launcher_app
 from histoforge.cli.models import add_models
 from histoforge.cli.options import completion
-from histoforge.cli.pipelines import PIPELINES
 from histoforge.cli.schedule import schedule_app
 from histoforge.cli.similar import duplicates, similar
 from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, add_steps, read_settings
@@ -26,6 +26,8 @@ from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.settings import DEFAULT_PRESET, parse_overrides, preset_names
 from histoforge.core.signals import INTERRUPTED, TERMINATED
+
+LOCAL_PIPELINES = list(local_pipelines())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -115,7 +117,7 @@ def _callback(
 def run(
     pipeline: Annotated[
         str,
-        typer.Argument(help=f"one of {', '.join(PIPELINES)}", autocompletion=completion(PIPELINES)),
+        typer.Argument(help=f"one of {', '.join(LOCAL_PIPELINES)}", autocompletion=completion(LOCAL_PIPELINES)),
     ],
     source: Annotated[str, typer.Option("--source", help="folder, or s3:// or minio:// prefix, of slides or images")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],

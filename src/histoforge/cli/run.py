@@ -8,24 +8,23 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from histoforge_pipelines.table import local_pipelines
+
 from histoforge.cli.claims import placed
 from histoforge.cli.console import Console, ToConsole
-from histoforge.cli.pipelines import PIPELINES
 from histoforge.cli.run_folder import METRICS, REPORT, claimed_run
 from histoforge.cli.run_stopping import stopped_by_ctrl_c
 from histoforge.cli.usage import usage_table, write_usage
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_json
-from histoforge.core.errors import HistoforgeError, SettingsError
+from histoforge.core.errors import HistoforgeError
 from histoforge.core.files import atomic_file, write_json
 from histoforge.core.progress import say
 from histoforge.core.results import remove_work
-from histoforge.core.settings import nearest
 from histoforge.steps.table import all_settings, parameters
 from histoforge.tasks import scan_source
 from histoforge.tasks.task_log import RUN
@@ -119,18 +118,14 @@ def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> 
 
 
 def _checked(name: str, source: str, preset: str, overrides: dict[str, Any]) -> _Request:
-    if name not in PIPELINES:
-        raise SettingsError(
-            f"There is no pipeline '{name}'{nearest(name, PIPELINES)}: choose one of {', '.join(PIPELINES)}."
-        )
+    entry = local_pipelines().named(name)
     source = source if "://" in source else str(Path(os.path.expanduser(source)).resolve())
-    module = import_module(f"histoforge_pipelines.{PIPELINES[name]}")
-    pipeline = getattr(module, PIPELINES[name])
+    pipeline = entry.load()
     own, for_steps = parted(overrides, set(pipeline.component_spec.inputs))
     own = open_package(name).check({"source": source, **own})
     for_all = for_steps | {name: own[name] for name in SEEDS if name in own}
-    scan = scan_source.run(source, preset, for_all, module.FIXED)
-    return _Request(pipeline, source, own, for_steps, for_all, module.FIXED, scan)
+    scan = scan_source.run(source, preset, for_all, entry.fixed)
+    return _Request(pipeline, source, own, for_steps, for_all, dict(entry.fixed), scan)
 
 
 def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from histoforge_pipelines.table import PIPELINES
+
 from histoforge.cli.check.preemption import survives_a_killed_pod
 from histoforge.cli.check.site import CheckFailed, Site
-from histoforge.cli.check.tiny import PIPELINES
 from histoforge.cli.following import patiently
 from histoforge.cli.kubeflow import ENDED
 from histoforge.cli.kubernetes import Unseen

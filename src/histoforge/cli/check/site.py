@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from histoforge.cli.check.tiny import PIPELINES, write_images
+from histoforge.cli.check.tiny import arguments_of, write_images
 from histoforge.cli.following import look
 from histoforge.cli.kubeflow import ENDED, Kubeflow
 from histoforge.cli.kubernetes import Kubernetes
@@ -185,7 +185,7 @@ class Site:
 
     def _parameters(self, name: str, package: Package, given: Mapping[str, Any]) -> dict[str, Any]:
         options = self.options
-        parameters: dict[str, Any] = {"preset": "", "checkpoints": self.address("checkpoints"), **PIPELINES[name]}
+        parameters: dict[str, Any] = {"preset": "", "checkpoints": self.address("checkpoints"), **arguments_of(name)}
         if name == "retraining":
             parameters.update(state=self.address("state"), models=self.address("models"))
         for size, value in (("cpu", options.cpu), ("memory", options.memory)):

@@ -58,14 +58,18 @@ LEADERBOARD: dict[str, Any] = {
 }
 """Settings for the pipelines that compare generators."""
 
-PIPELINES: dict[str, dict[str, Any]] = {
-    "selective-augmentation": {"overrides": SETTINGS},
+ARGUMENTS: dict[str, dict[str, Any]] = {
     "augmentation-study": {"overrides": SETTINGS, "ratios": [0.5], "pool_multiples": [2.0], "fractions": [0.5]},
     "rleo": {"overrides": LEADERBOARD, "methods": ["rleo:literal"], "generator_seeds": 1},
     "generator-benchmark": {"overrides": LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 1},
-    "retraining": {"overrides": SETTINGS},
 }
-"""The arguments of each pipeline's run, without its locations."""
+"""The arguments of the runs of pipelines without their locations; all other pipelines run with `SETTINGS`."""
+
+
+def arguments_of(pipeline: str) -> dict[str, Any]:
+    """Return the arguments of a pipeline's run, without its locations."""
+    return ARGUMENTS.get(pipeline, {"overrides": SETTINGS})
+
 
 ENDLESS = {
     "train_generator.epochs": 1_000_000,

@@ -1,0 +1,49 @@
+"""The first task of every pipeline, which checks settings and source, and what the tasks after it take from it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from histoforge_components.scan_source.component import scan_source
+from histoforge_pipelines import resources
+from histoforge_pipelines.parameters import RunParameters
+from kfp import dsl
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A run whose settings and source have been checked.
+
+    Attributes:
+        run: its parameters.
+        scan: the task of `scan_source`.
+        pool: placement of the heavy tasks, with the sizes that `scan_source` resolved.
+    """
+
+    run: RunParameters
+    scan: dsl.PipelineTask
+    pool: resources.Pool
+
+    def settings(self, step: str, **more: Any) -> dict[str, Any]:
+        """Return `seed`, `preset` and `overrides` of a step, updated by `more`.
+
+        Each step gets its own overrides from `scan_source` if that has an output for them. Kubeflow looks up cached
+        results by all inputs of a task, and a changed setting of the classifiers must not cut patches again.
+        """
+        overrides = self.scan.outputs.get(f"{step}_overrides", self.run.overrides)
+        return {**self.run.settings, "overrides": overrides, **more}
+
+    @property
+    def cutting(self) -> dict[str, Any]:
+        """The inputs of `preprocess`."""
+        return {"dataset_digest": self.scan.outputs["Output"], **self.run.slides, **self.settings("preprocess")}
+
+    def assign(self, task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
+        """Set the resources and the title of a task; see `resources.assign`."""
+        return resources.assign(task, self.pool, title)
+
+
+def check(run: RunParameters) -> Checked:
+    """Check the settings of all steps and the source, before any long task starts."""
+    scan = scan_source(seeds=run.seeds, fixed=dict(run.fixed), **run.slides, **run.settings, **run.pool.sizes)
+    resources.assign(scan, run.pool, "Check settings and source")
+    return Checked(run, scan, run.pool.sized_by(scan))
