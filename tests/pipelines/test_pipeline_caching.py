@@ -6,7 +6,6 @@ from contextlib import redirect_stdout
 import pytest
 from histoforge_components.preprocess.component import preprocess
 from histoforge_components.scan_source.component import scan_source
-from histoforge_pipelines.step_settings import StepSettings
 from kfp import dsl, local
 from tiny_study import write_images
 
@@ -20,9 +19,9 @@ OVERRIDES = {"preprocess.patch_size": "16", "preprocess.overview_size": 32, "pre
 def first_steps(source: str, overrides: dict) -> dsl.Dataset:
     scan = scan_source(source=source, overrides=overrides)
     scan.set_caching_options(False)
-    settings = StepSettings(scan, "", 0).of("preprocess")
-    cut = preprocess(source=source, dataset_digest=scan.outputs["Output"], **settings)
-    return cut.outputs["patches"]
+    overrides_of_step = scan.outputs["preprocess_overrides"]
+    cutting = preprocess(source=source, dataset_digest=scan.outputs["Output"], overrides=overrides_of_step)
+    return cutting.outputs["patches"]
 
 
 def call(source, folder, caplog, **more):
