@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import docstring_parser
 from histoforge_pipelines import resources
 from histoforge_pipelines.table import PIPELINES
 from kfp import dsl
@@ -160,6 +159,8 @@ def common_parameter(name: str, common: Parameter) -> inspect.Parameter:
 
 def _docstring(function: Callable[..., Any]) -> str:
     """Return the function's docstring with the descriptions of the common parameters."""
+    import docstring_parser  # which comes with kfp
+
     text = inspect.getdoc(function) or ""
     documented = [each for each in docstring_parser.parse(text).params if each.arg_name != "run"]
     own_descriptions = {each.arg_name: str(each.description) for each in documented}
