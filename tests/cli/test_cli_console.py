@@ -10,8 +10,8 @@ import time
 
 from commands import program
 
-from histoforge.cli.console import Console, ToConsole
-from histoforge.cli.run_stopping import stopped_by_ctrl_c
+from histoforge.cli.run.console import Console, ToConsole
+from histoforge.cli.run.run_stopping import stopped_by_ctrl_c
 from histoforge.tasks.task_log import RUN, TaskLog, parse
 
 TASK = """

@@ -246,7 +246,7 @@ def test_the_report_of_another_run_is_replaced_only_when_asked(
     def begin(*_: object) -> None:
         raise Began
 
-    monkeypatch.setattr("histoforge.cli.run._run_in", begin)
+    monkeypatch.setattr("histoforge.cli.run.runner._run_in", begin)
     source, out = write_images(tmp_path / "images"), tmp_path / "out"
     with pytest.raises(Began):
         run_into(capsys, source, out)
@@ -268,7 +268,7 @@ def test_the_report_of_another_run_is_replaced_only_when_asked(
 def test_a_run_removes_what_killed_ones_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("histoforge.cli.run._run_in", lambda *_: None)
+    monkeypatch.setattr("histoforge.cli.run.runner._run_in", lambda *_: None)
     source, out = write_images(tmp_path / "images"), tmp_path / "out"
     killed = subprocess.run([sys.executable, "-c", UNFINISHED, out / "artifacts" / "run" / "task" / "1"], check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -290,7 +290,7 @@ def test_a_folder_that_is_written_into_needs_no_right_beside_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Imitate a volume that is mounted into a container with a read-only file system."""
-    monkeypatch.setattr("histoforge.cli.run._run_in", lambda *_: None)
+    monkeypatch.setattr("histoforge.cli.run.runner._run_in", lambda *_: None)
     source, out = write_images(tmp_path / "images"), tmp_path / "mounted" / "out"
     out.mkdir(parents=True)
     opened = os.open

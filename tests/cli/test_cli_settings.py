@@ -4,7 +4,7 @@ import pytest
 
 from histoforge.cli.app import build
 from histoforge.cli.options import given_settings
-from histoforge.cli.run import parted
+from histoforge.cli.run.runner import parted
 from histoforge.cli.steps import read_settings, settings_of
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import preset_names

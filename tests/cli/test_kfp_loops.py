@@ -3,7 +3,7 @@
 from kfp.local.orchestrator import task_spec_utils
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineTaskSpec
 
-from histoforge.cli.kfp_loops import corrected_loops
+from histoforge.cli.run.kfp_loops import corrected_loops
 
 
 def loop_over_cells_of_a_task():

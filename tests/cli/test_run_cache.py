@@ -6,7 +6,7 @@ import pytest
 from kfp import dsl, local
 from kfp.local import cache
 
-from histoforge.cli.run_cache import RunCache, use_run_cache
+from histoforge.cli.run.cache import RunCache, use_run_cache
 
 TRAIN = {"preset": "quickstart", "overrides": {"train_classifier.epochs": 3}, "arm": "gan", "seeds": 0}
 

@@ -30,7 +30,6 @@ schedules:
   - name: weekly
     pipeline: PIPELINE
     cron: "0 0 3 * * SUN"
-    zone: Asia/Kolkata
     profile: small
     parameters: {source: "s3://b/slides", rounds: 3, overrides: {"train_generator.epochs": 5}}
 """

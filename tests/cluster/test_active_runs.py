@@ -39,7 +39,7 @@ def test_delete_refuses_while_a_run_is_in_progress_and_leaves_everything(schedul
     before = scheduled.changes()
     done = call(capsys, "schedule", "delete", "weekly")
     assert done.code == 2
-    assert "a run of 'weekly' is in progress" in done.err
+    assert "a run of 'weekly' is active" in done.err
     assert "--wait" in done.err
     assert "--now" in done.err
     assert next(iter(scheduled.runs)) in done.err
@@ -77,7 +77,7 @@ def test_a_run_that_starts_between_the_look_and_the_pause_is_seen(scheduled, cap
     scheduled.runs[first]["state"] = "SUCCEEDED"
     scheduled.before["recurring_run_service_disable_recurring_run"] = lambda: scheduled.fire(recurring)
     done = call(capsys, "schedule", "delete", "weekly")
-    assert (done.code, "in progress" in done.err) == (2, True), done.out
+    assert (done.code, "is active" in done.err) == (2, True), done.out
     assert scheduled.recurring_runs[recurring]["status"] == "ENABLED"
     assert states(scheduled) == ["SUCCEEDED", "RUNNING"]
 
@@ -96,7 +96,7 @@ def test_apply_refuses_to_replace_before_it_changes_anything(scheduled, capsys, 
     file.write_text(text.replace(block, block.replace("weekly", "another") + block))
     before = scheduled.changes()
     done = call(capsys, "schedule", "apply", file)
-    assert (done.code, "a run of 'weekly' is in progress" in done.err) == (2, True), done.err
+    assert (done.code, "a run of 'weekly' is active" in done.err) == (2, True), done.err
     assert scheduled.changes() == before
 
 
@@ -117,7 +117,7 @@ def test_apply_replaces_once_the_run_has_ended(scheduled, capsys, changed, flag,
 def test_prune_refuses_too(scheduled, capsys, tmp_path):
     (tmp_path / "none.yaml").write_text("schedules: []\n")
     done = call(capsys, "schedule", "apply", tmp_path / "none.yaml", "--prune")
-    assert (done.code, "a run of 'weekly' is in progress" in done.err) == (2, True)
+    assert (done.code, "a run of 'weekly' is active" in done.err) == (2, True)
     assert len(scheduled.recurring_runs) == 1
     assert call(capsys, "schedule", "apply", tmp_path / "none.yaml", "--prune", "--now", "--every", "0").code == 0
     assert (scheduled.recurring_runs, states(scheduled)) == ({}, ["FAILED"])
@@ -132,7 +132,7 @@ def test_a_run_whose_workflow_is_gone_does_not_hold_up_now(scheduled, capsys):
     scheduled.lost |= set(scheduled.runs)
     done = call(capsys, "schedule", "delete", "weekly", "--now", "--every", "0")
     assert (done.code, scheduled.recurring_runs) == (0, {}), done.err
-    assert "could not be ended" in done.err
+    assert "could not be terminated" in done.err
 
 
 def test_a_run_that_starts_as_its_schedule_goes_is_left_to_end(scheduled, capsys):

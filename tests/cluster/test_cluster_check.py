@@ -18,10 +18,10 @@ import pytest
 from asking import call, in_kubernetes, write_pipeline
 from s3_server import serve_s3, use
 
-from histoforge.cli.check.checks import CHECKS
-from histoforge.cli.check.preemption import RESUMED, last_step
-from histoforge.cli.check.site import with_image
-from histoforge.cli.check.tiny import ENDLESS, SETTINGS
+from histoforge.cli.kubeflow.check.checked_cluster import with_image
+from histoforge.cli.kubeflow.check.checks import CHECKS
+from histoforge.cli.kubeflow.check.preemption import RESUMED, last_step
+from histoforge.cli.kubeflow.check.tiny import ENDLESS, SETTINGS
 from histoforge.cluster.packages import open_package
 from histoforge.patches import PatchSetWriter
 from histoforge.storage.opening import open_location
@@ -123,7 +123,7 @@ def test_every_check_passes_and_nothing_is_left(cluster, kubeflow, capsys, tmp_p
     details = {entry["check"]: entry["detail"] for entry in result["checks"]}
     assert SENTENCE in details["fault"]
     assert details["report"] == "They help."
-    assert "went on after step 150 in w-impl-1" in details["preemption"]
+    assert "resumed after step 150 in w-impl-1" in details["preemption"]
     lines = done.out.splitlines()
     assert len([line for line in lines if line.startswith("ok ")]) == 2 * (len(CHECKS) + 1), "each at once, and a table"
     assert seen(kubeflow) == before
@@ -183,13 +183,13 @@ def broken_runs(cluster, kubeflow):
 @pytest.mark.parametrize(
     ("only", "breaks", "minutes", "said"),
     [
-        ("preemption", broken_resume, 0.05, "for the retry to go on"),
+        ("preemption", broken_resume, 0.05, "for the retry to resume"),
         ("report", broken_report, 5, "lacks results"),
-        ("fault", broken_sentence, 5, "not with the sentence"),
+        ("fault", broken_sentence, 5, "not with the message"),
         ("schedule", broken_schedule, 0.05, "0 of 2 scheduled runs"),
         ("reach", broken_pods, 5, "cannot be listed (403"),
         ("reach", broken_launcher, 5, "lacks the provider 's3'"),
-        ("preemption", broken_pods, 5, "cannot be seen or killed"),
+        ("preemption", broken_pods, 5, "cannot be listed or deleted"),
         ("rleo", broken_runs, 5, "failed"),
     ],
 )

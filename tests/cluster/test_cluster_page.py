@@ -13,7 +13,7 @@ import yaml
 
 from histoforge.cli.app import build
 from histoforge.cluster.packages import open_package
-from histoforge.cluster.requests import run_parameters
+from histoforge.cluster.run_parameters import run_parameters
 from histoforge.cluster.schedules import read_schedules
 from histoforge.core.settings import parse_overrides
 
@@ -49,7 +49,7 @@ def test_runs_on_the_pages_have_parameters_that_their_pipelines_take(line):
 
 
 def test_the_page_lists_the_checks_that_there_are():
-    from histoforge.cli.check.checks import CHECKS
+    from histoforge.cli.kubeflow.check.checks import CHECKS
 
     rows = re.findall(r"^\| (`.*?) \|", CHECK, re.MULTILINE)
     assert re.findall(r"`([a-z-]+)`", " ".join(rows)) == [*CHECKS, "clean"]
@@ -98,7 +98,7 @@ def test_files_overlays_and_schedules_on_the_page_are_there():
         assert (ROOT / path.rstrip(".")).exists(), path
     for name in re.findall(r"`((?:overlays|components|base)[\w/.-]*)`", PAGE):
         assert (ROOT / "manifests" / name).exists(), name
-    declared = {one.name for one in read_schedules(ROOT / "manifests" / "recurring_runs.yaml").schedules}
+    declared = {schedule.name for schedule in read_schedules(ROOT / "manifests" / "recurring_runs.yaml")}
     assert set(re.findall(r"schedule (?:pause|delete) ([\w-]+)", PAGE)) <= declared
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from histoforge.cli.launcher import launcher_app
+from histoforge.cli.kubeflow.launcher import launcher_app
 from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.launcher_merge import merge_launcher, read_launcher
 from histoforge.core.errors import SettingsError
@@ -190,4 +190,4 @@ def test_a_change_of_somebody_else_is_not_overwritten(cluster):
 
 def test_without_a_cluster_there_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    assert str(call("diff").exception) == "No cluster is named: set KUBECONFIG to a file that leads to it."
+    assert str(call("diff").exception) == "No cluster is configured: set KUBECONFIG to the file that describes it."

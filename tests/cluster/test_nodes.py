@@ -4,7 +4,7 @@ import pytest
 from asking import call, in_kubernetes, write_pipeline
 from histoforge_pipelines.profiles import PROFILES
 
-from histoforge.cli.nodes import misfit
+from histoforge.cluster.nodes import capacity_warning
 
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 
@@ -19,18 +19,18 @@ def parameters(name="gpu", **more):
 
 
 def test_a_node_that_is_large_enough_says_nothing():
-    assert misfit([node("15890m", "65000000Ki", "1", taints=[TAINT]), node()], parameters()) == ""
-    assert misfit([node("4", "16Gi")], parameters("small")) == ""
+    assert capacity_warning([node("15890m", "65000000Ki", "1", taints=[TAINT]), node()], parameters()) == ""
+    assert capacity_warning([node("4", "16Gi")], parameters("small")) == ""
 
 
 def test_the_default_size_on_small_nodes_is_named_with_the_largest():
-    sentence = misfit([node("4", "15Gi", "1"), node("2", "8Gi")], parameters())
-    assert "this run, which asks for 8 cpu, 32Gi memory: the largest has 4 cpu, 15Gi memory. " in sentence
+    sentence = capacity_warning([node("4", "15Gi", "1"), node("2", "8Gi")], parameters())
+    assert "this run, which requests 8 cpu, 32Gi memory: the largest has 4 cpu, 15Gi memory. " in sentence
 
 
 def test_too_few_gpus_on_each_node_are_named():
-    sentence = misfit([node(cpu="64", memory="256Gi", gpus="2")] * 4, parameters("multi-gpu"))
-    assert "asks for 4 nvidia.com/gpu, 32 cpu, 128Gi memory: the largest has 2 nvidia.com/gpu" in sentence
+    sentence = capacity_warning([node(cpu="64", memory="256Gi", gpus="2")] * 4, parameters("multi-gpu"))
+    assert "requests 4 nvidia.com/gpu, 32 cpu, 128Gi memory: the largest has 2 nvidia.com/gpu" in sentence
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,15 @@ def test_too_few_gpus_on_each_node_are_named():
 )
 def test_labels_and_taints_decide_which_nodes_count(more, spec, fits):
     nodes = [node(), node(gpus="1", **spec)]
-    assert (misfit(nodes, parameters(**more)) == "") is fits
+    assert (capacity_warning(nodes, parameters(**more)) == "") is fits
 
 
 def test_a_size_of_one_kind_of_task_counts_for_that_kind():
     nodes = [node(gpus="1")]
-    assert "asks for 1 nvidia.com/gpu, 8 cpu, 96Gi memory" in misfit(nodes, parameters(memory_training="96Gi"))
-    assert "asks for 32 cpu, 32Gi memory" in misfit(nodes, parameters(cpu_cutting="32"))
+    assert "requests 1 nvidia.com/gpu, 8 cpu, 96Gi memory" in capacity_warning(
+        nodes, parameters(memory_training="96Gi")
+    )
+    assert "requests 32 cpu, 32Gi memory" in capacity_warning(nodes, parameters(cpu_cutting="32"))
 
 
 @pytest.mark.parametrize(("profile", "warned"), [("small", False), ("gpu", True)])

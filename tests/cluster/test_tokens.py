@@ -17,7 +17,7 @@ def test_a_token_that_no_header_can_carry_is_refused_in_a_sentence(capsys, kubef
     monkeypatch.setenv(name, f"{TOKEN}\n{TOKEN}")
     ended = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
     assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert f"{name} holds a character that no HTTP header can carry" in ended.err
+    assert f"{name} contains a character that is not allowed in an HTTP header" in ended.err
     assert "test-token" not in ended.err + ended.out
 
 
@@ -26,5 +26,5 @@ def test_a_broken_projected_token_is_refused_in_a_sentence(capsys, kubeflow, mon
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
     ended = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
     assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "holds a character that no HTTP header can carry" in ended.err
+    assert "contains a character that is not allowed in an HTTP header" in ended.err
     assert "test-token" not in ended.err + ended.out

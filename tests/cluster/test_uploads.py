@@ -8,7 +8,7 @@ from request_models import BadRequest, check
 
 from histoforge import __version__
 from histoforge.cluster.packages import open_package
-from histoforge.cluster.requests import run_parameters
+from histoforge.cluster.run_parameters import run_parameters
 from histoforge.core.errors import SettingsError
 
 
@@ -21,7 +21,7 @@ def test_pipelines_are_uploaded_once_as_versions_of_this_program(kubeflow, capsy
     assert "schemaVersion" in next(iter(kubeflow.packages.values()))
     asked = len(kubeflow.changes())
     again = call(capsys, "pipelines", "upload", "selective-augmentation")
-    assert (again.code, again.out) == (0, f"selective-augmentation {__version__} is there\n")
+    assert (again.code, again.out) == (0, f"selective-augmentation {__version__} already uploaded\n")
     assert len(kubeflow.changes()) == asked
     assert kubeflow.refused == []
 
@@ -32,7 +32,7 @@ def test_a_version_never_changes_and_a_new_one_goes_beside_it(kubeflow, capsys, 
     path.write_text(path.read_text().replace("for tests", "for other tests"))
     refused = call(capsys, "pipelines", "upload", path)
     assert refused.code == 2
-    assert "another content" in refused.err
+    assert "already exists with different content" in refused.err
     assert call(capsys, "pipelines", "upload", path, "--version", "mine-2").code == 0
     assert sorted(one["display_name"] for one in kubeflow.versions.values()) == sorted([__version__, "mine-2"])
     assert len(kubeflow.pipelines) == 1
@@ -61,7 +61,7 @@ def test_a_server_that_fails_for_a_while_ends_nothing(kubeflow, capsys, tmp_path
     call(capsys, "pipelines", "upload", path)
     done = call(capsys, "submit", path, "--source", "s3://b/slides", "--every", "0")
     assert done.code == code
-    assert ("answers 503 (try again)" in done.err and "goes on." in done.err) is bool(code)
+    assert ("returned 503 (try again)" in done.err and "continues." in done.err) is bool(code)
 
 
 def test_a_run_may_be_left_alone(kubeflow, capsys, tmp_path):
@@ -134,7 +134,7 @@ def test_a_server_that_does_not_answer_or_is_none(kubeflow, capsys, tmp_path, mo
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
     done = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
     assert (done.code, len(done.err.splitlines())) == (2, 1)
-    assert "127.0.0.1:9 does not answer" in done.err
+    assert "127.0.0.1:9 does not respond" in done.err
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT")
     done = call(capsys, "pipelines", "upload", tmp_path / "tiny.yaml")
     assert "set KF_PIPELINES_ENDPOINT" in done.err
@@ -143,7 +143,7 @@ def test_a_server_that_does_not_answer_or_is_none(kubeflow, capsys, tmp_path, mo
 def test_a_page_to_log_in_is_recognised(kubeflow, capsys, tmp_path):
     kubeflow.login = "<html>Log in to Your Account</html>"
     done = call(capsys, "pipelines", "upload", write_pipeline(tmp_path))
-    assert (done.code, "perhaps with a page to log in" in done.err) == (2, True)
+    assert (done.code, "may be a login page" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_version_without_what_the_profile_compiles_in_is_not_run(kubeflow, cap
     [
         ("queue: gpus\ngpu_count: 1\n", "s3://b/out", ""),
         ("queue: gpu\ngpu_count: 1\n", "", "There is no queue 'gpu' in the namespace 'kubeflow'"),
-        ("queue: gpus\ngpu_count: 4\n", "", "the queue 'gpus' has 2 at most"),
+        ("queue: gpus\ngpu_count: 4\n", "", "the queue 'gpus' has at most 2"),
         ("queue: gpus\n", "gs://b/out", "lacks the provider 'gs'"),
     ],
 )

@@ -10,7 +10,7 @@ from containers import HARDENED, honest_docker_runner
 from kfp import local
 from tiny_study import LEADERBOARD, SETTINGS, write_images
 
-from histoforge.cli.kfp_loops import corrected_loops
+from histoforge.cli.run.kfp_loops import corrected_loops
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ PIPELINES = {
 
 def pipeline(name):
     """A pipeline as it runs on one machine."""
-    from histoforge.cli.run import _prepare
+    from histoforge.cli.run.runner import _prepare
 
     found = getattr(import_module(f"histoforge_pipelines.{name}"), name)
     _prepare(found.pipeline_spec)

@@ -14,11 +14,11 @@ from kustomize import build
 from structural import KINDS, faults
 
 from histoforge import __version__
-from histoforge.cli.namespace import largest_quota
+from histoforge.cli.kubeflow.namespace import largest_quota
 from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.launcher import check_launcher
 from histoforge.cluster.packages import open_package
-from histoforge.cluster.requests import run_parameters
+from histoforge.cluster.run_parameters import run_parameters
 from histoforge.cluster.schedules import read_schedules
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from histoforge_components.scan_source.component import scan_source
 from kfp import dsl, local
 from tiny_study import write_images
 
-from histoforge.cli.console import Console, ToConsole
+from histoforge.cli.run.console import Console, ToConsole
 from histoforge.patches import PatchSet
 
 OVERRIDES = {"preprocess.patch_size": "16", "preprocess.overview_size": 32, "preprocess.patient_pattern": "(p[0-9]+)-"}

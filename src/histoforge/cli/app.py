@@ -11,17 +11,17 @@ import typer
 from histoforge_pipelines.table import local_pipelines
 
 from histoforge import __version__
-from histoforge.cli.check.command import cluster_check
-from histoforge.cli.claims import OVERWRITE
 from histoforge.cli.help import shown_method
-from histoforge.cli.launcher import launcher_app
+from histoforge.cli.kubeflow.check.command import cluster_check
+from histoforge.cli.kubeflow.launcher import launcher_app
+from histoforge.cli.kubeflow.schedule import schedule_app
+from histoforge.cli.kubeflow.submit import submit
+from histoforge.cli.kubeflow.uploads import pipelines_app
 from histoforge.cli.models import add_models
 from histoforge.cli.options import completion
-from histoforge.cli.schedule import schedule_app
+from histoforge.cli.outputs import OVERWRITE
 from histoforge.cli.similar import duplicates, similar
 from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, add_steps, read_settings
-from histoforge.cli.submit import submit
-from histoforge.cli.uploads import pipelines_app
 from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.settings import DEFAULT_PRESET, parse_overrides, preset_names
@@ -128,7 +128,7 @@ def run(
     overwrite: OVERWRITE = False,
 ) -> None:
     """Run a whole pipeline on this machine; the same command goes on where it was stopped."""
-    from histoforge.cli.run import plan_run, run_pipeline
+    from histoforge.cli.run.runner import plan_run, run_pipeline
     from histoforge.cli.steps import show_plan
 
     overrides = {**read_settings(config_file), **parse_overrides(assignments or [])}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from histoforge.cli.claims import claim_page
+from histoforge.cli.outputs import claim_page
 from histoforge.cli.searching import numbers_file
 from histoforge.core.files import write_json
 from histoforge.core.progress import say

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histoforge.cli.claims import OVERWRITE, check_folder, local_path, placed
+from histoforge.cli.outputs import OVERWRITE, check_folder, local_path, placed
 from histoforge.core.claims import Output, claimed, command_digest, record, recorded
 from histoforge.core.errors import ModelError, SettingsError
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from histoforge.cli.claims import OVERWRITE
+from histoforge.cli.outputs import OVERWRITE
 
 GUIDE = Annotated[Path, typer.Option("--model", metavar="SNN", help="guide from finetune-snn")]
 PAGE = Annotated[

@@ -9,10 +9,10 @@ import typer
 import yaml
 
 from histoforge.cli import options
-from histoforge.cli.claims import OVERWRITE, check_folder, claim_step, placed
 from histoforge.cli.defaults import preset_of
 from histoforge.cli.help import COMMON, SectionedCommand, settings_by_section
 from histoforge.cli.naming import named_as_typed
+from histoforge.cli.outputs import OVERWRITE, check_folder, claim_step, placed
 from histoforge.core.claims import Output, claimed, command_digest, record, recorded
 from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SettingsError

@@ -1,16 +1,16 @@
-"""Check the requirements of a run in its namespace, if the kubeconfig or the pod provides access to Kubernetes.
+"""Checks of a run's namespace, made if the kubeconfig or the pod provides access to Kubernetes.
 
-A user who may start runs may lack the right to read: such checks are skipped, and Kubeflow reports problems itself.
+A user who may start runs may lack permission to read: such checks are skipped, and Kubeflow reports problems itself.
 """
 
 import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from histoforge.cli.kubernetes import Kubernetes, Unseen, connect_kubernetes
-from histoforge.cli.nodes import misfit
+from histoforge.cli.kubeflow.kubernetes import Kubernetes, KubernetesError, connect_kubernetes
 from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.launcher import check_launcher
+from histoforge.cluster.nodes import capacity_warning
 from histoforge.core.progress import say
 
 _KUEUE = "kueue.x-k8s.io"
@@ -37,44 +37,49 @@ def check_namespace(namespace: str, profile: str, parameters: Mapping[str, Any],
     api = connect_kubernetes()
     if api is None:
         return
-    with contextlib.suppress(Unseen):
+    with contextlib.suppress(KubernetesError):
         launcher = api.get("", "v1", "configmaps", "kfp-launcher", namespace)
         check_launcher((launcher or {}).get("data"), pipeline_root, namespace)
     chosen = profile_named(profile or "gpu")
-    with contextlib.suppress(Unseen):
+    with contextlib.suppress(KubernetesError):
         if chosen.queue:
             _check_queue(api, chosen.queue, namespace, parameters)
-        elif "gpu_count" in parameters and (warning := misfit(api.nodes(), {**chosen.parameters, **parameters})):
+        elif "gpu_count" in parameters and (
+            warning := capacity_warning(api.nodes(), {**chosen.parameters, **parameters})
+        ):
             say(warning)
 
 
 def _check_queue(api: Kubernetes, queue: str, namespace: str, parameters: Mapping[str, Any]) -> None:
-    found = [api.get(_KUEUE, version, "localqueues", queue, namespace) for version in _KUEUE_VERSIONS]
-    local = next((one for one in found if one), None)
-    if local is None:
+    local_queue = _get_kueue(api, "localqueues", queue, namespace)
+    if local_queue is None:
         raise ClusterError(
             f"There is no queue '{queue}' in the namespace '{namespace}': correct the profile, or apply "
             "manifests/components/kueue."
         )
-    asked, kind = int(parameters.get("gpu_count", "0")), str(parameters.get("gpu_type", ""))
-    name = local.get("spec", {}).get("clusterQueue", "")
-    pools = [api.get(_KUEUE, version, "clusterqueues", name, "") for version in _KUEUE_VERSIONS]
-    pool = next((one for one in pools if one), None)
-    quota = largest_quota(pool or {}, kind)
-    if quota is not None and asked > quota:
+    count, resource = int(parameters.get("gpu_count", "0")), str(parameters.get("gpu_type", ""))
+    cluster_queue = _get_kueue(api, "clusterqueues", local_queue.get("spec", {}).get("clusterQueue", ""), "")
+    quota = largest_quota(cluster_queue or {}, resource)
+    if quota is not None and count > quota:
         raise ClusterError(
-            f"A task asks for {asked} {kind} and the queue '{queue}' has {quota} at most: lower gpu_count, or use "
+            f"A task requests {count} {resource}, but the queue '{queue}' has at most {quota}: lower gpu_count, or use "
             "another profile."
         )
+
+
+def _get_kueue(api: Kubernetes, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+    """Return an object of Kueue in the first API version that the cluster has; None if it does not exist."""
+    objects = (api.get(_KUEUE, version, kind, name, namespace) for version in _KUEUE_VERSIONS)
+    return next(filter(None, objects), None)
 
 
 def largest_quota(cluster_queue: Mapping[str, Any], resource: str) -> int | None:
     """Return the largest nominal quota of a resource among a ClusterQueue's flavors; None if it has none."""
     quotas = [
-        int(one["nominalQuota"])
+        int(quota["nominalQuota"])
         for group in cluster_queue.get("spec", {}).get("resourceGroups", [])
         for flavor in group["flavors"]
-        for one in flavor["resources"]
-        if one["name"] == resource and str(one["nominalQuota"]).isdecimal()
+        for quota in flavor["resources"]
+        if quota["name"] == resource and str(quota["nominalQuota"]).isdecimal()
     ]
     return max(quotas, default=None)

@@ -1,4 +1,4 @@
-"""Connect to Kubeflow's API server, and turn its errors into sentences.
+"""The connection to Kubeflow's API server, with its errors as single sentences.
 
 Address and credentials come only from the environment and kfp's context file: `KF_PIPELINES_ENDPOINT` or
 `KFP_ENDPOINT`, `KFP_NAMESPACE`, `KFP_EXISTING_TOKEN`, `KF_PIPELINES_SA_TOKEN_PATH` (a projected token in a pod),
@@ -19,7 +19,8 @@ from histoforge.core.secrets import clean_credential
 
 _REFUSED = (401, 403)
 _UNSENDABLE = (
-    "{name} holds a character that no HTTP header can carry (a control character, or one beyond ASCII): copy it again."
+    "{name} contains a character that is not allowed in an HTTP header (a control character, or one beyond ASCII): "
+    "copy it again."
 )
 _NOWHERE = "http://localhost"
 """The host of a kfp client that was given no host and no kubeconfig."""
@@ -29,7 +30,7 @@ def connect() -> tuple[str, Any]:
     """Return the address of the API server and kfp's client for it.
 
     Raises:
-        ClusterError: if no server is named, or it does not answer or refuses access.
+        ClusterError: if no server is named, or it does not respond or denies access.
     """
     endpoint = os.environ.get("KF_PIPELINES_ENDPOINT") or os.environ.get("KFP_ENDPOINT")
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -38,29 +39,29 @@ def connect() -> tuple[str, Any]:
         from kfp import client
 
         class Client(client.Client):
-            """kfp's client, but it queries the server's health once; kfp does so five times, whatever the answer."""
+            """kfp's client, which queries the server's health once; kfp does so five times, whatever the response."""
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
                 if not endpoint and self._existing_config.host == _NOWHERE:
                     raise ClusterError(
-                        "It is not known where Kubeflow Pipelines is: set KF_PIPELINES_ENDPOINT, such as "
+                        "The address of Kubeflow Pipelines is unknown: set KF_PIPELINES_ENDPOINT, for example to "
                         "'http://localhost:8080' after 'kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80'."
                     )
-                answer = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
-                health = json.loads(answer.data)
+                response = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
+                health = json.loads(response.data)
                 return self.api_models.V2beta1GetHealthzResponse(multi_user=health.get("multi_user"))
 
         in_pod = os.environ.get(client.KF_PIPELINES_SA_TOKEN_ENV)
         with explained(endpoint or "the cluster of the kubeconfig"):
-            made = Client(
+            kfp_client = Client(
                 host=endpoint,
                 existing_token=_credential("KFP_EXISTING_TOKEN"),
                 cookies=_credential("KFP_COOKIES"),
                 ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
                 credentials=client.ServiceAccountTokenVolumeCredentials() if in_pod else None,
             )
-            made.get_kfp_healthz()
-    return str(made._existing_config.host), made
+            kfp_client.get_kfp_healthz()
+    return str(kfp_client._existing_config.host), kfp_client
 
 
 @contextlib.contextmanager
@@ -72,19 +73,21 @@ def explained(host: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        said = _said(error)
+        message = _message(error)
         if error.status in _REFUSED:
             raise ClusterError(
-                f"Kubeflow at {host} refuses ({said}): give a token in KFP_EXISTING_TOKEN, or ask for access to the "
-                "namespace in KFP_NAMESPACE."
+                f"Kubeflow at {host} denies access ({message}): give a token in KFP_EXISTING_TOKEN, or ask for access "
+                "to the namespace in KFP_NAMESPACE."
             ) from None
-        raise ClusterError(f"Kubeflow at {host} answers {error.status} ({said}): correct what it names.") from None
+        raise ClusterError(
+            f"Kubeflow at {host} returned {error.status} ({message}): correct the value that it names."
+        ) from None
     except (HTTPError, OSError) as error:
         reason = str(getattr(error, "reason", error)).rpartition(": ")[2]
-        raise ClusterError(f"Kubeflow at {host} does not answer ({reason}): check KF_PIPELINES_ENDPOINT.") from None
+        raise ClusterError(f"Kubeflow at {host} does not respond ({reason}): check KF_PIPELINES_ENDPOINT.") from None
     except json.JSONDecodeError:
         raise ClusterError(
-            f"{host} does not answer as Kubeflow Pipelines does, but perhaps with a page to log in: check "
+            f"{host} does not respond like Kubeflow Pipelines; this may be a login page: check "
             "KF_PIPELINES_ENDPOINT, and give a token in KFP_EXISTING_TOKEN."
         ) from None
     except ValueError as error:
@@ -105,7 +108,7 @@ def _credential(name: str) -> str | None:
     return value or None
 
 
-def _said(error: Any) -> str:
+def _message(error: Any) -> str:
     try:
         text = str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

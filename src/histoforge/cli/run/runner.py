@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from histoforge_pipelines.table import local_pipelines
 
-from histoforge.cli.claims import placed
-from histoforge.cli.console import Console, ToConsole
-from histoforge.cli.run_folder import METRICS, REPORT, claimed_run
-from histoforge.cli.run_stopping import stopped_by_ctrl_c
-from histoforge.cli.usage import usage_table, write_usage
+from histoforge.cli.outputs import placed
+from histoforge.cli.run.console import Console, ToConsole
+from histoforge.cli.run.folder import METRICS, REPORT, claimed_run
+from histoforge.cli.run.run_stopping import stopped_by_ctrl_c
+from histoforge.cli.run.usage import usage_table, write_usage
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_json
@@ -110,7 +110,7 @@ def _run_in(out: Path, name: str, pipeline: Any, arguments: dict[str, Any]) -> N
 
 def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """Return what `run_pipeline` would do with these arguments, without writing anything; see `cli.plan`."""
-    from histoforge.cli.plan import plan_pipeline
+    from histoforge.tasks.pipeline_plan import plan_pipeline
 
     request = _checked(name, source, preset, overrides)
     settings = all_settings(preset, request.for_all_steps, {**request.fixed, "preprocess": {"source": request.source}})
@@ -137,8 +137,8 @@ def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any],
 
 def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
     """Run the pipeline with kfp's local runner, and return its outputs: artifacts or lists of them."""
-    from histoforge.cli.kfp_loops import corrected_loops
-    from histoforge.cli.run_cache import use_run_cache
+    from histoforge.cli.run.cache import use_run_cache
+    from histoforge.cli.run.kfp_loops import corrected_loops
 
     cache_root = out / "artifacts" / "cache" / code_digest()[:12]
     with _quiet(console), corrected_loops():
@@ -168,7 +168,7 @@ def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Conso
 
 def code_digest() -> str:
     """Return the SHA-256 over the package's files, because another version must not reuse the results of this one."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     files = sorted(path for suffix in ("py", "yaml", "html", "css") for path in package.rglob(f"*.{suffix}"))
     return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in files})
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from histoforge.cli.console import Console
+from histoforge.cli.run.console import Console
 from histoforge.core.signals import handled_signals
 
 HINT = (

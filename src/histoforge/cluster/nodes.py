@@ -1,4 +1,4 @@
-"""Check that a cluster has a node for each task of a run, if its nodes may be listed."""
+"""Comparison of a run's resource requests with the nodes of a cluster."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Request:
     tolerations: Iterable[Mapping[str, Any]]
 
 
-def requests(parameters: Mapping[str, Any]) -> list[Request]:
+def task_requests(parameters: Mapping[str, Any]) -> list[Request]:
     """Return the requests of a run's tasks, one per size.
 
     Args:
@@ -31,41 +31,41 @@ def requests(parameters: Mapping[str, Any]) -> list[Request]:
     """
     from histoforge_pipelines.profiles import GPU_TOLERATIONS
 
-    listed = []
+    requests = []
     for group in GROUPS:
         resources = {kind: parameters.get(f"{kind}_{group}") or parameters[kind] for kind in ("cpu", "memory")}
         if group == "cutting":
-            listed.append(Request(resources, {}, ()))
+            requests.append(Request(resources, {}, ()))
             continue
         if parameters["gpu_count"] != "0":
             resources = {parameters["gpu_type"]: parameters["gpu_count"], **resources}
         tolerations = (*GPU_TOLERATIONS, *parameters["tolerations"])
-        listed.append(Request(resources, parameters["node_selector"], tolerations))
-    return listed
+        requests.append(Request(resources, parameters["node_selector"], tolerations))
+    return requests
 
 
-def misfit(nodes: Iterable[Mapping[str, Any]], parameters: Mapping[str, Any]) -> str:
+def capacity_warning(nodes: Iterable[Mapping[str, Any]], parameters: Mapping[str, Any]) -> str:
     """Return a warning if no node is large enough for some task of a run; '' otherwise, or if there are no nodes.
 
     This is not an error, because a cluster may add a node when a pod waits for one.
 
     Args:
         nodes: nodes of the cluster, as Kubernetes lists them.
-        parameters: as for `requests`.
+        parameters: as for `task_requests`.
     """
     nodes = list(nodes)
     if not nodes:
         return ""
-    for request in requests(parameters):
+    for request in task_requests(parameters):
         usable = [node["status"].get("allocatable", {}) for node in nodes if _usable(node, request)]
         if not any(_fits(amounts, request) for amounts in usable):
-            asked = _list(request.resources, request.resources)
+            requested = _list(request.resources, request.resources)
             names = list(request.resources)
             largest = max(usable, key=lambda amounts: [_amount(amounts.get(name, "0")) for name in names], default=None)
-            there = f"the largest has {_list(largest, names)}" if largest is not None else "none may be used by it"
+            available = f"the largest has {_list(largest, names)}" if largest is not None else "it may use none of them"
             return (
-                f"No node has room for a task of this run, which asks for {asked}: {there}. The task waits until there "
-                "is one; lower what the profile asks for if the cluster adds none."
+                f"No node has room for a task of this run, which requests {requested}: {available}. The task waits for "
+                "such a node; lower the requests in the profile if the cluster will not add one."
             )
     return ""
 
@@ -90,7 +90,7 @@ def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
 
 
 def _fits(amounts: Mapping[str, str], request: Request) -> bool:
-    return all(_amount(amounts.get(name, "0")) >= _amount(asked) for name, asked in request.resources.items())
+    return all(_amount(amounts.get(name, "0")) >= _amount(requested) for name, requested in request.resources.items())
 
 
 def _list(amounts: Mapping[str, str], names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Find the last sentence of a task that failed on Kubeflow, and the command that shows its log.
+"""The last sentence of a task that failed on Kubeflow, and the command that shows its log.
 
 The API server provides neither: a task's `error` is null, and no request lists artifacts. The sentence is in the pod's
 log and, without the launcher's lines, in the artifact `executor-logs-N` of its attempt N, which is below the pipeline
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from histoforge.cli.kubernetes import Unseen, connect_kubernetes
+from histoforge.cli.kubeflow.kubernetes import KubernetesError, connect_kubernetes
 from histoforge.cluster.logs import driver_sentence, last_sentence, pod_reason
 from histoforge.cluster.tasks import DRIVER, Event, split_node
 from histoforge.core.errors import HistoforgeError
@@ -22,8 +22,8 @@ LINES = 200
 """Number of lines read from the end of a pod's log."""
 
 
-class Ending(NamedTuple):
-    """The end of a failed task.
+class Failure(NamedTuple):
+    """The failure of a task.
 
     Attributes:
         sentence: its last sentence, or ''.
@@ -34,8 +34,8 @@ class Ending(NamedTuple):
     command: str
 
 
-class LastWords:
-    """Find the last sentences of a run's failed tasks.
+class FailureReader:
+    """Reads why tasks of a run failed.
 
     Args:
         namespace: namespace of the run.
@@ -48,22 +48,22 @@ class LastWords:
         self._namespace, self._run = namespace, run
         self._artifacts = f"{root.rstrip('/')}/{pipeline}/{run}" if root else ""
         self._kubernetes = connect_kubernetes()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
-    def of(self, event: Event) -> Ending:
-        """Return how a failed task ended; in a loop, return its failed pods one after the other."""
+    def read(self, event: Event) -> Failure:
+        """Return the failure of a task; for a task in a loop, each call returns that of another failed pod."""
         pods = f"--selector {RUN_LABEL}={self._run} --container main --prefix --tail 20"
         command = f"kubectl logs --namespace {self._namespace} {pods}"
-        with contextlib.suppress(Unseen):
+        with contextlib.suppress(KubernetesError):
             pod = self._failed_pod(event.node)
             if pod is not None:
                 name = pod["metadata"]["name"]
                 command = f"kubectl logs --namespace {self._namespace} {name} --container main"
                 if sentence := self._sentence_of(pod, event.node):
-                    return Ending(sentence, command)
+                    return Failure(sentence, command)
         with contextlib.suppress(HistoforgeError):
-            return Ending(self._stored(event.key), command)
-        return Ending("", command)
+            return Failure(self._stored_sentence(event.key), command)
+        return Failure("", command)
 
     def _failed_pod(self, node: str) -> dict[str, Any] | None:
         """Return the last attempt of a node that has not been reported yet."""
@@ -76,8 +76,8 @@ class LastWords:
                 latest[name] = (attempts, pod)
         for _, pod in latest.values():
             name = pod["metadata"]["name"]
-            if pod.get("status", {}).get("phase") == "Failed" and name not in self._told:
-                self._told.add(name)
+            if pod.get("status", {}).get("phase") == "Failed" and name not in self._reported:
+                self._reported.add(name)
                 return pod
         return None
 
@@ -88,8 +88,8 @@ class LastWords:
         log = self._kubernetes.log(self._namespace, pod["metadata"]["name"], LINES)
         return driver_sentence(log) if node.endswith(DRIVER) else last_sentence(log)
 
-    def _stored(self, key: str) -> str:
-        """Return the last line of the only task with that key from the store; '' if there are several.
+    def _stored_sentence(self, key: str) -> str:
+        """Return the last line that the only task with that key stored; '' if there are several such tasks.
 
         Raises:
             HistoforgeError: if the store cannot be read from here.

@@ -1,17 +1,17 @@
 """Access to the Kubernetes API, if the kubeconfig or the pod provides it.
 
-A user who may start runs may lack the right to read: this raises `Unseen`, which callers ignore.
+A user who may start runs may lack permission to read: this raises `KubernetesError`, which callers ignore.
 """
 
 import os
 from typing import Any
 
 SECONDS = 5
-"""Seconds to wait for an answer."""
+"""Timeout of a request in seconds."""
 
 
-class Unseen(Exception):
-    """Something that cannot be looked up, because of missing rights or a missing answer."""
+class KubernetesError(Exception):
+    """A request that Kubernetes denied or did not respond to."""
 
 
 class Kubernetes:
@@ -28,7 +28,7 @@ class Kubernetes:
         """Return an object as JSON; None if it does not exist.
 
         Raises:
-            Unseen: if it may not be read.
+            KubernetesError: if it may not be read.
         """
         start = f"/apis/{group}/{version}" if group else f"/api/{version}"
         path = f"{start}/namespaces/{namespace}/{kind}/{name}" if namespace else f"{start}/{kind}/{name}"
@@ -39,7 +39,7 @@ class Kubernetes:
         """Return the nodes of the cluster.
 
         Raises:
-            Unseen: if they may not be listed.
+            KubernetesError: if they may not be listed.
         """
         nodes: list[dict[str, Any]] = (self._call("GET", "/api/v1/nodes") or {}).get("items", [])
         return nodes
@@ -48,7 +48,7 @@ class Kubernetes:
         """Return the pods with a label, given as 'name=value', with the oldest first.
 
         Raises:
-            Unseen: if they may not be listed.
+            KubernetesError: if they may not be listed.
         """
         answer = self._call("GET", f"/api/v1/namespaces/{namespace}/pods", [("labelSelector", label)]) or {}
         pods: list[dict[str, Any]] = answer.get("items", [])
@@ -58,7 +58,7 @@ class Kubernetes:
         """Return the last lines of a pod's main container; '' if the pod is gone.
 
         Raises:
-            Unseen: if they may not be read.
+            KubernetesError: if they may not be read.
         """
         query = [("container", "main"), ("tailLines", str(lines))]
         answer = self._call("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query, raw=True)
@@ -68,7 +68,7 @@ class Kubernetes:
         """Delete a pod, which gets its grace period to end. Nothing happens if it is gone.
 
         Raises:
-            Unseen: if it may not be deleted.
+            KubernetesError: if it may not be deleted.
         """
         self._call("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod}")
 
@@ -76,7 +76,7 @@ class Kubernetes:
         """Create a config map, or replace it if its `resourceVersion` is still the one that was read.
 
         Raises:
-            Unseen: if it may not be written, or has changed in the meantime.
+            KubernetesError: if it may not be written, or has changed in the meantime.
         """
         metadata = config_map["metadata"]
         path = f"/api/v1/namespaces/{metadata['namespace']}/configmaps"
@@ -107,9 +107,9 @@ class Kubernetes:
         except ApiException as error:
             if error.status == 404:
                 return None
-            raise Unseen(f"{error.status} {error.reason}") from None
+            raise KubernetesError(f"{error.status} {error.reason}") from None
         except HTTPError as error:
-            raise Unseen(str(error)) from None
+            raise KubernetesError(str(error)) from None
 
 
 def connect_kubernetes() -> Kubernetes | None:

@@ -1,4 +1,4 @@
-"""The cluster under check, and the scratch names of everything that a check creates there."""
+"""The cluster under check, and the temporary names of everything that a check creates there."""
 
 import tempfile
 import time
@@ -9,15 +9,14 @@ from typing import Any
 
 import yaml
 
-from histoforge.cli.check.tiny import arguments_of, write_images
-from histoforge.cli.following import look
-from histoforge.cli.kubeflow import ENDED, Kubeflow
-from histoforge.cli.kubernetes import Kubernetes
-from histoforge.cli.words import LastWords
+from histoforge.cli.kubeflow.check.tiny import arguments_of, write_images
+from histoforge.cli.kubeflow.client import ENDED, KubeflowClient
+from histoforge.cli.kubeflow.failures import FailureReader
+from histoforge.cli.kubeflow.follow import watch_run
+from histoforge.cli.kubeflow.kubernetes import Kubernetes
 from histoforge.cluster.packages import Package, open_package
-from histoforge.cluster.requests import run_parameters
-from histoforge.cluster.schedules import Standing
-from histoforge.cluster.tasks import Watch, tasks_of
+from histoforge.cluster.run_parameters import run_parameters
+from histoforge.cluster.schedules import RecurringRun
 from histoforge.core.errors import HistoforgeError
 from histoforge.core.progress import say
 from histoforge.storage.location import Location
@@ -30,7 +29,7 @@ class CheckFailed(HistoforgeError):
 
 @dataclass(frozen=True)
 class Options:
-    """The options that the user chose.
+    """The options of a check.
 
     Attributes:
         store: s3:// or minio:// prefix that tasks and this machine can write below.
@@ -39,7 +38,7 @@ class Options:
         cpu, memory: cores and memory of each task, such as '2' and '4Gi'; '' for the profile's.
         storage_secret, service_account: names in the namespace; '' for the pipelines' defaults.
         every: seconds between two requests for a run.
-        limit: seconds after which a run is given up.
+        limit: seconds after which a check gives up waiting for a run.
         beyond: duration of a training in seconds before its pod is killed.
     """
 
@@ -56,20 +55,20 @@ class Options:
 
 
 @dataclass
-class Site:
+class CheckedCluster:
     """A cluster, with everything that the check has created there so far.
 
     Attributes:
         name: name of this check, which is part of every name that it assigns.
-        options: the chosen options.
+        options: the options of the check.
         kubeflow: the connection to Kubeflow Pipelines.
-        kubernetes: the connection to Kubernetes; None if no kubeconfig leads there.
+        kubernetes: the connection to Kubernetes; None without a kubeconfig.
         runs: ids of the successful runs, by pipeline.
     """
 
     name: str
     options: Options
-    kubeflow: Kubeflow
+    kubeflow: KubeflowClient
     kubernetes: Kubernetes | None
     runs: dict[str, str] = field(default_factory=dict)
     _versions: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -124,10 +123,10 @@ class Site:
             self._versions[name] = (pipeline, str(version.pipeline_version_id))
         return self._versions[name]
 
-    def wanted(self, name: str, given: Mapping[str, Any]) -> Standing:
-        """Return a run of a pipeline with its tiny settings and the locations below the scratch prefix."""
+    def definition(self, name: str, given: Mapping[str, Any]) -> RecurringRun:
+        """Return the definition of a run with tiny settings, and locations below the scratch prefix."""
         package = open_package(name)
-        return Standing(
+        return RecurringRun(
             name=self.scratch,
             experiment=self.scratch,
             pipeline=package.name,
@@ -143,31 +142,29 @@ class Site:
 
     def start(self, name: str, **given: Any) -> str:
         """Start a run of a pipeline, and return its id."""
-        wanted = self.wanted(name, {"source": self.source(), **given})
-        run = self.kubeflow.start(f"{self.scratch} {name}", self.uploaded(name), wanted)
-        say(f"  {name}: {self.kubeflow.host}/#/runs/details/{run}")
-        return run
+        definition = self.definition(name, {"source": self.source(), **given})
+        run_id = self.kubeflow.start(f"{self.scratch} {name}", self.uploaded(name), definition)
+        say(f"  {name}: {self.kubeflow.host}/#/runs/details/{run_id}")
+        return run_id
 
-    def ended(self, name: str, run: str) -> tuple[str, str]:
-        """Wait for a run, and return its state and, for the first task that failed, title, sentence and command.
+    def wait(self, name: str, run_id: str) -> tuple[str, str]:
+        """Wait for a run to end; return its state and the first failure of a task: title, sentence and command.
 
         Raises:
             CheckFailed: if it takes longer than allowed.
         """
-        watch = Watch(tasks_of(self.kubeflow.spec(self.uploaded(name))))
-        words = LastWords(self.namespace, run, open_package(name).name, self.address("artifacts"))
-        failed, began = "", time.monotonic()
-        while True:
-            there = look(self.kubeflow, run, self.options.every)
-            for event in watch.events((there.run_details.task_details if there.run_details else None) or []):
+        failures = FailureReader(self.namespace, run_id, open_package(name).name, self.address("artifacts"))
+        failed, started = "", time.monotonic()
+        state = ""
+        for run, events in watch_run(self.kubeflow, run_id, self.uploaded(name), self.options.every):
+            for event in events:
                 if event.state == "FAILED" and not failed:
-                    ending = words.of(event)
-                    failed = f"{event.title}: {ending.sentence or 'no sentence was found'} ({ending.command})"
-            if there.state in ENDED:
-                return str(there.state), failed
-            if time.monotonic() - began > self.options.limit:
-                raise CheckFailed(f"The run {run} has not ended after {self.options.limit / 60:.0f} min.")
-            time.sleep(self.options.every)
+                    failure = failures.read(event)
+                    failed = f"{event.title}: {failure.sentence or 'no error message was found'} ({failure.command})"
+            state = str(run.state)
+            if state not in ENDED and time.monotonic() - started > self.options.limit:
+                raise CheckFailed(f"The run {run_id} has not ended after {self.options.limit / 60:.0f} min.")
+        return state, failed
 
     def run(self, name: str, **given: Any) -> str:
         """Run a pipeline to its end, once, and return the run's id.
@@ -177,7 +174,7 @@ class Site:
         """
         if name not in self.runs:
             run = self.start(name, **given)
-            state, failed = self.ended(name, run)
+            state, failed = self.wait(name, run)
             if state != "SUCCEEDED":
                 raise CheckFailed(f"The run {run} {state.lower()}. {failed}".strip())
             self.runs[name] = run

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from histoforge.cli.claims import check_folder, local_path
+from histoforge.cli.outputs import check_folder, local_path
 from histoforge.core.claims import check_apart, locked_folder
 from histoforge.core.errors import StorageError
 from histoforge.core.files import write_json

@@ -1,0 +1,1 @@
+"""`histoforge run`: a whole pipeline on this machine, with kfp's local runner."""
