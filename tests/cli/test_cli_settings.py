@@ -93,6 +93,6 @@ def test_each_preset_is_right_for_every_step(preset):
     assert set(all_settings(preset, weights, {"preprocess": {"source": "x"}})) == set(STEPS)
 
 
-def test_the_papers_frozen_classifier_asks_for_its_weights():
-    with pytest.raises(SettingsError, match="no weights are given to begin with: set weights, or trainable_layers=0"):
+def test_the_papers_frozen_classifier_needs_weights():
+    with pytest.raises(SettingsError, match="which would be random: set weights, or set trainable_layers=0"):
         all_settings("paper-rleo", {}, {"preprocess": {"source": "x"}})
