@@ -8,7 +8,7 @@ from commands import call
 
 from histoforge.core.files import write_json
 from histoforge.reports.leaderboard_record import as_record
-from histoforge.reports.text.leaderboard_answer import answer
+from histoforge.reports.text.leaderboard_answer import leaderboard_answer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "reports"))
 from made_up_scores import make_leaderboard, make_scores
@@ -25,9 +25,9 @@ def test_scores_are_shown_with_what_they_rest_on(capsys, tmp_path):
 @pytest.mark.parametrize("name", ["leaderboard.json", "leaderboard.html", ""])
 def test_a_leaderboard_is_shown_as_a_table(capsys, tmp_path, name):
     found = make_leaderboard({"dcgan": 1.0, "lsgan": 1.2}, seeds=2)
-    write_json(tmp_path / "leaderboard.json", as_record(found, answer(found)))
+    write_json(tmp_path / "leaderboard.json", as_record(found, leaderboard_answer(found)))
     (tmp_path / "leaderboard.html").write_text("<p>")
     text = call(capsys, "inspect", tmp_path / name).out
-    assert answer(found).headline in text
+    assert leaderboard_answer(found).headline in text
     for part in ("precision", "dcgan", "lsgan", "900 patches of 12 patients"):
         assert part in text

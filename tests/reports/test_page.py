@@ -1,50 +1,21 @@
-"""The page loads nothing, leaves out what there is nothing to say of, and can be read without seeing the pictures."""
+"""The report is self-contained, leaves out empty sections, and can be read without seeing its pictures."""
 
 import dataclasses
 import re
-from html.parser import HTMLParser
 
 import pytest
+from html_pages import Outline
 from made_up import CLASSES, make_findings, make_study
 
 from histoforge.reports.layout.page import render
-from histoforge.reports.study_page import build_page
-from histoforge.reports.text.study_answer import answer
+from histoforge.reports.study_page import build_study_page
+from histoforge.reports.text.study_answer import study_answer
 
-VOID = {"meta", "link", "img", "br"}
 SKILLS = {"baseline": 0.5, "traditional": 0.7, "gan": 0.8, "single_filter": 0.9, "selective": 1.2}
 
 
-class Outline(HTMLParser):
-    """Tags, attributes and texts of a page; fails where a tag is closed that is not open."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
-
-
 def page_of(findings) -> str:
-    return render(build_page(findings, answer(findings.study, 480, 12)))
+    return render(build_study_page(findings, study_answer(findings.study, 480, 12)))
 
 
 def bare(study):
@@ -114,16 +85,16 @@ def test_tables_have_captions_and_scopes(html):
 
 def test_the_answer_comes_first(html, findings):
     text = Outline(html).text
-    assert text.index(answer(findings.study, 480, 12).headline) < text.index("The arms compared")
+    assert text.index(study_answer(findings.study, 480, 12).headline) < text.index("The arms compared")
 
 
-def test_the_study_table_holds_mean_deviation_and_interval(html, findings):
+def test_the_study_table_contains_mean_deviation_and_interval(html, findings):
     score = findings.study.arm("selective").scores["auc"]
     assert f"{score.mean:.3f}\u00a0±\u00a0{score.deviation:.3f}" in html
     assert f"[{score.low:.3f}, {score.high:.3f}]" in html
 
 
-def test_names_are_shown_and_never_run():
+def test_names_are_escaped():
     classes = ["<script>alert(1)</script>", 'b"&<b>']
     study = make_study(
         {"baseline": 0.5, "selective": 1.0}, classes=classes, names=["<img src=x onerror=alert(1)>"] * 12
@@ -136,15 +107,15 @@ def test_names_are_shown_and_never_run():
     assert "<img src=x onerror=alert(1)>" in outline.text
 
 
-def test_parts_without_data_are_left_out():
+def test_sections_without_data_are_left_out():
     study = make_study({"baseline": 0.5}, seeds=1)
     outline = Outline(page_of(bare(study)))
     sections = {a["id"] for a in outline.all("section")}
     assert sections == {"study", "classes", "calibration", "patients", "data", "training"}
-    assert {a["href"] for a in outline.all("a")} == {"#answer", *(f"#{one}" for one in sections)}
+    assert {a["href"] for a in outline.all("a")} == {"#answer", *(f"#{section}" for section in sections)}
 
 
-def test_a_study_of_ratios_and_pools_draws_a_line_a_pool_and_few_curves():
+def test_a_study_of_ratios_and_pools_has_one_line_per_pool_and_few_curves():
     skills = {"baseline": 0.5} | {f"selective_r{r}_pool{p}n": 0.6 for p in (2, 4) for r in ("0_4", "0_5", "1")}
     study = make_study(skills, seeds=2)
     assert study.arm("selective_r0_4_pool2n").factors == {"kind": "selective", "ratio": 0.4, "pool": 2.0}
@@ -176,7 +147,7 @@ def test_a_page_is_the_same_each_time(findings, html):
     assert CLASSES[0] in html
 
 
-def test_a_model_a_class_has_its_curves_a_class(findings):
+def test_a_model_per_class_has_curves_per_class(findings):
     epochs = [1.0, 2.0, 3.0]
     curves = {
         f"{name}: {series}": (epochs, [0.9, 0.6, 0.5])
@@ -185,7 +156,7 @@ def test_a_model_a_class_has_its_curves_a_class(findings):
     }
     chosen = dict.fromkeys(findings.classes, 3)
     page = Outline(page_of(dataclasses.replace(findings, curves=curves, chosen_epochs=chosen)))
-    told = " ".join(str(one) for one in page.tags)
+    labels = " ".join(attributes.get("aria-label") or "" for attributes in page.all("div"))
     for name in findings.classes:
-        for what in ("FID of the generator", "Losses of the generator's training", "Mean verdict of the discriminator"):
-            assert f"{what} of class {name}" in told
+        for title in ("FID of the generator", "Losses of the generator's training", "Mean output of the discriminator"):
+            assert f"{title} of class {name}" in labels

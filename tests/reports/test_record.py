@@ -9,14 +9,14 @@ from made_up import make_findings, make_study
 
 from histoforge.evaluation.flat_metrics import flat_metrics
 from histoforge.evaluation.results_file import AnswerRecord, EvaluationResults, evaluation_results, read_results
-from histoforge.reports.study_markdown import as_markdown
-from histoforge.reports.text.study_answer import answer
+from histoforge.reports.text.markdown import study_markdown
+from histoforge.reports.text.study_answer import study_answer
 
 
 def record_of(findings):
-    found = answer(findings.study, 480, 12)
+    answer = study_answer(findings.study, 480, 12)
     return evaluation_results(
-        findings, AnswerRecord(score=findings.study.score, reference=found.reference, **vars(found))
+        findings, AnswerRecord(score=findings.study.score, reference=answer.reference, **vars(answer))
     ).as_json()
 
 
@@ -66,13 +66,13 @@ def test_an_undefined_score_is_left_out_of_the_flat_numbers():
     flat = flat_metrics(make_findings(study))
     assert "gan_auc" not in flat
     assert "gan_accuracy" in flat
-    assert "undefined" in as_markdown(make_findings(study), answer(study, 480, 12))
+    assert "undefined" in study_markdown(make_findings(study), study_answer(study, 480, 12))
 
 
-def test_markdown_has_the_answer_and_a_row_an_arm(findings):
-    said = answer(findings.study, 480, 12)
-    text = as_markdown(findings, said)
-    assert text.startswith(f"## {said.headline}")
+def test_markdown_has_the_answer_and_one_row_per_arm(findings):
+    answer = study_answer(findings.study, 480, 12)
+    text = study_markdown(findings, answer)
+    assert text.startswith(f"## {answer.headline}")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 3
     assert len({row.count("|") for row in rows}) == 1

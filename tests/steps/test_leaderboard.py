@@ -125,7 +125,7 @@ def test_rewards_are_compared_at_equal_seeds(made):
     (fid,) = [row for row in record["rewards"] if row["metric"] == "fid"]
     values = {name: record["methods"][f"rleo:{name}"]["metrics"]["fid"]["seeds"] for name in ("policy", "literal")}
     assert fid["seeds"] == pytest.approx({seed: values["policy"][seed] - values["literal"][seed] for seed in "01"})
-    assert "What the guide&#39;s reward does" in page or "What the guide's reward does" in page
+    assert "The effect of the guide&#39;s reward" in page
 
 
 def test_the_page_draws_reward_similarity_and_the_balance_of_both_networks(made):
@@ -152,7 +152,7 @@ def test_the_page_has_every_part_and_loads_nothing(made):
     ):
         assert f'<section id="{part}"' in page
     assert "http" not in page
-    assert "FID while training" in page
+    assert "FID during training" in page
 
 
 def test_scores_alone_suffice_and_the_test_split_is_not_read(given, tmp_path):
@@ -165,7 +165,7 @@ def test_scores_alone_suffice_and_the_test_split_is_not_read(given, tmp_path):
     summary, record = make(
         tmp_path, tmp_path, [tmp_path / "scores"], arms=[], baseline=None, patches=tmp_path / "patches"
     )
-    assert summary.headline.startswith("One method only, rleo:policy: FID")
+    assert summary.headline.startswith("Only one method, rleo:policy: FID")
     assert record["data"]["test_patches"] == 0
 
 

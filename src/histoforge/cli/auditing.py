@@ -72,7 +72,7 @@ def show_duplicates(arguments: AuditArguments) -> None:
             synthetic,
             real,
             subtitle=f"{arguments.synthetic} against {arguments.real}",
-            numbers=numbers.name,
+            data_file=numbers.name,
         )
         digests = {"guide": guide.info.digest, "synthetic": synthetic.digest, "real": real.digest}
         audit = findings.audit.model_dump(mode="json", exclude={"near_copies"})

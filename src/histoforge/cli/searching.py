@@ -65,7 +65,7 @@ def show_similar(arguments: SearchArguments) -> None:
             result,
             where=f"patches of {arguments.patches} ({options.split})",
             guide=guide.name,
-            numbers=numbers.name,
+            data_file=numbers.name,
         )
         record = {
             "guide": guide.info.digest, "patches": patches.digest, "split": options.split, "searched": result.searched,

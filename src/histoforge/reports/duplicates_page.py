@@ -18,15 +18,15 @@ def build_duplicates_page(
     real: PatchSet,
     *,
     subtitle: str,
-    numbers: str,
+    data_file: str,
 ) -> Page:
-    """Build the page.
+    """Return the page.
 
     Args:
         findings: the result of the audit.
         synthetic, real: the patch sets that were compared.
         subtitle: text that names the sets.
-        numbers: name of the file with the same content as JSON.
+        data_file: name of the file with the same content as JSON.
     """
     audit, near = findings.audit, findings.near_copies.nearness
     return Page(
@@ -35,7 +35,7 @@ def build_duplicates_page(
         verdict="worse" if audit.copied else "no_difference" if audit.enough else "too_few",
         headline=audit.verdict,
         answer=[_within_line(findings.near_copies), _reference_line(findings.near_copies)],
-        facts=[
+        key_numbers=[
             (f"{len(findings.near_copies.copies.of_training):,}", "exact copies of training patches"),
             (f"{len(near.flagged):,}", f"flagged of {audit.n_synthetic:,} synthetic patches"),
             (f"{near.share:.1%}", f"flagged, where {1 - near.quantile:.1%} are expected"),
@@ -47,16 +47,16 @@ def build_duplicates_page(
             _pairs_section(findings, synthetic, real),
             _within_section(findings.near_copies, synthetic),
         ],
-        numbers=numbers,
+        data_file=data_file,
     )
 
 
 def _within_line(near_copies: NearCopies) -> str:
     copies, quantile = len(near_copies.copies.within), 100 * near_copies.nearness.quantile
-    exact = "none has the pixels of another" if not copies else f"{copies:,} repeat the pixels of another"
+    exact = f"{copies:,} have the same pixels as another one" if copies else "no two have the same pixels"
     return (
-        f"Among the synthetic patches, {exact}, and {near_copies.within.share:.1%} are more similar to another one "
-        f"than {quantile:.4g}% of as many training patches are to another training patch."
+        f"Among the synthetic patches, {exact}. {near_copies.within.share:.1%} are more similar to another synthetic "
+        f"patch than {quantile:.4g}% of training patches are to another training patch, in samples of equal size."
     )
 
 
@@ -64,9 +64,9 @@ def _reference_line(near_copies: NearCopies) -> str:
     near = near_copies.nearness
     return (
         f"Median similarity to the nearest training patch: {near.median:.4f} for synthetic patches, "
-        f"{near.held_out_median:.4f} for held-out real ones, and {near.training_median:.4f} for training patches to "
-        "the nearest other one, which come from the same patients, as those of the generator do. A generator that "
-        "copies nothing is expected between the last two."
+        f"{near.held_out_median:.4f} for held-out real ones, and {near.training_median:.4f} for training patches, each "
+        "compared with the other training patches. Training patches share their patients, as synthetic patches do, so "
+        "the median of a generator that copies nothing is expected between the last two."
     )
 
 
@@ -90,11 +90,11 @@ def _similarity_section(findings: DuplicateFindings) -> Section:
         ),
     ]
     note = (
-        f"Similarity: cosine of the embeddings of {audit.extractor}. It learnt from the same training patches, and "
-        "patches of one patient are not independent: the audit is more likely to suspect copying."
+        f"Similarity: cosine of the embeddings of {audit.extractor}. It was trained on the same training "
+        "patches, and patches of one patient are not independent; both make the audit more likely to suspect copying."
     )
     table = Table(
-        "Audit against the training patches", ["Question", "Finding"], [cells(*r) for r in rows], note, words=True
+        "Audit against the training patches", ["Measure", "Result"], [cells(*r) for r in rows], note, textual=True
     )
     blocks: list[Block] = [table, Figures([_histogram(near)])]
     return Section("similarity", "Nearest training patches", "Are synthetic patches too close to real ones?", blocks)
@@ -102,7 +102,7 @@ def _similarity_section(findings: DuplicateFindings) -> Section:
 
 def _histogram(near: Nearness) -> Figure:
     groups = {
-        name.replace("training", "training, to another"): np.array(values, np.float32)
+        name.replace("training", "training, to other training"): np.array(values, np.float32)
         for name, values in near.similarities.items()
     }
     low = min(float(values.min()) for values in groups.values())
@@ -117,8 +117,8 @@ def _histogram(near: Nearness) -> Figure:
     medians = ", ".join(f"{name} {float(np.median(values)):.4f}" for name, values in groups.items())
     return Figure(
         alt=f"Histogram of the similarity to the nearest training patch; medians: {medians}.",
-        caption="A generator that copies stands to the right of the held-out patches, near 1. Dashed line: above it, "
-        f"synthetic patches are flagged. Medians: {medians}.",
+        caption="A generator that copies lies to the right of the held-out patches, near 1. Synthetic patches to the "
+        f"right of the dashed line are flagged. Medians: {medians}.",
         svg=drawing.svg,
     )
 
@@ -128,7 +128,7 @@ def _pairs_section(findings: DuplicateFindings, synthetic: PatchSet, real: Patch
     flipped = " Flipped patches were compared too, so a copy may be flipped." if findings.near_copies.views > 1 else ""
     caption = (
         f"The synthetic patches most similar to a training patch (flagged above {near.threshold:.4f}). A copy shows "
-        f"the same nuclei in the same places; a patch that is only of the same kind does not.{flipped}"
+        f"the same nuclei in the same positions; a patch that is merely similar does not.{flipped}"
     )
     synthetic_names, names = (patches.index["class_name"].to_numpy() for patches in (synthetic, real))
     rows = []
@@ -146,7 +146,7 @@ def _pairs_section(findings: DuplicateFindings, synthetic: PatchSet, real: Patch
             _thumbnail(real, match.held_out, "nearest held-out patch", held_out),
         ]  # fmt: skip
         rows.append((f"{rank}. {synthetic_names[pair.synthetic]}, {flagged}", thumbnails))
-    lead = "Copies, or only alike? Judge by eye."
+    lead = "Are these copies, or merely similar? Judge by eye."
     return Section("pairs", "The closest pairs", lead, [Gallery(caption, rows, paired=True)])
 
 
@@ -171,4 +171,4 @@ def _within_section(near_copies: NearCopies, synthetic: PatchSet) -> Section:
 
 
 def _thumbnail(patches: PatchSet, row: int, alt: str, text: str) -> Thumbnail:
-    return Thumbnail(thumbnail(patches.images(np.array([row]))[0]), alt, text)
+    return thumbnail(patches.images(np.array([row]))[0], alt, text)

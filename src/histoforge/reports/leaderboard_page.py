@@ -1,76 +1,64 @@
-"""Builds the leaderboard page from its findings, in the order in which a reader asks."""
+"""The page of a leaderboard, in the order in which a reader asks."""
 
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
-from histoforge.reports.layout.blocks import Block, Details, Page, Section, Table, cells
+from histoforge.reports.layout.blocks import Page
+from histoforge.reports.sections.distances import distances_section
 from histoforge.reports.sections.guide import guide_section
 from histoforge.reports.sections.leaderboard import (
     board_section,
-    downstream_section,
-    map_section,
-    patches_section,
-    reward_section,
-    training_section,
-)
-from histoforge.reports.sections.leaderboard_metrics import (
     collapse_section,
-    costs_section,
-    distances_section,
+    downstream_section,
     labels_section,
-    memorisation_section,
+    map_section,
     paths_section,
 )
-from histoforge.reports.text.leaderboard_answer import LeaderboardAnswer
+from histoforge.reports.sections.memorisation import audits_section
+from histoforge.reports.sections.patches import method_pictures_section
+from histoforge.reports.sections.provenance import settings_section
+from histoforge.reports.sections.reward import reward_section
+from histoforge.reports.sections.training import costs_section, generators_section
+from histoforge.reports.text.answer import Answer
 
 
-def build_leaderboard(found: LeaderboardFindings, answer: LeaderboardAnswer) -> Page:
-    """Build the page."""
+def build_leaderboard_page(findings: LeaderboardFindings, answer: Answer) -> Page:
+    """Return the page of a leaderboard."""
     return Page(
-        title=found.title,
-        subtitle=found.subtitle,
+        title=findings.title,
+        subtitle=findings.subtitle,
         verdict=answer.verdict,
         headline=answer.headline,
         answer=answer.lines,
-        facts=_facts(found),
-        warnings=found.warnings,
-        numbers="leaderboard.json",
+        key_numbers=_key_numbers(findings),
+        warnings=findings.warnings,
+        data_file="leaderboard.json",
         sections=[
-            board_section(found),
-            reward_section(found),
-            downstream_section(found),
-            patches_section(found),
-            map_section(found),
-            distances_section(found),
-            labels_section(found),
-            paths_section(found),
-            collapse_section(found),
-            memorisation_section(found),
-            training_section(found),
-            guide_section(found),
-            costs_section(found),
-            _provenance_section(found),
+            board_section(findings),
+            reward_section(findings),
+            downstream_section(findings),
+            method_pictures_section(findings),
+            map_section(findings),
+            distances_section(findings),
+            labels_section(findings),
+            paths_section(findings),
+            collapse_section(findings),
+            audits_section(findings),
+            generators_section(findings),
+            guide_section(findings),
+            costs_section(findings),
+            settings_section(findings.provenance, findings.settings),
         ],
     )
 
 
-def _facts(found: LeaderboardFindings) -> list[tuple[str, str]]:
-    first = found.entries[0].scores[0]
-    facts = [
-        (f"{len(found.entries)}", "methods"),
-        (f"{sum(len(one.scores) for one in found.entries)}", "generators"),
-        (f"{first.judge_metrics.n_fake:,}", "synthetic patches judged, each"),
-        (f"{first.judge_metrics.n_real:,}", "real ones compared with"),
+def _key_numbers(findings: LeaderboardFindings) -> list[tuple[str, str]]:
+    metrics = findings.entries[0].scores[0].judge_metrics
+    numbers = [
+        (f"{len(findings.entries)}", "methods"),
+        (f"{sum(len(entry.scores) for entry in findings.entries)}", "generators"),
+        (f"{metrics.n_fake:,}", "synthetic patches per generator"),
+        (f"{metrics.n_real:,}", "real patches compared with"),
     ]
-    if found.test_patches:
-        facts += [(f"{found.test_patches:,}", "test patches"), (f"{found.test_units:,}", f"test {found.units}")]
-    return facts
-
-
-def _provenance_section(found: LeaderboardFindings) -> Section:
-    table = Table(
-        caption="Digests and versions",
-        columns=["What", "Value"],
-        rows=[cells(name, value) for name, value in found.provenance],
-        words=True,
-    )
-    blocks: list[Block] = [table, *(Details(title, text) for title, text in found.settings)]
-    return Section("settings", "Settings, versions and digests", "What to repeat, to get the same result.", blocks)
+    if findings.test_patches:
+        numbers.append((f"{findings.test_patches:,}", "test patches"))
+        numbers.append((f"{findings.test_units:,}", f"test {findings.units}"))
+    return numbers

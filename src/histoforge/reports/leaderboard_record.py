@@ -1,4 +1,4 @@
-"""The leaderboard as JSON (`metrics.json`) and as Markdown."""
+"""The leaderboard as JSON (`metrics.json`)."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from histoforge.evaluation.leaderboard_findings import (
     LeaderboardFindings,
     Spread,
 )
-from histoforge.reports.sections.leaderboard import BOARD
-from histoforge.reports.text.leaderboard_answer import REWARD_METRICS, LeaderboardAnswer, spread_text
+from histoforge.reports.text.answer import Answer
+from histoforge.reports.text.leaderboard_answer import REWARD_METRICS
 
 SCHEMA_VERSION = 1
 
 
-def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str, Any]:
+def as_record(found: LeaderboardFindings, answer: Answer) -> dict[str, Any]:
     """Return all findings as JSON values.
 
     Keys: schema_version; answer (headline, lines); warnings; classes; data; methods (by name: method, reward, seeds,
@@ -52,23 +52,6 @@ def as_record(found: LeaderboardFindings, answer: LeaderboardAnswer) -> dict[str
         "provenance": dict(found.provenance),
     }
     return dict(json_values(record))
-
-
-def as_markdown(found: LeaderboardFindings, answer: LeaderboardAnswer) -> str:
-    """Return the answer, the leaderboard and the warnings."""
-    metrics = [METRICS[key] for key in BOARD]
-    shown = [metric for metric in metrics if any(metric.spread(one).n for one in found.entries)]
-    table = [["Method", "Seeds", *(metric.title for metric in shown)], ["---"] * (len(shown) + 2)]
-    table += [
-        [one.name, str(len(one.scores)), *(spread_text(metric.spread(one), metric.format) for metric in shown)]
-        for one in found.entries
-    ]
-    lines = [f"## {answer.headline}", "", *(f"{line}\n" for line in answer.lines)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
-    lines += ["", f"Mean ± standard deviation over seeds; features of {', '.join(found.judges)}."]
-    if found.warnings:
-        lines += ["", "**Read with care**", "", *(f"- {warning}" for warning in found.warnings)]
-    return "\n".join(lines) + "\n"
 
 
 def _method(one: LeaderboardEntry) -> dict[str, Any]:

@@ -6,72 +6,73 @@ from collections.abc import Sequence
 import numpy as np
 
 from histoforge.core.text import counted
-from histoforge.reports.layout.blocks import Block, Cell, Gallery, Page, Section, Table, Text, Thumbnail, cells
+from histoforge.reports.layout.blocks import Block, Cell, Gallery, Page, Section, Table, Text, cells
 from histoforge.reports.layout.pictures import thumbnail
 from histoforge.siamese.search import Match, Query, SearchResult
 
-TITLES = {"x": "x, px", "y": "y, px"}
+COLUMN_TITLES = {"x": "x, px", "y": "y, px"}
 READING = (
-    "Similarity is the cosine of the guide's embeddings, from 0 to 1. It is not a probability, and which values are "
-    "high depends on the guide: compare it with the median over all patches."
+    "Similarity is the cosine of the guide's embeddings, from 0 to 1. It is not a probability, and what counts as high "
+    "depends on the guide: compare it with the median over all patches."
 )
 
 
-def build_similar_page(result: SearchResult, *, where: str, guide: str, numbers: str) -> Page:
-    """Build the page.
+def build_similar_page(result: SearchResult, *, where: str, guide: str, data_file: str) -> Page:
+    """Return the page.
 
     Args:
         result: the queries, at least one, with their matches.
         where: description of the patches searched, such as 'patches of runs/a/patches, split train'.
         guide: name of the guide.
-        numbers: name of the file with the same content as JSON.
+        data_file: name of the file with the same content as JSON.
     """
     queries = result.queries
     best = max(query.matches[0].similarity for query in queries)
-    shown = len(queries[0].matches)
-    sections = [_section(query, number) for number, query in enumerate(queries, start=1)]
     return Page(
         title="Similar patches",
         subtitle=f"{result.searched:,} {where}, by the guide {guide}",
         verdict="no_difference",
         headline=_headline(queries),
-        answer=[*_lines(queries), READING],
-        facts=[
+        answer=[*_answer_lines(queries), READING],
+        key_numbers=[
             (f"{result.searched:,}", "patches searched"),
-            (f"{shown:,}", "most similar ones shown"),
+            (f"{len(queries[0].matches):,}", "most similar ones shown"),
             (f"{best:.4f}", "highest similarity"),
             (f"{np.median([query.median_similarity for query in queries]):.4f}", "median over all patches"),
         ],
         warnings=result.warnings,
-        sections=[_overview(queries), *sections],
-        numbers=numbers,
+        sections=[_overview(queries), *(_section(query, number) for number, query in enumerate(queries, start=1))],
+        data_file=data_file,
     )
 
 
 def _headline(queries: Sequence[Query]) -> str:
     if len(queries) == 1:
-        first = queries[0].matches[0]
-        if first.same_pixels:
-            return f"The patch itself is in the set (class {first.class_name})."
-        return f"The most similar patch reaches {first.similarity:.4f} and is of class {first.class_name}."
-    tops = [query.matches[0].similarity for query in queries]
-    return f"The most similar patches of {len(queries):,} queries reach {min(tops):.4f} to {max(tops):.4f}."
+        match = queries[0].matches[0]
+        if match.same_pixels:
+            return f"The patch itself is in the set (class {match.class_name})."
+        return f"The most similar patch has a similarity of {match.similarity:.4f} and is of class {match.class_name}."
+    best = [query.matches[0].similarity for query in queries]
+    return (
+        f"The most similar patches of {len(queries):,} queries have similarities from {min(best):.4f} to "
+        f"{max(best):.4f}."
+    )
 
 
-def _lines(queries: Sequence[Query]) -> list[str]:
+def _answer_lines(queries: Sequence[Query]) -> list[str]:
     if len(queries) > 1:
         same = sum(query.matches[0].same_pixels for query in queries)
-        return [f"Of these queries, {same:,} are in the set themselves, pixel by pixel."] if same else []
+        return [f"The set contains {same:,} of these queries, pixel by pixel."] if same else []
     matches = queries[0].matches
     patients = len({match.patient for match in matches if match.patient})
-    origin = f", from {counted(patients, 'patients')}" if patients else ""
+    source = f", from {counted(patients, 'patients')}" if patients else ""
     return [
-        f"Of the {len(matches)} most similar patches: {_classes(matches)}{origin}.",
-        f"Half of all patches reach {queries[0].median_similarity:.4f} with this query.",
+        f"Of the {len(matches)} most similar patches: {_class_counts(matches)}{source}.",
+        f"Half of all patches have a similarity of at least {queries[0].median_similarity:.4f} to this query.",
     ]
 
 
-def _classes(matches: Sequence[Match]) -> str:
+def _class_counts(matches: Sequence[Match]) -> str:
     counts = Counter(match.class_name for match in matches).most_common()
     return ", ".join(f"{count} {name}" for name, count in counts)
 
@@ -81,9 +82,7 @@ def _overview(queries: Sequence[Query]) -> Section:
         [
             Cell(query.name),
             Cell(f"{query.matches[0].similarity:.4f}", "the same pixels" if query.matches[0].same_pixels else ""),
-            Cell(query.matches[0].class_name),
-            Cell(f"{query.median_similarity:.4f}"),
-            Cell(_classes(query.matches)),
+            *cells(query.matches[0].class_name, f"{query.median_similarity:.4f}", _class_counts(query.matches)),
         ]
         for query in queries
     ]
@@ -93,49 +92,44 @@ def _overview(queries: Sequence[Query]) -> Section:
 
 
 def _section(query: Query, number: int) -> Section:
-    thumbnails = [Thumbnail(thumbnail(query.image), f"query {query.name}", "query")]
+    images = [thumbnail(query.image, f"query {query.name}", "query")]
     if query.overlay is not None:
-        thumbnails.append(
-            Thumbnail(thumbnail(query.overlay), f"Grad-CAM of the query {query.name}", "where the guide looks")
-        )
-    rows = [("Query", thumbnails), ("Most similar, in order", [_thumb(m, n) for n, m in enumerate(query.matches, 1)])]
+        images.append(thumbnail(query.overlay, f"Grad-CAM of the query {query.name}", "where the guide looks"))
+    matches = []
+    for rank, match in enumerate(query.matches, start=1):
+        text = f"{match.similarity:.4f} {match.class_name}" + (", the same pixels" if match.same_pixels else "")
+        matches.append(thumbnail(match.image, f"match {rank}, class {match.class_name}", text))
     overlays = [
-        Thumbnail(thumbnail(match.overlay), f"Grad-CAM of match {rank}", str(rank))
+        thumbnail(match.overlay, f"Grad-CAM of match {rank}", str(rank))
         for rank, match in enumerate(query.matches, start=1)
         if match.overlay is not None
     ]
+    rows = [("Query", images), ("Most similar, in order", matches)]
+    caption = "Each patch with its similarity and class."
     if overlays:
         rows.append(("What makes them similar", overlays))
-    caption = "Below each patch: its similarity and class."
-    if overlays:
-        caption += " Warm colours: what adds most to the similarity (Grad-CAM), each patch on its own scale."
+        caption += " Warm colours: what adds most to the similarity (Grad-CAM), scaled for each patch separately."
     blocks: list[Block] = [Text([query.note])] if query.note else []
-    blocks += [Gallery(caption, rows), _table(query)]
-    return Section(f"query-{number}", query.name, "", blocks)
+    return Section(f"query-{number}", query.name, "", [*blocks, Gallery(caption, rows), _locations_table(query)])
 
 
-def _thumb(match: Match, rank: int) -> Thumbnail:
-    text = f"{match.similarity:.4f} {match.class_name}" + (", the same pixels" if match.same_pixels else "")
-    return Thumbnail(thumbnail(match.image), f"match {rank}, class {match.class_name}", text)
-
-
-def _table(query: Query) -> Table:
+def _locations_table(query: Query) -> Table:
     names = list(query.matches[0].origin)
     rows = [
         [
             Cell(str(rank)),
-            Cell(f"{match.similarity:.4f}", share=_above(match.similarity, query.median_similarity)),
+            Cell(f"{match.similarity:.4f}", share=_share_above_median(match.similarity, query.median_similarity)),
             *cells(match.class_name, *(match.origin[name] for name in names)),
         ]
         for rank, match in enumerate(query.matches, start=1)
     ]
-    columns = ["Rank", "Similarity", "Class", *(TITLES.get(name, name.capitalize()) for name in names)]
-    note = "Shade: none at the median over all patches, full at 1."
+    columns = ["Rank", "Similarity", "Class", *(COLUMN_TITLES.get(name, name.capitalize()) for name in names)]
+    note = "Shading: none at the median over all patches, full at 1."
     if "x" in names:
         note += " x and y: the patch's upper left corner at level 0."
-    return Table(f"Where they come from: {query.name}", columns, rows, note, stacked=True)
+    return Table(f"Origin of the matches: {query.name}", columns, rows, note, stacked=True)
 
 
-def _above(similarity: float, median: float) -> float:
+def _share_above_median(similarity: float, median: float) -> float:
     """Return the position of a similarity between the median and 1, in [0, 1]."""
     return max(0.0, (similarity - median) / (1 - median)) if median < 1 else 0.0

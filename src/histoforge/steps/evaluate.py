@@ -25,9 +25,9 @@ from histoforge.metrics.roc import roc_curve
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.reports.layout.page import write_page
-from histoforge.reports.study_markdown import as_markdown
-from histoforge.reports.study_page import build_page
-from histoforge.reports.text.study_answer import answer
+from histoforge.reports.study_page import build_study_page
+from histoforge.reports.text.markdown import study_markdown
+from histoforge.reports.text.study_answer import study_answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
 from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.model_files import read_model_info
@@ -142,29 +142,29 @@ def _write(
     started: float,
 ) -> EvaluateSummary:
     n_units = findings.units["test"][""]
-    study_answer = answer(findings.study, len(test), n_units)
-    record = AnswerRecord(score=findings.study.score, reference=study_answer.reference, **vars(study_answer))
+    answer = study_answer(findings.study, len(test), n_units)
+    record = AnswerRecord(score=findings.study.score, reference=answer.reference, **vars(answer))
     write_json(metrics, evaluation_results(findings, record).as_json())
-    size = write_page(report, build_page(findings, study_answer))
-    say(f"evaluate: {study_answer.headline}")
+    size = write_page(report, build_study_page(findings, answer))
+    say(f"evaluate: {answer.headline}")
     say(f"evaluate: wrote {report} ({size / 1e6:.1f} MB)")
-    best = next(each for each in predictions if each.arm.name == study_answer.best)
-    effect = study_answer.difference.over_patients if study_answer.difference else None
+    best = next(each for each in predictions if each.arm.name == answer.best)
+    effect = answer.difference.over_patients if answer.difference else None
     return EvaluateSummary(
-        verdict=study_answer.verdict,
-        answer=[study_answer.headline, *study_answer.lines],
+        verdict=answer.verdict,
+        answer=[answer.headline, *answer.lines],
         score=findings.study.score,
-        best=study_answer.best,
-        reference=study_answer.reference,
+        best=answer.best,
+        reference=answer.reference,
         difference=effect.difference if effect else None,
         low=effect.low if effect else None,
         high=effect.high if effect else None,
         test_patches=len(test),
         test_units=n_units,
         metrics=flat_metrics(findings),
-        confusion=_confusion(findings, study_answer.best),
+        confusion=_confusion(findings, answer.best),
         roc=_roc(best, test),
-        markdown=as_markdown(findings, study_answer),
+        markdown=study_markdown(findings, answer),
         warnings=list(findings.warnings),
         seconds=round(time.monotonic() - started, 2),
     )

@@ -23,9 +23,10 @@ from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardFindi
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import check_same_format
 from histoforge.reports.layout.page import write_page
-from histoforge.reports.leaderboard_page import build_leaderboard
-from histoforge.reports.leaderboard_record import as_markdown, as_record
-from histoforge.reports.text.leaderboard_answer import answer
+from histoforge.reports.leaderboard_page import build_leaderboard_page
+from histoforge.reports.leaderboard_record import as_record
+from histoforge.reports.text.leaderboard_answer import leaderboard_answer
+from histoforge.reports.text.markdown import leaderboard_markdown
 from histoforge.steps.leaderboard_config import LeaderboardConfig, LeaderboardSummary
 from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.model_files import read_model_info
@@ -161,17 +162,17 @@ def _provenance(
 
 
 def _write(findings: LeaderboardFindings, report: Path, metrics: Path, started: float) -> LeaderboardSummary:
-    first_lines = answer(findings)
-    write_json(metrics, as_record(findings, first_lines))
-    size = write_page(report, build_leaderboard(findings, first_lines))
-    say(f"leaderboard: {first_lines.headline}")
+    answer = leaderboard_answer(findings)
+    write_json(metrics, as_record(findings, answer))
+    size = write_page(report, build_leaderboard_page(findings, answer))
+    say(f"leaderboard: {answer.headline}")
     say(f"leaderboard: wrote {report} ({size / 1e6:.1f} MB)")
     spreads = {
         entry.name: {name: metric.spread(entry) for name, metric in METRICS.items()} for entry in findings.entries
     }
     return LeaderboardSummary(
-        headline=first_lines.headline,
-        answer=first_lines.lines,
+        headline=answer.headline,
+        answer=answer.lines,
         methods=[entry.name for entry in findings.entries],
         seeds={entry.name: len(entry.scores) for entry in findings.entries},
         means={
@@ -183,7 +184,7 @@ def _write(findings: LeaderboardFindings, report: Path, metrics: Path, started: 
             for method, by_metric in spreads.items()
         },
         test_patches=findings.test_patches,
-        markdown=as_markdown(findings, first_lines),
+        markdown=leaderboard_markdown(findings, answer),
         warnings=list(findings.warnings),
         seconds=round(time.monotonic() - started, 2),
     )

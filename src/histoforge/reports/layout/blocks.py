@@ -64,7 +64,7 @@ class Table:
 
     Attributes:
         stacked: show each row as a card on a phone, for tables with wide cells.
-        words: cells hold words rather than figures: align them to the left and wrap them where necessary.
+        textual: the cells contain text rather than numbers: align them to the left and wrap them where necessary.
         marked: index of the highlighted row, or None.
     """
 
@@ -73,7 +73,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     stacked: bool = False
-    words: bool = False
+    textual: bool = False
     marked: int | None = None
     kind: ClassVar[str] = "table"
 
@@ -120,11 +120,11 @@ Block = Text | Figures | Table | Matrices | Gallery | Details
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; it is left out if it has no blocks.
+    """A section of the page; it is left out if it has no blocks.
 
     Attributes:
         id: its anchor.
-        lead: the question that this part answers, in a sentence or two.
+        lead: the question that the section answers, in a sentence or two.
     """
 
     id: str
@@ -135,14 +135,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report.
+    """A whole page.
 
     Attributes:
-        verdict: 'better', 'worse', 'no_difference' or 'too_few'; sets the colour of the answer.
-        answer: the first lines, in plain words.
-        facts: figures below the answer, each with its value and its meaning.
+        verdict: 'better', 'worse', 'no_difference', 'too_few' or 'no_comparison'; sets the colour of the answer.
+        headline: the answer in one sentence.
+        answer: the sentences below the headline.
+        key_numbers: the most important numbers, each with its value and its meaning.
         warnings: what the reader must know before trusting the answer.
-        numbers: name of the file next to the page that holds its numbers.
+        data_file: name of the JSON file that contains the numbers of the page.
     """
 
     title: str
@@ -150,10 +151,10 @@ class Page:
     verdict: str
     headline: str
     answer: Sequence[str]
-    facts: Sequence[tuple[str, str]]
+    key_numbers: Sequence[tuple[str, str]]
     warnings: Sequence[str]
     sections: Sequence[Section] = field(default_factory=tuple)
-    numbers: str = "metrics.json"
+    data_file: str = "metrics.json"
 
 
 def cells(*texts: Any) -> list[Cell]:

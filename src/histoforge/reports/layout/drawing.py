@@ -3,7 +3,8 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,11 +16,16 @@ from matplotlib.ticker import MaxNLocator
 
 INK, FAINT, GRID = "#010203", "#040506", "#070809"
 PAGE_COLOURS = {INK: "currentColor", FAINT: "var(--faint)", GRID: "var(--line)"}
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
-"""Colours that remain distinct under the common forms of colour blindness (Okabe and Ito 2008; the last two added)."""
+GREY = "#9aa4ad"
+"""For what a figure compares with: real patches, or rejected candidates."""
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1")
+"""Colours that remain distinct under the common forms of colour blindness (Okabe and Ito 2008; the last one added)."""
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH, HEIGHT = 4.3, 3.1
+ROW_HEIGHT, LINE_HEIGHT = 0.34, 0.14
+NAME_WIDTH, LABEL_WIDTH = 24, 42
+"""Characters after which names of rows and entries of a legend are wrapped."""
 
 STYLE: Any = {
     "font.size": 9.5,
@@ -63,11 +69,19 @@ class Drawing:
         self.svg = Markup("")
 
     def legend(self, columns: int = 2, title: str | None = None, **style: Any) -> None:
-        """Add a legend below the axes, where it hides nothing."""
+        """Add a legend below the axes in as many columns, at most `columns`, as fit the width of the figure."""
         handles, labels = self.axes.get_legend_handles_labels()
-        if labels:
-            place = {"loc": "outside lower center", "title_fontsize": STYLE["legend.fontsize"]}
-            self._figure.legend(handles, labels, ncols=columns, title=title, **place, **style)
+        labels = [textwrap.fill(label, LABEL_WIDTH) for label in labels]
+        position: Any = {"loc": "outside lower center", "title_fontsize": STYLE["legend.fontsize"]}
+        for count in range(min(columns, len(labels)), 0, -1):
+            legend = self._figure.legend(handles, labels, ncols=count, title=title, **position, **style)
+            if count == 1 or legend.get_window_extent().width <= self._figure.bbox.width:
+                break
+            legend.remove()
+
+    def label_below(self, text: str) -> None:
+        """Label the horizontal axis across the whole figure, for texts that are wider than the axes."""
+        self._figure.supxlabel(text, fontsize=STYLE["font.size"])
 
 
 @contextmanager
@@ -94,6 +108,20 @@ def draw(x: str = "", y: str = "", height: float = HEIGHT, rows: int = 1) -> Ite
         drawing.svg = Markup(inline_svg(buffer.getvalue()))
 
 
+@contextmanager
+def draw_rows(names: Sequence[str], x: str) -> Iterator[Drawing]:
+    """Yield axes with one horizontal row per name, the first at the top (at height 0, the next at 1)."""
+    wrapped = [textwrap.fill(name, NAME_WIDTH) for name in names]
+    lines = sum(name.count("\n") for name in wrapped)
+    with draw(height=0.75 + ROW_HEIGHT * max(len(names), 2) + LINE_HEIGHT * lines) as drawing:
+        drawing.label_below(x)
+        drawing.axes.set_yticks(range(len(names)), wrapped)
+        drawing.axes.set_ylim(len(names) - 0.5, -0.5)
+        drawing.axes.tick_params(axis="y", length=0)
+        drawing.axes.grid(visible=False, axis="y")
+        yield drawing
+
+
 def inline_svg(text: str) -> str:
     """Convert an SVG document to an element of an HTML page.
 
@@ -106,7 +134,7 @@ def inline_svg(text: str) -> str:
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     text = re.sub(r'\s(?:xmlns(?::\w+)?|version)="[^"]*"', "", text)
     used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
-    keep = {first or second for first, second in used}
+    keep = {reference or url for reference, url in used}
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in keep else "", text)
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text).replace("xlink:href", "href")
     text = re.sub(r"<[^>]+>", lambda m: re.sub(r"(\d+\.\d\d)\d+", r"\1", m[0]), text)
@@ -116,16 +144,21 @@ def inline_svg(text: str) -> str:
     return re.sub(r"\s*\n\s*", "\n", text).strip()
 
 
-def colour(place: int) -> str:
-    """Return the palette's colour for the series at `place`, starting again after the last one."""
-    return PALETTE[place % len(PALETTE)]
+def colour(index: int) -> str:
+    """Return the palette's colour for the series at `index`; colours repeat after the last one."""
+    return PALETTE[index % len(PALETTE)]
 
 
-def dash(place: int) -> str:
-    """Return a line style that tells series apart where colours repeat or cannot be seen."""
-    return DASHES[(place // 2) % len(DASHES)]
+def dash(index: int) -> str:
+    """Return a line style that distinguishes series whose colours repeat or cannot be seen."""
+    return DASHES[index % len(DASHES)]
 
 
-def marker(place: int) -> str:
-    """Return a marker that tells series apart without their colours."""
-    return MARKERS[place % len(MARKERS)]
+def marker(index: int) -> str:
+    """Return a marker that distinguishes series without their colours."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def line_style(index: int, reference: bool = False) -> dict[str, Any]:
+    """Return colour and dashes of the line at `index`; a reference is drawn in the colour of the text."""
+    return {"color": INK if reference else colour(index), "linestyle": dash(index)}

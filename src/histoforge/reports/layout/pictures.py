@@ -8,30 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from histoforge.reports.layout.blocks import Figure, Thumbnail
+
 THUMBNAIL_PX = 112
 
 
-def thumbnail(patch: NDArray[np.uint8], largest: int = THUMBNAIL_PX, quality: int = 80) -> str:
-    """Return a patch as a data address.
+def thumbnail(patch: NDArray[np.uint8], alt: str, text: str = "") -> Thumbnail:
+    """Return a patch for a gallery.
 
     Args:
-        patch: uint8 [H, W, 3].
-        largest: longer side in the page, px; larger patches are scaled down to it.
-        quality: JPEG quality, 1 to 95.
+        patch: uint8 [H, W, 3]; scaled down if its longer side exceeds 112 px.
+        alt: description for readers who cannot see it.
+        text: the line below it.
     """
-    return _data_address(Image.fromarray(np.ascontiguousarray(patch)), largest, quality)
+    image = Image.fromarray(np.ascontiguousarray(patch))
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    return Thumbnail(_data_address(image, quality=80), alt, text)
 
 
-def picture(path: Path, largest: int = 900, quality: int = 72) -> tuple[str, tuple[int, int]]:
-    """Return an image file as a data address, and its (width, height) in the page, px."""
+def picture(path: Path, alt: str, caption: str, largest: int) -> Figure:
+    """Return an image file as a figure whose longer side is at most `largest` px."""
     with Image.open(path) as file:
         image = file.convert("RGB")
-        image.thumbnail((largest, largest), Image.Resampling.LANCZOS)
-        return _data_address(image, largest, quality), image.size
-
-
-def _data_address(image: Image.Image, largest: int, quality: int) -> str:
     image.thumbnail((largest, largest), Image.Resampling.LANCZOS)
+    return Figure(alt=alt, caption=caption, image=_data_address(image, quality=72), size=image.size)
+
+
+def _data_address(image: Image.Image, quality: int) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

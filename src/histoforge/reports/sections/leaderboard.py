@@ -1,12 +1,13 @@
-"""The leaderboard's sections on the best methods, the effect of the reward, and the use of the patches."""
+"""The sections of a leaderboard that compare methods metric by metric."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from histoforge.core.text import counted
+from histoforge.evaluation.generator_scores import GeneratorScores
 from histoforge.evaluation.leaderboard_findings import (
-    CONTROL,
     METRICS,
     THREE,
+    TWO,
     USES,
     Downstream,
     LeaderboardEntry,
@@ -14,195 +15,189 @@ from histoforge.evaluation.leaderboard_findings import (
     Metric,
     Spread,
 )
-from histoforge.reports.layout.blocks import Block, Cell, Figure, Figures, Section, Table
-from histoforge.reports.layout.pictures import picture
-from histoforge.reports.plots import leaderboard as plots
-from histoforge.reports.text.leaderboard_answer import DIFFERENCE, REWARD_METRICS, reward_lines, spread_text
+from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
+from histoforge.reports.plots.maps import method_maps
+from histoforge.reports.plots.rows import spread_figure
+from histoforge.reports.text.formatting import MISSING, interval_text, spread_text, value_text
+from histoforge.reports.text.leaderboard_answer import BOARD_METRICS
 
-BOARD = (
-    "fid", "kid", "precision", "recall", "accuracy_synthetic", "accuracy_both", "path_length", "ppl",
-    "seconds_per_thousand", "peak_memory_mb",
-)  # fmt: skip
-REWARDS = {
-    "literal": "the paper's formula to the letter: a constant for the discriminator, so no gradient; the control",
-    "policy": "the expected reward of accepting a fake with probability D: L_D - 0.3 mean(s D)",
-    "soft_target": "fakes are asked to score 0.3 s instead of 0",
-    "weighted": "the loss of each fake is weighted by 1 - 0.3 s",
-    "reinforce": "policy's gradient, estimated from drawn actions",
-}
-"""Reward modes and their descriptions (A0-10)."""
+TABLE_IV = (
+    "Table IV of the paper prints equal precision, recall and F1 (0.95; 0.86 for LSGAN, 0.88 for SNGAN), as micro "
+    "averages of a classifier always are. The table here therefore shows whether a classifier trained on real patches "
+    "recognises the class that each patch was drawn as (A0-12). It does not measure variety: a generator that draws "
+    "one perfect patch per class scores 1. The leaderboard has the precision and recall of distributions."
+)
+PATHS_READING = (
+    "The paper takes a short path as evidence of a smooth latent space (3.2e-8 for its own method, 1e-4 to 7e-4 for "
+    "the others; these values fit neither definition, A0-11). A generator that draws almost the same patch everywhere "
+    "also has a short path, so read it together with the spread."
+)
 
 
-def board_section(found: LeaderboardFindings) -> Section:
-    """Show all methods by all main measures."""
-    metrics = [METRICS[key] for key in BOARD if any(METRICS[key].spread(one).n for one in found.entries)]
-    extra = _what_the_judge_is(found)
-    table = Table(
-        caption="The leaderboard: mean ± standard deviation over seeds, by rising FID",
-        columns=["Method", *(metric.title for metric in metrics)],
-        rows=[[_name(one), *(metric_cell(found, metric, one) for metric in metrics)] for one in found.entries],
-        note=f"FID, KID, precision and recall: features of {', '.join(found.judges)} ({extra}), against training "
-        "patches. Lower FID and KID are nearer. Accuracy: classifiers on the real test split. Path lengths have no "
-        "better end: a short one is a smooth generator, or one that draws few images.",
+def board_section(findings: LeaderboardFindings) -> Section:
+    """Show all methods by the main metrics."""
+    metrics = [METRICS[key] for key in BOARD_METRICS]
+    table = _methods_table(
+        findings,
+        [metric for metric in metrics if any(metric.spread(entry).n for entry in findings.entries)],
+        caption="The leaderboard: mean ± standard deviation over seeds, in ascending order of FID",
+        note=f"FID, KID, precision and recall: features of {', '.join(findings.judges)} "
+        f"({_judge_description(findings)}), against training patches; lower FID and KID are nearer. Accuracy: "
+        "classifiers on the real test split. Path lengths are not ranked: a short one comes from a smooth generator, "
+        "or from one that draws few images.",
     )
-    figures = [plots.spread_figure(found, METRICS[key]) for key in ("fid", "accuracy_synthetic")]
+    figures = [spread_figure(findings, METRICS[key]) for key in ("fid", "accuracy_synthetic")]
     drawn = [figure for figure in figures if figure is not None]
     blocks: list[Block] = [table, *([Figures(drawn)] if drawn else [])]
-    return Section("board", "Leaderboard", "Which method is best by what?", blocks)
+    return Section("board", "Leaderboard", "Which method is best, and by which metric?", blocks)
 
 
-def _what_the_judge_is(found: LeaderboardFindings) -> str:
-    if found.other_architecture:
+def _judge_description(findings: LeaderboardFindings) -> str:
+    if findings.other_architecture:
         return "a classifier of another architecture than the one that chose epochs, trained on the same patches"
-    if found.independent:
+    if findings.independent:
         return "another seed of the network that chose epochs, trained on the same patches"
-    return "the classifier that chose epochs, which flatters"
+    return "the classifier that chose epochs, which makes the values too favourable"
 
 
-def reward_section(found: LeaderboardFindings) -> Section:
-    """Show the guide's reward: its modes at equal seeds, and its curves."""
-    if not found.rewarded:
-        return Section("reward", "The reward", "", [])
-    modes = Table(
-        caption="The rewards in this comparison",
-        columns=["Reward", "What it is"],
-        rows=[[Cell(one.reward), Cell(REWARDS.get(one.reward, ""))] for one in found.rewarded],
-        words=True,
-    )
-    blocks: list[Block] = [modes]
-    rows = [row for key in REWARD_METRICS for row in _paired_rows(found, METRICS[key])]
-    if rows:
-        blocks.append(
-            Table(
-                caption=f"Each reward minus '{CONTROL}', at the seeds that both have",
-                columns=["Measure", "Reward", "Mean difference", "Deviation", "Seeds", "By seed"],
-                rows=rows,
-                note="A reward helps in FID and KID where the difference is below zero, in the others above it; PPL "
-                "has no better end. No test is made: few seeds carry none, and signs that differ between seeds are "
-                "chance as far as this shows.",
-                stacked=True,
-            )
-        )
-    figures = [*plots.reward_figures(found.rewarded), *plots.balance_figures(found.rewarded)]
-    if figures:
-        blocks.append(Figures(figures))
-    lead = " ".join(reward_lines(found))
-    return Section("reward", "What the guide's reward does", lead, blocks)
-
-
-def downstream_section(found: LeaderboardFindings) -> Section:
+def downstream_section(findings: LeaderboardFindings) -> Section:
     """Show classifiers trained on synthetic patches, with and without the real ones."""
-    rows = [] if found.baseline is None else [_downstream_row(found, "real patches", "", found.baseline)]
-    rows += [
-        _downstream_row(found, one.name, use, one.downstream[use])
-        for use in ("synthetic", "both")
-        for one in found.entries
-        if use in one.downstream
-    ]
-    if not rows:
-        return Section("downstream", "Downstream task", "", [])
+    rows = []
+    if findings.baseline is not None:
+        rows.append(_downstream_row(findings, Cell("real patches", USES["real"]), findings.baseline))
+    for use, addition in (("synthetic", "alone"), ("both", "and real patches")):
+        rows += [
+            _downstream_row(findings, Cell(entry.name, addition), entry.downstream[use])
+            for entry in findings.entries
+            if use in entry.downstream
+        ]
     table = Table(
         caption="Accuracy on the real test split: mean ± standard deviation over the generators' seeds",
-        columns=["Trained on", "Classifiers", "Accuracy", "Macro accuracy", *found.classes],
+        columns=["Trained on", "Classifiers", "Accuracy", "Macro accuracy", *findings.classes],
         rows=rows,
-        note=f"[ ]: {found.confidence:.0%} bootstrap interval over {counted(found.test_units, found.units)} of the "
-        "test split; it does not hold the choice of seeds. Macro accuracy: mean over the classes. The columns of "
-        "classes: share of that class's test patches that are found. The paper prints 77.41% for synthetic and "
-        "73.24% for real patches, which its own class-wise figures contradict (A0-13).",
+        note=f"In square brackets: {findings.confidence:.0%} bootstrap interval over "
+        f"{counted(findings.test_units, findings.units)} of the test split; it does not include the variation between "
+        "seeds. Macro accuracy: mean over the classes. Columns of classes: share of that class's test patches that are "
+        "classified correctly. The paper prints 77.41% for synthetic and 73.24% for real patches, which its own "
+        "figures by class contradict (A0-13).",
         stacked=True,
     )
-    lead = "Does a classifier learn from the synthetic patches what it needs for real ones?"
-    return Section("downstream", "Downstream task", lead, [table])
+    lead = "Can a classifier learn from the synthetic patches what it needs for real ones?"
+    return Section("downstream", "Downstream task", lead, [table] if rows else [])
 
 
-def patches_section(found: LeaderboardFindings) -> Section:
-    """Show samples of each method."""
-    figures = []
-    for one in found.entries:
-        if one.picture is not None:
-            image, size = picture(one.picture.path, 560)
-            figures.append(Figure(alt=one.picture.name, caption=one.picture.text, image=image, size=size))
-    lead = "Would a pathologist take them for their class? Nobody chose among them."
-    return Section("patches", "Patches", lead, [Figures(figures)] if figures else [])
+def _downstream_row(findings: LeaderboardFindings, name: Cell, downstream: Downstream) -> list[Cell]:
+    accuracy, macro = (
+        Cell(spread_text(spread, THREE), interval_text(*(interval or (None, None))))
+        for spread, interval in (
+            (downstream.accuracy, downstream.accuracy_between),
+            (downstream.macro_accuracy, downstream.macro_between),
+        )
+    )
+    spreads = [downstream.classes.get(label) for label in findings.classes]
+    by_class = [Cell(MISSING if spread is None else spread_text(spread, THREE)) for spread in spreads]
+    return [name, Cell(str(downstream.classifiers)), accuracy, macro, *by_class]
 
 
-def map_section(found: LeaderboardFindings) -> Section:
+def map_section(findings: LeaderboardFindings) -> Section:
     """Show real and synthetic patches on one map."""
-    if found.map is None:
+    if findings.map is None:
         return Section("map", "Map", "", [])
     lead = (
-        "Where do the synthetic patches lie among the real ones? One t-SNE map of all (PCA to 50 dimensions first), "
-        f"shown for all methods and for each; features of {found.map.extractor}. Synthetic patches that lie apart from "
-        "the grey real ones, or in one place among them, differ from these; distances between far groups mean nothing."
+        "Where do the synthetic patches lie among the real ones? One t-SNE map of all patches (after PCA to 50 "
+        f"dimensions), shown for all methods together and for each alone, in the features of {findings.map.extractor}. "
+        "Synthetic patches that lie apart from the grey real ones, or crowd in one spot, differ from them; distances "
+        "between groups that are far apart have no meaning."
     )
-    return Section("map", "One map of all methods", lead, [Figures(plots.map_figures(found.map))])
+    return Section("map", "One map of all methods", lead, [Figures(method_maps(findings.map))])
 
 
-def training_section(found: LeaderboardFindings) -> Section:
-    """Show FID by epoch."""
-    figures = [figure for figure in [plots.fid_figure(found.entries)] if figure is not None]
-    lead = "Did each generator learn, and was it still learning when it stopped?"
-    return Section("training", "Training of the generators", lead, [Figures(figures)] if figures else [])
-
-
-def metric_cell(found: LeaderboardFindings, metric: Metric, one: LeaderboardEntry) -> Cell:
-    """Return a mean with its deviation below; the best value of the column is labelled."""
-    spread = metric.spread(one)
-    best = found.best(metric) is one
-    small = [f"± {spread.std:{metric.format}}"] if spread.std is not None else []
-    return Cell(
-        "n/a" if spread.mean is None else f"{spread.mean:{metric.format}}",
-        "\n".join([*small, *(["best"] if best else [])]),
-        tone="good" if best else "",
+def labels_section(findings: LeaderboardFindings) -> Section:
+    """Show Table IV of the paper, described as what it measures."""
+    values: tuple[Callable[[GeneratorScores], float | None], ...] = (
+        lambda scores: scores.labels.micro,
+        lambda scores: scores.labels.precision,
+        lambda scores: scores.labels.recall,
+        lambda scores: scores.labels.f1,
     )
+    table = Table(
+        caption=f"Classes of the synthetic patches according to {findings.entries[0].scores[0].labels.classifier}, "
+        "mean ± standard deviation over seeds",
+        columns=["Method", "Micro P = R = F1", "Macro precision", "Macro recall", "Macro F1"],
+        rows=[
+            [Cell(entry.name), *(Cell(spread_text(entry.over_seeds(value), THREE)) for value in values)]
+            for entry in findings.entries
+        ],
+        note="Micro precision, recall and F1 are the same number: the share of patches that are assigned to their "
+        "class. Macro: mean over the classes.",
+    )
+    lead = "Do the synthetic patches show the class that they were drawn as?"
+    return Section("labels", "Labels (Table IV)", lead, [Text([TABLE_IV]), table])
 
 
-def _name(one: LeaderboardEntry) -> Cell:
-    return Cell(one.name, counted(len(one.scores), "seeds"))
+def paths_section(findings: LeaderboardFindings) -> Section:
+    """Show both path lengths, and name the methods that have none."""
+    all_scores = [scores for entry in findings.entries for scores in entry.scores]
+    missing = dict.fromkeys(f"{scores.name}: {scores.paths_note}." for scores in all_scores if scores.paths is None)
+    paths = next((scores.paths for scores in all_scores if scores.paths), None)
+    if paths is None:
+        return Section("paths", "Path lengths", "", [Text(list(missing))] if missing else [])
+    table = _methods_table(
+        findings,
+        [METRICS[key] for key in ("path_length", "ppl", "spread")],
+        caption=f"Path lengths in latent space, {paths.pairs:,} pairs of points, {paths.distance}",
+        note=f"Path length: the paper's definition, the sum of distances along {paths.steps} linear steps. PPL: the "
+        f"standard definition (Karras et al. 2019), the distance over {paths.epsilon:g} of the path divided by its "
+        f"square, with {paths.interpolation} interpolation. Both in float32. Spread: see mode collapse.",
+    )
+    lead = "How much do patches change along a path in latent space?"
+    return Section("paths", "Path lengths", lead, [table, Text([PATHS_READING, *missing])])
 
 
-def _paired_rows(found: LeaderboardFindings, metric: Metric) -> list[list[Cell]]:
-    rows = []
-    for pair in found.paired(metric.key):
-        spread = pair.differences
-        if spread.mean is None:
-            continue
-        each = ", ".join(f"{seed}: {value:{DIFFERENCE}}" for seed, value in spread.values.items())
-        rows.append(
-            [
-                Cell(metric.title),
-                Cell(f"{pair.reward} - {pair.against}"),
-                Cell(f"{spread.mean:{DIFFERENCE}}"),
-                Cell("n/a" if spread.std is None else f"{spread.std:,.3g}"),
-                Cell(str(spread.n)),
-                Cell(each),
-            ]
-        )
-    return rows
-
-
-def _downstream_row(found: LeaderboardFindings, name: str, use: str, one: Downstream) -> list[Cell]:
-    trained = Cell(name, {"synthetic": "alone", "both": "and real patches", "": USES["real"]}[use])
-    scores = [
-        Cell(spread_text(spread, THREE), "" if between is None else f"[{between[0]:.3f}, {between[1]:.3f}]")
-        for spread, between in ((one.accuracy, one.accuracy_between), (one.macro_accuracy, one.macro_between))
+def collapse_section(findings: LeaderboardFindings) -> Section:
+    """Show signs of mode collapse, class by class."""
+    rows = [
+        row
+        for entry in findings.entries
+        for name in findings.classes
+        if (row := _collapse_row(entry, name)) is not None
     ]
-    classes = [Cell(_short(one.classes.get(label))) for label in found.classes]
-    return [trained, Cell(str(one.classifiers)), *scores, *classes]
-
-
-def _short(spread: Spread | None) -> str:
-    return "n/a" if spread is None else spread_text(spread, THREE)
-
-
-def table_of(
-    found: LeaderboardFindings, caption: str, keys: Sequence[str], note: str, columns: Sequence[Metric] = ()
-) -> Table:
-    """Return a table with one row per method and one column per metric."""
-    metrics = [*(METRICS[key] for key in keys), *columns]
-    return Table(
-        caption=caption,
-        columns=["Method", *(metric.title for metric in metrics)],
-        rows=[[_name(one), *(metric_cell(found, metric, one) for metric in metrics)] for one in found.entries],
-        note=note,
+    table = Table(
+        caption="Variety within each class, mean over seeds",
+        columns=["Method", "Class", "Spread", "Distinct", "Distinct, real", "Signs"],
+        rows=rows,
+        note="Spread: mean distance between two synthetic patches, divided by that between two real ones (1: equally "
+        "varied). Distinct: number of different real patches that are nearest neighbours of synthetic ones, as a share "
+        "of the synthetic patches; beside it the same for real patches. Signs: number of seeds at which either is less "
+        "than half of the value of real patches. Few distinct neighbours can also mean that synthetic patches lie "
+        f"outside the real ones. Features of {', '.join(findings.judges)}.",
     )
+    lead = "Does a generator draw the same few patches again and again?"
+    return Section("collapse", "Signs of mode collapse", lead, [table] if rows else [])
+
+
+def _collapse_row(entry: LeaderboardEntry, class_name: str) -> list[Cell] | None:
+    seeds = [row for scores in entry.scores for row in scores.diversity.classes if row.class_name == class_name]
+    if not seeds:
+        return None
+    spreads = [
+        Spread.of(dict(enumerate(getattr(row, key) for row in seeds)))
+        for key in ("spread", "distinct", "distinct_real")
+    ]
+    signs = sum(row.collapsed for row in seeds)
+    values = (Cell(spread_text(spread, TWO)) for spread in spreads)
+    return [Cell(entry.name), Cell(class_name), *values, Cell(f"{signs} of {len(seeds)}", tone="bad" if signs else "")]
+
+
+def _methods_table(findings: LeaderboardFindings, metrics: Sequence[Metric], caption: str, note: str) -> Table:
+    """Return a table with one row per method and one column per metric; the best value of a column is labelled."""
+    rows = []
+    for entry in findings.entries:
+        row = [Cell(entry.name, counted(len(entry.scores), "seeds"))]
+        for metric in metrics:
+            spread, best = metric.spread(entry), findings.best(metric) is entry
+            std = [f"± {spread.std:{metric.format}}"] if spread.std is not None else []
+            small = "\n".join([*std, *(["best"] if best else [])])
+            row.append(Cell(value_text(spread.mean, metric.format), small, tone="good" if best else ""))
+        rows.append(row)
+    return Table(caption, ["Method", *(metric.title for metric in metrics)], rows, note)

@@ -1,56 +1,47 @@
-"""The first lines of a leaderboard: the best method by each measure, and the effect of the guide's reward."""
+"""The answer of a leaderboard: the best method by each metric, and the effect of the guide's reward."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from histoforge.core.text import counted, join_words
-from histoforge.evaluation.findings import Verdict
 from histoforge.evaluation.leaderboard_findings import (
     CONTROL,
     METRICS,
     THREE,
     TWO,
-    LeaderboardEntry,
     LeaderboardFindings,
     Metric,
     PairedDifference,
     Spread,
 )
 from histoforge.metrics.compare import FEWEST_SEEDS
+from histoforge.reports.text.answer import Answer
+from histoforge.reports.text.formatting import DIFFERENCE, spread_text
 
-FIRST = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
-"""The metrics that the headline reports."""
+BOARD_METRICS = (
+    "fid", "kid", "precision", "recall", "accuracy_synthetic", "accuracy_both", "path_length", "ppl",
+    "seconds_per_thousand", "peak_memory_mb",
+)  # fmt: skip
+"""The columns of the leaderboard."""
+HEADLINE_METRICS = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
 REWARD_METRICS = ("fid", "kid", "precision", "recall", "ppl", "accuracy_synthetic", "accuracy_both")
 """The metrics by which rewards are compared."""
-DIFFERENCE = "+,.3g"
-"""Format of a difference, as `format` takes it."""
 
 
-@dataclass(frozen=True)
-class LeaderboardAnswer:
-    """The first lines of the page."""
-
-    verdict: Verdict
-    headline: str
-    lines: list[str]
-
-
-def answer(found: LeaderboardFindings) -> LeaderboardAnswer:
+def leaderboard_answer(findings: LeaderboardFindings) -> Answer:
     """Return the first lines. They report means, deviations and overlaps; they call no method better than another."""
-    seeds = min(len(one.scores) for one in found.entries)
-    lines = [*_others(found), _how_sure(found, seeds), *reward_lines(found), *_downstream(found), _collapse(found)]
-    if len(found.entries) == 1:
-        one = found.entries[0]
-        headline = f"One method only, {one.name}: FID {spread_text(METRICS['fid'].spread(one), TWO)}."
-        return LeaderboardAnswer("no_comparison", headline, lines)
-    return LeaderboardAnswer("too_few" if seeds < FEWEST_SEEDS else "no_comparison", _headline(found), lines)
-
-
-def spread_text(spread: Spread, form: str) -> str:
-    """Format a spread: '44.04 ± 1.20', '44.04' for one seed, or 'n/a'. `form` is as `format` takes it."""
-    if spread.mean is None:
-        return "n/a"
-    text = format(spread.mean, form)
-    return text if spread.std is None else f"{text}\u00a0±\u00a0{spread.std:{form}}"
+    seeds = min(len(entry.scores) for entry in findings.entries)
+    lines = [
+        *_other_metrics_line(findings),
+        _certainty_line(findings, seeds),
+        *reward_lines(findings),
+        *_downstream_line(findings),
+        _collapse_line(findings),
+    ]
+    if len(findings.entries) == 1:
+        entry = findings.entries[0]
+        headline = f"Only one method, {entry.name}: FID {spread_text(METRICS['fid'].spread(entry), TWO)}."
+        return Answer("no_comparison", headline, lines)
+    return Answer("too_few" if seeds < FEWEST_SEEDS else "no_comparison", _headline(findings), lines)
 
 
 def overlap(first: Spread, second: Spread) -> bool:
@@ -62,45 +53,63 @@ def overlap(first: Spread, second: Spread) -> bool:
     return abs(first.mean - second.mean) <= first.std + second.std
 
 
-def reward_lines(found: LeaderboardFindings) -> list[str]:
+def reward_lines(findings: LeaderboardFindings) -> list[str]:
     """Describe the effect of the guide's reward at equal seeds."""
-    if not found.rewarded:
+    if not findings.rewarded:
         return []
-    pairs = found.paired("fid")
-    if not pairs and found.rewarded[0].reward == CONTROL:
-        alone = (
-            f"Of the rewards only '{CONTROL}' is here, which cannot change a gradient: so nothing tells what one does."
-        )
-        return [*_same_weights(found), alone]
-    if not pairs:
+    pairs = findings.paired("fid")
+    if pairs:
+        effects = "; ".join(f"{pair.reward} {paired_text(pair)}" for pair in pairs)
         return [
-            f"There is no '{CONTROL}' reward here, which cannot change a gradient: so nothing tells what the reward "
-            "itself does."
+            *_same_weights(findings),
+            f"Effect of RL-EO's reward: FID minus that of '{CONTROL}' (in effect the unguided GAN, because this form "
+            f"of the reward cannot change a gradient) at equal seeds: {effects}.",
+            *_other_extractors_line(findings, pairs),
         ]
-    told = "; ".join(f"{one.reward} {paired_text(one)}" for one in pairs)
+    if findings.rewarded[0].reward == CONTROL:
+        alone = (
+            f"The only reward compared here is '{CONTROL}', which cannot change a gradient, so the effect of a reward "
+            "cannot be measured."
+        )
+        return [*_same_weights(findings), alone]
     return [
-        *_same_weights(found),
-        f"RL-EO's reward, FID minus that of '{CONTROL}' (the unguided GAN: this form of the reward cannot change a "
-        f"gradient) at equal seeds: {told}.",
-        *_by_others(found, pairs),
+        f"The reward '{CONTROL}', which cannot change a gradient and serves as the control, is missing, so the effect "
+        "of the other rewards cannot be measured."
     ]
 
 
-def _by_others(found: LeaderboardFindings, pairs: list[PairedDifference]) -> list[str]:
-    """Compare with other extractors, because the features of one small classifier are only one opinion."""
-    others = found.paired_by_extractor()
+def paired_text(pair: PairedDifference) -> str:
+    """Return text such as '-1.2 on average, -2.1 at seed 0, -0.3 at seed 1 (the same sign at all 2 seeds)'."""
+    spread = pair.differences
+    if spread.mean is None:
+        return "has no seed in common with the control"
+    by_seed = ", ".join(f"{value:{DIFFERENCE}} at seed {seed}" for seed, value in spread.values.items())
+    signs = _signs(pair)
+    if spread.n == 1:
+        note = "one seed is not enough to show an effect"
+    elif signs == {0}:
+        note = "no difference at any seed"
+    else:
+        note = "the signs differ" if len(signs) > 1 else f"the same sign at all {spread.n} seeds"
+    return f"{spread.mean:{DIFFERENCE}} on average, {by_seed} ({note})"
+
+
+def _other_extractors_line(findings: LeaderboardFindings, pairs: Sequence[PairedDifference]) -> list[str]:
+    """Compare with other extractors, because the features of one small classifier are only one view."""
+    others = findings.paired_by_extractor()
     if not others:
         return []
-    told, signs = [], {one.reward: _signs(one) for one in pairs}
-    for name, seen in others.items():
-        known = [one for one in seen if one.differences.mean is not None]
-        told.append(f"by {name} {', '.join(f'{one.reward} {one.differences.mean:{DIFFERENCE}}' for one in known)}")
-        for one in known:
-            signs[one.reward] |= _signs(one)
-    line = f"The same by the features of other extractors, on average: {'; '.join(told)}."
-    unsure = [reward for reward, own in signs.items() if len(own) > 1]
+    texts, signs = [], {pair.reward: _signs(pair) for pair in pairs}
+    for extractor, other_pairs in others.items():
+        known = [pair for pair in other_pairs if pair.differences.mean is not None]
+        means = ", ".join(f"{pair.reward} {pair.differences.mean:{DIFFERENCE}}" for pair in known)
+        texts.append(f"{means} by {extractor}")
+        for pair in known:
+            signs[pair.reward] |= _signs(pair)
+    line = f"The same difference in the features of other extractors, on average: {'; '.join(texts)}."
+    unsure = [reward for reward, reward_signs in signs.items() if len(reward_signs) > 1]
     if unsure:
-        line += f" The sign of {' and '.join(unsure)} depends on the extractor or the seed: no effect is shown."
+        line += f" The sign of {join_words(unsure)} depends on the extractor or the seed, so no effect is shown."
     return [line]
 
 
@@ -108,98 +117,88 @@ def _signs(pair: PairedDifference) -> set[int]:
     return {(value > 0) - (value < 0) for value in pair.differences.values.values()}
 
 
-def _same_weights(found: LeaderboardFindings) -> list[str]:
+def _same_weights(findings: LeaderboardFindings) -> list[str]:
     """Report the seeds at which the control and an unguided method have equal weights, as they must on a processor."""
-    control = next(one for one in found.rewarded if one.reward == CONTROL)
-    own = {one.seed: one.digests.weights for one in control.scores}
-    told = []
-    for other in (one for one in found.entries if not one.reward):
-        same = [one.seed for one in other.scores if own.get(one.seed) == one.digests.weights]
-        if same:
-            seeds = ", ".join(map(str, same))
-            told.append(f"{control.name} and {other.name} have the same weights, bit for bit, at seed {seeds}.")
-    return told
+    control = next(entry for entry in findings.rewarded if entry.reward == CONTROL)
+    weights = {scores.seed: scores.digests.weights for scores in control.scores}
+    lines = []
+    for other in (entry for entry in findings.entries if not entry.reward):
+        seeds = [str(scores.seed) for scores in other.scores if weights.get(scores.seed) == scores.digests.weights]
+        if seeds:
+            noun = "seed" if len(seeds) == 1 else "seeds"
+            lines.append(
+                f"{control.name} and {other.name} have bitwise identical weights at {noun} {join_words(seeds)}."
+            )
+    return lines
 
 
-def paired_text(pair: PairedDifference) -> str:
-    """Return text such as '-1.2 on average, at seed 0 -2.1, at seed 1 -0.3 (the same sign at all 2)'."""
-    spread = pair.differences
-    if spread.mean is None:
-        return "has no seed in common"
-    each = ", ".join(f"at seed {seed} {value:{DIFFERENCE}}" for seed, value in spread.values.items())
-    signs = _signs(pair)
-    if spread.n == 1:
-        note = "one seed tells nothing"
-    elif signs == {0}:
-        note = "no difference at all"
-    else:
-        note = "the signs differ" if len(signs) > 1 else f"the same sign at all {spread.n}"
-    return f"{spread.mean:{DIFFERENCE}} on average, {each} ({note})"
-
-
-def _headline(found: LeaderboardFindings) -> str:
-    told: dict[str, list[str]] = {}
-    for metric in (METRICS[key] for key in FIRST):
-        best = found.best(metric)
-        if best is not None:
-            told.setdefault(best.name, []).append(_has(metric, best))
-    if not told:
+def _headline(findings: LeaderboardFindings) -> str:
+    best = _best_by(findings, [METRICS[key] for key in HEADLINE_METRICS])
+    if not best:
         return "No method is ahead of the others: see the leaderboard."
-    return "; ".join(f"{name} has {' and '.join(what)}" for name, what in told.items()) + "."
+    return "; ".join(f"{name} has {' and '.join(phrases)}" for name, phrases in best.items()) + "."
 
 
-def _has(metric: Metric, one: LeaderboardEntry) -> str:
-    return f"{metric.phrase} ({' '.join(filter(None, (spread_text(metric.spread(one), metric.format), metric.unit)))})"
-
-
-def _others(found: LeaderboardFindings) -> list[str]:
-    """Name the best entry by each measure that the headline does not report."""
-    if len(found.entries) == 1:
+def _other_metrics_line(findings: LeaderboardFindings) -> list[str]:
+    """Name the best method by each metric that the headline does not report."""
+    if len(findings.entries) == 1:
         return []
-    told: dict[str, list[str]] = {}
-    for metric in METRICS.values():
-        if metric.phrase and metric.key not in FIRST and (best := found.best(metric)) is not None:
-            told.setdefault(best.name, []).append(_has(metric, best))
-    if not told:
-        return []
-    return [f"By other measures: {'; '.join(f'{name} has {join_words(what)}' for name, what in told.items())}."]
+    others = [metric for metric in METRICS.values() if metric.phrase and metric.key not in HEADLINE_METRICS]
+    best = _best_by(findings, others)
+    phrases = "; ".join(f"{name} has {join_words(phrases)}" for name, phrases in best.items())
+    return [f"By other metrics: {phrases}."] if best else []
 
 
-def _how_sure(found: LeaderboardFindings, seeds: int) -> str:
-    text = f"Means ± standard deviations over {counted(seeds, 'seeds')} a method; no test is made between methods."
+def _best_by(findings: LeaderboardFindings, metrics: Sequence[Metric]) -> Mapping[str, Sequence[str]]:
+    """Return, for each method that is best by some of the metrics, phrases such as 'the lowest FID (44.04 ± 1.20)'."""
+    phrases: dict[str, list[str]] = {}
+    for metric in metrics:
+        best = findings.best(metric)
+        if best is not None:
+            value = " ".join(filter(None, (spread_text(metric.spread(best), metric.format), metric.unit)))
+            phrases.setdefault(best.name, []).append(f"{metric.phrase} ({value})")
+    return phrases
+
+
+def _certainty_line(findings: LeaderboardFindings, seeds: int) -> str:
+    text = (
+        f"Values are means ± standard deviations over {counted(seeds, 'seeds')} per method; methods are not tested "
+        "against each other."
+    )
     if seeds < FEWEST_SEEDS:
-        return f"{text} So few seeds cannot tell methods apart: the numbers show what was seen, not what is so."
-    close = [name for key, name in FIRST.items() if _is_close(found, METRICS[key])]
+        return f"{text} So few seeds cannot distinguish methods: the numbers describe these runs only."
+    close = [name for key, name in HEADLINE_METRICS.items() if _is_close(findings, METRICS[key])]
     if close:
-        return f"{text} In {' and in '.join(close)} the best and the next lie within their deviations of each other."
+        return f"{text} In {' and in '.join(close)}, the two best methods lie within their deviations of each other."
     return text
 
 
-def _is_close(found: LeaderboardFindings, metric: Metric) -> bool:
-    ranking = found.ranking(metric)
+def _is_close(findings: LeaderboardFindings, metric: Metric) -> bool:
+    ranking = findings.ranking(metric)
     return len(ranking) > 1 and overlap(metric.spread(ranking[0]), metric.spread(ranking[1]))
 
 
-def _downstream(found: LeaderboardFindings) -> list[str]:
+def _downstream_line(findings: LeaderboardFindings) -> list[str]:
     metric = METRICS["accuracy_synthetic"]
-    ranking = found.ranking(metric)
-    if not ranking or found.baseline is None:
+    ranking = findings.ranking(metric)
+    if not ranking or findings.baseline is None:
         return []
-    best = found.best(metric)
+    best = findings.best(metric)
     return [
-        f"On {counted(found.test_patches, 'patches')} of {counted(found.test_units, found.units)} of the test split, "
-        f"classifiers from real patches alone reach {spread_text(found.baseline.accuracy, THREE)}; from synthetic "
-        f"patches alone at best {spread_text(metric.spread(ranking[0]), THREE)}{f' ({best.name})' if best else ''}."
+        f"On the test split ({counted(findings.test_patches, 'patches')} of "
+        f"{counted(findings.test_units, findings.units)}), classifiers trained on real patches alone reach an accuracy "
+        f"of {spread_text(findings.baseline.accuracy, THREE)}, and those trained on synthetic patches alone at most "
+        f"{spread_text(metric.spread(ranking[0]), THREE)}{f' ({best.name})' if best else ''}."
     ]
 
 
-def _collapse(found: LeaderboardFindings) -> str:
-    told = []
-    for one in found.entries:
-        classes = dict.fromkeys(name for scores in one.scores for name in scores.diversity.collapsed)
+def _collapse_line(findings: LeaderboardFindings) -> str:
+    signs = []
+    for entry in findings.entries:
+        classes = dict.fromkeys(name for scores in entry.scores for name in scores.diversity.collapsed)
         if classes:
-            told.append(f"{one.name} ({', '.join(classes)})")
-    if told:
-        return f"Signs of mode collapse (little spread, or few distinct neighbours): {', '.join(told)}."
-    judged = any(scores.diversity.classes for one in found.entries for scores in one.scores)
-    return "No method shows signs of mode collapse." if judged else "Too few patches to look for mode collapse."
+            signs.append(f"{entry.name} ({', '.join(classes)})")
+    if signs:
+        return f"Signs of mode collapse (little spread, or few distinct neighbours): {', '.join(signs)}."
+    checked = any(scores.diversity.classes for entry in findings.entries for scores in entry.scores)
+    return "No method shows signs of mode collapse." if checked else "Too few patches to check for mode collapse."

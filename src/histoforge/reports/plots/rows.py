@@ -1,0 +1,90 @@
+"""Figures with one row per arm or method: a mean, its single seeds, and its interval."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, StudyFindings
+from histoforge.evaluation.leaderboard_findings import LeaderboardFindings, Metric
+from histoforge.reports.layout.blocks import Figure
+from histoforge.reports.layout.drawing import INK, colour, draw_rows
+from histoforge.reports.text.formatting import UNDEFINED, reference_title, value_text
+
+
+def scores_figure(study: StudyFindings) -> Figure:
+    """Plot each arm's score: one dot per seed, the mean, and its interval over patients."""
+    name = SCORE_NAMES[study.score]
+    with draw_rows(_titles(study.arms), name) as drawing:
+        axes = drawing.axes
+        for row, arm in enumerate(study.arms):
+            score = arm.scores[study.score]
+            tint = INK if arm.name == study.reference else colour(row)
+            seeds = [value for value in score.seeds if value is not None]
+            axes.plot(seeds, np.full(len(seeds), row), "o", markersize=3.5, color=tint, alpha=0.45, markeredgewidth=0)
+            if score.low is not None and score.high is not None:
+                axes.plot([score.low, score.high], [row, row], color=tint, linewidth=1.4)
+            if score.mean is not None:
+                axes.plot(score.mean, row, "D", markersize=5.5, color=tint)
+    means = "; ".join(
+        f"{arm.title} {value_text(arm.scores[study.score].mean, missing=UNDEFINED)}" for arm in study.arms
+    )
+    return Figure(
+        alt=f"{name} of each arm: {means}.",
+        caption=f"{name} on the test split. Diamond: mean over seeds; small dots: single seeds; line: "
+        f"{study.confidence:.0%} interval of the mean over test {study.units}. Overlapping intervals do not show that "
+        "two arms are equal; see the differences for that.",
+        svg=drawing.svg,
+    )
+
+
+def differences_figure(study: StudyFindings) -> Figure | None:
+    """Plot each arm's difference from its reference with both intervals; None without a comparison."""
+    known = [study.difference(arm.name, study.score) for arm in study.challengers]
+    differences = [row for row in known if row is not None and row.over_patients.difference is not None]
+    if not differences:
+        return None
+    arms = [study.arm(row.arm) for row in differences]
+    reference = reference_title(study)
+    with draw_rows(_titles(arms), f"{SCORE_NAMES[study.score]} minus that of {reference}") as drawing:
+        axes = drawing.axes
+        axes.axvline(0, color=INK, linewidth=1)
+        for row, (arm, difference) in enumerate(zip(arms, differences, strict=True)):
+            tint = colour(study.arms.index(arm))
+            for effect, shift, line in ((difference.over_patients, -0.1, "-"), (difference.over_seeds, 0.14, ":")):
+                if effect is not None and effect.low is not None and effect.high is not None:
+                    axes.plot([effect.low, effect.high], [row + shift] * 2, line, color=tint, linewidth=1.7)
+            axes.plot(difference.over_patients.difference or 0.0, row - 0.1, "D", markersize=5.5, color=tint)
+    values = "; ".join(f"{study.title(row.arm)} {row.over_patients.difference:+.3f}" for row in differences)
+    return Figure(
+        alt=f"Differences from {reference}: {values}.",
+        caption=f"Difference from {reference}; right of zero is better. Solid: {study.confidence:.0%} interval over "
+        f"test {study.units}. Dotted: interval of the paired t-test over seeds, if there are at least two. An arm "
+        "helps if both intervals lie to the right of zero.",
+        svg=drawing.svg,
+    )
+
+
+def spread_figure(findings: LeaderboardFindings, metric: Metric) -> Figure | None:
+    """Plot mean, deviation and single seeds of each method in one metric; None if fewer than two methods have it."""
+    entries = findings.ranking(metric)
+    if len(entries) < 2:
+        return None
+    with draw_rows([entry.name for entry in entries], metric.title) as drawing:
+        for row, entry in enumerate(entries):
+            spread = metric.spread(entry)
+            tint = colour(findings.entries.index(entry))
+            seeds = list(spread.values.values())
+            drawing.axes.plot(seeds, [row] * spread.n, "|", color=tint, markersize=9, markeredgewidth=1.2)
+            std = spread.std or 0.0
+            drawing.axes.errorbar([spread.mean], [row], xerr=[std], fmt="o", color=tint, capsize=3)
+    means = ", ".join(f"{entry.name} {metric.spread(entry).mean:{metric.format}}" for entry in entries)
+    return Figure(
+        alt=f"{metric.title} by method: {means}.",
+        caption=f"{metric.title}; {metric.best} is better. Points: mean over seeds; bars: standard deviation over "
+        "seeds; strokes: single seeds.",
+        svg=drawing.svg,
+    )
+
+
+def _titles(arms: Sequence[ArmFindings]) -> list[str]:
+    return [arm.title for arm in arms]

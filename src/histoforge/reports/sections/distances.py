@@ -1,0 +1,108 @@
+"""The sections on how close synthetic patches are to real ones: generative metrics by extractor."""
+
+from collections.abc import Sequence
+
+from histoforge.evaluation.findings import Findings
+from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings, Spread
+from histoforge.metrics.generative import GenerativeMetrics
+from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
+from histoforge.reports.plots.training import generator_figures
+from histoforge.reports.sections.patches import file_figure
+from histoforge.reports.text.formatting import large_text, value_text
+
+DISTANCES = (
+    ("fid", "FID", 2, 1), ("kid", "KID x 1000", 2, 1000), ("precision", "Precision", 3, 1), ("recall", "Recall", 3, 1),
+    ("density", "Density", 3, 1), ("coverage", "Coverage", 3, 1),
+)  # fmt: skip
+"""Attribute of `GenerativeMetrics`, title, decimals, and factor."""
+READING = (
+    "FID and KID are distances: lower is nearer. Precision is the share of synthetic patches that look real. Recall "
+    "and coverage are the share of the variety of real patches that synthetic ones reach. Density measures how closely "
+    "synthetic patches are surrounded by real ones."
+)
+STUDY_READING = (
+    "Selection uses the first extractor, which therefore favours selected patches; rely on the last of the "
+    "classifiers. A second seed is the same network trained on the same patches and shares much of the first one's "
+    "view; another architecture (train_classifier's judge_backbone) shares less of it. Real patches against real "
+    "patches of other patients show how low a distance can be here."
+)
+LEADERBOARD_READING = (
+    "Values of different extractors cannot be compared, and an FID can be compared only at equal numbers of patches. "
+    "The paper's table (44.04 to 376.57, on 5,000 patches) is based on another extractor and other data."
+)
+
+
+def generator_section(findings: Findings) -> Section:
+    """Show the generator's training, its pictures, and the distance of its patches to real ones."""
+    figures = []
+    for name in _separate_models(findings):
+        prefix = f"{name}: " if name else ""
+        curves = {key.removeprefix(prefix): curve for key, curve in findings.curves.items() if key.startswith(prefix)}
+        figures += generator_figures(curves, findings.chosen_epochs.get(name), name)
+    blocks: list[Block] = [Figures(figures)] if figures else []
+    if findings.pictures:
+        blocks.append(Figures([file_figure(file, 720) for file in findings.pictures], wide=True))
+    for extractor in dict.fromkeys(row.metrics.extractor for row in findings.generative):
+        rows = [row for row in findings.generative if row.metrics.extractor == extractor]
+        smallest = min(rows, key=lambda row: min(row.metrics.n_fake, row.metrics.n_real))
+        named_rows = [[Cell(row.subset, f"against {row.against}"), *_metric_cells(row.metrics)] for row in rows]
+        blocks.append(_distance_table(extractor, named_rows, smallest.metrics.note))
+    if findings.generative:
+        blocks.append(Text([f"{READING} {STUDY_READING}"]))
+    lead = "Did the generator learn, and how close are its patches to real ones?"
+    return Section("generator", "The generator", lead, blocks)
+
+
+def distances_section(findings: LeaderboardFindings) -> Section:
+    """Show the generative metrics of each extractor, with the values that real patches of other patients reach."""
+    first = findings.entries[0].scores[0]
+    tables = []
+    for metrics in first.generative:
+        rows = [_entry_row(entry, metrics.extractor) for entry in findings.entries]
+        rows += [
+            [Cell("real patches", "validation split"), *_metric_cells(held_out)]
+            for held_out in first.held_out
+            if held_out.extractor == metrics.extractor
+        ]
+        tables.append(_distance_table(metrics.extractor, rows, metrics.note))
+    lead = "How close are the synthetic patches to the real training patches, according to each extractor?"
+    return Section("distances", "Distances", lead, [*tables, Text([f"{READING} {LEADERBOARD_READING}"])])
+
+
+def _separate_models(findings: Findings) -> list[str]:
+    """Return the classes that have a network of their own, or [''] if one network serves all classes."""
+    names = [name for name in findings.classes if any(key.startswith(f"{name}: ") for key in findings.curves)]
+    return names or [""]
+
+
+def _distance_table(extractor: str, rows: Sequence[Sequence[Cell]], note: str) -> Table:
+    columns = ["Patches", "Number", *(title for _, title, _, _ in DISTANCES)]
+    return Table(f"Distance of synthetic to real patches in the features of {extractor}", columns, rows, note=note)
+
+
+def _metric_cells(metrics: GenerativeMetrics) -> list[Cell]:
+    values = ((_scaled(metrics, key, factor), digits) for key, _, digits, factor in DISTANCES)
+    number = Cell(f"{metrics.n_fake:,}", f"against {metrics.n_real:,}")
+    return [number, *(Cell(large_text(value, digits)) for value, digits in values)]
+
+
+def _entry_row(entry: LeaderboardEntry, extractor: str) -> list[Cell]:
+    by_seed = {
+        scores.seed: metrics
+        for scores in entry.scores
+        for metrics in scores.generative
+        if metrics.extractor == extractor
+    }
+    numbers = sorted({(metrics.n_fake, metrics.n_real) for metrics in by_seed.values()})
+    fakes, reals = (", ".join(f"{count:,}" for count in counts) for counts in zip(*numbers, strict=True))
+    row = [Cell(entry.name), Cell(fakes, f"against {reals}")]
+    for key, _, digits, factor in DISTANCES:
+        spread, form = Spread.of({seed: _scaled(m, key, factor) for seed, m in by_seed.items()}), f",.{digits}f"
+        std = "" if spread.std is None else f"± {spread.std:{form}}"
+        row.append(Cell(value_text(spread.mean, form), std))
+    return row
+
+
+def _scaled(metrics: GenerativeMetrics, key: str, factor: float) -> float | None:
+    value = getattr(metrics, key)
+    return None if value is None else float(value) * factor

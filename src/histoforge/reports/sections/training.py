@@ -1,0 +1,64 @@
+"""The sections on training and costs."""
+
+from histoforge.core.text import duration
+from histoforge.evaluation.findings import ArmFindings, StudyFindings
+from histoforge.evaluation.leaderboard_findings import TWO, WHOLE, LeaderboardEntry, LeaderboardFindings
+from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, cells
+from histoforge.reports.plots.training import classifier_figures, methods_fid_figure
+from histoforge.reports.text.formatting import MISSING, spread_text
+
+
+def classifiers_section(study: StudyFindings) -> Section:
+    """Show the training of the classifiers."""
+    figures = classifier_figures(study)
+    rows = [_classifiers_row(arm) for arm in study.arms if arm.training.epochs]
+    table = Table(
+        caption="Training of the classifiers",
+        columns=["Arm", "Seeds", "Epochs run", "Epoch kept", "Steps", "Time"],
+        rows=rows,
+        note="One value per seed. Time: all seeds of the arm together.",
+    )
+    blocks: list[Block] = [Figures(figures)] if figures else []
+    lead = "Did every arm learn, and did its training stop for the right reason?"
+    return Section("training", "Training of the classifiers", lead, [*blocks, *([table] if rows else [])])
+
+
+def _classifiers_row(arm: ArmFindings) -> list[Cell]:
+    training = arm.training
+    by_seed = (arm.seeds, training.epochs, training.best_epochs, training.steps)
+    return cells(arm.title, *(", ".join(map(str, values)) for values in by_seed), duration(sum(training.seconds)))
+
+
+def generators_section(findings: LeaderboardFindings) -> Section:
+    """Show the FID of the generators by epoch."""
+    figures = methods_fid_figure(findings.entries)
+    lead = "Did each generator learn, and was it still improving when its training stopped?"
+    return Section("training", "Training of the generators", lead, [Figures(figures)] if figures else [])
+
+
+def costs_section(findings: LeaderboardFindings) -> Section:
+    """Show time and memory of each method."""
+    drawing = findings.entries[0].scores[0].drawing
+    table = Table(
+        caption="Costs, mean ± standard deviation over seeds",
+        columns=["Method", "Training", "Seconds per thousand patches", "Peak memory, MB", "Parameters"],
+        rows=[_costs_row(entry) for entry in findings.entries],
+        note=f"Patches were drawn in batches of {drawing.batch_size} on {drawing.device} at {drawing.precision}. The "
+        "memory of a process includes everything else that it had loaded; that of a GPU does not.",
+        stacked=True,
+    )
+    return Section("costs", "Costs", "How much time and memory does each method need?", [table])
+
+
+def _costs_row(entry: LeaderboardEntry) -> list[Cell]:
+    first = entry.scores[0]
+    training = entry.over_seeds(lambda scores: scores.training_seconds)
+    seconds = entry.over_seeds(lambda scores: scores.drawing.seconds_per_thousand)
+    memory = entry.over_seeds(lambda scores: scores.drawing.peak_memory_mb)
+    return [
+        Cell(entry.name, f"{first.training_steps:,} steps" if first.training_steps else ""),
+        Cell(MISSING if training.mean is None else duration(training.mean)),
+        Cell(spread_text(seconds, TWO)),
+        Cell(spread_text(memory, WHOLE), first.drawing.memory_of),
+        Cell(", ".join(f"{name} {count / 1e6:.2f} M" for name, count in first.parameters.items()) or MISSING),
+    ]
