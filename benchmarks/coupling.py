@@ -3,8 +3,8 @@
     python benchmarks/coupling.py --patches prep/patches      # of guide_share.py
 
 Trains quickstart's HistoGAN and prints, for each stage's critic, the share of the squared gradient of all scores, for
-16 points of the gradient penalty, that is for other patches: by minibatch discrimination, as the critic's own turn sees
-it. The penalty leaves that part out.
+16 points of the gradient penalty, that belongs to other patches. Minibatch discrimination causes it; the gradient
+penalty excludes it.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     arguments = parser.parse_args()
     if arguments.patches is None:
-        print("Name --patches, a patch set.")
+        print("Pass a patch set as --patches.")
         return
     data = PatchSet.open(arguments.patches).split("train")
     steps = {"epochs": 1, "epoch_steps": arguments.steps, "select_from_epoch": 1, "checkpoint_every": 0}

@@ -4,15 +4,13 @@
     python benchmarks/fid_kid.py --samples 2000 --dimensions 512
 
 Both sides start from the same float32 features and include the covariances. The features resemble those of a pooled
-ReLU layer: correlated and non-negative. Each function runs `--repeats` times in turn, and its fastest time counts.
+ReLU layer: correlated and non-negative. Each function runs `--repeats` times in turn, and its fastest time is reported.
 """
 
 import argparse
 import json
 import os
 import platform
-import time
-from collections.abc import Callable
 
 import cleanfid.fid
 import numpy as np
@@ -20,6 +18,7 @@ import scipy
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
+from timing import fastest_in_turn
 
 from histoforge.metrics.frechet import frechet_distance
 from histoforge.metrics.kid import kernel_distances
@@ -51,18 +50,6 @@ def cleanfid_kid(real: Features, fake: Features) -> float:
     return cleanfid.fid.kernel_distance(real, fake)
 
 
-def fastest(functions: dict[str, Callable[[], float]], repeats: int) -> dict[str, tuple[float, float]]:
-    """Run the functions in turn; return the fastest time in seconds and the value of each."""
-    best: dict[str, tuple[float, float]] = {}
-    for _ in range(repeats):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            value = function()
-            seconds = time.perf_counter() - start
-            best[name] = min(best.get(name, (seconds, value)), (seconds, value))
-    return best
-
-
 def main() -> None:
     """Measure, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -72,11 +59,11 @@ def main() -> None:
     options = parser.parse_args()
     real = draw_features(options.samples, options.dimensions, seed=1, shift=0.0)
     fake = draw_features(options.samples, options.dimensions, seed=2, shift=0.05)
-    fid = fastest(
+    fid = fastest_in_turn(
         {"histoforge": lambda: frechet_distance(real, fake), "cleanfid": lambda: cleanfid_fid(real, fake)},
         options.repeats,
     )
-    kid = fastest(
+    kid = fastest_in_turn(
         {
             "histoforge": lambda: kernel_distances(real, fake, seed=0).subset_mean,
             "cleanfid": lambda: cleanfid_kid(real, fake),
@@ -84,24 +71,24 @@ def main() -> None:
         options.repeats,
     )
     both = {name: fid[name][0] + kid[name][0] for name in fid}
-    facts = {
+    results = {
         "samples": options.samples,
         "dimensions": options.dimensions,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "versions": {"torch": torch.__version__, "numpy": np.__version__, "scipy": scipy.__version__},
     }
     for name, measured in (("fid", fid), ("kid", kid)):
-        ours, theirs = measured["histoforge"], measured["cleanfid"]
-        facts[name] = {
-            "histoforge_seconds": round(ours[0], 3),
-            "cleanfid_seconds": round(theirs[0], 3),
-            "times_as_fast": round(theirs[0] / ours[0], 2),
-            "histoforge_value": ours[1],
-            "cleanfid_value": theirs[1],
-            "relative_difference": abs(ours[1] - theirs[1]) / abs(theirs[1]),
+        (seconds, value), (cleanfid_seconds, cleanfid_value) = measured["histoforge"], measured["cleanfid"]
+        results[name] = {
+            "histoforge_seconds": round(seconds, 3),
+            "cleanfid_seconds": round(cleanfid_seconds, 3),
+            "times_as_fast": round(cleanfid_seconds / seconds, 2),
+            "histoforge_value": value,
+            "cleanfid_value": cleanfid_value,
+            "relative_difference": abs(value - cleanfid_value) / abs(cleanfid_value),
         }
-    facts["both_times_as_fast"] = round(both["cleanfid"] / both["histoforge"], 2)
-    print(json.dumps(facts, indent=2))
+    results["both_times_as_fast"] = round(both["cleanfid"] / both["histoforge"], 2)
+    print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/reading.py                        # 100,000 patches of 64 px
     python benchmarks/reading.py --patches 2000
 
-Both sides hold the same pixels and deliver the same batches: float32 in [-1, 1], [B, 3, H, W], channels_last, on the
+Both sides contain the same pixels and deliver the same batches: float32 in [-1, 1], [B, 3, H, W], channels_last, on the
 device. The first epoch includes everything that precedes it: opening, verifying and reading the patch set, or listing
 the folder and starting the workers. The files of both sides are in the page cache because they have just been written.
 """
@@ -51,8 +51,8 @@ def write(folder: Path, count: int, size: int) -> None:
             images = draw(min(BLOCK, count - start), size, seed=start)
             labels = np.arange(start, start + len(images)) % len(CLASSES)
             writer.add(images, label=labels)
-            for place, (image, label) in enumerate(zip(images, labels, strict=True), start=start):
-                Image.fromarray(image).save(folder / "pngs" / CLASSES[label] / f"{place:07d}.png")
+            for index, (image, label) in enumerate(zip(images, labels, strict=True), start=start):
+                Image.fromarray(image).save(folder / "pngs" / CLASSES[label] / f"{index:07d}.png")
         writer.finish(made_by={"step": "benchmark"})
 
 

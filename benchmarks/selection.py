@@ -5,9 +5,10 @@
     python benchmarks/selection.py --device cuda --candidates 8192 --batch-size 512
 
 Both sides score the same images with the same dropout masks, at the same precision and batch size: entropy, distance to
-the class centroids over all four stages, and confidence. They take turns, and the fastest of `--repeats` counts. The
-plain side runs the whole network and computes all distances in each pass, as Algorithm 1 of Xue et al. 2021 is written.
-The benchmark compares the scores of both sides and the patches that Algorithm 1 keeps. Drawing images is not timed.
+the class centroids over all four stages, and confidence. They take turns, and the fastest of `--repeats` is reported.
+The plain side runs the whole network and computes all distances in each pass, as Algorithm 1 of Xue et al. 2021 is
+written. The benchmark compares the scores of both sides and the patches that Algorithm 1 keeps. Drawing images is not
+timed.
 """
 
 import argparse
@@ -53,18 +54,18 @@ def make_scorer(classifier: Classifier, options: argparse.Namespace, device: tor
 
 
 def with_tails(scorer: Scorer, candidates: DevicePatches, batch_size: int) -> Scores:
-    """Score in the project's way."""
-    parts = []
+    """Score like the step select_samples."""
+    batches = []
     for rows in torch.arange(len(candidates)).split(batch_size):
         batch = candidates.batch(rows)
-        parts.append(scorer.score(batch.images, batch.labels))
-    return Scores.join(parts)
+        batches.append(scorer.score(batch.images, batch.labels))
+    return Scores.join(batches)
 
 
 @torch.inference_mode()
 def with_full_passes(scorer: Scorer, candidates: DevicePatches, batch_size: int) -> Scores:
-    """Score in the plain way: the whole network and the distances of all layers, K times."""
-    parts = []
+    """Score without reuse: the whole network and the distances of all layers, K times."""
+    batches = []
     for rows in torch.arange(len(candidates)).split(batch_size):
         batch = candidates.batch(rows)
         distance, probabilities = torch.zeros(len(rows), dtype=torch.float64, device=scorer.device), []
@@ -78,11 +79,11 @@ def with_full_passes(scorer: Scorer, candidates: DevicePatches, batch_size: int)
         p = torch.stack(probabilities)
         confidence = p.mean(0).gather(1, batch.labels.view(-1, 1)).squeeze(1)
         values = (entropy(p).mean(0), entropy(p.mean(0)), distance, confidence)
-        parts.append(Scores(*(value.cpu().numpy() for value in values)))
-    return Scores.join(parts)
+        batches.append(Scores(*(value.cpu().numpy() for value in values)))
+    return Scores.join(batches)
 
 
-def what_is_kept(scores: Scores, labels: np.ndarray) -> np.ndarray:
+def kept_by_algorithm_1(scores: Scores, labels: np.ndarray) -> np.ndarray:
     """Return the patches kept by Algorithm 1, a quarter of the pool, as bool [N]."""
     kept = kept_counts(np.bincount(labels, minlength=len(CLASSES)), 0.25)
     options = {"kept": kept, "classes": CLASSES, "threshold": 0.0, "seed": 0}
@@ -108,17 +109,17 @@ def main() -> None:
     candidates = DevicePatches(draw(options.candidates, options.size, seed=0).to(device), labels.to(device), device)
     sides = {f"{options.passes} full passes": with_full_passes, "trunk once, tails": with_tails}
     times = dict.fromkeys(sides, float("inf"))
-    found = {}
+    results = {}
     for round_number in range(options.repeats + 1):  # round 0 warms up
         for name, side in sides.items():
             scorer = make_scorer(classifier, options, device)
             scorer.fit(real, len(CLASSES), options.batch_size)
-            taken, found[name] = timed(partial(side, scorer, candidates, options.batch_size))
+            taken, results[name] = timed(partial(side, scorer, candidates, options.batch_size))
             if round_number:
                 times[name] = min(times[name], taken)
-    plain, ours = found.values()
+    plain, ours = results.values()
     gaps = {name: float(np.abs(getattr(plain, name) - getattr(ours, name)).max()) for name in ("entropy", "distance")}
-    same = np.array_equal(what_is_kept(plain, labels.numpy()), what_is_kept(ours, labels.numpy()))
+    same = np.array_equal(kept_by_algorithm_1(plain, labels.numpy()), kept_by_algorithm_1(ours, labels.numpy()))
     title = f"{options.candidates} candidates of {options.size} px, {options.backbone}, {options.precision} on {device}"
     print(table(title, "candidates", options.candidates, times, baseline=next(iter(sides))))
     print(f"\nlargest difference of scores: {gaps}; the same candidates kept: {same}\n")

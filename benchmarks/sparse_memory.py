@@ -2,11 +2,11 @@
 
     python benchmarks/sparse_memory.py
     python benchmarks/sparse_memory.py --size 20000 --patch 224
-    python benchmarks/sparse_memory.py --levels 1             # no pyramid: the tissue has to be found on level 0
+    python benchmarks/sparse_memory.py --levels 1             # no pyramid: tissue is searched on level 0
 
-The slide is made here within seconds: JPEG tiles, most of them one and the same piece of empty glass, a few pieces of
-drawn tissue with two annotated classes. The step runs in a process of its own, whose peak (VmHWM of Linux) is measured
-from its start on, all imports included; the aim is less than 1 GiB.
+The slide is drawn within seconds: JPEG tiles, most of them the same piece of empty glass, and a few pieces of drawn
+tissue with two annotated classes. The step runs in a separate process, whose peak (VmHWM of Linux) includes all
+imports; the aim is less than 1 GiB.
 """
 
 import argparse
@@ -40,18 +40,18 @@ CLASSES = ("benign", "tumour")
 
 
 class SparseSlide:
-    """A large slide of glass with a few places that all show the same piece of drawn tissue.
+    """A large slide of glass with a few positions that all show the same piece of drawn tissue.
 
     Attributes:
         size: width and height of level 0, px.
-        places: upper left corners of the pieces, level-0 px; multiples of a piece's size.
+        positions: upper left corners of the pieces, level-0 px; multiples of a piece's size.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         cells = size // PIECE_PX
         chosen = numpy_rng(0, "places").choice(cells**2, min(PIECES, cells**2), replace=False)
-        self.places = {(int(cell) % cells * PIECE_PX, int(cell) // cells * PIECE_PX) for cell in chosen}
+        self.positions = {(int(cell) % cells * PIECE_PX, int(cell) // cells * PIECE_PX) for cell in chosen}
         layout = plan_slide(0, 0, 0, (PIECE_PX, PIECE_PX), MPP, CLASSES, pen=False)
         self._regions = layout.regions
         piece = SlideDrawer(layout).draw(0, 0, PIECE_PX, PIECE_PX)
@@ -87,7 +87,7 @@ class SparseSlide:
                 },
                 "properties": {"classification": {"name": region.class_name}},
             }
-            for left, top in sorted(self.places)
+            for left, top in sorted(self.positions)
             for region in self._regions
         ]
         path.with_suffix(".geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
@@ -96,7 +96,7 @@ class SparseSlide:
         count = -(-side // TILE_PX)
         touched = {
             (column, row): (left, top)
-            for left, top in self.places
+            for left, top in self.positions
             for row in self._span(top >> level, level)
             for column in self._span(left >> level, level)
         }
@@ -118,7 +118,7 @@ class SparseSlide:
     def _jpeg(self, level: int, column: int, row: int) -> bytes:
         tile = np.full((TILE_PX, TILE_PX, 3), self._glass, np.uint8)
         piece = self._pieces[min(level, len(self._pieces) - 1)]
-        for left, top in self.places:
+        for left, top in self.positions:
             x, y = (left >> level) - column * TILE_PX, (top >> level) - row * TILE_PX
             x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + len(piece), TILE_PX), min(y + len(piece), TILE_PX)
             if x0 < x1 and y0 < y1:
@@ -162,12 +162,12 @@ def main() -> None:
             f"sparse_memory: {options.size} x {options.size} px, {(source / 'sparse.tiff').stat().st_size / 1e6:.0f} MB"
         )
         command = [sys.executable, __file__, "--run", str(source), "--patch", str(options.patch)]
-        answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.splitlines()[-1])
+        result = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.splitlines()[-1])
     from timing import surroundings  # imported here because it imports torch, which the step does not need
 
     print(surroundings(["histoforge", "openslide-python", "tifffile"]))
-    print(f"{options.size} x {options.size} px, {options.levels} levels: {answer['patches']} patches in "
-          f"{answer['seconds']:.1f} s, peak {answer['peak']:.0f} MiB (aim: below {AIM_MIB})")  # fmt: skip
+    print(f"{options.size} x {options.size} px, {options.levels} levels: {result['patches']} patches in "
+          f"{result['seconds']:.1f} s, peak {result['peak']:.0f} MiB (aim: below {AIM_MIB})")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@
 Large: `put` and `get` of one file beside the client's `fput_object` and `fget_object`; the aim is at least 0.8 of its
 throughput, although this side also computes and verifies a SHA-256. Small: `put_tree` and `get_tree` beside a loop over
 `fput_object` and `fget_object`; the aim is at least 4 times the speed. Both sides take turns, and the fastest time of
-each counts. A server on the same machine answers without a round trip and shares its cores, so parallel transfers gain
-only what the cores can spare. Everything is therefore measured again through a proxy that delays each answer by 2 ms,
-as if the server were on another node (the proxy itself limits the throughput of a large file).
+each is reported. A server on the same machine answers without a round trip and shares its cores, so parallel transfers
+gain only what the cores can spare. Everything is therefore measured again through a proxy that delays each answer by 2
+ms, as if the server were on another node (the proxy itself limits the throughput of a large file).
 """
 
 import argparse
@@ -25,12 +25,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import minio
 from minio import Minio
+from timing import fastest_in_turn
 
 from histoforge.storage import open_location
 
@@ -71,18 +72,20 @@ def delayed(port: int, seconds: float) -> Iterator[int]:
     if not seconds:
         yield port
         return
-    own = free_port()
-    process = multiprocessing.get_context("spawn").Process(target=forward, args=(own, port, seconds), daemon=True)
+    proxy_port = free_port()
+    process = multiprocessing.get_context("spawn").Process(
+        target=forward, args=(proxy_port, port, seconds), daemon=True
+    )
     process.start()
     try:
-        wait_for(own)
-        yield own
+        wait_for(proxy_port)
+        yield proxy_port
     finally:
         process.kill()
 
 
-def forward(own: int, port: int, seconds: float) -> None:
-    """Serve `own`: forward everything to `port`, and delay every answer by `seconds`."""
+def forward(proxy_port: int, port: int, seconds: float) -> None:
+    """Listen on `proxy_port`: forward everything to `port`, and delay every answer by `seconds`."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wait: float) -> None:
         while block := await reader.read(1 << 18):
@@ -96,7 +99,7 @@ def forward(own: int, port: int, seconds: float) -> None:
         await asyncio.gather(pump(reader, requests, 0), pump(answers, writer, seconds), return_exceptions=True)
 
     async def serve_all() -> None:
-        server = await asyncio.start_server(serve_one, "127.0.0.1", own, backlog=256)
+        server = await asyncio.start_server(serve_one, "127.0.0.1", proxy_port, backlog=256)
         await server.serve_forever()
 
     asyncio.run(serve_all())
@@ -111,24 +114,13 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
 
 
-def fastest(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Run the functions in turn and return the fastest time of each in seconds."""
-    best: dict[str, float] = {}
-    for _ in range(repeats):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            best[name] = min(best.get(name, float("inf")), time.perf_counter() - start)
-    return best
-
-
 def large(client: Minio, folder: Path, mib: int, repeats: int) -> dict[str, float]:
     """Measure the throughput of both sides in MB/s and their ratio, in both directions."""
     path, location = folder / "large", open_location(f"s3://{BUCKET}/large")
     with open(path, "wb") as file:
         for _ in range(mib):
             file.write(os.urandom(1 << 20))
-    seconds = fastest(
+    best = fastest_in_turn(
         {
             "put_client": lambda: client.fput_object(BUCKET, "large/client", str(path)),
             "put": lambda: location.put(path, "ours"),
@@ -137,8 +129,9 @@ def large(client: Minio, folder: Path, mib: int, repeats: int) -> dict[str, floa
         },
         repeats,
     )
-    found = {f"{name}_mb_s": round(mib * 1.048576 / spent, 1) for name, spent in seconds.items()}
-    return {**found, **{f"{way}_ratio": round(seconds[f"{way}_client"] / seconds[way], 2) for way in ("put", "get")}}
+    seconds = {name: spent for name, (spent, _) in best.items()}
+    rates = {f"{name}_mb_s": round(mib * 1.048576 / spent, 1) for name, spent in seconds.items()}
+    return {**rates, **{f"{way}_ratio": round(seconds[f"{way}_client"] / seconds[way], 2) for way in ("put", "get")}}
 
 
 def small(client: Minio, folder: Path, count: int, size: int, repeats: int) -> dict[str, float]:
@@ -149,7 +142,7 @@ def small(client: Minio, folder: Path, count: int, size: int, repeats: int) -> d
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(size))
     names = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.png"))
-    numbers = itertools.count()  # each put goes to a prefix of its own, where all files are missing
+    numbers = itertools.count()  # each put goes to a new prefix, where all files are missing
 
     def put_one_by_one() -> None:
         for name in names:
@@ -164,19 +157,18 @@ def small(client: Minio, folder: Path, count: int, size: int, repeats: int) -> d
         shutil.rmtree(folder / "ours", ignore_errors=True)
         location.child("0").get_tree(folder / "ours")
 
-    seconds = fastest(
+    best = fastest_in_turn(
         {
             "put_client": put_one_by_one,
-            "put": lambda: (
-                location.child(str(next(numbers))).put_tree(source) and None
-            ),  # a new prefix, where all are missing
+            "put": lambda: location.child(str(next(numbers))).put_tree(source),
             "get_client": get_one_by_one,
             "get": get,
         },
         repeats,
     )
-    found = {f"{name}_files_s": round(count / spent) for name, spent in seconds.items()}
-    return {**found, **{f"{way}_ratio": round(seconds[f"{way}_client"] / seconds[way], 2) for way in ("put", "get")}}
+    seconds = {name: spent for name, (spent, _) in best.items()}
+    rates = {f"{name}_files_s": round(count / spent) for name, spent in seconds.items()}
+    return {**rates, **{f"{way}_ratio": round(seconds[f"{way}_client"] / seconds[way], 2) for way in ("put", "get")}}
 
 
 def main() -> None:
@@ -197,19 +189,19 @@ def measure(options: argparse.Namespace, milliseconds: float) -> dict[str, objec
     """Return all figures for one delay of the server."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with serve(folder / "buckets") as own_port, delayed(own_port, milliseconds / 1000) as port:
+        with serve(folder / "buckets") as server_port, delayed(server_port, milliseconds / 1000) as port:
             os.environ.update(
                 HISTOFORGE_S3_ENDPOINT=f"http://127.0.0.1:{port}",
                 AWS_ACCESS_KEY_ID=ACCESS_KEY,
                 AWS_SECRET_ACCESS_KEY=SECRET_KEY,
             )
             client = Minio(f"127.0.0.1:{port}", ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1")
-            found: dict[str, object] = {"round_trip_ms": milliseconds}
+            result: dict[str, object] = {"round_trip_ms": milliseconds}
             if options.large_mib:
-                found["large"] = large(client, folder, options.large_mib, options.repeats)
+                result["large"] = large(client, folder, options.large_mib, options.repeats)
             if options.small:
-                found["small"] = small(client, folder, options.small, options.small_bytes, options.repeats)
-            return found
+                result["small"] = small(client, folder, options.small, options.small_bytes, options.repeats)
+            return result
 
 
 if __name__ == "__main__":

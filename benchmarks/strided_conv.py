@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/strided_conv.py
 
 For each layer of the discriminator: the convolution, its transpose and the gradient of its weights, computed in both
-ways of `layers/strided_conv.py`, which takes the faster one on this kind of processor. By processor time, so that it
-can be run on a busy machine, with one thread; the fastest of each counts.
+ways of `layers/strided_conv.py`, which uses the faster one on this kind of processor. It measures processor time with
+one thread, so that it can run on a busy machine, and reports the fastest call of each.
 """
 
 import argparse
@@ -12,18 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timing import surroundings, timed, use_clock
+from timing import fastest, surroundings, use_clock
 
 from histoforge.layers import strided_conv
 
 LAYERS = ((3, 64, 32), (64, 128, 16), (128, 256, 8), (256, 512, 4))
 MATRIX = 2048
-
-
-def fastest(function: Callable[[], Any], rounds: int) -> float:
-    """Return the seconds of the fastest of `rounds` calls, after one warm-up call."""
-    function()
-    return min(timed(function)[0] for _ in range(rounds))
 
 
 def both_ways(function: Callable[[], Any], rounds: int) -> list[float]:

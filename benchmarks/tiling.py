@@ -6,15 +6,15 @@
 
 The slide is a JPEG-tiled pyramid as Aperio writes it: a disc of repeated tissue of one slide (`--slide`; without it, of
 the real region that lies beside the project, or of a phantom) on empty glass. All sides read it one after the other,
-each in a process of its own that is pinned to the cores in question, imports not counted; the median of the repeats
-counts. A rate is megapixels of kept patches a second. The bare loop reads the patches of preprocess, tiatoolbox those
-in the tissue mask of preprocess, histolab those of its own mask. Peers that do not import are left out with a line;
-they may live in environments of their own. (histolab pins a scikit-image without wheels for Python 3.11; it runs with a
-newer one, installed by `uv pip install histolab openslide-bin --override FILE`, where FILE holds the lines
-`scikit-image>=0.22`, `numpy<2`, `scipy>=1.11`, `pillow>=10` and `openslide-python>=1.3`.)
+each in a separate process that is pinned to the cores in question, without the time of imports; the median of the
+repeats is reported. A rate is megapixels of kept patches per second. The bare loop reads the patches of preprocess,
+tiatoolbox those in the tissue mask of preprocess, histolab those in its own mask. Peers that cannot be imported are
+skipped with a line; they can be installed in separate environments. (histolab pins a scikit-image without wheels for
+Python 3.11; it runs with a newer one, installed by `uv pip install histolab openslide-bin --override FILE`, where FILE
+contains the lines `scikit-image>=0.22`, `numpy<2`, `scipy>=1.11`, `pillow>=10` and `openslide-python>=1.3`.)
 
 A patch of empty glass costs a decoder little: a peer whose mask lets much glass pass has a flattering rate (by its own
-Otsu mask, tiatoolbox kept 1,126 patches where 612 hold tissue), so that the time of the whole slide is printed too.
+Otsu mask, tiatoolbox kept 1,126 patches where 612 contain tissue), so that the time of the whole slide is printed too.
 """
 
 import argparse
@@ -62,8 +62,8 @@ def texture(slide: Path | None, workplace: Path) -> np.ndarray:
         tissue = find_tissue(opened)
         width, height = (min(side, WINDOW_PX) for side in opened.size)
         x, y = (np.arange(0, whole - side + 1, 32) for whole, side in zip(opened.size, (width, height), strict=True))
-        places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        best = places[tissue.fractions(places[:, 0], places[:, 1], (height, width)).argmax()]
+        positions = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        best = positions[tissue.fractions(positions[:, 0], positions[:, 1], (height, width)).argmax()]
         say(f"tiling: the slide is made of {width} x {height} px of {slide.name}")
         return opened.read(int(best[0]), int(best[1]), 0, width, height)
 
@@ -102,7 +102,7 @@ def make_slide(path: Path, pixels: np.ndarray, size: int) -> None:
 
 
 def prepare(folder: Path, pixels: np.ndarray, size: int, patch_px: int) -> Path:
-    """Make a folder with the slide under two names (two classes, two patients) and the places that preprocess reads."""
+    """Write the slide under two names (two classes, two patients), and the positions that preprocess reads."""
     source = folder / "source"
     source.mkdir()
     slide = source / "a.svs"
@@ -114,7 +114,7 @@ def prepare(folder: Path, pixels: np.ndarray, size: int, patch_px: int) -> Path:
         tissue = find_tissue(opened)
         plan = plan_patches(opened, scale, tissue, PlanSettings(), slide_label=0)
     np.save(folder / "mask.npy", tissue.mask)
-    np.save(folder / "places.npy", plan[["x", "y"]].to_numpy())
+    np.save(folder / "positions.npy", plan[["x", "y"]].to_numpy())
     say(f"tiling: {size} x {size} px, {slide.stat().st_size / 1e6:.0f} MB, {len(plan)} patches of {patch_px} px")
     return slide
 
@@ -167,7 +167,7 @@ def report(results: dict[tuple[str, int], Result]) -> None:
     """Print the table and the ratios as Markdown."""
     bare, alone = results["bare", 1], results["preprocess", 1]
     print(surroundings(["histoforge", "openslide-python", "openslide-bin"]))
-    print("\n| | cores | megapixels/s | x bare loop on one core | s a slide |\n| --- | ---: | ---: | ---: | ---: |")
+    print("\n| | cores | megapixels/s | x bare loop on one core | s per slide |\n| --- | ---: | ---: | ---: | ---: |")
     for (name, cores), (rate, per_slide) in results.items():
         print(f"| {name} | {cores} | {rate:.1f} | {rate / bare.rate:.2f} | {per_slide:.2f} |")
     print(f"\npreprocess / bare loop, one core: {alone.rate / bare.rate:.2f} (aim: 0.85)")
@@ -177,8 +177,8 @@ def report(results: dict[tuple[str, int], Result]) -> None:
         print(f"preprocess on two cores / on one: {both.rate / alone.rate:.2f}")
     for (name, cores), result in results.items():
         if name in PEERS:
-            own = results["preprocess", cores]
-            rate, slide = own.rate / result.rate, result.per_slide / own.per_slide
+            preprocess = results["preprocess", cores]
+            rate, slide = preprocess.rate / result.rate, result.per_slide / preprocess.per_slide
             print(f"preprocess / {name}, {cores} core(s): {rate:.1f} by megapixels, {slide:.1f} by slides (aim: 3)")
 
 

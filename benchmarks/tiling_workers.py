@@ -11,20 +11,20 @@ import tempfile
 import time
 from pathlib import Path
 
-LEAST_TISSUE = 0.5
+MIN_TISSUE = 0.5
 
 
 def bare(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
-    """Read each place that preprocess takes with one call, and discard the pixels."""
+    """Read the position of each patch of preprocess with one call, and discard the pixels."""
     import numpy as np
     import openslide
 
-    places = np.load(workplace / "places.npy").tolist()
+    positions = np.load(workplace / "positions.npy").tolist()
     start = time.perf_counter()
     handle = openslide.OpenSlide(slide)
-    for x, y in places:
+    for x, y in positions:
         handle.read_region((x, y), 0, (patch_px, patch_px))
-    return len(places), time.perf_counter() - start
+    return len(positions), time.perf_counter() - start
 
 
 def preprocess(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
@@ -34,7 +34,7 @@ def preprocess(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]
     from histoforge.steps.preprocess_config import PreprocessConfig
 
     config = PreprocessConfig(
-        source=str(slide.parent), kind="slides", patch_size=str(patch_px), level=0, min_tissue=LEAST_TISSUE,
+        source=str(slide.parent), kind="slides", patch_size=str(patch_px), level=0, min_tissue=MIN_TISSUE,
         split_ratios="0:0:1",
     )  # fmt: skip
     with tempfile.TemporaryDirectory(dir=workplace) as out:
@@ -52,7 +52,7 @@ def histolab(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]:
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory(dir=workplace) as out:
         start = time.perf_counter()
-        tiler = GridTiler(tile_size=(patch_px, patch_px), level=0, check_tissue=True, tissue_percent=100 * LEAST_TISSUE)
+        tiler = GridTiler(tile_size=(patch_px, patch_px), level=0, check_tissue=True, tissue_percent=100 * MIN_TISSUE)
         tiler.extract(Slide(slide, processed_path=out), log_level="CRITICAL")
         taken = time.perf_counter() - start
         return len(list(Path(out).rglob("*.png"))), taken
@@ -65,7 +65,7 @@ def tiatoolbox(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]
 
     start = time.perf_counter()
     extractor = SlidingWindowPatchExtractor(
-        input_img=slide, patch_size=(patch_px, patch_px), resolution=0, units="level", min_mask_ratio=LEAST_TISSUE,
+        input_img=slide, patch_size=(patch_px, patch_px), resolution=0, units="level", min_mask_ratio=MIN_TISSUE,
         input_mask=np.load(workplace / "mask.npy"),
     )  # fmt: skip
     count = sum(1 for _ in extractor)

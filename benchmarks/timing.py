@@ -1,4 +1,4 @@
-"""Shared parts of the benchmarks: timing of a call, and a table that says where it was measured."""
+"""Functions that the benchmarks share: timing of calls, a table of results, and a line about the machine."""
 
 import datetime
 import importlib.metadata
@@ -33,6 +33,23 @@ def timed(function: Callable[[], Result]) -> tuple[float, Result]:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return now() - start, result
+
+
+def fastest(function: Callable[[], object], rounds: int) -> float:
+    """Return the seconds of the fastest of `rounds` calls, after one warm-up call."""
+    function()
+    return min(timed(function)[0] for _ in range(rounds))
+
+
+def fastest_in_turn(functions: Mapping[str, Callable[[], Result]], rounds: int) -> dict[str, tuple[float, Result]]:
+    """Call the functions in turn; return the fastest time of each in seconds, and its result."""
+    best: dict[str, tuple[float, Result]] = {}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            seconds, result = timed(function)
+            if name not in best or seconds < best[name][0]:
+                best[name] = seconds, result
+    return best
 
 
 def table(title: str, unit: str, count: float, times: Mapping[str, float], baseline: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from shipped import random_patches, seconds_per_step
-from timing import CLOCKS, surroundings, table, timed, use_clock
+from timing import CLOCKS, fastest, surroundings, table, use_clock
 from torch import Tensor, nn
 
 from histoforge.generators.histogan.config import HistoganConfig
@@ -102,12 +102,6 @@ def plain_histogan(batch: int, size: int, config: HistoganConfig, device: torch.
         update(optimizers[0], generator_loss(critics, fakes, labels))
 
     return step
-
-
-def fastest(step: Step, rounds: int) -> float:
-    """Return the seconds of the fastest step, after one warm-up step."""
-    step()
-    return min(timed(step)[0] for _ in range(rounds))
 
 
 def compare(

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from shipped import random_patches, seconds_per_step
-from timing import CLOCKS, surroundings, table, timed, use_clock
+from timing import CLOCKS, fastest, surroundings, table, timed, use_clock
 from torch import Tensor, nn
 
 from histoforge.generators.config import GeneratorConfig
@@ -45,7 +45,7 @@ Step = Callable[[], None]
 def settings(method: str, arguments: argparse.Namespace) -> GeneratorConfig:
     """Return a method's settings at the requested size."""
     cycle = getattr(METHODS[method].config_class(), "n_critic", 1)
-    steps = (arguments.rounds + 1) * cycle + 2  # the first one warms up, the last one writes a checkpoint
+    steps = (arguments.rounds + 1) * cycle + 2  # the first step warms up, the last writes a checkpoint
     values = {
         "batch_size": arguments.ddpm_batch if method == "ddpm" else arguments.batch,
         "epochs": 1,
@@ -123,15 +123,14 @@ def update(optimizer: torch.optim.Adam, loss: Tensor, clip: float | None = None)
     optimizer.step()
 
 
-def fastest(step: Step, rounds: int, steps: int) -> float:
-    """Return the seconds per step of the fastest of `rounds` rounds of `steps` steps, after one warm-up round."""
+def seconds_per_plain_step(step: Step, rounds: int, cycle: int) -> float:
+    """Return the seconds per step of the fastest of `rounds` rounds of `cycle` steps, after one warm-up round."""
 
-    def run_round() -> None:
-        for _ in range(steps):
+    def run_cycle() -> None:
+        for _ in range(cycle):
             step()
 
-    run_round()
-    return min(timed(run_round)[0] for _ in range(rounds)) / steps
+    return fastest(run_cycle, rounds) / cycle
 
 
 def new_guide(width: float, size: int, device: torch.device) -> Guide:
@@ -175,7 +174,7 @@ def main() -> None:
             for _ in range(2):
                 seconds, generator, _ = seconds_per_step(method, config, patches, guide)
                 cycle = getattr(config, "n_critic", 1)
-                other = fastest(plain(config, patches, plain_guide, device), arguments.rounds, cycle)
+                other = seconds_per_plain_step(plain(config, patches, plain_guide, device), arguments.rounds, cycle)
                 times = {name: min(old, new) for (name, old), new in zip(times.items(), (seconds, other), strict=True)}
             steps[method] = times["histoforge"]
             labels = torch.zeros(config.batch_size, dtype=torch.int64)

@@ -68,7 +68,7 @@ def reseal(folder: Path) -> None:
                 from histoforge.training.model_files import ModelInfo
 
                 said["weights"] = digest_file(folder / "model.safetensors")
-                said["digest"] = ModelInfo(**{**said, "digest": ""}).own_digest()
+                said["digest"] = ModelInfo(**{**said, "digest": ""}).compute_digest()
                 said = sealed(said, 1, "seal")
             else:
                 said = sealed(said, 1)

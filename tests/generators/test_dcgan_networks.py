@@ -18,7 +18,7 @@ SMALL = GanConfig(z_dim=5, generator_maps=8, discriminator_maps=8)
         ((128, 128), (4, 4)), ((224, 224), (7, 7)), ((256, 128), (8, 4)), ((64, 96), (4, 6)),
     ],
 )  # fmt: skip
-def test_patch_sizes_that_are_made(size, base):
+def test_supported_patch_sizes(size, base):
     steps = doublings(size, "dcgan")
     generator = DcganGenerator(SMALL, size, steps)
     assert generator.base[:2] == base
@@ -30,10 +30,10 @@ def test_patch_sizes_that_are_made(size, base):
 
 
 @pytest.mark.parametrize("size", [(100, 100), (6, 6), (33, 33), (64, 72), (250, 250)])
-def test_other_sizes_are_refused_with_some_that_are_made(size):
-    with pytest.raises(SettingsError, match=f"lsgan cannot make patches of {size[0]}x{size[1]} px") as told:
+def test_an_unsupported_size_is_refused_with_supported_ones(size):
+    with pytest.raises(SettingsError, match=f"lsgan cannot make patches of {size[0]}x{size[1]} px") as error:
         doublings(size, "lsgan")
-    for text in str(told.value).split("preprocess to ")[1].split(" px")[0].split(" or "):
+    for text in str(error.value).split("preprocess to ")[1].split(" px")[0].split(" or "):
         named = tuple(map(int, text.split("x")))
         assert DcganGenerator(SMALL, named, doublings(named, "lsgan")).base[0] >= 4
 

@@ -11,7 +11,7 @@ from histoforge.generators.methods import METHODS
 from histoforge.patches.device import Batch
 
 
-def turn(real_scores, fake_scores, discriminator=None, real=None, fake=None):
+def step(real_scores, fake_scores, discriminator=None, real=None, fake=None):
     real = torch.zeros(len(real_scores), 3, 16, 16) if real is None else real
     fake = torch.zeros_like(real) if fake is None else fake
     batch = Batch(real, torch.zeros(len(real), dtype=torch.int64), torch.arange(len(real)))
@@ -26,23 +26,23 @@ def scores():
 
 @pytest.mark.parametrize("target", [1.0, 0.9])
 def test_cross_entropy_with_smoothing_on_the_real_side_alone(scores, target):
-    real, fake = (torch.sigmoid(one.double()) for one in scores)
+    real, fake = (torch.sigmoid(values.double()) for values in scores)
     expected = -(target * real.log() + (1 - target) * (1 - real).log()).mean() - (1 - fake).log().mean()
-    loss, _ = CrossEntropy(target).discriminator(turn(*scores))
+    loss, _ = CrossEntropy(target).discriminator(step(*scores))
     torch.testing.assert_close(loss, expected.float())
     torch.testing.assert_close(CrossEntropy(target).generator(scores[1]), -fake.log().mean().float())
     torch.testing.assert_close(CrossEntropy(target).output(scores[0]), real.float())
 
 
 def test_hinge(scores):
-    loss, _ = Hinge().discriminator(turn(*scores))
+    loss, _ = Hinge().discriminator(step(*scores))
     assert loss.item() == pytest.approx((0 + 1.5 + 0.7 + 0) / 4 + (0 + 1.7 + 0 + 1.1) / 4)
     assert Hinge().generator(scores[1]).item() == pytest.approx(-scores[1].mean().item())
 
 
 def test_least_squares(scores):
     real, fake = scores
-    loss, _ = LeastSquares().discriminator(turn(real, fake))
+    loss, _ = LeastSquares().discriminator(step(real, fake))
     assert loss.item() == pytest.approx(
         0.5 * sum((r - 1) ** 2 for r in real.tolist()) / 4 + 0.5 * sum(f**2 for f in fake.tolist()) / 4
     )
@@ -57,11 +57,11 @@ def test_wasserstein_with_the_penalty_of_a_known_critic(scores):
     def critic(x):
         return x.flatten(1) @ weight
 
-    loss, facts = Wasserstein(10.0).discriminator(turn(*scores, critic, images, -images))
+    loss, values = Wasserstein(10.0).discriminator(step(*scores, critic, images, -images))
     penalty = (weight.norm() - 1).square()
-    torch.testing.assert_close(facts["penalty"], penalty, rtol=1e-4, atol=0)
-    torch.testing.assert_close(facts["wasserstein"], scores[0].mean() - scores[1].mean())
-    torch.testing.assert_close(loss, 10 * penalty - facts["wasserstein"], rtol=1e-4, atol=0)
+    torch.testing.assert_close(values["penalty"], penalty, rtol=1e-4, atol=0)
+    torch.testing.assert_close(values["wasserstein"], scores[0].mean() - scores[1].mean())
+    torch.testing.assert_close(loss, 10 * penalty - values["wasserstein"], rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -72,9 +72,9 @@ def test_the_penalty_reaches_every_weight_of_the_critic(norm, dtype):
     critic = DcganDiscriminator(GanConfig(discriminator_maps=8, discriminator_norm=norm), (16, 16), 2)
     real, fake = torch.randn(2, 4, 3, 16, 16).clamp(-1, 1)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        _, facts = Wasserstein(10.0).discriminator(turn(critic(real), critic(fake), critic, real, fake))
-        loss, _ = Wasserstein(1e6).discriminator(turn(critic(real), critic(fake), critic, real, fake))
-    assert 0 < facts["penalty"] < 2
+        _, values = Wasserstein(10.0).discriminator(step(critic(real), critic(fake), critic, real, fake))
+        loss, _ = Wasserstein(1e6).discriminator(step(critic(real), critic(fake), critic, real, fake))
+    assert 0 < values["penalty"] < 2
     gradients = torch.autograd.grad(loss, [*critic.downs.parameters(), critic.score.weight])
     assert all(gradient.isfinite().all() and gradient.abs().max() > 0 for gradient in gradients)
 
@@ -88,7 +88,7 @@ def test_one_step_takes_the_sum_of_both_gradients():
         logits = network(images)
         torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target)).backward()
     accumulated = [p.grad for p in network.parameters()]
-    loss, _ = CrossEntropy(0.9).discriminator(turn(network(real), network(fake)))
+    loss, _ = CrossEntropy(0.9).discriminator(step(network(real), network(fake)))
     torch.testing.assert_close(list(torch.autograd.grad(loss, list(network.parameters()))), accumulated)
 
 

@@ -22,7 +22,7 @@ from histoforge.training.model_files import ModelInfo
 sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
 from two_pictures import make_patchset, pictures
 
-KIN = [name for name, method in METHODS.items() if method.package.endswith(".dcgan")]
+DCGAN_METHODS = [name for name, method in METHODS.items() if method.package.endswith(".dcgan")]
 SMALL = {"z_dim": 8, "generator_maps": 16, "discriminator_maps": 16, "batch_size": 8, "precision": "float32"}
 LEARNING = {
     "dcgan": {"discriminator_norm": "none"}, "improved_dcgan": {"discriminator_norm": "none"}, "sngan": {},
@@ -45,21 +45,21 @@ def trained(method, data, work, checkpoint_every=0, **values):
     return dcgan.train(config, data, engine, None, info)
 
 
-@pytest.mark.parametrize("method", KIN)
+@pytest.mark.parametrize("method", DCGAN_METHODS)
 def test_each_learns_one_picture(data, tmp_path, method):
     how = {"epochs": 2, "epoch_steps": 75, "learning_rate": 2e-3, "ema_decay": 0.9, "beta1": 0.0, "precision": "auto"}
-    outcome = trained(method, data, tmp_path, **{**how, **LEARNING[method]})
-    drawn = draw(outcome.generator, np.zeros(16, np.int64), seed=1).astype(float)
-    own, other = (np.abs(drawn - picture).mean() for picture in pictures())
-    assert own < 40, own
-    assert 2 * own < other
-    rows = outcome.history.rows
+    result = trained(method, data, tmp_path, **{**how, **LEARNING[method]})
+    samples = draw(result.generator, np.zeros(16, np.int64), seed=1).astype(float)
+    distance, other_distance = (np.abs(samples - picture).mean() for picture in pictures())
+    assert distance < 40, distance
+    assert 2 * distance < other_distance
+    rows = result.history.rows
     assert {"discriminator", "generator", "d_real", "d_fake"} <= set(rows[0])
     assert ("penalty" in rows[0]) == (method == "wgan_gp")
 
 
-@pytest.mark.parametrize("method", KIN)
-def test_each_goes_on_after_a_stop_to_the_same_bits(data, tmp_path, method, monkeypatch):
+@pytest.mark.parametrize("method", DCGAN_METHODS)
+def test_each_resumes_to_the_same_bits(data, tmp_path, method, monkeypatch):
     how = {"epochs": 2, "epoch_steps": 4, "n_critic": 2, "ema_decay": 0.9, "diff_augment": "colour,translation,cutout"}
     how |= {"flips": True}
     whole = trained(method, data, tmp_path / "whole", checkpoint_every=3, **how)
@@ -78,8 +78,8 @@ def test_each_goes_on_after_a_stop_to_the_same_bits(data, tmp_path, method, monk
     cut = trained(method, data, tmp_path / "cut", checkpoint_every=3, **how)
     for name, weight in whole.state.items():
         assert torch.equal(weight, cut.state[name]), name
-    for one, other in zip(whole.history.rows, cut.history.rows, strict=True):
-        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    for row, resumed in zip(whole.history.rows, cut.history.rows, strict=True):
+        assert {**row, "seconds": 0} == {**resumed, "seconds": 0}
 
 
 def test_gradients_are_clipped(data, tmp_path, monkeypatch):
@@ -104,18 +104,18 @@ def test_a_loss_that_is_not_finite_names_the_step(data, tmp_path, monkeypatch):
         trained("dcgan", data, tmp_path, epochs=1, epoch_steps=2)
 
 
-def test_a_patch_size_that_it_cannot_make_is_named_with_those_it_can(data, tmp_path):
+def test_an_unsupported_patch_size_is_an_error_with_those_it_can(data, tmp_path):
     other = PatchSet(data.info.model_copy(update={"patch_size": (100, 100)}), data.index, data._reader, data._rows)
     with pytest.raises(SettingsError, match=r"sngan cannot make patches of 100x100 px.*16.*96x96 or 112x112 px"):
         trained("sngan", other, tmp_path, epochs=1)
 
 
 def test_weights_of_another_latent_size_are_refused(data, tmp_path):
-    outcome = trained("dcgan", data, tmp_path, epochs=1, epoch_steps=1)
-    info = outcome.generator.info
-    loaded = load(info, outcome.state, torch.device("cpu"))
+    result = trained("dcgan", data, tmp_path, epochs=1, epoch_steps=1)
+    info = result.generator.info
+    loaded = load(info, result.state, torch.device("cpu"))
     labels = np.zeros(2, np.int64)
-    np.testing.assert_array_equal(draw(loaded, labels, seed=3), draw(outcome.generator, labels, seed=3))
+    np.testing.assert_array_equal(draw(loaded, labels, seed=3), draw(result.generator, labels, seed=3))
     changed = info.model_copy(update={"config": {**info.config, "z_dim": 9}})
     with pytest.raises(ModelError, match="noise of length 8, and its model.json says z_dim=9"):
-        load(changed, outcome.state, torch.device("cpu"))
+        load(changed, result.state, torch.device("cpu"))

@@ -12,7 +12,7 @@ from histoforge.generators.ddpm.diffusion import denoise, denoise_from, noise_sc
 from histoforge.generators.ddpm.network import NoiseNetwork, attention_level
 
 TINY = {"unet_channels": 8, "levels": 2, "level_blocks": 1, "attention_size": 4}
-MEAN, DEVIATION = 0.3, 0.1
+MEAN, STD = 0.3, 0.1
 
 
 def rng():
@@ -24,7 +24,7 @@ ABAR = (1 - torch.linspace(1e-4, 0.02, TIMESTEPS, dtype=torch.float64)).cumprod(
 
 
 class GaussianNoise(nn.Module):
-    """The best prediction of the noise where the pixels of images are N(+-MEAN, DEVIATION^2), in closed form."""
+    """The best prediction of the noise where the pixels of images are N(+-MEAN, STD^2), in closed form."""
 
     patch_size = (4, 6)
 
@@ -36,7 +36,7 @@ class GaussianNoise(nn.Module):
         self.times.append(int(times.flatten()[0]))
         kept = ABAR[times].float().expand(len(noisy))[:, None, None, None]
         mean = MEAN * (labels * 2 - 1)[:, None, None, None]
-        return (1 - kept).sqrt() * (noisy - kept.sqrt() * mean) / (kept * DEVIATION**2 + 1 - kept)
+        return (1 - kept).sqrt() * (noisy - kept.sqrt() * mean) / (kept * STD**2 + 1 - kept)
 
 
 def test_the_loss_is_ho_et_al_s_equation_14():
@@ -59,9 +59,9 @@ def test_denoising_with_the_best_network_draws_the_distribution_that_was_learned
     network, labels = GaussianNoise(), torch.tensor([0, 1]).repeat_interleave(64)
     images = denoise(network, labels, steps, eta, rng(), torch.device("cpu"))
     assert (images.shape, images.dtype) == ((128, 3, 4, 6), torch.float32)
-    for label, part in enumerate(images.chunk(2)):
-        assert float(part.mean()) == pytest.approx(MEAN * (2 * label - 1), abs=0.01)
-        assert float(part.std()) == pytest.approx(DEVIATION, rel=0.05)
+    for label, samples in enumerate(images.chunk(2)):
+        assert float(samples.mean()) == pytest.approx(MEAN * (2 * label - 1), abs=0.01)
+        assert float(samples.std()) == pytest.approx(STD, rel=0.05)
     assert network.times == list(range(TIMESTEPS - 1, -1, -TIMESTEPS // steps))
 
 
@@ -95,7 +95,7 @@ def test_the_defaults_are_ho_et_al_s_network_for_cifar10():
     assert attention_level(DdpmConfig(), (256, 256)) is None
 
 
-def test_a_patch_size_that_it_cannot_make_is_named_with_those_it_can():
+def test_an_unsupported_patch_size_is_an_error_with_those_it_can():
     with pytest.raises(SettingsError, match="levels=4 cannot make patches of 50x64 px.*48x64 or 56x64 px"):
         NoiseNetwork(DdpmConfig(), (50, 64), classes=1)
 
@@ -134,15 +134,15 @@ def test_a_step_of_ancestral_sampling_has_the_mean_and_variance_of_the_posterior
     before, after = 999, 899  # the first step of ten, without what follows
     monkeypatch.setattr(DDIMScheduler, "set_timesteps", _first_step_of_ten)
     labels, count = torch.zeros(4000, dtype=torch.int64), 4000
-    drawn = denoise_from(WildNoise(), first.expand(count, -1, -1, -1), labels, 10, 1.0, rng())
+    samples = denoise_from(WildNoise(), first.expand(count, -1, -1, -1), labels, 10, 1.0, rng())
     held = (first - (1 - ABAR[before]) ** 0.5 * WildNoise()(first, None, None)) / ABAR[before] ** 0.5
     held = held.clamp(-1, 1)
     alpha = ABAR[before] / ABAR[after]
     mean = ABAR[after] ** 0.5 * (1 - alpha) / (1 - ABAR[before]) * held
     mean = mean + alpha**0.5 * (1 - ABAR[after]) / (1 - ABAR[before]) * first
     variance = (1 - ABAR[after]) / (1 - ABAR[before]) * (1 - alpha)
-    assert float(drawn.mean()) == pytest.approx(float(mean.mean()), abs=0.01)
-    assert float(drawn.var()) == pytest.approx(float(variance), rel=0.02)
+    assert float(samples.mean()) == pytest.approx(float(mean.mean()), abs=0.01)
+    assert float(samples.var()) == pytest.approx(float(variance), rel=0.02)
 
 
 def _first_step_of_ten(schedule, steps):

@@ -56,21 +56,21 @@ def train(work, patches, end_at=0, **values):
 
 
 def test_learns_one_picture_a_label(patches, tmp_path):
-    outcome = train(tmp_path, patches, epochs=2, epoch_steps=90)
-    drawn = draw(outcome.generator, np.array([0, 1]).repeat(4), seed=1).astype(float)
-    difference = [[np.abs(drawn[4 * c : 4 * c + 4] - SMALL[d]).mean() for d in (0, 1)] for c in (0, 1)]
-    for own in (0, 1):
-        assert difference[own][own] < 35, difference
-        assert difference[own][1 - own] > 2 * difference[own][own], difference
-    losses = [row["loss"] for row in outcome.history.rows]
+    result = train(tmp_path, patches, epochs=2, epoch_steps=90)
+    samples = draw(result.generator, np.array([0, 1]).repeat(4), seed=1).astype(float)
+    difference = [[np.abs(samples[4 * c : 4 * c + 4] - SMALL[d]).mean() for d in (0, 1)] for c in (0, 1)]
+    for label in (0, 1):
+        assert difference[label][label] < 35, difference
+        assert difference[label][1 - label] > 2 * difference[label][label], difference
+    losses = [row["loss"] for row in result.history.rows]
     assert losses[1] < losses[0] / 2
 
 
 def test_a_trained_model_draws_the_same_when_it_is_loaded(patches, tmp_path):
-    outcome = train(tmp_path, patches, epochs=1, epoch_steps=1, eta=1.0)
-    loaded = load(outcome.generator.info, outcome.state, torch.device("cpu"))
+    result = train(tmp_path, patches, epochs=1, epoch_steps=1, eta=1.0)
+    loaded = load(result.generator.info, result.state, torch.device("cpu"))
     labels = np.array([0, 1, 1])
-    np.testing.assert_array_equal(draw(outcome.generator, labels, seed=5), draw(loaded, labels, seed=5))
+    np.testing.assert_array_equal(draw(result.generator, labels, seed=5), draw(loaded, labels, seed=5))
     assert (draw(loaded, labels, seed=5) != draw(loaded, labels, seed=6)).any()
 
 

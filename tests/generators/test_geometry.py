@@ -22,6 +22,6 @@ def test_stages_and_base_map_follow_from_the_patch_size(patch_size, settings, ba
     assert (geometry.base, geometry.sizes) == (base, sizes)
 
 
-def test_a_size_that_cannot_be_made_names_the_nearest_that_can():
+def test_an_unsupported_size_names_the_nearest_supported_one():
     with pytest.raises(SettingsError, match=r"100x90 px.* multiples of 32.* 96x64 or 128x96 px"):
         Geometry.of(HistoganConfig.make({"stages": 2}), (100, 90))

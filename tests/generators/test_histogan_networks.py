@@ -97,10 +97,10 @@ def test_the_critics_loss_is_the_sum_over_stages(norm):
     labels = torch.tensor([0, 1, 2, 0])
     real = at_each_stage(torch.rand(4, 3, 16, 8), 2)
     fake = [image.detach() for image in generator(torch.randn(4, 6), labels)]
-    loss, facts = critic_loss(critics, real, fake, labels, 50.0, rng())
+    loss, values = critic_loss(critics, real, fake, labels, 50.0, rng())
     expected = sum(c(f, labels).mean() - c(r, labels).mean() for c, r, f in zip(critics, real, fake, strict=True))
-    torch.testing.assert_close(facts["wasserstein"], -expected.detach(), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(loss, expected + 50.0 * facts["penalty"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(values["wasserstein"], -expected.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(loss, expected + 50.0 * values["penalty"], rtol=1e-4, atol=1e-4)
 
 
 def test_the_generators_step_leaves_no_gradient_in_the_critics():
@@ -131,9 +131,9 @@ def test_the_penalty_is_about_the_gradient_of_each_score_for_its_own_image(norm)
     critics[0].eval()  # spectral normalisation stays as it is
     real, fake = (torch.rand(4, 3, 16, 8, generator=rng()) * 2 - 1 for _ in range(2))
     labels = torch.tensor([0, 1, 2, 0])
-    _, facts = critic_loss(critics, [real], [fake], labels, 1.0, rng())
+    _, values = critic_loss(critics, [real], [fake], labels, 1.0, rng())
     points = torch.lerp(fake, real, torch.rand(4, 1, 1, 1, generator=rng()))
     jacobian = torch.autograd.functional.jacobian(lambda images: critics[0](images, labels), points).flatten(2)
-    own = jacobian.diagonal().T.norm(dim=1)
-    assert float(jacobian.square().sum()) > 1.001 * float(own.square().sum()), "scores depend on other images"
-    torch.testing.assert_close(facts["penalty"], (own - 1).square().mean())
+    norms = jacobian.diagonal().T.norm(dim=1)
+    assert float(jacobian.square().sum()) > 1.001 * float(norms.square().sum()), "scores depend on other images"
+    torch.testing.assert_close(values["penalty"], (norms - 1).square().mean())

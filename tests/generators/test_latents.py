@@ -56,7 +56,7 @@ def test_decoding_noise_gives_what_is_drawn_from_it(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["dcgan", "histogan", "ddpm", "ddpm a class"])
-def test_a_point_has_one_patch_whatever_else_is_in_the_batch(kind, tmp_path):
+def test_a_point_gives_the_same_patch_in_any_batch(kind, tmp_path):
     generator = generator_of(kind, tmp_path)
     labels = torch.tensor([1, 0, 1, 0])
     points = generator.latents(labels, torch.Generator().manual_seed(5))

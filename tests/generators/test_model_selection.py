@@ -20,8 +20,8 @@ def network(value):
 
 def observed(scores, alpha=0.5):
     selection = ModelSelection(alpha)
-    for place, score in enumerate(scores):
-        selection.add(10 + place, score, network(place))
+    for index, score in enumerate(scores):
+        selection.add(10 + index, score, network(index))
     return selection
 
 
@@ -38,7 +38,7 @@ def test_the_lowest_smoothed_score_wins_over_the_lowest_raw_one():
     assert float(selection.best_weights["weight"]) == 5.0
 
 
-def test_of_equal_epochs_the_earliest_is_kept():
+def test_ties_go_to_the_earliest_epoch():
     assert observed([4.0, 4.0, 4.0]).best_epoch == 10
 
 
@@ -88,10 +88,10 @@ def patches(tmp_path):
     return PatchSet.open(tmp_path / "set")
 
 
-def test_the_judge_prefers_patches_that_are_like_the_real_ones(patches):
+def test_the_fid_of_patches_like_the_real_ones_is_lower(patches):
     extractor = NamedExtractor("mean colours", lambda images: images.mean(dim=(2, 3)))
-    judge = FidScorer(extractor, patches, 200, 0, torch.device("cpu"), torch.float32)
+    scorer = FidScorer(extractor, patches, 200, 0, torch.device("cpu"), torch.float32)
     real = torch.from_numpy(patches.images()).permute(0, 3, 1, 2) / 127.5 - 1
     alike, darker = Replay(real, patches.classes), Replay(real * 0.5 - 0.5, patches.classes)
-    assert judge.score(alike) == judge.score(alike)
-    assert judge.score(alike) < judge.score(darker) / 10
+    assert scorer.score(alike) == scorer.score(alike)
+    assert scorer.score(alike) < scorer.score(darker) / 10

@@ -95,7 +95,7 @@ def test_gradients_are_the_differences_of_the_values(term, logits, similarities)
 
 
 @pytest.mark.parametrize("known", [2, 3, 5])
-def test_looking_at_some_fakes_gives_on_average_what_looking_at_all_does(known, similarities):
+def test_scoring_some_fakes_equals_scoring_all_on_average(known, similarities):
     orders, mean = list(permutations(range(5))), torch.zeros_like(similarities)
     for order in map(list, orders):
         mean[order] += estimate_all(similarities[order][:known], 5) / len(orders)
@@ -105,8 +105,8 @@ def test_looking_at_some_fakes_gives_on_average_what_looking_at_all_does(known, 
 @pytest.mark.parametrize("term", [literal, policy, soft_target, weighted])
 def test_each_term_is_linear_in_the_similarities(term, logits, similarities):
     other = similarities.flip(0)
-    parts = term(logits, similarities, WEIGHT) + 2 * term(logits, other, WEIGHT)
-    torch.testing.assert_close(term(logits, similarities + 2 * other, WEIGHT), parts)
+    expected = term(logits, similarities, WEIGHT) + 2 * term(logits, other, WEIGHT)
+    torch.testing.assert_close(term(logits, similarities + 2 * other, WEIGHT), expected)
 
 
 @pytest.mark.parametrize("baseline", [0.0, 0.4])
@@ -121,7 +121,7 @@ def test_the_mean_of_reinforce_over_all_actions_is_policys_gradient(logits, simi
     torch.testing.assert_close(mean, gradient(policy(logits, similarities, WEIGHT), logits))
 
 
-def test_an_accepted_fake_that_is_more_alike_than_usual_is_accepted_more_often_afterwards():
+def test_accepting_a_fake_of_above_average_similarity_becomes_more_likely():
     logits, actions = torch.zeros(2, requires_grad=True), torch.ones(2)
     slope = gradient(reinforce(logits, torch.tensor([0.9, 0.1]), WEIGHT, actions, torch.tensor(0.5)), logits)
     assert slope[0] < 0 < slope[1]
@@ -134,7 +134,7 @@ def test_only_reinforce_draws_random_numbers(mode, logits, similarities):
     assert torch.equal(state.get_state(), rng().get_state())
 
 
-def test_the_baseline_is_the_mean_of_what_was_earned_before():
+def test_the_baseline_is_the_mean_of_earlier_rewards():
     term, earned = RewardTerm("reinforce", WEIGHT, rng()), []
     always = torch.full((4,), 50.0)  # accepts each fake, so it earns the similarities
     for _ in range(7):
@@ -148,7 +148,7 @@ def test_the_baseline_is_the_mean_of_what_was_earned_before():
     torch.testing.assert_close(term.baseline, before + (1 - before) / BASELINE_STEPS)
 
 
-def test_reinforce_goes_on_from_its_state_as_if_it_had_never_stopped():
+def test_reinforce_resumes_exactly():
     whole, logits, similarities = RewardTerm("reinforce", WEIGHT, rng()), torch.zeros(8), torch.rand(8, generator=rng())
     for _ in range(3):
         whole(logits, similarities)

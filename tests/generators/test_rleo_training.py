@@ -83,19 +83,19 @@ def test_literal_alone_ends_with_the_bits_of_the_training_without_a_guide(mode, 
 def test_learns_what_its_patches_look_like(mode, patches, guide, tmp_path):
     how = {"epochs": 1, "epoch_steps": 100, "learning_rate": 2e-3, "beta1": 0.0, "ema_decay": 0.9, "precision": "auto"}
     how |= {"z_dim": 8, "generator_maps": 16, "discriminator_maps": 16, "discriminator_norm": "none"}
-    outcome = train(tmp_path, patches, guide, reward=mode, **how)
-    drawn = draw(outcome.generator, np.zeros(16, np.int64), seed=1).astype(float)
-    own, other = (np.abs(drawn - picture).mean() for picture in pictures())
-    assert own < 40, own
-    assert 2 * own < other
+    result = train(tmp_path, patches, guide, reward=mode, **how)
+    samples = draw(result.generator, np.zeros(16, np.int64), seed=1).astype(float)
+    distance, other_distance = (np.abs(samples - picture).mean() for picture in pictures())
+    assert distance < 40, distance
+    assert 2 * distance < other_distance
 
 
 def test_the_settings_without_the_reward_are_the_improved_dcgans():
-    own = {"reward", "reward_weight", "guide_share", "pairing"}
-    assert RleoConfig().model_dump(exclude=own) == ImprovedDcganConfig().model_dump()
+    added = {"reward", "reward_weight", "guide_share", "pairing"}
+    assert RleoConfig().model_dump(exclude=added) == ImprovedDcganConfig().model_dump()
 
 
-def test_the_history_tells_reward_similarity_and_balance(patches, guide, tmp_path):
+def test_the_history_contains_reward_similarity_and_balance(patches, guide, tmp_path):
     literal, policy = (train(tmp_path / mode, patches, guide, reward=mode).history.rows for mode in MODES[:2])
     for row in literal:
         assert 0 < row["similarity"] <= 1
@@ -116,8 +116,8 @@ def test_a_training_that_was_cut_short_ends_with_the_same_bits(mode, patches, gu
         train(tmp_path / "cut", patches, guide, end_at=4, **settings)
     resumed = train(tmp_path / "cut", patches, guide, **settings)
     assert all(torch.equal(weight, resumed.state[name]) for name, weight in whole.state.items())
-    for one, other in zip(whole.history.rows, resumed.history.rows, strict=True):
-        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    for row, other in zip(whole.history.rows, resumed.history.rows, strict=True):
+        assert {**row, "seconds": 0} == {**other, "seconds": 0}
 
 
 def test_real_patches_are_embedded_once_and_found_by_their_rows(patches, guide):
@@ -164,13 +164,13 @@ def test_targets_and_weights_of_fakes_stay_in_their_bounds_whatever_the_share(mo
     assert all(float(values.min()) >= 0 and float(values.max()) <= 1 for values in seen)
 
 
-def test_a_reward_of_no_weight_changes_no_random_number_of_the_training(patches, guide, unguided, tmp_path):
+def test_a_reward_of_weight_zero_changes_no_random_number(patches, guide, unguided, tmp_path):
     """Equal seeds then pair whole trainings, whatever the reward draws for itself."""
     guided = train(tmp_path, patches, guide, reward="reinforce", reward_weight=0.0)
     assert all(torch.equal(weight, guided.state[name]) for name, weight in unguided.state.items())
 
 
-def test_the_reward_takes_no_part_in_the_generators_loss(patches, guide):
+def test_the_reward_is_not_in_the_generators_loss(patches, guide):
     objective = RewardedCrossEntropy(RleoConfig(), guide, DevicePatches.load(patches, "cpu"), torch.Generator())
     scores = torch.randn(4)
     torch.testing.assert_close(objective.generator(scores), torch.nn.functional.softplus(-scores).mean())

@@ -27,9 +27,9 @@ def rng():
 
 def naive_penalty(critic, real, fake):
     """Image by image, the whole Jacobian, at the same points."""
-    place = torch.rand(len(real), 1, 1, 1, generator=rng()).double()
+    position = torch.rand(len(real), 1, 1, 1, generator=rng()).double()
     total = 0.0
-    for t, x, y in zip(place, real, fake, strict=True):
+    for t, x, y in zip(position, real, fake, strict=True):
         point = ((1 - t) * y + t * x).float().double()
         jacobian = torch.autograd.functional.jacobian(lambda p: critic(p[None])[0], point, create_graph=True)
         total = total + (jacobian.flatten().norm() - 1) ** 2
@@ -64,7 +64,7 @@ def test_penalty_of_a_constant_critic_is_one_and_has_finite_gradients(setting):
 
 
 def test_penalty_under_bfloat16_is_close_to_float32(setting):
-    critic, real, fake = (part.float() for part in setting)
+    critic, real, fake = (value.float() for value in setting)
     with torch.autocast("cpu", torch.bfloat16):
         low = wgan_gp.gradient_penalty(critic, real, fake, rng())
     assert low.dtype == torch.float32

@@ -31,8 +31,8 @@ def test_equals_equations_2_and_3_written_out_position_by_position(layer):
     for j in range(6):
         scores = torch.stack([(wq @ positions[j]) @ (wk @ positions[i]) for i in range(6)])
         alpha = scores.exp() / scores.exp().sum()
-        told = sum(alpha[i] * (wv @ positions[i]) for i in range(6))
-        expected[j] = positions[j] + 0.7 * told
+        attended = sum(alpha[i] * (wv @ positions[i]) for i in range(6))
+        expected[j] = positions[j] + 0.7 * attended
     torch.testing.assert_close(layer(x)[0].flatten(1).T, expected, rtol=1e-4, atol=1e-5)
 
 

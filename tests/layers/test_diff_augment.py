@@ -15,7 +15,7 @@ def images():
     return torch.rand(64, 3, 16, 24, generator=rng(1)) * 2 - 1
 
 
-def test_nothing_is_nothing(images):
+def test_an_empty_policy_changes_nothing(images):
     assert diff_augment(images, "", rng()) is images
 
 
@@ -51,7 +51,7 @@ def test_colour_keeps_the_mean_but_for_brightness_and_scales_contrast(images):
 
 def test_translation_moves_by_an_eighth_at_most_and_fills_with_zeros(images):
     moved = diff_augment(images, "translation", rng())
-    found = set()
+    shifts = set()
     for before, after in zip(images, moved, strict=True):
         matches = []
         for dy in range(-2, 3):
@@ -63,9 +63,9 @@ def test_translation_moves_by_an_eighth_at_most_and_fills_with_zeros(images):
                 if torch.equal(after, expected):
                     matches.append((dy, dx))
         assert len(matches) == 1
-        found.add(matches[0])
-    assert {dy for dy, _ in found} == set(range(-2, 3))
-    assert {dx for _, dx in found} == set(range(-3, 4))
+        shifts.add(matches[0])
+    assert {dy for dy, _ in shifts} == set(range(-2, 3))
+    assert {dx for _, dx in shifts} == set(range(-3, 4))
 
 
 def test_cutout_makes_one_hole_of_half_a_side(images):

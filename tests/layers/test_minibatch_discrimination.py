@@ -17,7 +17,7 @@ def test_equals_a_loop_over_pairs_and_kernels():
     torch.testing.assert_close(layer(f), torch.cat([f, expected], dim=1))
 
 
-def test_a_batch_that_is_all_alike_is_as_close_as_can_be():
+def test_identical_samples_have_the_maximum_closeness():
     layer = MinibatchDiscrimination(6, kernels=3, dims=4)
     closeness = layer(torch.randn(1, 6).expand(5, 6))[:, 6:]
     torch.testing.assert_close(closeness, torch.full((5, 3), 4.0))

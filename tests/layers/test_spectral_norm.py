@@ -18,20 +18,20 @@ def test_the_weight_gets_a_spectral_norm_of_one():
     torch.testing.assert_close(largest_singular_value(conv.weight), torch.tensor(1.0), rtol=1e-3, atol=0)
 
 
-def test_equals_torchs_own_in_value_and_gradient():
+def test_value_and_gradient_equal_those_of_torch():
     torch.manual_seed(0)
-    ours, theirs = nn.Conv2d(4, 6, 3), nn.Conv2d(4, 6, 3)
-    theirs.load_state_dict(ours.state_dict())
-    ours, theirs = spectral_norm(ours), nn.utils.parametrizations.spectral_norm(theirs, n_power_iterations=1)
-    for conv in (ours, theirs):
+    ours, reference = nn.Conv2d(4, 6, 3), nn.Conv2d(4, 6, 3)
+    reference.load_state_dict(ours.state_dict())
+    ours, reference = spectral_norm(ours), nn.utils.parametrizations.spectral_norm(reference, n_power_iterations=1)
+    for conv in (ours, reference):
         for _ in range(100):  # until both have found the singular vectors
             conv(torch.zeros(1, 4, 3, 3))
     x = torch.randn(2, 4, 5, 5)
-    for conv in (ours, theirs):
+    for conv in (ours, reference):
         conv(x).square().sum().backward()
-    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
-    mine, other = ours.parametrizations.weight.original.grad, theirs.parametrizations.weight.original.grad
-    torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(ours(x), reference(x), rtol=1e-4, atol=1e-5)
+    gradient, expected = ours.parametrizations.weight.original.grad, reference.parametrizations.weight.original.grad
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_stays_in_float32_under_bfloat16():

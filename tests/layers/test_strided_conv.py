@@ -18,24 +18,24 @@ def _kernels(request, monkeypatch):
     monkeypatch.setattr(strided_conv, "HAS_AMX", request.param)
 
 
-def _twice(ours, reference, shape):
+def _derivatives(ours, reference, shape):
     """Value, first and second gradients of a layer, as a gradient penalty takes them."""
     reference.load_state_dict(ours.state_dict())
-    found = []
+    results = []
     for layer in (ours, reference):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16):
             y = layer(x)
             to_x, to_w = torch.autograd.grad(y.float().square().sum(), (x, layer.weight), create_graph=True)
             (second,) = torch.autograd.grad(to_x.float().square().sum(), layer.weight)
-        found.append([y.float(), to_x.float(), to_w, second])
-    return found
+        results.append([y.float(), to_x.float(), to_w, second])
+    return results
 
 
 @pytest.mark.parametrize("layers", [DOWN, BIASED, UP], ids=["down", "biased", "up"])
 def test_values_and_gradients_are_those_of_torch(layers):
-    ours, torchs = _twice(*layers)
-    for value, expected in zip(ours, torchs, strict=True):
+    ours, expected_results = _derivatives(*layers)
+    for value, expected in zip(ours, expected_results, strict=True):
         assert value.dtype == expected.dtype
         torch.testing.assert_close(value, expected, rtol=0.03, atol=0.01 * expected.abs().max().item())
 
@@ -62,7 +62,7 @@ def test_the_result_keeps_channels_last(layers):
 
 
 @pytest.mark.parametrize("layers", [DOWN, UP], ids=["down", "up"])
-def test_float32_is_torchs_own_layer_bit_for_bit(layers):
+def test_float32_equals_the_layer_of_torch_bitwise(layers):
     ours, reference, shape = layers
     reference.load_state_dict(ours.state_dict())
     x = torch.randn(shape)

@@ -46,11 +46,11 @@ def learnt(patches, tmp_path_factory):
 
 def test_learns_one_picture_a_class(learnt):
     generator = load_generator(learnt[0], "cpu")
-    drawn = draw(generator, np.array([0, 1]).repeat(8), seed=1).astype(float)
-    difference = [[np.abs(drawn[8 * c : 8 * c + 8] - pictures()[d]).mean() for d in (0, 1)] for c in (0, 1)]
-    for own in (0, 1):
-        assert difference[own][own] < 30, difference
-        assert difference[own][1 - own] > 2 * difference[own][own], difference
+    samples = draw(generator, np.array([0, 1]).repeat(8), seed=1).astype(float)
+    difference = [[np.abs(samples[8 * c : 8 * c + 8] - pictures()[d]).mean() for d in (0, 1)] for c in (0, 1)]
+    for label in (0, 1):
+        assert difference[label][label] < 30, difference
+        assert difference[label][1 - label] > 2 * difference[label][label], difference
 
 
 def test_equal_seeds_draw_equal_patches_and_others_do_not(learnt):
@@ -60,7 +60,7 @@ def test_equal_seeds_draw_equal_patches_and_others_do_not(learnt):
     assert (draw(generator, labels, seed=5) != draw(generator, labels, seed=6)).any()
 
 
-def test_without_an_extractor_the_last_epoch_is_kept_and_that_is_said(learnt):
+def test_without_an_extractor_the_last_epoch_is_kept(learnt):
     _, summary = learnt
     assert (summary.chosen_epoch, summary.chosen_by, summary.fid) == (4, "last epoch", None)
 
@@ -96,15 +96,15 @@ def test_the_epoch_of_the_lowest_smoothed_fid_is_kept(patches, extractor, tmp_pa
     raw, smoothed = ([row[name] for row in rows] for name in ("fid", "fid_smoothed"))
     assert raw[0] is None
     expected = raw[1]
-    for place in range(1, 5):
-        expected = 0.5 * expected + 0.5 * raw[place] if place > 1 else expected
-        assert smoothed[place] == pytest.approx(expected)
+    for index in range(1, 5):
+        expected = 0.5 * expected + 0.5 * raw[index] if index > 1 else expected
+        assert smoothed[index] == pytest.approx(expected)
     assert summary.chosen_epoch == 2 + int(np.argmin(smoothed[1:]))
     assert summary.chosen_by == "lowest smoothed FID"
     assert summary.extractor.startswith("resnet10")
 
 
-def test_fids_come_at_their_distance_and_at_the_end(patches, extractor, tmp_path):
+def test_epochs_are_scored_at_their_interval_and_at_the_end(patches, extractor, tmp_path):
     config = settings(epochs=6, epoch_steps=1, select_from_epoch=2, fid_every=3, fid_samples=4)
     train_generator.run(config, patches=patches, extractor=extractor, generator=tmp_path / "g")
     rows = read_json(tmp_path / "g" / "history.json")["epochs"]
@@ -141,8 +141,8 @@ def test_a_killed_training_ends_with_the_same_bytes(patches, extractor, tmp_path
     for name in names:
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), f"killed in step {die_at}"
     histories = [json.loads((folder / "history.json").read_text())["epochs"] for folder in (whole, killed)]
-    for one, other in zip(*histories, strict=True):
-        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    for row, other in zip(*histories, strict=True):
+        assert {**row, "seconds": 0} == {**other, "seconds": 0}
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(patches, tmp_path, monkeypatch):
@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(patc
     assert checkpoint.name.startswith("checkpoint-0000000003-")
 
 
-def test_a_patch_size_that_it_cannot_make_is_named(tmp_path, patches):
+def test_an_unsupported_patch_size_is_an_error(tmp_path, patches):
     with pytest.raises(SettingsError, match="16x16 px.*multiples of 64.*64x64 px"):
         train_generator.run(settings(stages=3, up_blocks=4), patches=patches, generator=tmp_path / "g")
 

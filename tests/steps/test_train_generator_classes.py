@@ -67,24 +67,24 @@ def test_each_class_is_drawn_by_its_own_network(whole, apart):
     generator = load_generator(whole[0], "cpu")
     assert generator.info.classes == CLASSES
     labels = np.array([1, 0, 1, 1])
-    drawn = draw(generator, labels, seed=4)
-    np.testing.assert_array_equal(drawn, draw(generator, labels, seed=4))
+    samples = draw(generator, labels, seed=4)
+    np.testing.assert_array_equal(samples, draw(generator, labels, seed=4))
     assert isinstance(generator, LatentGenerator)
     noise = generator.latents(torch.from_numpy(labels), torch.Generator().manual_seed(0))
-    together = generator.decode(noise, torch.from_numpy(labels))
+    decoded = generator.decode(noise, torch.from_numpy(labels))
     for label in (0, 1):
         rows = labels == label
         alone = load_generator(apart[label], "cpu").decode(noise[rows], torch.zeros(rows.sum(), dtype=torch.int64))
-        torch.testing.assert_close(together[rows], alone)
+        torch.testing.assert_close(decoded[rows], alone)
 
 
 def test_a_changed_history_is_refused_and_names_no_file_elsewhere(whole, tmp_path):
     out = tmp_path / "g"
     shutil.copytree(whole[0], out)
-    said = read_json(out / "history.json")
+    history = read_json(out / "history.json")
     assert generator_record(out).pictures
-    said["by_class"][CLASSES[0]]["chosen_epoch"] = 1 + said["by_class"][CLASSES[0]]["chosen_epoch"] % 3
-    (out / "history.json").write_text(json.dumps(said))
+    history["by_class"][CLASSES[0]]["chosen_epoch"] = 1 + history["by_class"][CLASSES[0]]["chosen_epoch"] % 3
+    (out / "history.json").write_text(json.dumps(history))
     for read in (generator_record, lambda path: join([path], tmp_path / "joined")):
         with pytest.raises(ModelError, match=r"history\.json was changed after it was written"):
             read(out)
@@ -93,27 +93,27 @@ def test_a_changed_history_is_refused_and_names_no_file_elsewhere(whole, tmp_pat
     assert generator_record(out).pictures == []
 
 
-def test_the_summary_and_the_history_tell_each_class(whole):
+def test_the_summary_and_the_history_contain_each_class(whole):
     out, summary = whole
     assert (summary.chosen_epoch, summary.fid, summary.steps, summary.patches) == (None, None, 12, 16)
     history = read_json(out / "history.json")
     assert list(history["by_class"]) == list(summary.by_class) == CLASSES
-    for place, name in enumerate(CLASSES):
-        own, said = history["by_class"][name], summary.by_class[name]
-        assert [row["epoch"] for row in own["epochs"]] == [1, 2, 3]
-        assert {"d_real", "d_fake", "generator", "discriminator", "fid", "fid_smoothed"} <= set(own["epochs"][0])
-        smoothed = [row["fid_smoothed"] for row in own["epochs"]]
-        assert own["chosen_epoch"] == said.chosen_epoch == 1 + int(np.argmin(smoothed))
-        assert said.fid_smoothed == min(smoothed)
-        for picture in own["pictures"].values():
-            assert picture.startswith(f"pictures/{place}-{name}/")
+    for index, name in enumerate(CLASSES):
+        entry, class_summary = history["by_class"][name], summary.by_class[name]
+        assert [row["epoch"] for row in entry["epochs"]] == [1, 2, 3]
+        assert {"d_real", "d_fake", "generator", "discriminator", "fid", "fid_smoothed"} <= set(entry["epochs"][0])
+        smoothed = [row["fid_smoothed"] for row in entry["epochs"]]
+        assert entry["chosen_epoch"] == class_summary.chosen_epoch == 1 + int(np.argmin(smoothed))
+        assert class_summary.fid_smoothed == min(smoothed)
+        for picture in entry["pictures"].values():
+            assert picture.startswith(f"pictures/{index}-{name}/")
             assert read_png(out / picture).std() > 0
     assert not list(out.parent.rglob("checkpoint-*"))
 
 
 def test_the_report_reads_each_class(whole):
     record = generator_record(whole[0])
-    assert record.chosen_epochs == {name: own.chosen_epoch for name, own in whole[1].by_class.items()}
+    assert record.chosen_epochs == {name: result.chosen_epoch for name, result in whole[1].by_class.items()}
     assert {f"{name}: {series}" for name in CLASSES for series in ("fid", "d_real", "d_fake")} <= set(record.curves)
     assert {picture.path.parent.name for picture in record.pictures} == {"0-benign", "1-tumour"}
 
@@ -128,20 +128,20 @@ def test_classes_that_were_trained_side_by_side_are_joined_to_the_same_model(who
     joined, trained = (load_model(path, "generator")[1] for path in (tmp_path / "joined", whole[0]))
     assert joined.keys() == trained.keys()
     assert all(torch.equal(joined[name], trained[name]) for name in joined)
-    one, other = (read_json(path / "history.json") for path in (tmp_path / "joined", whole[0]))
-    assert one.keys() == other.keys()
-    assert list(one["by_class"]) == CLASSES
-    for own in one["by_class"].values():
-        assert all((tmp_path / "joined" / name).is_file() for name in own["pictures"].values())
+    history, expected = (read_json(path / "history.json") for path in (tmp_path / "joined", whole[0]))
+    assert history.keys() == expected.keys()
+    assert list(history["by_class"]) == CLASSES
+    for entry in history["by_class"].values():
+        assert all((tmp_path / "joined" / name).is_file() for name in entry["pictures"].values())
 
 
-def test_a_whole_generator_is_handed_on_as_it_is(whole, tmp_path):
+def test_joining_a_single_generator_copies_it(whole, tmp_path):
     assert join([whole[0]], tmp_path / "same").digest == whole[1].digest
     files = [{path.relative_to(root) for path in root.rglob("*.*")} for root in (whole[0], tmp_path / "same")]
     assert files[0] == files[1]
 
 
-def test_generators_that_do_not_belong_together_are_not_joined(whole, apart, patches, tmp_path):
+def test_mismatched_generators_are_not_joined(whole, apart, patches, tmp_path):
     other = tmp_path / "other"
     train_generator.run(settings(only_class="tumour", z_dim=9, epochs=1), patches=patches, generator=other)
     with pytest.raises(ModelError, match="cannot be joined, since their (epochs|z_dim) differ"):
@@ -169,7 +169,7 @@ def train_and_die(patches, extractor, out, die_at=0):
     train_generator.run(settings(), patches=patches, extractor=extractor, generator=out)
 
 
-def test_a_killed_training_goes_on_at_the_class_where_it_was(whole, patches, extractor, tmp_path):
+def test_a_killed_training_resumes_with_the_interrupted_class(whole, patches, extractor, tmp_path):
     killed = tmp_path / "killed"
     first = run_process(tmp_path / "1.log", train_and_die, patches, extractor, killed, 6 + 4)
     assert first.code == -signal.SIGKILL
@@ -193,7 +193,7 @@ def test_an_unknown_class_names_the_nearest(patches, tmp_path):
         train_generator.run(settings(only_class="tumor"), patches=patches, generator=tmp_path / "g")
 
 
-def test_a_method_with_a_guide_asks_for_it(patches, tmp_path):
+def test_a_guided_method_requires_a_guide(patches, tmp_path):
     with pytest.raises(SettingsError, match="'rleo' needs a guide"):
         train_generator.run(settings(method="rleo"), patches=patches, generator=tmp_path / "g")
 
@@ -262,7 +262,7 @@ def test_any_class_name_will_do(tmp_path):
     ]
 
 
-def test_the_view_on_one_class_has_no_other(patches):
+def test_a_view_of_one_class(patches):
     data = PatchSet.open(patches)
     view = data.of_class(1)
     assert (view.classes, view.labels.tolist(), view.counts.tolist()) == (["tumour"], [0] * 8, [8])
@@ -270,10 +270,10 @@ def test_the_view_on_one_class_has_no_other(patches):
     assert view.digest == data.digest
 
 
-def test_max_patches_draws_as_many_of_all_classes_together(patches, tmp_path):
+def test_max_patches_limits_all_classes_together(patches, tmp_path):
     few = settings(max_patches=9, batch_size=2, epochs=1)
     summary = train_generator.run(few, patches=patches, generator=tmp_path / "few")
-    assert sum(own.patches for own in summary.by_class.values()) == summary.patches == 9
+    assert sum(result.patches for result in summary.by_class.values()) == summary.patches == 9
     alone = train_generator.run(
         settings(max_patches=9, batch_size=2, epochs=1, only_class=CLASSES[0]),
         patches=patches,

@@ -17,21 +17,21 @@ def config(preset="", overrides=None, **given):
     return step_config(STEP, preset, overrides or {}, given)
 
 
-def test_each_method_can_be_asked_for():
+def test_every_registered_method_is_a_choice():
     assert list(get_args(TrainGeneratorConfig.model_fields["method"].annotation)) == list(METHODS)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_not_said_is_the_methods_own_default(method):
+def test_defaults_are_those_of_the_method(method):
     assert method_config(config(method=method)) == METHODS[method].config_class()
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("preset", preset_names())
-def test_each_preset_is_right_for_each_method(preset, method):
-    own = method_config(config(preset, method=method))
+def test_every_preset_is_valid_for_every_method(preset, method):
+    settings = method_config(config(preset, method=method))
     section = load_preset(preset).get(f"train_generator.{method}", {})
-    assert {name: getattr(own, name) for name in section} == section
+    assert {name: getattr(settings, name) for name in section} == section
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -40,12 +40,12 @@ def test_sections_of_presets_are_of_steps_and_methods(preset):
     assert set(load_preset(preset)) <= known
 
 
-def test_a_method_has_its_section_and_overrides_stand_above_it():
+def test_overrides_take_precedence_over_the_sections_of_a_method():
     assert method_config(config("quickstart")).base_channels == 128
     overrides = {"train_generator.histogan.base_channels": 64.0, "up_blocks": 2, "train_generator.epochs": 3}
-    own = method_config(config("quickstart", overrides))
-    assert (own.base_channels, own.up_blocks, own.epochs) == (64, 2, 3)
-    assert own.critic_norm == "none"
+    settings = method_config(config("quickstart", overrides))
+    assert (settings.base_channels, settings.up_blocks, settings.epochs) == (64, 2, 3)
+    assert settings.critic_norm == "none"
 
 
 def test_an_override_for_an_unknown_method_names_the_nearest():
@@ -53,6 +53,6 @@ def test_an_override_for_an_unknown_method_names_the_nearest():
         config("", {"train_generator.histogam.z_dim": 3})
 
 
-def test_bounds_hold_for_merged_parameters():
+def test_merged_parameters_have_bounds():
     with pytest.raises(SettingsError, match="'z_dim' must be at least 1, not 0"):
         config("", {"z_dim": 0})

@@ -53,12 +53,12 @@ def test_a_killed_training_goes_on_elsewhere_to_the_same_bytes(tmp_path, bucket)
     assert [path for path in bucket.rglob("*") if path.is_file()] == []
 
 
-def test_a_bucket_that_is_not_there_is_said_before_the_first_step(tmp_path, bucket):
+def test_a_missing_bucket_is_reported_before_the_first_step(tmp_path, bucket):
     with pytest.raises(StorageError, match="There is no bucket for s3://absent/"):
         train(tmp_path / "work", tmp_path / "model", checkpoints="s3://absent/x", poison_at=1)
 
 
-def test_a_bucket_that_may_only_be_read_is_said_before_the_first_step(tmp_path, monkeypatch):
+def test_a_read_only_bucket_is_reported_before_the_first_step(tmp_path, monkeypatch):
     (tmp_path / "buckets" / "runs").mkdir(parents=True)
     with serve_s3(tmp_path / "buckets", "--read-only") as server:
         use(monkeypatch, server.endpoint)

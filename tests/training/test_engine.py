@@ -48,7 +48,7 @@ def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, undisturbed, die
         assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
-def test_the_first_ctrl_c_says_how_to_go_on_and_the_second_ends_at_once(tmp_path):
+def test_the_first_ctrl_c_stops_with_a_checkpoint_and_the_second_ends_at_once(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     first = run_toy(tmp_path / "one", die_at=6, die_with=signal.SIGINT)
@@ -75,12 +75,12 @@ def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(monkeypatch):
         signal.signal(signal.SIGINT, previous)
 
 
-def test_a_sigterm_that_comes_while_processes_agree_is_heeded_at_the_next_step(tmp_path, monkeypatch):
-    agree, asked = processes.any_process, []
+def test_a_sigterm_during_the_exchange_of_flags_stops_at_the_next_step(tmp_path, monkeypatch):
+    agree, flags = processes.any_process, []
 
     def interrupted(flag, device):
-        asked.append(flag)
-        if len(asked) == 1:
+        flags.append(flag)
+        if len(flags) == 1:
             signal.raise_signal(signal.SIGTERM)
         return agree(flag, device)
 
@@ -92,7 +92,7 @@ def test_a_sigterm_that_comes_while_processes_agree_is_heeded_at_the_next_step(t
     assert engine.global_step == 2
 
 
-def test_the_checkpoint_goes_when_the_model_is_written(undisturbed):
+def test_the_checkpoint_is_deleted_when_the_model_is_written(undisturbed):
     assert list((undisturbed / "work").rglob("checkpoint-*")) == []
 
 
@@ -104,7 +104,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_good_c
     assert not (tmp_path / "model").exists()
 
 
-def test_a_damaged_checkpoint_is_never_taken_for_whole(tmp_path):
+def test_a_damaged_checkpoint_is_detected(tmp_path):
     run_toy(tmp_path, die_at=11)
     (checkpoint,) = (tmp_path / "work").rglob("checkpoint-*.safetensors")
     content = bytearray(checkpoint.read_bytes())
@@ -114,14 +114,14 @@ def test_a_damaged_checkpoint_is_never_taken_for_whole(tmp_path):
         train(tmp_path / "work", tmp_path / "model")
 
 
-def test_another_identity_does_not_take_up_the_checkpoint(tmp_path):
+def test_another_identity_ignores_the_checkpoint(tmp_path):
     run_toy(tmp_path, die_at=11)
     engine = Engine(tmp_path / "work", {"toy": 2}, device="cpu")
     next(iter(engine.batches(data(), batch_size=16, epochs=5)))
     assert engine.global_step == 0
 
 
-def test_each_pass_takes_each_patch_once_and_in_another_order(tmp_path):
+def test_each_pass_contains_each_patch_once_in_a_new_order(tmp_path):
     engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0)
     rows = []
     for batch in engine.batches(data(), batch_size=16, epochs=1, steps_per_epoch=25):
@@ -129,7 +129,7 @@ def test_each_pass_takes_each_patch_once_and_in_another_order(tmp_path):
         rows += batch.rows.tolist()
         engine.end_of_step()
     passes = [rows[start : start + 50] for start in range(0, 400, 50)]
-    assert all(Counter(one) == Counter(range(50)) for one in passes)
+    assert all(Counter(rows) == Counter(range(50)) for rows in passes)
     assert passes[0] != passes[1]
 
 
@@ -157,17 +157,17 @@ def test_precision_auto_is_bfloat16_where_the_processor_has_it():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_said_so():
+def test_a_missing_gpu_is_an_error():
     with pytest.raises(SettingsError, match="asks for a GPU, and there is none here"):
         resolve_device("cuda")
 
 
-def test_an_unknown_device_is_said_so():
+def test_an_unknown_device_is_an_error():
     with pytest.raises(SettingsError, match="is not a device"):
         resolve_device("tpu-please")
 
 
-def test_a_step_computes_no_gradients_that_its_optimiser_does_not_take(tmp_path):
+def test_a_step_computes_only_the_gradients_of_its_optimiser(tmp_path):
     engine = Engine(tmp_path, {}, device="cpu", precision="float32")
     generator, critic = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
     optimizer = torch.optim.SGD(generator.parameters(), 0.1)
@@ -177,7 +177,7 @@ def test_a_step_computes_no_gradients_that_its_optimiser_does_not_take(tmp_path)
     assert critic.weight.grad is None
 
 
-def test_after_ten_steps_a_training_says_how_long_it_will_take(tmp_path):
+def test_the_duration_is_announced_after_ten_steps(tmp_path):
     stopped = run_toy(tmp_path, die_at=6, die_with=signal.SIGTERM)
     assert " to go (" not in stopped.stderr
     resumed = run_toy(tmp_path)

@@ -6,7 +6,7 @@ from torch import nn
 from histoforge.training.state import load_state, save_state
 
 
-def test_a_channels_last_network_goes_on_with_fused_adam_as_if_nothing_had_been(tmp_path):
+def test_a_channels_last_network_resumes_exactly_with_fused_adam(tmp_path):
     def train(through_disk):
         torch.manual_seed(0)
         conv = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)

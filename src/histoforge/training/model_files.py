@@ -62,13 +62,13 @@ class ModelInfo(Settings):
     schema_version: int = SCHEMA_VERSION
     seal: str = ""
 
-    def own_digest(self) -> str:
+    def compute_digest(self) -> str:
         """Compute the digest of this description; it does not depend on how long the training took."""
         return digest_json(self.model_dump(mode="json", exclude={"digest", "training", "schema_version", "seal"}))
 
     def sealed(self) -> "ModelInfo":
         """Return a copy with its digests."""
-        info = self.model_copy(update={"digest": self.own_digest(), "schema_version": SCHEMA_VERSION})
+        info = self.model_copy(update={"digest": self.compute_digest(), "schema_version": SCHEMA_VERSION})
         return info.model_copy(update={"seal": sealed(info.model_dump(mode="json"), SCHEMA_VERSION, "seal")["seal"]})
 
 
@@ -126,7 +126,7 @@ def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
         raise ModelError(f"{path} is not a model (it has no {INFO_NAME}): name a folder that a training step made.")
     read_sealed(file, SCHEMA_VERSION, "train the model again", digest="seal")
     info = read_model(ModelInfo, file, ModelError, "train the model again")
-    if info.digest != info.own_digest():
+    if info.digest != info.compute_digest():
         raise ModelError(f"{file} was changed after it was written (its digest does not fit): train the model again.")
     if kind is not None and info.kind != kind:
         raise ModelError(f"{path} is a {info.kind}, and a {kind} is needed here: name another model.")
