@@ -68,7 +68,7 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_hdf5_of_another_kind_is_a_sentence(tmp_path: Path, kind: str) -> None:
     config = pcam(tmp_path / "pcam", *WRONG[kind])
-    with pytest.raises(SourceError, match=r"damaged, cut short|fit together") as error:
+    with pytest.raises(SourceError, match=r"damaged, truncated|fit together") as error:
         preprocess.run(config, patches=tmp_path / "patches", overviews=tmp_path / "overviews")
     assert "\n" not in str(error.value)
 

@@ -82,7 +82,7 @@ def test_without_a_table_folders_name_the_classes_and_each_image_is_a_patient(tm
     (source / "labels.csv").unlink()
     made = preprocess(source, tmp_path, patch_size=32)
     assert not made.summary.patients_known
-    assert any("each image counts as a patient" in warning for warning in made.summary.warnings)
+    assert any("each image counts as a separate patient" in warning for warning in made.summary.warnings)
     assert made.patches.index["patient"].nunique() == 24
 
 

@@ -75,7 +75,7 @@ def test_faults_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="valid_x.h5 has no labels beside it"):
         preprocess(source, tmp_path)
     labels.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SourceError, match="valid_y.h5 is damaged, cut short or not HDF5"):
+    with pytest.raises(SourceError, match="valid_y.h5 is damaged, truncated or not HDF5"):
         preprocess(source, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 

@@ -1,1 +1,1 @@
-"""Reading sources into patches: slides, folders of images by class, and PatchCamelyon's HDF5 files."""
+"""Read sources into patches: slides, folders of images by class, tables, and PatchCamelyon's HDF5 files."""

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from histoforge.core.files import write_json
 from histoforge.core.seeds import numpy_rng
-from histoforge.ingest.config import IngestConfig
 from histoforge.patches import PatchSetWriter
 from histoforge.patches.images import Pixels
 
@@ -16,31 +15,31 @@ FLUSH_BYTES = 8 * 2**20
 
 
 class ClassCap:
-    """Keep the patches of each class with the smallest random draws, up to a maximum.
+    """Keep the patches of each class with the smallest random numbers, up to a maximum.
 
     This is an unbiased sample of all patches of a class, whatever their order, and it rejects most of the other patches
     before they are read.
     """
 
-    def __init__(self, most: int, classes: int) -> None:
-        self.most = most
+    def __init__(self, max_patches: int, classes: int) -> None:
+        self.max_patches = max_patches
         self._smallest: list[NDArray[np.float64]] = [np.empty(0) for _ in range(classes)]
 
     def admit(self, draws: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return a mask of the further patches that are among the smallest so far; bool [n]."""
-        if not self.most:
+        """Return a mask of the new patches that are among the smallest so far; bool [n]."""
+        if not self.max_patches:
             return np.ones(len(draws), np.bool_)
         for label in np.unique(labels):
             pool = np.concatenate([self._smallest[label], draws[labels == label]])
-            self._smallest[label] = np.sort(pool)[: self.most]
+            self._smallest[label] = np.sort(pool)[: self.max_patches]
         return self.kept(draws, labels)
 
     def kept(self, draws: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return a mask of the patches that are among the smallest of all offered; bool [n]."""
-        if not self.most:
+        if not self.max_patches:
             return np.ones(len(draws), np.bool_)
-        last = np.array([own[-1] if len(own) == self.most else np.inf for own in self._smallest])
-        return draws <= last[labels]
+        limits = np.array([draws[-1] if len(draws) == self.max_patches else np.inf for draws in self._smallest])
+        return draws <= limits[labels]
 
 
 class Buffer:
@@ -53,7 +52,7 @@ class Buffer:
         self._bytes = 0
 
     def add(self, images: Pixels, columns: dict[str, Any]) -> None:
-        """Take images, uint8 [n, h, w, 3], with their columns (scalars or sequences of n)."""
+        """Add images, uint8 [n, h, w, 3], with their columns (scalars or sequences of n)."""
         self._images.append(images)
         for name, value in columns.items():
             values = [value] * len(images) if np.ndim(value) == 0 else list(value)
@@ -63,7 +62,7 @@ class Buffer:
             self.flush()
 
     def flush(self) -> None:
-        """Hand on the waiting images."""
+        """Pass the buffered images to the writer."""
         if self._images:
             images = self._images[0] if len(self._images) == 1 else np.concatenate(self._images)
             self.writer.add(images, **self._columns)
@@ -71,23 +70,31 @@ class Buffer:
 
 
 class PatchCollector:
-    """Take patches, overviews and pictures from a source.
+    """Collect patches, overviews and pictures from a source.
 
     Attributes:
         patches, overviews: the writers of the two patch sets.
         overview_files: the file of each overview.
         cap: the maximum number of patches per class.
-        count: number of patches taken so far.
+        count: number of patches collected so far.
     """
 
     def __init__(
-        self, config: IngestConfig, classes: list[str], patches: PatchSetWriter, overviews: PatchSetWriter
+        self, patches: PatchSetWriter, overviews: PatchSetWriter, *, classes: int, max_per_class: int, seed: int
     ) -> None:
+        """Collect for two writers.
+
+        Args:
+            patches, overviews: the writers of the two patch sets.
+            classes: number of classes.
+            max_per_class: maximum number of patches per class; 0 is all.
+            seed: seed of the sample that is kept.
+        """
         self.patches, self.overviews = patches, overviews
         self.overview_files: list[str] = []
-        self.cap = ClassCap(config.max_patches_per_class, len(classes))
+        self.cap = ClassCap(max_per_class, classes)
         self.count = 0
-        self._seed = config.seed
+        self._seed = seed
         self._patch_buffer, self._overview_buffer = Buffer(patches), Buffer(overviews)
         self._keys: list[NDArray[np.uint64]] = []
         self._draws: list[NDArray[np.float64]] = []
@@ -101,7 +108,7 @@ class PatchCollector:
     def add(
         self, images: Pixels, keys: NDArray[np.uint64], draws: NDArray[np.float64], columns: dict[str, Any]
     ) -> None:
-        """Take patches.
+        """Add patches.
 
         Args:
             images: uint8 [n, h, w, 3].
@@ -119,9 +126,9 @@ class PatchCollector:
         self._overview_buffer.add(image[None], columns)
         self.overview_files.append(columns["file"])
 
-    def add_picture(self, facts: dict[str, Any]) -> None:
+    def add_picture(self, description: dict[str, Any]) -> None:
         """Describe a picture in `picture_folder` for the report, with JSON values."""
-        self._pictures.append(facts)
+        self._pictures.append(description)
 
     @property
     def picture_folder(self) -> Path:
@@ -135,14 +142,14 @@ class PatchCollector:
         self._discarded.append((start, self.count))
 
     def close(self) -> None:
-        """Hand on the waiting images, and list the pictures."""
+        """Write the buffered images, and list the pictures."""
         self._patch_buffer.flush()
         self._overview_buffer.flush()
         write_json(self.picture_folder / "pictures.json", self._pictures)
 
     @property
-    def whole(self) -> NDArray[np.bool_]:
-        """Return a mask of the patches whose slides could be read to their end, bool [count]."""
+    def intact(self) -> NDArray[np.bool_]:
+        """Return a mask of the patches whose slides could be read to the end, bool [count]."""
         mask = np.ones(self.count, np.bool_)
         for start, stop in self._discarded:
             mask[start:stop] = False

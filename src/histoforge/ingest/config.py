@@ -1,4 +1,4 @@
-"""Settings that say what to read from a source and how to cut and split it."""
+"""Settings for reading a source, and for cutting and splitting it."""
 
 from typing import Any, Literal, Self
 
@@ -14,73 +14,85 @@ class IngestConfig(StepConfig):
 
     source: str = Field(min_length=1, description="folder, or s3:// or minio:// prefix, of the slides or images")
     kind: Literal["auto", "slides", "images", "pcam"] = Field(
-        "auto", description="what the source holds: 'slides', 'images' (folders by class), 'pcam' (HDF5), or 'auto'"
+        "auto",
+        description="kind of source: 'slides', 'images' (one folder per class), 'pcam' (HDF5), or 'auto' to detect it",
     )
-    labels: str = Field(
-        "", description="a labels.csv or slides.csv that does not lie in the source; '' is the one there"
+    labels: str = Field("", description="path of a labels.csv or slides.csv; '' for the one in the source, if any")
+    annotations: str = Field("", description="location of the annotation files; '' for beside the slides")
+    classes: str = Field(
+        "",
+        description="comma-separated class names in the order of the labels; '' for all classes of the source, sorted",
     )
-    annotations: str = Field("", description="location of the annotation files; '' is beside the slides")
-    classes: str = Field("", description="class names in their order, with commas, and no others; '' is those found")
-    ignore_classes: str = Field("", description="class names to leave out, with commas")
-    outside_class: str = Field("", description="class of tissue outside all regions of an annotated slide; '' is none")
+    ignore_classes: str = Field("", description="comma-separated class names to leave out")
+    outside_class: str = Field(
+        "", description="class of the tissue outside all regions of an annotated slide; '' to leave it out"
+    )
     patch_size: str = Field(
         "96",
         pattern=r"^\d{1,4}(x\d{1,4})?$",
-        description="height and width of a patch: '96', or '256x128'",
+        description="size of a patch: '96', or height and width such as '256x128'",
         json_schema_extra={"unit": "px"},
     )
     mpp: float = Field(
         0.5,
         gt=0.02,
         le=50,
-        description="resolution of the patches; for images only where slide_mpp states theirs",
+        description="resolution of the patches; images are resized to it only if slide_mpp is given",
         json_schema_extra={"unit": "um/px"},
     )
-    level: int = Field(-1, ge=-1, le=30, description="slide level to read instead of a resolution; -1 is by mpp")
+    level: int = Field(-1, ge=-1, le=30, description="slide level to read, instead of a resolution; -1 to use mpp")
     slide_mpp: float = Field(
         0.0,
         ge=0,
         le=50,
-        description="resolution of slides and images whose file does not state it; 0 is not known",
+        description="resolution of slides and images whose files do not state it; 0 if unknown",
         json_schema_extra={"unit": "um/px"},
     )
     stride: int = Field(
-        0, ge=0, le=8192, description="step between patches; 0 is the patch size", json_schema_extra={"unit": "px"}
+        0, ge=0, le=8192, description="step between patches; 0 for the patch size", json_schema_extra={"unit": "px"}
     )
-    min_tissue: float = Field(0.5, ge=0, le=1, description="least fraction of a patch that is tissue")
+    min_tissue: float = Field(0.5, ge=0, le=1, description="minimum fraction of tissue in a patch")
     membership: Literal["centre", "fraction"] = Field(
-        "centre", description="a patch is in a region that holds its centre, or that covers at least min_region of it"
+        "centre",
+        description="a patch belongs to the region that contains its centre, or that covers at least min_region of it",
     )
-    min_region: float = Field(0.75, gt=0, le=1, description="least fraction of a patch inside regions of its class")
-    max_patches_per_class: int = Field(0, ge=0, description="patches kept of a class, drawn by seed; 0 is all")
+    min_region: float = Field(0.75, gt=0, le=1, description="minimum fraction of a patch inside regions of its class")
+    max_patches_per_class: int = Field(
+        0, ge=0, description="maximum number of patches per class, sampled by seed; 0 for all"
+    )
     stain: Literal["none", "macenko", "reinhard"] = Field("none", description="stain normalisation")
     split_by: Literal["patient", "slide"] = Field(
-        "patient", description="what never stands on two sides: 'patient', or the weaker 'slide', which reports say"
+        "patient",
+        description="unit that is never in two splits: 'patient', or the weaker 'slide', which reports point out",
     )
     split_ratios: str = Field(
         "7:1:2",
         pattern=r"^\d+(\.\d+)?(:\d+(\.\d+)?){2}$",
-        description="train:val:test; 0 leaves a split out, and '0:0:1' makes a test set of everything",
+        description="ratios train:val:test; 0 leaves a split out, and '0:0:1' puts everything into the test split",
     )
     patient_pattern: str = Field(
-        "", description="regular expression on a file's path whose first group is the patient, as '(TCGA-..-....)'"
+        "",
+        description="regular expression to search for in each file's path; its first group is the patient, as in "
+        "'(TCGA-..-....)'",
     )
-    train_fraction: float = Field(1.0, gt=0, le=1, description="part of the training patches of each class to keep")
+    train_fraction: float = Field(1.0, gt=0, le=1, description="fraction of the training patches of each class to keep")
     small_images: Literal["error", "skip", "resize"] = Field(
-        "error", description="what to do with an image smaller than a patch"
+        "error", description="handling of images smaller than a patch: stop, leave them out, or enlarge them"
     )
     drop_conflicts: bool = Field(
-        False, description="leave out images whose pixels also stand under another class or in another split"
+        False, description="leave out images whose pixels also occur under another class or in another split"
     )
-    max_failed_slides: int = Field(5, ge=0, description="slides or images that may fail and be skipped")
+    max_failed_slides: int = Field(
+        5, ge=0, description="maximum number of slides or images that may be skipped because they cannot be read"
+    )
     overview_size: int = Field(
         224,
         ge=0,
         le=4096,
-        description="height and width of an overview; 0 is the patch size",
+        description="height and width of an overview; 0 for the patch size",
         json_schema_extra={"unit": "px"},
     )
-    workers: int = Field(0, ge=0, le=256, description="threads that read and decode; 0 is one for each core")
+    workers: int = Field(0, ge=0, le=256, description="number of threads that read and decode; 0 for one per core")
 
     @field_validator("patch_size", mode="before")
     @classmethod
@@ -105,10 +117,10 @@ class IngestConfig(StepConfig):
 
     @property
     def ratios(self) -> tuple[float, float, float]:
-        """The shares of train, val and test, which sum to 1."""
-        train, val, test = (float(part) for part in self.split_ratios.split(":"))
-        whole = train + val + test or 1.0
-        return train / whole, val / whole, test / whole
+        """The fractions of train, val and test, which sum to 1."""
+        train, val, test = (float(ratio) for ratio in self.split_ratios.split(":"))
+        total = train + val + test or 1.0
+        return train / total, val / total, test / total
 
     @property
     def overview_px(self) -> tuple[int, int]:
@@ -117,7 +129,7 @@ class IngestConfig(StepConfig):
 
     @property
     def class_list(self) -> list[str]:
-        """The classes that the user named, in order; empty if none."""
+        """The requested classes, in order; empty if none are given."""
         return names(self.classes)
 
     @property
@@ -127,7 +139,7 @@ class IngestConfig(StepConfig):
 
     @property
     def ignored(self) -> set[str]:
-        """The classes that the user wants to leave out."""
+        """The classes to leave out."""
         return set(names(self.ignore_classes))
 
 

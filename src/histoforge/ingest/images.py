@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from histoforge.core.errors import SourceError
 from histoforge.core.progress import Progress
 from histoforge.ingest import tables
-from histoforge.ingest.base import UNKNOWN_PATIENTS, Reading, chosen_classes, ordered, worker_count
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
 from histoforge.ingest.pixels import grid, letterboxed, read_rgb, resize, tissue_share
-from histoforge.ingest.stains import chosen_normaliser, fit_to_images, spread
+from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, in_order, select_classes, worker_count
+from histoforge.ingest.stains import fit_to_images, normaliser_of, sample_positions
 from histoforge.patches.duplicates import pixel_key
 from histoforge.patches.images import Pixels
 from histoforge.slides.stain import Transform
@@ -23,11 +23,11 @@ from histoforge.storage import Entry, Location
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 COLUMNS = ("path", "label", "patient", "slide", "split")
-JOBS_A_WORKER = 8
+JOBS_PER_WORKER = 8
 
 
 @dataclass(frozen=True)
-class Item:
+class ImageItem:
     """One image file with its known properties; `name` is its path below the source."""
 
     name: str
@@ -38,10 +38,10 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutImage:
     """The result of cutting one image: its patches, uint8 [n, h, w, 3], with their corners in px of the image."""
 
-    item: Item
+    item: ImageItem
     patches: Pixels
     x: NDArray[np.int64]
     y: NDArray[np.int64]
@@ -59,51 +59,51 @@ class ImageSource:
 
     kind = "images"
 
-    def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], reading: Reading) -> None:
-        self._config, self._location, self._reading = config, location, reading
-        there = {entry.name for entry in entries if entry.name.lower().endswith(EXTENSIONS)}
-        table = tables.load_table(config.labels, "labels.csv", location, entries, reading.temporary, COLUMNS)
-        items = self._by_table(table, there) if table else self._by_folder(sorted(there))
-        self.classes = chosen_classes({item.label for item in items}, config)
+    def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> None:
+        self._config, self._location, self._log = config, location, log
+        names = {entry.name for entry in entries if entry.name.lower().endswith(EXTENSIONS)}
+        table = tables.load_table(config.labels, "labels.csv", location, entries, log.temporary, COLUMNS)
+        items = self._by_table(table, names) if table else self._by_folder(sorted(names))
+        self.classes = select_classes({item.label for item in items}, config.class_list, config.ignored, config.source)
         self.items = [item for item in items if item.label in self.classes]
-        reading.drop("images of other classes", len(items) - len(self.items))
-        self.own_split = bool(self.items[0].split)
-        self._normaliser = chosen_normaliser(config)
+        log.drop("images of other classes", len(items) - len(self.items))
+        self.has_split = bool(self.items[0].split)
+        self._normaliser = normaliser_of(config.stain)
         self.patients_known = any(item.patient != _stem(item.name) for item in self.items)
         if not self.patients_known:
-            reading.warnings.append(UNKNOWN_PATIENTS.format(unit="image"))
+            log.warnings.append(UNKNOWN_PATIENTS.format(unit="image"))
 
     def outline(self) -> list[tuple[str, str, str, str]]:
         return [(item.patient, item.slide, item.label, item.split) for item in self.items]
 
-    def read(self, sink: PatchCollector) -> None:
-        workers = worker_count(self._config)
+    def read(self, collector: PatchCollector) -> None:
+        workers = worker_count(self._config.workers)
         with (
             ThreadPoolExecutor(workers) as pool,
             Progress("preprocess", len(self.items), "images") as progress,
         ):
             fits = self._fits(pool)
-            jobs: Iterator[Future[Cut | tuple[Item, SourceError]]] = (
+            jobs: Iterator[Future[CutImage | tuple[ImageItem, SourceError]]] = (
                 pool.submit(self._cut, item, fits.get(item.slide)) for item in self.items
             )
-            for result in ordered(jobs, workers * JOBS_A_WORKER):
-                if isinstance(result, Cut):
-                    self._put(result, sink)
+            for result in in_order(jobs, workers * JOBS_PER_WORKER):
+                if isinstance(result, CutImage):
+                    self._put(result, collector)
                 else:
-                    self._reading.fail(result[0].name, result[1])
-                progress.advance(patches=sink.count)
+                    self._log.fail(result[0].name, result[1])
+                progress.advance(patches=collector.count)
 
     def _fits(self, pool: ThreadPoolExecutor) -> dict[str, Transform]:
         """Return the stain normalisation of each slide that has several images, fitted to a sample of them."""
         normaliser = self._normaliser
         if normaliser is None:
             return {}
-        slides: dict[str, list[Item]] = {}
+        slides: dict[str, list[ImageItem]] = {}
         for item in self.items:
             slides.setdefault(item.slide, []).append(item)
 
-        def fit(items: list[Item]) -> Transform | None:
-            sample = [self._image(items[place]) for place in spread(len(items))]
+        def fit(items: list[ImageItem]) -> Transform | None:
+            sample = [self._image(items[position]) for position in sample_positions(len(items))]
             images = [image for image in sample if not isinstance(image, SourceError)]
             return fit_to_images(normaliser, images) if images else None
 
@@ -111,14 +111,14 @@ class ImageSource:
         fits = zip(several, pool.map(fit, several.values()), strict=True)
         return {slide: transform for slide, transform in fits if transform is not None}
 
-    def _image(self, item: Item) -> Pixels | SourceError:
-        with self._location.fetched(item.name, self._reading.temporary) as path:
+    def _image(self, item: ImageItem) -> Pixels | SourceError:
+        with self._location.fetched(item.name, self._log.temporary) as path:
             try:
                 return read_rgb(path, item.name)
             except SourceError as error:
                 return error
 
-    def _cut(self, item: Item, transform: Transform | None) -> Cut | tuple[Item, SourceError]:
+    def _cut(self, item: ImageItem, transform: Transform | None) -> CutImage | tuple[ImageItem, SourceError]:
         image = self._image(item)
         if isinstance(image, SourceError):
             return item, image
@@ -128,7 +128,7 @@ class ImageSource:
             image = resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
         enlarged = self._enlargement(image, item)
         if not enlarged:
-            return Cut(item, np.empty((0, *self._config.size, 3), np.uint8), *_no_places(), key, None, 0)
+            return CutImage(item, np.empty((0, *self._config.size, 3), np.uint8), *_no_positions(), key, None, 0)
         if enlarged > 1:
             image = resize(image, self._enlarged_size(image, enlarged))
         patches, x, y, empty = self._tiles(image)
@@ -138,11 +138,11 @@ class ImageSource:
             transform = transform or fit_to_images(self._normaliser, [image])
             patches = transform(patches)
             overview = transform(overview) if overview is not None else None
-        back = factor * enlarged
-        return Cut(item, patches, _back(x, back), _back(y, back), key, overview, empty)
+        scale = factor * enlarged
+        return CutImage(item, patches, _unscale(x, scale), _unscale(y, scale), key, overview, empty)
 
-    def _enlargement(self, image: Pixels, item: Item) -> float:
-        """Return the factor by which to enlarge an image smaller than a patch; 0 if the user wants it left out."""
+    def _enlargement(self, image: Pixels, item: ImageItem) -> float:
+        """Return the factor by which to enlarge an image smaller than a patch; 0 if it is to be left out."""
         (height, width), (h, w) = image.shape[:2], self._config.size
         if height >= h and width >= w:
             return 1.0
@@ -163,20 +163,20 @@ class ImageSource:
         rows = grid(image.shape[0], h, self._config.stride or h)
         columns = grid(image.shape[1], w, self._config.stride or w)
         patches = np.stack([image[top : top + h, left : left + w] for top in rows for left in columns])
-        y, x = (places.ravel() for places in np.meshgrid(rows, columns, indexing="ij"))
+        y, x = (positions.ravel() for positions in np.meshgrid(rows, columns, indexing="ij"))
         if len(patches) == 1:
             return patches, x, y, 0
         kept = tissue_share(patches) >= self._config.min_tissue
         return patches[kept], x[kept], y[kept], int((~kept).sum())
 
-    def _put(self, cut: Cut, sink: PatchCollector) -> None:
+    def _put(self, cut: CutImage, collector: PatchCollector) -> None:
         item = cut.item
-        self._reading.drop("tiles with too little tissue", cut.empty)
+        self._log.drop("tiles with too little tissue", cut.empty)
         if not len(cut.patches):
-            self._reading.drop("images smaller than a patch" if not cut.empty else "images without tissue")
+            self._log.drop("images smaller than a patch" if not cut.empty else "images without tissue")
             return
-        self._reading.files += 1
-        draws = sink.draw(item.name, len(cut.patches))
+        self._log.files += 1
+        draws = collector.draw(item.name, len(cut.patches))
         columns = {
             "label": self.classes.index(item.label),
             "patient": item.patient,
@@ -185,52 +185,56 @@ class ImageSource:
             "file": item.name,
             "mpp": self._config.mpp if self._config.slide_mpp else float("nan"),
         }
-        rows = sink.cap.admit(draws, np.full(len(draws), columns["label"]))
+        rows = collector.cap.admit(draws, np.full(len(draws), columns["label"]))
         keys = np.full(int(rows.sum()), cut.key, np.uint64)
-        sink.add(cut.patches[rows], keys, draws[rows], {**columns, "x": cut.x[rows], "y": cut.y[rows]})
+        collector.add(cut.patches[rows], keys, draws[rows], {**columns, "x": cut.x[rows], "y": cut.y[rows]})
         if cut.overview is not None:
-            sink.add_overview(cut.overview, {**columns, "mpp": float("nan")})
+            collector.add_overview(cut.overview, {**columns, "mpp": float("nan")})
 
-    def _by_table(self, table: tables.Table, there: set[str]) -> list[Item]:
-        tables.refuse_missing(table, [row["path"] for row in table.rows], there, self._location)
-        unlisted = sorted(there - {row["path"] for row in table.rows})
+    def _by_table(self, table: tables.Table, names: set[str]) -> list[ImageItem]:
+        tables.check_files_exist(table, [row["path"] for row in table.rows], names, self._location)
+        unlisted = sorted(names - {row["path"] for row in table.rows})
         if unlisted:
-            self._reading.warnings.append(
-                f"{table.name} does not list {len(unlisted)} images of the source, which are left out: "
+            self._log.warnings.append(
+                f"{table.name} does not list {len(unlisted)} images of the source; they are left out: "
                 f"{', '.join(unlisted[:3])}{' …' if len(unlisted) > 3 else ''}"
             )
         matcher = tables.patient_matcher(self._config.patient_pattern)
         return [
-            Item(
+            ImageItem(
                 name=row["path"],
-                label=tables.cell(row, table, "label", "path", default=row["path"].rpartition("/")[0].split("/")[0]),
+                label=tables.cell_value(
+                    row, table, "label", "path", default=row["path"].rpartition("/")[0].split("/")[0]
+                ),
                 patient=tables.match_patient(matcher, row["path"])
                 if matcher
-                else tables.cell(row, table, "patient", "path", default=_stem(row["path"])),
+                else tables.cell_value(row, table, "patient", "path", default=_stem(row["path"])),
                 slide=row.get("slide") or _stem(row["path"]),
-                split=tables.own_split(row, table, "path"),
+                split=tables.split_of_row(row, table, "path"),
             )
             for row in table.rows
         ]
 
-    def _by_folder(self, names: list[str]) -> list[Item]:
+    def _by_folder(self, names: list[str]) -> list[ImageItem]:
         matcher = tables.patient_matcher(self._config.patient_pattern)
         tops = {name.split("/")[0].lower() for name in names if "/" in name}
         has_splits = bool(tops) and tops <= set(tables.SPLIT_NAMES) and any(name.count("/") > 1 for name in names)
         items = []
         for name in names:
-            parts = name.split("/")
-            split = tables.SPLIT_NAMES[parts.pop(0).lower()] if has_splits and len(parts) > 2 else ""
-            if len(parts) < 2 or (has_splits and not split):
-                self._reading.drop("images outside a class folder")
+            folders = name.split("/")
+            split = tables.SPLIT_NAMES[folders.pop(0).lower()] if has_splits and len(folders) > 2 else ""
+            if len(folders) < 2 or (has_splits and not split):
+                self._log.drop("images outside a class folder")
                 continue
-            patient = parts[1] if len(parts) > 2 else _stem(name)
+            patient = folders[1] if len(folders) > 2 else _stem(name)
             items.append(
-                Item(name, parts[0], tables.match_patient(matcher, name) if matcher else patient, _stem(name), split)
+                ImageItem(
+                    name, folders[0], tables.match_patient(matcher, name) if matcher else patient, _stem(name), split
+                )
             )
         if not items:
             raise SourceError(
-                f"There are no images in class folders in {self._location}: put them into a folder for each class, or "
+                f"There are no images in class folders in {self._location}: put them into one folder per class, or "
                 f"write a labels.csv (path,label,patient,slide)."
             )
         return items
@@ -240,9 +244,9 @@ def _stem(name: str) -> str:
     return str(Path(name).with_suffix("").as_posix())
 
 
-def _no_places() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _no_positions() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.empty(0, np.int64), np.empty(0, np.int64)
 
 
-def _back(places: NDArray[np.int64], factor: float) -> NDArray[np.int64]:
-    return np.round(places / factor).astype(np.int64)
+def _unscale(positions: NDArray[np.int64], factor: float) -> NDArray[np.int64]:
+    return np.round(positions / factor).astype(np.int64)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from histoforge.core.errors import SourceError
 from histoforge.core.progress import Progress
-from histoforge.ingest.base import UNKNOWN_PATIENTS, Reading, worker_count
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
-from histoforge.ingest.stains import chosen_normaliser, normalise_each
+from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, worker_count
+from histoforge.ingest.stains import normalise_each, normaliser_of
 from histoforge.ingest.tables import SPLIT_NAMES, csv_rows
 from histoforge.patches.duplicates import pixel_key
 from histoforge.patches.splits import fraction_of_each_class
@@ -25,7 +25,7 @@ FILE = re.compile(r"(?:^|/)camelyonpatch_level_2_split_(train|valid|test)_(x|y|m
 CLASSES = ("normal", "tumour")
 MPP = 0.972
 BLOCK = 1024
-MOST_PATCHES = 100_000_000
+MAX_PATCHES = 100_000_000
 DAMAGES = (OSError, LookupError, TypeError, ValueError, RuntimeError, OverflowError)
 """Exceptions that h5py raises for files that are damaged or have another content."""
 
@@ -45,51 +45,51 @@ class PcamSource:
     """
 
     kind = "pcam"
-    own_split = True
+    has_split = True
 
-    def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], reading: Reading) -> None:
-        self._config, self._location, self._reading = config, location, reading
-        found = {(m[1], m[2]): e.name for e in entries if (m := FILE.search(e.name)) and m[3] in ("h5", "csv")}
-        self._names = {key: name for key, name in found.items() if name.endswith("csv") == (key[1] == "meta")}
+    def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> None:
+        self._config, self._location, self._log = config, location, log
+        names = {(m[1], m[2]): e.name for e in entries if (m := FILE.search(e.name))}
+        self._names = {key: name for key, name in names.items() if name.endswith("csv") == (key[1] == "meta")}
         self._splits = [split for split in ("train", "valid", "test") if (split, "x") in self._names]
         if not self._splits:
             raise SourceError(
-                f"There are no files camelyonpatch_level_2_split_<train|valid|test>_x.h5 in {location}: "
-                f"unpack the .gz files there."
+                f"There are no files camelyonpatch_level_2_split_<train|valid|test>_x.h5 in {location}: unpack the .gz "
+                "files there."
             )
         for split in self._splits:
             if (split, "y") not in self._names:
-                raise SourceError(f"{self._names[split, 'x']} has no labels beside it: add …_{split}_y.h5.")
+                raise SourceError(f"{self._names[split, 'x']} has no labels beside it: add the file …_{split}_y.h5.")
         self.classes = config.class_list or list(CLASSES)
         if len(self.classes) != 2:
-            raise SourceError(f"PatchCamelyon has two classes, not {len(self.classes)}: give two names or none.")
+            raise SourceError(f"PatchCamelyon has two classes, not {len(self.classes)}: list two names, or none.")
         self.patients_known = all((split, "meta") in self._names for split in self._splits)
         if not self.patients_known:
-            reading.warnings.append(UNKNOWN_PATIENTS.format(unit="patch"))
+            log.warnings.append(UNKNOWN_PATIENTS.format(unit="patch"))
 
     def outline(self) -> list[tuple[str, str, str, str]]:
         return []
 
-    def read(self, sink: PatchCollector) -> None:
+    def read(self, collector: PatchCollector) -> None:
         for split in self._splits:
             with ExitStack() as files:
                 x = self._open(split, "x", files)
                 y = self._labels(split, x, self._open(split, "y", files))
                 self._check(split, x, y)
-                draws = sink.draw(split, len(y))
-                rows = self._chosen(split, y, draws, sink)
+                draws = collector.draw(split, len(y))
+                rows = self._kept_rows(split, y, draws, collector)
                 with Progress(f"preprocess {split}", len(rows), "patches") as progress:
-                    self._read_rows(split, x, y, rows, draws, sink, progress)
-        self._reading.files = len(self._splits)
+                    self._read_rows(split, x, y, rows, draws, collector, progress)
+        self._log.files = len(self._splits)
 
-    def _chosen(
-        self, split: str, y: NDArray[np.int64], draws: NDArray[np.float64], sink: PatchCollector
+    def _kept_rows(
+        self, split: str, y: NDArray[np.int64], draws: NDArray[np.float64], collector: PatchCollector
     ) -> NDArray[np.int64]:
         rows = np.arange(len(y))
         if split == "train" and self._config.train_fraction < 1:
             rows = np.flatnonzero(fraction_of_each_class(y, self._config.train_fraction, self._config.seed))
-            self._reading.drop("training patches beyond train_fraction", len(y) - len(rows))
-        return rows[sink.cap.admit(draws[rows], y[rows])]
+            self._log.drop("training patches beyond train_fraction", len(y) - len(rows))
+        return rows[collector.cap.admit(draws[rows], y[rows])]
 
     def _read_rows(
         self,
@@ -98,44 +98,44 @@ class PcamSource:
         y: NDArray[np.int64],
         rows: NDArray[np.int64],
         draws: NDArray[np.float64],
-        sink: PatchCollector,
+        collector: PatchCollector,
         progress: Progress,
     ) -> None:
         slides = self._slides(split, len(y))
-        normaliser = chosen_normaliser(self._config)
-        with ThreadPoolExecutor(worker_count(self._config)) as pool:
+        normaliser = normaliser_of(self._config.stain)
+        with ThreadPoolExecutor(worker_count(self._config.workers)) as pool:
             for start in range(0, len(y), BLOCK):
-                some = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + BLOCK)]
-                if not len(some):
+                block = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + BLOCK)]
+                if not len(block):
                     continue
-                images = self._block(split, x, start)[some - start]
-                keys = np.fromiter(pool.map(pixel_key, images), np.uint64, len(some))
-                own = [f"{split}-{row:06d}" for row in some]
-                slide = [slides[row] for row in some] if slides else own
+                images = self._block(split, x, start)[block - start]
+                keys = np.fromiter(pool.map(pixel_key, images), np.uint64, len(block))
+                names = [f"{split}-{row:06d}" for row in block]
+                slide = [slides[row] for row in block] if slides else names
                 columns: dict[str, Any] = {
-                    "label": y[some], "patient": slide, "slide": slide, "mpp": MPP, "split": SPLIT_NAMES[split],
-                    "file": own,
+                    "label": y[block], "patient": slide, "slide": slide, "mpp": MPP, "split": SPLIT_NAMES[split],
+                    "file": names,
                 }  # fmt: skip
-                sink.add(normalise_each(normaliser, images), keys, draws[some], columns)
-                progress.advance(len(some))
+                collector.add(normalise_each(normaliser, images), keys, draws[block], columns)
+                progress.advance(len(block))
 
-    def _open(self, split: str, part: str, files: ExitStack) -> h5py.Dataset:
-        name = self._names[split, part]
-        path = files.enter_context(self._location.fetched(name, self._reading.temporary))
+    def _open(self, split: str, dataset_name: str, files: ExitStack) -> h5py.Dataset:
+        name = self._names[split, dataset_name]
+        path = files.enter_context(self._location.fetched(name, self._log.temporary))
         try:
             file = files.enter_context(h5py.File(path, "r"))
-            dataset = file[part]
+            dataset = file[dataset_name]
             if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or not dataset.shape:
-                raise ValueError(f"'{part}' is no array")
+                raise ValueError(f"'{dataset_name}' is not an array")
             return dataset
         except DAMAGES as error:
-            raise SourceError(f"{name} is damaged, cut short or not HDF5 ({error}): download it again.") from error
+            raise SourceError(f"{name} is damaged, truncated or not HDF5 ({error}): download it again.") from error
 
     def _labels(self, split: str, x: h5py.Dataset, y: h5py.Dataset) -> NDArray[np.int64]:
         """Return the labels, one per patch; int64 [N]."""
         name = self._names[split, "y"]
         try:
-            if y.size != len(x) or y.size > MOST_PATCHES:
+            if y.size != len(x) or y.size > MAX_PATCHES:
                 raise ValueError(f"{y.size} labels for {len(x)} patches")
             return np.asarray(y).reshape(-1).astype(np.int64)
         except DAMAGES as error:
@@ -169,9 +169,9 @@ class PcamSource:
         if not self.patients_known:
             return []
         name = self._names[split, "meta"]
-        with self._location.fetched(name, self._reading.temporary) as path:
+        with self._location.fetched(name, self._log.temporary) as path:
             header, *rows = csv_rows(Path(path), name) or [[]]
-        place = header.index("wsi") if "wsi" in header else 0
-        if "wsi" not in header or len(rows) != count or not all(len(row) > place and row[place] for row in rows):
+        column = header.index("wsi") if "wsi" in header else 0
+        if "wsi" not in header or len(rows) != count or not all(len(row) > column and row[column] for row in rows):
             raise SourceError(f"{name} does not name a slide (column 'wsi') for each of {count} patches: remove it.")
-        return [row[place] for row in rows]
+        return [row[column] for row in rows]

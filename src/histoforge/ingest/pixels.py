@@ -13,13 +13,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from histoforge.core.errors import SourceError
 from histoforge.patches.images import Pixels
 
-MOST_PIXELS = 400_000_000
+MAX_PIXELS = 400_000_000
 DAMAGES = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     SyntaxError, TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
 """Exceptions that Pillow and tifffile raise for damaged files, whose tags may contain anything."""
-MOST_BYTES = 8 * MOST_PIXELS
+MAX_BYTES = 8 * MAX_PIXELS
 WHITE = (255, 255, 255)
 COLOURLESS = 20
 GLASS_VALUE = 215
@@ -35,20 +35,22 @@ def read_rgb(path: Path, name: str) -> Pixels:
         name: the name by which the user knows the file.
 
     Raises:
-        SourceError: if it is not an image, is truncated, is too large, or has samples of another kind.
+        SourceError: it is not an image, is truncated, is too large, or has samples of an unknown type.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                if image.width * image.height > MOST_PIXELS:
+                if image.width * image.height > MAX_PIXELS:
                     raise _too_large(name, image.width, image.height)
                 image.load()
                 return _to_rgb(ImageOps.exif_transpose(image), name)
     except UnidentifiedImageError:
         return _from_tiff(path, name)
     except Image.DecompressionBombError:
-        raise SourceError(f"The image {name} is too large for an image: give it as a slide (kind=slides).") from None
+        raise SourceError(
+            f"The image {name} is too large to be read as an image: give it as a slide (kind=slides)."
+        ) from None
     except DAMAGES as error:
         reason = " ".join(str(error).split())[:200]
         raise SourceError(f"The image {name} cannot be read ({reason}): it is damaged or cut short.") from error
@@ -75,7 +77,7 @@ def letterboxed(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def grid(length: int, side: int, step: int) -> NDArray[np.int64]:
-    """Return the starts of as many windows as fit along a length, with equal margins at both ends; px."""
+    """Return the starts of as many windows as fit along a length, with equal margins at both ends, px."""
     count = (length - side) // step + 1
     margin = (length - side - (count - 1) * step) // 2
     return margin + step * np.arange(count, dtype=np.int64)
@@ -112,21 +114,25 @@ def _from_tiff(path: Path, name: str) -> Pixels:
         with tifffile.TiffFile(path) as file:
             page = file.pages[0]
             height, width = page.shape[:2]
-            if height * width > MOST_PIXELS or page.nbytes > MOST_BYTES:
+            if height * width > MAX_PIXELS or page.nbytes > MAX_BYTES:
                 raise _too_large(name, width, height)
             samples = page.asarray()
             planes_first = samples.ndim == 3 and samples.shape[0] in (3, 4) and samples.shape[2] not in (3, 4)
             return _from_samples(np.moveaxis(samples, 0, 2) if planes_first else samples, name)
     except (tifffile.TiffFileError, *DAMAGES) as error:
-        raise SourceError(f"The image {name} cannot be read: it is no image, or damaged, so leave it out.") from error
+        raise SourceError(
+            f"The image {name} cannot be read: it is not an image, or is damaged, so leave it out."
+        ) from error
 
 
 def _from_samples(samples: NDArray[np.generic], name: str) -> Pixels:
-    """Convert samples [H, W] or [H, W, 1, 3 or 4] of any usual type to uint8 [H, W, 3]."""
+    """Convert samples [H, W] or [H, W, 1, 3 or 4] of any common type to uint8 [H, W, 3]."""
     if samples.ndim == 3 and samples.shape[2] == 1:
         samples = samples[..., 0]
     if samples.ndim not in (2, 3) or (samples.ndim == 3 and samples.shape[2] not in (3, 4)):
-        raise SourceError(f"The image {name} has the shape {samples.shape}, neither grey nor RGB: convert it first.")
+        raise SourceError(
+            f"The image {name} has the shape {samples.shape}, which is neither grey nor RGB: convert it first."
+        )
     unit = _to_unit(samples, name)
     if unit.ndim == 2:
         unit = np.repeat(unit[..., None], 3, axis=2)
@@ -151,5 +157,6 @@ def _to_unit(samples: NDArray[np.generic], name: str) -> NDArray[np.float32]:
 
 def _too_large(name: str, width: int, height: int) -> SourceError:
     return SourceError(
-        f"The image {name} has {width} x {height} px, too many for an image: give it as a slide (kind=slides)."
+        f"The image {name} has {width} x {height} px, too many to be read as an image: give it as a slide "
+        "(kind=slides)."
     )

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from histoforge.core.errors import SlideError, SourceError
 from histoforge.ingest import tables
-from histoforge.ingest.base import UNKNOWN_PATIENTS, Reading, chosen_classes
 from histoforge.ingest.config import IngestConfig
+from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, select_classes
 from histoforge.slides.annotations import EXTENSIONS as ANNOTATION_EXTENSIONS
 from histoforge.slides.annotations import annotated_classes
 from histoforge.slides.names import slide_name
@@ -16,8 +16,8 @@ from histoforge.storage import Entry, Location, open_location
 from histoforge.storage.local import LocalLocation
 
 COLUMNS = ("slide", "patient", "label", "mpp", "split")
-IN_ONE_FOLDER = (".dcm", ".vms", ".vmu")
-SURE_ANNOTATION = ".geojson"
+FOLDER_FORMATS = (".dcm", ".vms", ".vmu")
+GEOJSON = ".geojson"
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class SlideItem:
     Attributes:
         file: its path below the source.
         name: its name, by `slide_name`.
-        label: its class from slides.csv; empty if that gives none.
-        mpp: um/px of level 0 from slides.csv, which overrules the file; None if that gives none.
+        label: its class from slides.csv; '' if there is none.
+        mpp: um/px of level 0 from slides.csv, which overrides that of the file; None if there is none.
         annotation: its annotation file, fetched; None if there is none.
         classes: the classes that its patches may have.
-        companions: further files of the same slide, for formats with several files.
+        companions: the other files of the slide, for formats with several files.
     """
 
     file: str
@@ -52,7 +52,7 @@ class SlideList:
     items: list[SlideItem]
     classes: list[str]
     patients_known: bool
-    own_split: bool
+    has_split: bool
     unlabelled: list[str] = field(default_factory=list)
 
 
@@ -61,19 +61,19 @@ def is_slide_name(name: str) -> bool:
     return name.lower().endswith(SLIDE_EXTENSIONS)
 
 
-def list_slides(config: IngestConfig, location: Location, entries: list[Entry], reading: Reading) -> SlideList:
+def list_slides(config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> SlideList:
     """List the slides of a source with their labels.
 
     Raises:
-        SourceError: if no slide has a label or an annotation, fewer than two classes, or tables and files contradict
-            each other.
+        SourceError: no slide has a label or annotation, there are fewer than two classes, or tables and files
+            contradict each other.
     """
-    files = _one_a_series([entry.name for entry in entries if is_slide_name(entry.name)])
+    files = _without_series([entry.name for entry in entries if is_slide_name(entry.name)])
     if not files:
         raise SourceError(f"There are no slides in {location}: give a folder with files {', '.join(SLIDE_EXTENSIONS)}.")
-    table = tables.load_table(config.labels, "slides.csv", location, entries, reading.temporary, COLUMNS)
-    rows = _rows_by_file(table, files, location, reading)
-    annotations = _annotations(config, location, entries, files, reading)
+    table = tables.load_table(config.labels, "slides.csv", location, entries, log.temporary, COLUMNS)
+    rows = _rows_by_file(table, files, location, log)
+    annotations = _annotations(config, location, entries, files, log)
     matcher = tables.patient_matcher(config.patient_pattern)
     items, unlabelled = [], []
     for file in files:
@@ -87,42 +87,44 @@ def list_slides(config: IngestConfig, location: Location, entries: list[Entry], 
             continue
         patient = tables.match_patient(matcher, file) if matcher else row.get("patient", "") or name
         if table and "patient" in table.columns and not matcher:
-            tables.cell(row, table, "patient", "slide")
+            tables.cell_value(row, table, "patient", "slide")
         items.append(
             SlideItem(
-                file, name, patient, row.get("label", ""), tables.own_split(row, table, "slide") if table else "",
+                file, name, patient, row.get("label", ""), tables.split_of_row(row, table, "slide") if table else "",
                 _mpp(row, table), annotation, classes, _companions(file, entries),
             )
         )  # fmt: skip
     known = bool(matcher or (table and "patient" in table.columns))
-    return _checked(config, location, items, unlabelled, known, reading)
+    return _check_list(config, location, items, unlabelled, known, log)
 
 
-def _checked(
+def _check_list(
     config: IngestConfig, location: Location, items: list[SlideItem], unlabelled: list[str], known: bool,
-    reading: Reading,
+    log: ReadLog,
 ) -> SlideList:  # fmt: skip
     if not items:
         raise SourceError(
             f"None of the slides in {location} has a label: write a slides.csv (slide,patient,label) or annotations."
         )
     if unlabelled:
-        reading.warnings.append(
-            f"{len(unlabelled)} slides have neither a label nor an annotation and are left out: "
+        log.warnings.append(
+            f"{len(unlabelled)} slides have neither a label nor an annotation; they are left out: "
             f"{', '.join(unlabelled[:3])}{' …' if len(unlabelled) > 3 else ''}"
         )
     names = [item.name for item in items]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SourceError(f"Two slides in {location} are named '{twice[0]}': rename one of them.")
-    classes = chosen_classes({name for item in items for name in item.classes}, config)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise SourceError(f"Two slides in {location} have the name '{repeated[0]}': rename one of them.")
+    classes = select_classes(
+        {name for item in items for name in item.classes}, config.class_list, config.ignored, config.source
+    )
     if not known:
-        reading.warnings.append(UNKNOWN_PATIENTS.format(unit="slide"))
+        log.warnings.append(UNKNOWN_PATIENTS.format(unit="slide"))
     return SlideList(items, classes, known, bool(items[0].split))
 
 
 def _rows_by_file(
-    table: tables.Table | None, files: Sequence[str], location: Location, reading: Reading
+    table: tables.Table | None, files: Sequence[str], location: Location, log: ReadLog
 ) -> dict[str, dict[str, str]]:
     """Return the table's rows by slide file. Rows name slides by path, by file name, or by that without extension."""
     if table is None:
@@ -132,37 +134,38 @@ def _rows_by_file(
         path = PurePosixPath(file)
         for key in {file, path.name, str(path.with_suffix("")), *_names(path)}:
             by_key.setdefault(key, []).append(file)
-    tables.refuse_missing(table, [row["slide"] for row in table.rows], by_key, location)
+    tables.check_files_exist(table, [row["slide"] for row in table.rows], by_key, location)
     rows: dict[str, dict[str, str]] = {}
     for row in table.rows:
         candidates = by_key[row["slide"]]
         if len(candidates) > 1:
             raise SourceError(
-                f"{table.name} lists '{row['slide']}', which may be {candidates[0]} or {candidates[1]}: write the path."
+                f"{table.name} lists '{row['slide']}', which may be {candidates[0]} or {candidates[1]}: write its path."
             )
         if candidates[0] in rows:
             raise SourceError(f"{table.name} lists the slide {candidates[0]} twice: remove one of the lines.")
         rows[candidates[0]] = row
     left_out = [file for file in files if file not in rows]
     if left_out:
-        reading.warnings.append(
-            f"{table.name} does not list {len(left_out)} slides of the source, which are left out: "
+        log.warnings.append(
+            f"{table.name} does not list {len(left_out)} slides of the source; they are left out: "
             f"{', '.join(left_out[:3])}{' …' if len(left_out) > 3 else ''}"
         )
     return rows
 
 
 def _annotations(
-    config: IngestConfig, location: Location, entries: list[Entry], files: Sequence[str], reading: Reading
+    config: IngestConfig, location: Location, entries: list[Entry], files: Sequence[str], log: ReadLog
 ) -> dict[str, Path]:
     """Return the fetched annotation of each slide: the file of the same name, beside it or in any other folder."""
-    place = open_location(config.annotations) if config.annotations else location
-    listing = place.source_entries() if config.annotations else entries
-    names = [entry.name for entry in listing if entry.name.lower().endswith(ANNOTATION_EXTENSIONS)]
+    if config.annotations:
+        location = open_location(config.annotations)
+        entries = location.source_entries()
+    names = [entry.name for entry in entries if entry.name.lower().endswith(ANNOTATION_EXTENSIONS)]
     by_stem: dict[str, list[str]] = {}
     for name in names:
         by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
-    found: dict[str, Path] = {}
+    annotations: dict[str, Path] = {}
     for file in files:
         path = PurePosixPath(file)
         candidates = [annotation for name in sorted(_names(path)) for annotation in by_stem.get(name, [])]
@@ -172,14 +175,15 @@ def _annotations(
                 f"The slide {file} has two annotations, {' and '.join((beside or candidates)[:2])}: keep one of them."
             )
         if candidates:
-            found[file] = _fetched(place, (beside or candidates)[0], reading)
+            annotations[file] = _fetched(location, (beside or candidates)[0], log)
     stems = {name for file in files for name in _names(PurePosixPath(file))}
-    strange = [n for n in names if n.endswith(SURE_ANNOTATION) and PurePosixPath(n).stem not in stems]
-    if strange:
+    unmatched = [n for n in names if n.endswith(GEOJSON) and PurePosixPath(n).stem not in stems]
+    if unmatched:
         raise SourceError(
-            f"The annotation {strange[0]} belongs to no slide in {location}: give it its slide's name, or remove it."
+            f"The annotation {unmatched[0]} belongs to no slide in {config.source}: give it its slide's name, or "
+            "remove it."
         )
-    return found
+    return annotations
 
 
 def _names(path: PurePosixPath) -> set[str]:
@@ -187,23 +191,23 @@ def _names(path: PurePosixPath) -> set[str]:
     return {slide_name(path), path.stem}
 
 
-def _fetched(place: Location, name: str, reading: Reading) -> Path:
-    """Return an annotation in place, or a copy of a remote one, which is kept until the step ends."""
-    if isinstance(place, LocalLocation):
-        return place.root / name
-    place.get(name, reading.temporary / name)
-    return reading.temporary / name
+def _fetched(location: Location, name: str, log: ReadLog) -> Path:
+    """Return the path of a local annotation, or of a copy of a remote one, which is kept until the step ends."""
+    if isinstance(location, LocalLocation):
+        return location.root / name
+    location.get(name, log.temporary / name)
+    return log.temporary / name
 
 
 def _classes(annotation: Path | None, label: str, config: IngestConfig) -> tuple[str, ...]:
-    """Return the classes that patches of a slide may have: those of its regions, or else the slide's own."""
+    """Return the classes that patches of a slide may have: those of its regions, or else that of the slide."""
     if annotation is None:
         return (label,) if label and label not in config.ignored else ()
     try:
-        found = [name for name in annotated_classes(annotation) if name not in config.ignored]
+        names = [name for name in annotated_classes(annotation) if name not in config.ignored]
     except SlideError as error:
         raise SourceError(str(error)) from error
-    return tuple(dict.fromkeys([*found, *([label] if label and not found else []), *config.outside]))
+    return tuple(dict.fromkeys([*names, *([label] if label and not names else []), *config.outside]))
 
 
 def _mpp(row: dict[str, str], table: tables.Table | None) -> float | None:
@@ -219,8 +223,8 @@ def _mpp(row: dict[str, str], table: tables.Table | None) -> float | None:
     return mpp
 
 
-def _one_a_series(names: list[str]) -> list[str]:
-    """Return the slides, with one file for all DICOM files of a folder, which form one slide."""
+def _without_series(names: list[str]) -> list[str]:
+    """Return the slides, with only the first of all DICOM files in a folder, which form one slide."""
     folders: set[str] = set()
     kept = []
     for name in names:
@@ -234,10 +238,10 @@ def _one_a_series(names: list[str]) -> list[str]:
 
 
 def _companions(file: str, entries: list[Entry]) -> tuple[str, ...]:
-    """Return the further files of a slide: a MIRAX slide's folder, or all files beside a DICOM or Hamamatsu one."""
+    """Return the other files of a slide: a MIRAX slide's folder, or all files beside a DICOM or Hamamatsu one."""
     path = PurePosixPath(file)
     if path.suffix.lower() == ".mrxs":
         return tuple(e.name for e in entries if e.name.startswith(f"{path.with_suffix('')}/"))
-    if path.suffix.lower() in IN_ONE_FOLDER:
+    if path.suffix.lower() in FOLDER_FORMATS:
         return tuple(e.name for e in entries if PurePosixPath(e.name).parent == path.parent and e.name != file)
     return ()

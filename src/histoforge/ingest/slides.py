@@ -1,4 +1,4 @@
-"""Whole-slide images with annotations and/or a slides.csv, read one at a time."""
+"""Whole-slide images with annotations, a slides.csv or both."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,13 +9,13 @@ import pandas as pd
 
 from histoforge.core.errors import SlideError, SourceError
 from histoforge.core.progress import Progress
-from histoforge.ingest.base import Reading, ordered, worker_count
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
 from histoforge.ingest.pixels import letterboxed
 from histoforge.ingest.regions import slide_regions
 from histoforge.ingest.slide_list import SlideItem, list_slides
-from histoforge.ingest.stains import chosen_normaliser
+from histoforge.ingest.source import ReadLog, in_order, worker_count
+from histoforge.ingest.stains import normaliser_of
 from histoforge.patches.duplicates import location_keys, pixel_key
 from histoforge.patches.images import Pixels
 from histoforge.slides import (
@@ -38,7 +38,7 @@ from histoforge.storage.local import LocalLocation
 
 
 @dataclass
-class Opened:
+class OpenedSlide:
     """A slide that is ready for tiling, with its plan and scale."""
 
     slide: Slide
@@ -53,12 +53,12 @@ class SlideSource:
 
     kind = "slides"
 
-    def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], reading: Reading) -> None:
-        self._config, self._location, self._reading = config, location, reading
-        listed = list_slides(config, location, entries, reading)
+    def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> None:
+        self._config, self._location, self._log = config, location, log
+        listed = list_slides(config, location, entries, log)
         self.items, self.classes = listed.items, listed.classes
-        self.patients_known, self.own_split = listed.patients_known, listed.own_split
-        self._normaliser = chosen_normaliser(config)
+        self.patients_known, self.has_split = listed.patients_known, listed.has_split
+        self._normaliser = normaliser_of(config.stain)
         self._settings = PlanSettings(
             stride=config.stride or None,
             min_tissue=config.min_tissue,
@@ -69,31 +69,31 @@ class SlideSource:
     def outline(self) -> list[tuple[str, str, str, str]]:
         return [(item.patient, item.name, label, item.split) for item in self.items for label in item.classes]
 
-    def read(self, sink: PatchCollector) -> None:
-        workers = worker_count(self._config)
+    def read(self, collector: PatchCollector) -> None:
+        workers = worker_count(self._config.workers)
         local = isinstance(self._location, LocalLocation)
         if local:
             self._check_all(workers)
         ahead = 1 if local else 0
         with ThreadPoolExecutor(1) as pool, Progress("preprocess", len(self.items), "slides") as progress:
-            jobs: Iterator[Future[tuple[ExitStack, Opened | SlideError]]] = (
+            jobs: Iterator[Future[tuple[ExitStack, OpenedSlide | SlideError]]] = (
                 pool.submit(self._open, item) for item in self.items
             )
-            for item, (stack, opened) in zip(self.items, ordered(jobs, ahead), strict=True):
+            for item, (stack, opened) in zip(self.items, in_order(jobs, ahead), strict=True):
                 with stack:
                     if isinstance(opened, SlideError):
-                        self._reading.fail(item.file, opened)
+                        self._log.fail(item.file, opened)
                     else:
-                        self._cut(item, opened, sink, workers, progress)
-                progress.advance(slide=item.name, patches=sink.count)
+                        self._cut(item, opened, collector, workers, progress)
+                progress.advance(slide=item.name, patches=collector.count)
 
     def _check_all(self, workers: int) -> None:
-        """Find errors that the user has to correct before hours are spent on other slides.
+        """Detect errors that the user has to correct before hours are spent on other slides.
 
         This is for local slides only, because remote ones would have to be fetched.
 
         Raises:
-            SourceError: if a slide's mpp or annotation is missing or wrong.
+            SourceError: a slide's mpp or annotation is missing or wrong.
         """
 
         def check(item: SlideItem) -> None:
@@ -111,22 +111,22 @@ class SlideSource:
         """Fetch and open a slide; the stack closes it and removes fetched files.
 
         Raises:
-            SlideError: if it does not open.
+            SlideError: it does not open.
         """
         for companion in item.companions:
-            stack.enter_context(self._location.fetched(companion, self._reading.temporary))
-        path = stack.enter_context(self._location.fetched(item.file, self._reading.temporary))
+            stack.enter_context(self._location.fetched(companion, self._log.temporary))
+        path = stack.enter_context(self._location.fetched(item.file, self._log.temporary))
         slide = stack.enter_context(open_slide(path, item.mpp))
         if slide.mpp is None and self._config.slide_mpp:
             slide.mpp = self._config.slide_mpp
         return slide
 
-    def _open(self, item: SlideItem) -> tuple[ExitStack, Opened | SlideError]:
+    def _open(self, item: SlideItem) -> tuple[ExitStack, OpenedSlide | SlideError]:
         """Open a slide and plan its patches."""
         with ExitStack() as stack:
             try:
                 slide = self._enter(item, stack)
-                opened: Opened | SlideError = self._planned(item, slide, self._regions(item, slide))
+                opened: OpenedSlide | SlideError = self._planned(item, slide, self._regions(item, slide))
             except SlideError as error:
                 opened = error
             return stack.pop_all(), opened
@@ -135,16 +135,16 @@ class SlideSource:
         """Return the regions of a slide.
 
         Raises:
-            SourceError: if its mpp or its annotation is missing or wrong, which the user has to correct.
+            SourceError: its mpp or its annotation is missing or wrong, which the user has to correct.
         """
         try:
             if self._config.level < 0:
                 slide.required_mpp()
-            return slide_regions(item, slide, self.classes, self._config)
+            return slide_regions(item, slide, self.classes, self._config.ignored, self._config.outside_class)
         except SlideError as error:
-            raise SourceError(self._reading.named(error)) from error
+            raise SourceError(self._log.named(error)) from error
 
-    def _planned(self, item: SlideItem, slide: Slide, annotations: Annotations) -> Opened:
+    def _planned(self, item: SlideItem, slide: Slide, annotations: Annotations) -> OpenedSlide:
         by_level = self._config.level >= 0
         scale = patch_scale(
             slide,
@@ -156,26 +156,28 @@ class SlideSource:
         label = self.classes.index(item.label) if item.label in self.classes else None
         plan = plan_patches(slide, scale, tissue, self._settings, annotations.regions, label)
         plan = plan[plan["label"] < len(self.classes)].reset_index(drop=True)
-        return Opened(slide, scale, tissue, annotations, plan)
+        return OpenedSlide(slide, scale, tissue, annotations, plan)
 
-    def _cut(self, item: SlideItem, opened: Opened, sink: PatchCollector, workers: int, progress: Progress) -> None:
-        self._reading.warnings.extend(opened.annotations.warnings)
+    def _cut(
+        self, item: SlideItem, opened: OpenedSlide, collector: PatchCollector, workers: int, progress: Progress
+    ) -> None:
+        self._log.warnings.extend(opened.annotations.warnings)
         plan = opened.plan
-        draws = sink.draw(item.file, len(plan))
-        admitted = sink.cap.admit(draws, plan["label"].to_numpy())
+        draws = collector.draw(item.file, len(plan))
+        admitted = collector.cap.admit(draws, plan["label"].to_numpy())
         plan, draws = plan[admitted].reset_index(drop=True), draws[admitted]
         if not len(plan):
-            self._reading.warnings.append(
-                f"The slide {item.file} gives no patch: no place in it (or in its regions) has min_tissue"
+            self._log.warnings.append(
+                f"The slide {item.file} yields no patches: nothing in it (or in its regions) reaches min_tissue"
             )
             return
-        start = sink.count
+        start = collector.count
         try:
             overview = self._overview(opened)
             key = pixel_key(overview)
             transform = None
             if self._normaliser is not None:
-                # on all places of the slide, so that no colour depends on how many patches other slides have taken
+                # on the whole plan, so that colours do not depend on how many patches of other slides were admitted
                 transform = fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
                 overview = transform(overview)
             shared = {
@@ -183,32 +185,40 @@ class SlideSource:
                 "level": opened.scale.level, "mpp": opened.scale.mpp or float("nan"),
             }  # fmt: skip
             for rows, images in read_patches(opened.slide, plan, opened.scale, workers, transform):
-                part = plan.iloc[rows]
-                columns = {"label": part["label"], "x": part["x"], "y": part["y"], "tissue": part["tissue"], **shared}
-                sink.add(images, location_keys(key, part["x"].to_numpy(), part["y"].to_numpy()), draws[rows], columns)
-                progress.advance(0, slide=item.name, patches=sink.count)
+                planned = plan.iloc[rows]
+                columns = {
+                    "label": planned["label"],
+                    "x": planned["x"],
+                    "y": planned["y"],
+                    "tissue": planned["tissue"],
+                    **shared,
+                }
+                collector.add(
+                    images, location_keys(key, planned["x"].to_numpy(), planned["y"].to_numpy()), draws[rows], columns
+                )
+                progress.advance(0, slide=item.name, patches=collector.count)
         except SlideError as error:
-            sink.discard_from(start)
-            self._reading.fail(item.file, error)
+            collector.discard_from(start)
+            self._log.fail(item.file, error)
             return
-        self._reading.files += 1
+        self._log.files += 1
         majority = int(plan["label"].mode()[0])
-        sink.add_overview(overview, {**shared, "label": majority, "level": 0, "mpp": float("nan")})
-        self._picture(item, opened, plan, sink)
+        collector.add_overview(overview, {**shared, "label": majority, "level": 0, "mpp": float("nan")})
+        self._picture(item, opened, plan, collector)
 
-    def _overview(self, opened: Opened) -> Pixels:
+    def _overview(self, opened: OpenedSlide) -> Pixels:
         """Shrink the slide to an overview, using the picture on which tissue was found if that is large enough."""
         size, picture = self._config.overview_px, opened.tissue.image
         if picture.shape[0] >= size[0] or picture.shape[1] >= size[1]:
             return letterboxed(picture, size)
         return read_overview(opened.slide, size)
 
-    def _picture(self, item: SlideItem, opened: Opened, plan: pd.DataFrame, sink: PatchCollector) -> None:
+    def _picture(self, item: SlideItem, opened: OpenedSlide, plan: pd.DataFrame, collector: PatchCollector) -> None:
         """Draw the slide for the report."""
         name = f"{item.name}.jpg"
         drawn = [region for region in opened.annotations.regions if region.label < len(self.classes)]
-        width, height = write_picture(sink.picture_folder / name, opened.tissue, plan, opened.scale, drawn)
-        sink.add_picture(
+        width, height = write_picture(collector.picture_folder / name, opened.tissue, plan, opened.scale, drawn)
+        collector.add_picture(
             {
                 "slide": item.name,
                 "patient": item.patient,

@@ -1,11 +1,11 @@
-"""Stain normalisation as the user chose it, fitted once per slide, or per image that has no slide."""
+"""Stain normalisation, fitted once per slide, or once per image if slides are unknown."""
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
-from histoforge.ingest.config import IngestConfig
 from histoforge.patches.images import Pixels
 from histoforge.slides.stain import Macenko, Reinhard, Transform, stain_normaliser
 
@@ -13,12 +13,12 @@ SAMPLE_IMAGES = 16
 SAMPLE_PX = 65_536
 
 
-def chosen_normaliser(config: IngestConfig) -> Macenko | Reinhard | None:
-    """Return the normaliser with its published target; None if none was chosen."""
-    return None if config.stain == "none" else stain_normaliser(config.stain)
+def normaliser_of(stain: Literal["none", "macenko", "reinhard"]) -> Macenko | Reinhard | None:
+    """Return the normaliser with its published target, or None for 'none'."""
+    return None if stain == "none" else stain_normaliser(stain)
 
 
-def spread(count: int) -> list[int]:
+def sample_positions(count: int) -> list[int]:
     """Return the positions of a sample that is spread over `count` images."""
     return sorted(set(np.linspace(0, count - 1, SAMPLE_IMAGES).round().astype(int).tolist()))
 

@@ -1,4 +1,4 @@
-"""Read labels.csv and slides.csv, and refuse them in one sentence if they contradict themselves."""
+"""Read and check labels.csv and slides.csv."""
 
 import csv
 import re
@@ -25,22 +25,26 @@ class Table:
 
 
 def load_table(
-    config_labels: str, file: str, location: Location, entries: list[Entry], temporary: Path, columns: Sequence[str]
+    labels: str, file: str, location: Location, entries: list[Entry], temporary: Path, columns: Sequence[str]
 ) -> Table | None:
-    """Return the table that the user named, or `file` at the top of the source; None if neither exists."""
-    if config_labels:
-        parent, name = _parent_and_name(config_labels)
-        with found(parent, name, temporary) as path:
-            return read_table(path, config_labels, columns)
+    """Return the table `labels`, or `file` at the top of the source if that is ''; None if neither exists."""
+    if labels:
+        parent, name = _parent_and_name(labels)
+        with fetched_table(parent, name, temporary) as path:
+            return read_table(path, labels, columns)
     if any(entry.name == file for entry in entries):
-        with found(location, file, temporary) as path:
+        with fetched_table(location, file, temporary) as path:
             return read_table(path, f"{location}/{file}", columns)
     return None
 
 
 @contextmanager
-def found(location: Location, name: str, temporary: Path) -> Iterator[Path]:
-    """Return the local file for a path, as `Location.fetched` does; a missing table is an error of the source."""
+def fetched_table(location: Location, name: str, temporary: Path) -> Iterator[Path]:
+    """Return the local file of a table, as `Location.fetched` does.
+
+    Raises:
+        SourceError: there is no such file.
+    """
     try:
         with location.fetched(name, temporary) as path:
             yield path
@@ -52,18 +56,16 @@ def read_table(path: Path, name: str, columns: Sequence[str]) -> Table:
     """Read a CSV file (comma or semicolon, UTF-8), of which the first of `columns` is required and unique.
 
     Raises:
-        SourceError: if it is not readable text, lacks the column, has another one, or lists the same file twice.
+        SourceError: it is not readable text, lacks the column, has an unknown one, or lists the same file twice.
     """
     lines = iter(csv_rows(path, name))
     header = [column.strip() for column in next(lines, [])]
     key = columns[0]
     if key not in header:
-        raise SourceError(
-            f"{name} has no column '{key}': its first line must name columns out of {', '.join(columns)}."
-        )
+        raise SourceError(f"{name} has no column '{key}': its first line must name columns from {', '.join(columns)}.")
     for column in header:
         if column not in columns or header.count(column) > 1:
-            problem = "the unknown column" if column not in columns else "twice the column"
+            problem = "an unknown column" if column not in columns else "two columns"
             raise SourceError(
                 f"{name} has {problem} '{column}'{nearest(column, columns)}: its columns may be {', '.join(columns)}."
             )
@@ -94,7 +96,7 @@ def csv_rows(path: Path, name: str) -> list[list[str]]:
     """Return the cells of each line of a CSV file (comma or semicolon, UTF-8).
 
     Raises:
-        SourceError: if it is not readable text, or has a cell of more than 128 KiB.
+        SourceError: it is not readable text, or has a cell of more than 128 KiB.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -108,22 +110,26 @@ def csv_rows(path: Path, name: str) -> list[list[str]]:
         raise SourceError(f"{name} is damaged in line {reader.line_num} ({error}): correct the line.") from None
 
 
-def refuse_missing(table: Table, wanted: Collection[str], there: Collection[str], where: Location) -> None:
-    """Raise SourceError if the table lists a file that does not exist."""
-    missing = [name for name in wanted if name not in there]
+def check_files_exist(table: Table, listed: Collection[str], existing: Collection[str], location: Location) -> None:
+    """Check that all files which a table lists exist.
+
+    Raises:
+        SourceError: one does not.
+    """
+    missing = [name for name in listed if name not in existing]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise SourceError(
-            f"{table.name} lists '{missing[0]}'{more}, which is not in {where}{nearest(missing[0], there)}: "
+            f"{table.name} lists '{missing[0]}'{more}, which is not in {location}{nearest(missing[0], existing)}: "
             f"correct the table, or put the file there."
         )
 
 
-def own_split(row: dict[str, str], table: Table, key: str) -> str:
+def split_of_row(row: dict[str, str], table: Table, key: str) -> str:
     """Return the split that a row names, as 'train', 'val' or 'test'; empty if the table has no such column.
 
     Raises:
-        SourceError: if it is none of these.
+        SourceError: it is none of these.
     """
     if "split" not in table.columns:
         return ""
@@ -135,11 +141,11 @@ def own_split(row: dict[str, str], table: Table, key: str) -> str:
     return split
 
 
-def cell(row: dict[str, str], table: Table, column: str, key: str, default: str = "") -> str:
+def cell_value(row: dict[str, str], table: Table, column: str, key: str, default: str = "") -> str:
     """Return a row's value, or `default` if the table has no such column.
 
     Raises:
-        SourceError: if the row's cell is empty, or there is neither a column nor a default.
+        SourceError: the row's cell is empty, or the table lacks the column and there is no default.
     """
     if not (value := row.get(column, default)):
         raise SourceError(f"{table.name} gives '{row[key]}' no {column}: fill in the column '{column}'.")
@@ -150,16 +156,18 @@ def patient_matcher(pattern: str) -> re.Pattern[str] | None:
     """Return the compiled `patient_pattern`.
 
     Raises:
-        SourceError: if it is not a regular expression with a group.
+        SourceError: it is not a regular expression with a group.
     """
     if not pattern:
         return None
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise SourceError(f"patient_pattern '{pattern}' is no regular expression ({error}): correct it.") from None
+        raise SourceError(f"patient_pattern '{pattern}' is not a regular expression ({error}): correct it.") from None
     if compiled.groups < 1:
-        raise SourceError(f"patient_pattern '{pattern}' has no group: put the part that is the patient in brackets.")
+        raise SourceError(
+            f"patient_pattern '{pattern}' has no group: put the part that identifies the patient in parentheses."
+        )
     return compiled
 
 
@@ -167,12 +175,12 @@ def match_patient(matcher: re.Pattern[str], name: str) -> str:
     """Return the patient named in a file's path.
 
     Raises:
-        SourceError: if the pattern does not occur in it.
+        SourceError: the pattern does not match.
     """
     match = matcher.search(name)
     if match is None or not match.group(1):
         raise SourceError(
-            f"patient_pattern '{matcher.pattern}' does not occur in '{name}': change the one or the other."
+            f"patient_pattern '{matcher.pattern}' does not match '{name}': change the pattern or the name."
         )
     return match.group(1)
 

@@ -9,11 +9,11 @@ import pandas as pd
 
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
-from histoforge.ingest.base import Reading, Source
-from histoforge.ingest.choice import CONFLICTS_NAME, Choice, check_early, choose
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import SPLITS
 from histoforge.ingest.opening import open_source
+from histoforge.ingest.source import ReadLog, Source
+from histoforge.ingest.splitting import CONFLICTS_NAME, SplitPlan, SplitSettings, check_outline, plan_splits
 from histoforge.patches import PatchSetWriter
 from histoforge.steps.preprocess_config import PreprocessConfig, PreprocessSummary
 from histoforge.storage import digest_of_source, open_location
@@ -30,46 +30,60 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
     Pictures of slides and `pictures.json` are in `overviews/pictures`.
 
     Raises:
-        HistoforgeError: if the source cannot be used; earlier outputs are left as they were.
+        HistoforgeError: the source cannot be used; earlier outputs are left as they were.
     """
     began = time.monotonic()
     location = open_location(config.source)
     with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
-        reading = Reading(str(location), config.max_failed_slides, Path(temporary))
+        log = ReadLog(str(location), config.max_failed_slides, Path(temporary))
         digest = digest_of_source(location)
-        source = open_source(config, location, location.source_entries(), reading)
-        say(f"preprocess: {location} holds {source.kind}, with the classes {', '.join(source.classes)}")
-        check_early(config, source)
+        source = open_source(config, location, location.source_entries(), log)
+        say(f"preprocess: {location} contains {source.kind}, with the classes {', '.join(source.classes)}")
+        settings = SplitSettings(
+            config.split_by, config.ratios, config.seed, config.train_fraction, config.drop_conflicts
+        )
+        check_outline(settings, source)
         with (
             PatchSetWriter.create(patches, source.classes, config.size) as writer,
             PatchSetWriter.create(overviews, source.classes, config.overview_px) as overview_writer,
         ):
-            sink = PatchCollector(config, source.classes, writer, overview_writer)
-            source.read(sink)
-            sink.close()
+            collector = PatchCollector(
+                writer,
+                overview_writer,
+                classes=len(source.classes),
+                max_per_class=config.max_patches_per_class,
+                seed=config.seed,
+            )
+            source.read(collector)
+            collector.close()
             read = time.monotonic()
-            summary = finish(config, source, reading, sink, digest)
+            summary = finish(config, settings, source, log, collector, digest)
             written = time.monotonic()
             seconds = {"reading": read - began, "writing": written - read, "total": written - began}
             summary = summary.model_copy(update={"seconds": {name: round(s, 3) for name, s in seconds.items()}})
             write_json(writer.directory / SUMMARY_NAME, summary.model_dump(mode="json"))
-            if reading.conflicts:
-                table = pd.concat(reading.conflicts)
+            if log.conflicts:
+                table = pd.concat(log.conflicts)
                 table.to_csv(writer.directory / CONFLICTS_NAME, index=False, errors="backslashreplace")
-    tell(summary)
+    log_summary(summary)
     return summary
 
 
 def finish(
-    config: PreprocessConfig, source: Source, reading: Reading, sink: PatchCollector, digest: str
+    config: PreprocessConfig,
+    settings: SplitSettings,
+    source: Source,
+    log: ReadLog,
+    collector: PatchCollector,
+    digest: str,
 ) -> PreprocessSummary:
     """Select and split the patches that were read, and finish both patch sets."""
-    index = sink.patches.index()
-    choice = choose(config, source, reading, sink, index)
-    kept = index[choice.keep].assign(split=choice.splits[choice.keep])
-    summary = summarise(config, source, reading, kept, choice, digest)
-    side = dict(zip(kept["file"], kept["split"], strict=True))
-    overview_splits = [side.get(file, "") for file in sink.overview_files]
+    index = collector.patches.index()
+    plan = plan_splits(settings, source, log, collector, index)
+    kept = index[plan.keep].assign(split=plan.splits[plan.keep])
+    summary = summarise(config, source, log, kept, plan, digest)
+    split_of_file = dict(zip(kept["file"], kept["split"], strict=True))
+    overview_splits = [split_of_file.get(file, "") for file in collector.overview_files]
     summary = summary.model_copy(update={"overviews": sum(map(bool, overview_splits))})
     made_by = {
         "step": "preprocess",
@@ -77,9 +91,9 @@ def finish(
         "source_digest": digest,
         "summary": summary.model_dump(mode="json", exclude={"seconds"}),
     }
-    sink.patches.mpp = summary.mpp
-    sink.patches.finish(made_by, split=choice.splits, keep=choice.keep)
-    sink.overviews.finish(
+    collector.patches.mpp = summary.mpp
+    collector.patches.finish(made_by, split=plan.splits, keep=plan.keep)
+    collector.overviews.finish(
         made_by,
         split=np.asarray(overview_splits, dtype=object),
         keep=np.asarray([bool(split) for split in overview_splits], np.bool_),
@@ -88,7 +102,7 @@ def finish(
 
 
 def summarise(
-    config: PreprocessConfig, source: Source, reading: Reading, kept: pd.DataFrame, choice: Choice, digest: str
+    config: PreprocessConfig, source: Source, log: ReadLog, kept: pd.DataFrame, plan: SplitPlan, digest: str
 ) -> PreprocessSummary:
     """Return the summary, without overviews and durations."""
     splits = [name for name in SPLITS if (kept["split"] == name).any()]
@@ -96,15 +110,15 @@ def summarise(
     known = kept["mpp"].dropna()
     same = len(known) == len(kept) and known.max() <= known.min() * (1 + SAME_MPP)
     if len(known) and not same:
-        unknown = ", and unknown ones" if len(known) < len(kept) else ""
-        reading.warnings.append(
-            f"The patches have different resolutions ({known.min():.3g} to {known.max():.3g} um/px{unknown}): "
-            f"cut them by mpp instead of by level"
+        unknown = ", some unknown" if len(known) < len(kept) else ""
+        log.warnings.append(
+            f"The patches have different resolutions ({known.min():.3g} to {known.max():.3g} um/px{unknown}): cut "
+            "them by mpp instead of by level"
         )
-    if choice.split_by == "slide":
-        reading.warnings.append(
-            "The split is by slide, not by patient: patches of one patient may stand on two sides, "
-            "which flatters all results"
+    if plan.split_by == "slide":
+        log.warnings.append(
+            "The split is by slide, not by patient: patches of one patient may be in several splits, which makes "
+            "all results too optimistic"
         )
     return PreprocessSummary(
         kind=source.kind,
@@ -116,15 +130,15 @@ def summarise(
         counts={name: {label: int(per_cell.get((name, label), 0)) for label in source.classes} for name in splits},
         patients={name: int(kept.loc[kept["split"] == name, "patient"].nunique()) for name in splits},
         patients_known=source.patients_known,
-        split_by=choice.split_by,
-        files=reading.files,
-        failed=reading.failed,
-        dropped=reading.dropped,
-        warnings=reading.warnings,
+        split_by=plan.split_by,
+        files=log.files,
+        failed=log.failed,
+        dropped=log.dropped,
+        warnings=log.warnings,
     )
 
 
-def tell(summary: PreprocessSummary) -> None:
+def log_summary(summary: PreprocessSummary) -> None:
     """Log the summary."""
     unit = "patients" if summary.patients_known else "files"
     for split, counts in summary.counts.items():

@@ -1,4 +1,4 @@
-"""The base of all sources: their attributes, their notes, and the way they work through their files."""
+"""The protocol of sources, the log of reading them, their classes, and threads."""
 
 import os
 from collections import deque
@@ -12,24 +12,24 @@ import pandas as pd
 
 from histoforge.core.errors import SourceError
 from histoforge.ingest.collector import PatchCollector
-from histoforge.ingest.config import Failure, IngestConfig
+from histoforge.ingest.config import Failure
 
 Result = TypeVar("Result")
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 UNKNOWN_PATIENTS = (
-    "The source does not say which patient is which, so each {unit} counts as a patient of its own: patches of one "
-    "patient may stand on two sides of the split"
+    "The source does not identify patients, so each {unit} counts as a separate patient: patches of one patient may be "
+    "in more than one split"
 )
 
 
 @dataclass
-class Reading:
-    """The record of reading a source.
+class ReadLog:
+    """The log of reading a source.
 
     Attributes:
         source: the location, as the user wrote it.
-        most_failures: maximum number of slides or images that may fail.
+        max_failures: maximum number of slides or images that may fail.
         temporary: a folder for fetched files.
         failed: slides or images that were skipped.
         dropped: patches or images left out, by reason.
@@ -39,7 +39,7 @@ class Reading:
     """
 
     source: str
-    most_failures: int
+    max_failures: int
     temporary: Path
     failed: list[Failure] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -51,17 +51,17 @@ class Reading:
         """Note that a slide or image failed.
 
         Raises:
-            SourceError: if more failed than are allowed.
+            SourceError: more have failed than are allowed.
         """
         self.failed.append(Failure(name=name, reason=self.named(error)))
-        if len(self.failed) > self.most_failures:
+        if len(self.failed) > self.max_failures:
             raise SourceError(
-                f"{len(self.failed)} slides or images failed, more than max_failed_slides={self.most_failures} allows "
+                f"{len(self.failed)} slides or images failed, more than max_failed_slides={self.max_failures} allows "
                 f"({', '.join(failure.name for failure in self.failed[:5])}); the last one: {self.named(error)}"
             ) from error
 
     def named(self, error: Exception) -> str:
-        """Return an error's sentence, in which a fetched file has the name that the user knows."""
+        """Return an error's message, with the names that the user knows for fetched files."""
         return str(error).replace(str(self.temporary), self.source)
 
     def drop(self, reason: str, count: int = 1) -> None:
@@ -77,29 +77,29 @@ class Source(Protocol):
         kind: 'slides', 'images' or 'pcam'.
         classes: class names in their order.
         patients_known: True if it identifies patients.
-        own_split: True if it names the split of each patch.
+        has_split: True if it names the split of each patch.
     """
 
     kind: str
     classes: list[str]
     patients_known: bool
-    own_split: bool
+    has_split: bool
 
     def outline(self) -> list[tuple[str, str, str, str]]:
         """Return patient, slide, class and split of the patches to read, as far as known, to find errors early."""
         ...
 
-    def read(self, sink: PatchCollector) -> None:
-        """Put all patches and overviews into the sink, in an order that does not depend on the threads."""
+    def read(self, collector: PatchCollector) -> None:
+        """Add all patches and overviews to the collector, in an order that does not depend on the threads."""
         ...
 
 
-def worker_count(config: IngestConfig) -> int:
-    """Return the number of reading and decoding threads: the user's, or one per core that this process may use."""
-    return config.workers or _usable_cores()
+def worker_count(workers: int) -> int:
+    """Return the number of reading and decoding threads: `workers`, or one per core that this process may use if 0."""
+    return workers or _usable_cores()
 
 
-def ordered(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
+def in_order(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
     """Yield the results of jobs in order, with at most `ahead` of them in progress besides the current one."""
     waiting: deque[Future[Result]] = deque()
     try:
@@ -114,21 +114,27 @@ def ordered(jobs: Iterator[Future[Result]], ahead: int) -> Iterator[Result]:
             job.cancel()
 
 
-def chosen_classes(found: set[str], config: IngestConfig) -> list[str]:
-    """Return the classes in order: those that the user lists, or those of the source, sorted.
+def select_classes(available: set[str], requested: list[str], ignored: set[str], source: str) -> list[str]:
+    """Return the classes in order.
+
+    Args:
+        available: the classes of the source.
+        requested: the classes that the user lists; if empty, all available ones are taken, sorted.
+        ignored: classes to leave out.
+        source: name of the source in messages.
 
     Raises:
-        SourceError: if there are fewer than two, or one that the user lists is missing.
+        SourceError: there are fewer than two classes, or a requested one is missing.
     """
-    classes = config.class_list or sorted(found - config.ignored)
-    absent = [name for name in classes if name not in found]
+    classes = requested or sorted(available - ignored)
+    absent = [name for name in classes if name not in available]
     if absent:
         raise SourceError(
-            f"Class '{absent[0]}' of 'classes' does not occur in {config.source}: it has {', '.join(sorted(found))}."
+            f"Class '{absent[0]}' of 'classes' does not occur in {source}: it has {', '.join(sorted(available))}."
         )
     if len(classes) < 2:
         raise SourceError(
-            f"{config.source} has {len(classes)} class{'' if classes else 'es'}"
+            f"{source} has {len(classes)} class{'' if classes else 'es'}"
             f"{f' ({classes[0]})' if classes else ''}, and at least two are needed: add images or regions of another."
         )
     return classes

@@ -1,0 +1,177 @@
+"""Decide which patches to keep, and assign them to splits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from histoforge.core.errors import SourceError
+from histoforge.ingest.collector import PatchCollector
+from histoforge.ingest.config import SPLITS
+from histoforge.ingest.source import ReadLog, Source
+from histoforge.patches.duplicates import DuplicatePixels, find_duplicates
+from histoforge.patches.splits import (
+    check_every_class,
+    check_given_split,
+    fraction_of_each_class,
+    split_by_group,
+)
+
+CONFLICTS_NAME = "conflicts.csv"
+THINNED = "training patches beyond train_fraction"
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How to split patches.
+
+    Attributes:
+        split_by: the unit that is never in two splits, 'patient' or 'slide'.
+        ratios: fractions of train, val and test, which sum to 1.
+        seed: seed of the split and of the sample of training patches.
+        train_fraction: fraction of the training patches of each class to keep.
+        drop_conflicts: whether to leave out patches whose pixels occur under two classes or in two splits.
+    """
+
+    split_by: str
+    ratios: tuple[float, float, float]
+    seed: int
+    train_fraction: float = 1.0
+    drop_conflicts: bool = False
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """The patches to keep (bool [N]), their splits ([N]; '' if not kept), and the origin of the split."""
+
+    keep: NDArray[np.bool_]
+    splits: NDArray[np.object_]
+    split_by: str
+
+
+def check_outline(settings: SplitSettings, source: Source) -> None:
+    """Detect an impossible split before hours are spent on reading; each file counts as one patch of its class.
+
+    Raises:
+        SourceError: the files cannot be split as requested.
+    """
+    table = pd.DataFrame(source.outline(), columns=["patient", "slide", "class_name", "split"])
+    table = table[table["class_name"].isin(source.classes)]
+    if len(table):
+        make_splits(settings, source, table.assign(label=table["class_name"].map(source.classes.index)))
+
+
+def plan_splits(
+    settings: SplitSettings, source: Source, log: ReadLog, collector: PatchCollector, index: pd.DataFrame
+) -> SplitPlan:
+    """Leave out patches that are damaged, over the cap or contradictory, split the rest, and thin the training patches.
+
+    Args:
+        settings: how to split.
+        source: the source that was read.
+        log: receives warnings, conflicts and numbers of dropped patches.
+        collector: the patches that were read.
+        index: their index.
+
+    Raises:
+        SourceError: nothing is left, or the rest cannot be split.
+    """
+    labels = index["label"].to_numpy(np.int64)
+    keep = collector.intact & collector.cap.kept(collector.draws, labels)
+    if not keep.any():
+        raise _nothing_left(log)
+    conflicts = find_duplicates(collector.keys[keep], index["class_name"][keep], index["file"][keep])
+    keep = _resolve_conflicts(conflicts, conflicts.rows, "under two classes", keep, index, settings, log)
+    if not keep.any():
+        raise SourceError(f"All images in {log.source} have two classes: correct their labels.")
+    splits = np.full(len(index), "", dtype=object)
+    splits[keep], split_by = make_splits(settings, source, index[keep])
+    leaks = find_duplicates(collector.keys[keep], splits[keep], index["file"][keep])
+    rows = leaks.rows & (splits[keep] != "train")
+    keep = _resolve_conflicts(leaks, rows, "in two splits", keep, index.assign(split=splits), settings, log)
+    check_every_class(labels[keep], splits[keep], source.classes, [split for split in SPLITS if split in splits])
+    if settings.train_fraction < 1 and source.kind != "pcam":
+        train = np.flatnonzero(keep & (splits == "train"))
+        thinned = ~fraction_of_each_class(labels[train], settings.train_fraction, settings.seed)
+        keep[train[thinned]] = False
+        log.drop(THINNED, int(thinned.sum()))
+    return SplitPlan(keep, splits, split_by)
+
+
+def make_splits(settings: SplitSettings, source: Source, index: pd.DataFrame) -> tuple[NDArray[np.object_], str]:
+    """Return the split of each patch and its origin: 'patient', 'slide', or 'source'.
+
+    If the source's own split lacks val or test, these are split off from its training patients.
+
+    Raises:
+        SourceError: a patient is in two splits, or a class cannot be in every split.
+    """
+    labels, groups = index["label"].to_numpy(np.int64), index[settings.split_by].tolist()
+    if not source.has_split:
+        splits = split_by_group(groups, labels, source.classes, settings.ratios, settings.seed, settings.split_by)
+        return splits, settings.split_by
+    splits = index["split"].to_numpy(dtype=object).copy()
+    check_given_split(groups, splits, settings.split_by)
+    present = set(splits)
+    if "train" in present:
+        rest = np.array([0.0 if split in present - {"train"} else settings.ratios[i] for i, split in enumerate(SPLITS)])
+        train = np.flatnonzero(splits == "train")
+        if rest[1:].any():
+            to_train, to_val, to_test = (rest / rest.sum()).tolist()
+            splits[train] = split_by_group(
+                [groups[row] for row in train],
+                labels[train],
+                source.classes,
+                (to_train, to_val, to_test),
+                settings.seed,
+                settings.split_by,
+            )
+    check_every_class(labels, splits, source.classes, [split for split in SPLITS if split in splits])
+    return splits, "source"
+
+
+def _resolve_conflicts(
+    twins: DuplicatePixels,
+    rows: NDArray[np.bool_],
+    where: str,
+    keep: NDArray[np.bool_],
+    index: pd.DataFrame,
+    settings: SplitSettings,
+    log: ReadLog,
+) -> NDArray[np.bool_]:
+    """Warn about pixels that occur twice, list them, and leave out `rows` (of those kept so far) if requested."""
+    if not twins.count:
+        return keep
+    advice = "they were left out" if settings.drop_conflicts else "set drop_conflicts to leave them out"
+    log.warnings.append(
+        f"{twins.sentence(where)}; all {twins.count} are in {CONFLICTS_NAME} of the patch set; {advice}"
+    )
+    log.conflicts.append(_conflict_table(twins, rows & settings.drop_conflicts, where, index[keep]))
+    if not settings.drop_conflicts:
+        return keep
+    smaller = keep.copy()
+    smaller[np.flatnonzero(keep)[rows]] = False
+    log.drop(f"patches {where}", int(rows.sum()))
+    return smaller
+
+
+def _conflict_table(
+    twins: DuplicatePixels, left_out: NDArray[np.bool_], where: str, index: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the patches that share their pixels, sorted by image; `index` and `left_out` have the rows of `twins`."""
+    columns = index[["file", "x", "y", "class_name", "split"]].reset_index(drop=True)
+    table = columns.assign(same_pixels=where, picture=twins.groups, left_out=left_out)[twins.rows]
+    first = ["same_pixels", "picture"]
+    return table[[*first, *columns.columns, "left_out"]].sort_values("picture", kind="stable")
+
+
+def _nothing_left(log: ReadLog) -> SourceError:
+    if log.failed:
+        first = log.failed[0]
+        return SourceError(
+            f"None of the slides or images in {log.source} could be used; the first is {first.name}: {first.reason}"
+        )
+    return SourceError(
+        f"{log.source} yields no patches: choose a smaller min_tissue, another mpp, or a smaller patch_size."
+    )
