@@ -21,8 +21,8 @@ from timing import surroundings, table, timed
 from histoforge.classifiers.network import Classifier
 from histoforge.patches.device import DevicePatches, to_unit
 from histoforge.selection.counts import kept_counts
-from histoforge.selection.rules import select
 from histoforge.selection.scores import Scorer, Scores, entropy, feature_distance
+from histoforge.selection.select import select
 from histoforge.training.device import autocast, resolve_device, resolve_precision
 from histoforge.training.model_files import ModelInfo
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from histoforge.core.errors import SelectionError
-from histoforge.selection.rules import RULES, select
+from histoforge.selection.rules import RULES
+from histoforge.selection.select import select
 
 CLASSES = ["a", "b"]
 
@@ -13,7 +14,7 @@ def pool(counts=(40, 24), seed=0):
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(counts)), counts)
     n = len(labels)
-    return {"entropy": rng.random(n), "distances": rng.random(n), "confidences": rng.random(n), "labels": labels}
+    return {"entropies": rng.random(n), "distances": rng.random(n), "confidences": rng.random(n), "labels": labels}
 
 
 def choose(rule, scores, kept, threshold=0.6, seed=0):
@@ -32,7 +33,7 @@ def test_selective_augmentation_is_algorithm_1_where_nothing_is_tied_and_the_poo
     expected = set()
     for label in (0, 1):
         rows = np.flatnonzero(scores["labels"] == label)
-        expected |= set(rows[list(algorithm_1(scores["entropy"][rows], scores["distances"][rows]))])
+        expected |= set(rows[list(algorithm_1(scores["entropies"][rows], scores["distances"][rows]))])
     assert set(chosen) == expected
 
 
@@ -49,7 +50,7 @@ def test_counts_are_exact(rule, kept):
 @pytest.mark.parametrize("rule", ["entropy_centroid", "distance", "confidence"])
 def test_among_equal_scores_the_first_in_the_pool_are_kept(rule):
     scores = pool()
-    for name in ("entropy", "distances", "confidences"):
+    for name in ("entropies", "distances", "confidences"):
         scores[name] = np.full(64, 0.7)
     kept = choose(rule, scores, [10, 6]).kept
     assert np.flatnonzero(kept).tolist() == [*range(10), *range(40, 46)]
@@ -57,7 +58,7 @@ def test_among_equal_scores_the_first_in_the_pool_are_kept(rule):
 
 def test_the_second_step_ranks_only_the_survivors_of_the_first():
     entropy, distance = np.array([0.0, 0.1, 0.8, 0.9]), np.array([0.9, 0.5, 0.0, 0.1])
-    scores = {"entropy": entropy, "distances": distance, "confidences": entropy, "labels": np.zeros(4, int)}
+    scores = {"entropies": entropy, "distances": distance, "confidences": entropy, "labels": np.zeros(4, int)}
     selection = select("entropy_centroid", **scores, kept=np.array([1]), classes=["a"], threshold=0.0, seed=0)
     assert np.flatnonzero(selection.kept).tolist() == [1]
     assert selection.rank.tolist() == [1, 0, 2, 3]

@@ -8,8 +8,8 @@ from textures import stripes
 from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.patches.device import DevicePatches, to_unit
-from histoforge.selection.rules import select
 from histoforge.selection.scores import Scorer
+from histoforge.selection.select import select
 from histoforge.training.model_files import ModelInfo
 
 PASSES, SIZE = 4, 32

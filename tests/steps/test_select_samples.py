@@ -113,7 +113,7 @@ def test_a_pool_that_another_extractor_scored_is_refused(drawn, given, tmp_path)
 def test_a_pool_that_is_too_small_or_none_is_refused(drawn, given, tmp_path):
     paths = {"patches": given["patches"], "extractor": given["extractor"]}
     out = {"selected": tmp_path / "selected", "pool": tmp_path / "pool"}
-    with pytest.raises(SelectionError, match="has 60 candidates of class 'coarse', and 80 are asked for"):
+    with pytest.raises(SelectionError, match="has 60 candidates of class 'coarse', and 80 are needed"):
         run(settings(pool_multiple=4.0), **paths, pool_in=drawn[0] / "pool", **out)
     with pytest.raises(SelectionError, match="is not a scored pool"):
         run(settings(), **paths, pool_in=given["patches"], **out)

@@ -28,17 +28,9 @@ from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.metrics.tsne import embed
 from histoforge.patches import PatchSet
+from histoforge.selection.rules import RULES
 
 TRAIN, HELD_OUT = "training patches", "held-out patches"
-RULES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "entropy_centroid": (
-        "low entropy first, then near the class centroid (Algorithm 1 of Xue et al. 2021)",
-        ("entropy", "distance"),
-    ),
-    "distance": ("near the class centroid (single filtering, Xue et al. 2019)", ("distance",)),
-    "random": ("at random (no selection)", ()),
-    "confidence": ("high probability of the assigned class", ("confidence",)),
-}
 
 
 @dataclass(frozen=True)
@@ -237,8 +229,11 @@ def _project(
 def _pool(sets: SyntheticSets) -> PoolFindings:
     """Return the scored candidates and the rule that selected them."""
     rule = sets.patches.info.made_by.get("config", {}).get("rule", "")
-    description, decisive = RULES.get(rule, (rule or "unknown", ()))
-    return PoolFindings(sets.patches.labels, sets.kept, sets.scores, description, decisive)
+    if rule in RULES:
+        description, scores = RULES[rule].description, RULES[rule].scores
+    else:
+        description, scores = rule or "unknown", ()
+    return PoolFindings(sets.patches.labels, sets.kept, sets.scores, description, scores)
 
 
 def _draw_samples(

@@ -1,6 +1,6 @@
 """Pools of scored candidates: drawn from a generator batch by batch, or reused from an earlier step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,7 +17,7 @@ from histoforge.patches.images import Pixels
 from histoforge.selection.scores import Scorer, Scores
 
 SCORES = tuple(field.name for field in fields(Scores))
-CARRIED = ("method", "generator", "seed", "place", *SCORES)
+POOL_COLUMNS = ("method", "generator", "seed", "place", *SCORES)
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def draw_pool(
 ) -> Iterator[Candidates]:
     """Draw `counts[c]` candidates of each class c and score them, batch by batch.
 
-    The noise of a batch depends on the seed, the class and the place. Candidates therefore do not depend on how many
-    others are drawn, except for those of a class's last, shorter batch.
+    The noise of a batch depends on the seed, the class and the batch's position in the class. Candidates therefore do
+    not depend on how many others are drawn, except for those of a class's last, shorter batch.
     """
     for label, count in enumerate(counts.tolist()):
         for start in range(0, count, batch_size):
@@ -55,39 +55,44 @@ def draw_pool(
             yield Candidates(images, labels, {**origin, "place": np.arange(start, start + len(labels)), **columns})
 
 
-def take_over(pool: PatchSet, counts: NDArray[np.int64], batch_size: int) -> Iterator[Candidates]:
-    """Yield the first `counts[c]` candidates of each class c of a scored pool, with their scores, batch by batch."""
-    rows = np.flatnonzero(pool.index["place"].to_numpy() < counts[pool.labels])
-    for start in range(0, len(rows), batch_size):
-        part = pool.where(rows[start : start + batch_size])
-        yield Candidates(part.images(), part.labels, {name: part.index[name].to_numpy() for name in CARRIED})
-
-
-def check_scored(pool: PatchSet, counts: NDArray[np.int64], scoring: dict[str, Any]) -> None:
-    """Check that a pool can be reused.
+def reuse_pool(
+    pool: PatchSet, counts: NDArray[np.int64], scoring: Mapping[str, Any], batch_size: int
+) -> Iterator[Candidates]:
+    """Return the first `counts[c]` candidates of each class c of a scored pool, with their scores, in batches.
 
     Args:
-        pool: the pool.
-        counts: number of candidates needed per class.
-        scoring: the required scoring: extractor, patches (digests), passes, layers.
+        pool: the pool of an earlier selection.
+        counts: number of candidates per class, int64 [classes].
+        scoring: the scoring that the pool must have: extractor, patches (digests), passes, layers.
+        batch_size: candidates per batch.
 
     Raises:
         SelectionError: the pool is not scored, was scored differently, or is too small.
     """
-    theirs = pool.info.made_by.get("scoring")
-    if theirs is None or any(name not in pool.index for name in CARRIED):
+    _check_scoring(pool, scoring)
+    for name, available, needed in zip(pool.classes, pool.counts.tolist(), counts.tolist(), strict=True):
+        if available < needed:
+            raise SelectionError(
+                f"The pool given as pool_in has {available} candidates of class '{name}', and {needed} are needed: "
+                "lower pool_multiple, or leave pool_in out and give a generator."
+            )
+    rows = np.flatnonzero(pool.index["place"].to_numpy() < counts[pool.labels])
+    return (_batch(pool.where(rows[start : start + batch_size])) for start in range(0, len(rows), batch_size))
+
+
+def _batch(pool: PatchSet) -> Candidates:
+    return Candidates(pool.images(), pool.labels, {name: pool.index[name].to_numpy() for name in POOL_COLUMNS})
+
+
+def _check_scoring(pool: PatchSet, scoring: Mapping[str, Any]) -> None:
+    recorded = pool.info.made_by.get("scoring")
+    if recorded is None or any(name not in pool.index for name in POOL_COLUMNS):
         raise SelectionError(
             "The patch set given as pool_in is not a scored pool: give the pool that another select_samples wrote."
         )
-    for name, mine in scoring.items():
-        if theirs.get(name) != mine:
+    for name, value in scoring.items():
+        if recorded.get(name) != value:
             raise SelectionError(
-                f"The pool given as pool_in was scored with another '{name}' ({theirs.get(name)}, here {mine}): use "
-                "that one here too, or leave pool_in out and give a generator."
-            )
-    for name, there, asked in zip(pool.classes, pool.counts.tolist(), counts.tolist(), strict=True):
-        if there < asked:
-            raise SelectionError(
-                f"The pool given as pool_in has {there} candidates of class '{name}', and {asked} are asked for: lower "
-                "pool_multiple, or leave pool_in out and give a generator."
+                f"The pool given as pool_in was scored with another '{name}' ({recorded.get(name)}, here {value}): use "
+                "the same one here, or leave pool_in out and give a generator."
             )

@@ -1,7 +1,8 @@
 """Draw a pool of candidates, score it, and keep the patches that a rule selects (Algorithm 1 of Xue et al. 2021)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histoforge.classifiers.arms import load_classifier
-from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import Progress, say
 from histoforge.generators.loading import load_generator
@@ -18,14 +18,15 @@ from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
 from histoforge.patches.matching import check_same_format
 from histoforge.selection.counts import check_pool, kept_counts, pool_counts
-from histoforge.selection.pool import CARRIED, Candidates, check_scored, draw_pool, take_over
-from histoforge.selection.rules import select
+from histoforge.selection.pool import POOL_COLUMNS, Candidates, draw_pool, reuse_pool
 from histoforge.selection.scores import Scorer
+from histoforge.selection.select import Selection, select
 from histoforge.steps.select_samples_config import SelectSamplesConfig, SelectSamplesSummary
 from histoforge.training.device import resolve_device, resolve_precision
 
 ALGORITHM_1_MULTIPLE = 4
 COPY_BATCH = 256
+ENTROPY_COLUMNS = {"mean_of_entropies": "entropy", "entropy_of_mean": "entropy_of_mean"}
 
 
 def run(
@@ -57,12 +58,13 @@ def run(
         SelectionError: if nothing is kept, the pool is too small, or `pool_in` was scored differently.
     """
     started = time.monotonic()
+    device = resolve_device(config.device)
     real = PatchSet.open(patches)
     train = real.split("train")
     kept = kept_counts(train.counts, config.ratio)
-    wanted = pool_counts(train.counts, config.pool_multiple or ALGORITHM_1_MULTIPLE * config.ratio)
-    check_pool(wanted, kept, real.classes)
-    classifier = load_classifier(extractor, resolve_device(config.device))
+    drawn = pool_counts(train.counts, config.pool_multiple or ALGORITHM_1_MULTIPLE * config.ratio)
+    check_pool(drawn, kept, real.classes)
+    classifier = load_classifier(extractor, device)
     classifier.check_fits(real.classes, real.patch_size, f"the patch set {patches}")
     scoring = {
         "extractor": classifier.info.digest,
@@ -71,70 +73,91 @@ def run(
         "layers": config.layers,
     }
     if pool_in is not None:
-        earlier = PatchSet.open(pool_in)
-        check_scored(earlier, wanted, scoring)
-        parts = take_over(earlier, wanted, config.batch_size)
+        candidates = reuse_pool(PatchSet.open(pool_in), drawn, scoring, config.batch_size)
     elif generator is not None:
-        parts = _draw(config, generator, classifier, real, wanted)
+        scorer = Scorer(
+            classifier,
+            passes=config.passes,
+            layers=config.layers,
+            seed=config.seed,
+            device=device,
+            dtype=resolve_precision(config.precision, device),
+        )
+        candidates = _draw(generator, scorer, real, drawn, config.seed, config.batch_size)
     else:
         raise SettingsError("select_samples has no candidates: give a generator, or pool_in from an earlier one.")
     made_by = {"step": "select_samples", "config": config.model_dump(mode="json"), "scoring": scoring}
-    index = _write_pool(config, pool, parts, real, kept, int(wanted.sum()), made_by)
+    choose = partial(
+        _choose, config.rule, kept, real.classes, entropy=config.entropy, threshold=config.threshold, seed=config.seed
+    )
+    index = _write_pool(pool, real, candidates, int(drawn.sum()), choose, made_by)
     _write_selected(PatchSet.open(pool), selected, made_by)
-    return _summary(config, index, train, classifier, time.monotonic() - started)
+    return SelectSamplesSummary(
+        rule=config.rule,
+        real=dict(zip(real.classes, train.counts.tolist(), strict=True)),
+        **_counts_and_means(index, real.classes),
+        extractor=classifier.name,
+        generator=str(index["generator"].iloc[0]),
+        seconds=round(time.monotonic() - started, 2),
+    )
 
 
 def _draw(
-    config: SelectSamplesConfig, path: Path, classifier: Classifier, real: PatchSet, wanted: NDArray[np.int64]
+    path: Path, scorer: Scorer, real: PatchSet, counts: NDArray[np.int64], seed: int, batch_size: int
 ) -> Iterator[Candidates]:
-    device = resolve_device(config.device)
-    generator = load_generator(path, str(device))
+    """Load the generator, fit the scorer to the real training patches, and return the scored candidates."""
+    generator = load_generator(path, str(scorer.device))
     advice = "give a generator that was trained on that patch set"
     check_same_format(f"The generator {path} draws", generator.info, "the patch set", real, advice)
-    scorer = Scorer(
-        classifier,
-        passes=config.passes,
-        layers=config.layers,
-        seed=config.seed,
-        device=device,
-        dtype=resolve_precision(config.precision, device),
+    scorer.fit(DevicePatches.load(real.split("train"), scorer.device), len(real.classes), batch_size)
+    return draw_pool(generator, scorer, counts, seed, batch_size)
+
+
+def _choose(
+    rule: str,
+    kept: NDArray[np.int64],
+    classes: list[str],
+    index: pd.DataFrame,
+    *,
+    entropy: str,
+    threshold: float,
+    seed: int,
+) -> Selection:
+    """Apply the rule to the scores in the pool's index, and log if it keeps too few."""
+    selection = select(
+        rule,
+        index[ENTROPY_COLUMNS[entropy]].to_numpy(),
+        index["distance"].to_numpy(),
+        index["confidence"].to_numpy(),
+        index["label"].to_numpy(),
+        kept,
+        classes,
+        threshold=threshold,
+        seed=seed,
     )
-    scorer.fit(DevicePatches.load(real.split("train"), device), len(real.classes), config.batch_size)
-    return draw_pool(generator, scorer, wanted, config.seed, config.batch_size)
+    if selection.kept.sum() < kept.sum():
+        say(f"select_samples: {selection.kept.sum()} of {kept.sum()} patches passed threshold={threshold}.")
+    return selection
 
 
 def _write_pool(
-    config: SelectSamplesConfig,
     path: Path,
-    parts: Iterator[Candidates],
     real: PatchSet,
-    kept: NDArray[np.int64],
+    candidates: Iterator[Candidates],
     total: int,
+    choose: Callable[[pd.DataFrame], Selection],
     made_by: dict[str, Any],
 ) -> pd.DataFrame:
-    with (
-        PatchSetWriter.create(path, real.classes, real.patch_size, real.info.mpp, synthetic=True) as writer,
-        Progress("candidates", total, "patches") as progress,
-    ):
-        for part in parts:
-            writer.add(part.images, label=part.labels, **_mpp(real), **part.columns)
-            progress.advance(len(part.images))
+    """Write all candidates with their ranks; return the index."""
+    with PatchSetWriter.create(path, real.classes, real.patch_size, real.info.mpp, synthetic=True) as writer:
+        with Progress("candidates", total, "patches") as progress:
+            for batch in candidates:
+                writer.add(batch.images, label=batch.labels, **_mpp(real), **batch.columns)
+                progress.advance(len(batch.images))
         index = writer.index()
-        choice = select(
-            config.rule,
-            index["entropy" if config.entropy == "mean_of_entropies" else "entropy_of_mean"].to_numpy(),
-            index["distance"].to_numpy(),
-            index["confidence"].to_numpy(),
-            index["label"].to_numpy(),
-            kept,
-            real.classes,
-            threshold=config.threshold,
-            seed=config.seed,
-        )
-        columns = {"rank": choice.rank, "kept": choice.kept}
+        selection = choose(index)
+        columns = {"rank": selection.rank, "kept": selection.kept}
         writer.finish(made_by, columns=columns)
-    if choice.kept.sum() < kept.sum():
-        say(f"select_samples: {choice.kept.sum()} of {kept.sum()} patches passed threshold={config.threshold}.")
     return index.assign(**columns)
 
 
@@ -142,34 +165,25 @@ def _write_selected(pool: PatchSet, path: Path, made_by: dict[str, Any]) -> None
     rows = np.flatnonzero(pool.index["kept"].to_numpy())
     with PatchSetWriter.create(path, pool.classes, pool.patch_size, pool.info.mpp, synthetic=True) as writer:
         for start in range(0, len(rows), COPY_BATCH):
-            part = pool.where(rows[start : start + COPY_BATCH])
-            columns = {name: part.index[name].to_numpy() for name in (*CARRIED, "rank", "kept")}
-            writer.add(part.images(), label=part.labels, **_mpp(pool), **columns)
+            batch = pool.where(rows[start : start + COPY_BATCH])
+            columns = {name: batch.index[name].to_numpy() for name in (*POOL_COLUMNS, "rank", "kept")}
+            writer.add(batch.images(), label=batch.labels, **_mpp(pool), **columns)
         writer.finish({**made_by, "pool": pool.digest})
 
 
-def _summary(
-    config: SelectSamplesConfig, index: pd.DataFrame, train: PatchSet, classifier: Classifier, seconds: float
-) -> SelectSamplesSummary:
-    chosen = index[index["kept"]]
-    by_class = {
-        name: {one: int((rows["class_name"] == one).sum()) for one in train.classes}
-        for name, rows in (("pool", index), ("kept", chosen))
+def _counts_and_means(index: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """Return the number of candidates per class, and their mean scores, for the pool and for the kept patches."""
+    subsets = {"pool": index, "kept": index[index["kept"]]}
+    counts = {
+        name: {class_name: int((rows["class_name"] == class_name).sum()) for class_name in classes}
+        for name, rows in subsets.items()
     }
     means = {
         f"{score}_{name}": float(rows[score].mean())
-        for name, rows in (("pool", index), ("kept", chosen))
+        for name, rows in subsets.items()
         for score in ("entropy", "distance", "confidence")
     }
-    return SelectSamplesSummary(
-        rule=config.rule,
-        real=dict(zip(train.classes, train.counts.tolist(), strict=True)),
-        **by_class,
-        **means,
-        extractor=classifier.name,
-        generator=str(index["generator"].iloc[0]),
-        seconds=round(seconds, 2),
-    )
+    return {**counts, **means}
 
 
 def _mpp(patches: PatchSet) -> dict[str, float]:

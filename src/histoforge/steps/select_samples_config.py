@@ -1,37 +1,52 @@
 """Parameters and summary of the step `select_samples`."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.text import join_words, quoted
+from histoforge.selection.rules import RULES
+
+if TYPE_CHECKING:
+    RuleName = str
+else:
+    RuleName = Literal[tuple(RULES)]
+_WITH_THRESHOLD = join_words(quoted(rule.name for rule in RULES.values() if rule.has_threshold), "or")
 
 
 class SelectSamplesConfig(TrainingConfig):
     """Settings for drawing, scoring and keeping synthetic patches (Xue et al. 2021, section 3.2 and Algorithm 1)."""
 
-    rule: Literal["entropy_centroid", "distance", "random", "confidence"] = Field(
+    rule: RuleName = Field(
         "entropy_centroid",
-        description="what is kept: 'entropy_centroid' (Algorithm 1), 'distance' (single filtering, Xue et al. 2019), "
-        "'random' (no selection), 'confidence' (above threshold)",
+        description="candidates to keep: " + "; ".join(f"'{rule.name}': {rule.description}" for rule in RULES.values()),
     )
-    ratio: float = Field(0.5, gt=0, le=10, description="kept patches for each real training patch (r)")
+    ratio: float = Field(0.5, gt=0, le=10, description="kept patches per real training patch (r)")
     pool_multiple: float = Field(
-        0.0, ge=0, le=100, description="candidates for each real training patch; 0 is 4 times ratio, as in Algorithm 1"
+        0.0, ge=0, le=100, description="candidates per real training patch; 0 for 4 times ratio, as in Algorithm 1"
     )
     passes: int = Field(5, ge=1, le=1000, description="Monte Carlo dropout passes (K)")
     layers: Literal["stages", "blocks"] = Field(
-        "stages", description="activations that distances are taken of: after each residual stage, or each block"
+        "stages", description="activations to compute distances from: those after each stage, or after each block"
     )
     entropy: Literal["mean_of_entropies", "entropy_of_mean"] = Field(
         "mean_of_entropies",
-        description="of the passes' predictions: the mean of their entropies, or that of their mean",
+        description="entropy to rank by: the mean of the entropies of all passes, or the entropy of their mean "
+        "prediction",
     )
     threshold: float = Field(
-        0.6, ge=0, lt=1, description="rule 'confidence': probability of the class that must be exceeded"
+        0.6,
+        ge=0,
+        lt=1,
+        description=f"rule {_WITH_THRESHOLD}: the probability of the assigned class must be above this",
     )
     batch_size: int = Field(
-        128, ge=1, le=65536, description="candidates drawn and scored at once", json_schema_extra={"unit": "patches"}
+        128,
+        ge=1,
+        le=65536,
+        description="candidates to draw and score at once",
+        json_schema_extra={"unit": "patches"},
     )
 
 
