@@ -28,7 +28,7 @@ def select_samples(
         extractor: classifier or arm (then its lowest seed) that scores.
         generator: draws the candidates; not needed where pool_in is given.
         pool_in: pool of an earlier select_samples, so that several rules choose from the same candidates.
-        rule: 'entropy_centroid', 'distance', 'random' or 'confidence'; '' as the preset says.
+        rule: selection rule, such as 'entropy_centroid'; '' as the preset says.
         ratio: kept patches for each real training patch; 0 as the preset says.
         pool_multiple: candidates for each real training patch; 0 as the preset says, or 4 times ratio.
         seed: of all random choices.
