@@ -84,7 +84,7 @@ def test_rollback(capsys: pytest.CaptureFixture[str], models: tuple[Path, str, s
         (("show", "tumour", "0123"), "has no version '0123': choose one of"),
         (("rollback", "tumour", "--to", "0123", "--reason", "x"), "has no version '0123'"),
         (("rollback", "tumour", "--to", "0123", "--reason", " "), "'--reason' is empty"),
-        (("list", "--models", "ftp://x"), "of the kind ftp:// are not known"),
+        (("list", "--models", "ftp://x"), "such as ftp:// are not supported"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_2(

@@ -56,7 +56,7 @@ FOREIGN = ("file", "link", "dangling link", "folder", "result with a file of min
 
 
 @pytest.mark.parametrize("what", [*FOREIGN, "result of another kind"])
-def test_nothing_of_the_users_is_replaced_even_with_overwrite(tmp_path: Path, what: str) -> None:
+def test_foreign_files_are_kept_even_with_overwrite(tmp_path: Path, what: str) -> None:
     out = tmp_path / "out"
     make_foreign(out, what)
     before = tree(tmp_path)
@@ -67,7 +67,7 @@ def test_nothing_of_the_users_is_replaced_even_with_overwrite(tmp_path: Path, wh
 
 
 @pytest.mark.parametrize("what", FOREIGN)
-def test_a_directory_is_not_written_over_what_is_not_a_result(tmp_path: Path, what: str) -> None:
+def test_a_directory_replaces_results_only(tmp_path: Path, what: str) -> None:
     out = tmp_path / "out"
     make_foreign(out, what)
     before = tree(tmp_path)
@@ -76,7 +76,7 @@ def test_a_directory_is_not_written_over_what_is_not_a_result(tmp_path: Path, wh
     assert tree(tmp_path) == before
 
 
-def test_what_comes_while_a_directory_is_written_stays(tmp_path: Path) -> None:
+def test_a_directory_created_during_writing_is_kept(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no result of histoforge"), atomic_directory(tmp_path / "out") as temporary:
         (temporary / "arm.json").write_text("{}")
         make_foreign(tmp_path / "out", "folder")
@@ -84,7 +84,7 @@ def test_what_comes_while_a_directory_is_written_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["page", "metrics"])
-def test_a_file_of_the_users_is_not_replaced(tmp_path: Path, kind: str) -> None:
+def test_a_foreign_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
     out = tmp_path / "report"
     out.write_text('{"answer": 42}')
     with pytest.raises(StorageError, match="is no"), claimed([Output(out, kind)], {}, overwrite=True):
@@ -92,7 +92,7 @@ def test_a_file_of_the_users_is_not_replaced(tmp_path: Path, kind: str) -> None:
     assert out.read_text() == '{"answer": 42}'
 
 
-def test_an_earlier_result_is_replaced_only_when_asked_or_by_the_same_command(tmp_path: Path) -> None:
+def test_an_earlier_result_is_replaced_with_overwrite_or_by_the_same_command(tmp_path: Path) -> None:
     out = result(tmp_path / "out")
     with pytest.raises(StorageError, match="contains an earlier arm: add --overwrite"):
         with claimed([Output(out, "arm")], {}):
@@ -103,7 +103,7 @@ def test_an_earlier_result_is_replaced_only_when_asked_or_by_the_same_command(tm
         assert (out / "arm.json").read_text() == str(allowed)
 
 
-def test_an_empty_directory_and_nothing_are_written_without_asking(tmp_path: Path) -> None:
+def test_unused_and_empty_directories_need_no_flag(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new/below"):
         with claimed([Output(tmp_path / name, "arm")], {}), atomic_directory(tmp_path / name) as temporary:
@@ -159,14 +159,14 @@ def test_an_output_has_one_writer_at_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_processes_that_train_together_the_first_one_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_of_several_training_processes_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with claimed([Output(tmp_path / "out", "arm")], {}):
         monkeypatch.setenv("RANK", "1")
         with claimed([Output(tmp_path / "out", "arm")], {}):
             pass
 
 
-def test_the_command_that_made_a_result_is_noted_in_it(tmp_path: Path) -> None:
+def test_a_result_records_the_command_that_made_it(tmp_path: Path) -> None:
     record(tmp_path, "evaluate", "0123")
     record(tmp_path, "preprocess", "4567")
     assert [recorded(tmp_path, name) for name in ("evaluate", "preprocess", "phantom")] == ["0123", "4567", ""]
@@ -199,7 +199,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.parametrize("swap", ["yes", "no"])
 @pytest.mark.parametrize("moment", [0, 1, 2])
-def test_a_process_killed_between_the_renames_leaves_something_whole(tmp_path: Path, swap: str, moment: int) -> None:
+def test_a_process_killed_between_renames_leaves_a_complete_result(tmp_path: Path, swap: str, moment: int) -> None:
     """Without the swap of names, the moment between the two renames leaves nothing, until the next command looks."""
     out = tmp_path / "out"
     result(out)
@@ -214,7 +214,7 @@ def test_a_process_killed_between_the_renames_leaves_something_whole(tmp_path: P
     assert tree(tmp_path).keys() == {"out/arm.json"}
 
 
-def test_names_are_swapped_where_the_system_can(tmp_path: Path) -> None:
+def test_names_are_swapped_where_the_file_system_supports_it(tmp_path: Path) -> None:
     for name in ("a", "b"):
         result(tmp_path / name, name)
     swapped = files._swapped(tmp_path / "a", tmp_path / "b")
@@ -237,7 +237,7 @@ with atomic_directory(Path(sys.argv[1]) / "set") as folder, atomic_file(Path(sys
 """
 
 
-def test_what_a_killed_writer_left_is_removed_by_the_next_and_what_a_living_one_writes_is_not(
+def test_files_of_a_killed_writer_are_removed_and_those_of_a_running_one_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     living = subprocess.Popen(
@@ -264,13 +264,13 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_and_what_a_living_one_
     assert (tmp_path / "set" / "images.npy").stat().st_size == 1000
 
 
-def test_the_next_command_that_writes_there_clears(tmp_path: Path) -> None:
+def test_the_next_command_removes_the_files_of_a_killed_one(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", WRITE, tmp_path, "die"], check=False)
     with claimed([Output(tmp_path / "arm", "arm")], {}):
         assert not [path for path in tmp_path.iterdir() if path.name.endswith(".partial")]
 
 
-def test_what_was_being_replaced_elsewhere_is_brought_back_only_when_it_has_been_left(tmp_path: Path) -> None:
+def test_a_directory_replaced_on_another_machine_is_restored_once_abandoned(tmp_path: Path) -> None:
     replaced = tmp_path / ".set.01234567-1-0123abcd.replaced"
     result(replaced)
     restore(tmp_path / "set")

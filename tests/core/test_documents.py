@@ -20,7 +20,7 @@ class Score(BaseModel):
     values: list[float]
 
 
-def test_what_is_not_finite_becomes_null():
+def test_non_finite_numbers_become_null():
     assert json_values({"a": np.float64("nan"), "b": [math.inf, 1], "c": np.arange(2)}) == {
         "a": None,
         "b": [None, 1],

@@ -1,4 +1,4 @@
-"""Progress in a log file: lines that say how far the work has come."""
+"""Progress in a log file, as lines."""
 
 from histoforge.core.progress import Progress, track
 
@@ -9,7 +9,7 @@ def test_the_last_unit_is_always_shown(capsys):
     assert "tiling: 2/2 slides (100%" in capsys.readouterr().err
 
 
-def test_progress_within_progress_is_silent(capsys):
+def test_nested_progress_is_silent(capsys):
     with Progress("training", total=1, unit="steps") as progress:
         list(track(range(3), "features", total=3))
         progress.advance()
@@ -18,14 +18,14 @@ def test_progress_within_progress_is_silent(capsys):
     assert "features" not in shown
 
 
-def test_after_the_inner_one_the_next_is_shown_again(capsys):
+def test_progress_after_a_nested_one_is_shown(capsys):
     with Progress("training", total=1):
         list(track(range(3), "features", total=3))
     list(track(range(3), "features", total=3))
     assert capsys.readouterr().err.count("features: 3/3") == 1
 
 
-def test_a_line_says_how_long_the_rest_will_take(capsys, monkeypatch):
+def test_a_line_estimates_the_remaining_time(capsys, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("histoforge.core.progress.time.monotonic", lambda: now[0])
     with Progress("training", total=100, unit="steps", done=20) as progress:

@@ -34,7 +34,7 @@ def test_every_changed_entry_is_noticed(tmp_path: Path) -> None:
         ("{", "is damaged"),
     ],
 )
-def test_what_is_no_such_document_is_one_sentence(tmp_path: Path, text: str, part: str) -> None:
+def test_other_content_is_reported_in_one_sentence(tmp_path: Path, text: str, part: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ModelError, match=part):
         read_sealed(tmp_path / "a.json", 1, "make it again")
@@ -50,7 +50,7 @@ def test_a_document_of_an_earlier_version_is_read_with_one_warning(
     assert capsys.readouterr().err.count(warning) == 1
 
 
-def test_a_document_names_files_below_its_folder_alone(tmp_path: Path) -> None:
+def test_a_document_names_only_files_below_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     for path in (tmp_path / "secret.png", folder / "grid.png"):

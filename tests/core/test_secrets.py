@@ -1,4 +1,4 @@
-"""No secret reaches a terminal or a log: not in sentences, tracebacks, warnings or log records, nor from a child."""
+"""Secrets are hidden in messages, tracebacks, warnings and log records, and in the output of child processes."""
 
 import io
 import os
@@ -66,7 +66,7 @@ with task_process("preprocess"):
 
 
 @pytest.mark.parametrize("script", [IN_THE_PROGRAM, IN_A_POD], ids=["command line", "pod"])
-def test_no_way_out_shows_a_secret(script: str) -> None:
+def test_no_output_shows_a_secret(script: str) -> None:
     code = SCRIPT + script.replace("LEAK", LEAKS.strip().replace("\n", "\n    "))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT}
@@ -90,7 +90,7 @@ def test_no_way_out_shows_a_secret(script: str) -> None:
         ("s3://bucket/a:b@c is no Credential", 0),
     ],
 )
-def test_signatures_and_tokens_are_hidden_wherever_they_come_from(text: str, shown: int) -> None:
+def test_signatures_and_tokens_are_hidden(text: str, shown: int) -> None:
     assert scrub(text).count(HIDDEN) == shown
     assert not any(piece in scrub(text) for piece in ("AKIA", "ab12", "Fwo", "=77", "eyJ", "MTYx", "hunter2"))
 
@@ -107,7 +107,7 @@ def test_a_mounted_secret_is_known_before_it_is_used(tmp_path, monkeypatch) -> N
     assert scrub("it is mounted-value-1.") == f"it is {HIDDEN}."
 
 
-def test_short_and_ordinary_words_stay(monkeypatch) -> None:
+def test_short_and_ordinary_words_are_kept(monkeypatch) -> None:
     monkeypatch.setenv("MINIO_ACCESS_KEY", "minio")
     monkeypatch.setenv("MINIO_SECRET_KEY", "abc")
     assert scrub("minio://abc/prefix") == "minio://abc/prefix"
@@ -118,11 +118,11 @@ def test_short_and_ordinary_words_stay(monkeypatch) -> None:
     [("key\n", "key"), (" key\r\n", "key"), ("two words", "two words"), ("a\nb", None), ("schlüssel", None),
      ("a\x00b", None), ("a\x7f", None), ("", "")],
 )  # fmt: skip
-def test_a_credential_is_what_a_header_can_carry(text: str, value: str | None) -> None:
+def test_a_credential_contains_only_characters_of_headers(text: str, value: str | None) -> None:
     assert clean_credential(text) == value
 
 
-def test_a_terminal_that_knows_only_ascii_gets_escapes() -> None:
+def test_an_ascii_terminal_gets_escapes() -> None:
     raw = io.BytesIO()
     stream = SafeStream(io.TextIOWrapper(raw, encoding="ascii"))
     print("0.91 ± 0.02, \udcff", file=stream, flush=True)

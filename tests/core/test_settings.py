@@ -33,7 +33,7 @@ def test_infinity_is_refused():
         TrainThingConfig.make({"rate": float("inf")})
 
 
-def test_an_unknown_preset_names_those_there_are():
+def test_an_unknown_preset_lists_the_known_ones():
     with pytest.raises(SettingsError, match="There is no preset 'quikstart'.*quickstart"):
         load_preset("quikstart")
 

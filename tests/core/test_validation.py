@@ -45,7 +45,7 @@ class ManyConfig(Settings):
         ({"facts": 1}, "'facts' must be a mapping, not 1"),
     ],
 )
-def test_each_fault_has_plain_words(values, sentence):
+def test_each_invalid_value_has_a_plain_message(values, sentence):
     with pytest.raises(SettingsError, match=f"^many: {sentence}") as error:
         ManyConfig.make(values)
     said = str(error.value)

@@ -1,4 +1,4 @@
-"""One of each kind of thing that commands read, as small as it can be."""
+"""A minimal artifact of each kind that commands read."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The cases: every command ends well, or with one sentence and code 2, whatever stands in the files that it reads.
+"""The cases: every command ends well, or with one sentence and code 2, whatever its input files contain.
 
 `test_fuzz.py` runs this module in a process of its own, with bounds on time and memory; `make fuzz` with more cases.
 """
@@ -123,7 +123,7 @@ BINARIES = {
 
 
 @pytest.mark.parametrize("kind", [*DOCUMENTS, *BINARIES])
-def test_what_is_whole_is_taken(made: Path, kind: str) -> None:
+def test_intact_files_are_accepted(made: Path, kind: str) -> None:
     artifact, _, *arguments = {**DOCUMENTS, **BINARIES}[kind]
     with copy_of(made, artifact, *({"patches", "query.png"} - {artifact})) as at:
         assert check(*(argument.format(at) for argument in arguments), quiet=False) == 0
@@ -149,7 +149,7 @@ FOUND = [
 
 
 @pytest.mark.parametrize(("kind", "mutation"), FOUND)
-def test_what_was_found_before(made: Path, kind: str, mutation: Mutation) -> None:
+def test_earlier_failures(made: Path, kind: str, mutation: Mutation) -> None:
     artifact, file, *arguments = DOCUMENTS[kind]
     damaged(made, artifact, file, mutation, *arguments)
 
@@ -224,7 +224,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("source", ["slides", "images", "pcam"])
-def test_a_source_that_is_whole_is_taken(made: Path, source: str, tmp_path: Path) -> None:
+def test_an_intact_source_is_accepted(made: Path, source: str, tmp_path: Path) -> None:
     assert preprocess(made / source, tmp_path / "out") == 0
 
 
@@ -262,7 +262,7 @@ READERS = {
 @pytest.mark.parametrize("kind", READERS)
 @cases(1)
 @given(data=st.data(), reseal=st.booleans())
-def test_what_evaluate_reads(made: Path, kind: str, data: st.DataObject, reseal: bool) -> None:
+def test_inputs_of_evaluate(made: Path, kind: str, data: st.DataObject, reseal: bool) -> None:
     artifact, file = READERS[kind]
     mutation = data.draw(documents() if file.endswith("json") else binaries() | headers())
     with copy_of(made, "arm", "generator", "patches") as at:
@@ -273,7 +273,7 @@ def test_what_evaluate_reads(made: Path, kind: str, data: st.DataObject, reseal:
 
 
 @pytest.mark.skipif(TIMES == 1, reason="a second each; make fuzz runs them")
-def test_what_is_whole_is_evaluated(made: Path) -> None:
+def test_intact_inputs_are_evaluated(made: Path) -> None:
     with copy_of(made, "arm", "generator", "patches") as at:
         assert evaluate(at) == 0
 

@@ -1,4 +1,4 @@
-"""The patch set: what is written is what is read, and damage never passes."""
+"""A patch set survives a round trip, and damage is detected."""
 
 import json
 
@@ -22,7 +22,7 @@ def write(path, size=16, count=12, **finish):
 
 
 @pytest.mark.parametrize("size", [16, 256])
-def test_pixels_and_index_come_back_as_written(tmp_path, size):
+def test_pixels_and_index_survive_a_round_trip(tmp_path, size):
     images = write(tmp_path / "set", size)
     patches = PatchSet.open(tmp_path / "set")
     rows = np.array([7, 0, 11])
@@ -34,7 +34,7 @@ def test_pixels_and_index_come_back_as_written(tmp_path, size):
 
 
 @pytest.mark.parametrize("size", [16, 256])
-def test_dropped_rows_take_their_pixels_with_them(tmp_path, size):
+def test_the_pixels_of_dropped_rows_are_removed(tmp_path, size):
     keep = np.arange(12) % 3 != 0
     images = write(tmp_path / "set", size, keep=keep, split=["train", "val"] * 6)
     patches = PatchSet.open(tmp_path / "set")
@@ -56,7 +56,7 @@ def test_the_same_patches_have_the_same_digest(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["images.npy", "index.parquet"])
-def test_a_flipped_byte_is_noticed_and_named(tmp_path, file):
+def test_a_flipped_byte_is_detected(tmp_path, file):
     write(tmp_path / "set")
     path = tmp_path / "set" / file
     data = bytearray(path.read_bytes())
@@ -66,7 +66,7 @@ def test_a_flipped_byte_is_noticed_and_named(tmp_path, file):
         PatchSet.open(tmp_path / "set")
 
 
-def test_a_file_cut_short_is_noticed_and_named(tmp_path):
+def test_a_truncated_file_is_detected(tmp_path):
     write(tmp_path / "set")
     path = tmp_path / "set" / "images.npy"
     path.write_bytes(path.read_bytes()[:-7])
@@ -86,14 +86,14 @@ def test_a_newer_schema_asks_for_an_upgrade(tmp_path):
         PatchSet.open(tmp_path / "set")
 
 
-def test_an_edited_description_is_noticed(tmp_path):
+def test_an_edited_description_is_detected(tmp_path):
     write(tmp_path / "set")
     edit(tmp_path / "set", classes=["tumour", "normal"])
     with pytest.raises(PatchSetError, match="was changed after it was written"):
         PatchSet.open(tmp_path / "set")
 
 
-def test_half_a_description_is_damage(tmp_path):
+def test_a_truncated_description_is_detected(tmp_path):
     write(tmp_path / "set")
     path = tmp_path / "set" / "patchset.json"
     path.write_text(path.read_text()[:100])
@@ -101,7 +101,7 @@ def test_half_a_description_is_damage(tmp_path):
         PatchSet.open(tmp_path / "set")
 
 
-def test_a_folder_that_is_no_patch_set_says_so(tmp_path):
+def test_a_folder_without_a_patch_set_is_rejected(tmp_path):
     with pytest.raises(PatchSetError, match="not a patch set"):
         PatchSet.open(tmp_path)
 
@@ -119,14 +119,14 @@ def test_an_empty_split_is_named(tmp_path):
         PatchSet.open(tmp_path / "set").split("test")
 
 
-def test_nothing_stands_where_writing_failed(tmp_path):
+def test_failed_writing_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="midway"), PatchSetWriter.create(tmp_path / "set", ["a"], (8, 8)) as writer:
         writer.add(np.zeros((1, 8, 8, 3), np.uint8), label=0)
         raise ValueError("midway")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_device_holds_the_same_pixels(tmp_path):
+def test_patches_on_the_device_have_the_same_pixels(tmp_path):
     images = write(tmp_path / "set")
     patches = DevicePatches.load(PatchSet.open(tmp_path / "set"), "cpu")
     batch = patches.batch(torch.tensor([3, 9]))
@@ -135,7 +135,7 @@ def test_the_device_holds_the_same_pixels(tmp_path):
     np.testing.assert_array_equal(to_uint8(batch.images).numpy(), images[[3, 9]])
 
 
-def test_every_pixel_value_survives_the_way_to_floats_and_back():
+def test_every_pixel_value_survives_a_round_trip_through_floats():
     values = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
     unit = to_unit(values)
     assert (unit.min(), unit.max()) == (-1, 1)

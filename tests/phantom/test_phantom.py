@@ -1,4 +1,4 @@
-"""Phantom slides: the same for the same seed, with true annotations, and like H&E."""
+"""Phantom slides are reproducible, have correct annotations, and resemble H&E."""
 
 import csv
 import json
@@ -80,7 +80,7 @@ def test_classes_differ_on_the_whole_and_overlap_patch_by_patch() -> None:
     assert 0.6 < (tumour[:, None] > benign[None]).mean() < 0.95
 
 
-def test_patches_are_labelled_shared_out_and_repeatable() -> None:
+def test_patches_are_labelled_evenly_distributed_and_repeatable() -> None:
     patches = draw_patches(13, patch_size=(32, 48), classes=("a", "b", "c"), patients=2, seed=7)
     assert (patches.images.shape, patches.images.dtype) == ((39, 32, 48, 3), np.uint8)
     np.testing.assert_array_equal(np.bincount(patches.labels), [13, 13, 13])
@@ -102,7 +102,7 @@ def test_the_stains_are_haematoxylin_and_eosin_and_vary_by_patient() -> None:
     assert np.abs(means[0] - means[1]).max() > 4
 
 
-def test_one_slide_bears_a_pen_mark(folder: Path) -> None:
+def test_one_slide_has_a_pen_mark(folder: Path) -> None:
     corners = {}
     for path in sorted(folder.glob("phantom-p*.tiff")):
         with open_slide(path) as slide:
@@ -110,12 +110,12 @@ def test_one_slide_bears_a_pen_mark(folder: Path) -> None:
     assert [name for name, darkest in corners.items() if darkest < 130] == ["phantom-p02-s1"]
 
 
-def test_slides_too_small_to_hold_regions_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="too small to hold regions: choose at least 625 px"):
+def test_slides_too_small_for_regions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="too small to contain regions: choose at least 625 px"):
         draw_slides(tmp_path, size_px=600, mpp=0.4)
 
 
-def test_the_step_draws_what_its_settings_say(tmp_path: Path) -> None:
+def test_the_step_draws_according_to_its_settings(tmp_path: Path) -> None:
     config = PhantomConfig.make({"patients": 1, "size_px": 640, "classes": ["x", "y", "z"], "corrupt": False})
     summary = run(config, out=tmp_path)
     assert summary.slides == ["phantom-p01-s1.tiff"]

@@ -1,4 +1,4 @@
-"""Slides that these tests make: plain pictures as tiled TIFF, and drawn tissue. Loaded as a pytest plugin."""
+"""Fixtures that make slides: plain images as tiled TIFF, and phantom slides. Loaded as a pytest plugin."""
 
 from collections.abc import Callable
 from pathlib import Path

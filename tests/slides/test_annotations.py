@@ -1,4 +1,4 @@
-"""Regions from the three formats, and what is wrong with a file said in a sentence."""
+"""Regions from the three formats, and one-sentence errors for invalid files."""
 
 import json
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def asap(path: Path, group: str, points: list[tuple[int, int]]) -> Path:
     return path
 
 
-def test_all_formats_say_the_same(tmp_path: Path, slide: Slide) -> None:
+def test_all_formats_give_the_same_regions(tmp_path: Path, slide: Slide) -> None:
     single = tmp_path / "single.geojson"
     single.write_text(json.dumps(feature(SQUARE)))
     bare = tmp_path / "bare.json"
@@ -78,7 +78,7 @@ def test_all_formats_say_the_same(tmp_path: Path, slide: Slide) -> None:
         assert annotated_classes(path) == ["tumour"]
 
 
-def test_holes_are_no_part_of_a_region(tmp_path: Path, slide: Slide) -> None:
+def test_holes_are_excluded_from_a_region(tmp_path: Path, slide: Slide) -> None:
     hole = [(150, 150), (200, 150), (200, 200), (150, 200)]
     rings = [[*SQUARE, SQUARE[0]], [*hole, hole[0]]]
     scope = imagescope(tmp_path / "a.xml", "benign", region(SQUARE), region(hole, NegativeROA="1"))
@@ -100,7 +100,7 @@ def test_several_polygons_in_one_feature_are_one_region(tmp_path: Path, slide: S
     assert only.polygon.area == 200 * 150 + 5000
 
 
-def test_qupath_counts_from_the_scanned_area(tmp_path: Path, slide: Slide) -> None:
+def test_qupath_coordinates_are_relative_to_the_scanned_area(tmp_path: Path, slide: Slide) -> None:
     slide.bounds = Box(40, 30, 600, 500)
     (moved,) = read_annotations(qupath(tmp_path / "a.json", feature(SQUARE)), slide, CLASSES).regions
     (kept,) = read_annotations(asap(tmp_path / "a.xml", "tumour", SQUARE), slide, CLASSES).regions
@@ -108,15 +108,15 @@ def test_qupath_counts_from_the_scanned_area(tmp_path: Path, slide: Slide) -> No
     assert kept.polygon.bounds == (100, 100, 300, 250)
 
 
-def test_a_region_that_crosses_itself_is_mended_and_named(tmp_path: Path, slide: Slide) -> None:
+def test_a_region_that_crosses_itself_is_repaired_and_named(tmp_path: Path, slide: Slide) -> None:
     annotations = read_annotations(qupath(tmp_path / "a.json", feature(SQUARE), feature(BOWTIE)), slide, CLASSES)
     assert annotations.regions[1].polygon.is_valid
     assert annotations.regions[1].polygon.area == 2 * 100 * 200 / 2
     (warning,) = annotations.warnings
-    assert "a.json: region 2 ('tumour') crosses itself and was mended" in warning
+    assert "a.json: region 2 ('tumour') crosses itself and was repaired" in warning
 
 
-def test_regions_without_class_or_area_and_cells_are_left_out(tmp_path: Path, slide: Slide) -> None:
+def test_regions_without_class_or_area_and_cells_are_excluded(tmp_path: Path, slide: Slide) -> None:
     line = [(10, 10), (50, 50), (10, 10)]
     cell = feature(SQUARE, objectType="detection")
     path = qupath(tmp_path / "a.json", feature(SQUARE), feature(SQUARE, None), feature(line), cell)
@@ -132,7 +132,7 @@ def test_an_annotation_of_another_slide_is_refused(tmp_path: Path, slide: Slide)
             read_annotations(qupath(tmp_path / "a.json", *features), slide, CLASSES)
 
 
-def test_a_region_over_the_edge_is_cut(tmp_path: Path, slide: Slide) -> None:
+def test_a_region_beyond_the_edge_is_clipped(tmp_path: Path, slide: Slide) -> None:
     over = [(500, 100), (750, 100), (750, 200), (500, 200)]
     (only,) = read_annotations(qupath(tmp_path / "a.json", feature(over)), slide, CLASSES).regions
     assert only.polygon.bounds == (500, 100, 700, 200)

@@ -11,7 +11,7 @@ from shapely import MultiPolygon, Polygon
 
 from histoforge.core.errors import SlideError
 from histoforge.slides.annotation_formats import read_shapes
-from histoforge.slides.mending import MOST_CROSSINGS, count_crossings, mended
+from histoforge.slides.outline_repair import MAX_CROSSINGS, count_crossings, repair_outline
 
 SQUARE = [[0, 0], [900, 0], [900, 900], [0, 900], [0, 0]]
 
@@ -40,7 +40,7 @@ HOSTILE = ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "9" * 5000, "1e30
 
 @pytest.mark.parametrize("number", HOSTILE, ids=lambda text: text[:9])
 @pytest.mark.parametrize("hole", [False, True], ids=["outline", "hole"])
-def test_a_coordinate_that_is_no_place_is_a_sentence(tmp_path: Path, number: str, hole: bool) -> None:
+def test_invalid_coordinates_are_reported_in_one_sentence(tmp_path: Path, number: str, hole: bool) -> None:
     ring = [[0, 0], [900, 0], ["HERE", 900], [0, 900], [0, 0]]
     text = geojson([SQUARE, ring] if hole else [ring]).replace('"HERE"', number)
     (tmp_path / "a.geojson").write_text(text)
@@ -50,7 +50,7 @@ def test_a_coordinate_that_is_no_place_is_a_sentence(tmp_path: Path, number: str
 
 @pytest.mark.parametrize("number", HOSTILE, ids=lambda text: text[:9])
 @pytest.mark.parametrize("kind", ["0", "1", "2", "asap"])
-def test_nor_in_xml(tmp_path: Path, number: str, kind: str) -> None:
+def test_invalid_coordinates_in_xml_are_reported_in_one_sentence(tmp_path: Path, number: str, kind: str) -> None:
     name = "Coordinate" if kind == "asap" else "Vertex"
     points = [("0", "0"), (number, "900")] if kind in ("1", "2") else [("0", "0"), ("900", "0"), (number, "900")]
     corners = "".join(f'<{name} X="{x}" Y="{y}"/>' for x, y in points)
@@ -74,7 +74,7 @@ def test_nor_in_xml(tmp_path: Path, number: str, kind: str) -> None:
         b'<?xml version="1.0" encoding="no-such-code"?><Annotations/>x',
     ],
 )
-def test_a_damaged_file_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_reported_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.geojson").write_bytes(content)
     with pytest.raises(SlideError, match=r"^The annotation .*a\.geojson cannot be read") as error:
         read_shapes(tmp_path / "a.geojson")
@@ -85,18 +85,18 @@ def scribble(corners: int) -> Polygon:
     return Polygon(np.random.default_rng(0).uniform(0, 2000, (corners, 2)))
 
 
-def test_a_scribble_of_200_corners_is_mended_in_bounded_time() -> None:
+def test_a_scribble_of_200_corners_is_repaired_in_bounded_time() -> None:
     """GEOS's exact method takes minutes for it; the bound on processor time catches that, and no slow machine."""
     began = time.process_time()
-    area = mended(scribble(200))
+    area = repair_outline(scribble(200))
     assert time.process_time() - began < 30
     assert area.is_valid
     assert 0.5 * 4e6 < area.area < 4e6
 
 
 def test_a_scribble_of_thousands_of_corners_is_refused() -> None:
-    with pytest.raises(ValueError, match=f"crosses itself in more than {MOST_CROSSINGS} places"):
-        mended(scribble(3000))
+    with pytest.raises(ValueError, match=f"crosses itself in more than {MAX_CROSSINGS} points"):
+        repair_outline(scribble(3000))
 
 
 def test_crossings_are_counted() -> None:
@@ -105,5 +105,5 @@ def test_crossings_are_counted() -> None:
     assert count_crossings(MultiPolygon([shapely.box(0, 0, 2, 2), shapely.box(1, 1, 3, 3)])) == 2
 
 
-def test_a_bow_tie_keeps_both_of_its_wings() -> None:
-    assert mended(Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])).area == pytest.approx(2)
+def test_both_halves_of_a_bow_tie_are_kept() -> None:
+    assert repair_outline(Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])).area == pytest.approx(2)

@@ -1,4 +1,4 @@
-"""The short cut to JPEG tiles gives OpenSlide's own pixels, or is not taken."""
+"""Tiles decoded directly have the same pixels as those from OpenSlide; other files are read by OpenSlide."""
 
 from pathlib import Path
 
@@ -54,13 +54,13 @@ def test_the_pixels_of_real_slides_are_those_of_openslide(name: str) -> None:
             np.testing.assert_array_equal(slide.read(*box), slide.read_with_openslide(*box))
 
 
-def test_jpeg_2000_is_left_to_openslide() -> None:
+def test_jpeg_2000_is_read_by_openslide() -> None:
     with open_slide(shared_data("wsi", "tcga-cr-7395-01a-01-ts1.svs")) as slide:
         assert not short_cut(slide)
         assert slide.read(0, 0, 0, 64, 64).shape == (64, 64, 3)
 
 
-def test_a_tile_that_is_left_out_is_left_to_openslide(tmp_path: Path, image: np.ndarray) -> None:
+def test_omitted_tiles_are_read_by_openslide(tmp_path: Path, image: np.ndarray) -> None:
     with open_slide(write(tmp_path / "a.tiff", image, missing=6)) as slide:
         assert short_cut(slide)
         box = (0, 0, 0, 320, 256)
@@ -68,7 +68,7 @@ def test_a_tile_that_is_left_out_is_left_to_openslide(tmp_path: Path, image: np.
         assert (slide.read(64, 64, 0, 64, 64) == 255).all()
 
 
-def test_a_level_whose_colours_would_differ_is_left_to_openslide(tmp_path: Path, image: np.ndarray) -> None:
+def test_a_level_with_other_colours_is_read_by_openslide(tmp_path: Path, image: np.ndarray) -> None:
     path = write(tmp_path / "a.tiff", image)
     with open_slide(path) as slide:
         assert slide._jpeg is not None

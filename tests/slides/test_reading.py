@@ -1,4 +1,4 @@
-"""Opening slides: what is read is what OpenSlide reads, and what cannot be read is said in a sentence."""
+"""Slides have the same pixels as in OpenSlide, and unreadable ones end with one sentence."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from dicom_making import write_dicom
 from real_data import shared_data
 
 from histoforge.core.errors import SlideError
-from histoforge.slides import find_tissue, is_slide, open_slide
+from histoforge.slides import find_tissue, open_slide
 from histoforge.slides.ome import ome_mpp
 
 pytest_plugins = ["slide_making"]
@@ -25,7 +25,7 @@ def test_pixels_are_those_of_openslide(phantoms: Path) -> None:
         np.testing.assert_array_equal(slide.read(301, 402, 0, 333, 222), reference)
 
 
-def test_what_lies_outside_is_background(make_slide: MakeSlide, noise: np.ndarray) -> None:
+def test_pixels_outside_the_slide_have_the_background_colour(make_slide: MakeSlide, noise: np.ndarray) -> None:
     with open_slide(make_slide(noise)) as slide:
         pixels = slide.read(-10, -20, 0, 40, 50)
     assert (pixels[:20] == 255).all()
@@ -33,7 +33,7 @@ def test_what_lies_outside_is_background(make_slide: MakeSlide, noise: np.ndarra
     np.testing.assert_array_equal(pixels[20:, 10:], noise[:30, :30])
 
 
-def test_tiles_that_the_file_leaves_out_are_background(tmp_path: Path) -> None:
+def test_omitted_tiles_have_the_background_colour(tmp_path: Path) -> None:
     tile = np.full((128, 128, 3), 77, np.uint8)
     tiles = iter([tile, None, None, tile])
     path = tmp_path / "sparse.tiff"
@@ -45,11 +45,11 @@ def test_tiles_that_the_file_leaves_out_are_background(tmp_path: Path) -> None:
     assert (pixels[:128, 128:] == 255).all()
 
 
-def test_half_transparent_pixels_are_laid_on_the_background() -> None:
-    from histoforge.slides.reading import _lay_on
+def test_half_transparent_pixels_are_blended_with_the_background() -> None:
+    from histoforge.slides.reading import _fill_background
 
     bgra = np.array([[[50, 60, 70, 128], [0, 0, 0, 0], [1, 2, 3, 255]]], np.uint8)
-    _lay_on((200, 100, 255), bgra)
+    _fill_background((200, 100, 255), bgra)
     np.testing.assert_array_equal(bgra[0, 1], [255, 100, 200, 255])
     np.testing.assert_array_equal(bgra[0, 2], [1, 2, 3, 255])
     np.testing.assert_allclose(bgra[0, 0, :3], [50 + 127, 60 + 49.8, 70 + 99.6], atol=1)
@@ -68,19 +68,17 @@ def test_missing_mpp_names_the_parameter_and_may_be_given(make_slide: MakeSlide,
         assert slide.required_mpp() == 0.46
 
 
-def test_an_absurd_resolution_is_no_resolution(make_slide: MakeSlide, noise: np.ndarray) -> None:
+def test_an_implausible_resolution_is_ignored(make_slide: MakeSlide, noise: np.ndarray) -> None:
     with open_slide(make_slide(noise, mpp=350.0)) as slide:
         assert slide.mpp is None
 
 
-def test_a_missing_file_a_text_and_a_slide_cut_short_do_not_open(tmp_path: Path, phantoms: Path) -> None:
+def test_missing_text_and_truncated_files_do_not_open(tmp_path: Path, phantoms: Path) -> None:
     text = tmp_path / "text.svs"
     text.write_text("no slide")
     for path in (tmp_path / "none.svs", text, phantoms / "phantom-corrupt.tiff"):
         with pytest.raises(SlideError, match=path.name):
             open_slide(path)
-    assert not is_slide(text)
-    assert is_slide(phantoms / "phantom-p01-s1.tiff")
 
 
 def test_the_broken_real_slide_does_not_open() -> None:
@@ -134,7 +132,7 @@ def test_the_physical_size_of_an_ome_tiff_is_its_resolution(tmp_path, noise, siz
 
 
 @pytest.mark.parametrize("text", ["", "<OME", "<OME><Image/></OME>", '<!DOCTYPE a [<!ENTITY b "c">]><OME/>', "<OME>\0"])
-def test_a_description_that_is_no_ome_xml_states_nothing(text: str) -> None:
+def test_other_descriptions_state_no_resolution(text: str) -> None:
     assert ome_mpp(text) is None
 
 

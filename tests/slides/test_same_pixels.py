@@ -1,4 +1,4 @@
-"""The pixels of a patch depend on the slide, its corner and its scale alone, and not on what is read with it."""
+"""The pixels of a patch depend only on the slide, its corner and its scale, not on patches read with it."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def corners(slide: Slide, scale: Scale, step: float = 0.8) -> pd.DataFrame:
     "sizes", [[(640, 768), (320, 384), (160, 192)], [(637, 761), (233, 279), (101, 120)]], ids=["whole", "fractional"]
 )
 @pytest.mark.parametrize("asked", [{"mpp": 0.5}, {"mpp": 0.8}, {"mpp": 1.7}, {"mpp": 0.45}, {"level": 1}, {"level": 2}])
-def test_a_patch_has_the_same_pixels_in_any_company(
+def test_a_patch_has_the_same_pixels_whatever_is_read_with_it(
     tmp_path: Path, sizes: list[tuple[int, int]], compression: dict[str, object], asked: dict[str, float]
 ) -> None:
     with open_slide(write_pyramid(tmp_path / "a.tiff", sizes, compression)) as slide:
@@ -68,7 +68,7 @@ def test_a_patch_has_the_same_pixels_in_any_company(
         assert_same_in_any_company(slide, scale, corners(slide, scale))
 
 
-def test_a_patch_beside_a_tile_that_the_file_leaves_out_keeps_its_pixels(tmp_path: Path) -> None:
+def test_a_patch_beside_an_omitted_tile_keeps_its_pixels(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "sparse.tiff"
     kind = {"dtype": np.uint8, "tile": (128, 128), "photometric": "rgb", "metadata": None, **JPEG}
@@ -86,7 +86,7 @@ def test_a_patch_beside_a_tile_that_the_file_leaves_out_keeps_its_pixels(tmp_pat
 
 @pytest.mark.parametrize("name", ["derived-cmu-1-small-region-pyramid.tiff", "derived-tcga-cr-7395-pyramid-nompp.tiff"])
 @pytest.mark.parametrize("level", [0, 1])
-def test_patches_of_real_slides_have_the_same_pixels_in_any_company(name: str, level: int) -> None:
+def test_patches_of_real_slides_have_the_same_pixels_whatever_is_read_with_them(name: str, level: int) -> None:
     with open_slide(shared_data("wsi", name), mpp=0.5) as slide:
         for scale in (
             patch_scale(slide, (224, 224), level=level),

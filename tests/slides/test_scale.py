@@ -1,4 +1,4 @@
-"""From a resolution to a level and a window."""
+"""A resolution determines the level and the window to read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_resized_patch_is_the_mean_of_what_it_covers(make_slide: MakeSlide, no
     np.testing.assert_allclose(patch, means, atol=1)
 
 
-def test_at_a_level_no_pixel_is_changed(pyramid: Path, noise: np.ndarray) -> None:
+def test_reading_at_a_level_changes_no_pixel(pyramid: Path, noise: np.ndarray) -> None:
     with open_slide(pyramid) as slide:
         scale = patch_scale(slide, (32, 48), level=1)
         assert (scale.mpp, scale.resizes) == (pytest.approx(1.0), False)

@@ -1,4 +1,4 @@
-"""Which patches are taken, with which label, and that each is read once and as it is."""
+"""Patches of a plan, their labels, and reading each of them once and unchanged."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_only_the_scanned_area_is_cut(slide: Slide) -> None:
     assert corners(plan) == [(130, 70), (230, 70)]
 
 
-def test_patches_with_too_little_tissue_are_not_taken(slide: Slide) -> None:
+def test_patches_with_too_little_tissue_are_excluded(slide: Slide) -> None:
     tissue = everywhere(slide)
     tissue.mask[:, 25:] = False
     scale = patch_scale(slide, (100, 100), mpp=0.5)
@@ -85,7 +85,7 @@ def test_the_centre_decides_and_the_smallest_region_wins(slide: Slide) -> None:
     assert corners(plan[plan["label"] == 1]) == [(200, 200)]
 
 
-def test_the_covered_part_decides(slide: Slide) -> None:
+def test_the_covered_fraction_decides(slide: Slide) -> None:
     scale = patch_scale(slide, (100, 100), mpp=0.5)
     regions = [square(0, 0, 0, 180), square(1, 180, 0, 100)]
     settings = PlanSettings(membership="fraction", min_region=0.8)
@@ -108,7 +108,7 @@ def test_a_slide_without_regions_or_label_gives_no_patch(slide: Slide) -> None:
 
 @pytest.mark.parametrize(("mpp", "stride"), [(0.5, 32), (0.5, 20), (0.8, 32), (1.0, 32), (1.7, 16)])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_patches_read_together_are_those_read_alone(slide: Slide, mpp: float, stride: int, threads: int) -> None:
+def test_patches_read_together_equal_those_read_alone(slide: Slide, mpp: float, stride: int, threads: int) -> None:
     scale = patch_scale(slide, (32, 32), mpp=mpp)
     plan = plan_patches(slide, scale, everywhere(slide), PlanSettings(stride=stride), None, 0)
     plan = plan.sample(frac=0.7, random_state=0).reset_index(drop=True)
@@ -128,7 +128,7 @@ def test_the_order_does_not_depend_on_the_threads(slide: Slide) -> None:
     np.testing.assert_array_equal(orders[0], orders[2])
 
 
-def test_blocks_hold_near_patches_in_bands_from_the_top() -> None:
+def test_blocks_contain_neighbouring_patches_in_bands_from_the_top() -> None:
     scale = Scale((32, 32), 0, 1.0, (32, 32), 0.5)
     x, y = np.array([9000, 32, 0, 9032, 0, 0]), np.array([0, 0, 0, 0, 64, 5000])
     assert [rows.tolist() for rows in plan_blocks(x, y, scale)] == [[2, 1, 4], [0, 3], [5]]

@@ -1,4 +1,4 @@
-"""Tissue is found; glass, ink, holes and specks are not taken for it."""
+"""Tissue is detected; glass, ink, holes and specks are not."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def disc(radius: int, size: int = 300, centre: tuple[int, int] = (150, 150)) -> 
 
 
 @pytest.mark.parametrize("colour", [PINK, PURPLE])
-def test_a_piece_of_tissue_is_found_to_its_edge(colour: tuple[int, int, int]) -> None:
+def test_tissue_is_detected_up_to_its_edge(colour: tuple[int, int, int]) -> None:
     image, truth = glass(), disc(80)
     image[truth] = colour
     mask = tissue_mask(image)
@@ -71,7 +71,7 @@ def test_holes_are_filled_and_specks_removed() -> None:
     assert not mask[:40, :40].any()
 
 
-def test_fractions_are_parts_of_rectangles() -> None:
+def test_fractions_of_rectangles() -> None:
     mask = np.zeros((40, 60), bool)
     mask[:, 30:] = True
     tissue = Tissue(mask, (8.0, 8.0), (100, 50), np.zeros((40, 60, 3), np.uint8))

@@ -55,7 +55,7 @@ def test_a_bucket_gives_the_patches_that_the_folder_gives(
         ("s3://absent/slides", {}, "There is no bucket for s3://absent/slides"),
         ("s3://cohort/slides-2", {}, "There is nothing at s3://cohort/slides-2"),
         ("s3://cohort", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "does not accept the access key or its secret"),
-        ("s3://cohort", {"HISTOFORGE_S3_ENDPOINT": ""}, "No S3 server is named"),
+        ("s3://cohort", {"HISTOFORGE_S3_ENDPOINT": ""}, "No S3 server is configured"),
     ],
 )
 def test_a_location_that_is_not_there_or_refuses(

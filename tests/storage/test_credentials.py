@@ -1,4 +1,4 @@
-"""Credentials as they come out of files and shells: with line ends, and with characters that no request can carry."""
+"""Credentials from files and shells, with newlines and with characters that requests do not allow."""
 
 import uuid
 from pathlib import Path
@@ -23,7 +23,7 @@ def filled(bucket: Path, s3_server: S3Server) -> str:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " \n\n", "\t"])
-def test_a_line_end_after_a_key_does_not_matter(
+def test_a_newline_after_a_key_is_ignored(
     filled: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     changes = {"AWS_ACCESS_KEY_ID": ACCESS_KEY + end, "AWS_SECRET_ACCESS_KEY": end + SECRET_KEY + end}
@@ -39,7 +39,7 @@ def test_a_line_end_after_a_key_does_not_matter(
     assert open_location(filled).exists()
 
 
-def test_files_of_a_mounted_secret_may_end_with_a_line(
+def test_files_of_a_mounted_secret_may_end_with_a_newline(
     filled: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "accesskey").write_bytes(f"{ACCESS_KEY}\r\n".encode())
@@ -50,7 +50,7 @@ def test_files_of_a_mounted_secret_may_end_with_a_line(
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
 @pytest.mark.parametrize("form", UNUSABLE[2:])
-def test_what_no_header_can_carry_is_refused_in_a_sentence(
+def test_characters_that_headers_do_not_allow_are_refused_in_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, form: str
 ) -> None:
     use(monkeypatch, "http://127.0.0.1:9", **{name: form.format(TOKEN)})
@@ -58,23 +58,23 @@ def test_what_no_header_can_carry_is_refused_in_a_sentence(
         main(["models", "list", "--models", "s3://bucket/models"])
     said = capsys.readouterr().err
     assert (ended.value.code, said.count("\n")) == (2, 1)
-    assert said.startswith(f"{name} holds a character that no HTTP header can carry")
+    assert said.startswith(f"{name} contains a character that HTTP headers do not allow")
     assert TOKEN not in said
     assert "schl" not in said
 
 
 @pytest.mark.parametrize("form", [*UNUSABLE[1:], "{}\nmore"])
-def test_a_mounted_secret_that_no_header_can_carry(tmp_path: Path, form: str) -> None:
+def test_a_mounted_secret_with_characters_that_headers_do_not_allow(tmp_path: Path, form: str) -> None:
     (tmp_path / "accesskey").write_text(ACCESS_KEY)
     (tmp_path / "secretkey").write_bytes(form.format(TOKEN).encode())
     environment = {**settings("http://127.0.0.1:9"), "HISTOFORGE_S3_SECRET_DIR": str(tmp_path)}
-    with pytest.raises(StorageError, match=r"^The file 'secretkey' in HISTOFORGE_S3_SECRET_DIR holds a") as error:
+    with pytest.raises(StorageError, match=r"^The file 'secretkey' in HISTOFORGE_S3_SECRET_DIR contains a") as error:
         S3Settings.from_environment(environment)
     assert TOKEN not in str(error.value)
 
 
 @pytest.mark.parametrize("region", ["eu central", "eu-central-1/x", "é", "-"])
-def test_a_region_that_is_none(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+def test_an_invalid_region_is_refused(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
     use(monkeypatch, "http://127.0.0.1:9", AWS_REGION=region)
     with pytest.raises(StorageError, match="AWS_REGION is not the name of a region"):
         open_location("s3://bucket/prefix")

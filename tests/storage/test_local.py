@@ -1,4 +1,4 @@
-"""Folders: links, files in the making, and disks that are full."""
+"""Folders with links and unfinished files, and full disks."""
 
 import os
 import subprocess
@@ -33,12 +33,12 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     assert [entry.name for entry in open_location(str(root)).entries()] == ["file", "linked/slide.svs"]
 
 
-def test_a_file_in_the_making_is_passed_over(tmp_path: Path) -> None:
+def test_an_unfinished_file_is_skipped(tmp_path: Path) -> None:
     (tmp_path / ".slide.svs.0123abcd.partial").write_bytes(b"half")
     assert not open_location(str(tmp_path)).exists()
 
 
-def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+def test_a_dangling_link_is_named(tmp_path: Path) -> None:
     (tmp_path / "gone.svs").symlink_to(tmp_path / "nowhere")
     with pytest.raises(StorageError, match=r"gone\.svs cannot be read"):
         open_location(str(tmp_path)).entries()
@@ -46,11 +46,11 @@ def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
 
 def test_a_file_is_not_a_location(tmp_path: Path) -> None:
     (tmp_path / "slide.svs").write_bytes(b"slide")
-    with pytest.raises(StorageError, match="is a file: name the folder"):
+    with pytest.raises(StorageError, match="is a file: name its folder"):
         open_location(str(tmp_path / "slide.svs")).entries()
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, small_disk: Path) -> None:
     (tmp_path / "source").write_bytes(bytes(2 * MIB))
     (small_disk / "file").write_bytes(b"before")
     with pytest.raises(StorageError, match=r"^The disk is full while writing .+: free some space and run it again\.$"):
@@ -67,7 +67,7 @@ def test_a_full_disk_ends_a_download_too(s3_server: S3Server, bucket: Path, smal
     assert list(small_disk.iterdir()) == []
 
 
-def test_a_limit_on_the_size_of_files_is_a_sentence(tmp_path: Path) -> None:
+def test_a_limit_on_the_size_of_files_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(bytes(2 * MIB))
     code = (
         "import resource, sys; from pathlib import Path; from histoforge.storage import open_location\n"

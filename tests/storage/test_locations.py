@@ -1,4 +1,4 @@
-"""What holds for every location, a folder as well as a bucket of a real S3 server."""
+"""Tests for every kind of location: folders, and a bucket of a real S3 server."""
 
 import os
 from pathlib import Path
@@ -40,14 +40,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_tree_comes_back_as_it_went(location: Location, tree: Path, tmp_path: Path) -> None:
+def test_a_tree_survives_a_round_trip(location: Location, tree: Path, tmp_path: Path) -> None:
     location.put_tree(tree, last="index.json")
     assert [(entry.name, entry.size) for entry in location.entries()] == sorted((n, len(c)) for n, c in FILES.items())
     location.get_tree(tmp_path / "back")
     assert contents(tmp_path / "back") == FILES
 
 
-def test_a_single_file_is_replaced_fetched_and_deleted(location: Location, tmp_path: Path) -> None:
+def test_a_single_file_is_replaced_downloaded_and_deleted(location: Location, tmp_path: Path) -> None:
     source, back = tmp_path / "source", tmp_path / "deep" / "back"
     for content in (b"first", b"and second"):
         source.write_bytes(content)
@@ -62,7 +62,7 @@ def test_a_single_file_is_replaced_fetched_and_deleted(location: Location, tmp_p
     assert contents(tmp_path / "scratch") == {}
 
 
-def test_a_location_exists_when_it_holds_a_file(location: Location, tmp_path: Path) -> None:
+def test_a_location_exists_if_it_has_a_file(location: Location, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"x")
     assert not location.exists()
     assert location.entries() == []

@@ -1,4 +1,4 @@
-"""From a text and the environment to a location, without a credential ever being shown."""
+"""Locations are opened from a text and the environment, and no credential is shown."""
 
 import pickle
 from pathlib import Path
@@ -24,7 +24,7 @@ ENDPOINT = "http://127.0.0.1:9"
         ("minio://bucket/pre fix/%20/", "minio://bucket/pre fix/%20"),
     ],
 )
-def test_a_location_shows_what_was_meant(monkeypatch: pytest.MonkeyPatch, text: str, shown: str) -> None:
+def test_the_text_of_a_location(monkeypatch: pytest.MonkeyPatch, text: str, shown: str) -> None:
     use(monkeypatch, ENDPOINT)
     assert str(open_location(text)) == shown
 
@@ -33,15 +33,15 @@ def test_a_location_shows_what_was_meant(monkeypatch: pytest.MonkeyPatch, text: 
     ("text", "sentence"),
     [
         ("", "The location is empty"),
-        ("gs://bucket/x", "kind gs:// are not known"),
-        ("https://host/x", "kind https:// are not known"),
+        ("gs://bucket/x", "such as gs:// are not supported"),
+        ("https://host/x", "such as https:// are not supported"),
         ("file://other/folder", "does not name a folder of this machine"),
         ("s3://", "cannot be the name of a bucket"),
         ("s3:///prefix", "cannot be the name of a bucket"),
         ("s3://bucket/a/../b", "cannot be the name of a file"),
     ],
 )
-def test_a_text_that_is_no_location(monkeypatch: pytest.MonkeyPatch, text: str, sentence: str) -> None:
+def test_texts_that_are_not_locations(monkeypatch: pytest.MonkeyPatch, text: str, sentence: str) -> None:
     use(monkeypatch, ENDPOINT)
     with pytest.raises(StorageError, match=sentence):
         open_location(text)
@@ -50,7 +50,7 @@ def test_a_text_that_is_no_location(monkeypatch: pytest.MonkeyPatch, text: str, 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"HISTOFORGE_S3_ENDPOINT": ""}, "No S3 server is named: set HISTOFORGE_S3_ENDPOINT"),
+        ({"HISTOFORGE_S3_ENDPOINT": ""}, "No S3 server is configured: set HISTOFORGE_S3_ENDPOINT"),
         ({"HISTOFORGE_S3_ENDPOINT": "minio:9000"}, "is not a server's address: write http"),
         ({"HISTOFORGE_S3_ENDPOINT": "http://host/path"}, "is not a server's address"),
         ({"HISTOFORGE_S3_ENDPOINT": "http://host:port"}, "is not a server's address"),
@@ -71,18 +71,18 @@ def test_settings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, changes: 
 
 def test_a_key_in_the_location_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, ENDPOINT)
-    with pytest.raises(StorageError, match="holds no key and no server") as error:
+    with pytest.raises(StorageError, match="contains no key and no server") as error:
         open_location(f"s3://{ACCESS_KEY}:{SECRET_KEY}@bucket/prefix")
     assert SECRET_KEY not in str(error.value)
 
 
-def test_endpoints_are_tried_in_their_order() -> None:
+def test_the_first_endpoint_that_is_set_is_used() -> None:
     environment = {"MINIO_ENDPOINT": "http://c", "AWS_ENDPOINT_URL": "http://b:1/"}
     assert S3Settings.from_environment(environment).endpoint == "http://b:1"
     assert S3Settings.from_environment({**environment, "HISTOFORGE_S3_ENDPOINT": "https://a"}).endpoint == "https://a"
 
 
-def test_a_mounted_secret_goes_before_the_environment(tmp_path: Path) -> None:
+def test_a_mounted_secret_takes_precedence_over_the_environment(tmp_path: Path) -> None:
     (tmp_path / "accesskey").write_text("mounted\n")
     (tmp_path / "secretkey").write_text("hidden\n")
     found = S3Settings.from_environment(

@@ -1,4 +1,4 @@
-"""A real S3 server that refuses, breaks off, hangs or lies: each ends whole, or in one sentence with nothing left."""
+"""Faults of a real S3 server: transfers complete, or end with one sentence and leave nothing."""
 
 import functools
 import hashlib
@@ -77,7 +77,7 @@ def test_a_server_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> Non
         open_location("s3://bucket/prefix").entries()
 
 
-def test_a_server_that_is_no_s3_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_server_that_is_not_an_s3_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bucket").mkdir()
     (tmp_path / "bucket" / "index.html").write_text("<!doctype html><p>a console<br></p>")
     with plain_web_server(tmp_path) as port:
@@ -93,14 +93,14 @@ def test_a_wrong_clock(slide: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         open_location(slide).entries()
 
 
-def test_a_cut_connection_is_taken_up_where_it_broke(proxy: FaultyProxy, slide: str, tmp_path: Path) -> None:
+def test_a_download_resumes_after_a_cut_connection(proxy: FaultyProxy, slide: str, tmp_path: Path) -> None:
     proxy.arm("cut", after=1 << 20, times=2)
     open_location(slide).get("a.svs", tmp_path / "a.svs")
     assert proxy.struck == 2
     assert (tmp_path / "a.svs").read_bytes() == SLIDE
 
 
-def test_a_server_without_ranges_is_read_from_the_start_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_download_from_a_server_without_ranges_starts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bucket").mkdir()
     (tmp_path / "bucket" / "a.svs").write_bytes(SLIDE)
     with plain_web_server(tmp_path) as port:
@@ -121,7 +121,7 @@ def test_a_cut_upload_is_repeated(proxy: FaultyProxy, bucket: Path, tmp_path: Pa
     assert (bucket / "big").read_bytes() == (tmp_path / "big").read_bytes()
 
 
-def test_a_server_that_cuts_each_time_ends_in_a_sentence(proxy: FaultyProxy, slide: str, tmp_path: Path) -> None:
+def test_repeated_cuts_are_reported_in_one_sentence(proxy: FaultyProxy, slide: str, tmp_path: Path) -> None:
     proxy.arm("cut", after=60_000, times=99)
     with pytest.raises(StorageError, match=r"stopped answering at s3://.*/slides/a\.svs \(tried 3 times\)"):
         open_location(slide).get("a.svs", tmp_path / "new" / "a.svs")
@@ -129,7 +129,7 @@ def test_a_server_that_cuts_each_time_ends_in_a_sentence(proxy: FaultyProxy, sli
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip"])
-def test_a_server_that_stops_half_way_ends_in_a_sentence(
+def test_a_stalled_download_is_reported_in_one_sentence(
     proxy: FaultyProxy, slide: str, tmp_path: Path, fault: str
 ) -> None:
     (tmp_path / "a.svs").write_bytes(b"before")
@@ -174,14 +174,14 @@ def test_an_object_that_is_replaced_while_it_is_read(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_arrives_is_verified(s3_server: S3Server, bucket: Path, tmp_path: Path) -> None:
+def test_downloads_are_verified(s3_server: S3Server, bucket: Path, tmp_path: Path) -> None:
     s3_server.store(bucket.name, "b", b"the content", sha256=hashlib.sha256(b"another").hexdigest())
     with pytest.raises(StorageError, match="is not what was stored there"):
         open_location(f"s3://{bucket.name}").get("b", tmp_path / "back")
     assert not (tmp_path / "back").exists()
 
 
-def test_an_object_that_arrives_damaged_is_fetched_anew(
+def test_a_damaged_download_is_repeated(
     proxy: FaultyProxy, slide: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     proxy.arm("flip", after=1 << 20)
@@ -190,9 +190,7 @@ def test_an_object_that_arrives_damaged_is_fetched_anew(
     assert "arrived damaged: downloading it again" in capsys.readouterr().err
 
 
-def test_an_object_that_arrives_damaged_each_time_ends_in_a_sentence(
-    proxy: FaultyProxy, slide: str, tmp_path: Path
-) -> None:
+def test_repeated_damage_is_reported_in_one_sentence(proxy: FaultyProxy, slide: str, tmp_path: Path) -> None:
     proxy.arm("flip", after=1 << 20, times=99)
     with pytest.raises(StorageError, match=r"is not what was stored there \(its digest differs, tried 3 times\)"):
         open_location(slide).get("a.svs", tmp_path / "a.svs")
@@ -200,7 +198,7 @@ def test_an_object_that_arrives_damaged_each_time_ends_in_a_sentence(
 
 
 @pytest.mark.parametrize("ask", ["entries", "exists", "read"])
-def test_a_damaged_answer_is_asked_for_again(proxy: FaultyProxy, slide: str, bucket: Path, ask: str) -> None:
+def test_a_request_with_a_damaged_response_is_repeated(proxy: FaultyProxy, slide: str, bucket: Path, ask: str) -> None:
     location = open_location(slide)
     location.write("champion.json", b"{}")
     proxy.arm("flip", after=300)
@@ -213,7 +211,7 @@ def test_a_damaged_answer_is_asked_for_again(proxy: FaultyProxy, slide: str, buc
     assert proxy.struck == 1
 
 
-def test_another_process_uses_a_client_of_its_own(slide: str, tmp_path: Path) -> None:
+def test_each_process_uses_a_separate_client(slide: str, tmp_path: Path) -> None:
     location = open_location(slide)
     assert isinstance(location, S3Location)
     assert location.exists()
@@ -227,7 +225,7 @@ def test_another_process_uses_a_client_of_its_own(slide: str, tmp_path: Path) ->
     assert (tmp_path / "a.svs").read_bytes() == SLIDE
 
 
-def test_a_certificate_is_trusted_when_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_certificate_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed, to make a certificate")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
@@ -255,7 +253,7 @@ def test_a_certificate_is_trusted_when_it_is_named(tmp_path: Path, monkeypatch: 
         (418, "Teapot", r"does not serve s3://b/k \(HTTP 418 Teapot\)"),
     ],
 )
-def test_each_refusal_has_its_sentence(status: int, code: str, sentence: str) -> None:
+def test_each_refusal_has_a_message(status: int, code: str, sentence: str) -> None:
     body = f"<Error><Code>{code}</Code><AWSAccessKeyId>{ACCESS_KEY}</AWSAccessKeyId><Extra>{SECRET_KEY}</Extra></Error>"
     server = S3Settings.from_environment(settings("http://host"))
     with pytest.raises(StorageError, match=rf"^.*{sentence}.*\.$") as error:

@@ -133,7 +133,7 @@ def restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_server_restarted_half_way_loses_nothing(
+def test_transfers_survive_a_restart_of_the_server(
     restarted: tuple[RestartedServer, FaultyProxy], tmp_path: Path
 ) -> None:
     _, proxy = restarted
@@ -149,7 +149,7 @@ def test_a_server_restarted_half_way_loses_nothing(
     assert (tmp_path / "back").read_bytes() == LARGE * 2
 
 
-def test_a_full_disk_of_the_server_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_of_the_server_leaves_the_old_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "large").write_bytes(LARGE)
     with mounted_small_disk(tmp_path / "small", "4m") as disk, serve_s3(disk) as server:
         bucket = server.bucket("bucket")
@@ -165,7 +165,7 @@ def test_a_full_disk_of_the_server_leaves_what_was_there(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_a_small_file_is_read_with_its_version_and_written_whole(
+def test_a_small_file_is_read_with_its_version_and_written_atomically(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
     where = str(tmp_path / "place") if kind == "folder" else f"s3://{request.getfixturevalue('bucket').name}/place"
@@ -180,7 +180,7 @@ def test_a_small_file_is_read_with_its_version_and_written_whole(
     assert location.read("pointer")[0] == b"three"
 
 
-def test_a_folder_keeps_what_changed_since_it_was_read(tmp_path: Path) -> None:
+def test_a_conditional_write_keeps_a_file_that_changed(tmp_path: Path) -> None:
     location = open_location(str(tmp_path))
     assert location.write("pointer", b"one", only_over="")
     assert not location.write("pointer", b"two", only_over="")
@@ -190,7 +190,7 @@ def test_a_folder_keeps_what_changed_since_it_was_read(tmp_path: Path) -> None:
     assert location.read("pointer")[0] == b"three"
 
 
-def test_a_conditional_write_without_the_right_is_a_sentence(
+def test_a_denied_conditional_write_is_reported_in_one_sentence(
     s3_server: S3Server, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, s3_server.endpoint, AWS_SECRET_ACCESS_KEY="a-wrong-secret")
@@ -217,7 +217,7 @@ class Conditional(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_server_that_knows_conditions_is_asked_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conditions_are_sent_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Conditional) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         use(monkeypatch, f"http://127.0.0.1:{server.server_port}")

@@ -1,4 +1,4 @@
-"""Trees are copied whole, and after an interruption only the rest is copied."""
+"""Trees are copied completely; after an interruption, only the rest is copied."""
 
 from pathlib import Path
 

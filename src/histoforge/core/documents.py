@@ -17,14 +17,14 @@ from histoforge.core.validation import reason_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
-DEEPEST = 64
+MAX_DEPTH = 64
 """Maximum nesting depth of a document. Documents of histoforge have fewer than ten levels."""
 
 
-MOST_VALUES = 2_000_000
+MAX_VALUES = 2_000_000
 """Maximum number of values on one level of a document. YAML aliases can turn a few lines into billions of values."""
 
-LONGEST_NUMBER = 300
+MAX_DIGITS = 300
 """Maximum number of digits in a number. Integers much longer than this do not fit into float64."""
 
 
@@ -164,19 +164,19 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > LONGEST_NUMBER:
-        raise DocumentError(f"it contains a number of more than {LONGEST_NUMBER} digits")
+    if len(text) > MAX_DIGITS:
+        raise DocumentError(f"it contains a number of more than {MAX_DIGITS} digits")
     return int(text)
 
 
 def _checked_depth(value: Any) -> Any:
-    """Return `value` if it is no deeper than `DEEPEST` and no wider than `MOST_VALUES`, counting aliases as copies."""
+    """Return `value` if it is no deeper than `MAX_DEPTH` and no wider than `MAX_VALUES`, counting aliases as copies."""
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         inner = [item for item in level if isinstance(item, list | dict)]
         if not inner:
             return value
-        if sum(map(len, inner)) > MOST_VALUES:
+        if sum(map(len, inner)) > MAX_VALUES:
             break
         level = [child for item in inner for child in (item.values() if isinstance(item, dict) else item)]
     raise DocumentError("it is nested too deeply, or is too large")
@@ -192,7 +192,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _number(loader: yaml.SafeLoader, node: Any) -> Any:
     """Return the value of a scalar that looks like a number, as text if JSON cannot represent the number."""
-    if len(node.value) > LONGEST_NUMBER:
+    if len(node.value) > MAX_DIGITS:
         return node.value
     try:
         plain = yaml.SafeLoader.construct_yaml_int if node.tag.endswith("int") else yaml.SafeLoader.construct_yaml_float

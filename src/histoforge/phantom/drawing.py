@@ -92,38 +92,38 @@ class SlideDrawer:
         return np.clip((inside + roughness * (inside > 0.02) - 0.5) * 5 + 0.5, 0, 1)
 
     def _nuclei(self, polygon: Polygon, nuclei: Nuclei, seed: int) -> tuple[Field, NDArray[np.int64]]:
-        """Return stamps of nuclei and their placement: int64 [n, 3] with x, y and the index of the stamp."""
+        """Return stamps of nuclei and their positions: int64 [n, 3] with x, y and the index of the stamp."""
         rng = numpy_rng(seed, "nuclei")
         stamps = nuclei_stamps(rng, nuclei, self.layout.mpp)
         step = nuclei.spacing / self.layout.mpp
         x0, y0, x1, y1 = polygon.bounds
         down, across = np.mgrid[y0 : y1 : step * 0.87, x0:x1:step]
         across[1::2] += step / 2
-        places = np.stack([across.ravel(), down.ravel()], 1) + rng.normal(0, 0.2 * step, (across.size, 2))
-        crowd = self._at(self._patterns.nest, places)
-        kept = shapely.contains_xy(polygon, *places.T) & (
-            rng.random(len(places)) < np.clip(0.75 + 0.6 * crowd, 0.05, 1)
+        centres = np.stack([across.ravel(), down.ravel()], 1) + rng.normal(0, 0.2 * step, (across.size, 2))
+        crowd = self._at(self._patterns.nest, centres)
+        kept = shapely.contains_xy(polygon, *centres.T) & (
+            rng.random(len(centres)) < np.clip(0.75 + 0.6 * crowd, 0.05, 1)
         )
-        chosen = rng.integers(0, len(stamps), (len(places), 1))
-        return stamps, np.hstack([places.round().astype(np.int64), chosen])[kept]
+        chosen = rng.integers(0, len(stamps), (len(centres), 1))
+        return stamps, np.hstack([centres.round().astype(np.int64), chosen])[kept]
 
     def _stroma_nuclei(self) -> tuple[Field, NDArray[np.int64]]:
         shapely.prepare(self.layout.tissue)
         return self._nuclei(self.layout.tissue, STROMA, self.layout.seed)
 
-    def _at(self, field: Field, places: NDArray[np.float64]) -> Field:
-        across, down = (places.astype(np.int64) + self._offset).T
+    def _at(self, field: Field, centres: NDArray[np.float64]) -> Field:
+        across, down = (centres.astype(np.int64) + self._offset).T
         return field[down % field.shape[0], across % field.shape[1]]
 
     def _stamped(self, x: int, y: int, width: int, height: int) -> Field:
         """Return the haematoxylin of all nuclei that reach into a rectangle, float32 [height, width]."""
         margin = max(stamps.shape[1] for stamps, _ in self._groups)
         canvas = np.zeros((height + 2 * margin, width + 2 * margin), np.float32)
-        for stamps, places in self._groups:
+        for stamps, centres in self._groups:
             side, half = stamps.shape[1], stamps.shape[1] // 2
-            column, row = places[:, 0] - x + margin - half, places[:, 1] - y + margin - half
+            column, row = centres[:, 0] - x + margin - half, centres[:, 1] - y + margin - half
             near = (column >= 0) & (row >= 0) & (column + side <= canvas.shape[1]) & (row + side <= canvas.shape[0])
-            for left, top, stamp in zip(column[near], row[near], places[near, 2], strict=True):
+            for left, top, stamp in zip(column[near], row[near], centres[near, 2], strict=True):
                 under = canvas[top : top + side, left : left + side]
                 np.maximum(under, stamps[stamp], out=under)
         return canvas[margin:-margin, margin:-margin]

@@ -1,4 +1,4 @@
-"""Layout of a phantom slide: tissue, regions with their own kind of nuclei, stain and pen marks."""
+"""Layout of a phantom slide: tissue, regions with different nuclei, stain and pen marks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Nuclei:
     Attributes:
         spacing: distance between neighbours, um.
         radius: radius of a nucleus, um.
-        spread: relative deviation of the radius.
+        spread: relative standard deviation of the radius.
         elongation: ratio of long axis to short axis.
         irregularity: relative depth of dents in the outline.
         darkness: amount of haematoxylin; 1.0 is typical.
@@ -93,14 +93,14 @@ class Layout:
 
 def nuclei_of_class(grade: float, rng: np.random.Generator) -> Nuclei:
     """Draw a region's mean nuclei for a grade, 0 (benign) to 1 (tumour), with scatter that makes classes overlap."""
-    own = np.clip(grade + rng.normal(0, 0.25, 6), -0.3, 1.3)
+    grades = np.clip(grade + rng.normal(0, 0.25, 6), -0.3, 1.3)
     return Nuclei(
-        spacing=11.0 - 1.0 * own[0],
-        radius=2.8 + 0.6 * own[1],
-        spread=0.10 + 0.10 * max(own[2], 0),
-        elongation=1.25 + 0.20 * own[3],
-        irregularity=0.025 + 0.03 * max(own[4], 0),
-        darkness=1.0 + 0.12 * own[5],
+        spacing=11.0 - 1.0 * grades[0],
+        radius=2.8 + 0.6 * grades[1],
+        spread=0.10 + 0.10 * max(grades[2], 0),
+        elongation=1.25 + 0.20 * grades[3],
+        irregularity=0.025 + 0.03 * max(grades[4], 0),
+        darkness=1.0 + 0.12 * grades[5],
     )
 
 
@@ -121,7 +121,7 @@ def plan_slide(
     """Lay out one slide; the same arguments always give the same slide.
 
     Args:
-        patient: determines the stain and which class has the larger part.
+        patient: determines the stain and which class has the largest area.
         number: number of the slide among the patient's slides.
         size: width and height, px.
         classes: class names, starting with the most benign.
@@ -131,15 +131,15 @@ def plan_slide(
     tissue = _blob(rng, size)
     regions = []
     cells = _cells(rng, tissue, pieces=3 * len(classes))
-    for place, cell in enumerate(cells):
+    for index, cell in enumerate(cells):
         label = (
-            patient % len(classes) if place % 3 == 2 else (place % 3 * len(classes) // 2 + place // 3) % len(classes)
+            patient % len(classes) if index % 3 == 2 else (index % 3 * len(classes) // 2 + index // 3) % len(classes)
         )
         grade = label / max(1, len(classes) - 1)
         outline = _annotator(cell, margin=12 / mpp)
         if not outline.is_empty:
-            own = derive_seed(seed, "region", patient, number, place)
-            regions.append(PhantomRegion(classes[label], outline, nuclei_of_class(grade, rng), own))
+            region_seed = derive_seed(seed, "region", patient, number, index)
+            regions.append(PhantomRegion(classes[label], outline, nuclei_of_class(grade, rng), region_seed))
     stroke = _stroke(rng, size) if pen else None
     stain = patient_stain(seed, patient)
     return Layout(size, mpp, tissue, tuple(regions), stain, stroke, derive_seed(seed, "slide", patient, number))
@@ -167,7 +167,7 @@ def _cells(rng: np.random.Generator, tissue: Polygon, pieces: int) -> list[Polyg
         centres = np.stack([points[nearest == i].mean(0) if (nearest == i).any() else c for i, c in enumerate(centres)])
     diagram = shapely.voronoi_polygons(shapely.MultiPoint(centres), extend_to=tissue)
     cells = [shapely.intersection(cell, tissue) for cell in shapely.get_parts(diagram)]
-    cells = [max(shapely.get_parts(cell), key=lambda part: part.area) for cell in cells if not cell.is_empty]
+    cells = [max(shapely.get_parts(cell), key=lambda polygon: polygon.area) for cell in cells if not cell.is_empty]
     return sorted(cells, key=lambda cell: (round(cell.centroid.x), round(cell.centroid.y)))
 
 
@@ -176,7 +176,7 @@ def _annotator(cell: Polygon, margin: float) -> Polygon:
     inner = shapely.buffer(shapely.buffer(cell, -2.5 * margin), 1.5 * margin)
     if inner.is_empty:
         return Polygon()
-    largest = max(shapely.get_parts(inner), key=lambda part: part.area)
+    largest = max(shapely.get_parts(inner), key=lambda polygon: polygon.area)
     return shapely.simplify(largest, margin / 15)
 
 

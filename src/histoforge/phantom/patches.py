@@ -72,12 +72,12 @@ def draw_patches(
 
 
 def _field(
-    seed: int, place: tuple[int, int], label: int, class_name: str, classes: int, size: tuple[int, int], mpp: float
+    seed: int, position: tuple[int, int], label: int, class_name: str, classes: int, size: tuple[int, int], mpp: float
 ) -> Layout:
     """Return the layout of a slide that consists of one region."""
-    rng = numpy_rng(seed, "field", *place, label)
+    rng = numpy_rng(seed, "field", *position, label)
     everywhere = shapely.box(-100, -100, size[0] + 100, size[1] + 100)
     nuclei = nuclei_of_class(label / max(1, classes - 1), rng)
-    own = derive_seed(seed, "field region", *place, label)
-    region = PhantomRegion(class_name, everywhere, nuclei, own)
-    return Layout(size, mpp, everywhere, (region,), patient_stain(seed, place[0]), None, own)
+    region_seed = derive_seed(seed, "field region", *position, label)
+    region = PhantomRegion(class_name, everywhere, nuclei, region_seed)
+    return Layout(size, mpp, everywhere, (region,), patient_stain(seed, position[0]), None, region_seed)

@@ -24,7 +24,7 @@ CLASSES = ("benign", "tumour")
 TILE_PX = 256
 BAND_PX = 512
 CHUNK_PX = 2048
-SMALLEST_LEVEL_PX = 512
+MIN_LEVEL_PX = 512
 JPEG_QUALITY = 88
 COLOURS = ([70, 160, 90], [200, 40, 50], [60, 90, 200], [230, 150, 30])
 CORRUPT_NAME = "phantom-corrupt"
@@ -64,7 +64,7 @@ def draw_slides(
     """
     if size_px * mpp < 250 or size_px < 2 * TILE_PX:
         raise SettingsError(
-            f"A phantom slide of {size_px} px at {mpp} um/px is too small to hold regions: "
+            f"A phantom slide of {size_px} px at {mpp} um/px is too small to contain regions: "
             f"choose at least {max(2 * TILE_PX, round(250 / mpp))} px."
         )
     patterns = make_patterns(seed, mpp)
@@ -81,7 +81,7 @@ def draw_slides(
                 rows.append((path.stem, f"patient-{patient + 1:02d}", _largest_class(layout, classes)))
                 progress.advance()
     if corrupt:
-        paths.append(_cut_short(paths[-1], Path(out) / f"{CORRUPT_NAME}.tiff"))
+        paths.append(_write_truncated(paths[-1], Path(out) / f"{CORRUPT_NAME}.tiff"))
         rows.append((CORRUPT_NAME, f"patient-{patients + 1:02d}", classes[0]))
     _write_table(Path(out) / "slides.csv", rows)
     return paths
@@ -91,7 +91,7 @@ def write_slide(path: Path, drawer: SlideDrawer) -> None:
     """Write one slide as a pyramid of JPEG tiles, each level at half the resolution of the previous one."""
     width, height = drawer.layout.size
     levels = [(width, height)]
-    while max(levels[-1]) > SMALLEST_LEVEL_PX:
+    while max(levels[-1]) > MIN_LEVEL_PX:
         levels.append((levels[-1][0] // 2, levels[-1][1] // 2))
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -146,8 +146,8 @@ def _drawn_bands(drawer: SlideDrawer, coarser: Pixels | None) -> Iterator[Pixels
     width, height = drawer.layout.size
     for y in range(0, height, BAND_PX):
         rows = min(BAND_PX, height - y)
-        parts = [drawer.draw(x, y, min(CHUNK_PX, width - x), rows) for x in range(0, width, CHUNK_PX)]
-        band = np.concatenate(parts, axis=1)
+        chunks = [drawer.draw(x, y, min(CHUNK_PX, width - x), rows) for x in range(0, width, CHUNK_PX)]
+        band = np.concatenate(chunks, axis=1)
         _shrink(band, y, coarser)
         yield band
 
@@ -193,16 +193,16 @@ def _tiles(bands: Iterator[Pixels]) -> Iterator[Pixels]:
     """Yield tiles from left to right and top to bottom, padded at the edges."""
     for band in bands:
         rows, columns = (-band.shape[axis] % TILE_PX for axis in (0, 1))
-        whole = np.pad(band, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        for y in range(0, whole.shape[0], TILE_PX):
-            for x in range(0, whole.shape[1], TILE_PX):
-                yield np.ascontiguousarray(whole[y : y + TILE_PX, x : x + TILE_PX])
+        padded = np.pad(band, ((0, rows), (0, columns), (0, 0)), mode="edge")
+        for y in range(0, padded.shape[0], TILE_PX):
+            for x in range(0, padded.shape[1], TILE_PX):
+                yield np.ascontiguousarray(padded[y : y + TILE_PX, x : x + TILE_PX])
 
 
-def _cut_short(whole: Path, path: Path) -> Path:
+def _write_truncated(slide: Path, path: Path) -> Path:
     """Write the beginning of a slide, as an interrupted copy would leave it."""
     with atomic_file(path) as temporary:
-        temporary.write_bytes(whole.read_bytes()[: max(1000, whole.stat().st_size // 3)])
+        temporary.write_bytes(slide.read_bytes()[: max(1000, slide.stat().st_size // 3)])
     return path
 
 

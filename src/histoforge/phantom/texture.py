@@ -17,7 +17,7 @@ STAMPS = 32
 
 
 def smooth_noise(rng: np.random.Generator, wavelength: float, period: int = PERIOD) -> Field:
-    """Draw periodic noise, float32 [period, period], with mean 0 and deviation 1.
+    """Draw periodic noise, float32 [period, period], with mean 0 and standard deviation 1.
 
     Args:
         wavelength: size of the lumps, px.
@@ -79,7 +79,7 @@ def make_patterns(seed: int, mpp: float) -> Patterns:
 
 
 def _cracks(rng: np.random.Generator, mpp: float) -> Field:
-    """Draw thin clefts along the zeros of a smooth field, in some places only."""
+    """Draw thin clefts along the zeros of a smooth field, in some areas only."""
     cleft = np.abs(smooth_noise(rng, 60 / mpp)) + 0.06 * np.abs(smooth_noise(rng, 14 / mpp))
     elsewhere = np.clip(smooth_noise(rng, 80 / mpp) + 0.4, 0, None)
     return (-cleft - 0.5 * elsewhere).astype(np.float32)
@@ -98,8 +98,8 @@ def nuclei_stamps(rng: np.random.Generator, nuclei: Nuclei, mpp: float, count: i
     A nucleus is an ellipse with a dented outline, a darker rim, clumps of chromatin and, if it is large, a nucleolus.
     """
 
-    def scatter(deviation: float, least: float, most: float) -> Field:
-        return np.clip(1 + deviation * rng.standard_normal((count, 1, 1), np.float32), least, most)
+    def scatter(std: float, low: float, high: float) -> Field:
+        return np.clip(1 + std * rng.standard_normal((count, 1, 1), np.float32), low, high)
 
     def turn() -> Field:
         return np.float32(2 * np.pi) * rng.random((count, 1, 1), np.float32)

@@ -18,7 +18,7 @@ from histoforge.slides.annotations import (
 )
 from histoforge.slides.batches import read_patches
 from histoforge.slides.pictures import class_colour, draw_picture, write_picture
-from histoforge.slides.reading import Slide, is_slide, open_slide
+from histoforge.slides.reading import Slide, open_slide
 from histoforge.slides.scale import Scale, patch_scale, read_overview, read_patch
 from histoforge.slides.stain import Macenko, Reinhard, fit_to_slide, stain_normaliser
 from histoforge.slides.tiling import PlanSettings, plan_patches
@@ -39,7 +39,6 @@ __all__ = [
     "find_annotation",
     "find_tissue",
     "fit_to_slide",
-    "is_slide",
     "open_slide",
     "patch_scale",
     "plan_patches",

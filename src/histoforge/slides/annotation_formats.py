@@ -12,9 +12,9 @@ from shapely import MultiPolygon, Polygon
 
 from histoforge.core.documents import parse_json
 from histoforge.core.errors import SlideError
-from histoforge.slides.mending import mended, ring
+from histoforge.slides.outline_repair import repair_outline, ring
 
-OBJECTS_OF_QUPATH_THAT_ARE_NO_REGIONS = {"detection", "cell", "tile", "tma_core"}
+QUPATH_NON_REGIONS = {"detection", "cell", "tile", "tma_core"}
 RECTANGLE, ELLIPSE = "1", "2"
 IMAGESCOPE_AREAS = {"0", RECTANGLE, ELLIPSE}
 ASAP_AREAS = {"polygon", "spline", "rectangle"}
@@ -73,7 +73,7 @@ def _from_geojson(value: Any) -> Iterator[Shape]:
         properties = feature.get("properties") or {}
         geometry = feature["geometry"]
         kind = str(properties.get("objectType", properties.get("object_type", "annotation"))).lower()
-        if kind in OBJECTS_OF_QUPATH_THAT_ARE_NO_REGIONS or geometry["type"] not in {"Polygon", "MultiPolygon"}:
+        if kind in QUPATH_NON_REGIONS or geometry["type"] not in {"Polygon", "MultiPolygon"}:
             continue
         rings = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
         polygons = [_polygon(polygon[0], polygon[1:]) for polygon in rings if polygon]
@@ -94,11 +94,11 @@ def _from_xml(root: ElementTree.Element) -> Iterator[Shape]:
         return _from_asap(root)
     if root.tag == "Annotations":
         return _from_imagescope(root)
-    raise ValueError(f"<{root.tag}> is neither ImageScope's <Annotations> nor <ASAP_Annotations>")
+    raise ValueError(f"<{root.tag}> is neither ImageScope's <Annotations> nor ASAP's <ASAP_Annotations>")
 
 
 def _from_imagescope(root: ElementTree.Element) -> Iterator[Shape]:
-    """Read regions, whose class is the name of their layer or else their own text; negative regions are holes."""
+    """Read regions, whose class is the name of their layer or else their text; negative regions are holes."""
     number = 0
     for layer in root.iter("Annotation"):
         regions = [region for region in layer.iter("Region") if region.get("Type", "0") in IMAGESCOPE_AREAS]
@@ -109,7 +109,7 @@ def _from_imagescope(root: ElementTree.Element) -> Iterator[Shape]:
             number += 1
             outline = _imagescope_outline(region)
             if holes and outline.is_valid:
-                outline = shapely.difference(outline, shapely.union_all([mended(hole) for hole in holes]))
+                outline = shapely.difference(outline, shapely.union_all([repair_outline(hole) for hole in holes]))
             yield Shape(number, (layer.get("Name") or region.get("Text") or "").strip(), outline)
 
 

@@ -13,12 +13,12 @@ from histoforge.core.errors import SlideError
 from histoforge.core.settings import nearest
 from histoforge.core.text import quoted
 from histoforge.slides import annotation_formats
-from histoforge.slides.mending import mended
 from histoforge.slides.names import slide_name
+from histoforge.slides.outline_repair import repair_outline
 from histoforge.slides.reading import Slide
 
 EXTENSIONS = (".geojson", ".json", ".xml")
-LEAST_INSIDE = 0.5
+MIN_INSIDE = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,33 +75,33 @@ def read_annotations(
     Args:
         path: a QuPath GeoJSON, Aperio ImageScope XML or ASAP XML file; the format is detected by content.
         slide: the slide to which the file should belong.
-        classes: the classes to take.
+        classes: the classes to read.
         unknown: what to do with a region of another class.
-        aliases: annotated names that stand for another class.
+        aliases: annotated names of other classes, mapped to these classes.
 
-        Raises:
-            SlideError: the file cannot be read, has no regions, belongs to another slide, or has an unknown class.
+    Raises:
+        SlideError: the file cannot be read, has no regions, belongs to another slide, or has an unknown class.
     """
     regions: list[Region] = []
     warnings: list[str] = []
     for shape in annotation_formats.read_shapes(path):
         name = (aliases or {}).get(shape.class_name, shape.class_name)
-        which = f"{path}: region {shape.number} ('{name}')" if name else f"{path}: region {shape.number}"
+        region_name = f"{path}: region {shape.number} ('{name}')" if name else f"{path}: region {shape.number}"
         if name not in classes:
             if name and unknown == "error":
                 raise SlideError(_unknown_class(path, name, classes))
-            warnings.append(f"{which} is left out: it has {'another' if name else 'no'} class.")
+            warnings.append(f"{region_name} is excluded: it has {'another' if name else 'no'} class.")
             continue
         offset = slide.bounds[:2] if shape.relative_to_bounds else (0, 0)
         try:
-            polygon = shapely.affinity.translate(mended(shape.outline), *offset)
+            polygon = shapely.affinity.translate(repair_outline(shape.outline), *offset)
         except (ValueError, shapely.errors.ShapelyError) as error:
-            raise SlideError(f"{which} cannot be mended ({error}): draw it again, or remove it.") from None
+            raise SlideError(f"{region_name} cannot be repaired ({error}): draw it again, or remove it.") from None
         if polygon.is_empty:
-            warnings.append(f"{which} is left out: it encloses no area.")
+            warnings.append(f"{region_name} is excluded: it encloses no area.")
             continue
         if not shape.outline.is_valid:
-            warnings.append(f"{which} crosses itself and was mended: check its outline.")
+            warnings.append(f"{region_name} crosses itself and was repaired: check its outline.")
         regions.append(Region(name, list(classes).index(name), polygon))
     if not regions:
         raise SlideError(
@@ -114,18 +114,19 @@ def _within(slide: Slide, regions: list[Region], path: Path) -> list[Region]:
     """Clip the regions at the slide's edges.
 
     Raises:
-        SlideError: a region, or most of the total area, lies outside the slide.
+        SlideError: a region, or most of the total area, is outside the slide.
     """
-    whole = shapely.box(0, 0, *slide.size)
-    cut = [Region(r.class_name, r.label, shapely.intersection(r.polygon, whole)) for r in regions]
-    inside, area = (sum(region.polygon.area for region in some) for some in (cut, regions))
-    if any(region.polygon.is_empty for region in cut) or inside < LEAST_INSIDE * area:
+    edges = shapely.box(0, 0, *slide.size)
+    clipped = [Region(r.class_name, r.label, shapely.intersection(r.polygon, edges)) for r in regions]
+    inside, area = (sum(region.polygon.area for region in group) for group in (clipped, regions))
+    if any(region.polygon.is_empty for region in clipped) or inside < MIN_INSIDE * area:
         left, top, right, bottom = shapely.total_bounds([region.polygon for region in regions]).round().astype(int)
         raise SlideError(
             f"The annotation {path} belongs to another slide: it reaches from ({left}, {top}) to ({right}, {bottom}) "
-            f"but {slide.path.name} has {slide.size[0]} x {slide.size[1]} px, so give it the name of its own slide."
+            f"but {slide.path.name} has {slide.size[0]} x {slide.size[1]} px, so rename it after its "
+            "slide."
         )
-    return cut
+    return clipped
 
 
 def _unknown_class(path: Path, name: str, classes: Sequence[str]) -> str:

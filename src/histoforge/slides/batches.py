@@ -14,7 +14,7 @@ from histoforge.slides.scale import Scale, cut_patch, read_patch
 
 Rows = NDArray[np.int64]
 BLOCK_PX = 1536
-MOST_WASTE = 1.6
+MAX_WASTE = 1.6
 
 
 def read_patches(
@@ -105,4 +105,4 @@ def _read_block(slide: Slide, x: Rows, y: Rows, scale: Scale) -> Pixels:
 def _is_dense(x: Rows, y: Rows, scale: Scale) -> bool:
     height, width = scale.footprint
     whole = (np.ptp(x) + width) * (np.ptp(y) + height)
-    return bool(whole <= MOST_WASTE * len(x) * height * width)
+    return bool(whole <= MAX_WASTE * len(x) * height * width)

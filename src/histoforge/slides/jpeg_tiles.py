@@ -68,7 +68,7 @@ class JpegTiles:
             pixels[y0 - y : y1 - y, x0 - x : x1 - x] = tile[y0 - tile_y : y1 - tile_y, x0 - tile_x : x1 - tile_x]
         return pixels
 
-    def heaviest(self) -> tuple[int, int, int, int]:
+    def largest_tile(self) -> tuple[int, int, int, int]:
         """Return left, top, width and height, px, of the tile with most bytes, which shows most of the colours."""
         row, column = divmod(int(self._lengths.argmax()), self._columns)
         left, top = column * self._tile[0], row * self._tile[1]
@@ -101,9 +101,9 @@ class JpegTiles:
 class TileCache:
     """A cache of the most recently used decoded tiles, up to a number of bytes."""
 
-    def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._tiles: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
-        self._free = most_bytes
+        self._free = max_bytes
         self._lock = Lock()
 
     def get(self, key: tuple[int, int]) -> Pixels | None:
@@ -130,16 +130,16 @@ class JpegSlide:
     Args:
         path: the file.
         level_sizes: width and height of the levels that OpenSlide reports, px.
-        through_openslide: reads a rectangle (left, top, width, height, px of the level) of a level, for comparison.
+        read_through_openslide: reads a rectangle (left, top, width, height, px) of a level, for comparison.
     """
 
     def __init__(
         self,
         path: Path,
         level_sizes: Sequence[tuple[int, int]],
-        through_openslide: Callable[[int, tuple[int, int, int, int]], Pixels],
+        read_through_openslide: Callable[[int, tuple[int, int, int, int]], Pixels],
     ) -> None:
-        self._reference = through_openslide
+        self._reference = read_through_openslide
         self._checked: dict[int, bool] = {}
         self._lock = Lock()
         cache = TileCache()
@@ -148,16 +148,16 @@ class JpegSlide:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage) and _is_plain(page)]
             self._file = os.open(path, os.O_RDONLY)
             for level, size in enumerate(level_sizes):
-                of_size = [page for page in pages if (page.imagewidth, page.imagelength) == size]
-                if len(of_size) == 1:
-                    self._levels[level] = JpegTiles(of_size[0], self._file, cache)
+                matching = [page for page in pages if (page.imagewidth, page.imagelength) == size]
+                if len(matching) == 1:
+                    self._levels[level] = JpegTiles(matching[0], self._file, cache)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
     def level(self, level: int) -> JpegTiles | None:
-        """Return a level after checking one of its tiles against OpenSlide, or None if it is left to OpenSlide."""
+        """Return a level after checking one of its tiles against OpenSlide, or None if OpenSlide must read it."""
         tiles = self._levels.get(level)
         if tiles is None:
             return None
@@ -168,14 +168,14 @@ class JpegSlide:
 
     def _agrees(self, level: int, tiles: JpegTiles) -> bool:
         """Compare mean colours with OpenSlide, which may shift a coarser level by a fraction of a px."""
-        box = tiles.heaviest()
+        box = tiles.largest_tile()
         try:
-            own = tiles.read(*box, background=(255, 255, 255))
+            pixels = tiles.read(*box, background=(255, 255, 255))
         except ValueError:
             return False
-        if own is None:
+        if pixels is None:
             return False
-        difference = own.mean(axis=(0, 1)) - self._reference(level, box).mean(axis=(0, 1))
+        difference = pixels.mean(axis=(0, 1)) - self._reference(level, box).mean(axis=(0, 1))
         return bool(np.abs(difference).max() < SAME_COLOUR)
 
 

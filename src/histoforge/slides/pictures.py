@@ -14,7 +14,7 @@ from histoforge.slides.annotations import Region
 from histoforge.slides.scale import Scale
 from histoforge.slides.tissue import Tissue
 
-LONGEST_PX = 1000
+MAX_SIDE_PX = 1000
 JPEG_QUALITY = 82
 TISSUE_COLOUR = (20, 20, 20)
 CLASS_COLOURS = (
@@ -41,7 +41,7 @@ def draw_picture(tissue: Tissue, plan: pd.DataFrame, scale: Scale, regions: Sequ
         An RGB image of at most 1000 px.
     """
     height, width = tissue.image.shape[:2]
-    shrink = min(1.0, LONGEST_PX / max(height, width))
+    shrink = min(1.0, MAX_SIDE_PX / max(height, width))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     picture = Image.fromarray(tissue.image).resize(size, Image.Resampling.BOX)
     per_px = np.array([tissue.downsample[0] * width / size[0], tissue.downsample[1] * height / size[1]])
@@ -49,8 +49,8 @@ def draw_picture(tissue: Tissue, plan: pd.DataFrame, scale: Scale, regions: Sequ
     picture = _with_outline(picture, tissue)
     pen = ImageDraw.Draw(picture)
     for region in regions:
-        for part in shapely.get_parts(region.polygon):
-            for ring in (part.exterior, *part.interiors):
+        for polygon in shapely.get_parts(region.polygon):
+            for ring in (polygon.exterior, *polygon.interiors):
                 corners = (shapely.get_coordinates(ring) - tissue.origin) / per_px
                 pen.line([tuple(corner) for corner in corners], fill=class_colour(region.label), width=3)
     return picture

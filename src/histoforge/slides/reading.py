@@ -58,7 +58,7 @@ class Slide:
         self.mpp = mpp if mpp is not None else _stated_mpp(properties)
         self.bounds = _bounds(properties, self.size)
         self.background = _background(properties)
-        self._jpeg = _jpeg_slide(path, properties, self.level_sizes, self._of_level)
+        self._jpeg = _jpeg_slide(path, properties, self.level_sizes, self._read_through_openslide)
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +104,7 @@ class Slide:
         gives the same pixels.
 
         Args:
-            x, y: upper left corner, level-0 px; may lie outside the slide.
+            x, y: upper left corner, level-0 px; may be outside the slide.
             level: the level to read.
             width, height: size of the rectangle, px of that level.
 
@@ -118,7 +118,7 @@ class Slide:
     def read_level(self, column: int, row: int, level: int, width: int, height: int) -> Pixels:
         """Read a rectangle like `read`, uint8 [height, width, 3], with the corner (column, row) in px of the level."""
         pixels = self._from_tiles(column, row, level, width, height)
-        return self._of_level(level, (column, row, width, height)) if pixels is None else pixels
+        return self._read_through_openslide(level, (column, row, width, height)) if pixels is None else pixels
 
     def read_block(self, column: int, row: int, level: int, width: int, height: int) -> Pixels | None:
         """Read a rectangle of a level, if every part of it equals the result of `read_level` for that part alone.
@@ -128,7 +128,7 @@ class Slide:
         this property.
 
         Args:
-            column, row: upper left corner, px of the level; may lie outside the slide.
+            column, row: upper left corner, px of the level; may be outside the slide.
             level: the level to read.
             width, height: size of the rectangle, px of that level.
 
@@ -142,7 +142,7 @@ class Slide:
             return self._from_tiles(column, row, level, width, height)
         if not float(self.downsamples[level]).is_integer():
             return None
-        return self._of_level(level, (column, row, width, height))
+        return self._read_through_openslide(level, (column, row, width, height))
 
     def _from_tiles(self, column: int, row: int, level: int, width: int, height: int) -> Pixels | None:
         """Read a rectangle of a level from its JPEG tiles, or return None if OpenSlide has to read it."""
@@ -165,12 +165,12 @@ class Slide:
             raise self._damaged(x, y, level, error) from error
         bgra = pixels.view(np.uint8).reshape(height, width, 4)
         if pixels.min() < OPAQUE:
-            _lay_on(self.background, bgra)
+            _fill_background(self.background, bgra)
         return _to_rgb(bgra)
 
-    def _of_level(self, level: int, box: tuple[int, int, int, int]) -> Pixels:
-        own = self.downsamples[level]
-        return self.read_with_openslide(round(box[0] * own), round(box[1] * own), level, *box[2:])
+    def _read_through_openslide(self, level: int, box: tuple[int, int, int, int]) -> Pixels:
+        downsample = self.downsamples[level]
+        return self.read_with_openslide(round(box[0] * downsample), round(box[1] * downsample), level, *box[2:])
 
     def _damaged(self, x: int, y: int, level: int, error: Exception) -> SlideError:
         return SlideError(
@@ -185,8 +185,8 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
         path: a file in any format that OpenSlide reads.
         mpp: micrometres per level-0 pixel; overrides the file's value.
 
-        Raises:
-            SlideError: the file does not open, is truncated, or has an unknown format.
+    Raises:
+        SlideError: the file does not open, is truncated, or has an unknown format.
     """
     path = Path(path)
     if not path.is_file():
@@ -195,8 +195,8 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
         handle = openslide.OpenSlide(path)
     except openslide.OpenSlideError as error:
         raise SlideError(
-            f"The slide {path} does not open ({_lower(error)}): it is broken, cut short, or of a format that "
-            f"OpenSlide does not read, so copy it again or leave it out."
+            f"The slide {path} does not open ({_lower(error)}): it is damaged, truncated, or in a format that "
+            "OpenSlide does not read, so copy it again or remove it."
         ) from error
     handle.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
     try:
@@ -206,21 +206,16 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
         raise SlideError(f"The slide {path} is damaged ({_lower(error)}): copy or scan it again.") from error
 
 
-def is_slide(path: Path) -> bool:
-    """Return whether OpenSlide recognises the file's format from its content."""
-    return openslide.OpenSlide.detect_format(path) is not None
-
-
 def _jpeg_slide(
     path: Path,
     properties: Mapping[str, str],
     level_sizes: Sequence[tuple[int, int]],
-    through_openslide: Callable[[int, tuple[int, int, int, int]], Pixels],
+    read_through_openslide: Callable[[int, tuple[int, int, int, int]], Pixels],
 ) -> JpegSlide | None:
     if properties.get(openslide.PROPERTY_NAME_VENDOR) not in VENDORS:
         return None
     try:
-        return JpegSlide(path, level_sizes, through_openslide)
+        return JpegSlide(path, level_sizes, read_through_openslide)
     except Exception:  # damaged tags make tifffile raise almost anything, and OpenSlide reads the slide as well
         return None
 
@@ -236,7 +231,7 @@ def _to_rgb(bgra: Pixels) -> Pixels:
     return rgb
 
 
-def _lay_on(background: tuple[int, int, int], bgra: Pixels) -> None:
+def _fill_background(background: tuple[int, int, int], bgra: Pixels) -> None:
     """Fill the transparent part of premultiplied pixels with the background, in place."""
     missing = 255 - bgra[..., 3].astype(np.uint16)
     for channel in range(3):

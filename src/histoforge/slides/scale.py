@@ -10,7 +10,7 @@ from histoforge.core.errors import SlideError
 from histoforge.slides.reading import Pixels, Slide
 
 SAME_MPP = 0.02
-MOST_ENLARGEMENT = 1.25
+MAX_ENLARGEMENT = 1.25
 STRIP_PX = 6_000_000
 
 
@@ -61,15 +61,15 @@ def patch_scale(slide: Slide, patch_size: tuple[int, int], mpp: float | None = N
         raise ValueError("give mpp or level, not both")
     if mpp is None:
         return _at_level(slide, patch_size, level or 0)
-    own = slide.required_mpp()
-    if own > mpp * MOST_ENLARGEMENT:
+    slide_mpp = slide.required_mpp()
+    if slide_mpp > mpp * MAX_ENLARGEMENT:
         raise SlideError(
-            f"The slide {slide.path} has {own:.3g} um/px, too coarse for patches of {mpp:.3g} um/px: "
+            f"The slide {slide.path} has {slide_mpp:.3g} um/px, too coarse for patches of {mpp:.3g} um/px: "
             f"ask for a larger mpp, or leave the slide out."
         )
-    fine = [i for i, downsample in enumerate(slide.downsamples) if own * downsample <= mpp * (1 + SAME_MPP)]
+    fine = [i for i, downsample in enumerate(slide.downsamples) if slide_mpp * downsample <= mpp * (1 + SAME_MPP)]
     best = max(fine, key=lambda i: slide.downsamples[i], default=0)
-    level_mpp = own * slide.downsamples[best]
+    level_mpp = slide_mpp * slide.downsamples[best]
     ratio = mpp / level_mpp
     if abs(ratio - 1) <= SAME_MPP:
         return Scale(patch_size, best, slide.downsamples[best], patch_size, level_mpp)
@@ -119,7 +119,7 @@ def read_overview(slide: Slide, size: tuple[int, int]) -> Pixels:
     """Shrink the whole scanned area to fit `size` (height, width), padded with the background, uint8 [h, w, 3]."""
     height, width = size
     shrink = max(slide.bounds.width / width, slide.bounds.height / height)
-    image = shrunken(slide, shrink)
+    image = read_downsampled(slide, shrink)
     small = Image.fromarray(image)
     small.thumbnail((width, height))
     canvas = Image.new("RGB", (width, height), slide.background)
@@ -127,7 +127,7 @@ def read_overview(slide: Slide, size: tuple[int, int]) -> Pixels:
     return np.asarray(canvas)
 
 
-def shrunken(slide: Slide, downsample: float) -> Pixels:
+def read_downsampled(slide: Slide, downsample: float) -> Pixels:
     """Return the scanned area at `downsample` level-0 px per pixel, uint8 [h, w, 3].
 
     It is read in strips from the coarsest level that is fine enough, or from the scanner's thumbnail, so that memory
@@ -136,7 +136,7 @@ def shrunken(slide: Slide, downsample: float) -> Pixels:
     bounds = slide.bounds
     width, height = (max(1, round(side / downsample)) for side in (bounds.width, bounds.height))
     level = max(
-        (i for i, own in enumerate(slide.downsamples) if own <= downsample * (1 + SAME_MPP)),
+        (i for i, factor in enumerate(slide.downsamples) if factor <= downsample * (1 + SAME_MPP)),
         key=lambda i: slide.downsamples[i],
         default=0,
     )
@@ -148,14 +148,14 @@ def shrunken(slide: Slide, downsample: float) -> Pixels:
 
 def _in_strips(slide: Slide, level: int, width: int, height: int) -> Pixels:
     """Average the level's pixels of the scanned area over areas to width x height."""
-    bounds, own = slide.bounds, slide.downsamples[level]
-    across, down = bounds.width / own / width, bounds.height / own / height
+    bounds, downsample = slide.bounds, slide.downsamples[level]
+    across, down = bounds.width / downsample / width, bounds.height / downsample / height
     image = np.empty((height, width, 3), np.uint8)
-    rows = max(1, int(STRIP_PX / max(1.0, bounds.width / own * down)))
+    rows = max(1, int(STRIP_PX / max(1.0, bounds.width / downsample * down)))
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
         y0, y1 = int(top * down), int(np.ceil(bottom * down))
-        strip = slide.read(bounds.x, bounds.y + round(y0 * own), level, int(np.ceil(width * across)), y1 - y0)
+        strip = slide.read(bounds.x, bounds.y + round(y0 * downsample), level, int(np.ceil(width * across)), y1 - y0)
         box = (0.0, top * down - y0, min(width * across, strip.shape[1]), min(bottom * down - y0, strip.shape[0]))
         image[top:bottom] = np.asarray(Image.fromarray(strip).resize((width, bottom - top), Image.Resampling.BOX, box))
     return image

@@ -46,7 +46,7 @@ def plan_patches(
 ) -> pd.DataFrame:
     """Plan the patches of a slide, row by row.
 
-    If there are regions, a patch gets the label of its region, and patches outside all regions are left out. Without
+    If there are regions, a patch gets the label of its region, and patches outside all regions are excluded. Without
     regions, every patch gets the slide's label.
 
     Args:
@@ -82,17 +82,17 @@ def lattice(slide: Slide, scale: Scale, stride: int | None) -> tuple[NDArray[np.
 
 
 def _on_tissue(
-    columns: NDArray[np.int64], rows: NDArray[np.int64], scale: Scale, tissue: Tissue, least: float
+    columns: NDArray[np.int64], rows: NDArray[np.int64], scale: Scale, tissue: Tissue, min_tissue: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return corners and tissue of the patches with enough tissue, a few rows at a time to keep memory constant."""
-    parts = []
+    kept_patches = []
     step = max(1, LATTICE_POINTS // max(1, len(columns)))
     for start in range(0, max(1, len(rows)), step):
         y, x = (side.ravel() for side in np.meshgrid(rows[start : start + step], columns, indexing="ij"))
         fractions = tissue.fractions(x, y, scale.footprint)
-        kept = fractions >= max(least, 1e-9)
-        parts.append((x[kept], y[kept], fractions[kept]))
-    x, y, fractions = (np.concatenate(column) for column in zip(*parts, strict=True))
+        kept = fractions >= max(min_tissue, 1e-9)
+        kept_patches.append((x[kept], y[kept], fractions[kept]))
+    x, y, fractions = (np.concatenate(column) for column in zip(*kept_patches, strict=True))
     return x, y, fractions
 
 

@@ -13,21 +13,21 @@ from scipy import ndimage
 from skimage import filters, morphology
 
 from histoforge.slides.reading import Pixels, Slide
-from histoforge.slides.scale import shrunken
+from histoforge.slides.scale import read_downsampled
 
 Mask = NDArray[np.bool_]
 Grey = NDArray[np.uint8]
 
-MOST_PX = 2048
-USUAL_PX = 1000
-USUAL_DOWNSAMPLE = 16.0
-FINEST_DOWNSAMPLE = 4.0
+MAX_PX = 2048
+MIN_PX = 1000
+PREFERRED_DOWNSAMPLE = 16.0
+MIN_DOWNSAMPLE = 4.0
 SATURATION_BOUNDS = (0.06, 0.14)
 MEDIAN_PX = 5
 CLOSING_PX = 9
-SMALLEST_SPECK = 128
-SMALLEST_HOLE = 256
-DARKEST = 0.2
+MIN_SPECK_PX = 128
+MIN_HOLE_PX = 256
+MIN_BRIGHTNESS = 0.2
 INK_MARGIN = 3
 
 
@@ -87,8 +87,8 @@ def find_tissue(slide: Slide) -> Tissue:
     """
     bounds = slide.bounds
     longest = max(bounds.width, bounds.height)
-    usual = min(USUAL_DOWNSAMPLE, longest / USUAL_PX)
-    image = shrunken(slide, max(FINEST_DOWNSAMPLE, longest / MOST_PX, usual))
+    preferred = min(PREFERRED_DOWNSAMPLE, longest / MIN_PX)
+    image = read_downsampled(slide, max(MIN_DOWNSAMPLE, longest / MAX_PX, preferred))
     height, width = image.shape[:2]
     return Tissue(tissue_mask(image), (bounds.width / width, bounds.height / height), (bounds.x, bounds.y), image)
 
@@ -102,13 +102,13 @@ def tissue_mask(image: Pixels) -> Mask:
     high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     saturation = ((high - low) * np.uint16(255) // np.maximum(high, 1)).astype(np.uint8)
     threshold = 255 * np.clip(_otsu(saturation) / 255, *SATURATION_BOUNDS)
-    coloured = (saturation > threshold) & (high > 255 * DARKEST)
+    coloured = (saturation > threshold) & (high > 255 * MIN_BRIGHTNESS)
     mask = ndimage.uniform_filter(coloured.astype(np.float32), MEDIAN_PX, mode="nearest") > 0.5
     mask &= ~ink_mask(red, green, blue)
     mask = ndimage.maximum_filter(mask, CLOSING_PX, mode="constant")
     mask = ndimage.minimum_filter(mask, CLOSING_PX, mode="nearest")
-    mask = morphology.remove_small_objects(mask, max_size=SMALLEST_SPECK)
-    return morphology.remove_small_holes(mask, max_size=SMALLEST_HOLE)
+    mask = morphology.remove_small_objects(mask, max_size=MIN_SPECK_PX)
+    return morphology.remove_small_holes(mask, max_size=MIN_HOLE_PX)
 
 
 def ink_mask(red: Grey, green: Grey, blue: Grey) -> Mask:
@@ -120,8 +120,8 @@ def ink_mask(red: Grey, green: Grey, blue: Grey) -> Mask:
     """
     r, g, b = (plane.astype(np.int16) for plane in (red, green, blue))
     ink = (g - r > 20) | ((b - r > 80) & (b - g > 60)) | ((r - g > 90) & (b - g < 12))
-    ink |= np.maximum(np.maximum(red, green), blue) < 255 * DARKEST
-    ink = morphology.remove_small_objects(ink, max_size=SMALLEST_SPECK // 4)
+    ink |= np.maximum(np.maximum(red, green), blue) < 255 * MIN_BRIGHTNESS
+    ink = morphology.remove_small_objects(ink, max_size=MIN_SPECK_PX // 4)
     return ndimage.maximum_filter(ink, 2 * INK_MARGIN + 1) if ink.any() else ink
 
 

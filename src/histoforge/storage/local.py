@@ -33,7 +33,7 @@ class LocalLocation(Location):
 
     def entries(self) -> list[Entry]:
         if self.root.is_file():
-            raise StorageError(f"{self.root} is a file: name the folder that it lies in.")
+            raise StorageError(f"{self.root} is a file: name its folder.")
         with _explained_reading(self.root):
             return sorted(self._walk(), key=lambda entry: entry.name)
 
@@ -57,9 +57,7 @@ class LocalLocation(Location):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(
-                f"{path} cannot be deleted ({error.strerror}): give the right to write there."
-            ) from error
+            raise StorageError(f"{path} cannot be deleted ({error.strerror}): grant write access to it.") from error
         for parent in path.parents:
             if parent == self.root or not parent.is_dir() or any(parent.iterdir()):
                 break
@@ -79,8 +77,8 @@ class LocalLocation(Location):
         with explained_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent):
-            found = self.read(name) if only_over is not None else None
-            if only_over is not None and (found[1] if found else "") != only_over:
+            current = self.read(name) if only_over is not None else None
+            if only_over is not None and (current[1] if current else "") != only_over:
                 return False
             with atomic_file(path) as temporary:
                 temporary.write_bytes(content)
@@ -145,7 +143,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise _absent(path) from None
     except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror}): give the right to read it.") from error
+        raise StorageError(f"{path} cannot be read ({error.strerror}): grant read access to it.") from error
     with file:
         yield file
 
@@ -160,7 +158,7 @@ def _check_name(path: Path) -> None:
 
 
 def _absent(path: Path) -> StorageError:
-    return StorageError(f"There is no file {path}: correct the name, or put it there.")
+    return StorageError(f"There is no file {path}: correct the name, or add the file.")
 
 
 def _raise(error: OSError) -> None:
@@ -175,5 +173,5 @@ def _explained_reading(root: Path) -> Iterator[None]:
     except OSError as error:
         what = error.filename or root
         raise StorageError(
-            f"{what} cannot be read ({error.strerror}): mend or remove it, or give the right to read it."
+            f"{what} cannot be read ({error.strerror}): repair or remove it, or grant read access to it."
         ) from error

@@ -53,7 +53,7 @@ class Location(ABC):
 
     @abstractmethod
     def holds(self, entry: Entry, path: Path) -> bool:
-        """Return whether `entry` has the same content as the file at `path`, as far as known without fetching it."""
+        """Return whether `entry` has the same content as the file at `path`, as far as known without downloading it."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
@@ -120,7 +120,7 @@ class Location(ABC):
             check: called with the copy before it gets its final name; it raises if the copy is not as expected.
 
         Raises:
-            StorageError: the location has no files, a file did not arrive complete, or `folder` holds something else.
+            StorageError: the location has no files, a file did not arrive complete, or `folder` is something else.
         """
         entries = self.source_entries()
         with atomic_directory(Path(folder)) as partial:
@@ -166,7 +166,7 @@ def checked_name(name: str, where: object) -> str:
     Raises:
         StorageError: `name` is empty or absolute, or has an empty, '.' or '..' part, or a NUL.
     """
-    if not name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+    if not name or "\0" in name or any(folder in ("", ".", "..") for folder in name.split("/")):
         raise StorageError(f"{name!r} in {where} cannot be the name of a file: rename it there.")
     return name
 

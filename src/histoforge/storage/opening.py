@@ -24,7 +24,7 @@ def open_location(text: str) -> Location:
         StorageError: the scheme is unknown, the text is not a location, or the S3 settings are missing or wrong.
     """
     if "\0" in text:
-        raise StorageError("The location holds a NUL character: give a folder, or s3://bucket/prefix.")
+        raise StorageError("The location contains a NUL character: give a folder, or s3://bucket/prefix.")
     match = _SCHEME.fullmatch(text)
     if match is None:
         if not text.strip():
@@ -32,16 +32,16 @@ def open_location(text: str) -> Location:
         return LocalLocation(Path(os.path.expanduser(text)))
     scheme, rest = match.group(1).lower(), match.group(2)
     if scheme == "file":
-        parts = urlsplit(text)
-        if parts.netloc not in ("", "localhost") or not parts.path:
+        address = urlsplit(text)
+        if address.netloc not in ("", "localhost") or not address.path:
             raise StorageError(f"{text} does not name a folder of this machine: write file:///path/to/folder.")
-        return LocalLocation(Path(unquote(parts.path)))
+        return LocalLocation(Path(unquote(address.path)))
     if scheme in ("s3", "minio"):
         from histoforge.storage.s3 import open_s3
 
         bucket, _, prefix = rest.partition("/")
         return open_s3(scheme, bucket, prefix)
-    raise StorageError(f"Locations of the kind {scheme}:// are not known: give a folder, s3:// or minio://.")
+    raise StorageError(f"Locations such as {scheme}:// are not supported: give a folder, s3:// or minio://.")
 
 
 def digest_of_source(location: Location) -> str:

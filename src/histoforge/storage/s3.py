@@ -26,13 +26,13 @@ from histoforge.storage.s3_server import Server
 from histoforge.storage.s3_settings import S3Settings
 from histoforge.storage.transfers import Bytes
 
-PART = 5 << 20
+PART_BYTES = 5 << 20
 PARALLEL_PARTS = 4
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _CONDITION_NOT_MET = (409, 412)
 _PRESIGNED_FOR = timedelta(minutes=15)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class S3Location(Location):
@@ -57,11 +57,11 @@ class S3Location(Location):
 
     def entries(self) -> list[Entry]:
         with self._explained(str(self)):
-            return self._tried(lambda: sorted(self._list(), key=lambda entry: entry.name))
+            return self._retried(lambda: sorted(self._list(), key=lambda entry: entry.name))
 
     def exists(self) -> bool:
         with self._explained(str(self)):
-            return self._tried(lambda: next(self._list(), None) is not None)
+            return self._retried(lambda: next(self._list(), None) is not None)
 
     def get(self, name: str, path: Path, durable: bool = True) -> None:
         key, what = self._key(name), f"{self}/{name}"
@@ -85,14 +85,14 @@ class S3Location(Location):
                 try:
                     with Bytes(f"writing {what}", size) as progress:
                         self.server.client.fput_object(
-                            self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART,
+                            self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART_BYTES,
                             num_parallel_uploads=PARALLEL_PARTS, progress=progress,
                         )  # fmt: skip
                     return
                 except FAILURES as error:
                     if not lost_its_parts(error) or attempt == self.server.settings.attempts:
                         raise
-                    say(f"{self.server.settings.endpoint} lost the parts of {what}: sending it anew.")
+                    say(f"{self.server.settings.endpoint} lost the parts of {what}: uploading it again.")
 
     def holds(self, entry: Entry, path: Path) -> bool:
         if Path(path).stat().st_size != entry.size:
@@ -109,7 +109,7 @@ class S3Location(Location):
 
     def read(self, name: str) -> tuple[bytes, str] | None:
         with self._explained(f"{self}/{name}"):
-            return self._tried(lambda: self._read(self._key(name)))
+            return self._retried(lambda: self._read(self._key(name)))
 
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
         """See `Location.write`; the minio client sends no conditions, so they are added to a request that it signed."""
@@ -131,15 +131,15 @@ class S3Location(Location):
     def child(self, name: str) -> "S3Location":
         return S3Location(self.scheme, self.bucket, self._key(name), self.server)
 
-    def _tried(self, ask: Callable[[], Answer]) -> Answer:
-        """Return the result of `ask`, calling it again if a response arrives damaged or is cut off."""
+    def _retried(self, request: Callable[[], Result]) -> Result:
+        """Return the result of `request`, calling it again if a response arrives damaged or is cut off."""
         for _ in range(1, self.server.settings.attempts):
             try:
-                return ask()
+                return request()
             except (ParseError, ValueError, ProtocolError):
                 time.sleep(self.server.settings.backoff)
         try:
-            return ask()
+            return request()
         except ValueError as error:
             raise ParseError(str(error)) from None
 
@@ -187,7 +187,7 @@ def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:
     """
     if "@" in bucket or ":" in bucket:
         raise StorageError(
-            f"A {scheme}:// location holds no key and no server: write {scheme}://bucket/prefix and set "
+            f"A {scheme}:// location contains no key and no server: write {scheme}://bucket/prefix and set "
             "HISTOFORGE_S3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         )
     if not _BUCKET.fullmatch(bucket):

@@ -14,8 +14,8 @@ def expected_digest(etag: str, headers: Mapping[str, str] | None) -> tuple[str, 
 
 
 def _recorded_sha256(headers: Mapping[str, str] | None) -> str:
-    found = {name.lower(): value for name, value in (headers or {}).items()}
-    return str(found.get("x-amz-meta-sha256", "")).lower()
+    values = {name.lower(): value for name, value in (headers or {}).items()}
+    return str(values.get("x-amz-meta-sha256", "")).lower()
 
 
 def _etag_is_md5(etag: str, headers: Mapping[str, str] | None) -> bool:

@@ -23,15 +23,15 @@ _SKEW_SECONDS = 300
 
 _SENTENCES = {
     "NoSuchBucket": "There is no bucket for {what} at {server}: create it, or correct the location",
-    "NoSuchKey": "There is no {what} at {server}: correct the name, or put it there",
+    "NoSuchKey": "There is no {what} at {server}: correct the name, or upload it",
     "KeyRefused": "{server} does not accept the access key or its secret: correct {key}",
-    "AccessDenied": "{server} denies access to {what}: check {key}, and that this account has the right to it",
+    "AccessDenied": "{server} denies access to {what}: check {key}, and the permissions of this account",
     "Expired": "The session token for {server} has expired: renew AWS_SESSION_TOKEN and the key that belongs to it",
     "Clock": "The clock of this machine differs too much from that of {server}: set the clock and run it again",
     "Region": "The bucket of {what} is in another region: set AWS_REGION to it, and the endpoint if it names a region",
     "Changed": "{what} was replaced while it was read: run it again",
     "Full": "{server} has no space left for {what}: free some space or raise the quota, and run it again",
-    "Lost": "{server} gave up the upload of {what} ({attempts} times): check the space on its disk and run it again",
+    "Lost": "{server} aborted the upload of {what} ({attempts} times): check the space on its disk and run it again",
     "Failing": "{server} keeps failing at {what} (HTTP {status}, tried {attempts} times): run it again later",
     "Refused": "{server} does not serve {what} (HTTP {status}): check the endpoint and the location",
 }
@@ -84,16 +84,16 @@ def explain(error: Exception, settings: S3Settings, what: str) -> StorageError:
 
 def is_missing(error: Exception) -> bool:
     """Return whether a request failed because the object does not exist (in a bucket that does)."""
-    return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchKey"
+    return isinstance(error, MinioException) and _details(error)[0] == "NoSuchKey"
 
 
 def lost_its_parts(error: Exception) -> bool:
     """Return whether the server has forgotten a multipart upload, as after a restart."""
-    return isinstance(error, MinioException) and _facts(error)[0] == "NoSuchUpload"
+    return isinstance(error, MinioException) and _details(error)[0] == "NoSuchUpload"
 
 
 def _refusal(error: MinioException, settings: S3Settings, what: str) -> str:
-    code, status, text = _facts(error)
+    code, status, text = _details(error)
     kind = _CODES.get(code) or _STATUSES.get(status) or ("Failing" if status >= 500 or status == 429 else "Refused")
     if not settings.key_source and status in (400, 401, 403):
         kind = "AccessDenied"
@@ -106,7 +106,7 @@ def _refusal(error: MinioException, settings: S3Settings, what: str) -> str:
     return f"{sentence.strip()}."
 
 
-def _facts(error: MinioException) -> tuple[str, int, str]:
+def _details(error: MinioException) -> tuple[str, int, str]:
     """Return the S3 error code, the HTTP status and the message of an error response.
 
     Some servers send their errors as text/xml, which the client turns into an InvalidResponseError with the body in its
@@ -135,5 +135,5 @@ def _clock_is_off(error: MinioException) -> bool:
 
 def _why(reason: Exception) -> str:
     if isinstance(reason, NameResolutionError):
-        return "its name is not known"
+        return "its name cannot be resolved"
     return getattr(reason.__cause__, "strerror", None) or "no answer"

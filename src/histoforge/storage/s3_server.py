@@ -20,7 +20,7 @@ class Server:
     def __init__(self, settings: S3Settings) -> None:
         self.settings = settings
         self._process = 0
-        self._made: tuple[Minio, urllib3.PoolManager] | None = None
+        self._clients: tuple[Minio, urllib3.PoolManager] | None = None
 
     @property
     def client(self) -> Minio:
@@ -33,10 +33,10 @@ class Server:
         return self._of_this_process()[1]
 
     def _of_this_process(self) -> tuple[Minio, urllib3.PoolManager]:
-        if self._made is None or self._process != os.getpid():
+        if self._clients is None or self._process != os.getpid():
             http = _http(self.settings)
-            self._made, self._process = (_client(self.settings, http), http), os.getpid()
-        return self._made
+            self._clients, self._process = (_client(self.settings, http), http), os.getpid()
+        return self._clients
 
 
 def _http(settings: S3Settings) -> urllib3.PoolManager:

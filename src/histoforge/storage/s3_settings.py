@@ -75,17 +75,17 @@ def _endpoint(environment: Mapping[str, str]) -> str:
     name = next((name for name in _ENDPOINTS if environment.get(name)), "")
     if not name:
         raise StorageError(
-            f"No S3 server is named: set {_ENDPOINTS[0]}, for example to http://seaweedfs.kubeflow:9000 or to "
+            f"No S3 server is configured: set {_ENDPOINTS[0]}, for example to http://seaweedfs.kubeflow:9000 or to "
             "https://s3.eu-central-1.amazonaws.com."
         )
-    parts = urlsplit(environment[name].strip())
+    address = urlsplit(environment[name].strip())
     try:
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        usable = address.scheme in ("http", "https") and address.hostname and (address.port or True)
     except ValueError:
         usable = False
-    if not usable or "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+    if not usable or "@" in address.netloc or address.path.strip("/") or address.query or address.fragment:
         raise StorageError(f"{name} is not a server's address: write http://host:port or https://host:port.")
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{address.scheme}://{address.netloc}"
 
 
 def _key(environment: Mapping[str, str]) -> tuple[str, str, str]:
@@ -123,8 +123,8 @@ def _sendable(text: str, name: str) -> str:
     )
     if value is None:
         raise StorageError(
-            f"{name} holds a character that no HTTP header can carry (a control character, or one beyond ASCII): copy "
-            "the value again."
+            f"{name} contains a character that HTTP headers do not allow (a control character, or one beyond ASCII): "
+            "copy the value again."
         )
     return value
 

@@ -9,7 +9,6 @@ from histoforge.core.progress import Progress
 
 WORKERS = 16
 SHOWN_FROM = 128 << 20
-MEGA = 1e6
 
 Item = TypeVar("Item")
 
@@ -31,25 +30,25 @@ class Bytes:
     """Progress of one large file, in MB; small files show none. minio accepts an instance as its `progress`."""
 
     def __init__(self, label: str, size: int) -> None:
-        self._shown = Progress(label, round(size / MEGA), "MB") if size >= SHOWN_FROM else None
+        self._progress = Progress(label, round(size / 1e6), "MB") if size >= SHOWN_FROM else None
         self._done = 0
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Bytes":
-        if self._shown is not None:
-            self._shown.__enter__()
+        if self._progress is not None:
+            self._progress.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._shown is not None:
-            self._shown.__exit__(*error)
+        if self._progress is not None:
+            self._progress.__exit__(*error)
 
     def set_meta(self, object_name: str, total_length: int) -> None:
-        """Ignore minio's first call, which repeats known facts."""
+        """Ignore minio's first call, which repeats known values."""
 
     def update(self, length: int) -> None:
         """Count `length` more bytes."""
         with self._lock:
             self._done += length
-            if self._shown is not None:
-                self._shown.advance(round(self._done / MEGA) - self._shown.done)
+            if self._progress is not None:
+                self._progress.advance(round(self._done / 1e6) - self._progress.done)
