@@ -1,4 +1,4 @@
-"""Patch sets of several patients and slides: a patient has a colour, a slide a stripe width, a patch its noise."""
+"""Patch sets of several patients and slides: a colour per patient, a stripe width per slide, and noise per patch."""
 
 from pathlib import Path
 

@@ -39,7 +39,7 @@ def save_random_guide(path: Path, classes: list[str] | None = None, size: int = 
 def noise(count: int, seed: int, size: int = 32) -> NDArray[np.uint8]:
     """Coloured noise of several coarseness, uint8 [count, size, size, 3]: no two patches are alike."""
     rng = np.random.default_rng(seed)
-    sides = [size >> (place % 4) for place in range(count)]
+    sides = [size >> (index % 4) for index in range(count)]
     coarse = (rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for side in sides)
     return np.stack([tile.repeat(size // len(tile), axis=0).repeat(size // len(tile), axis=1) for tile in coarse])
 
@@ -51,7 +51,7 @@ def write_set(
     synthetic: bool = False,
     stain: str = "",
 ) -> PatchSet:
-    """A patch set of these images, classes taking turns; each split has a patient of its own."""
+    """A patch set of these images, with alternating classes; each split has one patient."""
     count = len(images)
     splits = splits or ["train"] * count
     columns = (

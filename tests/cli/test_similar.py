@@ -20,8 +20,8 @@ from histoforge.training.model_files import read_model_info
 TRAIN, VAL, TEST = 40, 20, 20
 
 
-class Made(NamedTuple):
-    """What the commands are given."""
+class Inputs(NamedTuple):
+    """The inputs of the commands."""
 
     folder: Path
     patches: Path
@@ -31,7 +31,7 @@ class Made(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Made:
+def inputs(tmp_path_factory) -> Inputs:
     folder = tmp_path_factory.mktemp("similar")
     images = noise(TRAIN + VAL + TEST, 0)
     drawn = noise(40, 1)
@@ -42,46 +42,46 @@ def made(tmp_path_factory) -> Made:
     Image.fromarray(images[7]).save(folder / "queries" / "a.png")
     Image.fromarray(noise(1, 2, 128)[0][:64]).convert("L").save(folder / "queries" / "b <i>.tif")
     (folder / "queries" / "notes.txt").write_text("no image")
-    return Made(folder, folder / "patches", folder / "drawn", save_random_guide(folder / "snn"), images)
+    return Inputs(folder, folder / "patches", folder / "drawn", save_random_guide(folder / "snn"), images)
 
 
 @pytest.fixture(scope="module")
-def similar_page(made) -> Path:
+def similar_page(inputs) -> Path:
     from histoforge.cli import main
 
-    page = made.folder / "out" / "similar.html"
-    arguments = ["--query", made.folder / "queries", "--in", made.patches, "--model", made.model, "-k", 4]
+    page = inputs.folder / "out" / "similar.html"
+    arguments = ["--query", inputs.folder / "queries", "--in", inputs.patches, "--model", inputs.model, "-k", 4]
     with pytest.raises(SystemExit) as ended:
-        main(["similar", *map(str, [*arguments, "--out", page, "--cache", made.folder / "cache"])])
+        main(["similar", *map(str, [*arguments, "--out", page, "--cache", inputs.folder / "cache"])])
     assert ended.value.code == 0
     return page
 
 
 @pytest.fixture(scope="module")
-def duplicates_page(made) -> Path:
+def duplicates_page(inputs) -> Path:
     from histoforge.cli import main
 
-    page = made.folder / "out" / "duplicates.html"
+    page = inputs.folder / "out" / "duplicates.html"
     with pytest.raises(SystemExit) as ended:
         main(
             [
                 "duplicates",
-                *map(str, ["--in", made.synthetic, "--of", made.patches, "--model", made.model, "--out", page]),
+                *map(str, ["--in", inputs.synthetic, "--of", inputs.patches, "--model", inputs.model, "--out", page]),
             ]
         )
     assert ended.value.code == 0
     return page
 
 
-def test_the_numbers_say_what_was_found_and_where_it_comes_from(made, similar_page):
-    said = json.loads(similar_page.with_suffix(".json").read_text())
-    assert said["guide"] == read_model_info(made.model).digest
-    assert said["searched"] == TRAIN + VAL + TEST
-    itself, other = said["queries"]
+def test_the_numbers_name_the_matches_and_their_origin(inputs, similar_page):
+    record = json.loads(similar_page.with_suffix(".json").read_text())
+    assert record["guide"] == read_model_info(inputs.model).digest
+    assert record["searched"] == TRAIN + VAL + TEST
+    itself, other = record["queries"]
     first = {"similarity": pytest.approx(1, abs=1e-6), "class": "tumour", "same_pixels": True, "patient": "p-train"}
     assert itself["matches"][0] == {**first, "slide": "s1", "x": 7 * 32, "y": 0, "split": "train", "row": 7}
-    assert [len(query["matches"]) for query in said["queries"]] == [4, 4]
-    for query in said["queries"]:
+    assert [len(query["matches"]) for query in record["queries"]] == [4, 4]
+    for query in record["queries"]:
         similarities = [match["similarity"] for match in query["matches"]]
         assert similarities == sorted(similarities, reverse=True)
         assert 0 <= query["median_similarity"] <= similarities[0] <= 1
@@ -89,19 +89,19 @@ def test_the_numbers_say_what_was_found_and_where_it_comes_from(made, similar_pa
     assert other["note"] == "The image was cropped to its middle 32x32 px."
 
 
-def test_the_similar_page_shows_queries_matches_and_what_makes_them_similar(similar_page):
+def test_the_similar_page_shows_queries_matches_and_gradcam(similar_page):
     page = Outline(similar_page.read_text())
     assert len(page.all("img")) == 2 * (2 + 4 + 4)
     assert all(picture["alt"] and picture["src"].startswith("data:image/") for picture in page.all("img"))
-    for part in ("b <i>.tif", "the same pixels", "p-train", "0.5 um/px", "similar.json", "mft_snn"):
-        assert part in page.text
+    for word in ("b <i>.tif", "the same pixels", "p-train", "0.5 um/px", "similar.json", "mft_snn"):
+        assert word in page.text
     assert not any("src" in attributes for tag, attributes in page.tags if tag in ("script", "iframe"))
 
 
-def test_without_gradcam_and_in_one_split(capsys, made, tmp_path):
-    arguments = ("--in", made.patches, "--model", made.model, "-k", TEST, "--split", "test", "--no-gradcam")
+def test_without_gradcam_and_in_one_split(capsys, inputs, tmp_path):
+    arguments = ("--in", inputs.patches, "--model", inputs.model, "-k", TEST, "--split", "test", "--no-gradcam")
     ended = call(
-        capsys, "similar", "--query", made.folder / "queries" / "a.png", *arguments, "--out", tmp_path / "p.html"
+        capsys, "similar", "--query", inputs.folder / "queries" / "a.png", *arguments, "--out", tmp_path / "p.html"
     )
     assert ended.code == 0
     assert ended.out.startswith("The most similar patch has a similarity of 0.")
@@ -111,34 +111,34 @@ def test_without_gradcam_and_in_one_split(capsys, made, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.html", "p.json"]
 
 
-def test_the_cache_gives_the_same_page(capsys, made, similar_page, tmp_path):
-    arguments = ("--query", made.folder / "queries", "--in", made.patches, "--model", made.model, "-k", 4)
-    assert len(list((made.folder / "cache").glob("*.npy"))) == 1
-    ended = call(capsys, "similar", *arguments, "--out", tmp_path / "similar.html", "--cache", made.folder / "cache")
+def test_the_cache_gives_the_same_page(capsys, inputs, similar_page, tmp_path):
+    arguments = ("--query", inputs.folder / "queries", "--in", inputs.patches, "--model", inputs.model, "-k", 4)
+    assert len(list((inputs.folder / "cache").glob("*.npy"))) == 1
+    ended = call(capsys, "similar", *arguments, "--out", tmp_path / "similar.html", "--cache", inputs.folder / "cache")
     assert "80 read from" in ended.err
     assert (tmp_path / "similar.html").read_text() == similar_page.read_text()
     assert (tmp_path / "similar.json").read_text() == similar_page.with_suffix(".json").read_text()
 
 
 def test_the_audit_names_rows_of_the_sets(duplicates_page):
-    said = json.loads(duplicates_page.with_suffix(".json").read_text())
-    assert said["copies"] == {"of_training": [[5, 12]], "of_held_out": [], "within": [[9, 2]]}
-    assert (said["n_synthetic"], said["n_training"], said["n_held_out"]) == (40, TRAIN, VAL + TEST)
-    assert said["verdict"] == "1 of 40 synthetic patches is an exact copy of a training patch."
-    assert said["nearness"]["closest"][0] == {"synthetic": 5, "other": 12, "similarity": pytest.approx(1, abs=1e-6)}
+    record = json.loads(duplicates_page.with_suffix(".json").read_text())
+    assert record["copies"] == {"of_training": [[5, 12]], "of_held_out": [], "within": [[9, 2]]}
+    assert (record["n_synthetic"], record["n_training"], record["n_held_out"]) == (40, TRAIN, VAL + TEST)
+    assert record["verdict"] == "1 of 40 synthetic patches is an exact copy of a training patch."
+    assert record["nearness"]["closest"][0] == {"synthetic": 5, "other": 12, "similarity": pytest.approx(1, abs=1e-6)}
     page = Outline(duplicates_page.read_text())
-    assert said["verdict"] in page.text
+    assert record["verdict"] in page.text
     assert "40 held-out patches are few for a quantile of 0.99" in page.text
-    assert said["views"] == 4
+    assert record["views"] == 4
     assert "patients with held-out patches also have training patches" not in page.text
-    assert len(page.all("img")) == 18 * 3 + len(said["within"]["closest"]) * 2
+    assert len(page.all("img")) == 18 * 3 + len(record["within"]["closest"]) * 2
 
 
-def test_patients_on_both_sides_are_said(capsys, made, tmp_path):
+def test_patients_in_both_splits_give_a_warning(capsys, inputs, tmp_path):
     with PatchSetWriter.create(tmp_path / "mixed", CLASSES, (32, 32), 0.5) as writer:
-        writer.add(made.images[:60], label=np.arange(60) % 2, patient=[f"p{place % 7}" for place in range(60)])
+        writer.add(inputs.images[:60], label=np.arange(60) % 2, patient=[f"p{index % 7}" for index in range(60)])
         writer.finish({"step": "test"}, split=["train"] * 30 + ["val"] * 30)
-    arguments = ("--in", made.synthetic, "--of", tmp_path / "mixed", "--model", made.model, "--no-flips")
+    arguments = ("--in", inputs.synthetic, "--of", tmp_path / "mixed", "--model", inputs.model, "--no-flips")
     assert call(capsys, "duplicates", *arguments, "--out", tmp_path / "p.html").code == 0
     assert "7 of 7 patients with held-out patches also have training patches" in (tmp_path / "p.html").read_text()
     assert json.loads((tmp_path / "p.json").read_text())["views"] == 1
@@ -159,37 +159,37 @@ def test_an_image_keeps_the_scale_of_the_patches_whatever_its_size(scale, side):
     assert fit_to_patch(np.zeros((5, 5, 3), np.uint8), (32, 48))[0].shape == (32, 48, 3)
 
 
-def search(capsys, made, tmp_path, query, *more):
-    arguments = ("--in", made.patches, "--model", made.model, "-k", 3, "--no-gradcam", *more)
+def search(capsys, inputs, tmp_path, query, *more):
+    arguments = ("--in", inputs.patches, "--model", inputs.model, "-k", 3, "--no-gradcam", *more)
     ended = call(capsys, "similar", "--query", query, *arguments, "--out", tmp_path / "p.html", "--overwrite")
     assert ended.code == 0, ended.err
     return json.loads((tmp_path / "p.json").read_text()), Outline((tmp_path / "p.html").read_text()).text
 
 
-def test_a_query_of_known_resolution_finds_the_patch_that_it_shows(capsys, made, tmp_path):
+def test_a_query_of_known_resolution_finds_the_patch_that_it_shows(capsys, inputs, tmp_path):
     coarse = noise(1, 0, 32)[0].repeat(2, axis=0).repeat(2, axis=1)  # at 0.25 um/px; the patches have 0.5
     Image.fromarray(coarse).save(tmp_path / "fine.png")
-    said, page = search(capsys, made, tmp_path, tmp_path / "fine.png", "--query-mpp", 0.25)
-    assert said["queries"][0]["matches"][0] | {"row": 0, "same_pixels": True} == said["queries"][0]["matches"][0]
-    assert "resized to 32x32 px, the patches' resolution" in said["queries"][0]["note"]
+    record, page = search(capsys, inputs, tmp_path, tmp_path / "fine.png", "--query-mpp", 0.25)
+    assert record["queries"][0]["matches"][0] | {"row": 0, "same_pixels": True} == record["queries"][0]["matches"][0]
+    assert "resized to 32x32 px, the patches' resolution" in record["queries"][0]["note"]
     assert "--query-mpp" not in page
-    said, page = search(capsys, made, tmp_path, tmp_path / "fine.png")
-    assert not said["queries"][0]["matches"][0]["same_pixels"]
+    record, page = search(capsys, inputs, tmp_path, tmp_path / "fine.png")
+    assert not record["queries"][0]["matches"][0]["same_pixels"]
     assert "A pixel of a query is assumed to be as large as a pixel of a patch" in page
 
 
-def test_a_query_unlike_anything_in_the_set_is_warned_of(capsys, made, tmp_path):
+def test_a_query_unlike_anything_in_the_set_gives_a_warning(capsys, inputs, tmp_path):
     (tmp_path / "queries").mkdir()
-    Image.fromarray(made.images[3]).save(tmp_path / "queries" / "in-the-set.png")
+    Image.fromarray(inputs.images[3]).save(tmp_path / "queries" / "in-the-set.png")
     red = np.zeros((32, 32, 3), np.uint8)
     red[..., 0] = 255
     Image.fromarray(red).save(tmp_path / "queries" / "red.png")
-    said, page = search(capsys, made, tmp_path, tmp_path / "queries")
-    assert {query["query"]: query["unlike_the_set"] for query in said["queries"]} == {
+    record, page = search(capsys, inputs, tmp_path, tmp_path / "queries")
+    assert {query["query"]: query["unlike_the_set"] for query in record["queries"]} == {
         "in-the-set.png": False, "red.png": True,
     }  # fmt: skip
     assert "Unlike anything in the set: red.png" in page
-    assert 0 < said["unlike_below"] < 1
+    assert 0 < record["unlike_below"] < 1
 
 
 def sentence(capsys, *arguments: object) -> str:
@@ -199,10 +199,10 @@ def sentence(capsys, *arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("change", "part"),
+    ("change", "expected"),
     [
         ({"--query": "nowhere.png"}, "There is no query "),
-        ({"--query": "queries/notes.txt"}, "notes.txt cannot be read: it is no image"),
+        ({"--query": "queries/notes.txt"}, "notes.txt cannot be read: it is not an image"),
         ({"--query": "snn"}, "has 0 images to search for"),
         ({"--in": "queries"}, "is not a patch set"),
         ({"--model": "patches"}, "is not a model"),
@@ -219,28 +219,29 @@ def sentence(capsys, *arguments: object) -> str:
     ],
     ids=str,
 )
-def test_what_similar_cannot_use_is_one_sentence(capsys, made, tmp_path, change, part):
-    save_random_guide(made.folder / "wide", size=64)
-    save_random_guide(made.folder / "others", classes=["normal", "tumour"])
-    save_random_guide(made.folder / "stained", stain="macenko")
-    write_set(made.folder / "plain", made.images[:4], stain="none")
-    shutil.copytree(made.model, made.folder / "classifier", dirs_exist_ok=True)
-    write_kind(made.folder / "classifier", "classifier")
-    with PatchSetWriter.create(made.folder / "unknown", CLASSES, (32, 32)) as writer:
-        writer.add(made.images[:4], label=0)
+def test_each_error_of_similar_is_one_sentence(capsys, inputs, tmp_path, change, expected):
+    save_random_guide(inputs.folder / "wide", size=64)
+    save_random_guide(inputs.folder / "others", classes=["normal", "tumour"])
+    save_random_guide(inputs.folder / "stained", stain="macenko")
+    write_set(inputs.folder / "plain", inputs.images[:4], stain="none")
+    shutil.copytree(inputs.model, inputs.folder / "classifier", dirs_exist_ok=True)
+    write_kind(inputs.folder / "classifier", "classifier")
+    with PatchSetWriter.create(inputs.folder / "unknown", CLASSES, (32, 32)) as writer:
+        writer.add(inputs.images[:4], label=0)
         writer.finish({"step": "test"})
-    asked = {"--query": "queries/a.png", "--in": "patches", "--model": "snn", "-k": 4, "--out": tmp_path / "p.html"}
-    asked.update({"--out": tmp_path / change["--out"]} if "--out" in change else change)
+    arguments = {"--query": "queries/a.png", "--in": "patches", "--model": "snn", "-k": 4, "--out": tmp_path / "p.html"}
+    arguments.update({"--out": tmp_path / change["--out"]} if "--out" in change else change)
     paths = {
-        name: made.folder / value if name in ("--query", "--in", "--model") else value for name, value in asked.items()
+        name: inputs.folder / value if name in ("--query", "--in", "--model") else value
+        for name, value in arguments.items()
     }
-    said = sentence(capsys, "similar", *(part for pair in paths.items() for part in pair))
-    assert part in said
+    message = sentence(capsys, "similar", *(word for pair in paths.items() for word in pair))
+    assert expected in message
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "part"),
+    ("change", "expected"),
     [
         ({"--in": "patches", "--of": "drawn"}, "contains synthetic patches: give --in the synthetic set"),
         ({"--in": "patches"}, "contains real patches: give --in the synthetic set"),
@@ -252,17 +253,17 @@ def test_what_similar_cannot_use_is_one_sentence(capsys, made, tmp_path, change,
     ],
     ids=str,
 )
-def test_what_duplicates_cannot_use_is_one_sentence(capsys, made, tmp_path, change, part):
-    write_set(made.folder / "untested", made.images[:TRAIN])
-    save_random_guide(made.folder / "stained", stain="macenko")
-    write_set(made.folder / "plain", made.images[:4], ["train", "train", "test", "test"], stain="none")
-    write_set(made.folder / "large", noise(4, 3, 64), synthetic=True)
-    asked = {"--in": "drawn", "--of": "patches", "--model": "snn", **change}
-    paths = {name: value if name == "--quantile" else made.folder / value for name, value in asked.items()}
-    said = sentence(
-        capsys, "duplicates", *(part for pair in paths.items() for part in pair), "--out", tmp_path / "p.html"
+def test_each_error_of_duplicates_is_one_sentence(capsys, inputs, tmp_path, change, expected):
+    write_set(inputs.folder / "untested", inputs.images[:TRAIN])
+    save_random_guide(inputs.folder / "stained", stain="macenko")
+    write_set(inputs.folder / "plain", inputs.images[:4], ["train", "train", "test", "test"], stain="none")
+    write_set(inputs.folder / "large", noise(4, 3, 64), synthetic=True)
+    arguments = {"--in": "drawn", "--of": "patches", "--model": "snn", **change}
+    paths = {name: value if name == "--quantile" else inputs.folder / value for name, value in arguments.items()}
+    message = sentence(
+        capsys, "duplicates", *(word for pair in paths.items() for word in pair), "--out", tmp_path / "p.html"
     )
-    assert part in said
+    assert expected in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -285,14 +286,14 @@ def test_real_images_find_the_patches_that_were_cut_from_them(capsys, tmp_path):
     whole = [np.asarray(Image.open(file).convert("RGB")) for file in files]
     write_set(tmp_path / "patches", np.stack([fit_to_patch(image, (64, 64))[0] for image in whole]))
     (tmp_path / "queries").mkdir()
-    for place in (3, 17, 31):
-        height, width = whole[place].shape[:2]
-        larger = Image.fromarray(whole[place]).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
-        larger.save(tmp_path / "queries" / f"{place:02d}.png")
+    for index in (3, 17, 31):
+        height, width = whole[index].shape[:2]
+        larger = Image.fromarray(whole[index]).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
+        larger.save(tmp_path / "queries" / f"{index:02d}.png")
     model = save_random_guide(tmp_path / "snn", size=64)
     queries = ("--query", tmp_path / "queries", "--query-mpp", 0.25)
     arguments = (*queries, "--in", tmp_path / "patches", "--model", model, "-k", 3)
     assert call(capsys, "similar", *arguments, "--out", tmp_path / "page.html").code == 0
-    said = json.loads((tmp_path / "page.json").read_text())
-    assert [query["matches"][0]["row"] for query in said["queries"]] == [3, 17, 31]
-    assert all(query["matches"][0]["similarity"] > query["median_similarity"] for query in said["queries"])
+    record = json.loads((tmp_path / "page.json").read_text())
+    assert [query["matches"][0]["row"] for query in record["queries"]] == [3, 17, 31]
+    assert all(query["matches"][0]["similarity"] > query["median_similarity"] for query in record["queries"])

@@ -1,4 +1,4 @@
-"""The data-copying test by cells: what the test over the whole space does not see."""
+"""The data-copying test by cells detects copying that the test over the whole space does not."""
 
 import json
 
@@ -25,8 +25,8 @@ def group(each: int) -> np.ndarray:
     return np.repeat(["a", "b", "c"], each)
 
 
-def tensors(*parts: np.ndarray) -> list[torch.Tensor]:
-    return [torch.from_numpy(part) for part in parts]
+def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
+    return [torch.from_numpy(array) for array in arrays]
 
 
 def copies_in_one_group_and_strays_in_the_others(training: np.ndarray, each: int) -> np.ndarray:
@@ -36,22 +36,22 @@ def copies_in_one_group_and_strays_in_the_others(training: np.ndarray, each: int
 
 
 def test_a_fresh_sample_is_innocent_in_every_cell():
-    found = copying_by_cell(tensors(draw(80, 0), draw(120, 1), draw(60, 2)), [group(80), group(120), group(60)])
-    assert [cell.name for cell in found.cells] == ["a", "b", "c"]
-    assert found.copied == []
-    assert abs(found.c_t) < 2
-    assert found.p > 0.01
-    assert found.compared == 1
-    assert all(cell.nearer == pytest.approx(0.5, abs=0.15) for cell in found.cells)
+    result = copying_by_cell(tensors(draw(80, 0), draw(120, 1), draw(60, 2)), [group(80), group(120), group(60)])
+    assert [cell.name for cell in result.cells] == ["a", "b", "c"]
+    assert result.copied == []
+    assert abs(result.c_t) < 2
+    assert result.p > 0.01
+    assert result.compared == 1
+    assert all(cell.nearer == pytest.approx(0.5, abs=0.15) for cell in result.cells)
 
 
 def test_an_overfit_sample_is_found_in_every_cell():
     training = draw(120, 5)
     copies = training + 0.01 * np.random.default_rng(6).normal(size=training.shape)
-    found = copying_by_cell(tensors(copies, training, draw(60, 7)), [group(120), group(120), group(60)])
-    assert found.copied == ["a", "b", "c"]
-    assert found.c_t < -8
-    assert found.p < 1e-12
+    result = copying_by_cell(tensors(copies, training, draw(60, 7)), [group(120), group(120), group(60)])
+    assert result.copied == ["a", "b", "c"]
+    assert result.c_t < -8
+    assert result.p < 1e-12
 
 
 def test_copying_in_one_cell_is_seen_where_the_whole_space_looks_innocent():
@@ -70,34 +70,34 @@ def test_copying_in_one_cell_is_seen_where_the_whole_space_looks_innocent():
 
 def test_each_cell_equals_scipys_mann_whitney_with_distances_inside_the_cell():
     sets, names = (draw(40, 10), draw(70, 11), draw(30, 12)), (group(40), group(70), group(30))
-    found = copying_by_cell(tensors(*sets), names)
+    result = copying_by_cell(tensors(*sets), names)
     ps, zs = [], []
     for name in "abc":
-        fake, train, held = (part[own == name] for part, own in zip(sets, names, strict=True))
+        fake, train, held = (points[cells == name] for points, cells in zip(sets, names, strict=True))
         distances = cdist(fake, train).min(1), cdist(held, train).min(1)
         expected = stats.mannwhitneyu(*distances, alternative="less", method="asymptotic", use_continuity=False)
         ps.append(expected.pvalue)
         zs.append(stats.norm.ppf(expected.pvalue))
-    np.testing.assert_allclose([cell.z for cell in found.cells], zs, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose([cell.p for cell in found.cells], _holm(ps))
-    assert found.c_t == pytest.approx(np.mean(zs))
-    assert found.p == pytest.approx(stats.norm.cdf(np.sum(zs) / np.sqrt(3)))
+    np.testing.assert_allclose([cell.z for cell in result.cells], zs, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose([cell.p for cell in result.cells], _holm(ps))
+    assert result.c_t == pytest.approx(np.mean(zs))
+    assert result.p == pytest.approx(stats.norm.cdf(np.sum(zs) / np.sqrt(3)))
 
 
 def test_cells_weigh_as_their_held_out_patches_and_small_ones_are_left_out():
     held = np.concatenate([draw(60, 13)[:60], draw(30, 14)[30:60], draw(9, 15)[18:27]])
     names = np.repeat(["a", "b", "c"], [60, 30, 9])
-    found = copying_by_cell(tensors(draw(40, 16), draw(70, 17), held), [group(40), group(70), names])
-    a, b, c = found.cells
+    result = copying_by_cell(tensors(draw(40, 16), draw(70, 17), held), [group(40), group(70), names])
+    a, b, c = result.cells
     assert (c.nearer, c.z, c.p, c.n_held_out) == (None, None, None, 9)
-    assert found.c_t == pytest.approx((60 * a.z + 30 * b.z) / 90)
-    assert found.compared == pytest.approx(90 / 99)
-    json.dumps(found.model_dump(), allow_nan=False)
+    assert result.c_t == pytest.approx((60 * a.z + 30 * b.z) / 90)
+    assert result.compared == pytest.approx(90 / 99)
+    json.dumps(result.model_dump(), allow_nan=False)
 
 
-def test_nothing_is_said_where_no_cell_has_patches_enough():
-    found = copying_by_cell(tensors(draw(5, 18), draw(9, 19), draw(6, 20)), [group(5), group(9), group(6)])
-    assert (found.c_t, found.p, found.compared, found.copied) == (None, None, 0, [])
+def test_there_is_no_result_where_no_cell_has_enough_patches():
+    result = copying_by_cell(tensors(draw(5, 18), draw(9, 19), draw(6, 20)), [group(5), group(9), group(6)])
+    assert (result.c_t, result.p, result.compared, result.copied) == (None, None, 0, [])
     lonely = copying_by_cell(
         tensors(draw(30, 21), draw(30, 22)[:30], draw(30, 23)), [group(30), group(30)[:30], group(30)]
     )
@@ -107,11 +107,11 @@ def test_nothing_is_said_where_no_cell_has_patches_enough():
 def test_kmeans_finds_the_groups_of_the_training_patches_and_repeats_itself():
     sets = tensors(draw(60, 24), draw(90, 25), draw(55, 26))
     cells = kmeans_cells(sets, seed=1)
-    assert [len(np.unique(own)) for own in cells] == [3, 3, 3]
-    for own, each in zip(cells, (60, 90, 55), strict=True):
-        assert all(len(set(own[place * each : (place + 1) * each])) == 1 for place in range(3))
-    for own, again in zip(cells, kmeans_cells(sets, seed=1), strict=True):
-        np.testing.assert_array_equal(own, again)
+    assert [len(np.unique(cell_names)) for cell_names in cells] == [3, 3, 3]
+    for cell_names, each in zip(cells, (60, 90, 55), strict=True):
+        assert all(len(set(cell_names[index * each : (index + 1) * each])) == 1 for index in range(3))
+    for cell_names, again in zip(cells, kmeans_cells(sets, seed=1), strict=True):
+        np.testing.assert_array_equal(cell_names, again)
     assert kmeans_cells(tensors(draw(60, 27), draw(90, 28), draw(33, 29)[:99]), seed=1) is None
 
 

@@ -56,8 +56,8 @@ def test_authenticity_follows_its_definition():
     authentic = 0
     for fake in fakes:
         distances = np.linalg.norm(training - fake, axis=1)
-        own = np.delete(training, distances.argmin(), axis=0)
-        authentic += distances.min() > np.linalg.norm(own - training[distances.argmin()], axis=1).min()
+        others = np.delete(training, distances.argmin(), axis=0)
+        authentic += distances.min() > np.linalg.norm(others - training[distances.argmin()], axis=1).min()
     audit = audit_memorisation(EuclideanSpace(fakes, training, draw(40, 11), "resnet34"))
     assert audit.authenticity == pytest.approx(authentic / 30)
 

@@ -68,8 +68,8 @@ def test_the_same_seed_draws_the_same_and_another_does_not(folder: Path, tmp_pat
 def test_rectangles_of_a_slide_fit_together(patterns: Patterns) -> None:
     drawer = SlideDrawer(plan_slide(1, 0, 0, (768, 768), 0.5, CLASSES, pen=True), patterns)
     whole = drawer.draw(0, 0, 768, 768)
-    parts = [[drawer.draw(x, y, 256, 384) for x in range(0, 768, 256)] for y in range(0, 768, 384)]
-    np.testing.assert_array_equal(np.vstack([np.hstack(row) for row in parts]), whole)
+    rectangles = [[drawer.draw(x, y, 256, 384) for x in range(0, 768, 256)] for y in range(0, 768, 384)]
+    np.testing.assert_array_equal(np.vstack([np.hstack(row) for row in rectangles]), whole)
 
 
 def test_classes_differ_on_the_whole_and_overlap_patch_by_patch() -> None:

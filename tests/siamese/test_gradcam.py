@@ -82,8 +82,8 @@ def test_pictures_hold_each_patch_and_its_overlay(tmp_path):
     tile, gap = 96, 2
     assert picture.shape == (2 * tile + gap, 8 * tile + 7 * gap, 3)
     overlays = overlaid(guide, patches)
-    for place, expected in ((0, patches[0]), (1, overlays[0]), (2, patches[1])):
-        left = place * (tile + gap)
+    for column, expected in ((0, patches[0]), (1, overlays[0]), (2, patches[1])):
+        left = column * (tile + gap)
         np.testing.assert_array_equal(picture[1:tile:3, left + 1 : left + tile : 3], expected)
     assert (overlays != patches).any()
 

@@ -40,15 +40,15 @@ def test_patches_that_it_was_trained_for_are_taken(path):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ((["a", "b"], (16, 16), 0.5), "trained on the classes benign, tumour, and the pool has a, b"),
         ((CLASSES, (32, 32), 0.5), "trained on patches of 16x16 px, and the pool has 32x32 px"),
         ((CLASSES, (16, 16), 1.0), "trained at 0.5 um/px, and the pool has 1 um/px"),
     ],
 )
-def test_other_patches_are_refused(path, given, said):
-    with pytest.raises(ModelError, match=f"{said}: run finetune_snn on that patch set"):
+def test_other_patches_are_refused(path, given, message):
+    with pytest.raises(ModelError, match=f"{message}: run finetune_snn on that patch set"):
         load_guide(path, "cpu").check_fits(*given, "the pool")
 
 

@@ -85,14 +85,14 @@ def test_the_autoencoder_learns_a_picture_by_heart():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda w: w.pop("features.0.weight"), "'features.0.weight' is missing"),
         (lambda w: w.update({"features.2.bias": torch.zeros(64)}), r"'features.2.bias' has shape \[64\], not"),
     ],
 )
-def test_weights_that_do_not_fit_are_named(network, change, said):
+def test_weights_that_do_not_fit_are_named(network, change, message):
     weights = dict(network.state_dict())
     change(weights)
-    with pytest.raises(ModelError, match=f"weights x.pth do not fit a VGG-16 encoder .{said}"):
+    with pytest.raises(ModelError, match=f"weights x.pth do not fit a VGG-16 encoder .{message}"):
         MftSnn(width=0.125).load_encoder(weights, "x.pth")

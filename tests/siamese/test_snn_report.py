@@ -1,4 +1,4 @@
-"""How pairs are judged: threshold, accuracy, ROC, and what is said of the levels."""
+"""The evaluation of pairs: threshold, accuracy, ROC, and claims about the levels."""
 
 import numpy as np
 import pytest
@@ -45,12 +45,12 @@ def test_accuracy_and_auc_are_those_of_held_out_pairs_at_that_threshold():
     assert report.accuracy.low < report.accuracy.value < report.accuracy.high
     rates = report.roc.false_positive_rate, report.roc.true_positive_rate
     assert np.trapezoid(rates[1], rates[0]) == pytest.approx(report.auc.value, abs=0.01)
-    assert [(one.level, one.pairs) for one in report.levels] == [(0, 400), (1, 400), (2, 400)]
+    assert [(level.level, level.pairs) for level in report.levels] == [(0, 400), (1, 400), (2, 400)]
     assert report.levels[1].mean == pytest.approx(val.similarity[val.levels == 1].mean())
 
 
 @pytest.mark.parametrize(
-    ("means", "said"),
+    ("means", "claims"),
     [
         ((0.9, 0.6, 0.4), ["falls from level 0 to level 1", "falls from level 1 to level 2"]),
         ((0.9, 0.4, 0.6), ["falls from level 0 to level 1", "rises from level 1 to level 2"]),
@@ -58,13 +58,13 @@ def test_accuracy_and_auc_are_those_of_held_out_pairs_at_that_threshold():
         ((0.9, None, 0.5), ["falls from level 0 to level 2", "there were no two patches of one slide"]),
     ],
 )
-def test_an_order_is_claimed_only_where_the_interval_shows_it(means, said):
+def test_an_order_is_claimed_only_where_the_interval_shows_it(means, claims):
     finding = report_pairs(scored(*means), scored(*means, seed=2), seed=0).finding
-    for part in said:
-        assert part in finding
+    for claim in claims:
+        assert claim in finding
 
 
-def test_a_claim_from_few_patients_says_so():
+def test_a_claim_from_few_patients_has_a_note():
     finding = report_pairs(scored(0.9, 0.5, 0.3), scored(0.9, 0.5, 0.3, patients=2), seed=0).finding
     assert finding.count("2 patients are too few for a trustworthy interval") == 2
 
@@ -81,17 +81,17 @@ def test_held_out_pairs_without_dissimilar_ones_are_refused():
         report_pairs(scored(0.9, 0.5, 0.5), scored(0.9, None, None), seed=0)
 
 
-def test_every_network_is_judged_by_the_same_pairs(tmp_path):
+def test_every_network_is_evaluated_on_the_same_pairs(tmp_path):
     source = PairSource(open_patients(tmp_path / "p").split("val"), torch.device("cpu"), Augmentation(0.2, 0.2, 0.02))
-    seen = []
+    batches = []
 
     def embed(images):
-        seen.append(images)
+        batches.append(images)
         return torch.nn.functional.normalize(images.flatten(1).abs(), dim=1)
 
-    one, two = (score_pairs(embed, source, 200, seed=0) for _ in range(2))
-    np.testing.assert_array_equal(one.similarity, two.similarity)
-    assert torch.equal(torch.cat(seen[: len(seen) // 2]), torch.cat(seen[len(seen) // 2 :]))
-    assert len(one.similarity) == 200
-    assert (np.bincount(one.levels) / 200).tolist() == [0.5, 0.25, 0.25]
-    assert one.similarity.max() <= 1
+    first, second = (score_pairs(embed, source, 200, seed=0) for _ in range(2))
+    np.testing.assert_array_equal(first.similarity, second.similarity)
+    assert torch.equal(torch.cat(batches[: len(batches) // 2]), torch.cat(batches[len(batches) // 2 :]))
+    assert len(first.similarity) == 200
+    assert (np.bincount(first.levels) / 200).tolist() == [0.5, 0.25, 0.25]
+    assert first.similarity.max() <= 1

@@ -36,7 +36,7 @@ def test_the_loss_is_the_papers_formula(margin):
 
 
 def test_its_gradient_is_the_formulas():
-    first, second = (one.requires_grad_() for one in embeddings().unbind())
+    first, second = (embedding.requires_grad_() for embedding in embeddings().unbind())
     label = torch.tensor([0, 1, 0, 1, 1, 0])
     assert torch.autograd.gradcheck(lambda a, b: contrastive_loss(a, b, label, 1.0), (first, second))
 
@@ -71,8 +71,8 @@ def engine(path, precision="float32"):
 @pytest.mark.parametrize(("layers", "decoder"), [(13, True), (8, True), (3, False)])
 def test_a_step_is_two_clean_graphs_with_an_optimiser_each(tmp_path, source, monkeypatch, layers, decoder):
     """A0-4: Adagrad follows the reconstruction, then Adam the contrastive loss of the network as it is by then."""
-    drawn = []
-    monkeypatch.setattr(source, "pairs", lambda *given: drawn.append(PairSource.pairs(source, *given)) or drawn[-1])
+    batches = []
+    monkeypatch.setattr(source, "pairs", lambda *given: batches.append(PairSource.pairs(source, *given)) or batches[-1])
     trained, reference = network(), network()
     losses = fit(trained, Stage("s", layers, decoder, 1, 3), [source], PARAMS, engine(tmp_path))
 
@@ -81,7 +81,7 @@ def test_a_step_is_two_clean_graphs_with_an_optimiser_each(tmp_path, source, mon
     adagrad = torch.optim.Adagrad(encoder + (list(reference.decoder.parameters()) if decoder else []), 1e-2)
     adam = torch.optim.Adam(encoder, 1e-3)
     expected = []
-    for pairs in drawn:
+    for pairs in batches:
         images = torch.cat([pairs.first, pairs.second])
         error = F.mse_loss(reference.decode(reference.maps(images), source.size), images)
         reference.zero_grad()
@@ -93,8 +93,10 @@ def test_a_step_is_two_clean_graphs_with_an_optimiser_each(tmp_path, source, mon
         contrast.backward()
         adam.step()
         expected.append((contrast.item(), error.item()))
-    for (name, mine), other in zip(trained.state_dict().items(), reference.state_dict().values(), strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-3, atol=2e-5, msg=name)
+    for (name, tensor), expected_tensor in zip(
+        trained.state_dict().items(), reference.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(tensor, expected_tensor, rtol=1e-3, atol=2e-5, msg=name)
     (row,) = losses.rows
     assert (row["contrastive"], row["reconstruction"]) == pytest.approx(tuple(np.mean(expected, axis=0)), rel=1e-3)
 
@@ -109,7 +111,7 @@ def test_only_the_layers_of_the_stage_are_trained(tmp_path, source, layers, deco
     assert set(names) == {*encoder, *(name for name in before if decoder and name.startswith("decoder."))}
 
 
-def test_one_batch_is_learnt_by_heart(tmp_path):
+def test_one_batch_is_overfitted(tmp_path):
     patches = open_patients(tmp_path / "p", patients=(4, 0, 0), slides=1, patches=2).split("train")
     source = PairSource(patches, torch.device("cpu"), Augmentation(0.05, 0.05, 0.01), same_slide=False)
     losses = fit(network(), Stage("s", 13, True, 2, 40), [source], PARAMS, engine(tmp_path, "auto"))
@@ -121,9 +123,9 @@ def test_two_sources_take_turns_in_proportion(tmp_path, source, monkeypatch):
     turns = []
 
     sources = [source, copy.copy(source)]
-    for name, one in zip(("first", "second"), sources, strict=True):
+    for name, pair_source in zip(("first", "second"), sources, strict=True):
         monkeypatch.setattr(
-            one, "pairs", lambda *given, name=name: turns.append(name) or PairSource.pairs(source, *given)
+            pair_source, "pairs", lambda *given, name=name: turns.append(name) or PairSource.pairs(source, *given)
         )
     fit(network(), Stage("s", 1, False, 1, 8, second_share=0.25), sources, PARAMS, engine(tmp_path))
     assert turns == ["first", "first", "first", "second"] * 2

@@ -1,4 +1,4 @@
-"""What the tests of `preprocess` share: running it, and small sources."""
+"""Helpers of the tests of `preprocess`: running it, and small sources."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -15,8 +15,8 @@ from histoforge.steps.preprocess_config import PreprocessConfig, PreprocessSumma
 
 
 @dataclass
-class Made:
-    """What a run of the step left."""
+class Preprocessed:
+    """The outputs of a run of the step."""
 
     summary: PreprocessSummary
     patches: PatchSet
@@ -24,11 +24,11 @@ class Made:
     folder: Path
 
 
-def preprocess(source: Path | str, out: Path, **values: Any) -> Made:
-    """Run the step and open what it made."""
+def preprocess(source: Path | str, out: Path, **values: Any) -> Preprocessed:
+    """Run the step and open its outputs."""
     config = PreprocessConfig.make({"source": str(source), "workers": 2, **values})
     summary = run(config, patches=out / "patches", overviews=out / "overviews")
-    return Made(summary, PatchSet.open(out / "patches"), PatchSet.open(out / "overviews"), out)
+    return Preprocessed(summary, PatchSet.open(out / "patches"), PatchSet.open(out / "overviews"), out)
 
 
 def tissue(seed: int, height: int = 32, width: int = 32) -> np.ndarray:

@@ -36,15 +36,15 @@ def test_a_damaged_table_is_a_sentence(tmp_path: Path, content: bytes, sentence:
 
 
 def pcam(folder: Path, x: object = None, y: object = None) -> PreprocessConfig:
-    """PatchCamelyon's files with other things in the place of images or labels."""
+    """PatchCamelyon's files with other content in the place of images or labels."""
     folder.mkdir()
-    for part, content in (("x", x), ("y", y)):
-        usual = {"x": np.zeros((4, 8, 8, 3), np.uint8), "y": np.zeros((4, 1, 1, 1), np.uint8)}[part]
-        with h5py.File(folder / f"camelyonpatch_level_2_split_train_{part}.h5", "w") as file:
+    for name, content in (("x", x), ("y", y)):
+        valid = {"x": np.zeros((4, 8, 8, 3), np.uint8), "y": np.zeros((4, 1, 1, 1), np.uint8)}[name]
+        with h5py.File(folder / f"camelyonpatch_level_2_split_train_{name}.h5", "w") as file:
             if callable(content):
                 content(file)
             else:
-                file[part] = usual if content is None else content
+                file[name] = valid if content is None else content
     return PreprocessConfig(source=str(folder), patch_size="8", mpp=0.972)
 
 

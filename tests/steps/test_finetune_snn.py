@@ -1,4 +1,4 @@
-"""The step `finetune_snn`: what it learns and writes, that a killed one loses nothing, and every user error."""
+"""The step `finetune_snn`: its training and outputs, resuming after a kill, and every user error."""
 
 import json
 import os
@@ -58,8 +58,8 @@ def report(path):
 
 def test_a_changed_report_of_a_guide_is_refused(tuned, patches, tmp_path):
     shutil.copytree(tuned[0], tmp_path / "guide")
-    facts, pictures = leaderboard._guide(tmp_path / "guide", PatchSet.open(patches))
-    assert (facts["pairs"], len(pictures)) == (report(tuned[0])["pairs"], 1)
+    record, pictures = leaderboard._guide(tmp_path / "guide", PatchSet.open(patches))
+    assert (record["pairs"], len(pictures)) == (report(tuned[0])["pairs"], 1)
     (tmp_path / "guide" / "guide.json").write_text(json.dumps({**report(tuned[0]), "warnings": []}))
     with pytest.raises(ModelError, match=r"guide\.json was changed after it was written"):
         leaderboard._guide(tmp_path / "guide", PatchSet.open(patches))
@@ -72,31 +72,31 @@ def test_writes_a_guide_with_its_report_and_pictures(tuned, patches, overviews):
     assert guide.info.digest == summary.digest
     assert guide.info.digests == {name: PatchSet.open(p).digest for name, p in
                                   (("patches", patches), ("overviews", overviews))}  # fmt: skip
-    said = report(out)
-    assert [(stage["name"], stage["layers"], stage["decoder"]) for stage in said["stages"]] == [
+    record = report(out)
+    assert [(stage["name"], stage["layers"], stage["decoder"]) for stage in record["stages"]] == [
         ("stage-1", 13, True), ("stage-2", 3, False)]  # fmt: skip
-    assert [len(stage["losses"]) for stage in said["stages"]] == [2, 2]
-    assert said["pairs"]["pairs"] == 64
-    assert said["pairs"]["patients"] == 3
-    assert [level["level"] for level in said["pairs"]["levels"]] == [0, 1, 2]
-    assert said["inference"]["batch"] == 2
-    for name in said["pictures"]:
+    assert [len(stage["losses"]) for stage in record["stages"]] == [2, 2]
+    assert record["pairs"]["pairs"] == 64
+    assert record["pairs"]["patients"] == 3
+    assert [level["level"] for level in record["pairs"]["levels"]] == [0, 1, 2]
+    assert record["inference"]["batch"] == 2
+    for name in record["pictures"]:
         with Image.open(out / name) as picture:
             assert np.asarray(picture).std() > 0
-    assert summary.pair_accuracy == said["pairs"]["accuracy"]["value"]
+    assert summary.pair_accuracy == record["pairs"]["accuracy"]["value"]
     assert (summary.overviews, summary.patches, summary.steps) == (8, 48, 10)
     assert any("began with random weights" in warning for warning in summary.warnings)
     assert not list(out.parent.rglob("checkpoint-*"))
 
 
-def test_ablations_stand_beside_it_with_as_many_steps(tuned):
+def test_ablations_have_as_many_steps(tuned):
     out, summary = tuned
-    said = report(out)["ablations"]
-    assert set(said) == set(summary.ablations) == {"initial", "overviews_only", "patches_only", "single_stage"}
-    steps = {name: sum(stage["steps"] for stage in one["stages"]) for name, one in said.items()}
+    record = report(out)["ablations"]
+    assert set(record) == set(summary.ablations) == {"initial", "overviews_only", "patches_only", "single_stage"}
+    steps = {name: sum(stage["steps"] for stage in network["stages"]) for name, network in record.items()}
     assert steps == {"initial": 0, "overviews_only": 4, "patches_only": 10, "single_stage": 10}
-    assert said["overviews_only"]["stages"] == report(out)["stages"][:1]
-    assert len({json.dumps(one["pairs"]["levels"]) for one in said.values()}) == 4
+    assert record["overviews_only"]["stages"] == report(out)["stages"][:1]
+    assert len({json.dumps(network["pairs"]["levels"]) for network in record.values()}) == 4
 
 
 def test_ablations_do_not_change_the_guide(tuned, patches, overviews, tmp_path):
@@ -113,7 +113,7 @@ def test_stage_2_begins_where_stage_1_ended_and_trains_the_last_three_layers(pat
         finetune_snn.run(config, patches=patches, overviews=overviews, guide=tmp_path / name)
         weights[name] = load_guide(tmp_path / name, "cpu").network.state_dict()
     changed = [name for name in weights["short"] if not torch.equal(weights["short"][name], weights["long"][name])]
-    assert changed == [f"features.{place}.{kind}" for place in (24, 26, 28) for kind in ("weight", "bias")]
+    assert changed == [f"features.{index}.{kind}" for index in (24, 26, 28) for kind in ("weight", "bias")]
 
 
 def test_it_learns_to_tell_held_out_patients_apart(patches, tmp_path):
@@ -124,13 +124,13 @@ def test_it_learns_to_tell_held_out_patients_apart(patches, tmp_path):
     assert summary.pair_auc > 0.8
 
 
-def test_without_stage_1_it_is_trained_on_patches_alone_and_says_so(patches, tmp_path):
+def test_without_stage_1_it_is_trained_on_patches_only_with_a_warning(patches, tmp_path):
     summary = finetune_snn.run(settings(stage1=False), patches=patches, guide=tmp_path / "guide")
     assert (summary.stages, summary.overviews) == (["patches-alone"], 0)
     assert "Stage 1 was left out" in summary.warnings[0]
-    said = report(tmp_path / "guide")
-    assert said["warnings"] == summary.warnings
-    assert [(stage["layers"], stage["decoder"], stage["steps"]) for stage in said["stages"]] == [(13, True, 6)]
+    record = report(tmp_path / "guide")
+    assert record["warnings"] == summary.warnings
+    assert [(stage["layers"], stage["decoder"], stage["steps"]) for stage in record["stages"]] == [(13, True, 6)]
 
 
 def test_begins_with_given_weights(patches, tmp_path):
@@ -147,7 +147,7 @@ def test_begins_with_given_weights(patches, tmp_path):
 
 
 def tune_and_die(patches, overviews, out, die_at):
-    """Tunes, and kills its own process at the given loss (0 for none)."""
+    """Run the step, and kill the process at the given loss (0 for none)."""
     loss, calls = training.contrastive_loss, []
 
     def counted(*given):
@@ -160,7 +160,7 @@ def tune_and_die(patches, overviews, out, die_at):
     finetune_snn.run(settings(precision="auto"), patches=patches, overviews=overviews, guide=out)
 
 
-def test_one_that_is_killed_in_each_stage_ends_with_the_same_bytes(tmp_path, patches, overviews):
+def test_a_training_killed_in_each_stage_ends_with_the_same_bytes(tmp_path, patches, overviews):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     undisturbed = run_process(tmp_path / "log", tune_and_die, patches, overviews, whole, 0)
     assert undisturbed.code == 0, undisturbed.stderr
@@ -173,17 +173,17 @@ def test_one_that_is_killed_in_each_stage_ends_with_the_same_bytes(tmp_path, pat
     assert ended.code == 0, ended.stderr
     assert resumed_stages(ended) == ["stage-1", "stage-2"]
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
-    one, two = report(whole), report(killed)
-    assert one["pairs"] == two["pairs"]
-    assert losses(one) == losses(two)
+    first, second = report(whole), report(killed)
+    assert first["pairs"] == second["pairs"]
+    assert losses(first) == losses(second)
 
 
 def resumed_stages(ended):
     return [name for name in ("stage-1", "stage-2") if f"{name}: goes on after step" in ended.stderr]
 
 
-def losses(said):
-    return [[{**row, "seconds": 0} for row in stage["losses"]] for stage in said["stages"]]
+def losses(record):
+    return [[{**row, "seconds": 0} for row in stage["losses"]] for stage in record["stages"]]
 
 
 def test_no_overviews_names_the_setting_that_does_without(patches, tmp_path):
@@ -192,15 +192,15 @@ def test_no_overviews_names_the_setting_that_does_without(patches, tmp_path):
     empty = write_patients(tmp_path / "empty", patients=(0, 0, 1), patches=1, size=32)
     with pytest.raises(PatchSetError, match="no training overviews in .*: set stage1=false"):
         finetune_snn.run(settings(), patches=patches, overviews=empty, guide=tmp_path / "guide")
-    one = write_patients(tmp_path / "one", patients=(1, 1, 1), patches=1, size=32)
+    single = write_patients(tmp_path / "one", patients=(1, 1, 1), patches=1, size=32)
     with pytest.raises(PatchSetError, match="images of one patient .* no dissimilar slides .* set stage1=false"):
-        finetune_snn.run(settings(), patches=patches, overviews=one, guide=tmp_path / "guide")
+        finetune_snn.run(settings(), patches=patches, overviews=single, guide=tmp_path / "guide")
 
 
 def test_patches_of_one_patient_are_refused(overviews, tmp_path):
-    one = write_patients(tmp_path / "one", patients=(1, 1, 1))
+    single = write_patients(tmp_path / "one", patients=(1, 1, 1))
     with pytest.raises(PatchSetError, match="'train' split has 12 images of one patient .* no dissimilar slides"):
-        finetune_snn.run(settings(), patches=one, overviews=overviews, guide=tmp_path / "guide")
+        finetune_snn.run(settings(), patches=single, overviews=overviews, guide=tmp_path / "guide")
 
 
 def test_patches_that_vgg_cannot_halve_are_refused(overviews, tmp_path):
@@ -231,8 +231,8 @@ def test_every_preset_has_valid_settings(preset):
     step_config(STEPS["finetune_snn"], preset, {})
 
 
-def test_a_set_that_was_split_by_slide_is_said_to_flatter(tmp_path, patches):
-    """Real patches: three patients whose slides stand on different sides."""
+def test_a_set_that_was_split_by_slide_has_a_warning(tmp_path, patches):
+    """Real patches: three patients whose slides are in different splits."""
     source = tmp_path / "source"
     for name in ("non_tumor", "viable_tumor"):
         (source / name).mkdir(parents=True)

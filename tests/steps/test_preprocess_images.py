@@ -18,31 +18,31 @@ from histoforge.patches import PatchSet
 
 def test_patches_are_the_images_split_by_patient(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
-    made = preprocess(source, tmp_path, patch_size=32)
-    index = made.patches.index
-    for pixels, row in zip(made.patches.images(), index.itertuples(), strict=True):
+    result = preprocess(source, tmp_path, patch_size=32)
+    index = result.patches.index
+    for pixels, row in zip(result.patches.images(), index.itertuples(), strict=True):
         np.testing.assert_array_equal(pixels, np.asarray(Image.open(source / row.file)))
         assert row.class_name == row.file.split("/")[0]
     assert index.groupby("patient")["split"].nunique().eq(1).all()
-    assert made.summary.counts == made.patches.info.counts
-    assert sum(made.summary.patients.values()) == 6
-    assert made.summary.patients_known
-    assert made.summary.split_by == "patient"
-    assert len(made.overviews) == 0
+    assert result.summary.counts == result.patches.info.counts
+    assert sum(result.summary.patients.values()) == 6
+    assert result.summary.patients_known
+    assert result.summary.split_by == "patient"
+    assert len(result.overviews) == 0
 
 
 def test_summary_is_recorded_and_equal_input_gives_an_equal_digest(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
-    one = preprocess(source, tmp_path / "one", patch_size=32, workers=1)
-    three = preprocess(source, tmp_path / "three", patch_size=32, workers=3)
-    assert one.patches.digest == three.patches.digest
-    recorded = one.patches.info.made_by["summary"]
-    assert recorded == one.summary.model_dump(mode="json", exclude={"seconds"})
-    assert recorded["source_digest"] == one.patches.info.made_by["source_digest"]
+    first = preprocess(source, tmp_path / "one", patch_size=32, workers=1)
+    second = preprocess(source, tmp_path / "three", patch_size=32, workers=3)
+    assert first.patches.digest == second.patches.digest
+    recorded = first.patches.info.made_by["summary"]
+    assert recorded == first.summary.model_dump(mode="json", exclude={"seconds"})
+    assert recorded["source_digest"] == first.patches.info.made_by["source_digest"]
     assert read_json(tmp_path / "one" / "patches" / "summary.json")["seconds"]["total"] > 0
     save(source / "benign" / "0-0.png", tissue(999))
     changed = preprocess(source, tmp_path / "changed", patch_size=32)
-    assert changed.summary.source_digest != one.summary.source_digest
+    assert changed.summary.source_digest != first.summary.source_digest
 
 
 def test_large_images_are_tiled_and_have_overviews_in_the_same_split(tmp_path: Path) -> None:
@@ -50,40 +50,40 @@ def test_large_images_are_tiled_and_have_overviews_in_the_same_split(tmp_path: P
     glass = tissue(5, 70, 70)
     glass[:, :35] = 244
     save(source / "benign" / "0-0.png", glass)
-    made = preprocess(source, tmp_path, patch_size=32, overview_size=48, min_tissue=0.5)
-    assert len(made.patches) == 12 * 4 - 2
-    assert made.summary.dropped == {"tiles with too little tissue": 2}
-    assert len(made.overviews) == made.summary.overviews == 12
-    assert made.overviews.patch_size == (48, 48)
-    for pixels, row in zip(made.patches.images(), made.patches.index.itertuples(), strict=True):
+    result = preprocess(source, tmp_path, patch_size=32, overview_size=48, min_tissue=0.5)
+    assert len(result.patches) == 12 * 4 - 2
+    assert result.summary.dropped == {"tiles with too little tissue": 2}
+    assert len(result.overviews) == result.summary.overviews == 12
+    assert result.overviews.patch_size == (48, 48)
+    for pixels, row in zip(result.patches.images(), result.patches.index.itertuples(), strict=True):
         assert (row.x, row.y) in {(3, 3), (35, 3), (3, 35), (35, 35)}
         image = np.asarray(Image.open(source / row.file))
         np.testing.assert_array_equal(pixels, image[row.y : row.y + 32, row.x : row.x + 32])
-    sides = dict(zip(made.patches.index["file"], made.patches.index["split"], strict=True))
-    assert [sides[file] for file in made.overviews.index["file"]] == made.overviews.index["split"].tolist()
+    split_of_file = dict(zip(result.patches.index["file"], result.patches.index["split"], strict=True))
+    assert [split_of_file[file] for file in result.overviews.index["file"]] == result.overviews.index["split"].tolist()
 
 
 def test_known_resolution_is_changed_to_the_patches_resolution(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in", size=64)
-    made = preprocess(source, tmp_path, patch_size=32, slide_mpp=0.25, mpp=0.5)
-    assert made.summary.mpp == 0.5
-    image = np.asarray(Image.open(source / made.patches.index["file"][0])).astype(float)
+    result = preprocess(source, tmp_path, patch_size=32, slide_mpp=0.25, mpp=0.5)
+    assert result.summary.mpp == 0.5
+    image = np.asarray(Image.open(source / result.patches.index["file"][0])).astype(float)
     averaged = image.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
-    assert abs(made.patches.images()[0] - averaged).max() <= 1
+    assert abs(result.patches.images()[0] - averaged).max() <= 1
 
 
 def test_non_square_patches(tmp_path: Path) -> None:
-    made = preprocess(folder_by_patient(tmp_path / "in", size=64), tmp_path, patch_size="64x32")
-    assert made.patches.images().shape == (48, 64, 32, 3)
+    result = preprocess(folder_by_patient(tmp_path / "in", size=64), tmp_path, patch_size="64x32")
+    assert result.patches.images().shape == (48, 64, 32, 3)
 
 
 def test_without_a_table_folders_name_the_classes_and_each_image_is_a_patient(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
     (source / "labels.csv").unlink()
-    made = preprocess(source, tmp_path, patch_size=32)
-    assert not made.summary.patients_known
-    assert any("each image counts as a separate patient" in warning for warning in made.summary.warnings)
-    assert made.patches.index["patient"].nunique() == 24
+    result = preprocess(source, tmp_path, patch_size=32)
+    assert not result.summary.patients_known
+    assert any("each image counts as a separate patient" in warning for warning in result.summary.warnings)
+    assert result.patches.index["patient"].nunique() == 24
 
 
 def test_patients_from_sub_folders_or_from_a_pattern(tmp_path: Path) -> None:
@@ -105,11 +105,11 @@ def test_own_split_is_kept_and_completed_from_the_training_patients(tmp_path: Pa
         for patient in patients:
             for label in ("a", "b"):
                 save(tmp_path / "in" / split / label / f"p{patient}" / "0.png", tissue(patient * 2 + (label == "a")))
-    made = preprocess(tmp_path / "in", tmp_path, patch_size=32)
-    index = made.patches.index
-    assert made.summary.split_by == "source"
+    result = preprocess(tmp_path / "in", tmp_path, patch_size=32)
+    index = result.patches.index
+    assert result.summary.split_by == "source"
     assert set(index.loc[index["split"] == "test", "patient"]) == {"p6", "p7"}
-    assert made.summary.patients == {"train": 5, "val": 1, "test": 2}
+    assert result.summary.patients == {"train": 5, "val": 1, "test": 2}
 
 
 def test_own_split_with_a_patient_on_two_sides_is_refused(tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_mixed_sizes_are_refused_skipped_or_enlarged(tmp_path: Path) -> None:
 
 def test_a_class_is_capped_fairly_and_training_is_thinned(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in", images=6)
-    made = preprocess(source, tmp_path / "1", patch_size=32, max_patches_per_class=10)
-    assert made.patches.counts.tolist() == [10, 10]
+    result = preprocess(source, tmp_path / "1", patch_size=32, max_patches_per_class=10)
+    assert result.patches.counts.tolist() == [10, 10]
     again = preprocess(source, tmp_path / "2", patch_size=32, max_patches_per_class=10, seed=1)
-    assert set(again.patches.index["file"]) != set(made.patches.index["file"])
+    assert set(again.patches.index["file"]) != set(result.patches.index["file"])
     whole = preprocess(source, tmp_path / "3", patch_size=32)
     half = preprocess(source, tmp_path / "4", patch_size=32, train_fraction=0.5)
     for label, count in whole.summary.counts["train"].items():
@@ -201,9 +201,9 @@ def test_damaged_images_are_named_and_skipped_up_to_a_limit(tmp_path: Path) -> N
     for number in range(2):
         path = source / "benign" / f"0-{number * 2}.png"
         path.write_bytes(path.read_bytes()[:200] if number else b"no image")
-    made = preprocess(source, tmp_path / "1", patch_size=32)
-    assert [failure.name for failure in made.summary.failed] == ["benign/0-0.png", "benign/0-2.png"]
-    assert len(made.patches) == 22
+    result = preprocess(source, tmp_path / "1", patch_size=32)
+    assert [failure.name for failure in result.summary.failed] == ["benign/0-0.png", "benign/0-2.png"]
+    assert len(result.patches) == 22
     with pytest.raises(SourceError, match=r"max_failed_slides=1 allows \(benign/0-0.png, benign/0-2.png\)"):
         preprocess(source, tmp_path / "2", patch_size=32, max_failed_slides=1)
     assert not (tmp_path / "2" / "patches").exists()
@@ -263,9 +263,9 @@ def test_stain_normalisation_brings_two_labs_together(tmp_path: Path) -> None:
             save(tmp_path / "in" / label / f"p{patient}" / f"{number}.png", light.round().astype(np.uint8))
 
     def gap(out: str, **values: str) -> float:
-        made = preprocess(tmp_path / "in", tmp_path / out, patch_size=32, **values)
-        lab = made.patches.index["patient"].str[1].astype(int).to_numpy() % 2
-        means = made.patches.images().mean(axis=(1, 2))
+        result = preprocess(tmp_path / "in", tmp_path / out, patch_size=32, **values)
+        lab = result.patches.index["patient"].str[1].astype(int).to_numpy() % 2
+        means = result.patches.images().mean(axis=(1, 2))
         return float(abs(means[lab == 0].mean(axis=0) - means[lab == 1].mean(axis=0)).max())
 
     raw = gap("raw")
@@ -303,8 +303,8 @@ def test_a_table_from_elsewhere_with_semicolons_and_a_mark_of_byte_order(tmp_pat
     text = (source / "labels.csv").read_text().replace(",", ";")
     (source / "labels.csv").unlink()
     (tmp_path / "mine.csv").write_text(text, encoding="utf-8-sig")
-    made = preprocess(source, tmp_path, patch_size=32, labels=str(tmp_path / "mine.csv"), kind="images")
-    assert made.summary.patients_known
+    result = preprocess(source, tmp_path, patch_size=32, labels=str(tmp_path / "mine.csv"), kind="images")
+    assert result.summary.patients_known
     with pytest.raises(SourceError, match=r"other.csv"):
         preprocess(source, tmp_path, patch_size=32, labels=str(tmp_path / "other.csv"))
 
@@ -313,11 +313,11 @@ def test_classes_are_chosen_ordered_and_ignored(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
     (source / "labels.csv").unlink()
     save(source / "artefact" / "x.png", tissue(1))
-    made = preprocess(source, tmp_path / "1", patch_size=32, classes="malignant, benign")
-    assert made.patches.classes == ["malignant", "benign"]
-    assert made.summary.dropped == {"images of other classes": 1}
-    made = preprocess(source, tmp_path / "2", patch_size=32, ignore_classes="artefact")
-    assert made.patches.classes == ["benign", "malignant"]
+    result = preprocess(source, tmp_path / "1", patch_size=32, classes="malignant, benign")
+    assert result.patches.classes == ["malignant", "benign"]
+    assert result.summary.dropped == {"images of other classes": 1}
+    result = preprocess(source, tmp_path / "2", patch_size=32, ignore_classes="artefact")
+    assert result.patches.classes == ["benign", "malignant"]
     with pytest.raises(SourceError, match="Class 'tumour' of 'classes' does not occur"):
         preprocess(source, tmp_path / "3", patch_size=32, classes="benign,tumour")
 
@@ -351,25 +351,25 @@ def every_fifth(name: str, folder: Path) -> tuple[Path, str]:
 
 
 def test_real_breast_images_by_patient(tmp_path: Path) -> None:
-    made = preprocess(shared_data("patches", "breakhis400x"), tmp_path)
-    assert len(made.patches) == 306
-    assert made.patches.index.groupby("patient")["split"].nunique().eq(1).all()
-    assert all(min(counts.values()) > 0 for counts in made.summary.counts.values())
+    result = preprocess(shared_data("patches", "breakhis400x"), tmp_path)
+    assert len(result.patches) == 306
+    assert result.patches.index.groupby("patient")["split"].nunique().eq(1).all()
+    assert all(min(counts.values()) > 0 for counts in result.summary.counts.values())
 
 
 def test_real_osteosarcoma_cannot_be_split_by_patient_and_says_what_can(tmp_path: Path) -> None:
     source, labels = every_fifth("osteosarcoma10x", tmp_path)
     with pytest.raises(SourceError, match="'non_viable_tumor' comes from 1 patient.* 'val' and 'test'.*split_by=slide"):
         preprocess(source, tmp_path / "1", labels=labels)
-    made = preprocess(source, tmp_path / "2", labels=labels, split_by="slide")
-    assert made.patches.index.groupby("slide")["split"].nunique().eq(1).all()
-    assert made.summary.split_by == "slide"
-    assert any("by slide, not by patient" in warning for warning in made.summary.warnings)
+    result = preprocess(source, tmp_path / "2", labels=labels, split_by="slide")
+    assert result.patches.index.groupby("slide")["split"].nunique().eq(1).all()
+    assert result.summary.split_by == "slide"
+    assert any("by slide, not by patient" in warning for warning in result.summary.warnings)
 
 
 def test_real_oral_images_are_tiled_by_patient(tmp_path: Path) -> None:
     source, labels = every_fifth("oral224", tmp_path)
-    made = preprocess(source, tmp_path, labels=labels, max_patches_per_class=120)
-    assert made.patches.counts.tolist() == [120, 120]
-    assert 30 < made.summary.overviews <= 156
-    assert made.patches.index.groupby("patient")["split"].nunique().eq(1).all()
+    result = preprocess(source, tmp_path, labels=labels, max_patches_per_class=120)
+    assert result.patches.counts.tolist() == [120, 120]
+    assert 30 < result.summary.overviews <= 156
+    assert result.patches.index.groupby("patient")["split"].nunique().eq(1).all()

@@ -1,4 +1,4 @@
-"""What a source holds, by the names of its files alone."""
+"""The kind of a source is detected from the names of its files."""
 
 import pytest
 

@@ -28,28 +28,28 @@ def pcam(folder: Path, side: int = 96) -> Path:
 
 def test_the_official_split_is_kept(tmp_path: Path) -> None:
     source = pcam(tmp_path / "in")
-    made = preprocess(source, tmp_path)
-    assert made.summary.kind == "pcam"
-    assert made.summary.split_by == "source"
-    assert made.summary.mpp == 0.972
-    assert made.summary.counts == {
+    result = preprocess(source, tmp_path)
+    assert result.summary.kind == "pcam"
+    assert result.summary.split_by == "source"
+    assert result.summary.mpp == 0.972
+    assert result.summary.counts == {
         "train": {"normal": 30, "tumour": 30},
         "val": {"normal": 6, "tumour": 6},
         "test": {"normal": 8, "tumour": 8},
     }
     with h5py.File(source / "camelyonpatch_level_2_split_test_x.h5") as file:
-        np.testing.assert_array_equal(made.patches.split("test").images(), file["x"][:])
-    assert not made.summary.patients_known
+        np.testing.assert_array_equal(result.patches.split("test").images(), file["x"][:])
+    assert not result.summary.patients_known
 
 
 def test_a_fraction_of_the_training_patches_is_drawn_balanced_by_seed(tmp_path: Path) -> None:
     source = pcam(tmp_path / "in")
-    made = preprocess(source, tmp_path / "1", train_fraction=0.2)
-    assert made.summary.counts["train"] == {"normal": 6, "tumour": 6}
-    assert made.summary.counts["test"] == {"normal": 8, "tumour": 8}
-    assert made.summary.dropped == {"training patches beyond train_fraction": 48}
+    result = preprocess(source, tmp_path / "1", train_fraction=0.2)
+    assert result.summary.counts["train"] == {"normal": 6, "tumour": 6}
+    assert result.summary.counts["test"] == {"normal": 8, "tumour": 8}
+    assert result.summary.dropped == {"training patches beyond train_fraction": 48}
     other = preprocess(source, tmp_path / "2", train_fraction=0.2, seed=1)
-    assert set(made.patches.index["file"]) != set(other.patches.index["file"])
+    assert set(result.patches.index["file"]) != set(other.patches.index["file"])
     capped = preprocess(source, tmp_path / "3", max_patches_per_class=40)
     assert capped.patches.counts.tolist() == [40, 40]
 
@@ -60,9 +60,9 @@ def test_slides_are_known_where_their_lists_are_there(tmp_path: Path) -> None:
         lines = [f"{split}_{row // 4}" for row in range(count)]
         text = "wsi\n" + "\n".join(lines) + "\n"
         (source / f"camelyonpatch_level_2_split_{split}_meta.csv").write_text(text)
-    made = preprocess(source, tmp_path)
-    assert made.summary.patients_known
-    assert made.summary.patients == {"train": 15, "val": 3, "test": 4}
+    result = preprocess(source, tmp_path)
+    assert result.summary.patients_known
+    assert result.summary.patients == {"train": 15, "val": 3, "test": 4}
 
 
 def test_faults_are_one_sentence(tmp_path: Path) -> None:

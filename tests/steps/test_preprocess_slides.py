@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from dicom_making import write_dicom
 from PIL import Image
-from preprocessing import Made, preprocess, write_table
+from preprocessing import Preprocessed, preprocess, write_table
 from real_data import shared_data
 from s3_server import serve_s3, use
 
@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {"patch_size": 48, "mpp": 1.0, "overview_size": 64}
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four small slides with regions of two classes, and one that is cut short."""
+    """Four small slides with regions of two classes, and a truncated one."""
     folder = tmp_path_factory.mktemp("phantom")
     draw_slides(folder, patients=4, size_px=1024)
     return folder
@@ -38,7 +38,7 @@ def slides(drawn: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+def result(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Preprocessed:
     return preprocess(drawn, tmp_path_factory.mktemp("made"), **SETTINGS)
 
 
@@ -46,71 +46,71 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*p0*.tiff"))
 
 
-def test_patches_are_the_pixels_of_their_places(made: Made, drawn: Path) -> None:
-    index = made.patches.index
-    assert made.summary.mpp == pytest.approx(1.0)
+def test_patches_are_the_pixels_of_their_places(result: Preprocessed, drawn: Path) -> None:
+    index = result.patches.index
+    assert result.summary.mpp == pytest.approx(1.0)
     for row in index.groupby("file").head(5).itertuples():
         slide = openslide.OpenSlide(drawn / row.file)
         expected = np.asarray(slide.read_region((row.x, row.y), row.level, (48, 48)).convert("RGB"))
-        np.testing.assert_array_equal(made.patches.images(np.array([row.Index]))[0], expected)
+        np.testing.assert_array_equal(result.patches.images(np.array([row.Index]))[0], expected)
     assert (index["tissue"] >= 0.5).all()
 
 
-def test_split_regions_and_summary(made: Made) -> None:
-    index = made.patches.index
+def test_split_regions_and_summary(result: Preprocessed) -> None:
+    index = result.patches.index
     assert index.groupby("patient")["split"].nunique().eq(1).all()
     assert index.groupby("file")["class_name"].nunique().eq(2).all()
-    assert [failure.name for failure in made.summary.failed] == ["phantom-corrupt.tiff"]
-    assert "does not open" in made.summary.failed[0].reason
-    assert made.summary.files == 4
-    assert made.summary.kind == "slides"
+    assert [failure.name for failure in result.summary.failed] == ["phantom-corrupt.tiff"]
+    assert "does not open" in result.summary.failed[0].reason
+    assert result.summary.files == 4
+    assert result.summary.kind == "slides"
 
 
-def test_overviews_and_pictures(made: Made) -> None:
-    assert len(made.overviews) == made.summary.overviews == 4
-    sides = dict(zip(made.patches.index["file"], made.patches.index["split"], strict=True))
-    assert [sides[file] for file in made.overviews.index["file"]] == made.overviews.index["split"].tolist()
-    folder = made.folder / "overviews" / "pictures"
-    described = read_json(folder / "pictures.json")
-    assert [one["slide"] for one in described] == sorted(one["slide"] for one in described)
-    for one in described:
-        assert Image.open(folder / one["picture"]).size == (one["width"], one["height"])
-        own = made.patches.index["slide"] == one["slide"]
-        assert sum(one["patches"].values()) == own.sum()
+def test_overviews_and_pictures(result: Preprocessed) -> None:
+    assert len(result.overviews) == result.summary.overviews == 4
+    split_of_file = dict(zip(result.patches.index["file"], result.patches.index["split"], strict=True))
+    assert [split_of_file[file] for file in result.overviews.index["file"]] == result.overviews.index["split"].tolist()
+    folder = result.folder / "overviews" / "pictures"
+    pictures = read_json(folder / "pictures.json")
+    assert [picture["slide"] for picture in pictures] == sorted(picture["slide"] for picture in pictures)
+    for picture in pictures:
+        assert Image.open(folder / picture["picture"]).size == (picture["width"], picture["height"])
+        of_slide = result.patches.index["slide"] == picture["slide"]
+        assert sum(picture["patches"].values()) == of_slide.sum()
 
 
-def test_threads_and_runs_change_nothing(made: Made, drawn: Path, tmp_path: Path) -> None:
+def test_threads_and_runs_change_nothing(result: Preprocessed, drawn: Path, tmp_path: Path) -> None:
     again = preprocess(drawn, tmp_path, **{**SETTINGS, "workers": 1})
-    assert again.patches.digest == made.patches.digest
-    assert again.overviews.digest == made.overviews.digest
+    assert again.patches.digest == result.patches.digest
+    assert again.overviews.digest == result.overviews.digest
 
 
-def test_a_cap_takes_a_fair_sample_of_all_slides(made: Made, drawn: Path, tmp_path: Path) -> None:
-    most = int(made.patches.counts.min()) // 2
-    capped = preprocess(drawn, tmp_path, **SETTINGS, max_patches_per_class=most)
-    assert capped.patches.counts.tolist() == [most, most]
-    places = {(row.file, row.x, row.y) for row in made.patches.index.itertuples()}
-    assert {(row.file, row.x, row.y) for row in capped.patches.index.itertuples()} < places
+def test_a_cap_takes_a_fair_sample_of_all_slides(result: Preprocessed, drawn: Path, tmp_path: Path) -> None:
+    limit = int(result.patches.counts.min()) // 2
+    capped = preprocess(drawn, tmp_path, **SETTINGS, max_patches_per_class=limit)
+    assert capped.patches.counts.tolist() == [limit, limit]
+    corners = {(row.file, row.x, row.y) for row in result.patches.index.itertuples()}
+    assert {(row.file, row.x, row.y) for row in capped.patches.index.itertuples()} < corners
     assert capped.patches.index["file"].nunique() == 4
 
 
-def test_a_cap_changes_no_colour_of_the_patches_that_it_leaves(drawn: Path, tmp_path: Path) -> None:
+def test_a_cap_does_not_change_colours(drawn: Path, tmp_path: Path) -> None:
     pixels = []
-    for folder, most in (("all", 0), ("few", 12)):
-        made = preprocess(drawn, tmp_path / folder, **SETTINGS, stain="macenko", max_patches_per_class=most)
-        images = made.patches.images()
-        pixels.append({(row.file, row.x, row.y): images[row.Index] for row in made.patches.index.itertuples()})
+    for folder, limit in (("all", 0), ("few", 12)):
+        result = preprocess(drawn, tmp_path / folder, **SETTINGS, stain="macenko", max_patches_per_class=limit)
+        images = result.patches.images()
+        pixels.append({(row.file, row.x, row.y): images[row.Index] for row in result.patches.index.itertuples()})
     assert len(pixels[1]) == 24
-    for place, image in pixels[1].items():
-        np.testing.assert_array_equal(image, pixels[0][place])
+    for corner, image in pixels[1].items():
+        np.testing.assert_array_equal(image, pixels[0][corner])
 
 
-def test_tissue_outside_the_regions_can_be_a_class(made: Made, drawn: Path, tmp_path: Path) -> None:
+def test_tissue_outside_the_regions_can_be_a_class(result: Preprocessed, drawn: Path, tmp_path: Path) -> None:
     outside = preprocess(drawn, tmp_path, **SETTINGS, outside_class="stroma")
     index = outside.patches.index
     assert outside.patches.classes == ["benign", "stroma", "tumour"]
     inside = index[index["class_name"] != "stroma"]
-    assert len(inside) == len(made.patches)
+    assert len(inside) == len(result.patches)
     assert not set(zip(index["file"], index["x"], index["y"], strict=True)) - {
         (row.file, row.x, row.y) for row in index.itertuples()
     }
@@ -121,8 +121,8 @@ def test_ome_tiff_and_dicom_have_their_names_resolution_and_annotations(slides: 
     ome, dicom, *_ = sorted(slides.glob("*p0*.tiff"))
     whole = [openslide.OpenSlide(path).read_region((0, 0), 0, (1024, 1024)) for path in (ome, dicom)]
     pixels = [np.asarray(image.convert("RGB")) for image in whole]
-    facts = {"axes": "YXS", "PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm"}
-    tifffile.imwrite(slides / "b.ome.tif", pixels[0], tile=(256, 256), photometric="rgb", ome=True, metadata=facts)
+    metadata = {"axes": "YXS", "PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm"}
+    tifffile.imwrite(slides / "b.ome.tif", pixels[0], tile=(256, 256), photometric="rgb", ome=True, metadata=metadata)
     write_dicom(slides / "c", pixels[1], mpp=0.5)
     ome.with_suffix(".geojson").rename(slides / "b.geojson")
     dicom.with_suffix(".geojson").rename(slides / "c.geojson")
@@ -130,14 +130,14 @@ def test_ome_tiff_and_dicom_have_their_names_resolution_and_annotations(slides: 
     table.write_text(table.read_text().replace(ome.stem, "b").replace(dicom.stem, "c"))
     ome.unlink()
     dicom.unlink()
-    made = preprocess(slides, tmp_path / "out", **SETTINGS)
-    index = made.patches.index
+    result = preprocess(slides, tmp_path / "out", **SETTINGS)
+    index = result.patches.index
     assert {"b", "c"} < set(index["slide"])
     for name, file in (("b", "b.ome.tif"), ("c", "c/level-0.dcm")):
-        own = index[index["slide"] == name]
-        assert set(own["file"]) == {file}
-        assert set(own["class_name"]) == {"benign", "tumour"}
-        assert (own["mpp"] == 1.0).all()
+        rows = index[index["slide"] == name]
+        assert set(rows["file"]) == {file}
+        assert set(rows["class_name"]) == {"benign", "tumour"}
+        assert (rows["mpp"] == 1.0).all()
 
 
 def test_labels_of_slides_without_annotations(slides: Path, tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_labels_of_slides_without_annotations(slides: Path, tmp_path: Path) -> N
     write_table(slides / "slides.csv", rows)
     with pytest.raises(SourceError, match="Class 'a' comes from 2 patients, so .* has none of it in 'val'"):
         preprocess(slides, tmp_path / "1", **SETTINGS)
-    made = preprocess(slides, tmp_path / "2", **SETTINGS, split_ratios="1:0:1")
-    assert made.summary.patients == {"train": 2, "test": 2}
-    assert made.patches.index.groupby("file")["class_name"].nunique().eq(1).all()
+    result = preprocess(slides, tmp_path / "2", **SETTINGS, split_ratios="1:0:1")
+    assert result.summary.patients == {"train": 2, "test": 2}
+    assert result.patches.index.groupby("file")["class_name"].nunique().eq(1).all()
 
 
 def test_without_labels_and_annotations(slides: Path, tmp_path: Path) -> None:
@@ -175,16 +175,16 @@ def test_a_slide_that_is_damaged_in_the_middle_leaves_no_patch(slides: Path, tmp
     broken = slides / names(slides)[1]
     with tifffile.TiffFile(broken) as file:
         level = file.pages[1]
-        places = list(zip(level.dataoffsets, level.databytecounts, strict=True))[-2:]
+        tiles = list(zip(level.dataoffsets, level.databytecounts, strict=True))[-2:]
     content = bytearray(broken.read_bytes())
-    for offset, count in places:
+    for offset, count in tiles:
         content[offset : offset + count] = bytes(count)
     broken.write_bytes(content)
-    made = preprocess(slides, tmp_path, **SETTINGS, min_tissue=0.0, outside_class="rest")
-    assert broken.name in [failure.name for failure in made.summary.failed]
-    assert broken.name not in set(made.patches.index["file"])
-    assert broken.name not in set(made.overviews.index["file"])
-    assert made.summary.files == 3
+    result = preprocess(slides, tmp_path, **SETTINGS, min_tissue=0.0, outside_class="rest")
+    assert broken.name in [failure.name for failure in result.summary.failed]
+    assert broken.name not in set(result.patches.index["file"])
+    assert broken.name not in set(result.overviews.index["file"])
+    assert result.summary.files == 3
 
 
 def without_mpp(path: Path) -> None:
@@ -253,11 +253,11 @@ def test_a_region_that_crosses_itself_is_mended_and_named(slides: Path, tmp_path
     bow = [(100, 100), (900, 900), (900, 100), (100, 900)]
     name = names(slides)[0].replace(".tiff", ".geojson")
     annotate(slides / name, [("tumour", bow), ("benign", [(120, 300), (300, 500), (120, 700)])])
-    made = preprocess(slides, tmp_path, **SETTINGS)
-    assert any(name in warning and "crosses itself" in warning for warning in made.summary.warnings)
+    result = preprocess(slides, tmp_path, **SETTINGS)
+    assert any(name in warning and "crosses itself" in warning for warning in result.summary.warnings)
 
 
-def test_regions_of_an_ignored_class_give_no_patches(slides: Path, tmp_path: Path, made: Made) -> None:
+def test_regions_of_an_ignored_class_give_no_patches(slides: Path, tmp_path: Path, result: Preprocessed) -> None:
     path = slides / names(slides)[0].replace(".tiff", ".geojson")
     value = read_json(path)
     annotate(path, [("Ignore*", [(0, 0), (1024, 0), (1024, 1024), (0, 1024)])])
@@ -265,7 +265,7 @@ def test_regions_of_an_ignored_class_give_no_patches(slides: Path, tmp_path: Pat
     path.write_text(json.dumps(value))
     ignored = preprocess(slides, tmp_path, **SETTINGS, ignore_classes="Ignore*")
     assert ignored.patches.classes == ["benign", "tumour"]
-    assert len(ignored.patches) == len(made.patches)
+    assert len(ignored.patches) == len(result.patches)
 
 
 @pytest.mark.parametrize(
@@ -289,8 +289,8 @@ def test_the_same_slide_under_two_patients_is_noticed(slides: Path, tmp_path: Pa
             first = (slides / names(slides)[0]).with_suffix(extension)
             if (slides / name).with_suffix(extension) != first:
                 shutil.copy(first, (slides / name).with_suffix(extension))
-    made = preprocess(slides, tmp_path, **SETTINGS)
-    assert any("The same pixels occur in two splits" in warning for warning in made.summary.warnings)
+    result = preprocess(slides, tmp_path, **SETTINGS)
+    assert any("The same pixels occur in two splits" in warning for warning in result.summary.warnings)
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +300,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_remote_slides_are_fetched_one_at_a_time_and_removed(
-    server: Any, made: Made, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Any, result: Preprocessed, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, server.endpoint)
     server.bucket("slides")
@@ -319,7 +319,7 @@ def test_remote_slides_are_fetched_one_at_a_time_and_removed(
 
     monkeypatch.setattr(openslide.OpenSlide, "__init__", counting)
     remote = preprocess("s3://slides/study", tmp_path, **SETTINGS)
-    np.testing.assert_array_equal(remote.patches.images(), made.patches.images())
+    np.testing.assert_array_equal(remote.patches.images(), result.patches.images())
     assert most == 1
     assert not list((tmp_path / "tmp").iterdir())
     assert "s3://slides/study" in remote.summary.failed[0].reason
@@ -353,8 +353,8 @@ def test_real_slides(tmp_path: Path) -> None:
     }
     with pytest.raises(SourceError, match="slide_mpp"):
         preprocess(source, tmp_path / "1", **values)
-    made = preprocess(source, tmp_path / "2", slide_mpp=0.5, **values)
-    assert made.patches.index["file"].nunique() == 4
-    assert [failure.name for failure in made.summary.failed] == ["negative/broken.svs"]
-    assert all(min(counts.values()) > 0 for counts in made.summary.counts.values())
-    assert len(list((made.folder / "overviews" / "pictures").glob("*.jpg"))) == 4
+    result = preprocess(source, tmp_path / "2", slide_mpp=0.5, **values)
+    assert result.patches.index["file"].nunique() == 4
+    assert [failure.name for failure in result.summary.failed] == ["negative/broken.svs"]
+    assert all(min(counts.values()) > 0 for counts in result.summary.counts.values())
+    assert len(list((result.folder / "overviews" / "pictures").glob("*.jpg"))) == 4

@@ -20,10 +20,10 @@ def random_patches(seed: int, patients: int, classes: int) -> tuple[np.ndarray, 
     rng = np.random.default_rng(seed)
     groups, labels = [], []
     for patient in range(patients):
-        own = rng.choice(classes, size=rng.integers(1, classes + 1), replace=False)
+        patient_classes = rng.choice(classes, size=rng.integers(1, classes + 1), replace=False)
         count = int(rng.integers(1, 120))
         groups += [f"p{patient:02d}"] * count
-        labels += rng.choice(own, size=count).tolist()
+        labels += rng.choice(patient_classes, size=count).tolist()
     return np.array(groups), np.array(labels)
 
 

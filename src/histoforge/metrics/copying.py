@@ -22,9 +22,9 @@ from histoforge.metrics.results import Result
 
 ALPHA = 0.01
 NOTABLE_SHARE = 0.6
-FEWEST_IN_CELL = 20
-HELD_OUT_A_CELL = 50
-MOST_CELLS = 10
+MIN_IN_CELL = 20
+HELD_OUT_PER_CELL = 50
+MAX_CELLS = 10
 RESTARTS = 3
 Names = NDArray[Any]
 
@@ -82,8 +82,8 @@ def copying_test(synthetic_to_training: Tensor, held_out_to_training: Tensor) ->
     statistic = ranks[:n].sum() - n * (n + 1) / 2
     _, ties = np.unique(ranks, return_counts=True)
     total = n + m
-    spread = n * m / 12 * (total + 1 - float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1)))
-    score = (statistic - n * m / 2) / spread**0.5 if spread > 0 else 0.0
+    variance = n * m / 12 * (total + 1 - float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1)))
+    score = (statistic - n * m / 2) / variance**0.5 if variance > 0 else 0.0
     return float(1 - statistic / (n * m)), float(score), float(stats.norm.cdf(score))
 
 
@@ -100,22 +100,22 @@ def copying_by_cell(features: Sequence[Tensor], cells: Sequence[Names]) -> Copyi
         features: features of the synthetic, training and held-out patches, [S, D], [T, D] and [H, D].
         cells: the name of each patch's cell, [S], [T] and [H].
     """
-    found = [
-        _in_cell(str(name), [part[torch.from_numpy(own == name)] for part, own in zip(features, cells, strict=True)])
-        for name in np.unique(np.concatenate([np.asarray(own) for own in cells]))
+    results = [
+        _test_cell(str(name), [x[torch.from_numpy(names == name)] for x, names in zip(features, cells, strict=True)])
+        for name in np.unique(np.concatenate([np.asarray(names) for names in cells]))
     ]
-    adjusted = holm([cell.p for cell in found])
-    found = [cell.model_copy(update={"p": p}) for cell, p in zip(found, adjusted, strict=True)]
-    known = [(cell.z, cell.n_held_out) for cell in found if cell.z is not None]
-    scores, weights = np.array([z for z, _ in known]), np.array([n for _, n in known], float)
-    c_t = float((scores * weights).sum() / weights.sum()) if known else None
-    spread = float(np.sqrt((weights**2).sum()) / weights.sum()) if known else 1.0
+    adjusted = holm([cell.p for cell in results])
+    results = [cell.model_copy(update={"p": p}) for cell, p in zip(results, adjusted, strict=True)]
+    tested = [(cell.z, cell.n_held_out) for cell in results if cell.z is not None]
+    scores, weights = np.array([z for z, _ in tested]), np.array([n for _, n in tested], float)
+    c_t = float((scores * weights).sum() / weights.sum()) if tested else None
+    std = float(np.sqrt((weights**2).sum()) / weights.sum()) if tested else 1.0
     return CopyingByCell(
-        cells=found,
+        cells=results,
         c_t=c_t,
-        p=None if c_t is None else float(stats.norm.cdf(c_t / spread)),
+        p=None if c_t is None else float(stats.norm.cdf(c_t / std)),
         compared=float(weights.sum() / max(1, len(features[2]))),
-        copied=[cell.name for cell in found if _speaks_of_copying(cell)],
+        copied=[cell.name for cell in results if _indicates_copying(cell)],
     )
 
 
@@ -132,24 +132,24 @@ def kmeans_cells(features: Sequence[Tensor], seed: int) -> list[Names] | None:
     Returns:
         The cell of each patch, str [S], [T] and [H].
     """
-    synthetic, training, held_out = (part.cpu().numpy() for part in features)
-    count = min(MOST_CELLS, min(len(synthetic), len(training), len(held_out)) // HELD_OUT_A_CELL)
+    synthetic, training, held_out = (matrix.cpu().numpy() for matrix in features)
+    count = min(MAX_CELLS, min(len(synthetic), len(training), len(held_out)) // HELD_OUT_PER_CELL)
     if count < 2:
         return None
     random_state = derive_seed(seed, "copying cells") % 2**32
     clusters = KMeans(count, n_init=RESTARTS, random_state=random_state).fit(training)
-    names = np.array([f"{place:02d}" for place in range(1, count + 1)])
-    return [names[clusters.predict(part)] for part in (synthetic, training, held_out)]
+    names = np.array([f"{number:02d}" for number in range(1, count + 1)])
+    return [names[clusters.predict(points)] for points in (synthetic, training, held_out)]
 
 
-def _in_cell(name: str, features: Sequence[Tensor]) -> CopyingCell:
+def _test_cell(name: str, features: Sequence[Tensor]) -> CopyingCell:
     synthetic, training, held_out = features
     cell = CopyingCell(name=name, n_synthetic=len(synthetic), n_training=len(training), n_held_out=len(held_out))
-    if min(len(synthetic), len(held_out)) < FEWEST_IN_CELL or not len(training):
+    if min(len(synthetic), len(held_out)) < MIN_IN_CELL or not len(training):
         return cell
     nearer, z, p = copying_test(nearest(synthetic, training)[0], nearest(held_out, training)[0])
     return cell.model_copy(update={"nearer": nearer, "z": z, "p": p})
 
 
-def _speaks_of_copying(cell: CopyingCell) -> bool:
+def _indicates_copying(cell: CopyingCell) -> bool:
     return cell.p is not None and cell.nearer is not None and cell.p < ALPHA and cell.nearer > NOTABLE_SHARE

@@ -62,8 +62,7 @@ class CosineSpace:
         gallery = _select([self._views[points.kind][0]], points)[0]
         excluded = None
         if queries.kind == points.kind:
-            of_all = points.rows is None and queries.rows is not None
-            excluded = queries.rows if of_all else np.arange(len(gallery))
+            excluded = queries.rows if points.rows is None and queries.rows is not None else np.arange(len(gallery))
         label = f"{queries.kind} to {points.kind}".replace("_", " ")
         neighbours = [
             most_similar(view, gallery, 1, device=self._device, excluded=excluded, label=label)

@@ -39,7 +39,7 @@ class SearchOptions:
         k: number of patches to return for each query.
         split: the split to search in, or 'all'.
         gradcam: True to overlay what makes patches similar.
-        query_mpp: resolution of the queries, um/px; 0 treats a pixel of a query as a pixel of a patch.
+        query_mpp: resolution of the queries, um/px; 0 assumes that of the patches.
         cache: a folder for embeddings, or None.
     """
 
