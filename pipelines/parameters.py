@@ -33,7 +33,7 @@ COMMON = {
     ),
     "slide_mpp": Parameter(float, 0.0, "resolution of slides whose file does not state it, um/px; 0 if it is unknown."),
     "seeds": Parameter(int, 0, "number of classifiers to train per arm; 0 leaves it to the preset."),
-    "seed": Parameter(int, 0, "of all random choices."),
+    "seed": Parameter(int, -1, "seed of all random choices; -1 leaves it to the preset and the overrides."),
     "overrides": Parameter(dict, {}, "values for any other parameters of the steps, by 'step.parameter'."),
     "checkpoints": Parameter(
         str, "", "folder or s3:// prefix for checkpoints, from which a retried task continues; '' for none."

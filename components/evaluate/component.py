@@ -24,34 +24,34 @@ def evaluate(
     pool: dsl.Input[dsl.Dataset] = None,
     selected: dsl.Input[dsl.Dataset] = None,
     overviews: dsl.Input[dsl.Dataset] = None,
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
     """Compare the arms on the test split and write the report.
 
     Args:
-        patches: patch set of real patches; its test split is read here and nowhere else.
-        baseline: the arm that the others are compared with.
+        patches: patch set of real patches; only this step and publish_model read its test split.
+        baseline: the arm with which the others are compared.
         traditional: arm with traditional augmentation.
         selective: arm with selected synthetic patches.
-        arms: further arms, as a loop collects them.
-        fraction_baselines: baselines trained on parts of the training patches.
-        fraction_selectives: the arms with selected synthetic patches beside these.
+        arms: more arms, as collected from a loop.
+        fraction_baselines: baselines trained on fractions of the training patches.
+        fraction_selectives: arms trained on the same fractions with selected synthetic patches.
         generator: the generator, for its curves and pictures.
         pool: scored candidate pool.
         selected: patch set of the kept synthetic patches.
         overviews: overviews of the slides, for their pictures.
-        seed: of all random choices.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
-        report: one HTML page that opens without a network.
-        results: all results, one JSON file.
-        metrics: the scores of each arm and of the generator.
+        report: the report, one HTML page that opens without a network connection.
+        results: all results as one JSON file.
+        metrics: scores of each arm and of the generator.
         classification: confusion matrix and ROC curve of the best arm.
-        summary: the answer and the table of the study.
+        summary: the study's conclusion and its table.
     """
     from histoforge.tasks.step_task import run_evaluate
 

@@ -18,32 +18,32 @@ def find_news(
     patch_size: str = "",
     slide_mpp: float = 0.0,
     seeds: int = 0,
-    seed: int = 0,
+    seed: int = -1,
     models: str = "",
     checkpoints: str = "",
 ) -> NamedTuple("News", [("Output", bool), ("record", str)]):
-    """Say whether a source holds other slides than when it was last trained on, or the settings are others.
+    """Detect whether the slides at a source, or the settings, have changed since the last training.
 
-    Never cache it: what it compares with is not among its inputs.
+    Do not cache it, because the record that it reads is not among its inputs.
 
     Args:
         source: folder, or s3:// or minio:// prefix, of the slides or images.
-        dataset_digest: over the files at the source, as scan_source gives it.
-        state: location of the record that record_source keeps.
-        preset: of the run.
-        overrides: of the run.
-        patch_size: of the run.
-        slide_mpp: of the run.
-        seeds: of the run.
-        seed: of the run.
-        models: where the run will publish; where it goes on, that it may write there is seen now. '' for nowhere.
-        checkpoints: where it will put checkpoints, seen to alike.
+        dataset_digest: digest of the files at the source, from scan_source.
+        state: location of the record that record_source writes.
+        preset: preset of the run.
+        overrides: overrides of the run.
+        patch_size: patch size of the run.
+        slide_mpp: resolution of slides without one, in the run.
+        seeds: number of classifiers of the run.
+        seed: seed of the run.
+        models: location where the run will publish; if the run continues, write access is checked now. '' for none.
+        checkpoints: location of the run's checkpoints, checked in the same way.
 
     Returns:
-        metrics: whether there is news (1 or 0), and the task's time and memory.
-        summary: what has changed, in a sentence.
-        Output: whether there is anything new.
-        record: what record_source is to keep once the run has ended well.
+        metrics: 1 if something has changed, otherwise 0; the task's time and memory.
+        summary: the change, in one sentence.
+        Output: True if something has changed.
+        record: the record for record_source to store after the run has succeeded.
     """
     from histoforge.tasks.small_tasks import run_find_news
 
@@ -57,7 +57,7 @@ def find_news(
             "patch_size": patch_size,
             "slide_mpp": slide_mpp,
             "seeds": seeds,
-            "seed": seed,
+            "seed": max(seed, 0),
         },
         state,
         (models, checkpoints),

@@ -14,26 +14,26 @@ def finetune_snn(
     weights: str = "",
     weights_sha256: str = "",
     checkpoints: str = "",
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
-    """Fine-tune the siamese guide (MFT-SNN) on overviews, then on patches, and say how well it tells them apart.
+    """Fine-tune the siamese guide (MFT-SNN) on overviews, then on patches, and report how well it separates them.
 
     Args:
-        patches: patch set of real patches; its training split trains, its validation split judges.
-        overviews: overviews of the slides, for the first stage; needed unless the override stage1 is false.
-        weights: path or s3:// address of torchvision's vgg16 weights to begin with; '' as the preset says.
-        weights_sha256: SHA-256 that the weights file must have; '' is unchecked.
-        checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
-        seed: of all random choices.
+        patches: patch set of real patches; it is trained on the training split and evaluated on the validation split.
+        overviews: overviews of the slides, for the first stage; required unless the override stage1 is false.
+        weights: path or s3:// address of torchvision's vgg16 weights to start from; '' leaves it to the preset.
+        weights_sha256: expected SHA-256 of the weights file; '' skips the check.
+        checkpoints: folder or s3:// prefix for checkpoints, from which a retry on another node continues; '' for none.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
         guide: the guide, with its report guide.json and Grad-CAM pictures.
-        metrics: pair accuracy, area under the ROC curve, similarity by level, inference cost.
-        summary: the same as a table.
+        metrics: pair accuracy, area under the ROC curve, similarity by level, and inference cost.
+        summary: the metrics as a table.
     """
     from histoforge.tasks.step_task import run_step
 

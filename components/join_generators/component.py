@@ -13,16 +13,16 @@ def join_generators(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
 ):
-    """Make one generator of several that were trained side by side on one class each.
+    """Combine generators that were trained on one class each into one generator of all classes.
 
     Args:
-        generators: generators of one method, trained on the same patch set with the same settings, one for each class;
-            a single generator of all classes is handed on as it is.
+        generators: generators of one method, one per class, trained on the same patch set with the same settings; a
+            single generator of all classes is copied.
 
     Returns:
-        generator: the generator of all classes, with the histories and pictures of all.
-        metrics: patches, steps and seconds of all trainings together.
-        summary: the same as a table.
+        generator: the generator of all classes, with the histories and pictures of its members.
+        metrics: total patches, steps and seconds of all trainings.
+        summary: the metrics as a table.
     """
     from histoforge.tasks.step_task import run_step
 

@@ -18,28 +18,28 @@ def leaderboard(
     both_arms: Optional[dsl.Input[List[dsl.Model]]] = None,
     guide: dsl.Input[dsl.Model] = None,
     baseline: dsl.Input[dsl.Model] = None,
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
-    """Set generators side by side over seeds, with what classifiers learnt from their patches.
+    """Rank generators over seeds by their scores and by the classifiers trained on their patches.
 
     Args:
         patches: patch set of real patches that all generators were trained on.
-        scores: what score_generator wrote of each generator, as a loop collects it.
-        arms: classifiers trained on the samples of a generator, as a loop collects them.
-        both_arms: more such classifiers, such as those trained with the real patches too.
-        guide: the guide of guided methods, for its report.
-        baseline: classifiers trained on the real patches alone.
-        seed: of all random choices.
+        scores: scores of each generator from score_generator, as collected from a loop.
+        arms: classifiers trained on the samples of each generator, as collected from a loop.
+        both_arms: more such classifiers, such as those also trained on the real patches.
+        guide: guide of the guided methods, for its report.
+        baseline: classifiers trained only on the real patches.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
-        report: one HTML page that opens without a network.
-        results: all results, one JSON file.
-        metrics: means and deviations over seeds of each method.
-        summary: the answer and the leaderboard.
+        report: the leaderboard, one HTML page that opens without a network connection.
+        results: all results as one JSON file.
+        metrics: mean and standard deviation over seeds of each method's scores.
+        summary: the conclusion and the leaderboard.
     """
     from histoforge.tasks.step_task import run_step
 

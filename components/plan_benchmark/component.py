@@ -10,23 +10,24 @@ def plan_benchmark(
     generator_seeds: int = 3,
     downstream_seeds: int = 0,
     patch_size: str = "",
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ) -> list:
-    """List the generators that a benchmark trains, and check what it asks of their trainings.
+    """List the generators that a benchmark trains, and check the settings of their trainings.
 
     Args:
         methods: names of methods; one with rewards may name one, as 'rleo:literal'.
-        generator_seeds: generators to train by each method.
-        downstream_seeds: classifiers to train with each generator's patches; 0 as the preset says.
-        patch_size: height and width of a patch, px: '96', or '256x128'; '' as the preset says.
-        seed: of the first generator; the others follow.
+        generator_seeds: number of generators to train with each method.
+        downstream_seeds: number of classifiers to train on each generator's patches; 0 leaves it to the preset.
+        patch_size: height and width of a patch, px: '96', or '256x128'; '' leaves it to the preset.
+        seed: seed of each method's first generator; the next have seed + 1, seed + 2, …; -1 leaves it to the preset and
+            the overrides.
         preset: name of a preset; '' for none.
-        overrides: 'step.parameter' to value, for any step of the pipeline.
+        overrides: values for parameters of the pipeline's steps, by 'step.parameter'.
 
     Returns:
-        Output: title, method, reward, seed and the names of the two arms of each run.
+        Output: title, method, reward, seed and names of the two arms of each run.
     """
     from histoforge.tasks.small_tasks import run_plan_benchmark
 

@@ -12,16 +12,16 @@ def plan_cells(
     ratios: list = [0.5, 1.0],
     pool_multiples: list = [4.0, 8.0],
 ) -> NamedTuple("Plan", [("Output", list), ("largest_pool", float)]):
-    """List the arms of a study of ratios and pool sizes.
+    """List the arms of a study that varies ratios and pool sizes.
 
     Args:
-        ratios: kept patches for each real training patch (r).
-        pool_multiples: candidates for each real training patch; each is combined with each ratio that is not larger.
+        ratios: numbers of kept patches per real training patch (r).
+        pool_multiples: numbers of candidates per real training patch; each is combined with every ratio up to it.
 
     Returns:
-        metrics: number of cells, and the task's time and memory.
+        metrics: number of cells; the task's time and memory.
         Output: arm, ratio and pool_multiple of each cell.
-        largest_pool: the largest pool, which all cells choose from.
+        largest_pool: size of the largest pool, from which all cells choose.
     """
     from histoforge.tasks.small_tasks import run_plan_cells
 

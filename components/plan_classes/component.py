@@ -9,22 +9,22 @@ def plan_classes(
     patches: dsl.Input[dsl.Dataset],
     method: str,
     reward: str = "",
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ) -> list:
-    """List the trainings that make a generator: one a class where its method trains a network a class.
+    """List the trainings of a generator: one per class if its method trains one network per class.
 
     Args:
-        patches: patch set of real patches, whose classes are taken.
-        method: the published way to generate.
-        reward: of a method with rewards; '' as the preset says.
-        seed: of all random choices.
+        patches: patch set of real patches, which has the classes.
+        method: name of the generator method.
+        reward: reward of a method with rewards; '' leaves it to the preset.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: 'step.parameter' to value, for any step of the pipeline.
+        overrides: values for parameters of the pipeline's steps, by 'step.parameter'.
 
     Returns:
-        Output: method, reward, seed and only_class of each.
+        Output: method, reward, seed and only_class of each training.
     """
     from histoforge.tasks.small_tasks import run_plan_classes
 

@@ -6,13 +6,13 @@ from kfp import dsl
 
 @dsl.component(base_image=image_of("plan_fractions"), install_kfp_package=False)
 def plan_fractions(fractions: list = [0.5]) -> list:
-    """List the arms of a study of fewer training patches.
+    """List the arms of a study with fewer training patches.
 
     Args:
-        fractions: parts of the training patches to train on.
+        fractions: fractions of the training patches to train on.
 
     Returns:
-        Output: train_fraction and the names of the two arms of each fraction.
+        Output: train_fraction and names of the two arms of each fraction.
     """
     from histoforge.tasks.small_tasks import run_plan_fractions
 

@@ -16,7 +16,7 @@ def preprocess(
     mpp: float = 0.0,
     slide_mpp: float = 0.0,
     train_fraction: float = 0.0,
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
@@ -24,21 +24,20 @@ def preprocess(
 
     Args:
         source: folder, or s3:// or minio:// prefix, of the slides or images.
-        dataset_digest: digest of the source, from scan_source: a new one keeps old patches from being served from the
-            cache.
-        patch_size: height and width of a patch, px: '96', or '256x128'; '' as the preset says.
-        mpp: resolution of the patches, um/px; 0 as the preset says.
-        slide_mpp: resolution of slides whose file does not state it, um/px; 0 where it is not known.
-        train_fraction: part of the training patches of each class to keep; 0 as the preset says.
-        seed: of all random choices.
+        dataset_digest: digest of the source, from scan_source; if it changes, cached patches are not reused.
+        patch_size: height and width of a patch, px: '96', or '256x128'; '' leaves it to the preset.
+        mpp: resolution of the patches, um/px; 0 leaves it to the preset.
+        slide_mpp: resolution of slides whose file does not state it, um/px; 0 if it is unknown.
+        train_fraction: fraction of the training patches of each class to keep; 0 leaves it to the preset.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
         patches: patch set, split by patient and stratified by class.
-        overviews: patch set of shrunken slides, with a picture of tissue, grid and regions a slide.
+        overviews: patch set of shrunken slides, with a picture of tissue, grid and regions for each slide.
         metrics: numbers of patches, patients and slides.
-        summary: the same as a table, with the slides that were skipped and why.
+        summary: the metrics as a table, with the skipped slides and the reasons.
     """
     from histoforge.tasks.step_task import run_step
 

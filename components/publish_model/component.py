@@ -16,29 +16,30 @@ def publish_model(
     name: str = "classifier",
     score: str = "",
     margin: float = 0.0,
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ) -> bool:
-    """Publish a classifier where it is better than the published one, or not worse by a margin.
+    """Publish a classifier if it is better than the published one, or not worse by more than a margin.
 
     Args:
         patches: patch set that the challenger was trained on; its test split compares champion and challenger.
         challenger: arm or classifier to publish.
         models: location of the published models, such as 's3://pathology/models'.
         results: results of the evaluation of the challenger, for the memorisation audit of its synthetic patches.
-        name: what the model is published as; champion and challenger share it.
-        score: score that they are compared in, such as 'accuracy'; '' as the preset says.
-        margin: how much worse than the champion the challenger may be; 0 lets only a better one pass.
-        seed: of the bootstrap.
+        name: name of the published model, shared by champion and challenger.
+        score: score by which they are compared, such as 'accuracy'; '' leaves it to the preset.
+        margin: how much worse than the champion the challenger may be; 0 leaves it to the preset and the overrides,
+            and if they do not set it, only a better challenger passes.
+        seed: seed of the bootstrap; -1 leaves it to the preset and the overrides.
         preset: name of a preset, also named in the model card; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
         publication: the decision and the model card.
         metrics: the challenger's score and its difference from the champion.
         summary: the decision as a table.
-        Output: whether the challenger is the champion now.
+        Output: True if the challenger is now the champion.
     """
     from histoforge.tasks.step_task import run_step
 

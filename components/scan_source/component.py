@@ -14,7 +14,7 @@ def scan_source(
     patch_size: str = "",
     slide_mpp: float = 0.0,
     seeds: int = 0,
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
     fixed: dict = {},
@@ -47,45 +47,46 @@ def scan_source(
         ("memory_for_evaluating", str),
     ],
 ):
-    """Check a pipeline's settings and list its source, before anything long starts.
+    """Check a pipeline's settings and list its source, before any long task starts.
 
-    Never cache it: its digest is what makes new slides under the same location run the pipeline anew.
+    Do not cache it, because its digest makes the pipeline run again when slides at the same location change.
 
     Args:
         source: folder, or s3:// or minio:// prefix, of the slides or images.
-        patch_size: as preprocess has it; '' as the preset says.
-        slide_mpp: as preprocess has it; 0 as the preset says.
-        seeds: as train_classifier has it; 0 as the preset says.
-        seed: of all random choices.
+        patch_size: patch size, as for preprocess; '' leaves it to the preset.
+        slide_mpp: resolution of slides without one, as for preprocess; 0 if it is unknown.
+        seeds: number of classifiers, as for train_classifier; 0 leaves it to the preset.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: 'step.parameter' to value, for any step of the pipeline.
-        fixed: what the pipeline sets itself, which no override may change, by step; false: another task checks it.
-        cpu: cores of a task, such as '8'.
-        cpu_cutting: cores of preprocess; '' as cpu.
-        cpu_training: cores of finetune_snn, train_generator and train_classifier; '' as cpu.
-        cpu_evaluating: cores of tasks that select, score, evaluate or publish; '' as cpu.
+        overrides: values for parameters of the pipeline's steps, by 'step.parameter'.
+        fixed: parameters that the pipeline sets itself and no override may change, by step; false if another task
+            checks the step's settings.
+        cpu: number of CPU cores of a task, such as '8'.
+        cpu_cutting: cores of preprocess; '' for the value of cpu.
+        cpu_training: cores of finetune_snn, train_generator and train_classifier; '' for the value of cpu.
+        cpu_evaluating: cores of tasks that select, score, evaluate or publish; '' for the value of cpu.
         memory: memory of a task, such as '32Gi'.
-        memory_cutting: memory of preprocess; '' as memory.
-        memory_training: memory of finetune_snn, train_generator and train_classifier; '' as memory.
-        memory_evaluating: memory of tasks that select, score, evaluate or publish; '' as memory.
+        memory_cutting: memory of preprocess; '' for the value of memory.
+        memory_training: memory of finetune_snn, train_generator and train_classifier; '' for the value of memory.
+        memory_evaluating: memory of tasks that select, score, evaluate or publish; '' for the value of memory.
 
     Returns:
         metrics: number and size of the files.
-        summary: what lies at the source.
-        Output: digest over the names, sizes and versions of all files there.
-        preprocess_overrides: the overrides of preprocess alone; a change of another step's leaves them as they are.
-        finetune_snn_overrides: those of finetune_snn.
-        train_generator_overrides: those of train_generator.
-        select_samples_overrides: those of select_samples.
-        train_classifier_overrides: those of train_classifier.
-        score_generator_overrides: those of score_generator.
-        leaderboard_overrides: those of leaderboard.
-        evaluate_overrides: those of evaluate.
-        publish_model_overrides: those of publish_model.
-        cpu_for_cutting: cpu_cutting, or cpu where that is empty.
+        summary: the files at the source, as a table.
+        Output: digest of the names, sizes and versions of all files there.
+        preprocess_overrides: overrides of preprocess only, which do not change when another step's overrides change.
+        finetune_snn_overrides: overrides of finetune_snn.
+        train_generator_overrides: overrides of train_generator.
+        select_samples_overrides: overrides of select_samples.
+        train_classifier_overrides: overrides of train_classifier.
+        score_generator_overrides: overrides of score_generator.
+        leaderboard_overrides: overrides of leaderboard.
+        evaluate_overrides: overrides of evaluate.
+        publish_model_overrides: overrides of publish_model.
+        cpu_for_cutting: cpu_cutting, or cpu if that is empty.
         cpu_for_training: cpu_training, or cpu.
         cpu_for_evaluating: cpu_evaluating, or cpu.
-        memory_for_cutting: memory_cutting, or memory where that is empty.
+        memory_for_cutting: memory_cutting, or memory if that is empty.
         memory_for_training: memory_training, or memory.
         memory_for_evaluating: memory_evaluating, or memory.
     """

@@ -15,27 +15,27 @@ def score_generator(
     summary: dsl.Output[dsl.Markdown],
     name: str = "",
     count: int = 0,
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
-    """Draw patches from a generator, keep them, and score them in every way that the leaderboard shows.
+    """Draw patches from a generator, and compute all scores that the leaderboard shows.
 
     Args:
         patches: patch set of real patches; its test split is not read.
         generator: trained generator of any method.
         extractor: classifier trained on real patches, or its arm (then all its seeds).
-        name: under which the leaderboard groups seeds; '' is the method.
-        count: synthetic patches; 0 as the preset says.
-        seed: of all random choices.
+        name: name under which the leaderboard groups seeds; '' for the method's name.
+        count: number of synthetic patches; 0 leaves it to the preset.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
         samples: patch set of the synthetic patches.
         scores: scores, features for maps, a picture and the generator's history.
-        metrics: FID, KID, precision, recall, path lengths, diversity, seconds and memory.
-        summary: the same as a table.
+        metrics: FID, KID, precision, recall, path lengths, diversity, time and memory.
+        summary: the metrics as a table.
     """
     from histoforge.tasks.step_task import run_step
 

@@ -17,7 +17,7 @@ def select_samples(
     rule: str = "",
     ratio: float = 0.0,
     pool_multiple: float = 0.0,
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
@@ -25,21 +25,21 @@ def select_samples(
 
     Args:
         patches: patch set of real patches; its training split gives the counts and the class centroids.
-        extractor: classifier or arm (then its lowest seed) that scores.
-        generator: draws the candidates; not needed where pool_in is given.
+        extractor: classifier or arm (then its lowest seed) that scores the candidates.
+        generator: generator of the candidates; not needed if pool_in is given.
         pool_in: pool of an earlier select_samples, so that several rules choose from the same candidates.
-        rule: selection rule, such as 'entropy_centroid'; '' as the preset says.
-        ratio: kept patches for each real training patch; 0 as the preset says.
-        pool_multiple: candidates for each real training patch; 0 as the preset says, or 4 times ratio.
-        seed: of all random choices.
+        rule: selection rule, such as 'entropy_centroid'; '' leaves it to the preset.
+        ratio: number of kept patches per real training patch; 0 leaves it to the preset.
+        pool_multiple: number of candidates per real training patch; 0 leaves it to the preset, or is 4 times ratio.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
         selected: patch set of the kept synthetic patches, with their scores.
         pool: patch set of all candidates, with their scores.
-        metrics: numbers of candidates and kept patches, mean scores.
-        summary: the same as a table.
+        metrics: numbers of candidates and kept patches, and mean scores.
+        summary: the metrics as a table.
     """
     from histoforge.tasks.step_task import run_step
 

@@ -16,28 +16,29 @@ def train_classifier(
     augmentation: str = "",
     seeds: int = 0,
     checkpoints: str = "",
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
-    """Train the classifiers of one arm, one a seed, with or without synthetic patches.
+    """Train the classifiers of one arm, one per seed, with or without synthetic patches.
 
     Args:
         patches: patch set of real patches; its test split is not read.
-        synthetic: patch set of synthetic patches to add to the training split, or to train on alone.
+        synthetic: patch set of synthetic patches to add to the training split, or to train on instead.
         arm: name of the arm, such as 'baseline' or 'selective'.
-        use: 'both', 'real' or 'synthetic' patches to train on; '' as the preset says.
-        augmentation: 'none' or 'traditional' (flips and colour jitter); '' as the preset says.
-        seeds: classifiers to train; 0 as the preset says.
-        checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
-        seed: of the first classifier; the others follow.
+        use: 'both', 'real' or 'synthetic' patches to train on; '' leaves it to the preset.
+        augmentation: 'none' or 'traditional' (flips and colour jitter); '' leaves it to the preset.
+        seeds: number of classifiers to train; 0 leaves it to the preset.
+        checkpoints: folder or s3:// prefix for checkpoints, from which a retry on another node continues; '' for none.
+        seed: seed of the first classifier; the next have seed + 1, seed + 2, …; -1 leaves it to the preset and the
+            overrides.
         preset: name of a preset; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
-        model: the arm: a classifier a seed.
+        model: the arm, with one classifier per seed.
         metrics: means over the seeds on the validation split.
-        summary: the same as a table.
+        summary: the metrics as a table.
     """
     from histoforge.tasks.step_task import run_step
 

@@ -16,28 +16,28 @@ def train_generator(
     reward: str = "",
     only_class: str = "",
     checkpoints: str = "",
-    seed: int = 0,
+    seed: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
     """Train a generator of patches and keep the epoch whose patches look most like the real ones.
 
     Args:
-        patches: patch set of real patches; its training split alone is read.
+        patches: patch set of real patches; only its training split is read.
         extractor: classifier or arm whose features choose the epoch by FID; without it the last epoch is kept.
-        guide: guide that scores fakes while they are trained, for the methods that have one, such as 'rleo'.
-        method: the published way to generate, such as 'histogan'; '' as the preset says.
-        reward: how the guide enters, for 'rleo': 'policy', 'literal', …; '' as the preset says.
-        only_class: class to train alone, for a method with a network a class; '' trains all, one after the other.
-        checkpoints: folder or s3:// prefix to copy checkpoints to, so that a retry on another node goes on from there.
-        seed: of all random choices.
+        guide: guide that scores fakes during training, for methods that use one, such as 'rleo'.
+        method: name of the generator method, such as 'histogan'; '' leaves it to the preset.
+        reward: reward that 'rleo' derives from the guide: 'policy', 'literal', …; '' leaves it to the preset.
+        only_class: the only class to train, for a method with one network per class; '' trains all classes in turn.
+        checkpoints: folder or s3:// prefix for checkpoints, from which a retry on another node continues; '' for none.
+        seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
-        overrides: any other parameter of the step to its value.
+        overrides: values for any other parameters of the step, by name.
 
     Returns:
         generator: the trained generator, with its history and pictures.
-        metrics: FID of the chosen epoch, epochs, steps, parameters.
-        summary: the same as a table.
+        metrics: FID of the chosen epoch, and numbers of epochs, steps and parameters.
+        summary: the metrics as a table.
     """
     from histoforge.tasks.step_task import run_step
 

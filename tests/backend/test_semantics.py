@@ -1,12 +1,13 @@
 """Parameters, artifacts, loops, conditions and failures on a backend, shown by components that need only kfp."""
 
 import json
+from typing import Optional
 
 import pytest
 from backend.driver import condition_holds
 from backend.launcher import TaskFailed
 from backend.metadata import BackendError
-from backend.toys import decide, fail, join, log, look, make, plan, plan_parts, show
+from backend.toys import count, decide, fail, join, log, look, make, plan, plan_parts, show
 from kfp import dsl
 
 
@@ -131,6 +132,34 @@ def test_an_optional_artifact_of_a_task_may_be_left_out_and_that_of_a_nested_pip
     with pytest.raises(BackendError, match="parent DAG does not have input artifact model"):
         run(outer)
     assert outcome(run(flat), "look") == ["nothing"]
+
+
+@pytest.mark.parametrize(("arguments", "text"), [({}, "None"), ({"number": 0}, "0")])
+def test_an_optional_parameter_without_a_default_reaches_a_task_and_a_nested_pipeline_as_none(run, arguments, text):
+    @dsl.pipeline(name="inner")
+    def inner(number: Optional[int] = None):  # noqa: UP045 - kfp reads it
+        count(number=number)
+
+    @dsl.pipeline(name="outer")
+    def outer(number: Optional[int] = None):  # noqa: UP045
+        inner()
+        count(number=number)
+
+    assert sorted(outcome(run(outer, arguments), "count")) == sorted([text, "None"])
+
+
+@pytest.mark.parametrize("group", ["loop", "condition"])
+def test_in_a_loop_or_condition_it_fails_so_minus_one_marks_a_seed_that_is_not_given(run, group):
+    """kfp's compiler declares no input of a loop or condition as optional; kfp's local runner fails everywhere."""
+
+    @dsl.pipeline(name="grouped")
+    def grouped(number: Optional[int] = None):  # noqa: UP045
+        answer = decide(answer=True).outputs["go"]
+        with dsl.ParallelFor([1, 2]) if group == "loop" else dsl.If(answer == True):  # noqa: E712
+            count(number=number)
+
+    with pytest.raises(BackendError, match="the resolved input parameter is null"):
+        run(grouped)
 
 
 def test_of_a_list_of_artifacts_a_nested_pipeline_gets_the_last(run):

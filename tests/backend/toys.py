@@ -1,6 +1,6 @@
 """Components that need nothing but kfp, to show what a backend does with parameters, artifacts and failures."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kfp import dsl
 
@@ -71,3 +71,8 @@ def fail(marks: str, times: int) -> int:
         print("The slide 'a.svs' has no resolution: give slide_mpp.", file=sys.stderr)
         sys.exit(2)
     return int(os.environ["KFP_RETRY_INDEX"])
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def count(number: Optional[int] = None) -> str:  # noqa: UP045 - kfp reads it
+    return repr(number)

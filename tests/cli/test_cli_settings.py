@@ -69,6 +69,19 @@ def test_empty_parameters_of_a_component_are_left_to_the_preset():
     assert step_config(TRAIN, "paper-pcam", {}, {"seeds": 2}).seeds == 2
 
 
+@pytest.mark.parametrize(("given", "seed"), [({}, 3), ({"seed": -1}, 3), ({"seed": None}, 3)])
+def test_a_seed_that_is_not_given_is_left_to_the_overrides(given, seed):
+    assert step_config(TRAIN, "", {"seed": 3}, given).seed == seed
+    assert step_config(TRAIN, "", {}, given).seed == 0
+
+
+def test_a_seed_of_0_is_given_like_any_other():
+    assert step_config(TRAIN, "", {}, {"seed": 0}).seed == 0
+    for seed in (0, 1):
+        with pytest.raises(SettingsError, match=f"'seed' is {seed} as a parameter and 3 among the overrides"):
+            step_config(TRAIN, "", {"seed": 3}, {"seed": seed})
+
+
 def test_saying_a_parameter_twice_is_an_error_unless_it_is_the_same():
     assert step_config(TRAIN, "", {"seeds": 2}, {"seeds": 2}).seeds == 2
     with pytest.raises(SettingsError, match="'seeds' is 2 as a parameter and 3"):

@@ -12,12 +12,11 @@ import pytest
 import yaml
 from histoforge_components.image import VERSION, runtime_of
 
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.table import STEPS, is_given, step_config
 from histoforge.tasks.table import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
-EMPTY = ("", 0, 0.0)
 PLAIN = {"preset", "overrides", "dataset_digest"}
 """Parameters of components that are not settings of a step."""
 
@@ -52,7 +51,7 @@ def test_parameters_agree_with_the_settings(name):
         if field.is_required():
             assert parameter.default is inspect.Parameter.empty
         elif parameter.default != field.default:
-            assert parameter.default in EMPTY, f"{parameter.name} must be empty, for 'as the preset says'"
+            assert not is_given(parameter.name, parameter.default), f"{parameter.name} must be left to the preset"
         assert step_config(STEPS[name], "", {}, {**required(name), parameter.name: empty(parameter)})
 
 

@@ -23,6 +23,14 @@ def test_each_method_has_a_run_a_seed():
     assert runs[3]["both"] == "rleo_literal_s6_both"
 
 
+def test_the_first_seed_is_that_of_the_overrides_if_it_is_not_given():
+    seeds = [run["seed"] for run in plan(["dcgan"], seed=-1, overrides={"seed": 4})]
+    assert seeds == [4]
+    assert [run["seed"] for run in plan(["dcgan"], seeds=2, seed=-1)] == [0, 1]
+    with pytest.raises(SettingsError, match="'seed' is 0 as a parameter and 4 among the overrides"):
+        plan(["dcgan"], seed=0, overrides={"seed": 4})
+
+
 def test_their_arms_have_names_that_arms_may_have_and_no_two_the_same():
     runs = plan(["dcgan", "improved_dcgan", "wgan_gp", "rleo:soft_target", "ddpm"], seeds=3)
     names = [name for run in runs for name in (run["arm"], run["both"])]
@@ -54,7 +62,7 @@ def test_wrong_methods_are_said(methods, sentence):
 
 
 def test_more_runs_than_a_task_can_be_told_of_are_refused():
-    with pytest.raises(SettingsError, match=f"a benchmark takes {MOST_RUNS}"):
+    with pytest.raises(SettingsError, match=f"a benchmark takes at most {MOST_RUNS}"):
         plan(["dcgan"], seeds=MOST_RUNS + 1)
     with pytest.raises(SettingsError, match="give at least 1"):
         plan(["dcgan"], seeds=0)
@@ -63,7 +71,7 @@ def test_more_runs_than_a_task_can_be_told_of_are_refused():
 def test_what_a_later_step_would_refuse_is_said_before_the_first():
     with pytest.raises(SettingsError, match="'dcgan' has no parameter 'reward'"):
         plan(["dcgan"], overrides={"train_generator.dcgan.reward": "policy"})
-    with pytest.raises(SettingsError, match="train_classifier: 'seeds' is 1 as a parameter of its own and 2"):
+    with pytest.raises(SettingsError, match="train_classifier: 'seeds' is 1 as a parameter and 2"):
         plan(["dcgan"], overrides={"train_classifier.seeds": 2}, downstream_seeds=1)
 
 

@@ -46,7 +46,11 @@ def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
         own["train_generator"] = False
     all_settings(preset, overrides, own)
     if "methods" in parameters:
-        seeds = int(parameters.get("generator_seeds", 1))
         plan_benchmark(
-            parameters["methods"], seeds, 0, preset, overrides, patch_size=str(parameters.get("patch_size", ""))
+            parameters["methods"],
+            int(parameters.get("generator_seeds", 1)),
+            int(parameters.get("seed", -1)),
+            preset,
+            overrides,
+            patch_size=str(parameters.get("patch_size", "")),
         )

@@ -195,7 +195,7 @@ def step_config(
         overrides: `step.parameter` or, for every step that has it, `parameter`; `train_generator.dcgan.parameter` for
             a single method.
         given: separate parameters, such as a component's. None, '' and 0 leave a parameter to the preset and the
-            overrides, except for `seed`, where 0 is a seed like any other.
+            overrides. For `seed`, 0 is a seed like any other, and -1 leaves it to them.
 
     Raises:
         SettingsError: if a preset, step or parameter is unknown, or a value is out of its bounds or given twice.
@@ -215,7 +215,9 @@ def step_config(
 
 def is_given(name: str, value: Any) -> bool:
     """Return False if a component's parameter leaves its value to the preset: see `step_config`."""
-    return value is not None and (name == "seed" or value not in ("", 0))
+    if name == "seed":
+        return value is not None and value >= 0
+    return value not in (None, "", 0)
 
 
 def step_overrides(step: Step, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def plan_benchmark(
     Args:
         methods: titles of methods, such as 'dcgan' or 'rleo:literal'; a method without its variant has the default one.
         generator_seeds: number of generators to train with each method, with the seeds `seed`, `seed` + 1, …
-        seed: the first seed.
+        seed: the first seed; -1 leaves it to the preset and the overrides.
         preset: name of a preset, or ''.
         overrides: `step.parameter` or `parameter` to value.
         downstream_seeds: the pipeline's value for the classifiers that judge a generator; 0 for the preset's.
@@ -45,15 +45,19 @@ def plan_benchmark(
         SettingsError: if a list is empty, a method or variant is unknown, there are too many runs, a step rejects its
             settings, or a method cannot make the patch size.
     """
-    names = dict.fromkeys(_resolved(one, preset, overrides) for one in _listed(methods))
+    names = dict.fromkeys(_resolved(text, preset, overrides) for text in _checked_list(methods))
     if generator_seeds < 1:
         raise SettingsError(f"'generator_seeds' is {generator_seeds}: give at least 1.")
     if len(names) * generator_seeds > MOST_RUNS:
         raise SettingsError(
             f"{len(names)} methods with {generator_seeds} seeds each are {len(names) * generator_seeds} generators, "
-            f"and a benchmark takes {MOST_RUNS}: name fewer methods or lower generator_seeds."
+            f"and a benchmark takes at most {MOST_RUNS}: list fewer methods or lower generator_seeds."
         )
-    runs = [_run(method, variant, seed + i) for method, variant in names for i in range(generator_seeds)]
+    first_seeds = {
+        (method, variant): settings({"method": method, "reward": variant, "seed": seed}, preset, overrides).seed
+        for method, variant in names
+    }
+    runs = [_run(*name, first_seed + i) for name, first_seed in first_seeds.items() for i in range(generator_seeds)]
     cutting: Any = step_config(STEPS["preprocess"], preset, overrides, {"patch_size": patch_size, "source": "any"})
     for run in runs:
         METHODS[run["method"]].check_size(settings(run, preset, overrides), cutting.size)
@@ -77,10 +81,10 @@ def plan_classes(
         preset: name of a preset, or ''.
         overrides: `step.parameter` or `parameter` to value.
     """
-    own = settings(run, preset, overrides)
-    apart = own.class_wise and not getattr(own, "only_class", "")
-    one = {name: run[name] for name in ("method", "reward", "seed")}
-    return [{**one, "only_class": name} for name in (classes if apart else [""])]
+    config = settings(run, preset, overrides)
+    separate = config.class_wise and not getattr(config, "only_class", "")
+    common = {name: run[name] for name in ("method", "reward", "seed")}
+    return [{**common, "only_class": name} for name in (classes if separate else [""])]
 
 
 def settings(run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]) -> GeneratorConfig:
@@ -89,13 +93,13 @@ def settings(run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]) 
     Raises:
         SettingsError: if the method or the step does not accept them.
     """
-    given = {name: run[name] for name in ("method", "reward", "seed") if run[name]}
+    given = {name: run[name] for name in ("method", "reward", "seed")}
     config: Any = step_config(STEPS["train_generator"], preset, overrides, given)
     return method_config(config)
 
 
-def _listed(methods: Sequence[str]) -> list[str]:
-    if isinstance(methods, str) or not methods or not all(isinstance(one, str) and one for one in methods):
+def _checked_list(methods: Sequence[str]) -> list[str]:
+    if isinstance(methods, str) or not methods or not all(isinstance(text, str) and text for text in methods):
         raise SettingsError(f"'methods' is {methods!r}: give a list of names, such as ['dcgan', 'rleo:literal'].")
     return list(methods)
 
@@ -104,7 +108,7 @@ def _resolved(text: str, preset: str, overrides: Mapping[str, Any]) -> tuple[str
     """Return method and variant, filling in the default variant, so that no run is planned under two names."""
     method, variant = parse_title(text)
     if method.variant_parameter:
-        config = settings({"method": method.name, "reward": variant, "seed": 0}, preset, overrides)
+        config = settings({"method": method.name, "reward": variant, "seed": -1}, preset, overrides)
         variant = method.variant(config.model_dump())
     return method.name, variant
 
