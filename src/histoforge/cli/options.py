@@ -8,7 +8,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from histoforge.core.settings import Settings
-from histoforge.steps.field_help import facts, is_list, kind_of
+from histoforge.steps.field_help import field_help, is_list, kind_of
 
 _KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
@@ -88,4 +88,4 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _help(field: FieldInfo) -> str:
-    return f"{field.description} [{facts(field)}]" if facts(field) else str(field.description)
+    return f"{field.description} [{field_help(field)}]" if field_help(field) else str(field.description)

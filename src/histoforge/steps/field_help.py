@@ -1,4 +1,4 @@
-"""Describe unit, bounds and default of a setting in words, for `--help` and the components' READMEs."""
+"""Describe unit, bounds and default of a setting, for `--help` and the components' READMEs."""
 
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -7,9 +7,9 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 
-def facts(field: FieldInfo) -> str:
+def field_help(field: FieldInfo) -> str:
     """Return unit, bounds and default of a setting, joined by semicolons."""
-    return "; ".join(part for part in (_unit(field), _bounds(field), _default(field)) if part)
+    return "; ".join(filter(None, (_unit(field), _bounds(field), _default(field))))
 
 
 def _unit(field: FieldInfo) -> str:
