@@ -22,7 +22,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 """Colours that remain distinct under the common forms of colour blindness (Okabe and Ito 2008; the last one added)."""
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-WIDTH, HEIGHT = 4.3, 3.1
+WIDTH, HEIGHT = 4.3, 2.8
 ROW_HEIGHT, LINE_HEIGHT = 0.34, 0.14
 NAME_WIDTH, LABEL_WIDTH = 24, 42
 """Characters after which names of rows and entries of a legend are wrapped."""
@@ -69,13 +69,15 @@ class Drawing:
         self.svg = Markup("")
 
     def legend(self, columns: int = 2, title: str | None = None, **style: Any) -> None:
-        """Add a legend below the axes in as many columns, at most `columns`, as fit the width of the figure."""
+        """Add a legend below the axes in as many columns, at most `columns`, as fit; the figure grows by its height."""
         handles, labels = self.axes.get_legend_handles_labels()
         labels = [textwrap.fill(label, LABEL_WIDTH) for label in labels]
         position: Any = {"loc": "outside lower center", "title_fontsize": STYLE["legend.fontsize"]}
         for count in range(min(columns, len(labels)), 0, -1):
             legend = self._figure.legend(handles, labels, ncols=count, title=title, **position, **style)
-            if count == 1 or legend.get_window_extent().width <= self._figure.bbox.width:
+            extent = legend.get_window_extent()
+            if count == 1 or extent.width <= self._figure.bbox.width:
+                self._figure.set_figheight(self._figure.get_figheight() + extent.height / self._figure.dpi)
                 break
             legend.remove()
 
@@ -91,7 +93,7 @@ def draw(x: str = "", y: str = "", height: float = HEIGHT, rows: int = 1) -> Ite
     Args:
         x: label of the horizontal axis.
         y: label of the vertical axes.
-        height: inches; the width is that of a phone, so that text of 9.5 pt stays readable there.
+        height: inches, without a legend; the width is that of a phone, so that text of 9.5 pt stays readable there.
         rows: number of axes, stacked vertically.
     """
     with matplotlib.rc_context(STYLE):

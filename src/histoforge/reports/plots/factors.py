@@ -45,7 +45,7 @@ def _factor_figure(
     if not any(len({arm.factors[factor] for arm in arms}) > 1 for arms in lines.values()):
         return None
     step = 0.06 * min(after - before for before, after in pairwise(levels))
-    with draw(label, SCORE_NAMES[study.score], height=3.5) as drawing:
+    with draw(label, SCORE_NAMES[study.score], height=3.1) as drawing:
         for index, (name, arms) in enumerate(lines.items()):
             ordered = sorted(arms, key=lambda arm: float(arm.factors[factor]))
             scores = [arm.scores[study.score] for arm in ordered]

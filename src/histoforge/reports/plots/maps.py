@@ -12,7 +12,6 @@ from histoforge.evaluation.leaderboard_findings import MethodsMap
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import GREY, INK, colour, draw, marker
 
-LEGEND_LINE = 0.19
 ORIGIN_NAMES = {"real": "real", "kept": "synthetic, kept", "rejected": "synthetic, rejected"}
 SELECTION_MAPS = {
     "Before selection": (
@@ -43,7 +42,7 @@ def selection_maps(projection: Projection, classes: Sequence[str]) -> list[Figur
                 legend = f"{name}, {ORIGIN_NAMES[origin]}"
                 groups.append((legend, projection.points[rows], _point_style(origin, label)))
         counts = ", ".join(f"{int((projection.origin == o).sum())} {ORIGIN_NAMES[o]}" for o in origins)
-        svg = _draw_map(groups, projection.points, title, height=3.2 + LEGEND_LINE * -(-len(groups) // 2))
+        svg = _draw_map(groups, projection.points, title)
         figures.append(Figure(f"{title}: map of {counts}.", f"{title}. {caption} Points: {counts}.", svg=svg))
     return figures
 
@@ -55,22 +54,22 @@ def method_maps(methods_map: MethodsMap) -> list[Figure]:
     groups: list[Group] = [("real", real, {"marker": "o", "color": GREY, "markersize": 2.6, "alpha": 0.6})]
     for index, (name, points) in enumerate(methods.items()):
         groups.append((name, points, {"marker": marker(index), "color": colour(index), "markersize": 3, "alpha": 0.7}))
-    maps = {"all methods": groups} if len(methods) > 1 else {}
+    maps = {"All methods": groups} if len(methods) > 1 else {}
     maps |= {group[0]: [groups[0], group] for group in groups[1:]}
     figures = []
     for title, shown in maps.items():
-        svg = _draw_map(shown, all_points, title, height=2.9 + LEGEND_LINE * -(-len(shown) // 2))
+        svg = _draw_map(shown, all_points, title)
         count = sum(len(points) for _, points, _ in shown[1:])
-        text = f"{title[0].upper()}{title[1:]}: {count:,} synthetic patches among {len(real):,} real ones."
+        text = f"{title}: {count:,} synthetic patches among {len(real):,} real ones."
         figures.append(Figure(alt=f"Map. {text}", caption=text, svg=svg))
     return figures
 
 
-def _draw_map(groups: Sequence[Group], all_points: NDArray[np.float32], title: str, height: float) -> Markup:
+def _draw_map(groups: Sequence[Group], all_points: NDArray[np.float32], title: str) -> Markup:
     """Draw groups of patches; the limits follow from `all_points`, so that maps can be compared."""
     low, high = all_points.min(0), all_points.max(0)
     margin = 0.04 * (high - low + 1e-6)
-    with draw(height=height) as drawing:
+    with draw() as drawing:
         for label, points, style in groups:
             drawing.axes.plot(*points.T, linestyle="none", label=label, **{"markeredgewidth": 0, **style})
         drawing.axes.set(xticks=[], yticks=[], title=title)

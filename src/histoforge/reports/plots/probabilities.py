@@ -22,7 +22,7 @@ def roc_figure(study: StudyFindings, classes: Sequence[str]) -> Figure | None:
     if not arms:
         return None
     areas = {arm.name: value_text(arm.scores["auc"].mean, missing=UNDEFINED) for arm in arms}
-    with draw("1 - specificity", "Sensitivity", height=4.1) as drawing:
+    with draw("1 - specificity", "Sensitivity", height=3.3) as drawing:
         diagonal(drawing.axes)
         for arm in arms:
             label = f"{arm.title} ({areas[arm.name]})"
@@ -42,7 +42,7 @@ def roc_figure(study: StudyFindings, classes: Sequence[str]) -> Figure | None:
 def calibration_figure(study: StudyFindings) -> Figure:
     """Plot the reliability of the leading arms, with the patches of all seeds pooled."""
     arms = leading(study)
-    with draw("Confidence (highest probability)", "Share of correct predictions", height=4.1) as drawing:
+    with draw("Confidence (highest probability)", "Share of correct predictions", height=3.3) as drawing:
         diagonal(drawing.axes)
         lowest = 1 - 1e-9
         for arm in arms:

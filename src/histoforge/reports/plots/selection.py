@@ -32,7 +32,7 @@ def _score_figure(pool: PoolFindings, classes: Sequence[str], name: str, values:
     known = np.isfinite(values)
     edges = np.histogram_bin_edges(values[known], bins=40).tolist()
     cuts = []
-    with draw(label, height=1.0 + 1.05 * len(classes), rows=len(classes)) as drawing:
+    with draw(label, height=0.75 + 1.05 * len(classes), rows=len(classes)) as drawing:
         for index, (axes, class_name) in enumerate(zip(drawing.rows, classes, strict=True)):
             in_class = known & (pool.labels == index)
             groups = [values[in_class & pool.kept], values[in_class & ~pool.kept]]

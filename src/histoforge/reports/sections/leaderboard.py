@@ -200,4 +200,4 @@ def _methods_table(findings: LeaderboardFindings, metrics: Sequence[Metric], cap
             small = "\n".join([*std, *(["best"] if best else [])])
             row.append(Cell(value_text(spread.mean, metric.format), small, tone="good" if best else ""))
         rows.append(row)
-    return Table(caption, ["Method", *(metric.title for metric in metrics)], rows, note)
+    return Table(caption, ["Method", *(metric.title for metric in metrics)], rows, note, stacked=True)
