@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic, of_rows
+from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import statistic
 
 PATIENTS = np.repeat([f"p{i}" for i in range(12)], np.arange(1, 13))
@@ -44,13 +44,6 @@ def test_blocks_of_resamples_change_nothing(monkeypatch):
     monkeypatch.setattr("histoforge.metrics.bootstrap.WEIGHT_ELEMENTS", 200)
     np.testing.assert_allclose(PatientBootstrap(PATIENTS, 30).values(mean_of(values)), whole)
     assert not np.allclose(PatientBootstrap(PATIENTS, 30, seed=1).values(mean_of(values)), whole)
-
-
-def test_a_function_of_rows_equals_its_weighted_form():
-    values = np.random.default_rng(1).normal(size=len(PATIENTS))
-    bootstrap = PatientBootstrap(PATIENTS, 20)
-    by_rows = bootstrap.values(of_rows(lambda rows: float(values[rows].mean())))
-    np.testing.assert_allclose(by_rows, bootstrap.values(mean_of(values)))
 
 
 def test_the_difference_is_paired():

@@ -3,8 +3,7 @@
 import math
 
 from histoforge.evaluation.findings import Findings
-
-GENERATIVE = ("fid", "kid", "precision", "recall", "density", "coverage")
+from histoforge.metrics.table import feature_metrics
 
 
 def flat_metrics(findings: Findings) -> dict[str, float]:
@@ -29,7 +28,7 @@ def flat_metrics(findings: Findings) -> dict[str, float]:
     for row in in_domain:
         if row.metrics.extractor == in_domain[-1].metrics.extractor:
             sets = f"{row.subset}_{row.against}".replace(" patches", "").replace(" ", "_").replace("-", "_")
-            flat |= {f"{name}_{sets}": getattr(row.metrics, name) for name in GENERATIVE}
+            flat |= {f"{metric.name}_{sets}": row.metrics.value(metric.name) for metric in feature_metrics()}
     if findings.audit is not None:
         flat["memorisation_c_t"] = findings.audit.c_t
         flat["memorisation_copies"] = float(len(findings.audit.duplicates or []))

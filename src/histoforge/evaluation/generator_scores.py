@@ -1,6 +1,7 @@
 """`scores.json`: written by `score_generator` for one generator, read by `leaderboard` for many."""
 
 from pathlib import Path
+from typing import Any
 
 from histoforge.core.documents import read_model
 from histoforge.core.errors import ModelError
@@ -10,6 +11,7 @@ from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
 from histoforge.metrics.path_length import PathLengths
 from histoforge.metrics.results import Result
+from histoforge.metrics.table import Metric
 
 SCHEMA_VERSION, ADVICE = 1, "score the generator again"
 FILE_NAME = "scores.json"
@@ -80,10 +82,10 @@ class GeneratorScores(Result):
         name: name by which the leaderboard groups seeds, such as 'dcgan' or 'rleo:literal'.
         method, reward: those of the generator; `reward` is '' for a method without one.
         seed: seed that the generator was trained with.
-        judge: the extractor to believe: one that chose nothing, if there is one.
-        independent: whether the judge chose nothing. It need not be independent in any further sense: a second seed is
+        judge: the extractor that compares methods: one that chose nothing, if there is one.
+        independent: True if the judge chose nothing. It need not be independent in any further sense: a second seed is
             the same network on the same patches.
-        other_architecture: whether its architecture differs from that of the network that may have chosen the epoch.
+        other_architecture: True if its architecture differs from that of the network that may have chosen the epoch.
         generative: synthetic against training patches, one row per extractor.
         held_out: the same for real validation patches against training patches, which shows what real patches reach.
         labels: Table IV.
@@ -124,9 +126,16 @@ class GeneratorScores(Result):
     features: str = ""
     digest: str = ""
 
+    def value(self, metric: Metric) -> float | None:
+        """Return the unscaled value of a metric; None if it was not computed, or needs trained classifiers."""
+        value: Any = self
+        for name in (metric.source or f"judge_metrics.{metric.name}").split("."):
+            value = getattr(value, name, None)
+        return value
+
     @property
     def judge_metrics(self) -> GenerativeMetrics:
-        """The row of the extractor to believe."""
+        """The metrics in the features of the judge."""
         return next(row for row in self.generative if row.extractor == self.judge)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +10,29 @@ from numpy.typing import NDArray
 
 from histoforge.evaluation.findings import PictureFile
 from histoforge.evaluation.generator_scores import GeneratorScores
+from histoforge.generators.methods import METHODS
 from histoforge.metrics.compare import sample_std
+from histoforge.metrics.table import INTEGER as WHOLE
+from histoforge.metrics.table import METRICS, Metric
+from histoforge.metrics.table import THREE_DECIMALS as THREE
+from histoforge.metrics.table import TWO_DECIMALS as TWO
+
+__all__ = [
+    "CONTROL",
+    "METRICS",
+    "THREE",
+    "TWO",
+    "USES",
+    "WHOLE",
+    "Downstream",
+    "LeaderboardEntry",
+    "LeaderboardFindings",
+    "MethodsMap",
+    "Metric",
+    "PairedDifference",
+    "Spread",
+    "Use",
+]
 
 Use = Literal["synthetic", "both", "real"]
 USES: dict[str, str] = {
@@ -19,7 +40,7 @@ USES: dict[str, str] = {
     "both": "trained on real and synthetic patches",
     "real": "trained on real patches alone",
 }
-CONTROL = "literal"
+CONTROL = METHODS["rleo"].control
 """The reward that cannot change a gradient (A0-10); the control that the other rewards are compared with."""
 
 
@@ -105,97 +126,28 @@ class LeaderboardEntry:
     @property
     def seeds(self) -> list[int]:
         """Seeds that the generator was trained with."""
-        return [one.seed for one in self.scores]
+        return [scores.seed for scores in self.scores]
 
     def over_seeds(self, value: Callable[[GeneratorScores], float | None]) -> Spread:
         """Return the spread of a score over the seeds."""
-        return Spread.of({one.seed: value(one) for one in self.scores})
+        return Spread.of({scores.seed: value(scores) for scores in self.scores})
 
-    def fid_by(self, extractor: str) -> Spread:
-        """Return the spread of the FID over the seeds, in the features of one extractor."""
-        rows = {one.seed: {row.extractor: row.fid for row in one.generative} for one in self.scores}
-        return Spread.of({seed: known.get(extractor) for seed, known in rows.items()})
+    def spread(self, metric: Metric) -> Spread:
+        """Return the spread of a metric, scaled for display, over the seeds."""
+        if metric.source.startswith("downstream."):
+            _, use, score = metric.source.split(".")
+            return getattr(self.downstream[use], score) if use in self.downstream else Spread.of({})
+        return self.over_seeds(lambda scores: metric.scaled(scores.value(metric)))
 
-
-@dataclass(frozen=True)
-class Metric:
-    """A column of the leaderboard.
-
-    Attributes:
-        key: its name in `metrics.json`.
-        title: heading of the column.
-        best: whether lower or higher is better; '' if neither is.
-        spread: function that returns the spread of an entry.
-        format: format of the numbers, as `format` takes it.
-        phrase: completes the sentence 'the entry with the best mean has …'; '' if the page has no such sentence.
-        unit: text that follows the number in a sentence.
-    """
-
-    key: str
-    title: str
-    best: Literal["lower", "higher", ""]
-    spread: Callable[[LeaderboardEntry], Spread]
-    format: str
-    phrase: str = ""
-    unit: str = ""
-
-
-def _generative(key: str, scale: float = 1.0) -> Callable[[LeaderboardEntry], Spread]:
-    def value(one: GeneratorScores) -> float | None:
-        found = getattr(one.judge_metrics, key)
-        return None if found is None else float(found) * scale
-
-    return lambda entry: entry.over_seeds(value)
-
-
-def _path(key: str) -> Callable[[LeaderboardEntry], Spread]:
-    return lambda entry: entry.over_seeds(lambda one: getattr(one.paths, key) if one.paths else None)
-
-
-def _downstream(use: str, key: str) -> Callable[[LeaderboardEntry], Spread]:
-    def spread(entry: LeaderboardEntry) -> Spread:
-        found = entry.downstream.get(use)
-        return Spread.of({}) if found is None else getattr(found, key)
-
-    return spread
-
-
-WHOLE, TWO, THREE, FOUR_DIGITS = ",.0f", ",.2f", ",.3f", ",.4g"
-
-METRICS: dict[str, Metric] = {
-    metric.key: metric
-    for metric in (
-        Metric("fid", "FID", "lower", _generative("fid"), TWO, "the lowest FID"),
-        Metric("kid", "KID x 1000", "lower", _generative("kid", 1000), TWO, "the lowest KID"),
-        Metric("precision", "Precision", "higher", _generative("precision"), THREE, "the highest precision"),
-        Metric("recall", "Recall", "higher", _generative("recall"), THREE, "the highest recall"),
-        Metric("density", "Density", "higher", _generative("density"), THREE),
-        Metric("coverage", "Coverage", "higher", _generative("coverage"), THREE),
-        Metric(
-            "accuracy_synthetic", "Accuracy, synthetic", "higher", _downstream("synthetic", "accuracy"), THREE,
-            "the most accurate classifiers from synthetic patches alone",
-        ),
-        Metric(
-            "accuracy_both", "Accuracy, with real", "higher", _downstream("both", "accuracy"), THREE,
-            "the most accurate classifiers from real and synthetic patches",
-        ),
-        Metric("macro_accuracy", "Macro accuracy", "higher", _downstream("synthetic", "macro_accuracy"), THREE),
-        Metric("path_length", "Path length", "", _path("path_length"), FOUR_DIGITS),
-        Metric("ppl", "PPL", "", _path("ppl"), FOUR_DIGITS),
-        Metric("spread", "Spread", "", lambda one: one.over_seeds(lambda s: s.diversity.spread), TWO),
-        Metric("distinct", "Distinct", "", lambda one: one.over_seeds(lambda s: s.diversity.distinct), TWO),
-        Metric("label_accuracy", "Micro", "higher", lambda one: one.over_seeds(lambda s: s.labels.micro), THREE),
-        Metric("label_f1", "Macro F1", "higher", lambda one: one.over_seeds(lambda s: s.labels.f1), THREE),
-        Metric(
-            "seconds_per_thousand", "s a thousand", "lower",
-            lambda one: one.over_seeds(lambda s: s.drawing.seconds_per_thousand), TWO, "the fastest drawing",
-            "s a thousand patches",
-        ),
-        Metric("peak_memory_mb", "MB", "", lambda one: one.over_seeds(lambda s: s.drawing.peak_memory_mb), WHOLE),
-        Metric("training_seconds", "Training", "", lambda one: one.over_seeds(lambda s: s.training_seconds), WHOLE),
-    )
-}  # fmt: skip
-"""All numbers that `metrics.json` holds for each entry. Path lengths have no better end: short may be collapse."""
+    def spread_by(self, metric: Metric, extractor: str) -> Spread:
+        """Return the spread of a metric of features over the seeds, in the features of one extractor."""
+        values = {
+            scores.seed: metric.scaled(row.value(metric.name))
+            for scores in self.scores
+            for row in scores.generative
+            if row.extractor == extractor
+        }
+        return Spread.of(values)
 
 
 @dataclass(frozen=True)
@@ -262,7 +214,7 @@ class LeaderboardFindings:
     @property
     def rewarded(self) -> list[LeaderboardEntry]:
         """The entries trained with a guide's reward, the control first."""
-        return sorted((one for one in self.entries if one.reward), key=lambda one: one.reward != CONTROL)
+        return sorted((entry for entry in self.entries if entry.reward), key=lambda entry: entry.reward != CONTROL)
 
     def paired(self, metric: str) -> list[PairedDifference]:
         """Compare each reward with the control at equal seeds; return an empty list unless both are present.
@@ -270,42 +222,40 @@ class LeaderboardFindings:
         Args:
             metric: a key of `METRICS`.
         """
-        return self._paired(metric, METRICS[metric].spread)
+        return self._paired(metric, lambda entry: entry.spread(METRICS[metric]))
 
     def paired_by_extractor(self) -> dict[str, list[PairedDifference]]:
         """Compare the FID of each reward with the control's, by the name of each further extractor that scored them."""
         first = self.entries[0].scores[0]
         others = [row.extractor for row in first.generative if row.extractor != first.judge]
-        found = {name: self._paired("fid", partial(LeaderboardEntry.fid_by, extractor=name)) for name in others}
-        return {name: pairs for name, pairs in found.items() if any(one.differences.n for one in pairs)}
+        pairs = {
+            name: self._paired("fid", partial(LeaderboardEntry.spread_by, metric=METRICS["fid"], extractor=name))
+            for name in others
+        }
+        return {name: by_reward for name, by_reward in pairs.items() if any(pair.differences.n for pair in by_reward)}
 
     def _paired(self, metric: str, spread: Callable[[LeaderboardEntry], Spread]) -> list[PairedDifference]:
-        control = next((one for one in self.rewarded if one.reward == CONTROL), None)
+        control = next((entry for entry in self.rewarded if entry.reward == CONTROL), None)
         if control is None:
             return []
-        base = spread(control).values
-        found = []
-        for one in self.rewarded:
-            if one is control or one.method != control.method:
+        baseline = spread(control).values
+        pairs = []
+        for entry in self.rewarded:
+            if entry is control or entry.method != control.method:
                 continue
-            own = spread(one).values
-            both = {seed: own[seed] - base[seed] for seed in sorted(own.keys() & base.keys())}
-            found.append(PairedDifference(metric, one.reward, CONTROL, Spread.of(both)))
-        return found
+            values = spread(entry).values
+            differences = {seed: values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())}
+            pairs.append(PairedDifference(metric, entry.reward, CONTROL, Spread.of(differences)))
+        return pairs
 
     def ranking(self, metric: Metric) -> list[LeaderboardEntry]:
-        """Return the entries that have a score, the best mean first."""
-        known = [one for one in self.entries if metric.spread(one).mean is not None]
-        return sorted(known, key=lambda one: metric.spread(one).mean or 0.0, reverse=metric.best == "higher")
+        """Return the entries that have a metric, the best mean first."""
+        means = {entry.name: entry.spread(metric).mean for entry in self.entries}
+        ranked = [entry for entry in self.entries if means[entry.name] is not None]
+        return sorted(ranked, key=lambda entry: means[entry.name] or 0.0, reverse=metric.best == "higher")
 
     def best(self, metric: Metric) -> LeaderboardEntry | None:
-        """Return the entry with the best mean; None without a rival, without a better end, or on a tie as shown."""
-        means = [metric.spread(one).mean or 0.0 for one in self.ranking(metric)[:2]]
-        if not metric.best or len(means) < 2 or len({format(mean, metric.format) for mean in means}) < 2:
-            return None
-        return self.ranking(metric)[0]
-
-
-def run_folder(path: Path) -> str:
-    """Return the name of a folder of scores for messages: its parent's name and its own."""
-    return "/".join(Path(path).parts[-2:])
+        """Return the entry with the best mean; None if it has no rival, neither end is better, or two show as equal."""
+        first = self.ranking(metric)[:2]
+        means = {format(entry.spread(metric).mean or 0.0, metric.format) for entry in first}
+        return first[0] if metric.best and len(means) == 2 else None

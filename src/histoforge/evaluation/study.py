@@ -13,7 +13,7 @@ from histoforge.evaluation.findings import ArmFindings, ClassifierTraining, Diff
 from histoforge.evaluation.inputs import ArmInput
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
-from histoforge.metrics.compare import compare_paired, holm, sample_std
+from histoforge.metrics.compare import holm, paired_effect, sample_std
 from histoforge.metrics.results import Effect, Statistic
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
@@ -164,7 +164,7 @@ def _effects(
     if not known:
         return over_patients, None
     ours, others = zip(*known, strict=True)
-    return over_patients, compare_paired(arm, ours, against, others, study.confidence).effect
+    return over_patients, paired_effect(ours, others, study.confidence)
 
 
 def _corrected(effects: list[Effect | None]) -> list[Effect | None]:

@@ -3,7 +3,7 @@
 Patches of one patient resemble each other, so drawing single patches would make every interval too narrow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,8 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.results import Effect, Floats, Result, Statistic, finite
 
-FEWEST_PATIENTS = 5
-LEAST_DEFINED = 0.5
+MIN_PATIENTS = 5
+"""Minimum number of patients for a trustworthy interval."""
+FEWEST_PATIENTS = MIN_PATIENTS
+MIN_DEFINED = 0.5
+"""Minimum share of resamples in which a score must be defined."""
 WEIGHT_ELEMENTS = 1 << 23
 
 
@@ -42,8 +45,7 @@ class PatientBootstrap:
     """Resamples of patients, drawn once and used for every score and every arm.
 
     A statistic is a function that maps weights, float64 [B, N] (how often each patch was drawn), to scores [B], NaN
-    where they are undefined. `classification.statistic` builds such functions; `of_rows` turns any function of rows
-    into one.
+    where they are undefined. `classification.statistic` builds such functions.
     """
 
     def __init__(self, patients: ArrayLike, n_resamples: int = 2000, seed: int = 0, confidence: float = 0.95) -> None:
@@ -52,15 +54,15 @@ class PatientBootstrap:
         self.n_patients, self.n_resamples, self.seed, self.confidence = len(names), n_resamples, seed, confidence
 
     @cached_property
-    def _drawn(self) -> NDArray[np.int64]:
+    def _draws(self) -> NDArray[np.int64]:
         """Return how often each patient was drawn in each resample, [R, P]."""
-        chances = np.full(self.n_patients, 1 / self.n_patients)
-        return numpy_rng(self.seed, "bootstrap").multinomial(self.n_patients, chances, size=self.n_resamples)
+        probabilities = np.full(self.n_patients, 1 / self.n_patients)
+        return numpy_rng(self.seed, "bootstrap").multinomial(self.n_patients, probabilities, size=self.n_resamples)
 
     def values(self, statistic: Statistic) -> Floats:
         """Return the statistic of each resample, [R]. Every call uses the same resamples in the same order."""
         step = max(1, WEIGHT_ELEMENTS // len(self._patient))
-        blocks = (self._drawn[start : start + step] for start in range(0, self.n_resamples, step))
+        blocks = (self._draws[start : start + step] for start in range(0, self.n_resamples, step))
         return np.concatenate([statistic(block[:, self._patient].astype(np.float64)) for block in blocks])
 
     def interval(self, statistic: Statistic) -> Interval:
@@ -106,11 +108,11 @@ class PatientBootstrap:
         kept = values[~np.isnan(values)]
         if self.n_patients < 2:
             return None, None, "one patient gives no interval"
-        if len(kept) < LEAST_DEFINED * len(values):
+        if len(kept) < MIN_DEFINED * len(values):
             return None, None, "most resamples of patients lack a class, so there is no interval"
         low, high = np.quantile(kept, [(1 - self.confidence) / 2, (1 + self.confidence) / 2])
         note = ""
-        if self.n_patients < FEWEST_PATIENTS:
+        if self.n_patients < MIN_PATIENTS:
             note = f"{self.n_patients} patients are too few for a trustworthy interval"
         elif len(kept) < len(values):
             note = f"{len(values) - len(kept)} resamples that lack a class are left out"
@@ -119,14 +121,4 @@ class PatientBootstrap:
 
 def mean_statistic(statistics: Sequence[Statistic]) -> Statistic:
     """Return the mean of several statistics, such as one score over the seeds of an arm."""
-    return lambda weights: np.mean([one(weights) for one in statistics], axis=0)
-
-
-def of_rows(function: Callable[[NDArray[np.int64]], float]) -> Statistic:
-    """Turn a function of the drawn rows, each repeated as often as it was drawn, into a statistic."""
-
-    def statistic(weights: Floats) -> Floats:
-        places = np.arange(weights.shape[1])
-        return np.array([function(np.repeat(places, row.astype(np.int64))) for row in weights])
-
-    return statistic
+    return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)

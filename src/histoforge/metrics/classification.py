@@ -26,7 +26,6 @@ SCORES = (
     "brier",
     "calibration_error",
 )
-LOWER_IS_BETTER = ("brier", "calibration_error")
 
 
 class ClassScores(Result):

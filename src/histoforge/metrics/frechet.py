@@ -43,38 +43,6 @@ class GaussianStats:
         return cls(count, mean, covariance, factor if count < dimensions else None)
 
 
-class GaussianAccumulator:
-    """Mean and covariance, in float64, of features that arrive in batches and are not kept."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._shift: Tensor | None = None
-
-    def add(self, features: Features) -> None:
-        """Add features [B, D]; sums are kept relative to the first batch's mean to avoid cancellation."""
-        batch = as_features(features).double()
-        if self._shift is None:
-            self._shift = batch.mean(0)
-            self._sum = torch.zeros_like(self._shift)
-            self._products = self._shift.new_zeros(batch.shape[1], batch.shape[1])
-        centred = batch - self._shift
-        self.count += len(batch)
-        self._sum += centred.sum(0)
-        self._products += gram(centred.T)
-
-    def stats(self) -> GaussianStats:
-        """Return the statistics of all features added.
-
-        Raises:
-            ValueError: there are fewer than two samples.
-        """
-        if self._shift is None or self.count < 2:
-            raise ValueError("a covariance needs at least two samples")
-        mean = self._sum / self.count
-        covariance = (self._products - self.count * torch.outer(mean, mean)) / (self.count - 1)
-        return GaussianStats(self.count, self._shift + mean, covariance)
-
-
 class FrechetReference:
     """The real side of the distance; its factor is computed once and used for many generated sides.
 

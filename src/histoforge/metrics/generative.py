@@ -1,16 +1,101 @@
 """All generative metrics of one pair of feature sets, with the information needed to judge them."""
 
+from functools import cached_property
+
+from pydantic import ConfigDict, Field
+
 from histoforge.metrics.features import Features, same_space
 from histoforge.metrics.frechet import FrechetReference
-from histoforge.metrics.kid import kernel_distances
-from histoforge.metrics.prdc import manifold_scores
+from histoforge.metrics.kid import KernelDistances, kernel_distances
+from histoforge.metrics.prdc import ManifoldScores, manifold_scores
 from histoforge.metrics.results import Result
+from histoforge.metrics.table import feature_metrics
 
-LEAST_SAMPLES = 2048
+MIN_SAMPLES = 2048
+
+
+class FeatureComparison:
+    """Features of real and generated patches, and the values that several metrics derive from them.
+
+    Attributes:
+        real: float [N, D].
+        fake: float [M, D].
+        neighbours: k of the metrics that use nearest neighbours.
+        seed: seed of subsets.
+        n_smaller: the smaller of N and M.
+    """
+
+    def __init__(
+        self,
+        real: Features,
+        fake: Features,
+        neighbours: int = 5,
+        seed: int = 0,
+        reference: FrechetReference | None = None,
+    ) -> None:
+        """Take the features.
+
+        Args:
+            reference: the statistics of `real`, if they have already been computed.
+
+        Raises:
+            ValueError: the features are not finite, or have different dimensions.
+        """
+        self.real, self.fake = same_space(real, fake)
+        self.neighbours, self.seed = neighbours, seed
+        self.n_smaller = min(len(self.real), len(self.fake))
+        self._reference = reference
+
+    @cached_property
+    def reference(self) -> FrechetReference:
+        """The statistics of `real`."""
+        return self._reference or FrechetReference(self.real)
+
+    @cached_property
+    def kernel(self) -> KernelDistances | None:
+        """Kernel distances; None for fewer than two samples."""
+        return kernel_distances(self.real, self.fake, seed=self.seed) if self.n_smaller >= 2 else None
+
+    @cached_property
+    def manifold(self) -> ManifoldScores | None:
+        """Precision, recall, density and coverage; None for no more samples than neighbours."""
+        return manifold_scores(self.real, self.fake, self.neighbours) if self.n_smaller > self.neighbours else None
+
+
+def fid(comparison: FeatureComparison) -> float | None:
+    """Return the squared Frechet distance."""
+    return comparison.reference.distance(comparison.fake) if comparison.n_smaller >= 2 else None
+
+
+def kid(comparison: FeatureComparison) -> float | None:
+    """Return the unbiased squared MMD over all samples."""
+    return comparison.kernel.value if comparison.kernel else None
+
+
+def precision(comparison: FeatureComparison) -> float | None:
+    """Return the share of fakes inside the neighbourhood of a real sample."""
+    return comparison.manifold.precision if comparison.manifold else None
+
+
+def recall(comparison: FeatureComparison) -> float | None:
+    """Return the share of real samples inside the neighbourhood of a fake."""
+    return comparison.manifold.recall if comparison.manifold else None
+
+
+def density(comparison: FeatureComparison) -> float | None:
+    """Return the mean number of real neighbourhoods around a fake, divided by the number of neighbours."""
+    return comparison.manifold.density if comparison.manifold else None
+
+
+def coverage(comparison: FeatureComparison) -> float | None:
+    """Return the share of real neighbourhoods that contain a fake."""
+    return comparison.manifold.coverage if comparison.manifold else None
 
 
 class GenerativeMetrics(Result):
     """Similarity of generated patches to real ones, measured in the features of one extractor.
+
+    Metrics that are registered besides the ones below are further fields.
 
     Attributes:
         extractor: the network whose features these are.
@@ -22,9 +107,12 @@ class GenerativeMetrics(Result):
         kid_deviation: standard deviation between those subsets; None where each side is a single subset.
         precision, recall, density, coverage: see `prdc.ManifoldScores`.
         neighbours: the k that these four use.
-        enough: whether there are enough samples to compare FID with other results.
+        enough: True if there are enough samples to compare FID with other results.
         note: a caution for the reader; empty if there is none.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
 
     extractor: str
     dimensions: int
@@ -42,6 +130,11 @@ class GenerativeMetrics(Result):
     enough: bool
     note: str
 
+    def value(self, name: str) -> float | None:
+        """Return a metric by name; None if it was not computed."""
+        value: float | None = getattr(self, name, None)
+        return value
+
 
 def generative_metrics(
     real: Features,
@@ -52,41 +145,32 @@ def generative_metrics(
     seed: int = 0,
     reference: FrechetReference | None = None,
 ) -> GenerativeMetrics:
-    """Compute FID, KID, precision, recall, density and coverage of features [N, D] (real) and [M, D] (fake).
+    """Compute all registered metrics of features [N, D] (real) and [M, D] (fake).
 
-    A metric that has too few samples is None, and the note says so.
+    A metric that has too few samples is None, and the note gives the reason.
 
     Args:
         extractor: the name of the network that made the features.
-        seed: seed of the subsets of `kid_subsets`.
-        reference: the statistics of `real`, if they have already been computed.
+        neighbours, seed, reference: see `FeatureComparison`.
 
     Raises:
         ValueError: the features are not finite, or have different dimensions.
     """
-    reals, fakes = same_space(real, fake)
-    n_real, n_fake, dimensions = len(reals), len(fakes), reals.shape[1]
-    least = min(n_real, n_fake)
-    distances = least >= 2
-    kernel = kernel_distances(reals, fakes, seed=seed) if distances else None
-    scores = manifold_scores(reals, fakes, neighbours) if least > neighbours else None
+    comparison = FeatureComparison(real, fake, neighbours, seed, reference)
+    n_real, n_fake, dimensions = len(comparison.real), len(comparison.fake), comparison.real.shape[1]
+    kernel = comparison.kernel
     note = sample_note(n_real, n_fake, dimensions, neighbours)
     return GenerativeMetrics(
         extractor=extractor,
         dimensions=dimensions,
         n_real=n_real,
         n_fake=n_fake,
-        fid=(reference or FrechetReference(reals)).distance(fakes) if distances else None,
-        kid=kernel.value if kernel else None,
         kid_subsets=kernel.subset_mean if kernel else None,
         kid_deviation=kernel.subset_deviation if kernel else None,
-        precision=scores.precision if scores else None,
-        recall=scores.recall if scores else None,
-        density=scores.density if scores else None,
-        coverage=scores.coverage if scores else None,
         neighbours=neighbours,
         enough=not note,
         note=note,
+        **{metric.name: metric.function(comparison) for metric in feature_metrics()},
     )
 
 
@@ -95,20 +179,20 @@ def sample_note(n_real: int, n_fake: int, dimensions: int, neighbours: int = 5) 
 
     FID is biased upwards by about D / N (Chong and Forsyth 2020), and its covariances lack full rank where N <= D.
     """
-    least = min(n_real, n_fake)
+    smaller = min(n_real, n_fake)
     counts = f"{n_real:,} real and {n_fake:,} generated patches"
-    if least < 2:
+    if smaller < 2:
         return f"{counts} are too few to compare distributions."
-    if least <= neighbours:
+    if smaller <= neighbours:
         return f"{counts} are too few for precision, recall, density and coverage with {neighbours} neighbours."
-    if least <= dimensions:
+    if smaller <= dimensions:
         return (
             f"{counts} are fewer than the {dimensions:,} features need: FID is biased upwards and only comparable at "
             "the same counts; read KID."
         )
-    if least < LEAST_SAMPLES:
+    if smaller < MIN_SAMPLES:
         return (
-            f"{counts} are fewer than {LEAST_SAMPLES:,}: FID is biased upwards and only comparable at the same "
+            f"{counts} are fewer than {MIN_SAMPLES:,}: FID is biased upwards and only comparable at the same "
             "counts; read KID."
         )
     return ""

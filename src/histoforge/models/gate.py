@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from histoforge.metrics.compare import verdict as effect_text
+from histoforge.metrics.compare import effect_text
 from histoforge.metrics.results import Effect
 from histoforge.models.publications import Verdict
 

@@ -19,12 +19,13 @@ from histoforge.core.text import dimensions
 from histoforge.evaluation.downstream import TestSplit, score_arms, score_baseline
 from histoforge.evaluation.findings import PictureFile
 from histoforge.evaluation.leaderboard_entries import Scored, build_entries, methods_map, open_scores
-from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardFindings
+from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_results
+from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
+from histoforge.metrics.table import METRICS
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import check_same_format
 from histoforge.reports.layout.page import write_page
 from histoforge.reports.leaderboard_page import build_leaderboard_page
-from histoforge.reports.leaderboard_record import as_record
 from histoforge.reports.text.leaderboard_answer import leaderboard_answer
 from histoforge.reports.text.markdown import leaderboard_markdown
 from histoforge.steps.leaderboard_config import LeaderboardConfig, LeaderboardSummary
@@ -163,12 +164,13 @@ def _provenance(
 
 def _write(findings: LeaderboardFindings, report: Path, metrics: Path, started: float) -> LeaderboardSummary:
     answer = leaderboard_answer(findings)
-    write_json(metrics, as_record(findings, answer))
+    first_lines = AnswerRecord(verdict=answer.verdict, headline=answer.headline, lines=answer.lines)
+    write_json(metrics, leaderboard_results(findings, first_lines).as_json())
     size = write_page(report, build_leaderboard_page(findings, answer))
     say(f"leaderboard: {answer.headline}")
     say(f"leaderboard: wrote {report} ({size / 1e6:.1f} MB)")
     spreads = {
-        entry.name: {name: metric.spread(entry) for name, metric in METRICS.items()} for entry in findings.entries
+        entry.name: {name: entry.spread(metric) for name, metric in METRICS.items()} for entry in findings.entries
     }
     return LeaderboardSummary(
         headline=answer.headline,

@@ -32,6 +32,7 @@ from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
 from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
+from histoforge.metrics.table import feature_metrics
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.pictures import grid, save_png
 from histoforge.steps.score_generator_config import ScoreGeneratorConfig, ScoreGeneratorSummary
@@ -288,6 +289,14 @@ def _summary(scores: GeneratorScores, seconds: float) -> ScoreGeneratorSummary:
         seconds_per_thousand=scores.drawing.seconds_per_thousand,
         peak_memory_mb=scores.drawing.peak_memory_mb,
         training_seconds=scores.training_seconds,
+        metrics=_further_metrics(metrics),
         warnings=scores.warnings,
         seconds=round(seconds, 2),
     )
+
+
+def _further_metrics(metrics: GenerativeMetrics) -> dict[str, float]:
+    """Return the metrics of features that have no field of their own in the summary."""
+    values = {metric.name: metrics.value(metric.name) for metric in feature_metrics()}
+    fields = ScoreGeneratorSummary.model_fields
+    return {name: value for name, value in values.items() if value is not None and name not in fields}

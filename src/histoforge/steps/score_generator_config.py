@@ -83,6 +83,7 @@ class ScoreGeneratorSummary(Settings):
         label_accuracy, label_macro_f1: scores of the real-trained classifier on the synthetic patches (Table IV).
         seconds_per_thousand, peak_memory_mb: time and memory of drawing.
         training_seconds: training time of the generator.
+        metrics: values of further registered metrics of features, by name.
         warnings: one sentence per warning.
         seconds: duration of the whole step.
     """
@@ -110,5 +111,6 @@ class ScoreGeneratorSummary(Settings):
     seconds_per_thousand: float
     peak_memory_mb: float
     training_seconds: float | None
+    metrics: dict[str, float]
     warnings: list[str]
     seconds: float
