@@ -7,7 +7,7 @@ import pytest
 from commands import call
 
 from histoforge.core.files import write_json
-from histoforge.reports.leaderboard_record import as_record
+from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_results
 from histoforge.reports.text.leaderboard_answer import leaderboard_answer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "reports"))
@@ -25,7 +25,8 @@ def test_scores_are_shown_with_what_they_rest_on(capsys, tmp_path):
 @pytest.mark.parametrize("name", ["leaderboard.json", "leaderboard.html", ""])
 def test_a_leaderboard_is_shown_as_a_table(capsys, tmp_path, name):
     found = make_leaderboard({"dcgan": 1.0, "lsgan": 1.2}, seeds=2)
-    write_json(tmp_path / "leaderboard.json", as_record(found, leaderboard_answer(found)))
+    results = leaderboard_results(found, AnswerRecord(**vars(leaderboard_answer(found))))
+    write_json(tmp_path / "leaderboard.json", results.as_json())
     (tmp_path / "leaderboard.html").write_text("<p>")
     text = call(capsys, "inspect", tmp_path / name).out
     assert leaderboard_answer(found).headline in text

@@ -10,7 +10,6 @@ from PIL import Image
 from histoforge.evaluation.findings import PictureFile
 from histoforge.evaluation.generator_scores import Digests, Drawing, GeneratorScores, LabelScores
 from histoforge.evaluation.leaderboard_findings import (
-    METRICS,
     Downstream,
     LeaderboardEntry,
     LeaderboardFindings,
@@ -22,6 +21,7 @@ from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import audit_memorisation
 from histoforge.metrics.path_length import PathLengths
+from histoforge.metrics.table import METRICS
 
 CLASSES = ["benign", "invasive"]
 N, D = 60, 6
@@ -143,7 +143,7 @@ def make_leaderboard(
     entries = [
         make_entry(name, one, seeds, picture, **scores) for name, one in sorted(far.items(), key=lambda item: item[1])
     ]
-    entries.sort(key=lambda one: METRICS["fid"].spread(one).mean or 0.0)
+    entries.sort(key=lambda one: one.spread(METRICS["fid"]).mean or 0.0)
     rng = np.random.default_rng(0)
     return LeaderboardFindings(
         title="Which generator draws benign and invasive best?",

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 from made_up_scores import make_entry, make_leaderboard
 
-from histoforge.evaluation.leaderboard_findings import METRICS, Spread
+from histoforge.evaluation.leaderboard_findings import Spread
 from histoforge.metrics.compare import sample_std
+from histoforge.metrics.table import METRICS
 from histoforge.reports.text.leaderboard_answer import leaderboard_answer, overlap, paired_text
 
 
@@ -17,7 +18,7 @@ def findings():
 
 def test_the_headline_names_the_best_method_with_its_deviation(findings):
     best = findings.entries[0]
-    fid = METRICS["fid"].spread(best)
+    fid = best.spread(METRICS["fid"])
     assert best.name == "rleo:policy"
     assert fid.std == pytest.approx(sample_std([scores.judge_metrics.fid for scores in best.scores]))
     headline = leaderboard_answer(findings).headline
@@ -44,9 +45,7 @@ def test_a_tie_has_no_winner():
     findings = make_leaderboard({"dcgan": 1.0, "lsgan": 1.1})
     label_f1 = METRICS["label_f1"]
     assert findings.best(label_f1).name == "dcgan"
-    tied = dataclasses.replace(
-        label_f1, spread=lambda entry: Spread(0.90001 if entry.name == "dcgan" else 0.9, None, {})
-    )
+    tied = dataclasses.replace(label_f1, format=",.0f")
     assert findings.best(tied) is None
     assert findings.best(METRICS["ppl"]) is None
 

@@ -7,9 +7,9 @@ import pytest
 from html_pages import Outline, measure, needs_browser, print_pages
 from made_up_scores import CLASSES, FAR, make_entry, make_leaderboard, make_scores
 
+from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_results
 from histoforge.reports.layout.page import render, write_page
 from histoforge.reports.leaderboard_page import build_leaderboard_page
-from histoforge.reports.leaderboard_record import as_record
 from histoforge.reports.text.leaderboard_answer import leaderboard_answer
 from histoforge.reports.text.markdown import leaderboard_markdown
 
@@ -71,7 +71,11 @@ def test_a_single_method_has_a_page():
 
 
 def test_the_record_contains_every_seed_and_is_json(findings):
-    record = json.loads(json.dumps(as_record(findings, leaderboard_answer(findings)), allow_nan=False))
+    record = json.loads(
+        json.dumps(
+            leaderboard_results(findings, AnswerRecord(**vars(leaderboard_answer(findings)))).as_json(), allow_nan=False
+        )
+    )
     fid = record["methods"]["rleo:policy"]["metrics"]["fid"]
     assert fid["n"] == 3
     assert fid["seeds"]["2"] == pytest.approx(findings.entries[0].scores[2].judge_metrics.fid)

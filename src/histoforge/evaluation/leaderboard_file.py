@@ -134,12 +134,7 @@ def leaderboard_results(findings: LeaderboardFindings, answer: AnswerRecord) -> 
         data=DataRecord(test_patches=findings.test_patches, test_units=findings.test_units, unit=findings.units),
         judges=findings.judges,
         methods={entry.name: _method(entry) for entry in findings.entries},
-        rewards=[
-            RewardRecord(**_pair(pair))
-            for metric in METRICS.values()
-            if metric.for_variants
-            for pair in findings.paired(metric.name)
-        ],
+        rewards=[RewardRecord(**_pair(pair)) for pair in findings.reward_pairs],
         rewards_by_other_extractors=[
             ExtractorRewardRecord(extractor=extractor, **_pair(pair))
             for extractor, pairs in findings.paired_by_extractor().items()

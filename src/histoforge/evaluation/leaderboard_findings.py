@@ -12,27 +12,7 @@ from histoforge.evaluation.findings import PictureFile
 from histoforge.evaluation.generator_scores import GeneratorScores
 from histoforge.generators.methods import METHODS
 from histoforge.metrics.compare import sample_std
-from histoforge.metrics.table import INTEGER as WHOLE
 from histoforge.metrics.table import METRICS, Metric
-from histoforge.metrics.table import THREE_DECIMALS as THREE
-from histoforge.metrics.table import TWO_DECIMALS as TWO
-
-__all__ = [
-    "CONTROL",
-    "METRICS",
-    "THREE",
-    "TWO",
-    "USES",
-    "WHOLE",
-    "Downstream",
-    "LeaderboardEntry",
-    "LeaderboardFindings",
-    "MethodsMap",
-    "Metric",
-    "PairedDifference",
-    "Spread",
-    "Use",
-]
 
 Use = Literal["synthetic", "both", "real"]
 USES: dict[str, str] = {
@@ -223,6 +203,17 @@ class LeaderboardFindings:
             metric: a key of `METRICS`.
         """
         return self._paired(metric, lambda entry: entry.spread(METRICS[metric]))
+
+    @property
+    def reward_pairs(self) -> list[PairedDifference]:
+        """The comparisons of rewards by each metric that compares variants."""
+        return [pair for metric in METRICS.values() if metric.for_variants for pair in self.paired(metric.name)]
+
+    @property
+    def main_metrics(self) -> list[Metric]:
+        """The columns of the main table: main metrics that at least one entry has."""
+        main = (metric for metric in METRICS.values() if metric.main)
+        return [metric for metric in main if any(entry.spread(metric).n for entry in self.entries)]
 
     def paired_by_extractor(self) -> dict[str, list[PairedDifference]]:
         """Compare the FID of each reward with the control's, by the name of each further extractor that scored them."""

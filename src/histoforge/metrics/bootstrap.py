@@ -14,7 +14,6 @@ from histoforge.metrics.results import Effect, Floats, Result, Statistic, finite
 
 MIN_PATIENTS = 5
 """Minimum number of patients for a trustworthy interval."""
-FEWEST_PATIENTS = MIN_PATIENTS
 MIN_DEFINED = 0.5
 """Minimum share of resamples in which a score must be defined."""
 WEIGHT_ELEMENTS = 1 << 23

@@ -17,7 +17,6 @@ from histoforge.metrics.results import Effect
 
 MIN_SEEDS = 3
 """Minimum number of seeds for a claim."""
-FEWEST_SEEDS = MIN_SEEDS
 
 
 def paired_effect(values: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> Effect:

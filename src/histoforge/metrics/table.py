@@ -59,13 +59,6 @@ class Metric:
         function: Callable[[Any], float | None] = getattr(import_module(module), name)
         return function
 
-    @property
-    def key(self) -> str:
-        return self.name
-
-    def spread(self, entry: Any) -> Any:
-        return entry.spread(self)
-
     def scaled(self, value: float | None) -> float | None:
         """Return a value as it is displayed; None stays None."""
         return None if value is None else float(value) * self.scale

@@ -164,8 +164,7 @@ def _provenance(
 
 def _write(findings: LeaderboardFindings, report: Path, metrics: Path, started: float) -> LeaderboardSummary:
     answer = leaderboard_answer(findings)
-    first_lines = AnswerRecord(verdict=answer.verdict, headline=answer.headline, lines=answer.lines)
-    write_json(metrics, leaderboard_results(findings, first_lines).as_json())
+    write_json(metrics, leaderboard_results(findings, AnswerRecord(**vars(answer))).as_json())
     size = write_page(report, build_leaderboard_page(findings, answer))
     say(f"leaderboard: {answer.headline}")
     say(f"leaderboard: wrote {report} ({size / 1e6:.1f} MB)")

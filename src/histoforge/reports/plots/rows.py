@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, StudyFindings
-from histoforge.evaluation.leaderboard_findings import LeaderboardFindings, Metric
+from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
+from histoforge.metrics.table import Metric
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import INK, colour, draw_rows
 from histoforge.reports.text.formatting import UNDEFINED, reference_title, value_text
@@ -71,13 +72,13 @@ def spread_figure(findings: LeaderboardFindings, metric: Metric) -> Figure | Non
         return None
     with draw_rows([entry.name for entry in entries], metric.title) as drawing:
         for row, entry in enumerate(entries):
-            spread = metric.spread(entry)
+            spread = entry.spread(metric)
             tint = colour(findings.entries.index(entry))
             seeds = list(spread.values.values())
             drawing.axes.plot(seeds, [row] * spread.n, "|", color=tint, markersize=9, markeredgewidth=1.2)
             std = spread.std or 0.0
             drawing.axes.errorbar([spread.mean], [row], xerr=[std], fmt="o", color=tint, capsize=3)
-    means = ", ".join(f"{entry.name} {metric.spread(entry).mean:{metric.format}}" for entry in entries)
+    means = ", ".join(f"{entry.name} {entry.spread(metric).mean:{metric.format}}" for entry in entries)
     return Figure(
         alt=f"{metric.title} by method: {means}.",
         caption=f"{metric.title}; {metric.best} is better. Points: mean over seeds; bars: standard deviation over "

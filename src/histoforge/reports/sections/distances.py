@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 
 from histoforge.evaluation.findings import Findings
-from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings, Spread
+from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings
 from histoforge.metrics.generative import GenerativeMetrics
+from histoforge.metrics.table import feature_metrics
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
 from histoforge.reports.plots.training import generator_figures
 from histoforge.reports.sections.patches import file_figure
-from histoforge.reports.text.formatting import large_text, value_text
+from histoforge.reports.text.formatting import value_text
 
-DISTANCES = (
-    ("fid", "FID", 2, 1), ("kid", "KID x 1000", 2, 1000), ("precision", "Precision", 3, 1), ("recall", "Recall", 3, 1),
-    ("density", "Density", 3, 1), ("coverage", "Coverage", 3, 1),
-)  # fmt: skip
-"""Attribute of `GenerativeMetrics`, title, decimals, and factor."""
 READING = (
     "FID and KID are distances: lower is nearer. Precision is the share of synthetic patches that look real. Recall "
     "and coverage are the share of the variety of real patches that synthetic ones reach. Density measures how closely "
@@ -76,33 +72,23 @@ def _separate_models(findings: Findings) -> list[str]:
 
 
 def _distance_table(extractor: str, rows: Sequence[Sequence[Cell]], note: str) -> Table:
-    columns = ["Patches", "Number", *(title for _, title, _, _ in DISTANCES)]
+    columns = ["Patches", "Number", *(metric.title for metric in feature_metrics())]
     return Table(f"Distance of synthetic to real patches in the features of {extractor}", columns, rows, note=note)
 
 
 def _metric_cells(metrics: GenerativeMetrics) -> list[Cell]:
-    values = ((_scaled(metrics, key, factor), digits) for key, _, digits, factor in DISTANCES)
     number = Cell(f"{metrics.n_fake:,}", f"against {metrics.n_real:,}")
-    return [number, *(Cell(large_text(value, digits)) for value, digits in values)]
+    values = ((metric.scaled(metrics.value(metric.name)), metric.format) for metric in feature_metrics())
+    return [number, *(Cell(value_text(value, form)) for value, form in values)]
 
 
 def _entry_row(entry: LeaderboardEntry, extractor: str) -> list[Cell]:
-    by_seed = {
-        scores.seed: metrics
-        for scores in entry.scores
-        for metrics in scores.generative
-        if metrics.extractor == extractor
-    }
-    numbers = sorted({(metrics.n_fake, metrics.n_real) for metrics in by_seed.values()})
+    rows = [row for scores in entry.scores for row in scores.generative if row.extractor == extractor]
+    numbers = sorted({(row.n_fake, row.n_real) for row in rows})
     fakes, reals = (", ".join(f"{count:,}" for count in counts) for counts in zip(*numbers, strict=True))
-    row = [Cell(entry.name), Cell(fakes, f"against {reals}")]
-    for key, _, digits, factor in DISTANCES:
-        spread, form = Spread.of({seed: _scaled(m, key, factor) for seed, m in by_seed.items()}), f",.{digits}f"
-        std = "" if spread.std is None else f"± {spread.std:{form}}"
-        row.append(Cell(value_text(spread.mean, form), std))
-    return row
-
-
-def _scaled(metrics: GenerativeMetrics, key: str, factor: float) -> float | None:
-    value = getattr(metrics, key)
-    return None if value is None else float(value) * factor
+    cells = [Cell(entry.name), Cell(fakes, f"against {reals}")]
+    for metric in feature_metrics():
+        spread = entry.spread_by(metric, extractor)
+        std = "" if spread.std is None else f"± {spread.std:{metric.format}}"
+        cells.append(Cell(value_text(spread.mean, metric.format), std))
+    return cells

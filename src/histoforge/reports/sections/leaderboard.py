@@ -5,21 +5,17 @@ from collections.abc import Callable, Sequence
 from histoforge.core.text import counted
 from histoforge.evaluation.generator_scores import GeneratorScores
 from histoforge.evaluation.leaderboard_findings import (
-    METRICS,
-    THREE,
-    TWO,
     USES,
     Downstream,
     LeaderboardEntry,
     LeaderboardFindings,
-    Metric,
     Spread,
 )
+from histoforge.metrics.table import METRICS, THREE_DECIMALS, TWO_DECIMALS, Metric
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
 from histoforge.reports.plots.maps import method_maps
 from histoforge.reports.plots.rows import spread_figure
 from histoforge.reports.text.formatting import MISSING, interval_text, spread_text, value_text
-from histoforge.reports.text.leaderboard_answer import BOARD_METRICS
 
 TABLE_IV = (
     "Table IV of the paper prints equal precision, recall and F1 (0.95; 0.86 for LSGAN, 0.88 for SNGAN), as micro "
@@ -36,10 +32,9 @@ PATHS_READING = (
 
 def board_section(findings: LeaderboardFindings) -> Section:
     """Show all methods by the main metrics."""
-    metrics = [METRICS[key] for key in BOARD_METRICS]
     table = _methods_table(
         findings,
-        [metric for metric in metrics if any(metric.spread(entry).n for entry in findings.entries)],
+        findings.main_metrics,
         caption="The leaderboard: mean ± standard deviation over seeds, in ascending order of FID",
         note=f"FID, KID, precision and recall: features of {', '.join(findings.judges)} "
         f"({_judge_description(findings)}), against training patches; lower FID and KID are nearer. Accuracy: "
@@ -88,14 +83,14 @@ def downstream_section(findings: LeaderboardFindings) -> Section:
 
 def _downstream_row(findings: LeaderboardFindings, name: Cell, downstream: Downstream) -> list[Cell]:
     accuracy, macro = (
-        Cell(spread_text(spread, THREE), interval_text(*(interval or (None, None))))
+        Cell(spread_text(spread, THREE_DECIMALS), interval_text(*(interval or (None, None))))
         for spread, interval in (
             (downstream.accuracy, downstream.accuracy_between),
             (downstream.macro_accuracy, downstream.macro_between),
         )
     )
     spreads = [downstream.classes.get(label) for label in findings.classes]
-    by_class = [Cell(MISSING if spread is None else spread_text(spread, THREE)) for spread in spreads]
+    by_class = [Cell(MISSING if spread is None else spread_text(spread, THREE_DECIMALS)) for spread in spreads]
     return [name, Cell(str(downstream.classifiers)), accuracy, macro, *by_class]
 
 
@@ -125,7 +120,7 @@ def labels_section(findings: LeaderboardFindings) -> Section:
         "mean ± standard deviation over seeds",
         columns=["Method", "Micro P = R = F1", "Macro precision", "Macro recall", "Macro F1"],
         rows=[
-            [Cell(entry.name), *(Cell(spread_text(entry.over_seeds(value), THREE)) for value in values)]
+            [Cell(entry.name), *(Cell(spread_text(entry.over_seeds(value), THREE_DECIMALS)) for value in values)]
             for entry in findings.entries
         ],
         note="Micro precision, recall and F1 are the same number: the share of patches that are assigned to their "
@@ -185,7 +180,7 @@ def _collapse_row(entry: LeaderboardEntry, class_name: str) -> list[Cell] | None
         for key in ("spread", "distinct", "distinct_real")
     ]
     signs = sum(row.collapsed for row in seeds)
-    values = (Cell(spread_text(spread, TWO)) for spread in spreads)
+    values = (Cell(spread_text(spread, TWO_DECIMALS)) for spread in spreads)
     return [Cell(entry.name), Cell(class_name), *values, Cell(f"{signs} of {len(seeds)}", tone="bad" if signs else "")]
 
 
@@ -195,7 +190,7 @@ def _methods_table(findings: LeaderboardFindings, metrics: Sequence[Metric], cap
     for entry in findings.entries:
         row = [Cell(entry.name, counted(len(entry.scores), "seeds"))]
         for metric in metrics:
-            spread, best = metric.spread(entry), findings.best(metric) is entry
+            spread, best = entry.spread(metric), findings.best(metric) is entry
             std = [f"± {spread.std:{metric.format}}"] if spread.std is not None else []
             small = "\n".join([*std, *(["best"] if best else [])])
             row.append(Cell(value_text(spread.mean, metric.format), small, tone="good" if best else ""))

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from histoforge.evaluation.findings import Pair
-from histoforge.evaluation.leaderboard_findings import THREE, LeaderboardFindings, Spread
+from histoforge.evaluation.leaderboard_findings import LeaderboardFindings, Spread
 from histoforge.metrics.copying import CopyingByCell, CopyingCell
 from histoforge.metrics.memorisation import MemorisationAudit
+from histoforge.metrics.table import THREE_DECIMALS
 from histoforge.reports.layout.blocks import Block, Cell, Gallery, Section, Table, Text, cells
 from histoforge.reports.layout.pictures import thumbnail
 from histoforge.reports.text.formatting import MISSING, large_text, spread_text
@@ -44,7 +45,7 @@ def audits_section(findings: LeaderboardFindings) -> Section:
         copied = sum(audit.copied for audit in audits)
         nearer = Spread.of(dict(enumerate(audit.nearer_than_held_out for audit in audits)))
         authenticity = Spread.of(dict(enumerate(audit.authenticity for audit in audits)))
-        shares = (spread_text(nearer, THREE), spread_text(authenticity, THREE))
+        shares = (spread_text(nearer, THREE_DECIMALS), spread_text(authenticity, THREE_DECIMALS))
         verdict = Cell(f"{copied} of {len(audits)}", tone="bad" if copied else "")
         rows.append(cells(entry.name, f"{duplicates:,}", *shares, verdict))
     table = Table(

@@ -1,19 +1,12 @@
 """The leaderboard's section on the guide's reward."""
 
-from histoforge.evaluation.leaderboard_findings import CONTROL, METRICS, LeaderboardFindings, PairedDifference
+from histoforge.evaluation.leaderboard_findings import CONTROL, LeaderboardFindings, PairedDifference
+from histoforge.generators.methods import METHODS
+from histoforge.metrics.table import METRICS
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, cells
 from histoforge.reports.plots.training import balance_figures, reward_figures
 from histoforge.reports.text.formatting import DIFFERENCE, value_text
-from histoforge.reports.text.leaderboard_answer import REWARD_METRICS, reward_lines
-
-REWARDS = {
-    "literal": "the paper's formula to the letter: a constant for the discriminator, so no gradient; the control",
-    "policy": "the expected reward of accepting a synthetic patch with probability D: L_D - 0.3 mean(s D)",
-    "soft_target": "the target of a synthetic patch is 0.3 s instead of 0",
-    "weighted": "the loss of each synthetic patch is weighted by 1 - 0.3 s",
-    "reinforce": "policy's gradient, estimated from sampled actions",
-}
-"""Reward modes and their descriptions (A0-10)."""
+from histoforge.reports.text.leaderboard_answer import reward_lines
 
 
 def reward_section(findings: LeaderboardFindings) -> Section:
@@ -25,11 +18,11 @@ def reward_section(findings: LeaderboardFindings) -> Section:
         Table(
             caption="The rewards in this comparison",
             columns=["Reward", "Definition"],
-            rows=[cells(entry.reward, REWARDS.get(entry.reward, "")) for entry in rewarded],
+            rows=[cells(entry.reward, METHODS[entry.method].variants.get(entry.reward, "")) for entry in rewarded],
             textual=True,
         )
     ]
-    pairs = [pair for key in REWARD_METRICS for pair in findings.paired(key) if pair.differences.mean is not None]
+    pairs = [pair for pair in findings.reward_pairs if pair.differences.mean is not None]
     if pairs:
         blocks.append(_pairs_table(pairs))
     figures = [*reward_figures(rewarded), *balance_figures(rewarded)]

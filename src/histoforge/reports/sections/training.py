@@ -2,7 +2,8 @@
 
 from histoforge.core.text import duration
 from histoforge.evaluation.findings import ArmFindings, StudyFindings
-from histoforge.evaluation.leaderboard_findings import TWO, WHOLE, LeaderboardEntry, LeaderboardFindings
+from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings
+from histoforge.metrics.table import INTEGER, TWO_DECIMALS
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, cells
 from histoforge.reports.plots.training import classifier_figures, methods_fid_figure
 from histoforge.reports.text.formatting import MISSING, spread_text
@@ -58,7 +59,7 @@ def _costs_row(entry: LeaderboardEntry) -> list[Cell]:
     return [
         Cell(entry.name, f"{first.training_steps:,} steps" if first.training_steps else ""),
         Cell(MISSING if training.mean is None else duration(training.mean)),
-        Cell(spread_text(seconds, TWO)),
-        Cell(spread_text(memory, WHOLE), first.drawing.memory_of),
+        Cell(spread_text(seconds, TWO_DECIMALS)),
+        Cell(spread_text(memory, INTEGER), first.drawing.memory_of),
         Cell(", ".join(f"{name} {count / 1e6:.2f} M" for name, count in first.parameters.items()) or MISSING),
     ]

@@ -5,8 +5,8 @@ from typing import Any
 
 from histoforge.evaluation.findings import SCORE_NAMES, Score, StudyFindings
 from histoforge.evaluation.leaderboard_findings import Spread
-from histoforge.metrics.bootstrap import FEWEST_PATIENTS
-from histoforge.metrics.compare import FEWEST_SEEDS, p_text
+from histoforge.metrics.bootstrap import MIN_PATIENTS
+from histoforge.metrics.compare import MIN_SEEDS, p_text
 from histoforge.metrics.results import Effect
 
 POINTS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1")
@@ -83,5 +83,5 @@ def effect_interval(score: str, effect: Effect) -> str:
 def p_value(effect: Effect) -> str:
     """Return the p-value, corrected if available; '' if there is none, or too few units for it to mean anything."""
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
-    minimum = FEWEST_SEEDS if effect.unit == "seeds" else FEWEST_PATIENTS
+    minimum = MIN_SEEDS if effect.unit == "seeds" else MIN_PATIENTS
     return "" if p is None or effect.n < minimum else p_text(p)

@@ -5,26 +5,16 @@ from collections.abc import Mapping, Sequence
 from histoforge.core.text import counted, join_words
 from histoforge.evaluation.leaderboard_findings import (
     CONTROL,
-    METRICS,
-    THREE,
-    TWO,
     LeaderboardFindings,
-    Metric,
     PairedDifference,
     Spread,
 )
-from histoforge.metrics.compare import FEWEST_SEEDS
+from histoforge.metrics.compare import MIN_SEEDS
+from histoforge.metrics.table import METRICS, THREE_DECIMALS, TWO_DECIMALS, Metric
 from histoforge.reports.text.answer import Answer
 from histoforge.reports.text.formatting import DIFFERENCE, spread_text
 
-BOARD_METRICS = (
-    "fid", "kid", "precision", "recall", "accuracy_synthetic", "accuracy_both", "path_length", "ppl",
-    "seconds_per_thousand", "peak_memory_mb",
-)  # fmt: skip
-"""The columns of the leaderboard."""
 HEADLINE_METRICS = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
-REWARD_METRICS = ("fid", "kid", "precision", "recall", "ppl", "accuracy_synthetic", "accuracy_both")
-"""The metrics by which rewards are compared."""
 
 
 def leaderboard_answer(findings: LeaderboardFindings) -> Answer:
@@ -39,9 +29,9 @@ def leaderboard_answer(findings: LeaderboardFindings) -> Answer:
     ]
     if len(findings.entries) == 1:
         entry = findings.entries[0]
-        headline = f"Only one method, {entry.name}: FID {spread_text(METRICS['fid'].spread(entry), TWO)}."
+        headline = f"Only one method, {entry.name}: FID {spread_text(entry.spread(METRICS['fid']), TWO_DECIMALS)}."
         return Answer("no_comparison", headline, lines)
-    return Answer("too_few" if seeds < FEWEST_SEEDS else "no_comparison", _headline(findings), lines)
+    return Answer("too_few" if seeds < MIN_SEEDS else "no_comparison", _headline(findings), lines)
 
 
 def overlap(first: Spread, second: Spread) -> bool:
@@ -143,7 +133,7 @@ def _other_metrics_line(findings: LeaderboardFindings) -> list[str]:
     """Name the best method by each metric that the headline does not report."""
     if len(findings.entries) == 1:
         return []
-    others = [metric for metric in METRICS.values() if metric.phrase and metric.key not in HEADLINE_METRICS]
+    others = [metric for metric in METRICS.values() if metric.phrase and metric.name not in HEADLINE_METRICS]
     best = _best_by(findings, others)
     phrases = "; ".join(f"{name} has {join_words(phrases)}" for name, phrases in best.items())
     return [f"By other metrics: {phrases}."] if best else []
@@ -155,7 +145,7 @@ def _best_by(findings: LeaderboardFindings, metrics: Sequence[Metric]) -> Mappin
     for metric in metrics:
         best = findings.best(metric)
         if best is not None:
-            value = " ".join(filter(None, (spread_text(metric.spread(best), metric.format), metric.unit)))
+            value = " ".join(filter(None, (spread_text(best.spread(metric), metric.format), metric.unit)))
             phrases.setdefault(best.name, []).append(f"{metric.phrase} ({value})")
     return phrases
 
@@ -165,7 +155,7 @@ def _certainty_line(findings: LeaderboardFindings, seeds: int) -> str:
         f"Values are means ± standard deviations over {counted(seeds, 'seeds')} per method; methods are not tested "
         "against each other."
     )
-    if seeds < FEWEST_SEEDS:
+    if seeds < MIN_SEEDS:
         return f"{text} So few seeds cannot distinguish methods: the numbers describe these runs only."
     close = [name for key, name in HEADLINE_METRICS.items() if _is_close(findings, METRICS[key])]
     if close:
@@ -175,7 +165,7 @@ def _certainty_line(findings: LeaderboardFindings, seeds: int) -> str:
 
 def _is_close(findings: LeaderboardFindings, metric: Metric) -> bool:
     ranking = findings.ranking(metric)
-    return len(ranking) > 1 and overlap(metric.spread(ranking[0]), metric.spread(ranking[1]))
+    return len(ranking) > 1 and overlap(ranking[0].spread(metric), ranking[1].spread(metric))
 
 
 def _downstream_line(findings: LeaderboardFindings) -> list[str]:
@@ -187,8 +177,8 @@ def _downstream_line(findings: LeaderboardFindings) -> list[str]:
     return [
         f"On the test split ({counted(findings.test_patches, 'patches')} of "
         f"{counted(findings.test_units, findings.units)}), classifiers trained on real patches alone reach an accuracy "
-        f"of {spread_text(findings.baseline.accuracy, THREE)}, and those trained on synthetic patches alone at most "
-        f"{spread_text(metric.spread(ranking[0]), THREE)}{f' ({best.name})' if best else ''}."
+        f"of {spread_text(findings.baseline.accuracy, THREE_DECIMALS)}, and those trained on synthetic patches alone "
+        f"at most {spread_text(ranking[0].spread(metric), THREE_DECIMALS)}{f' ({best.name})' if best else ''}."
     ]
 
 

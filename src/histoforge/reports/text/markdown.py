@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from histoforge.core.text import counted
 from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Findings, GenerativeRow
-from histoforge.evaluation.leaderboard_findings import METRICS, LeaderboardFindings
+from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
 from histoforge.reports.text.answer import Answer
 from histoforge.reports.text.formatting import (
     large_text,
@@ -13,7 +13,6 @@ from histoforge.reports.text.formatting import (
     score_text,
     spread_text,
 )
-from histoforge.reports.text.leaderboard_answer import BOARD_METRICS
 
 
 def study_markdown(findings: Findings, answer: Answer) -> str:
@@ -37,11 +36,10 @@ def study_markdown(findings: Findings, answer: Answer) -> str:
 
 def leaderboard_markdown(findings: LeaderboardFindings, answer: Answer) -> str:
     """Return the answer, the leaderboard and the warnings."""
-    metrics = [METRICS[key] for key in BOARD_METRICS]
-    metrics = [metric for metric in metrics if any(metric.spread(entry).n for entry in findings.entries)]
+    metrics = findings.main_metrics
     header = ["Method", "Seeds", *(metric.title for metric in metrics)]
     rows = [
-        [entry.name, str(len(entry.scores)), *(spread_text(metric.spread(entry), metric.format) for metric in metrics)]
+        [entry.name, str(len(entry.scores)), *(spread_text(entry.spread(metric), metric.format) for metric in metrics)]
         for entry in findings.entries
     ]
     note = f"Mean ± standard deviation over seeds; features of {', '.join(findings.judges)}."

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from histoforge.core.text import counted
 from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
-from histoforge.metrics.bootstrap import FEWEST_PATIENTS
-from histoforge.metrics.compare import FEWEST_SEEDS
+from histoforge.metrics.bootstrap import MIN_PATIENTS
+from histoforge.metrics.compare import MIN_SEEDS
 from histoforge.metrics.results import Effect
 from histoforge.reports.text.answer import Answer
 from histoforge.reports.text.formatting import (
@@ -71,7 +71,7 @@ def study_answer(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
 def difference_verdict(difference: Difference) -> Verdict:
     """Return the verdict that a difference supports."""
     patients, seeds = difference.over_patients, difference.over_seeds
-    if seeds is None or seeds.n < FEWEST_SEEDS or patients.n < FEWEST_PATIENTS:
+    if seeds is None or seeds.n < MIN_SEEDS or patients.n < MIN_PATIENTS:
         return "too_few"
     signs = {_significant_sign(patients), _significant_sign(seeds)}
     if signs == {1}:
@@ -98,8 +98,8 @@ def _headline(study: StudyFindings, best: ArmFindings, difference: Difference, v
     result = f"is {amount(study.score, value)} {study.title(difference.against)} in {score}"
     if verdict == "too_few":
         seeds = difference.over_seeds.n if difference.over_seeds else 0
-        few = [f"test {study.units} ({units})"] if difference.over_patients.n < FEWEST_PATIENTS else []
-        few += [f"seeds ({seeds})"] if seeds < FEWEST_SEEDS else []
+        few = [f"test {study.units} ({units})"] if difference.over_patients.n < MIN_PATIENTS else []
+        few += [f"seeds ({seeds})"] if seeds < MIN_SEEDS else []
         return f"Too few {' and '.join(few)} to tell whether any arm helps. In this test split, {name} {result}."
     if verdict == "better":
         return f"{name[0].upper()}{name[1:]} {result}, and the difference is significant over {study.units} and seeds."
@@ -125,7 +125,7 @@ def _scores_line(study: StudyFindings, best: ArmFindings, difference: Difference
 def _certainty_line(study: StudyFindings, difference: Difference, verdict: Verdict) -> str:
     if verdict == "too_few":
         return (
-            f"A conclusion needs at least {FEWEST_SEEDS} seeds and {FEWEST_PATIENTS} test {study.units}. With fewer, "
+            f"A conclusion needs at least {MIN_SEEDS} seeds and {MIN_PATIENTS} test {study.units}. With fewer, "
             "intervals are unreliable, and the numbers below describe this test split only."
         )
     over_seeds = p_value(difference.over_seeds) if difference.over_seeds else ""
