@@ -111,7 +111,7 @@ def test_a_training_whose_pod_was_killed_is_retried_and_goes_on(retraining):
     assert killed.pod != retried.pod
     logs = retried.executor_input["outputs"]["artifacts"]["executor-logs"]["artifacts"][0]["uri"]
     assert logs.endswith("executor-logs-1")
-    assert "goes on after step" in first.launcher.stored(logs).read_text(encoding="utf-8")
+    assert "resumes after step" in first.launcher.stored(logs).read_text(encoding="utf-8")
 
 
 def test_retraining_ends_early_without_news(retraining):

@@ -202,7 +202,7 @@ def test_a_killed_arm_goes_on_and_ends_with_the_same_bytes(tmp_path, real_path, 
     assert not out.exists()
     resumed = run_process(tmp_path / "log", train_and_die, real_path, out, 0)
     assert resumed.code == 0, resumed.stderr
-    assert resumed.stderr.count("goes on after step") == (1 if evaluation == 2 else 2)
+    assert resumed.stderr.count("resumes after step") == (1 if evaluation == 2 else 2)
     for seed in (0, 1):
         for file in (f"seed-{seed}/model.safetensors", f"seed-{seed}/training.jsonl"):
             assert (out / file).read_bytes() == (undisturbed / file).read_bytes()

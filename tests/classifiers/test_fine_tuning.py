@@ -179,7 +179,7 @@ def test_a_killed_fine_tuning_ends_with_the_same_bytes(tmp_path, paths):
     for name, evaluation, code in (("whole", 0, 0), ("killed", 2, -signal.SIGKILL), ("killed", 0, 0)):
         done = run_process(tmp_path / "log", train_and_die, paths, tmp_path / name, evaluation)
         assert done.code == code, done.stderr
-    assert done.stderr.count("goes on after step") == 1
+    assert done.stderr.count("resumes after step") == 1
     whole, killed = ((tmp_path / name / "seed-0/model.safetensors").read_bytes() for name in ("whole", "killed"))
     assert whole == killed
     assert read_arm(tmp_path / "killed")["runs"][0]["history"] == read_arm(tmp_path / "whole")["runs"][0]["history"]

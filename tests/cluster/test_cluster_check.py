@@ -27,7 +27,7 @@ from histoforge.patches import PatchSetWriter
 from histoforge.storage.opening import open_location
 
 SENTENCE = "There is nothing at s3://bucket/nothing-here: correct the location, or put files there."
-GOES_ON = "histogan: goes on after step 150 of 100000000.\n"
+GOES_ON = "histogan: resumes after step 150 of 100000000.\n"
 
 
 class Cluster:

@@ -88,6 +88,6 @@ def test_a_killed_pod_goes_on_elsewhere_and_ends_with_the_same_weights(signal, s
 
     retry, elsewhere = node(f"retry-{signal}", signal)
     ends(retry, 0)
-    assert "goes on after step" in retry.logs().decode()
+    assert "resumes after step" in retry.logs().decode()
     assert weights(elsewhere) == unharmed
     assert not any(name.startswith(signal) for name in s3.left_in("preemption"))

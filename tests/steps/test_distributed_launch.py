@@ -110,7 +110,7 @@ def test_the_agent_starts_them_and_hands_on_the_users_error(trained, tmp_path, m
     monkeypatch.setenv("HISTOFORGE_PROCESSES", "2")
     config = TrainGeneratorConfig.make({**GENERATORS["histogan"], "batch_size": 7})
     meter = Meter()
-    with pytest.raises(SettingsError, match="batch of 7 patches cannot be shared by 2 processes"):
+    with pytest.raises(SettingsError, match="batch of 7 patches cannot be divided among 2 processes"):
         run(
             STEPS["train_generator"],
             config,

@@ -296,7 +296,7 @@ def test_an_arm_of_other_classes_or_patch_size_is_refused(given, tmp_path):
 def test_wrong_files_are_refused_before_anything_is_computed(given, tmp_path):
     with pytest.raises(ModelError, match="no Inception weights at"):
         evaluate(given, tmp_path, pool=given / "pool", config={"inception_weights": str(tmp_path / "none.pt")})
-    with pytest.raises(ModelError, match="is a classifier, and a generator is needed"):
+    with pytest.raises(ModelError, match="is a classifier, but a generator is needed"):
         evaluate(given, tmp_path, generator=given / "baseline" / "seed-0")
 
 

@@ -179,7 +179,7 @@ def test_a_training_killed_in_each_stage_ends_with_the_same_bytes(tmp_path, patc
 
 
 def resumed_stages(ended):
-    return [name for name in ("stage-1", "stage-2") if f"{name}: goes on after step" in ended.stderr]
+    return [name for name in ("stage-1", "stage-2") if f"{name}: resumes after step" in ended.stderr]
 
 
 def losses(record):

@@ -136,7 +136,7 @@ def test_a_killed_training_ends_with_the_same_bytes(patches, extractor, tmp_path
     assert not killed.exists()
     second = run_process(tmp_path / "3.log", train_and_die, patches, extractor, killed)
     assert second.code == 0, second.stderr
-    assert "goes on after step" in second.stderr
+    assert "resumes after step" in second.stderr
     names = ("model.safetensors", *(f"pictures/epoch-{n:04d}.png" for n in (1, 2)))
     for name in names:
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), f"killed in step {die_at}"
@@ -169,5 +169,5 @@ def test_an_extractor_of_other_classes_is_refused(tmp_path, patches):
 
 
 def test_a_classifier_is_no_generator(extractor):
-    with pytest.raises(ModelError, match="is a classifier, and a generator is needed"):
+    with pytest.raises(ModelError, match="is a classifier, but a generator is needed"):
         load_generator(extractor)

@@ -176,8 +176,8 @@ def test_a_killed_training_resumes_with_the_interrupted_class(whole, patches, ex
     assert not killed.exists()
     second = run_process(tmp_path / "2.log", train_and_die, patches, extractor, killed)
     assert second.code == 0, second.stderr
-    assert "improved_dcgan benign: goes on after step 6 of 6" in second.stderr
-    assert "improved_dcgan tumour: goes on after step 2 of 6" in second.stderr
+    assert "improved_dcgan benign: resumes after step 6 of 6" in second.stderr
+    assert "improved_dcgan tumour: resumes after step 2 of 6" in second.stderr
     assert read_model_info(killed).digest == whole[1].digest
     for picture in (whole[0] / "pictures").rglob("*.png"):
         assert (killed / picture.relative_to(whole[0])).read_bytes() == picture.read_bytes()

@@ -47,7 +47,7 @@ def test_a_killed_training_goes_on_elsewhere_to_the_same_bytes(tmp_path, bucket)
 
     resumed = run_toy(second, checkpoints="s3://runs/nightly")
     assert resumed.code == 0, resumed.stderr
-    assert "goes on after step 8 of 20" in resumed.stderr
+    assert "resumes after step 8 of 20" in resumed.stderr
     for name in ("model.safetensors", "model.json"):
         assert (second / "model" / name).read_bytes() == (undisturbed / "model" / name).read_bytes()
     assert [path for path in bucket.rglob("*") if path.is_file()] == []

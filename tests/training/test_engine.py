@@ -41,9 +41,9 @@ def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, undisturbed, die
     second = run_toy(tmp_path)
     assert second.code == 0, second.stderr
     resumed_after = {2: None, 11: 8, 6: 6, 7: 7}[die_at]
-    assert ("goes on after step" in second.stderr) == (resumed_after is not None)
+    assert ("resumes after step" in second.stderr) == (resumed_after is not None)
     if resumed_after is not None:
-        assert f"goes on after step {resumed_after} of" in second.stderr
+        assert f"resumes after step {resumed_after} of" in second.stderr
     for name in ("model/model.safetensors", "model/model.json", "work/training.jsonl"):
         assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
 
@@ -52,9 +52,9 @@ def test_the_first_ctrl_c_stops_with_a_checkpoint_and_the_second_ends_at_once(tm
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     first = run_toy(tmp_path / "one", die_at=6, die_with=signal.SIGINT)
-    assert "another Ctrl-C ends at once" in first.stderr
+    assert "press Ctrl-C again to stop at once" in first.stderr
     assert first.stderr.splitlines()[-1] == (
-        "training: stopped by Ctrl-C after step 6; type the same command again to go on from there."
+        "training: stopped by Ctrl-C after step 6; run the same command again to resume from there."
     )
     assert list((tmp_path / "one" / "work").rglob("checkpoint-0000000006-*"))
     second = run_toy(tmp_path / "two", die_at=6, die_with=signal.SIGINT, times=2)
@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_is_detected(tmp_path):
     content = bytearray(checkpoint.read_bytes())
     content[-3] ^= 1
     checkpoint.write_bytes(content)
-    with pytest.raises(CheckpointError, match="Each checkpoint in .* is damaged"):
+    with pytest.raises(CheckpointError, match="All checkpoints in .* are damaged"):
         train(tmp_path / "work", tmp_path / "model")
 
 
@@ -158,12 +158,12 @@ def test_precision_auto_is_bfloat16_where_the_processor_has_it():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu_is_an_error():
-    with pytest.raises(SettingsError, match="asks for a GPU, and there is none here"):
+    with pytest.raises(SettingsError, match="is a GPU, and this machine has none"):
         resolve_device("cuda")
 
 
 def test_an_unknown_device_is_an_error():
-    with pytest.raises(SettingsError, match="is not a device"):
+    with pytest.raises(SettingsError, match="there is no device"):
         resolve_device("tpu-please")
 
 
@@ -179,21 +179,21 @@ def test_a_step_computes_only_the_gradients_of_its_optimiser(tmp_path):
 
 def test_the_duration_is_announced_after_ten_steps(tmp_path):
     stopped = run_toy(tmp_path, die_at=6, die_with=signal.SIGTERM)
-    assert " to go (" not in stopped.stderr
+    assert " left (" not in stopped.stderr
     resumed = run_toy(tmp_path)
-    assert resumed.stderr.count(" to go (") == 1
-    assert re.search(r"training: about .* to go \(4 steps of ", resumed.stderr)  # 20 in all, 6 before and 10 measured
+    assert resumed.stderr.count(" left (") == 1
+    assert re.search(r"training: about .* left \(4 steps of ", resumed.stderr)  # 20 in all, 6 before and 10 measured
 
 
 def test_the_announcement_counts_the_trainings_that_follow(tmp_path, capsys):
     engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0, trainings=3)
     for _ in engine.batches(data(), batch_size=16, epochs=5):
         engine.end_of_step()
-    assert "with the trainings after it (10 steps of " in capsys.readouterr().err
+    assert "with the trainings that follow (10 steps of " in capsys.readouterr().err
 
 
 def test_a_training_of_ten_steps_announces_nothing(tmp_path, capsys):
     engine = Engine(tmp_path, {}, device="cpu", checkpoint_every=0)
     for _ in engine.batches(data(), batch_size=50, epochs=10):
         engine.end_of_step()
-    assert " to go (" not in capsys.readouterr().err  # nothing is left after ten steps
+    assert " left (" not in capsys.readouterr().err  # ten steps are all

@@ -6,47 +6,52 @@ from histoforge.core.settings import TrainingConfig
 
 
 class GeneratorConfig(TrainingConfig):
-    """Length of a generator's training, choice of its weights, and the place from which a stopped training resumes."""
+    """Length of a generator's training, choice of its weights, and the location of its checkpoints."""
 
-    epochs: int = Field(200, ge=1, description="passes over the training split", json_schema_extra={"unit": "epochs"})
+    epochs: int = Field(
+        200, ge=1, description="number of passes over the training split", json_schema_extra={"unit": "epochs"}
+    )
     epoch_steps: int = Field(
         0,
         ge=0,
-        description="steps that count as an epoch, for training that lasts alike on any amount of data (0: one pass)",
+        description="steps per epoch, so that the length does not depend on the amount of data (0: one pass)",
         json_schema_extra={"unit": "steps"},
     )
     max_steps: int = Field(
         0,
         ge=0,
-        description="upper bound on the steps of the whole training (0: none)",
+        description="maximum number of steps of the whole training (0: no limit)",
         json_schema_extra={"unit": "steps"},
     )
     max_patches: int = Field(
         0,
         ge=0,
-        description="training patches to use, of all classes together, drawn by seed (0: all)",
+        description="maximum number of training patches, of all classes together, sampled by seed (0: all)",
         json_schema_extra={"unit": "patches"},
     )
-    batch_size: int = Field(64, ge=2, description="patches a step", json_schema_extra={"unit": "patches"})
-    flips: bool = Field(False, description="whether real patches are mirrored at random, in both directions")
+    batch_size: int = Field(64, ge=2, description="patches per step", json_schema_extra={"unit": "patches"})
+    flips: bool = Field(False, description="whether to flip real patches at random, horizontally and vertically")
     select_from_epoch: int = Field(
         1, ge=1, description="first epoch whose weights may be chosen by FID", json_schema_extra={"unit": "epochs"}
     )
-    fid_every: int = Field(1, ge=1, description="epochs between FIDs", json_schema_extra={"unit": "epochs"})
+    fid_every: int = Field(1, ge=1, description="epochs from one FID to the next", json_schema_extra={"unit": "epochs"})
     fid_samples: int = Field(
         0,
         ge=0,
-        description="synthetic patches for each FID (0: as many as training patches)",
+        description="synthetic patches per FID (0: as many as training patches)",
         json_schema_extra={"unit": "patches"},
     )
     fid_alpha: float = Field(
-        0.5, ge=0, lt=1, description="smoothing of the FID curve: the weight of the epochs before (alpha, eq. 5)"
+        0.5, ge=0, lt=1, description="smoothing of the FID curve: the weight of the earlier epochs (alpha, eq. 5)"
     )
     checkpoint_every: int = Field(
-        200, ge=0, description="steps between checkpoints (0: only when stopped)", json_schema_extra={"unit": "steps"}
+        200,
+        ge=0,
+        description="steps between checkpoints (0: only when the training is stopped)",
+        json_schema_extra={"unit": "steps"},
     )
     checkpoints: str = Field(
-        "", description="location to copy checkpoints to, so that a retry on another machine goes on ('': none)"
+        "", description="location to copy checkpoints to, from which a retry on another machine resumes ('': none)"
     )
 
     @property
@@ -59,7 +64,7 @@ class ClassWiseConfig(GeneratorConfig):
     """Settings of methods that use no labels and therefore train one model per class."""
 
     only_class: str = Field(
-        "", description="class to train alone, for another task each ('': all, one after the other)"
+        "", description="the only class to train, if each class has its own task ('': all, one after the other)"
     )
 
     @property

@@ -69,7 +69,7 @@ def load_generator(path: Path, device: str = "auto") -> Generator:
     info, state = load_model(path, "generator")
     if info.method not in METHODS:
         raise ModelError(
-            f"{path} was made by the method '{info.method}', which this version does not have"
+            f"{path} was trained with the method '{info.method}', which this version does not have"
             f"{nearest(info.method, METHODS)}: upgrade histoforge or train the generator again."
         )
     method, on_device = METHODS[info.method], resolve_device(device)

@@ -23,7 +23,7 @@ class Checkpoints:
     A file's name contains its step and the first 16 digits of its SHA-256, so that a damaged file is always detected. A
     new checkpoint is written beside the old one, synced and renamed; then the old one is deleted. The directory's name
     consists of a label and a digest of the run's identity. Other runs' checkpoints with the same label, both beside the
-    directory and in `mirrors`, which contains the mirrors of all runs, are reported and left alone.
+    directory and in `mirrors`, which contains the mirrors of all runs, are reported and kept.
     """
 
     def __init__(self, directory: Path, mirror: Location | None = None, mirrors: Location | None = None) -> None:
@@ -65,11 +65,13 @@ class Checkpoints:
         for path in candidates:
             if digest_file(path).startswith(_digest(path.name)):
                 return load_state(path)
-            say(f"The checkpoint {path} is damaged and is passed over.")
+            say(f"Skipping the damaged checkpoint {path}.")
         if candidates:
-            raise CheckpointError(f"Each checkpoint in {self.directory} is damaged: delete that folder to train anew.")
+            raise CheckpointError(
+                f"All checkpoints in {self.directory} are damaged: delete that folder to start again."
+            )
         for other in self._of_other_trainings():
-            say(f"The checkpoint {other} is of another version, method, setting or data, and is left alone.")
+            say(f"Ignoring the checkpoint {other}, which is from another version, method, setting or data set.")
         return None
 
     def _of_other_trainings(self) -> list[str]:

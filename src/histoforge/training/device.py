@@ -16,9 +16,9 @@ def resolve_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise SettingsError(f"device '{name}' is not a device: choose 'auto', 'cpu', 'cuda' or 'cuda:N'.") from None
+        raise SettingsError(f"there is no device '{name}': choose 'auto', 'cpu', 'cuda' or 'cuda:N'.") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"device '{name}' asks for a GPU, and there is none here: use 'auto' or 'cpu'.")
+        raise SettingsError(f"device '{name}' is a GPU, and this machine has none: use 'auto' or 'cpu'.")
     return device
 
 
@@ -30,7 +30,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether the processor computes bfloat16 matrix products in hardware."""
+    """Test whether the processor computes bfloat16 matrix products in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -23,7 +23,7 @@ from histoforge.training.state import random_state, set_random_state
 from histoforge.training.stopping import StopRequest
 from histoforge.training.timing import Timing
 
-AGAIN = "type the same command again to go on from there."
+RESUME_HINT = "run the same command again to resume from there."
 
 
 class Stateful(Protocol):
@@ -209,7 +209,7 @@ class Engine:
         if done or due or stop:
             self._save()
         if stop:
-            _say(f"{self.label}: stopped by {self._stop.name} after step {self.global_step}; {AGAIN}")
+            _say(f"{self.label}: stopped by {self._stop.name} after step {self.global_step}; {RESUME_HINT}")
             raise SystemExit(self._stop.exit_code)
 
     def finish(self) -> None:
@@ -276,7 +276,7 @@ class Engine:
                 f"The checkpoint in {self._checkpoints.directory} was written by another version of histoforge or for "
                 "another network: delete it to start again, or continue with the version that wrote it."
             ) from None
-        _say(f"{self.label}: goes on after step {self.global_step} of {self.total_steps}.")
+        _say(f"{self.label}: resumes after step {self.global_step} of {self.total_steps}.")
 
 
 def _say(text: str) -> None:

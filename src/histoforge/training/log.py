@@ -36,7 +36,7 @@ class TrainingLog:
             self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Flush and close both."""
+        """Flush and close both logs."""
         self._file.close()
         self._board.close()
 

@@ -123,13 +123,13 @@ def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
     """
     file = Path(path) / INFO_NAME
     if not file.is_file():
-        raise ModelError(f"{path} is not a model (it has no {INFO_NAME}): name a folder that a training step made.")
+        raise ModelError(f"{path} is not a model (it has no {INFO_NAME}): pass the output of a training step.")
     read_sealed(file, SCHEMA_VERSION, "train the model again", digest="seal")
     info = read_model(ModelInfo, file, ModelError, "train the model again")
     if info.digest != info.compute_digest():
-        raise ModelError(f"{file} was changed after it was written (its digest does not fit): train the model again.")
+        raise ModelError(f"{file} was changed after it was written (its digest does not match): train the model again.")
     if kind is not None and info.kind != kind:
-        raise ModelError(f"{path} is a {info.kind}, and a {kind} is needed here: name another model.")
+        raise ModelError(f"{path} is a {info.kind}, but a {kind} is needed here: pass another model.")
     return info
 
 

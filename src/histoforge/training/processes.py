@@ -49,8 +49,8 @@ def share(batch: Tensor) -> Tensor:
     """
     if len(batch) % world_size():
         raise SettingsError(
-            f"A batch of {len(batch)} patches cannot be shared by {world_size()} processes: set batch_size to a "
-            f"multiple of {world_size()}, or another number of processes."
+            f"A batch of {len(batch)} patches cannot be divided among {world_size()} processes: set batch_size to a "
+            f"multiple of {world_size()}, or use another number of processes."
         )
     return batch.chunk(world_size())[rank()]
 
@@ -87,7 +87,7 @@ def from_main(value: Any) -> Any:
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
-    """Return whether `flag` is set in any process."""
+    """Test whether `flag` is set in any process."""
     if world_size() == 1:
         return flag
     any_flag = torch.tensor(float(flag), device=device)

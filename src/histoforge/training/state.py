@@ -50,7 +50,7 @@ def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {"tuple" if isinstance(value, tuple) else "list": [_pack(item, tensors) for item in value]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
+    raise TypeError(f"a checkpoint cannot contain {type(value).__name__}")
 
 
 def _unpack(tree: Any, tensors: dict[str, Tensor]) -> Any:

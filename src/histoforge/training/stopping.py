@@ -7,7 +7,7 @@ from types import FrameType, TracebackType
 from histoforge.core.signals import handled_signals
 from histoforge.training import processes
 
-HINT = b"\nCtrl-C: the step in hand is finished and a checkpoint is written; another Ctrl-C ends at once.\n"
+HINT = b"\nCtrl-C: finishing the current step and writing a checkpoint; press Ctrl-C again to stop at once.\n"
 NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 
 

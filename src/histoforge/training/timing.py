@@ -129,11 +129,11 @@ class Timing:
 
     def _announcement(self, seconds_per_step: float, steps_left: int) -> str:
         following = (self._trainings - 1) * self._total
-        whole = f", {duration(seconds_per_step * (steps_left + following))} with the trainings after it"
+        whole = f", {duration(seconds_per_step * (steps_left + following))} with the trainings that follow"
         return (
-            f"{self._label}: about {duration(seconds_per_step * steps_left)} to go{whole if following else ''} "
-            f"({steps_left} steps of {seconds_per_step:.2g} s as in the first {MEASURED_STEPS}; "
-            "scoring between epochs comes on top)"
+            f"{self._label}: about {duration(seconds_per_step * steps_left)} left{whole if following else ''} "
+            f"({steps_left} steps of {seconds_per_step:.2g} s, the mean of the first {MEASURED_STEPS}, "
+            "without the scoring between epochs)"
         )
 
     def _now(self) -> float:

@@ -12,7 +12,7 @@ POLICY = "^$|^(colour|translation|cutout)(,(colour|translation|cutout))*$"
 class GanConfig(ClassWiseConfig):
     """DCGAN's networks and their updates (Radford et al. 2016, sections 3 and 4)."""
 
-    batch_size: int = Field(128, ge=2, description="patches a step", json_schema_extra={"unit": "patches"})
+    batch_size: int = Field(128, ge=2, description="patches per step", json_schema_extra={"unit": "patches"})
     z_dim: int = Field(100, ge=1, le=4096, description="length of the noise vector z")
     generator_maps: int = Field(
         64, ge=4, le=1024, description="feature maps of the generator's last hidden layer, doubled towards the noise"
@@ -23,19 +23,19 @@ class GanConfig(ClassWiseConfig):
     discriminator_norm: Literal["batch", "layer", "none"] = Field(
         "batch", description="normalisation of the discriminator's hidden layers"
     )
-    learning_rate: float = Field(2e-4, gt=0, le=1, description="Adam's learning rate, fixed")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="Adam's learning rate, constant")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first beta")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's second beta")
     n_critic: int = Field(1, ge=1, le=20, description="critic updates for each update of the generator")
     clip: Literal["none", "value", "norm"] = Field(
-        "none", description="whether gradients of both networks are clipped, each value of them or their norm"
+        "none", description="clipping of the gradients of both networks: each value, the norm, or none"
     )
-    clip_at: float = Field(0.1, gt=0, le=1000, description="the largest value or norm of a clipped gradient")
+    clip_at: float = Field(0.1, gt=0, le=1000, description="maximum value or norm of a clipped gradient")
     diff_augment: str = Field(
         "",
         pattern=POLICY,
-        description="what differentiable augmentation does to all that the discriminator sees (Zhao et al. 2020): "
-        "'colour', 'translation', 'cutout', or several with commas ('': nothing)",
+        description="differentiable augmentation of the discriminator's input (Zhao et al. 2020): 'colour', "
+        "'translation', 'cutout', or several separated by commas ('': none)",
     )
     ema_decay: float = Field(
         0.0, ge=0, lt=1, description="decay of the moving average of the generator's weights (0: no average)"
@@ -46,7 +46,10 @@ class DcganConfig(GanConfig):
     """DCGAN: the non-saturating loss of Goodfellow et al. 2014."""
 
     real_target: float = Field(
-        1.0, gt=0.5, le=1, description="what the discriminator is to say of a real patch (below 1: one-sided smoothing)"
+        1.0,
+        gt=0.5,
+        le=1,
+        description="the discriminator's target for a real patch (below 1: one-sided label smoothing)",
     )
 
 
@@ -58,10 +61,13 @@ class ImprovedDcganConfig(DcganConfig):
     """
 
     real_target: float = Field(
-        0.9, gt=0.5, le=1, description="what the discriminator is to say of a real patch (below 1: one-sided smoothing)"
+        0.9,
+        gt=0.5,
+        le=1,
+        description="the discriminator's target for a real patch (below 1: one-sided label smoothing)",
     )
     clip: Literal["none", "value", "norm"] = Field(
-        "value", description="whether gradients of both networks are clipped, each value of them or their norm"
+        "value", description="clipping of the gradients of both networks: each value, the norm, or none"
     )
 
 
@@ -82,7 +88,7 @@ class WganGpConfig(GanConfig):
     discriminator_norm: Literal["batch", "layer", "none"] = Field(
         "layer", description="normalisation of the discriminator's hidden layers"
     )
-    learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, fixed")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, constant")
     beta1: float = Field(0.0, ge=0, lt=1, description="Adam's first beta")
     beta2: float = Field(0.9, ge=0, lt=1, description="Adam's second beta")
     n_critic: int = Field(5, ge=1, le=20, description="critic updates for each update of the generator")

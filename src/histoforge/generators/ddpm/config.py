@@ -19,25 +19,27 @@ class DdpmConfig(ClassWiseConfig):
     Ho et al.'s own ancestral sampling is `sampling_steps` 1000 with `eta` 1.
     """
 
-    batch_size: int = Field(128, ge=2, description="patches a step", json_schema_extra={"unit": "patches"})
-    fid_every: int = Field(10, ge=1, description="epochs between FIDs", json_schema_extra={"unit": "epochs"})
+    batch_size: int = Field(128, ge=2, description="patches per step", json_schema_extra={"unit": "patches"})
+    fid_every: int = Field(
+        10, ge=1, description="epochs from one FID to the next", json_schema_extra={"unit": "epochs"}
+    )
     by_label: bool = Field(
-        False, description="whether one model learns all classes by their labels, instead of one model a class"
+        False, description="whether one model learns all classes from their labels, instead of one model per class"
     )
     unet_channels: int = Field(
         128, ge=4, le=1024, multiple_of=4, description="channels of the U-Net's first level; later ones have twice that"
     )
-    levels: int = Field(4, ge=1, le=7, description="levels of the U-Net, each half the size of the one before")
+    levels: int = Field(4, ge=1, le=7, description="levels of the U-Net, each half the size of the previous one")
     level_blocks: int = Field(2, ge=1, le=8, description="residual blocks of each level")
     attention_size: int = Field(
         16,
         ge=1,
         le=256,
-        description="the level whose map is the largest of at most this many px a side has self-attention",
+        description="the first level whose map has at most this many px per side has self-attention",
         json_schema_extra={"unit": "px"},
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the residual blocks")
-    learning_rate: float = Field(2e-4, gt=0, le=1, description="Adam's learning rate, fixed")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="Adam's learning rate, constant")
     ema_decay: float = Field(
         0.9999, ge=0, lt=1, description="decay of the moving average of the network's weights (0: no average)"
     )
@@ -45,11 +47,11 @@ class DdpmConfig(ClassWiseConfig):
         50,
         ge=1,
         le=TIMESTEPS,
-        description=f"denoising steps for a patch; must divide {TIMESTEPS}",
+        description=f"denoising steps per patch; must divide {TIMESTEPS}",
         json_schema_extra={"unit": "steps"},
     )
     eta: float = Field(
-        0.0, ge=0, le=1, description="noise added on the way: 0 for DDIM, 1 for DDPM's ancestral sampling"
+        0.0, ge=0, le=1, description="amount of noise added in each step: 0 for DDIM, 1 for DDPM's ancestral sampling"
     )
 
     @property
@@ -64,5 +66,5 @@ class DdpmConfig(ClassWiseConfig):
                 f"sampling_steps={self.sampling_steps} must divide {TIMESTEPS}: choose for example 50 or 100"
             )
         if self.by_label and self.only_class:
-            raise ValueError("by_label trains one model of all classes: leave only_class out")
+            raise ValueError("by_label trains one model of all classes: leave out only_class")
         return self

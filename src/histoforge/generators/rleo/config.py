@@ -29,19 +29,19 @@ class RleoConfig(ImprovedDcganConfig):
 
     reward: RewardMode = Field(
         "policy",
-        description="how the guide's similarity enters the discriminator's loss: 'literal' as printed, which changes "
-        "nothing but the loss that is shown; 'policy', the expected reward of accepting a fake with D's probability; "
-        "'soft_target', fakes have the reward as their target; 'weighted', each fake's loss is weighted by 1 less its "
-        "reward; 'reinforce', policy's gradient by sampled decisions",
+        description="the guide's reward in the discriminator's loss: 'literal', as printed, which changes only the "
+        "reported loss; 'policy', the expected reward of accepting a fake with D's probability; 'soft_target', the "
+        "reward is the target of a fake; 'weighted', the loss of a fake has the weight 1 - reward; 'reinforce', "
+        "policy's gradient, estimated from sampled decisions",
     )
     reward_weight: float = Field(0.3, ge=0, le=1, description="weight of the reward (eq. 4)")
     guide_share: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="share of each batch's fakes that the guide looks at (1: all of them, as in the paper); its cost "
-        "is in proportion. The reward is estimated without bias, but its gradient is noisy: by 25% of its norm at 0.2 "
-        "in batches of 32. 'soft_target' and 'weighted' always take all",
+        description="share of each batch's fakes that the guide scores (1: all of them, as in the paper), to which its "
+        "cost is proportional. The estimate of the reward is unbiased, but its gradient is noisy: by 25% of its norm "
+        "at 0.2 in batches of 32. 'soft_target' and 'weighted' always score all",
     )
     pairing: Pairing = Field(
         "random",
