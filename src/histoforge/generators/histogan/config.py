@@ -30,8 +30,8 @@ class HistoganConfig(GeneratorConfig):
     critic_max_channels: int = Field(512, ge=4, le=4096, description="maximum number of critic channels")
     critic_norm: Literal["cbn", "cln", "none"] = Field(
         "cln",
-        description="normalisation in the critics: conditional batch norm (as in the paper; a score then depends on the "
-        "whole batch, which the gradient penalty assumes it does not), conditional layer norm, or none",
+        description="normalisation in the critics: conditional batch norm (as in the paper; each score then depends on "
+        "the whole batch, contrary to what the gradient penalty assumes), conditional layer norm, or none",
     )
     projection: bool = Field(
         False, description="whether the label also enters each critic by a projection (Miyato and Koyama 2018)"
