@@ -11,7 +11,7 @@ from histoforge.training.checkpoint import Checkpoints
 from histoforge.training.engine import Engine
 
 
-def test_a_damaged_newest_checkpoint_in_the_mirror_gives_way_to_the_one_before(tmp_path):
+def test_a_damaged_checkpoint_in_the_mirror_is_replaced_by_the_previous_one(tmp_path):
     mirror = open_location(str(tmp_path / "mirror"))
     first = Checkpoints(tmp_path / "first", mirror)
     first.save(1, {"step": 1, "weights": torch.ones(3)})
@@ -38,13 +38,13 @@ def begin(folder, version, network, **options):
     return engine
 
 
-def test_a_checkpoint_of_another_version_is_named_and_left_alone(tmp_path, capfd):
+def test_a_checkpoint_of_another_version_is_reported_and_kept(tmp_path, capfd):
     mirrors = str(tmp_path / "mirrors")
     begin(tmp_path / "work", "0.1.0", nn.Linear(2, 2), checkpoints=mirrors)
     capfd.readouterr()
     assert begin(tmp_path / "elsewhere", "0.2.0", nn.Linear(3, 3), checkpoints=mirrors).global_step == 1
-    (line,) = (line for line in capfd.readouterr().err.splitlines() if "of another version" in line)
-    assert line.startswith(f"The checkpoint {mirrors}/toy-")
+    (line,) = (line for line in capfd.readouterr().err.splitlines() if "from another version" in line)
+    assert line.startswith(f"Ignoring the checkpoint {mirrors}/toy-")
     assert len(list((tmp_path / "mirrors").glob("toy-*/checkpoint-*"))) == 2
 
 
