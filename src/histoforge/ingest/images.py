@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from histoforge.core.errors import SourceError
 from histoforge.core.progress import Progress
 from histoforge.ingest import tables
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
-from histoforge.ingest.pixels import grid, letterboxed, read_rgb, resize, tissue_share
-from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, in_order, select_classes, worker_count
+from histoforge.ingest.cutting import CutImage, CutSettings, cut_image
+from histoforge.ingest.pixels import read_rgb
+from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, examples, in_order, select_classes, worker_count
 from histoforge.ingest.stains import fit_to_images, normaliser_of, sample_positions
-from histoforge.patches.duplicates import pixel_key
 from histoforge.patches.images import Pixels
 from histoforge.slides.stain import Transform
 from histoforge.storage import Entry, Location
@@ -37,19 +36,6 @@ class ImageItem:
     split: str
 
 
-@dataclass(frozen=True)
-class CutImage:
-    """The result of cutting one image: its patches, uint8 [n, h, w, 3], with their corners in px of the image."""
-
-    item: ImageItem
-    patches: Pixels
-    x: NDArray[np.int64]
-    y: NDArray[np.int64]
-    key: int
-    overview: Pixels | None
-    empty: int
-
-
 class ImageSource:
     """Images in `<class>/<image>`, `<class>/<patient>/<image>` or `<train|val|test>/<class>/…`, or in a labels.csv.
 
@@ -68,7 +54,15 @@ class ImageSource:
         self.items = [item for item in items if item.label in self.classes]
         log.drop("images of other classes", len(items) - len(self.items))
         self.has_split = bool(self.items[0].split)
-        self._normaliser = normaliser_of(config.stain)
+        self._settings = CutSettings(
+            size=config.size,
+            stride=config.stride,
+            min_tissue=config.min_tissue,
+            overview_px=config.overview_px,
+            scale=config.slide_mpp / config.mpp if config.slide_mpp else 1.0,
+            small_images=config.small_images,
+            normaliser=normaliser_of(config.stain),
+        )
         self.patients_known = any(item.patient != _stem(item.name) for item in self.items)
         if not self.patients_known:
             log.warnings.append(UNKNOWN_PATIENTS.format(unit="image"))
@@ -83,19 +77,19 @@ class ImageSource:
             Progress("preprocess", len(self.items), "images") as progress,
         ):
             fits = self._fits(pool)
-            jobs: Iterator[Future[CutImage | tuple[ImageItem, SourceError]]] = (
+            jobs: Iterator[Future[tuple[ImageItem, CutImage | SourceError]]] = (
                 pool.submit(self._cut, item, fits.get(item.slide)) for item in self.items
             )
-            for result in in_order(jobs, workers * JOBS_PER_WORKER):
+            for item, result in in_order(jobs, workers * JOBS_PER_WORKER):
                 if isinstance(result, CutImage):
-                    self._put(result, collector)
+                    self._add(item, result, collector)
                 else:
-                    self._log.fail(result[0].name, result[1])
+                    self._log.fail(item.name, result)
                 progress.advance(patches=collector.count)
 
     def _fits(self, pool: ThreadPoolExecutor) -> dict[str, Transform]:
         """Return the stain normalisation of each slide that has several images, fitted to a sample of them."""
-        normaliser = self._normaliser
+        normaliser = self._settings.normaliser
         if normaliser is None:
             return {}
         slides: dict[str, list[ImageItem]] = {}
@@ -118,59 +112,13 @@ class ImageSource:
             except SourceError as error:
                 return error
 
-    def _cut(self, item: ImageItem, transform: Transform | None) -> CutImage | tuple[ImageItem, SourceError]:
+    def _cut(self, item: ImageItem, transform: Transform | None) -> tuple[ImageItem, CutImage | SourceError]:
         image = self._image(item)
         if isinstance(image, SourceError):
             return item, image
-        key = pixel_key(image)
-        factor = self._config.slide_mpp / self._config.mpp if self._config.slide_mpp else 1.0
-        if abs(factor - 1) > 0.02:
-            image = resize(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
-        enlarged = self._enlargement(image, item)
-        if not enlarged:
-            return CutImage(item, np.empty((0, *self._config.size, 3), np.uint8), *_no_positions(), key, None, 0)
-        if enlarged > 1:
-            image = resize(image, self._enlarged_size(image, enlarged))
-        patches, x, y, empty = self._tiles(image)
-        larger = len(x) + empty > 1
-        overview = letterboxed(image, self._config.overview_px) if larger else None
-        if self._normaliser is not None:
-            transform = transform or fit_to_images(self._normaliser, [image])
-            patches = transform(patches)
-            overview = transform(overview) if overview is not None else None
-        scale = factor * enlarged
-        return CutImage(item, patches, _unscale(x, scale), _unscale(y, scale), key, overview, empty)
+        return item, cut_image(image, item.name, self._settings, transform)
 
-    def _enlargement(self, image: Pixels, item: ImageItem) -> float:
-        """Return the factor by which to enlarge an image smaller than a patch; 0 if it is to be left out."""
-        (height, width), (h, w) = image.shape[:2], self._config.size
-        if height >= h and width >= w:
-            return 1.0
-        if self._config.small_images == "error":
-            raise SourceError(
-                f"The image {item.name} has {width} x {height} px, less than a patch of {w} x {h}: choose a smaller "
-                f"patch_size, or set small_images to 'skip' or 'resize'."
-            )
-        return max(h / height, w / width) if self._config.small_images == "resize" else 0.0
-
-    def _enlarged_size(self, image: Pixels, factor: float) -> tuple[int, int]:
-        height, width = (max(p, round(s * factor)) for p, s in zip(self._config.size, image.shape[:2], strict=True))
-        return height, width
-
-    def _tiles(self, image: Pixels) -> tuple[Pixels, NDArray[np.int64], NDArray[np.int64], int]:
-        """Return the patches of an image with their corners, and the number of those left out as glass."""
-        h, w = self._config.size
-        rows = grid(image.shape[0], h, self._config.stride or h)
-        columns = grid(image.shape[1], w, self._config.stride or w)
-        patches = np.stack([image[top : top + h, left : left + w] for top in rows for left in columns])
-        y, x = (positions.ravel() for positions in np.meshgrid(rows, columns, indexing="ij"))
-        if len(patches) == 1:
-            return patches, x, y, 0
-        kept = tissue_share(patches) >= self._config.min_tissue
-        return patches[kept], x[kept], y[kept], int((~kept).sum())
-
-    def _put(self, cut: CutImage, collector: PatchCollector) -> None:
-        item = cut.item
+    def _add(self, item: ImageItem, cut: CutImage, collector: PatchCollector) -> None:
         self._log.drop("tiles with too little tissue", cut.empty)
         if not len(cut.patches):
             self._log.drop("images smaller than a patch" if not cut.empty else "images without tissue")
@@ -197,7 +145,7 @@ class ImageSource:
         if unlisted:
             self._log.warnings.append(
                 f"{table.name} does not list {len(unlisted)} images of the source; they are left out: "
-                f"{', '.join(unlisted[:3])}{' …' if len(unlisted) > 3 else ''}"
+                f"{examples(unlisted)}"
             )
         matcher = tables.patient_matcher(self._config.patient_pattern)
         return [
@@ -242,11 +190,3 @@ class ImageSource:
 
 def _stem(name: str) -> str:
     return str(Path(name).with_suffix("").as_posix())
-
-
-def _no_positions() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return np.empty(0, np.int64), np.empty(0, np.int64)
-
-
-def _unscale(positions: NDArray[np.int64], factor: float) -> NDArray[np.int64]:
-    return np.round(positions / factor).astype(np.int64)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from histoforge.core.errors import SlideError, SourceError
 from histoforge.ingest import tables
 from histoforge.ingest.config import IngestConfig
-from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, select_classes
+from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, examples, select_classes
 from histoforge.slides.annotations import EXTENSIONS as ANNOTATION_EXTENSIONS
 from histoforge.slides.annotations import annotated_classes
 from histoforge.slides.names import slide_name
@@ -109,7 +109,7 @@ def _check_list(
     if unlabelled:
         log.warnings.append(
             f"{len(unlabelled)} slides have neither a label nor an annotation; they are left out: "
-            f"{', '.join(unlabelled[:3])}{' …' if len(unlabelled) > 3 else ''}"
+            f"{examples(unlabelled)}"
         )
     names = [item.name for item in items]
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -148,8 +148,7 @@ def _rows_by_file(
     left_out = [file for file in files if file not in rows]
     if left_out:
         log.warnings.append(
-            f"{table.name} does not list {len(left_out)} slides of the source; they are left out: "
-            f"{', '.join(left_out[:3])}{' …' if len(left_out) > 3 else ''}"
+            f"{table.name} does not list {len(left_out)} slides of the source; they are left out: {examples(left_out)}"
         )
     return rows
 

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from histoforge.core.errors import SlideError, SourceError
 from histoforge.core.progress import Progress
@@ -173,38 +176,50 @@ class SlideSource:
             return
         start = collector.count
         try:
-            overview = self._overview(opened)
-            key = pixel_key(overview)
-            transform = None
-            if self._normaliser is not None:
-                # on the whole plan, so that colours do not depend on how many patches of other slides were admitted
-                transform = fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
-                overview = transform(overview)
-            shared = {
-                "patient": item.patient, "slide": item.name, "split": item.split, "file": item.file,
-                "level": opened.scale.level, "mpp": opened.scale.mpp or float("nan"),
-            }  # fmt: skip
-            for rows, images in read_patches(opened.slide, plan, opened.scale, workers, transform):
-                planned = plan.iloc[rows]
-                columns = {
-                    "label": planned["label"],
-                    "x": planned["x"],
-                    "y": planned["y"],
-                    "tissue": planned["tissue"],
-                    **shared,
-                }
-                collector.add(
-                    images, location_keys(key, planned["x"].to_numpy(), planned["y"].to_numpy()), draws[rows], columns
-                )
-                progress.advance(0, slide=item.name, patches=collector.count)
+            overview = self._add_patches(item, opened, plan, draws, collector, workers, progress)
         except SlideError as error:
             collector.discard_from(start)
             self._log.fail(item.file, error)
             return
         self._log.files += 1
-        majority = int(plan["label"].mode()[0])
-        collector.add_overview(overview, {**shared, "label": majority, "level": 0, "mpp": float("nan")})
+        columns = {**self._columns(item, opened), "label": int(plan["label"].mode()[0]), "level": 0}
+        collector.add_overview(overview, {**columns, "mpp": float("nan")})
         self._picture(item, opened, plan, collector)
+
+    def _add_patches(
+        self, item: SlideItem, opened: OpenedSlide, plan: pd.DataFrame, draws: NDArray[np.float64],
+        collector: PatchCollector, workers: int, progress: Progress,
+    ) -> Pixels:  # fmt: skip
+        """Read the planned patches, and return the slide's overview.
+
+        Raises:
+            SlideError: the slide is damaged.
+        """
+        overview = self._overview(opened)
+        key = pixel_key(overview)
+        transform = None
+        if self._normaliser is not None:
+            # on the whole plan, so that colours do not depend on how many patches of other slides were admitted
+            transform = fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
+            overview = transform(overview)
+        for rows, images in read_patches(opened.slide, plan, opened.scale, workers, transform):
+            planned = plan.iloc[rows]
+            keys = location_keys(key, planned["x"].to_numpy(), planned["y"].to_numpy())
+            columns = {name: planned[name] for name in ("label", "x", "y", "tissue")}
+            collector.add(images, keys, draws[rows], {**columns, **self._columns(item, opened)})
+            progress.advance(0, slide=item.name, patches=collector.count)
+        return overview
+
+    def _columns(self, item: SlideItem, opened: OpenedSlide) -> dict[str, Any]:
+        """Return the index columns that all patches of a slide share."""
+        return {
+            "patient": item.patient,
+            "slide": item.name,
+            "split": item.split,
+            "file": item.file,
+            "level": opened.scale.level,
+            "mpp": opened.scale.mpp or float("nan"),
+        }
 
     def _overview(self, opened: OpenedSlide) -> Pixels:
         """Shrink the slide to an overview, using the picture on which tissue was found if that is large enough."""

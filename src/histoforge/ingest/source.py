@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +138,11 @@ def select_classes(available: set[str], requested: list[str], ignored: set[str],
             f"{f' ({classes[0]})' if classes else ''}, and at least two are needed: add images or regions of another."
         )
     return classes
+
+
+def examples(names: Sequence[str], limit: int = 3) -> str:
+    """Return the first few names, separated by commas, with an ellipsis if there are more."""
+    return f"{', '.join(names[:limit])}{' …' if len(names) > limit else ''}"
 
 
 def _usable_cores() -> int:

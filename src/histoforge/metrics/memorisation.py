@@ -12,10 +12,12 @@ returns the closest pairs for visual inspection.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.compare import p_text
@@ -130,12 +132,8 @@ def audit_memorisation(
     n_synthetic, n_training, n_held_out = map(len, all_features(space))
     if min(n_synthetic, n_training, n_held_out) < 2:
         raise ValueError("an audit needs at least two synthetic, training and held-out patches")
-    n = min(n_training, n_held_out)
-    synthetic, training, held_out = Subset("synthetic"), Subset("training"), Subset("held_out")
-    to_sample = space.nearest(synthetic, _subsample("training", n_training, n, seed)).distances
-    to_held_out = space.nearest(synthetic, _subsample("held_out", n_held_out, n, seed)).distances
-    to_training, held_out_to_training = space.nearest(synthetic, training), space.nearest(held_out, training)
-    between_training = space.nearest(Subset("training", to_training.rows), training).distances
+    distances = _Distances.measure(space, seed)
+    to_training, held_out_to_training = distances.to_training, distances.held_out_to_training
     nearer, c_t, p = copying_test(to_training.distances, held_out_to_training.distances)
     copies = None if keys is None else find_copies(keys)
     near_copies = None
@@ -148,19 +146,19 @@ def audit_memorisation(
         n_synthetic=n_synthetic,
         n_training=n_training,
         n_held_out=n_held_out,
-        n_compared=n,
-        closer_to_training=float(((to_sample < to_held_out).double() + (to_sample == to_held_out).double() / 2).mean()),
-        median_to_training=float(to_sample.median()),
-        median_to_held_out=float(to_held_out.median()),
+        n_compared=min(n_training, n_held_out),
+        closer_to_training=distances.closer_to_training,
+        median_to_training=float(distances.to_training_sample.median()),
+        median_to_held_out=float(distances.to_held_out_sample.median()),
         median_held_out_to_training=float(held_out_to_training.distances.median()),
         nearer_than_held_out=nearer,
         c_t=c_t,
         p=p,
-        authenticity=float((to_training.distances > between_training).double().mean()),
+        authenticity=distances.authenticity,
         duplicates=None if copies is None else copies.of_training,
         closest=_closest(space, to_training, n_closest),
         copied=False,
-        enough=min(n_synthetic, n) >= MIN_PATCHES,
+        enough=min(n_synthetic, n_training, n_held_out) >= MIN_PATCHES,
         verdict="",
         cells=_by_cell(space, kmeans_cells(all_features(space), seed)),
         by_class=_by_cell(space, classes),
@@ -168,6 +166,48 @@ def audit_memorisation(
     )
     audit = audit.model_copy(update={"copied": _copied(audit)})
     return audit.model_copy(update={"verdict": _verdict(audit)})
+
+
+@dataclass(frozen=True)
+class _Distances:
+    """Distances to nearest patches.
+
+    Attributes:
+        to_training: of synthetic patches to training patches.
+        held_out_to_training: of held-out patches to training patches.
+        between_training: of the training patch nearest to each synthetic one to another training patch, float [S].
+        to_training_sample, to_held_out_sample: of synthetic patches to equal numbers of both, float [S].
+    """
+
+    to_training: NearestPatches
+    held_out_to_training: NearestPatches
+    between_training: Tensor
+    to_training_sample: Tensor
+    to_held_out_sample: Tensor
+
+    @classmethod
+    def measure(cls, space: FeatureSpace, seed: int) -> "_Distances":
+        synthetic, training, held_out = Subset("synthetic"), Subset("training"), Subset("held_out")
+        to_training = space.nearest(synthetic, training)
+        n = min(len(space.features("training")), len(space.features("held_out")))
+        return cls(
+            to_training=to_training,
+            held_out_to_training=space.nearest(held_out, training),
+            between_training=space.nearest(Subset("training", to_training.rows), training).distances,
+            to_training_sample=space.nearest(synthetic, _subsample(space, "training", n, seed)).distances,
+            to_held_out_sample=space.nearest(synthetic, _subsample(space, "held_out", n, seed)).distances,
+        )
+
+    @property
+    def closer_to_training(self) -> float:
+        """Share of synthetic patches nearer to the training sample than to the held-out one; ties count half."""
+        to_training, to_held_out = self.to_training_sample, self.to_held_out_sample
+        return float(((to_training < to_held_out).double() + (to_training == to_held_out).double() / 2).mean())
+
+    @property
+    def authenticity(self) -> float:
+        """Authenticity of Alaa et al. 2022."""
+        return float((self.to_training.distances > self.between_training).double().mean())
 
 
 def _copied(audit: MemorisationAudit) -> bool:
@@ -213,9 +253,9 @@ def _similarity_evidence(near_copies: NearCopies) -> str:
     )
 
 
-def _subsample(kind: Kind, count: int, size: int, seed: int) -> Subset:
-    purpose = kind.replace("_", " ")
-    return Subset(kind, np.sort(numpy_rng(seed, "memorisation", purpose).choice(count, size, replace=False)))
+def _subsample(space: FeatureSpace, kind: Kind, size: int, seed: int) -> Subset:
+    rng = numpy_rng(seed, "memorisation", kind.replace("_", " "))
+    return Subset(kind, np.sort(rng.choice(len(space.features(kind)), size, replace=False)))
 
 
 def _by_cell(space: FeatureSpace, cells: Sequence[Names] | None) -> CopyingByCell | None:
