@@ -18,9 +18,9 @@ from histoforge.core.unfinished import clear, restore
 KILLED = -signal.SIGKILL
 
 
-def result(folder: Path, description: str = "arm.json", **said: str) -> Path:
+def result(folder: Path, description: str = "arm.json", **entries: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / description).write_text(json.dumps(said))
+    (folder / description).write_text(json.dumps(entries))
     return folder
 
 
@@ -44,15 +44,22 @@ def make_foreign(path: Path, what: str) -> None:
     elif what == "folder":
         path.mkdir()
         (path / "notes.txt").write_text("mine")
-    elif what == "result with a file of mine":
+    elif what == "result with a file of the user":
         (result(path) / "notes.txt").write_text("mine")
-    elif what == "result with a link of mine":
+    elif what == "result with a link of the user":
         (result(path) / "slides").symlink_to(path.parent)
     else:
         result(path, "model.json", kind="guide")
 
 
-FOREIGN = ("file", "link", "dangling link", "folder", "result with a file of mine", "result with a link of mine")
+FOREIGN = (
+    "file",
+    "link",
+    "dangling link",
+    "folder",
+    "result with a file of the user",
+    "result with a link of the user",
+)
 
 
 @pytest.mark.parametrize("what", [*FOREIGN, "result of another kind"])
@@ -62,7 +69,7 @@ def test_foreign_files_are_kept_even_with_overwrite(tmp_path: Path, what: str) -
     before = tree(tmp_path)
     with pytest.raises(StorageError, match="name (that path|a new)"):
         with claimed([Output(out, "arm")], {}, overwrite=True, same=True):
-            raise AssertionError("the work began")
+            raise AssertionError("the block must not run")
     assert tree(tmp_path) == before
 
 
@@ -72,7 +79,7 @@ def test_a_directory_replaces_results_only(tmp_path: Path, what: str) -> None:
     make_foreign(out, what)
     before = tree(tmp_path)
     with pytest.raises(StorageError), atomic_directory(out):
-        raise AssertionError("the work began")
+        raise AssertionError("the block must not run")
     assert tree(tmp_path) == before
 
 
@@ -88,7 +95,7 @@ def test_a_foreign_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
     out = tmp_path / "report"
     out.write_text('{"answer": 42}')
     with pytest.raises(StorageError, match="is no"), claimed([Output(out, kind)], {}, overwrite=True):
-        raise AssertionError("the work began")
+        raise AssertionError("the block must not run")
     assert out.read_text() == '{"answer": 42}'
 
 
@@ -96,7 +103,7 @@ def test_an_earlier_result_is_replaced_with_overwrite_or_by_the_same_command(tmp
     out = result(tmp_path / "out")
     with pytest.raises(StorageError, match="contains an earlier arm: add --overwrite"):
         with claimed([Output(out, "arm")], {}):
-            raise AssertionError("the work began")
+            raise AssertionError("the block must not run")
     for allowed in ({"overwrite": True}, {"same": True}):
         with claimed([Output(out, "arm")], {}, **allowed), atomic_directory(out) as temporary:
             (temporary / "arm.json").write_text(str(allowed))
@@ -151,7 +158,7 @@ def test_an_output_has_one_writer_at_a_time(tmp_path: Path) -> None:
     )
     assert other.stdout.readline() == "held\n"
     with pytest.raises(StorageError, match=f"out is being written by process {other.pid} on .*: wait"), locked(out):
-        raise AssertionError("both hold it")
+        raise AssertionError("both processes lock it")
     other.kill()
     other.communicate()
     with locked(out):
@@ -247,18 +254,18 @@ def test_files_of_a_killed_writer_are_removed_and_those_of_a_running_one_kept(
     begun = set(tmp_path.iterdir())
     assert subprocess.run([sys.executable, "-c", WRITE, tmp_path, "die"], check=False).returncode == KILLED
     assert len(set(tmp_path.iterdir()) - begun) == 2
-    mine = tmp_path / ".mine.partial"
-    mine.write_text("mine")
+    foreign = tmp_path / ".mine.partial"
+    foreign.write_text("mine")
     former = tmp_path / ".set.0123abcd.partial"
     former.write_text("of an earlier version")
     elsewhere = tmp_path / ".set.01234567-1-0123abcd.partial"
     elsewhere.write_text("of another machine")
     clear(tmp_path)
-    assert set(tmp_path.iterdir()) - begun == {mine, former, elsewhere}
-    said = capsys.readouterr().err
-    assert str(former) in said
-    assert str(elsewhere) in said
-    assert str(mine) not in said
+    assert set(tmp_path.iterdir()) - begun == {foreign, former, elsewhere}
+    output = capsys.readouterr().err
+    assert str(former) in output
+    assert str(elsewhere) in output
+    assert str(foreign) not in output
     living.communicate("")
     assert (tmp_path / "page.html").read_text() == "half"
     assert (tmp_path / "set" / "images.npy").stat().st_size == 1000

@@ -26,7 +26,7 @@ def test_every_changed_entry_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "part"),
+    ("text", "reason"),
     [
         ('{"schema_version": 2}', "newer than 1"),
         ('{"schema_version": "2"}', "schema_version is not a whole number"),
@@ -34,9 +34,9 @@ def test_every_changed_entry_is_noticed(tmp_path: Path) -> None:
         ("{", "is damaged"),
     ],
 )
-def test_other_content_is_reported_in_one_sentence(tmp_path: Path, text: str, part: str) -> None:
+def test_other_content_is_reported_in_one_sentence(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ModelError, match=part):
+    with pytest.raises(ModelError, match=reason):
         read_sealed(tmp_path / "a.json", 1, "make it again")
 
 

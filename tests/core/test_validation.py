@@ -17,7 +17,7 @@ class ManyConfig(Settings):
     code: str = Field("x1", pattern="^[a-z][0-9]$", description="a letter and a digit")
     sizes: list[int] = Field([1], min_length=1, max_length=2, description="sizes")
     on: bool = Field(True, description="on")
-    facts: dict[str, int] = Field({}, description="facts")
+    mapping: dict[str, int] = Field({}, description="mapping")
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ class ManyConfig(Settings):
         ({"sizes": [1, "x"]}, "entry 2 of 'sizes' must be a whole number, not 'x'"),
         ({"sizes": 3}, "'sizes' must be a list, not 3"),
         ({"on": "maybe"}, "'on' must be true or false, not 'maybe'"),
-        ({"facts": 1}, "'facts' must be a mapping, not 1"),
+        ({"mapping": 1}, "'mapping' must be a mapping, not 1"),
     ],
 )
 def test_each_invalid_value_has_a_plain_message(values, sentence):
     with pytest.raises(SettingsError, match=f"^many: {sentence}") as error:
         ManyConfig.make(values)
-    said = str(error.value)
-    assert len(said) < 200
-    assert not any(word in said for word in ("Input should", "valid", "pattern", "^", "pydantic", "type="))
+    message = str(error.value)
+    assert len(message) < 200
+    assert not any(word in message for word in ("Input should", "valid", "pattern", "^", "pydantic", "type="))

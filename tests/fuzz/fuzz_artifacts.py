@@ -42,9 +42,9 @@ def make_all(folder: Path) -> None:
     run("train-generator", *patches, "--out", str(folder / "generator"), *GENERATOR, *maps)
     (folder / "scores").mkdir()
     write_json(folder / "scores" / "scores.json", make_scores("dcgan", 0).model_dump(mode="json"))
-    registry = ModelStore(open_location(str(folder / "store")), NAME)
+    store = ModelStore(open_location(str(folder / "store")), NAME)
     for worth in (0.5, 0.7):
-        publish(registry, folder / f"version-{worth}", worth)
+        publish(store, folder / f"version-{worth}", worth)
     _sources(folder)
 
 
@@ -56,25 +56,25 @@ def run(*arguments: str) -> None:
 
 
 def reseal(folder: Path) -> None:
-    """Give an artifact the digests of what it holds now, so that its content is looked at."""
+    """Update the digests of an artifact, so that its content is read."""
     for name in ("patchset.json", "model.json", "arm.json", "scores.json", "history.json", "guide.json"):
         file = folder / name
         try:
-            said = json.loads(file.read_bytes())
+            document = json.loads(file.read_bytes())
             if name == "patchset.json":
-                said["files"] = {inner: digest_file(folder / inner) for inner in said["files"]}
-                said["digest"] = digest_json({key: value for key, value in said.items() if key != "digest"})
+                document["files"] = {inner: digest_file(folder / inner) for inner in document["files"]}
+                document["digest"] = digest_json({key: value for key, value in document.items() if key != "digest"})
             elif name == "model.json":
                 from histoforge.training.model_files import ModelInfo
 
-                said["weights"] = digest_file(folder / "model.safetensors")
-                said["digest"] = ModelInfo(**{**said, "digest": ""}).compute_digest()
-                said = sealed(said, 1, "seal")
+                document["weights"] = digest_file(folder / "model.safetensors")
+                document["digest"] = ModelInfo(**{**document, "digest": ""}).compute_digest()
+                document = sealed(document, 1, "seal")
             else:
-                said = sealed(said, 1)
+                document = sealed(document, 1)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
-        file.write_text(json.dumps(said))
+        file.write_text(json.dumps(document))
 
 
 def _sources(folder: Path) -> None:
@@ -108,9 +108,9 @@ def _sources(folder: Path) -> None:
     pcam = folder / "pcam"
     pcam.mkdir()
     for split in ("train", "valid", "test"):
-        for part, content in (("x", rng.integers(0, 256, (4, 16, 16, 3), np.uint8)), ("y", np.array([0, 1, 0, 1]))):
-            with h5py.File(pcam / f"camelyonpatch_level_2_split_{split}_{part}.h5", "w") as file:
-                file[part] = content
+        for array, content in (("x", rng.integers(0, 256, (4, 16, 16, 3), np.uint8)), ("y", np.array([0, 1, 0, 1]))):
+            with h5py.File(pcam / f"camelyonpatch_level_2_split_{split}_{array}.h5", "w") as file:
+                file[array] = content
         (pcam / f"camelyonpatch_level_2_split_{split}_meta.csv").write_text(
             "coord_x,wsi\n" + "".join(f"0,{split}-{n // 2}\n" for n in range(4))
         )
@@ -135,7 +135,7 @@ def _features() -> list[object]:
 
 
 def _corners(name: str) -> str:
-    return "".join(f'<{name} Order="{place}" X="{x}" Y="{y}"/>' for place, (x, y) in enumerate(SQUARE))
+    return "".join(f'<{name} Order="{order}" X="{x}" Y="{y}"/>' for order, (x, y) in enumerate(SQUARE))
 
 
 def _imagescope() -> str:

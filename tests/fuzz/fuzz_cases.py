@@ -1,6 +1,6 @@
 """The cases: every command ends well, or with one sentence and code 2, whatever its input files contain.
 
-`test_fuzz.py` runs this module in a process of its own, with bounds on time and memory; `make fuzz` with more cases.
+`test_fuzz.py` runs this module in a separate process, with bounds on time and memory; `make fuzz` with more cases.
 """
 
 import contextlib
@@ -40,31 +40,31 @@ def cases(count: int) -> settings:
 
 @pytest.fixture(scope="session", autouse=True)
 def bounded() -> None:
-    """Let a case take so much more memory than the program itself, and no more."""
+    """Limit the memory of the cases."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * PAGE
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, resource.RLIM_INFINITY))
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artifacts")
     fuzz_artifacts.make_all(folder)
     return folder
 
 
 @contextlib.contextmanager
-def copy_of(made: Path, *names: str) -> Iterator[Path]:
+def copy_of(artifacts: Path, *names: str) -> Iterator[Path]:
     """A folder with copies of some of the artifacts."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for one in names:
-            whole = made / one
-            (shutil.copytree if whole.is_dir() else shutil.copyfile)(whole, folder / one)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        for name in names:
+            source = artifacts / name
+            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, folder / name)
         yield folder
 
 
 WARNINGS = ("has no digest", "the next publication or rollback writes it anew")
-"""Lines that are allowed besides the error, for files that can be read all the same."""
+"""Lines that are allowed besides the error, for files that are read nevertheless."""
 
 
 def check(*arguments: object, quiet: bool = True) -> int:
@@ -94,10 +94,12 @@ def check(*arguments: object, quiet: bool = True) -> int:
     return int(code)
 
 
-def damaged(made: Path, artifact: str, file: str, mutation: Mutation, *arguments: str, reseal: bool = False) -> None:
+def damaged(
+    artifacts: Path, artifact: str, file: str, mutation: Mutation, *arguments: str, reseal: bool = False
+) -> None:
     """Change one file of one artifact, and run a command on it: '{}' in the arguments is the folder."""
     needed = {artifact, *(name for name in ("patches", "query.png") if any(name in text for text in arguments))}
-    with copy_of(made, *needed) as at:
+    with copy_of(artifacts, *needed) as at:
         mutation.apply(at / artifact / file if file else at / artifact)
         if reseal:
             fuzz_artifacts.reseal(at / artifact)
@@ -123,9 +125,9 @@ BINARIES = {
 
 
 @pytest.mark.parametrize("kind", [*DOCUMENTS, *BINARIES])
-def test_intact_files_are_accepted(made: Path, kind: str) -> None:
+def test_intact_files_are_accepted(artifacts: Path, kind: str) -> None:
     artifact, _, *arguments = {**DOCUMENTS, **BINARIES}[kind]
-    with copy_of(made, artifact, *({"patches", "query.png"} - {artifact})) as at:
+    with copy_of(artifacts, artifact, *({"patches", "query.png"} - {artifact})) as at:
         assert check(*(argument.format(at) for argument in arguments), quiet=False) == 0
         fuzz_artifacts.reseal(at / artifact)
         again = [argument.replace("{}/joined", "{}/again").format(at) for argument in arguments]
@@ -135,12 +137,12 @@ def test_intact_files_are_accepted(made: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", DOCUMENTS)
 @cases(14)
 @given(mutation=documents(), reseal=st.booleans())
-def test_a_document(made: Path, kind: str, mutation: Mutation, reseal: bool) -> None:
+def test_a_document(artifacts: Path, kind: str, mutation: Mutation, reseal: bool) -> None:
     artifact, file, *arguments = DOCUMENTS[kind]
-    damaged(made, artifact, file, mutation, *arguments, reseal=reseal)
+    damaged(artifacts, artifact, file, mutation, *arguments, reseal=reseal)
 
 
-FOUND = [
+EARLIER_FAILURES = [
     ("arm", Mutation("a value", 0.71875, None)),
     ("generator", Mutation("a value", 0.5390625, None)),
     ("history", Mutation("a dead link", 0.0)),
@@ -148,27 +150,27 @@ FOUND = [
 """Failures of earlier runs, at positions that another release may have moved."""
 
 
-@pytest.mark.parametrize(("kind", "mutation"), FOUND)
-def test_earlier_failures(made: Path, kind: str, mutation: Mutation) -> None:
+@pytest.mark.parametrize(("kind", "mutation"), EARLIER_FAILURES)
+def test_earlier_failures(artifacts: Path, kind: str, mutation: Mutation) -> None:
     artifact, file, *arguments = DOCUMENTS[kind]
-    damaged(made, artifact, file, mutation, *arguments)
+    damaged(artifacts, artifact, file, mutation, *arguments)
 
 
 @pytest.mark.parametrize("kind", BINARIES)
 @cases(9)
 @given(mutation=st.one_of(binaries(), headers()), reseal=st.booleans())
-def test_a_binary(made: Path, kind: str, mutation: Mutation, reseal: bool) -> None:
+def test_a_binary(artifacts: Path, kind: str, mutation: Mutation, reseal: bool) -> None:
     artifact, file, *arguments = BINARIES[kind]
-    damaged(made, artifact, file, mutation, *arguments, reseal=reseal)
+    damaged(artifacts, artifact, file, mutation, *arguments, reseal=reseal)
 
 
 @pytest.mark.parametrize("command", ["list", "show", "pull"])
 @cases(14)
-@given(mutation=documents(), place=st.integers(0, 100))
-def test_the_store(made: Path, command: str, mutation: Mutation, place: int) -> None:
-    with copy_of(made, "store") as at:
+@given(mutation=documents(), position=st.integers(0, 100))
+def test_the_store(artifacts: Path, command: str, mutation: Mutation, position: int) -> None:
+    with copy_of(artifacts, "store") as at:
         files = sorted(path for path in (at / "store").rglob("*.json"))
-        mutation.apply(files[place % len(files)])
+        mutation.apply(files[position % len(files)])
         more = ("--out", at / "out") if command == "pull" else ()
         check("models", command, fuzz_artifacts.NAME, *more, "--models", at / "store", quiet=command != "pull")
         check("models", "list", "--models", at / "store")
@@ -176,7 +178,7 @@ def test_the_store(made: Path, command: str, mutation: Mutation, place: int) -> 
 
 @cases(12)
 @given(mutation=st.one_of(binaries(), headers()))
-def test_a_checkpoint(made: Path, mutation: Mutation) -> None:
+def test_a_checkpoint(artifacts: Path, mutation: Mutation) -> None:
     from histoforge.core.errors import HistoforgeError
     from histoforge.training.state import load_state, save_state
 
@@ -193,14 +195,14 @@ def test_a_checkpoint(made: Path, mutation: Mutation) -> None:
 @pytest.mark.parametrize("name", ["slides/a.geojson", "imagescope.xml", "asap.xml"])
 @cases(30)
 @given(data=st.data())
-def test_an_annotation(made: Path, name: str, data: st.DataObject) -> None:
+def test_an_annotation(artifacts: Path, name: str, data: st.DataObject) -> None:
     from histoforge.core.errors import HistoforgeError
     from histoforge.slides import open_slide, read_annotations
 
     mutation = data.draw(documents() if name.endswith("geojson") else texts())
-    with tempfile.TemporaryDirectory() as folder, open_slide(made / "slides" / "a.tiff") as slide:
+    with tempfile.TemporaryDirectory() as folder, open_slide(artifacts / "slides" / "a.tiff") as slide:
         file = Path(folder, Path(name).name)
-        shutil.copyfile(made / name, file)
+        shutil.copyfile(artifacts / name, file)
         mutation.apply(file)
         with contextlib.suppress(HistoforgeError):
             read_annotations(file, slide, ["benign", "tumour"])
@@ -224,17 +226,17 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("source", ["slides", "images", "pcam"])
-def test_an_intact_source_is_accepted(made: Path, source: str, tmp_path: Path) -> None:
-    assert preprocess(made / source, tmp_path / "out") == 0
+def test_an_intact_source_is_accepted(artifacts: Path, source: str, tmp_path: Path) -> None:
+    assert preprocess(artifacts / source, tmp_path / "out") == 0
 
 
 @pytest.mark.parametrize("kind", SOURCES)
 @cases(7)
 @given(data=st.data())
-def test_a_source(made: Path, kind: str, data: st.DataObject) -> None:
+def test_a_source(artifacts: Path, kind: str, data: st.DataObject) -> None:
     source, file, mutations = SOURCES[kind]
     mutation = data.draw(mutations)
-    with copy_of(made, source) as at:
+    with copy_of(artifacts, source) as at:
         mutation.apply(at / source / file)
         preprocess(at / source, at / "out")
 
@@ -262,10 +264,10 @@ READERS = {
 @pytest.mark.parametrize("kind", READERS)
 @cases(1)
 @given(data=st.data(), reseal=st.booleans())
-def test_inputs_of_evaluate(made: Path, kind: str, data: st.DataObject, reseal: bool) -> None:
+def test_inputs_of_evaluate(artifacts: Path, kind: str, data: st.DataObject, reseal: bool) -> None:
     artifact, file = READERS[kind]
     mutation = data.draw(documents() if file.endswith("json") else binaries() | headers())
-    with copy_of(made, "arm", "generator", "patches") as at:
+    with copy_of(artifacts, "arm", "generator", "patches") as at:
         mutation.apply(at / artifact / file)
         if reseal:
             fuzz_artifacts.reseal((at / artifact / file).parent)
@@ -273,8 +275,8 @@ def test_inputs_of_evaluate(made: Path, kind: str, data: st.DataObject, reseal: 
 
 
 @pytest.mark.skipif(TIMES == 1, reason="a second each; make fuzz runs them")
-def test_intact_inputs_are_evaluated(made: Path) -> None:
-    with copy_of(made, "arm", "generator", "patches") as at:
+def test_intact_inputs_are_evaluated(artifacts: Path) -> None:
+    with copy_of(artifacts, "arm", "generator", "patches") as at:
         assert evaluate(at) == 0
 
 
@@ -302,13 +304,13 @@ ASSIGNMENTS = st.one_of(
     name=st.sampled_from(["epochs", "learning_rate", "backbone", "seeds", "seed", "device", "precision", "weights"]),
     value=ASSIGNMENTS,
 )
-def test_a_value_by_set(made: Path, name: str, value: str) -> None:
+def test_a_value_by_set(artifacts: Path, name: str, value: str) -> None:
     check(
         "train-classifier",
         "--patches",
-        made / "none",
+        artifacts / "none",
         "--out",
-        made / "none",
+        artifacts / "none",
         "--preset",
         "",
         "--set",
@@ -323,10 +325,10 @@ def test_a_value_by_set(made: Path, name: str, value: str) -> None:
     ),
     value=ASSIGNMENTS,
 )
-def test_a_value_of_an_option(made: Path, name: str, value: str) -> None:
+def test_a_value_of_an_option(artifacts: Path, name: str, value: str) -> None:
     assume(name != "source" or not _exists(value))
-    source = () if name == "source" else ("--source", made / "none")
-    check("preprocess", *source, "--out", made / "none", "--preset", "", f"--{name}={value}")
+    source = () if name == "source" else ("--source", artifacts / "none")
+    check("preprocess", *source, "--out", artifacts / "none", "--preset", "", f"--{name}={value}")
 
 
 def _exists(value: str) -> bool:
@@ -339,8 +341,8 @@ def _exists(value: str) -> bool:
 
 @cases(30)
 @given(mutation=texts() | st.builds(lambda raw: Mutation("instead", 0.0, raw), st.sampled_from(list(RAW))))
-def test_a_settings_file(made: Path, mutation: Mutation) -> None:
-    with copy_of(made, "settings.yaml") as at:
+def test_a_settings_file(artifacts: Path, mutation: Mutation) -> None:
+    with copy_of(artifacts, "settings.yaml") as at:
         mutation.apply(at / "settings.yaml")
         check(
             "train-classifier",
@@ -355,7 +357,7 @@ def test_a_settings_file(made: Path, mutation: Mutation) -> None:
         )
 
 
-WORDS = """
+ARGUMENTS = """
 inspect models list show presets run preprocess similar --source --out --set --preset demo --help
 --version --models -k x a=b --seed -1 ~nobody/x ~nosuchuser/x s3:// s3://b/p file:// http://x/y
 /dev/null * - --
@@ -363,7 +365,7 @@ inspect models list show presets run preprocess similar --source --out --set --p
 
 
 @cases(25)
-@given(words=st.lists(st.sampled_from([*WORDS, "", "\0", "x" * 400]), max_size=7))
-def test_a_command_line(words: list[str]) -> None:
+@given(arguments=st.lists(st.sampled_from([*ARGUMENTS, "", "\0", "x" * 400]), max_size=7))
+def test_a_command_line(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        check(*words, quiet=False) if words and set(words[0]) <= set(string.ascii_lowercase) else None
+        check(*arguments, quiet=False) if arguments and set(arguments[0]) <= set(string.ascii_lowercase) else None

@@ -39,21 +39,21 @@ RAW: dict[str, bytes] = {
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change; `repr` says how to make it again.
+    """One change; `repr` shows how to repeat it.
 
     Attributes:
-        name: of the kind of change.
-        place: where, as a part of the file or of its values, in [0, 1).
-        value: what is put there.
+        name: name of the kind of change.
+        position: position, as a fraction of the file or of its values, in [0, 1).
+        value: the new value.
     """
 
     name: str
-    place: float = 0.0
+    position: float = 0.0
     value: Any = None
 
     def __repr__(self) -> str:
         value = repr(self.value)
-        return f"{self.name} at {self.place:.4f}: {value if len(value) < 60 else value[:60] + '…'}"
+        return f"{self.name} at {self.position:.4f}: {value if len(value) < 60 else value[:60] + '…'}"
 
     def apply(self, path: Path) -> None:
         """Change a file."""
@@ -61,12 +61,12 @@ class Mutation:
 
 
 def documents() -> st.SearchStrategy[Mutation]:
-    """Changes of a JSON file: its values and keys, its bytes, and something else in its place."""
+    """Changes of a JSON file: its values and keys, its bytes, and something else in its position."""
     return st.one_of(
-        st.builds(Mutation, st.just("a value"), _places(), st.sampled_from(VALUES)),
-        st.builds(Mutation, st.just("a value"), _places(), st.sampled_from(VALUES)),
-        st.builds(Mutation, st.just("a number"), _places(), st.sampled_from(NUMBERS)),
-        st.builds(Mutation, st.sampled_from(["without a value", "a key more", "twice"]), _places()),
+        st.builds(Mutation, st.just("a value"), _positions(), st.sampled_from(VALUES)),
+        st.builds(Mutation, st.just("a value"), _positions(), st.sampled_from(VALUES)),
+        st.builds(Mutation, st.just("a number"), _positions(), st.sampled_from(NUMBERS)),
+        st.builds(Mutation, st.sampled_from(["without a value", "a key more", "twice"]), _positions()),
         texts(),
     )
 
@@ -79,64 +79,66 @@ def texts() -> st.SearchStrategy[Mutation]:
 def binaries() -> st.SearchStrategy[Mutation]:
     """Changes of any file's bytes."""
     return st.one_of(
-        st.builds(Mutation, st.just("a bit"), _places(), st.integers(0, 7)),
-        st.builds(Mutation, st.just("bytes"), _places(), st.binary(min_size=1, max_size=12)),
+        st.builds(Mutation, st.just("a bit"), _positions(), st.integers(0, 7)),
+        st.builds(Mutation, st.just("bytes"), _positions(), st.binary(min_size=1, max_size=12)),
         st.builds(
-            Mutation, st.sampled_from(["cut", "zeroed", "repeated", "missing", "a folder", "a dead link"]), _places()
+            Mutation, st.sampled_from(["cut", "zeroed", "repeated", "missing", "a folder", "a dead link"]), _positions()
         ),
     )
 
 
 def headers(most: float = 0.02) -> st.SearchStrategy[Mutation]:
-    """Changes of the first bytes, in which formats say what follows."""
-    places = st.floats(0, most, exclude_max=True)
+    """Changes of the first bytes, in which formats describe their content."""
+    positions = st.floats(0, most, exclude_max=True)
     return st.one_of(
-        st.builds(Mutation, st.just("a bit"), places, st.integers(0, 7)),
-        st.builds(Mutation, st.just("bytes"), places, st.binary(min_size=1, max_size=8)),
+        st.builds(Mutation, st.just("a bit"), positions, st.integers(0, 7)),
+        st.builds(Mutation, st.just("bytes"), positions, st.binary(min_size=1, max_size=8)),
     )
 
 
-def _places() -> st.SearchStrategy[float]:
+def _positions() -> st.SearchStrategy[float]:
     return st.floats(0, 1, exclude_max=True)
 
 
-def _spots(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of all values in a JSON document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(spot for key, item in inner for spot in _spots(item, (*path, key)))]
+    return [path, *(inner_path for key, item in inner for inner_path in _paths(item, (*path, key)))]
 
 
-def _edit(path: Path, place: float, change: Callable[[Any, Any], None]) -> None:
+def _edit(path: Path, position: float, change: Callable[[Any, Any], None]) -> None:
     value = json.loads(path.read_bytes())
-    spots = _spots(value)[1:]
-    if not spots:
+    paths = _paths(value)[1:]
+    if not paths:
         return
-    *way, last = spots[int(place * len(spots))]
+    *keys, last = paths[int(position * len(paths))]
     parent = value
-    for key in way:
+    for key in keys:
         parent = parent[key]
     change(parent, last)
     path.write_text(json.dumps(value))
 
 
 def _set(path: Path, mutation: Mutation) -> None:
-    _edit(path, mutation.place, lambda parent, key: parent.__setitem__(key, copy.deepcopy(mutation.value)))
+    _edit(path, mutation.position, lambda parent, key: parent.__setitem__(key, copy.deepcopy(mutation.value)))
 
 
 def _number(path: Path, mutation: Mutation) -> None:
-    _edit(path, mutation.place, lambda parent, key: parent.__setitem__(key, "PUT THE NUMBER HERE"))
+    _edit(path, mutation.position, lambda parent, key: parent.__setitem__(key, "PUT THE NUMBER HERE"))
     path.write_text(path.read_text().replace('"PUT THE NUMBER HERE"', mutation.value))
 
 
 def _delete(path: Path, mutation: Mutation) -> None:
-    _edit(path, mutation.place, lambda parent, key: parent.__delitem__(key))
+    _edit(path, mutation.position, lambda parent, key: parent.__delitem__(key))
 
 
 def _add(path: Path, mutation: Mutation) -> None:
     def add(parent: Any, key: Any) -> None:
         parent["an unknown key"] = 1 if isinstance(parent, dict) else parent.append(1)
 
-    _edit(path, mutation.place, lambda parent, key: add(parent, key) if isinstance(parent, dict) else parent.append(1))
+    _edit(
+        path, mutation.position, lambda parent, key: add(parent, key) if isinstance(parent, dict) else parent.append(1)
+    )
 
 
 def _double(path: Path, mutation: Mutation) -> None:
@@ -146,24 +148,24 @@ def _double(path: Path, mutation: Mutation) -> None:
 def _bit(path: Path, mutation: Mutation) -> None:
     content = bytearray(path.read_bytes())
     if content:
-        content[math.floor(mutation.place * len(content))] ^= 1 << mutation.value
+        content[math.floor(mutation.position * len(content))] ^= 1 << mutation.value
     path.write_bytes(bytes(content))
 
 
 def _bytes(path: Path, mutation: Mutation) -> None:
     content = path.read_bytes()
-    start = math.floor(mutation.place * len(content))
+    start = math.floor(mutation.position * len(content))
     path.write_bytes(content[:start] + mutation.value + content[start + len(mutation.value) :])
 
 
 def _cut(path: Path, mutation: Mutation) -> None:
     content = path.read_bytes()
-    path.write_bytes(content[: math.floor(mutation.place * len(content))])
+    path.write_bytes(content[: math.floor(mutation.position * len(content))])
 
 
 def _zeroed(path: Path, mutation: Mutation) -> None:
     content = path.read_bytes()
-    start = math.floor(mutation.place * len(content))
+    start = math.floor(mutation.position * len(content))
     path.write_bytes(content[:start] + bytes(len(content) - start))
 
 
@@ -178,7 +180,7 @@ def _folder(path: Path, mutation: Mutation) -> None:
 
 def _dead_link(path: Path, mutation: Mutation) -> None:
     path.unlink()
-    path.symlink_to(path.name if mutation.place < 0.5 else "nowhere")
+    path.symlink_to(path.name if mutation.position < 0.5 else "nowhere")
 
 
 KINDS: dict[str, Callable[[Path, Mutation], None]] = {

@@ -13,7 +13,7 @@ ENDS_AFTER_SECONDS = 1800
 
 
 def test_every_command_ends_well_or_with_one_sentence(tmp_path: Path) -> None:
-    """A process of its own, for a case may hang, take all the memory, or take the process along."""
+    """Run the cases in a separate process, because a case may hang, use up the memory, or crash the process."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HISTOFORGE_FUZZ": "1"}
     for name in list(environment):
         if name.startswith(("AWS_", "MINIO_", "HISTOFORGE_S3", "PYTEST_")):

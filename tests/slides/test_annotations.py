@@ -51,8 +51,12 @@ def region(points: list[tuple[int, int]], **attributes: str) -> str:
 
 def asap(path: Path, group: str, points: list[tuple[int, int]]) -> Path:
     corners = "".join(f'<Coordinate Order="{i}" X="{x}" Y="{y}"/>' for i, (x, y) in reversed([*enumerate(points)]))
-    one = f'<Annotation Name="1" Type="Polygon" PartOfGroup="{group}"><Coordinates>{corners}</Coordinates></Annotation>'
-    path.write_text(f"<?xml version='1.0'?><ASAP_Annotations><Annotations>{one}</Annotations></ASAP_Annotations>")
+    annotation = (
+        f'<Annotation Name="1" Type="Polygon" PartOfGroup="{group}"><Coordinates>{corners}</Coordinates></Annotation>'
+    )
+    path.write_text(
+        f"<?xml version='1.0'?><ASAP_Annotations><Annotations>{annotation}</Annotations></ASAP_Annotations>"
+    )
     return path
 
 

@@ -104,11 +104,11 @@ def test_real_slides_state_or_lack_their_mpp() -> None:
 
 def write_ome(path: Path, image: np.ndarray, size: float | None, unit: str, tags: float | None = None) -> Path:
     """An OME-TIFF that states a pixel's physical size, and another one in its resolution tags."""
-    facts = {"axes": "YXS"}
+    metadata = {"axes": "YXS"}
     if size is not None:
-        facts |= {"PhysicalSizeX": size, "PhysicalSizeXUnit": unit, "PhysicalSizeY": size, "PhysicalSizeYUnit": unit}
+        metadata |= {"PhysicalSizeX": size, "PhysicalSizeXUnit": unit, "PhysicalSizeY": size, "PhysicalSizeYUnit": unit}
     resolution = {} if tags is None else {"resolution": (1e4 / tags,) * 2, "resolutionunit": "CENTIMETER"}
-    tifffile.imwrite(path, image, tile=(128, 128), photometric="rgb", ome=True, metadata=facts, **resolution)
+    tifffile.imwrite(path, image, tile=(128, 128), photometric="rgb", ome=True, metadata=metadata, **resolution)
     return path
 
 
@@ -117,7 +117,7 @@ def write_ome(path: Path, image: np.ndarray, size: float | None, unit: str, tags
     [
         (0.25, "µm", None, 0.25),
         (250, "nm", None, 0.25),
-        (0.0005, "mm", 352.8, 0.5),  # the tags say 72 pixels an inch
+        (0.0005, "mm", 352.8, 0.5),  # the tags say 72 pixels per inch
         (1, "pixel", 0.5, 0.5),
         (None, "", 0.5, 0.5),
         (None, "", None, None),

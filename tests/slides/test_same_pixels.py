@@ -17,7 +17,7 @@ LZW = {"compression": "lzw"}
 
 
 def write_pyramid(path: Path, sizes: list[tuple[int, int]], compression: dict[str, object]) -> Path:
-    """A slide with levels of these sizes (height, width), each of noise of its own, at 0.5 um/px."""
+    """A slide with levels of these sizes (height, width), each with different noise, at 0.5 um/px."""
     rng = np.random.default_rng(0)
     kind = {"tile": (128, 128), "photometric": "rgb", "metadata": None}
     unit = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
@@ -36,18 +36,18 @@ def read_plan(slide: Slide, plan: pd.DataFrame, scale: Scale) -> Pixels:
     return images
 
 
-def assert_same_in_any_company(slide: Slide, scale: Scale, plan: pd.DataFrame) -> None:
-    alone = np.stack([read_patch(slide, scale, int(x), int(y)) for x, y in zip(plan["x"], plan["y"], strict=True)])
+def assert_same_pixels(slide: Slide, scale: Scale, plan: pd.DataFrame) -> None:
+    read_alone = np.stack([read_patch(slide, scale, int(x), int(y)) for x, y in zip(plan["x"], plan["y"], strict=True)])
     rng = np.random.default_rng(1)
     subsets = [np.arange(len(plan)), rng.permutation(len(plan))]
-    subsets += [rng.permutation(len(plan))[: max(1, len(plan) // part)] for part in (2, 3, 10)]
+    subsets += [rng.permutation(len(plan))[: max(1, len(plan) // divisor)] for divisor in (2, 3, 10)]
     for rows in subsets:
-        together = read_plan(slide, plan.iloc[rows].reset_index(drop=True), scale)
-        np.testing.assert_array_equal(together, alone[rows])
+        read_together = read_plan(slide, plan.iloc[rows].reset_index(drop=True), scale)
+        np.testing.assert_array_equal(read_together, read_alone[rows])
 
 
 def corners(slide: Slide, scale: Scale, step: float = 0.8) -> pd.DataFrame:
-    """Overlapping corners all over the slide, on whole and on broken pixels of the level."""
+    """Overlapping corners all over the slide, on integer and fractional pixels of the level."""
     height, width = scale.footprint
     x = np.arange(0, slide.size[0] - width, width * step)
     y = np.arange(0, slide.size[1] - height, height * step)
@@ -59,13 +59,13 @@ def corners(slide: Slide, scale: Scale, step: float = 0.8) -> pd.DataFrame:
 @pytest.mark.parametrize(
     "sizes", [[(640, 768), (320, 384), (160, 192)], [(637, 761), (233, 279), (101, 120)]], ids=["whole", "fractional"]
 )
-@pytest.mark.parametrize("asked", [{"mpp": 0.5}, {"mpp": 0.8}, {"mpp": 1.7}, {"mpp": 0.45}, {"level": 1}, {"level": 2}])
+@pytest.mark.parametrize("given", [{"mpp": 0.5}, {"mpp": 0.8}, {"mpp": 1.7}, {"mpp": 0.45}, {"level": 1}, {"level": 2}])
 def test_a_patch_has_the_same_pixels_whatever_is_read_with_it(
-    tmp_path: Path, sizes: list[tuple[int, int]], compression: dict[str, object], asked: dict[str, float]
+    tmp_path: Path, sizes: list[tuple[int, int]], compression: dict[str, object], given: dict[str, float]
 ) -> None:
     with open_slide(write_pyramid(tmp_path / "a.tiff", sizes, compression)) as slide:
-        scale = patch_scale(slide, (24, 32), **asked)
-        assert_same_in_any_company(slide, scale, corners(slide, scale))
+        scale = patch_scale(slide, (24, 32), **given)
+        assert_same_pixels(slide, scale, corners(slide, scale))
 
 
 def test_a_patch_beside_an_omitted_tile_keeps_its_pixels(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_patch_beside_an_omitted_tile_keeps_its_pixels(tmp_path: Path) -> None
             writer.write(iter(tiles), shape=shape, subfiletype=1 if sparse else 0, **kind)
     with open_slide(path) as slide:
         scale = patch_scale(slide, (24, 24), level=1)
-        assert_same_in_any_company(slide, scale, corners(slide, scale))
+        assert_same_pixels(slide, scale, corners(slide, scale))
 
 
 @pytest.mark.parametrize("name", ["derived-cmu-1-small-region-pyramid.tiff", "derived-tcga-cr-7395-pyramid-nompp.tiff"])
@@ -92,4 +92,4 @@ def test_patches_of_real_slides_have_the_same_pixels_whatever_is_read_with_them(
             patch_scale(slide, (224, 224), level=level),
             patch_scale(slide, (224, 224), mpp=0.5 * slide.downsamples[level] * 1.3),
         ):
-            assert_same_in_any_company(slide, scale, corners(slide, scale, 0.9).iloc[:40])
+            assert_same_pixels(slide, scale, corners(slide, scale, 0.9).iloc[:40])

@@ -70,10 +70,10 @@ def test_a_reference_without_stain_is_refused(method: str) -> None:
         stain_normaliser(method, np.full((64, 64, 3), 245, np.uint8))  # type: ignore[arg-type]
 
 
-def with_glass(images: np.ndarray, part: float) -> np.ndarray:
-    """The same with a part of the rows of each patch empty, uint8 of the same shape."""
+def with_glass(images: np.ndarray, glass: float) -> np.ndarray:
+    """Return a copy in which a fraction of the rows of each patch is glass."""
     images = images.copy()
-    images[:, : round(images.shape[1] * part)] = 243
+    images[:, : round(images.shape[1] * glass)] = 243
     return images
 
 
@@ -90,23 +90,23 @@ def published_amounts(images: np.ndarray) -> np.ndarray:
     return np.percentile(amounts, 99, axis=1)
 
 
-@pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
-def test_macenko_amounts_equal_those_of_the_published_code(part: float) -> None:
-    images = with_glass(tissue(STAINS), part)
+@pytest.mark.parametrize("glass", [0.0, 0.5, 0.9])
+def test_macenko_amounts_equal_those_of_the_published_code(glass: float) -> None:
+    images = with_glass(tissue(STAINS), glass)
     fitted = macenko_fit(images)
     assert fitted is not None
     np.testing.assert_allclose(fitted[1], published_amounts(images), rtol=1e-6)
 
 
-@pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
-def test_the_published_target_is_reached_whatever_the_share_of_glass(part: float) -> None:
-    images = with_glass(tissue(STAINS), part)
+@pytest.mark.parametrize("glass", [0.0, 0.5, 0.9])
+def test_the_published_target_is_reached_whatever_the_share_of_glass(glass: float) -> None:
+    images = with_glass(tissue(STAINS), glass)
     changed = Macenko().for_source(images)(images)
     np.testing.assert_allclose(published_amounts(changed), MACENKO_AMOUNTS, rtol=0.05)
 
 
-@pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
-def test_macenko_with_an_image_as_its_own_target_is_the_identity(part: float) -> None:
-    images = with_glass(tissue(STAINS), part)
+@pytest.mark.parametrize("glass", [0.0, 0.5, 0.9])
+def test_macenko_with_an_image_as_its_own_target_is_the_identity(glass: float) -> None:
+    images = with_glass(tissue(STAINS), glass)
     changed = Macenko(images).for_source(images)(images)
     np.testing.assert_allclose(changed.astype(int), images, atol=2)

@@ -56,11 +56,11 @@ def test_characters_that_headers_do_not_allow_are_refused_in_one_sentence(
     use(monkeypatch, "http://127.0.0.1:9", **{name: form.format(TOKEN)})
     with pytest.raises(SystemExit) as ended:
         main(["models", "list", "--models", "s3://bucket/models"])
-    said = capsys.readouterr().err
-    assert (ended.value.code, said.count("\n")) == (2, 1)
-    assert said.startswith(f"{name} contains a character that HTTP headers do not allow")
-    assert TOKEN not in said
-    assert "schl" not in said
+    message = capsys.readouterr().err
+    assert (ended.value.code, message.count("\n")) == (2, 1)
+    assert message.startswith(f"{name} contains a character that HTTP headers do not allow")
+    assert TOKEN not in message
+    assert "schl" not in message
 
 
 @pytest.mark.parametrize("form", [*UNUSABLE[1:], "{}\nmore"])

@@ -85,7 +85,7 @@ def test_the_first_endpoint_that_is_set_is_used() -> None:
 def test_a_mounted_secret_takes_precedence_over_the_environment(tmp_path: Path) -> None:
     (tmp_path / "accesskey").write_text("mounted\n")
     (tmp_path / "secretkey").write_text("hidden\n")
-    found = S3Settings.from_environment(
+    settings = S3Settings.from_environment(
         {
             "HISTOFORGE_S3_ENDPOINT": ENDPOINT,
             "HISTOFORGE_S3_SECRET_DIR": str(tmp_path),
@@ -94,7 +94,7 @@ def test_a_mounted_secret_takes_precedence_over_the_environment(tmp_path: Path) 
             "AWS_SESSION_TOKEN": "of the other",
         }
     )
-    assert (found.access_key, found.secret_key, found.session_token) == ("mounted", "hidden", "")
+    assert (settings.access_key, settings.secret_key, settings.session_token) == ("mounted", "hidden", "")
 
 
 def test_no_credential_is_shown_or_pickled(monkeypatch: pytest.MonkeyPatch) -> None:

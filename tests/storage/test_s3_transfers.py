@@ -201,14 +201,14 @@ def test_a_denied_conditional_write_is_reported_in_one_sentence(
 
 
 class Conditional(http.server.BaseHTTPRequestHandler):
-    """A server that holds one object, with the etag "now", and knows conditions, as rclone does not."""
+    """A server with one object, whose etag is "now", and with support for conditions, which rclone lacks."""
 
-    asked: ClassVar[list[tuple[str | None, str | None]]] = []
+    conditions: ClassVar[list[tuple[str | None, str | None]]] = []
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         match, none = self.headers["If-Match"], self.headers["If-None-Match"]
-        self.asked.append((match, none))
+        self.conditions.append((match, none))
         self.send_response(412 if none == "*" or match not in (None, '"now"') else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -226,4 +226,4 @@ def test_conditions_are_sent_to_the_server(monkeypatch: pytest.MonkeyPatch) -> N
         assert not location.write("pointer", b"x", only_over="before")
         assert not location.write("pointer", b"x", only_over="")
         server.shutdown()
-    assert Conditional.asked == [('"now"', None), ('"before"', None), (None, "*")]
+    assert Conditional.conditions == [('"now"', None), ('"before"', None), (None, "*")]
