@@ -12,7 +12,7 @@ from histoforge.phantom import draw_patches, draw_slides
 from histoforge.phantom.drawing import SlideDrawer
 from histoforge.phantom.layout import plan_slide
 from histoforge.phantom.texture import Patterns, make_patterns
-from histoforge.slides import find_annotation, open_slide, read_annotations
+from histoforge.slides import open_slide, read_annotations
 from histoforge.slides.stain import macenko_fit
 from histoforge.steps.phantom import run
 from histoforge.steps.phantom_config import PhantomConfig
@@ -42,12 +42,10 @@ def test_slides_patients_and_labels_are_listed(folder: Path) -> None:
 
 def test_slides_open_with_levels_mpp_and_regions_of_every_class(folder: Path) -> None:
     for path in sorted(folder.glob("phantom-p*.tiff")):
-        annotation = find_annotation(path)
-        assert annotation is not None
         with open_slide(path) as slide:
             assert slide.level_sizes == ((768, 768), (384, 384))
             assert slide.mpp == pytest.approx(0.5)
-            annotations = read_annotations(annotation, slide, CLASSES)
+            annotations = read_annotations(path.with_suffix(".geojson"), slide, CLASSES)
         assert {region.class_name for region in annotations.regions} == set(CLASSES)
         assert annotations.warnings == []
 

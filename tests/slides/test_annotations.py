@@ -10,7 +10,7 @@ import pytest
 import shapely
 
 from histoforge.core.errors import SlideError
-from histoforge.slides import Slide, annotated_classes, find_annotation, open_slide, read_annotations
+from histoforge.slides import Slide, annotated_classes, open_slide, read_annotations
 from histoforge.slides.reading import Box
 
 pytest_plugins = ["slide_making"]
@@ -170,12 +170,3 @@ def test_an_empty_or_damaged_file_is_refused(
     path.write_text(content)
     with pytest.raises(SlideError, match=sentence):
         read_annotations(path, slide, CLASSES)
-
-
-def test_the_annotation_is_found_beside_the_slide(tmp_path: Path) -> None:
-    assert find_annotation(tmp_path / "a.svs") is None
-    (tmp_path / "a.xml").touch()
-    assert find_annotation(tmp_path / "a.svs") == tmp_path / "a.xml"
-    assert find_annotation(tmp_path / "a.ome.tif") == tmp_path / "a.xml"
-    (tmp_path / "b.ome.geojson").touch()
-    assert find_annotation(tmp_path / "b.ome.tiff") == tmp_path / "b.ome.geojson"

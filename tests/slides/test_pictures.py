@@ -9,7 +9,6 @@ from histoforge.slides import (
     PlanSettings,
     class_colour,
     draw_picture,
-    find_annotation,
     find_tissue,
     open_slide,
     patch_scale,
@@ -23,11 +22,9 @@ pytest_plugins = ["slide_making"]
 
 def test_a_picture_is_small_and_shows_every_class(phantoms: Path, tmp_path: Path) -> None:
     path = phantoms / "phantom-p02-s1.tiff"
-    annotation = find_annotation(path)
-    assert annotation is not None
     with open_slide(path) as slide:
         tissue, scale = find_tissue(slide), patch_scale(slide, (64, 64), mpp=0.5)
-        regions = read_annotations(annotation, slide, ["benign", "tumour"]).regions
+        regions = read_annotations(path.with_suffix(".geojson"), slide, ["benign", "tumour"]).regions
         plan = plan_patches(slide, scale, tissue, PlanSettings(), regions)
     bare = np.asarray(draw_picture(tissue, plan.iloc[:0], scale))
     full = np.asarray(draw_picture(tissue, plan, scale, regions))

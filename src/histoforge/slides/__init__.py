@@ -2,7 +2,7 @@
 
 >>> with open_slide(path) as slide:
 ...     tissue = find_tissue(slide)
-...     regions = read_annotations(find_annotation(path), slide, classes).regions
+...     regions = read_annotations(path.with_suffix(".geojson"), slide, classes).regions
 ...     scale = patch_scale(slide, (96, 96), mpp=0.97)
 ...     plan = plan_patches(slide, scale, tissue, PlanSettings(), regions)
 ...     for rows, images in read_patches(slide, plan, scale, threads=2):
@@ -13,7 +13,6 @@ from histoforge.slides.annotations import (
     Annotations,
     Region,
     annotated_classes,
-    find_annotation,
     read_annotations,
 )
 from histoforge.slides.batches import read_patches
@@ -36,7 +35,6 @@ __all__ = [
     "annotated_classes",
     "class_colour",
     "draw_picture",
-    "find_annotation",
     "find_tissue",
     "fit_to_slide",
     "open_slide",

@@ -13,7 +13,6 @@ from histoforge.core.errors import SlideError
 from histoforge.core.settings import nearest
 from histoforge.core.text import quoted
 from histoforge.slides import annotation_formats
-from histoforge.slides.names import slide_name
 from histoforge.slides.outline_repair import repair_outline
 from histoforge.slides.reading import Slide
 
@@ -42,16 +41,6 @@ class Annotations:
 
     regions: list[Region] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-
-
-def find_annotation(slide_path: Path) -> Path | None:
-    """Return the annotation file beside a slide, or None if there is none.
-
-    For `a.svs` and for `a.ome.tif`, this is `a.geojson`, `a.json` or `a.xml`.
-    """
-    names = dict.fromkeys([slide_name(slide_path), slide_path.stem])
-    paths = (slide_path.with_name(f"{name}{extension}") for name in names for extension in EXTENSIONS)
-    return next((path for path in paths if path.is_file()), None)
 
 
 def annotated_classes(path: Path) -> list[str]:
