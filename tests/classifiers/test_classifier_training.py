@@ -13,8 +13,9 @@ from textures import CLASSES, write_stripes
 from histoforge.classifiers import training
 from histoforge.classifiers.architecture import Architecture
 from histoforge.classifiers.arms import load_arm, load_classifier, read_arm
-from histoforge.classifiers.study import build, describe, load_data, train
-from histoforge.classifiers.training import FitState, Recipe, class_weights, evaluate
+from histoforge.classifiers.data import class_weights, load_data
+from histoforge.classifiers.study import build, describe, train
+from histoforge.classifiers.training import FitState, Recipe, evaluate
 from histoforge.core.errors import ModelError, PatchSetError, TrainingError
 from histoforge.patches import PatchSet
 from histoforge.training.engine import Engine

@@ -12,10 +12,11 @@ from histoforge.classifiers import training
 from histoforge.classifiers.architecture import Architecture
 from histoforge.classifiers.arms import load_classifier, read_arm
 from histoforge.classifiers.backbones.registry import find_backbone
+from histoforge.classifiers.data import class_weights, load_data
 from histoforge.classifiers.freezing import freeze_all_but
 from histoforge.classifiers.network import Classifier
-from histoforge.classifiers.study import build, describe, load_data, train
-from histoforge.classifiers.training import Recipe, class_weights, set_learning_rate
+from histoforge.classifiers.study import build, describe, train
+from histoforge.classifiers.training import Recipe, set_learning_rate
 from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.core.settings import load_preset
 from histoforge.patches import PatchSet

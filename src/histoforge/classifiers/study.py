@@ -2,9 +2,9 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,25 +13,38 @@ from histoforge import __version__
 from histoforge.classifiers.architecture import Architecture
 from histoforge.classifiers.arms import ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
 from histoforge.classifiers.backbones.registry import find_backbone
+from histoforge.classifiers.data import TrainingData, Use, count_patches, load_data
 from histoforge.classifiers.network import Classifier
-from histoforge.classifiers.training import FitState, Recipe, TrainingData, class_weights, fit
+from histoforge.classifiers.training import FitState, Recipe, fit
 from histoforge.classifiers.weights import load_backbone, read_weights
-from histoforge.core.errors import PatchSetError
 from histoforge.core.files import atomic_directory
 from histoforge.core.results import remove_work, work_beside
 from histoforge.core.seals import write_sealed
 from histoforge.core.seeds import derive_seed
 from histoforge.patches import PatchSet
-from histoforge.patches.device import DevicePatches
-from histoforge.patches.matching import check_same_format
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
 from histoforge.training.log import LOG_NAME
 from histoforge.training.model_files import ModelInfo, save_model
 
 NOT_IN_IDENTITY = ("device", "checkpoints", "checkpoint_every")
-Use = Literal["both", "real", "synthetic"]
-"""The patches that an arm is trained on."""
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One training of an arm: that of a seed, or that of the judge.
+
+    Attributes:
+        name: name of the model directory.
+        seed: its seed.
+        info: the model's description.
+        weights: initial weights of the backbone, or None for random ones.
+    """
+
+    name: str
+    seed: int
+    info: ModelInfo
+    weights: dict[str, Tensor] | None
 
 
 def train(
@@ -69,78 +82,58 @@ def train(
     Raises:
         PatchSetError: the train or val split is empty, `synthetic` has other classes or another patch size, or training
             uses only `synthetic` and it is not given or lacks a class.
-        SettingsError: more layers are to train than the network has.
+        SettingsError: the backbone does not exist, cannot process the patches, or has fewer layers than are to train.
         ModelError: the initial weights do not fit.
         TrainingError: a loss is not finite.
     """
     if use == "real" or (use == "both" and synthetic is None):
         use, synthetic = "real", None
     data = load_data(patches, synthetic, resolve_device(recipe.device), use)
-    start = read_weights(architecture.weights, architecture.weights_sha256) if architecture.weights else None
-    info = describe(architecture, recipe, patches, _digests(patches, synthetic, start), use)
-    judge = _judge(architecture, recipe, patches, use)
-    trainings = [(seed_directory(seed), seed, info, start) for seed in seeds]
-    trainings += [] if judge is None else [(JUDGE, seeds[0], judge, None)]
+    trainings = _plan(architecture, recipe, seeds, patches, synthetic, use)
     work = work_beside(out, ".work")
     runs, engines = [], []
     with atomic_directory(out) as directory:
-        for place, (name, seed, described, weights) in enumerate(trainings):
-            engine = _engine(arm, recipe, described, seed, work / name, len(trainings) - place)
-            classifier = build(described, weights[0] if weights else None, architecture.weights, seed)
+        for index, training in enumerate(trainings):
+            engine = _engine(arm, recipe, training, work, len(trainings) - index)
+            classifier = build(training.info, training.weights, architecture.weights, training.seed)
+            classifier = classifier.to(engine.device).to(memory_format=torch.channels_last)
             progress = FitState()
-            fit(classifier.to(engine.device).to(memory_format=torch.channels_last), data, recipe, engine, progress)
-            runs.append(_save(directory / name, arm, seed, classifier, engine, progress))
+            fit(classifier, data, recipe, engine, progress)
+            runs.append(_save(directory / training.name, arm, training.seed, classifier, engine, progress))
             engines.append(engine)
-        result = _arm(arm, info, count(patches, synthetic), data, runs[: len(seeds)])
-        if judge is not None:
-            result[JUDGE] = runs[-1]
-        result = write_sealed(directory / ARM_NAME, result, SCHEMA_VERSION)
+        content = _arm_content(arm, trainings[0].info, count_patches(patches, synthetic), data, runs[: len(seeds)])
+        if len(runs) > len(seeds):
+            content[JUDGE] = runs[-1]
+        result = write_sealed(directory / ARM_NAME, content, SCHEMA_VERSION)
     for engine in engines:
         engine.finish()
     remove_work(work)
     return result
 
 
-def _judge(architecture: Architecture, recipe: Recipe, patches: PatchSet, use: Use) -> ModelInfo | None:
-    """Describe the classifier of another architecture, if it is requested and the arm has plain real patches."""
-    if not architecture.judge_backbone:
-        return None
-    find_backbone(architecture.judge_backbone)
-    if use != "real" or recipe.augmentation != "none":
-        return None
-    other = replace(architecture, backbone=architecture.judge_backbone, weights="", trainable_layers=0)
-    return describe(other, recipe, patches, _digests(patches, None, None))
-
-
-def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device, use: Use = "both") -> TrainingData:
-    """Load training and validation patches onto the device; the latter never include synthetic ones.
-
-    Raises:
-        PatchSetError: a split is empty, `synthetic` has other classes or another patch size, or training uses only
-            `synthetic` and it is not given or lacks a class.
-    """
-    real, val = patches.split("train"), patches.split("val")
-    weights = class_weights(real.counts)
-    train_weights = weights
+def _plan(
+    architecture: Architecture,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    patches: PatchSet,
+    synthetic: PatchSet | None,
+    use: Use,
+) -> list[_Training]:
+    """List the trainings of an arm: one per seed, and that of the judge if the arm has one."""
+    if architecture.judge_backbone:
+        find_backbone(architecture.judge_backbone)
+    weights, digests = None, {"patches": patches.digest}
     if synthetic is not None:
-        _check_synthetic(patches, synthetic)
-    if use != "synthetic":
-        train_patches = DevicePatches.load(real, device)
-        if synthetic is not None:
-            train_patches = _joined(train_patches, DevicePatches.load(synthetic, device))
-    else:
-        synthetic = _check_alone(synthetic)
-        train_patches, train_weights = DevicePatches.load(synthetic, device), class_weights(synthetic.counts)
-    return TrainingData(train_patches, DevicePatches.load(val, device), len(real), train_weights, weights)
-
-
-def _joined(first: DevicePatches, second: DevicePatches) -> DevicePatches:
-    home = first.images.device
-    return DevicePatches(
-        torch.cat([first.images, second.images.to(home)]),
-        torch.cat([first.labels, second.labels.to(home)]),
-        first.device,
-    )
+        digests["synthetic"] = synthetic.digest
+    if architecture.weights:
+        weights, digests["weights"] = read_weights(architecture.weights, architecture.weights_sha256)
+    info = describe(architecture, recipe, patches, digests, use)
+    trainings = [_Training(seed_directory(seed), seed, info, weights) for seed in seeds]
+    if architecture.judge_backbone and use == "real" and recipe.augmentation == "none":
+        other = replace(architecture, backbone=architecture.judge_backbone, weights="", trainable_layers=0)
+        judge = describe(other, recipe, patches, {"patches": patches.digest})
+        trainings.append(_Training(JUDGE, seeds[0], judge, None))
+    return trainings
 
 
 def describe(
@@ -188,26 +181,7 @@ def build(info: ModelInfo, weights: dict[str, Tensor] | None, source: str, seed:
     return classifier
 
 
-def count(patches: PatchSet, synthetic: PatchSet | None) -> dict[str, dict[str, int]]:
-    """Count patches by use (train, val, synthetic) and class name."""
-    used = {"train": patches.split("train"), "val": patches.split("val")}
-    if synthetic is not None:
-        used["synthetic"] = synthetic
-    return {use: dict(zip(patches.classes, chosen.counts.tolist(), strict=True)) for use, chosen in used.items()}
-
-
-def _digests(
-    patches: PatchSet, synthetic: PatchSet | None, start: tuple[dict[str, Tensor], str] | None
-) -> dict[str, str]:
-    digests = {"patches": patches.digest}
-    if synthetic is not None:
-        digests["synthetic"] = synthetic.digest
-    if start is not None:
-        digests["weights"] = start[1]
-    return digests
-
-
-def _arm(
+def _arm_content(
     arm: str, info: ModelInfo, counts: dict[str, dict[str, int]], data: TrainingData, runs: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
@@ -225,35 +199,19 @@ def _arm(
     }
 
 
-def _check_synthetic(patches: PatchSet, synthetic: PatchSet) -> None:
-    advice = "select patches of a generator that was trained on the real one"
-    check_same_format("The synthetic patch set has", synthetic, "the real one", patches, advice, PatchSetError)
-
-
-def _check_alone(synthetic: PatchSet | None) -> PatchSet:
-    if synthetic is None:
-        raise PatchSetError("use=synthetic trains on synthetic patches alone, and none are given: name a patch set.")
-    for name, count in zip(synthetic.classes, synthetic.counts.tolist(), strict=True):
-        if not count:
-            raise PatchSetError(
-                f"use=synthetic trains on synthetic patches alone, and there are none of the class '{name}': draw "
-                "patches of every class, or choose use=both."
-            )
-    return synthetic
-
-
-def _engine(arm: str, recipe: Recipe, info: ModelInfo, seed: int, work: Path, trainings: int) -> Engine:
-    identity = {"step": "train_classifier", "arm": arm, "seed": seed, **info.model_dump(mode="json")}
+def _engine(arm: str, recipe: Recipe, training: _Training, work: Path, remaining: int) -> Engine:
+    """Build the engine of a training, which is the first of `remaining` ones."""
+    identity = {"step": "train_classifier", "arm": arm, "seed": training.seed, **training.info.model_dump(mode="json")}
     return Engine(
-        work,
+        work / training.name,
         identity,
         device=recipe.device,
         precision=recipe.precision,
-        seed=seed,
+        seed=training.seed,
         checkpoints=recipe.checkpoints,
         checkpoint_every=recipe.checkpoint_every,
-        label=f"{arm} {work.name}".replace("seed-", "seed "),
-        trainings=trainings,
+        label=f"{arm} {training.name}".replace("seed-", "seed "),
+        trainings=remaining,
         stream="classifier",  # arms are paired by seed: equal patches give equal classifiers, whatever the arm's name
     )
 

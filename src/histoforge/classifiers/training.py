@@ -5,13 +5,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from histoforge.classifiers.augment import ColourJitter, traditional
+from histoforge.classifiers.data import TrainingData
 from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import TrainingError
 from histoforge.patches.device import DevicePatches
@@ -62,25 +61,6 @@ class Recipe:
     precision: str
     checkpoints: str
     checkpoint_every: int
-
-
-@dataclass
-class TrainingData:
-    """The data of an arm, on the device.
-
-    Attributes:
-        train: the real training patches, the synthetic ones of the arm, or the former followed by the latter.
-        val: the real validation patches.
-        real: number of real training patches, whether they train or not; it sets the length of an epoch.
-        class_weights: weight of each class in the loss, float32 [classes].
-        val_weights: weight of each class in the validation loss, float32 [classes], the same in every arm.
-    """
-
-    train: DevicePatches
-    val: DevicePatches
-    real: int
-    class_weights: Tensor
-    val_weights: Tensor
 
 
 class FitState:
@@ -204,11 +184,3 @@ def evaluate(classifier: Classifier, patches: DevicePatches, weights: Tensor, en
         "val_accuracy": float(right.mean()),
         "val_balanced_accuracy": float(torch.stack(recalls).mean()),
     }
-
-
-def class_weights(counts: NDArray[np.int64]) -> Tensor:
-    """Return weights N / (C N_c), float32 [classes], for N_c real training patches per class.
-
-    Their mean over these patches is 1.
-    """
-    return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)

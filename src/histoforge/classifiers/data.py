@@ -1,0 +1,96 @@
+"""The patches that an arm is trained on and validated with."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from histoforge.core.errors import PatchSetError
+from histoforge.patches import PatchSet
+from histoforge.patches.device import DevicePatches
+from histoforge.patches.matching import check_same_format
+
+Use = Literal["both", "real", "synthetic"]
+"""The kinds of patches that an arm is trained on."""
+
+
+@dataclass
+class TrainingData:
+    """The data of an arm, on the device.
+
+    Attributes:
+        train: the real training patches, the synthetic ones of the arm, or the former followed by the latter.
+        val: the real validation patches.
+        real: number of real training patches, even if the arm does not train on them; it sets the length of an epoch.
+        class_weights: weight of each class in the loss, float32 [classes].
+        val_weights: weight of each class in the validation loss, float32 [classes], the same in every arm.
+    """
+
+    train: DevicePatches
+    val: DevicePatches
+    real: int
+    class_weights: Tensor
+    val_weights: Tensor
+
+
+def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device, use: Use = "both") -> TrainingData:
+    """Load training and validation patches onto the device; the latter never include synthetic ones.
+
+    Raises:
+        PatchSetError: a split is empty, `synthetic` has other classes or another patch size, or training uses only
+            `synthetic` and it is not given or lacks a class.
+    """
+    real, val = patches.split("train"), DevicePatches.load(patches.split("val"), device)
+    weights = class_weights(real.counts)
+    if synthetic is not None:
+        advice = "select patches of a generator that was trained on the real one"
+        check_same_format("The synthetic patch set has", synthetic, "the real one", patches, advice, PatchSetError)
+    if use == "synthetic":
+        synthetic = _check_complete(synthetic)
+        train = DevicePatches.load(synthetic, device)
+        return TrainingData(train, val, len(real), class_weights(synthetic.counts), weights)
+    train = DevicePatches.load(real, device)
+    if synthetic is not None:
+        train = _join(train, DevicePatches.load(synthetic, device))
+    return TrainingData(train, val, len(real), weights, weights)
+
+
+def class_weights(counts: NDArray[np.int64]) -> Tensor:
+    """Return weights N / (C N_c), float32 [classes], for N_c real training patches per class.
+
+    Their mean over these patches is 1.
+    """
+    return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
+
+
+def count_patches(patches: PatchSet, synthetic: PatchSet | None) -> dict[str, dict[str, int]]:
+    """Count patches by subset (train, val, synthetic) and class name."""
+    subsets = {"train": patches.split("train"), "val": patches.split("val")}
+    if synthetic is not None:
+        subsets["synthetic"] = synthetic
+    return {name: dict(zip(patches.classes, subset.counts.tolist(), strict=True)) for name, subset in subsets.items()}
+
+
+def _join(first: DevicePatches, second: DevicePatches) -> DevicePatches:
+    storage = first.images.device
+    return DevicePatches(
+        torch.cat([first.images, second.images.to(storage)]),
+        torch.cat([first.labels, second.labels.to(storage)]),
+        first.device,
+    )
+
+
+def _check_complete(synthetic: PatchSet | None) -> PatchSet:
+    """Return the synthetic patches after checking that they exist and have every class."""
+    if synthetic is None:
+        raise PatchSetError("use=synthetic needs synthetic patches, and none are given: name a patch set of them.")
+    for name, count in zip(synthetic.classes, synthetic.counts.tolist(), strict=True):
+        if not count:
+            raise PatchSetError(
+                f"use=synthetic needs synthetic patches of every class, and there are none of the class '{name}': draw "
+                "some, or set use=both."
+            )
+    return synthetic
