@@ -12,6 +12,7 @@ timed.
 """
 
 import argparse
+from dataclasses import fields
 from functools import partial
 
 import numpy as np
@@ -59,7 +60,7 @@ def with_tails(scorer: Scorer, candidates: DevicePatches, batch_size: int) -> Sc
     for rows in torch.arange(len(candidates)).split(batch_size):
         batch = candidates.batch(rows)
         batches.append(scorer.score(batch.images, batch.labels))
-    return Scores.join(batches)
+    return join(batches)
 
 
 @torch.inference_mode()
@@ -80,7 +81,12 @@ def with_full_passes(scorer: Scorer, candidates: DevicePatches, batch_size: int)
         confidence = p.mean(0).gather(1, batch.labels.view(-1, 1)).squeeze(1)
         values = (entropy(p).mean(0), entropy(p.mean(0)), distance, confidence)
         batches.append(Scores(*(value.cpu().numpy() for value in values)))
-    return Scores.join(batches)
+    return join(batches)
+
+
+def join(batches: list[Scores]) -> Scores:
+    """Join the scores of several batches, in their order."""
+    return Scores(*(np.concatenate([getattr(scores, field.name) for scores in batches]) for field in fields(Scores)))
 
 
 def kept_by_algorithm_1(scores: Scores, labels: np.ndarray) -> np.ndarray:

@@ -35,11 +35,15 @@ def arm(trained: Path, tmp_path: Path) -> Path:
 
 def change(file: Path, changes: dict[str, Any], seal: str = "") -> None:
     """Change entries of a JSON file; with the name of the digest's entry, seal it again as its writer would."""
-    said = {**json.loads(file.read_text()), **changes}
-    file.write_text(json.dumps(sealed(said, 1, seal) if seal else said))
+    content = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps(sealed(content, 1, seal) if seal else content))
 
 
-READERS: dict[str, Callable[[Path], Any]] = {"read": read_arm, "load": load_arm, "load one": load_classifier}
+READERS: dict[str, Callable[[Path], Any]] = {
+    "read": read_arm,
+    "load": load_arm,
+    "load the lowest seed": load_classifier,
+}
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -68,8 +72,8 @@ def test_a_changed_arm_is_refused(arm: Path, reader: str, changed: dict[str, Any
     ],
 )
 @pytest.mark.parametrize("seal", ["digest", ""])
-def test_nothing_that_is_no_arm_is_followed(arm: Path, reader: str, changed: dict[str, Any], seal: str) -> None:
-    """Neither with a fitting digest nor, as of an earlier version, without one."""
+def test_a_malformed_arm_is_refused(arm: Path, reader: str, changed: dict[str, Any], seal: str) -> None:
+    """With a valid digest and, as in earlier versions, without one."""
     change(arm / "arm.json", {**changed, "digest": ""}, seal)
     with pytest.raises(ModelError, match=r"arm\.json is damaged \(.*\): train the arm again\.$"):
         READERS[reader](arm)
@@ -79,27 +83,29 @@ def test_the_model_of_another_arm_is_refused(arm: Path, trained: Path) -> None:
     shutil.rmtree(arm / "seed-0")
     shutil.copytree(trained / "other" / "seed-0", arm / "seed-0")
     for read in (load_arm, load_classifier):
-        with pytest.raises(ModelError, match=r"seed-0 is not the model that arm\.json beside it names"):
+        with pytest.raises(ModelError, match=r"seed-0 is not the model in arm\.json beside it"):
             read(arm)
     with pytest.raises(ModelError, match="seed-0 is not the model"):
         open_challenger(arm, write_stripes(arm.with_name("p"), (8, 8), (4, 4), (4, 4)))
 
 
 def test_an_arm_of_an_earlier_version_is_read_with_a_warning(arm: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = json.loads((arm / "arm.json").read_text())
-    (arm / "arm.json").write_text(json.dumps({k: v for k, v in said.items() if k not in ("digest", "schema_version")}))
+    content = json.loads((arm / "arm.json").read_text())
+    (arm / "arm.json").write_text(
+        json.dumps({k: v for k, v in content.items() if k not in ("digest", "schema_version")})
+    )
     assert len(load_arm(arm)) == 2
     assert "arm.json is of an earlier version of histoforge and has no digest" in capsys.readouterr().err
 
 
-def test_all_that_a_model_says_of_its_training_is_protected(arm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_training_record_of_a_model_is_protected(arm: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = arm / "seed-0" / "model.json"
     info = read_model_info(arm / "seed-0")
     change(file, {"training": {**info.training, "val_accuracy": 1.0}})
     with pytest.raises(ModelError, match=r"model\.json was changed after it was written"):
         read_model_info(arm / "seed-0")
-    said = json.loads(file.read_text())
-    file.write_text(json.dumps({k: v for k, v in said.items() if k not in ("seal", "schema_version")}))
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({k: v for k, v in content.items() if k not in ("seal", "schema_version")}))
     assert read_model_info(arm / "seed-0").digest == info.digest
     assert "model.json is of an earlier version of histoforge and has no digest" in capsys.readouterr().err
     change(file, {"schema_version": 2})

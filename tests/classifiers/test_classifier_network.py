@@ -1,4 +1,4 @@
-"""The network: torchvision's arithmetic, cut where the paper puts the dropout."""
+"""The network: torchvision's arithmetic, split at the dropout of the paper."""
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from torch.testing import assert_close
 from histoforge.classifiers.backbones.registry import BACKBONES
 from histoforge.classifiers.backbones.resnet import STAGE_BLOCKS
 from histoforge.classifiers.network import Classifier
+from histoforge.classifiers.study import build
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.training.model_files import ModelInfo
 
@@ -26,16 +27,28 @@ def images(count=3, size=64):
 @pytest.mark.parametrize("method", ["resnet18", "resnet34", "resnet50"])
 def test_the_network_is_torchvisions(method):
     classifier = make(method, normalisation=True)
-    theirs = getattr(torchvision.models, method)(num_classes=3).eval()
+    published = getattr(torchvision.models, method)(num_classes=3).eval()
     state = {name.removeprefix("backbone."): tensor for name, tensor in classifier.state_dict().items()}
-    theirs.load_state_dict(state)
+    published.load_state_dict(state)
     normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     with torch.inference_mode():
-        expected = theirs(normalise((images() + 1) / 2))
+        expected = published(normalise((images() + 1) / 2))
         assert_close(classifier(images()), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_without_pretrained_weights_images_come_in_as_they_are():
+@pytest.mark.parametrize(
+    ("method", "stem", "tensors", "total"),
+    [("resnet10", "small", 74, 13974.5125297), ("resnet50", "imagenet", 320, 102697.8237620)],
+)
+def test_a_seed_gives_the_same_resnet_in_all_versions(method, stem, tensors, total):
+    info = make(method, stem, width=0.25).info
+    state = build(info, None, "", 3).state_dict()
+    assert len(state) == tensors
+    weights = [state[name].double().abs().sum() for name in sorted(state)]
+    assert float(sum(weights)) == pytest.approx(total, rel=1e-6)
+
+
+def test_without_pretrained_weights_images_are_not_normalised():
     classifier = make()
     assert_close(images() * classifier.scale + classifier.shift, images())
 
@@ -54,7 +67,7 @@ def test_the_dropout_of_a_resnet34_lies_between_the_second_and_the_third_block_o
     assert 0.4 < (kept & positive).sum() / positive.sum() < 0.6
 
 
-def test_monte_carlo_dropout_leaves_batch_norm_in_evaluation_and_the_trunk_as_it_is():
+def test_monte_carlo_dropout_changes_neither_batch_norm_nor_the_trunk():
     classifier = make(width=0.125).requires_grad_(False)
     before = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
     classifier.mc_dropout(True)
@@ -68,7 +81,7 @@ def test_monte_carlo_dropout_leaves_batch_norm_in_evaluation_and_the_trunk_as_it
 
 
 @pytest.mark.parametrize(("method", "stages", "blocks"), [("resnet18", 3, 7), ("resnet34", 3, 15), ("resnet10", 3, 3)])
-def test_the_trunk_gives_the_maps_of_stages_or_of_blocks(method, stages, blocks):
+def test_the_trunk_returns_maps_of_stages_or_of_blocks(method, stages, blocks):
     classifier = make(method, width=0.125)
     with torch.inference_mode():
         by_stage, by_block = classifier.trunk(images()), classifier.trunk(images(), "blocks")
@@ -102,7 +115,7 @@ def test_the_small_stem_keeps_the_resolution():
         assert make(stem="small", width=0.125, size=24).trunk(images(1, 24)).maps[0].shape[2:] == (24, 24)
 
 
-def test_an_unknown_backbone_is_said_so_with_the_nearest_name():
+def test_an_unknown_backbone_is_refused_with_the_nearest_name():
     with pytest.raises(SettingsError, match="no backbone 'resnet43'.*did you mean 'resnet"):
         make("resnet43")
 

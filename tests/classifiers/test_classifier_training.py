@@ -1,4 +1,4 @@
-"""Training: it learns, arms get equal budgets, and a task that was killed ends with the same bytes."""
+"""Training: it learns, arms get equal budgets, and a killed task ends with the same bytes."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_it_learns(arm, real):
         assert (predicted == test.labels).mean() >= 0.9
 
 
-def test_an_arm_directory_says_how_it_was_made(arm, real):
+def test_an_arm_directory_records_its_training(arm, real):
     out, result = arm
     assert result == read_arm(out) == json.loads((out / "arm.json").read_text())
     assert result["counts"] == {"train": {"coarse": 24, "fine": 16}, "val": {"coarse": 8, "fine": 8}}
@@ -107,12 +107,12 @@ def test_every_arm_gets_the_same_steps_and_only_training_patches_are_added(real,
 
 def test_the_number_of_steps_can_be_bounded(real, tmp_path):
     run = train("short", SMALL, recipe(epochs=50, max_steps=7), [0], real, None, tmp_path / "short")["runs"][0]
-    assert (run["steps"], run["epochs"]) == (7, 2)  # the last epoch is cut short, and judged like any other
+    assert (run["steps"], run["epochs"]) == (7, 2)  # the last epoch is cut short, and validated like any other
 
 
 def test_a_seed_starts_each_arm_from_the_same_weights_and_another_seed_from_others(real):
-    one, two = (describe(SMALL, recipe(augmentation=name), real, {}) for name in ("none", "traditional"))
-    first, same, other = build(one, None, "", 3), build(two, None, "", 3), build(one, None, "", 4)
+    plain, augmented = (describe(SMALL, recipe(augmentation=name), real, {}) for name in ("none", "traditional"))
+    first, same, other = build(plain, None, "", 3), build(augmented, None, "", 3), build(plain, None, "", 4)
     assert torch.equal(first.fc.weight, same.fc.weight)
     assert torch.equal(first.backbone.conv1.weight, same.backbone.conv1.weight)
     assert not torch.equal(first.fc.weight, other.fc.weight)
@@ -134,7 +134,7 @@ def test_rare_classes_weigh_more():
 
 
 class Recorded:
-    """The only thing that `FitState.add` wants of a classifier."""
+    """A classifier reduced to what `FitState.add` needs."""
 
     def __init__(self, value):
         self.value = value
@@ -143,7 +143,7 @@ class Recorded:
         return {"w": torch.tensor(self.value)}
 
 
-def test_training_stops_after_so_many_epochs_without_a_better_loss():
+def test_training_stops_after_epochs_without_improvement():
     progress = FitState()
     for epoch, loss in enumerate([0.9, 0.5, 0.5, 0.7], start=1):
         progress.add({"val_loss": loss}, Recorded(float(epoch)))
@@ -153,7 +153,7 @@ def test_training_stops_after_so_many_epochs_without_a_better_loss():
     assert not progress.has_stalled(0)
 
 
-def test_patience_ends_a_training_that_no_longer_gets_better(real, tmp_path):
+def test_patience_ends_a_training_that_no_longer_improves(real, tmp_path):
     result = train("still", SMALL, recipe(learning_rate=1e-12, epochs=50, patience=3), [0], real, None, tmp_path / "a")
     run = result["runs"][0]
     assert len(run["history"]) == run["best_epoch"] + 3 < 50
@@ -165,7 +165,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_leaves_no_arm(real, tm
     assert not (tmp_path / "wild").exists()
 
 
-def test_one_batch_is_learnt_by_heart(tmp_path):
+def test_one_batch_is_overfitted(tmp_path):
     few = write_stripes(tmp_path / "patches", (4, 4), (4, 4), ())
     result = train("one", SMALL, recipe(epochs=60, learning_rate=1e-3), [0], few, None, tmp_path / "one")
     log = (tmp_path / "one" / "seed-0" / "training.jsonl").read_text().splitlines()
@@ -197,7 +197,7 @@ def undisturbed(real_path, tmp_path_factory):
 
 
 @pytest.mark.parametrize("evaluation", [2, 5])
-def test_a_killed_arm_goes_on_and_ends_with_the_same_bytes(tmp_path, real_path, undisturbed, evaluation):
+def test_a_killed_arm_resumes_and_ends_with_the_same_bytes(tmp_path, real_path, undisturbed, evaluation):
     out = tmp_path / "arm"
     assert run_process(tmp_path / "log", train_and_die, real_path, out, evaluation).code == -signal.SIGKILL
     assert not out.exists()
@@ -207,8 +207,8 @@ def test_a_killed_arm_goes_on_and_ends_with_the_same_bytes(tmp_path, real_path, 
     for seed in (0, 1):
         for file in (f"seed-{seed}/model.safetensors", f"seed-{seed}/training.jsonl"):
             assert (out / file).read_bytes() == (undisturbed / file).read_bytes()
-    one, two = (read_arm(path)["runs"] for path in (undisturbed, out))
-    assert [(run["digest"], run["history"]) for run in one] == [(run["digest"], run["history"]) for run in two]
+    results = [[(run["digest"], run["history"]) for run in read_arm(path)["runs"]] for path in (undisturbed, out)]
+    assert results[0] == results[1]
 
 
 def test_synthetic_patches_of_other_classes_or_another_size_are_refused(real, tmp_path):
@@ -225,7 +225,7 @@ def test_a_set_without_validation_patches_is_refused(tmp_path):
         load_data(write_stripes(tmp_path / "p", (4, 4), (), (4, 4)), None, torch.device("cpu"))
 
 
-def test_a_folder_that_is_no_arm_is_said_so(tmp_path, arm):
+def test_a_folder_without_an_arm_is_refused(tmp_path, arm):
     with pytest.raises(ModelError, match="is not an arm"):
         load_arm(tmp_path)
     (tmp_path / "arm.json").write_text('{"arm": 1')

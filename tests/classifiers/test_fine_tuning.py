@@ -1,4 +1,4 @@
-"""Fine-tuning as in the RL-EO paper: few free layers, a hidden layer, falling rates; training on synthetic alone."""
+"""Fine-tuning as in the RL-EO paper: few trainable layers, a hidden layer, a stepped learning rate."""
 
 import os
 import signal
@@ -81,7 +81,7 @@ def test_sixteen_layers_of_the_papers_network_train_layer4_and_the_end_of_layer3
     assert not network.backbone.layer3[33].bn3.weight.requires_grad
 
 
-def test_more_layers_than_there_are_is_said():
+def test_more_layers_than_there_are_are_refused():
     backbone = find_backbone("resnet10").build("resnet10", (64, 64), "imagenet", 0.125)
     with pytest.raises(SettingsError, match="has 12 weighted layers"):
         freeze_all_but(backbone, 13)
@@ -109,17 +109,17 @@ def test_features_come_before_the_head(real, tmp_path):
 
 
 def test_the_step_schedule_is_torchs():
-    ours, theirs = (torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1e-5) for _ in range(2))
-    reference = torch.optim.lr_scheduler.StepLR(theirs, step_size=7, gamma=0.1)
+    optimizer, expected = (torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1e-5) for _ in range(2))
+    reference = torch.optim.lr_scheduler.StepLR(expected, step_size=7, gamma=0.1)
     steps = recipe(learning_rate=1e-5, schedule="step", step_epochs=7, step_factor=0.1)
     for epoch in range(1, 17):
-        set_learning_rate(ours, steps, epoch, 0.5)
-        assert ours.param_groups[0]["lr"] == pytest.approx(reference.get_last_lr()[0], rel=1e-12)
-        theirs.step()
+        set_learning_rate(optimizer, steps, epoch, 0.5)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(reference.get_last_lr()[0], rel=1e-12)
+        expected.step()
         reference.step()
 
 
-def test_synthetic_alone_trains_on_no_real_patch_and_is_judged_by_real_ones(real, synthetic, tmp_path):
+def test_synthetic_alone_trains_on_no_real_patch_and_is_validated_on_real_ones(real, synthetic, tmp_path):
     data = load_data(real, synthetic, torch.device("cpu"), "synthetic")
     assert torch.equal(data.train.images.permute(0, 2, 3, 1), torch.from_numpy(synthetic.images()))
     assert torch.equal(data.val.images.permute(0, 2, 3, 1), torch.from_numpy(real.split("val").images()))
@@ -132,13 +132,13 @@ def test_synthetic_alone_trains_on_no_real_patch_and_is_judged_by_real_ones(real
 
 def test_real_alone_leaves_given_synthetic_patches_out(real, synthetic, tmp_path):
     options = architecture(), recipe(epochs=1), [0], real
-    one = train("real", *options, synthetic, tmp_path / "one", "real")
-    two = train("real", *options, None, tmp_path / "two", "both")
-    assert one["runs"][0]["digest"] == two["runs"][0]["digest"]
-    assert "synthetic" not in one["counts"]
+    ignored = train("real", *options, synthetic, tmp_path / "ignored", "real")
+    absent = train("real", *options, None, tmp_path / "absent", "both")
+    assert ignored["runs"][0]["digest"] == absent["runs"][0]["digest"]
+    assert "synthetic" not in ignored["counts"]
 
 
-def test_synthetic_alone_wants_patches_of_every_class(real, tmp_path):
+def test_synthetic_alone_needs_patches_of_every_class(real, tmp_path):
     with pytest.raises(PatchSetError, match="none are given"):
         load_data(real, None, torch.device("cpu"), "synthetic")
     half = write_stripes(tmp_path / "half", (6, 0), (), ())
@@ -146,7 +146,7 @@ def test_synthetic_alone_wants_patches_of_every_class(real, tmp_path):
         load_data(real, half, torch.device("cpu"), "synthetic")
 
 
-def test_the_papers_preset_says_all_but_the_weights():
+def test_the_papers_preset_sets_everything_but_the_weights():
     preset = load_preset("paper-rleo")["train_classifier"]
     config = TrainClassifierConfig.make({**preset, "weights": "resnet152.pth"})
     assert (config.backbone, config.trainable_layers, config.head_width) == ("resnet152", 16, 1024)
@@ -154,13 +154,13 @@ def test_the_papers_preset_says_all_but_the_weights():
     assert (config.schedule, config.step_epochs, config.step_factor) == ("step", 7, 0.1)
 
 
-def test_freezing_layers_that_have_learnt_nothing_is_refused():
+def test_freezing_random_layers_is_refused():
     with pytest.raises(SettingsError, match="trainable_layers=16 freezes all other layers"):
         TrainClassifierConfig.make({"trainable_layers": 16})
 
 
 def train_and_die(folder, out, die_at_evaluation):
-    """Trains, and kills its own process instead of the given evaluation (0 for none)."""
+    """Train, and kill its own process instead of the given evaluation (0 for none)."""
     evaluate_once, calls = training.evaluate, []
 
     def counted(*arguments):

@@ -1,4 +1,4 @@
-"""A classifier of another architecture in an arm: trained beside the seeds, and changing nothing of them."""
+"""A classifier of another architecture in an arm: trained beside the seeds without changing them."""
 
 import pytest
 from textures import write_stripes
@@ -23,32 +23,32 @@ def patches(tmp_path_factory):
     return write_stripes(tmp_path_factory.mktemp("patches") / "real")
 
 
-def test_a_judge_is_another_network_and_leaves_the_seeds_as_they_are(patches, tmp_path):
+def test_a_judge_is_another_network_and_does_not_change_the_seeds(patches, tmp_path):
     alone = train("baseline", Architecture(**PLAIN), recipe(), [0, 1], patches, None, tmp_path / "alone")
-    judged = Architecture(**PLAIN, judge_backbone="resnet50")
-    both = train("baseline", judged, recipe(), [0, 1], patches, None, tmp_path / "both")
+    with_judge = Architecture(**PLAIN, judge_backbone="resnet50")
+    both = train("baseline", with_judge, recipe(), [0, 1], patches, None, tmp_path / "both")
     assert [run["digest"] for run in both["runs"]] == [run["digest"] for run in alone["runs"]]
     judge = load_judge(tmp_path / "both")
     assert (judge.info.method, judge.info.training["seed"]) == ("resnet50", 0)
     assert judge.name.startswith("resnet50 (baseline, seed 0)")
     assert read_arm(tmp_path / "both")["judge"]["digest"] == judge.info.digest
-    assert [one.info.method for one in load_arm(tmp_path / "both")] == ["resnet10"] * 2
+    assert [classifier.info.method for classifier in load_arm(tmp_path / "both")] == ["resnet10"] * 2
     assert load_judge(tmp_path / "alone") is None
 
 
-def test_arms_that_are_compared_with_the_baseline_train_no_judge(patches, tmp_path):
-    judged = Architecture(**PLAIN, judge_backbone="resnet18")
-    train("traditional", judged, recipe(augmentation="traditional"), [0], patches, None, tmp_path / "arm")
+def test_arms_other_than_the_baseline_train_no_judge(patches, tmp_path):
+    with_judge = Architecture(**PLAIN, judge_backbone="resnet18")
+    train("traditional", with_judge, recipe(augmentation="traditional"), [0], patches, None, tmp_path / "arm")
     assert load_judge(tmp_path / "arm") is None
 
 
 def test_an_unknown_judge_is_refused_before_anything_is_trained(patches, tmp_path):
-    judged = Architecture(**PLAIN, judge_backbone="resnet51")
+    with_judge = Architecture(**PLAIN, judge_backbone="resnet51")
     with pytest.raises(SettingsError, match="no backbone 'resnet51'"):
-        train("baseline", judged, recipe(), [0], patches, None, tmp_path / "arm")
+        train("baseline", with_judge, recipe(), [0], patches, None, tmp_path / "arm")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_same_network_is_no_judge():
+def test_the_same_network_as_judge_is_refused():
     with pytest.raises(SettingsError, match="judge_backbone=resnet18 is the same network as backbone"):
         TrainClassifierConfig.make({"backbone": "resnet18", "judge_backbone": "resnet18"})

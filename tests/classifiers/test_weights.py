@@ -1,4 +1,4 @@
-"""Weights to begin with: from a file that the user names, checked, and never run as code."""
+"""Initial weights: from a file that the user names, checked, and never run as code."""
 
 import hashlib
 import pickle
@@ -32,8 +32,8 @@ def test_torchvisions_weights_fit_the_backbone(tmp_path, published, suffix):
         save_file(published, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert read_weights(path.as_uri())[1] == digest
-    weights, found = read_weights(str(path), digest.upper())
-    assert found == digest
+    weights, file_digest = read_weights(str(path), digest.upper())
+    assert file_digest == digest
     network = build("resnet18")
     load_backbone(network, weights, str(path))
     for name, tensor in network.state_dict().items():
@@ -58,7 +58,7 @@ def test_another_sha256_is_refused(tmp_path, published):
         read_weights(str(tmp_path / "w.safetensors"), "0" * 64)
 
 
-def test_a_missing_file_is_said_so(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ModelError, match="There is no weights file"):
         read_weights(str(tmp_path / "none.pth"))
 
@@ -70,12 +70,12 @@ class Harmful:
 
 def test_code_in_a_pickle_is_not_run(tmp_path):
     (tmp_path / "w.pth").write_bytes(pickle.dumps(Harmful()))
-    with pytest.raises(ModelError, match=r"cannot be read \(it holds something else than tensors\): give a"):
+    with pytest.raises(ModelError, match=r"cannot be read \(it contains more than tensors\): give a"):
         read_weights(str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_a_file_that_holds_something_else_is_said_so(tmp_path, name):
+def test_a_file_without_weights_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00not weights")
     with pytest.raises(ModelError, match="cannot be read|is missing or damaged"):
         read_weights(str(tmp_path / name))

@@ -40,7 +40,7 @@ def test_both_steps_keep_the_same_share(pool, kept, first):
     assert first_step_count(pool, kept) == first
 
 
-def test_a_pool_smaller_than_what_is_to_be_kept_is_refused_by_class():
+def test_a_pool_with_too_few_candidates_of_a_class_is_refused():
     check_pool(np.array([5, 5]), np.array([5, 4]), ["a", "b"])
     with pytest.raises(SelectionError, match="3 candidates of class 'b', and 4 are to be kept"):
         check_pool(np.array([5, 3]), np.array([5, 4]), ["a", "b"])

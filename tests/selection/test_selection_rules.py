@@ -64,16 +64,16 @@ def test_the_second_step_ranks_only_the_survivors_of_the_first():
     assert selection.rank.tolist() == [1, 0, 2, 3]
 
 
-def test_single_filtering_looks_at_the_distance_alone():
+def test_single_filtering_uses_the_distance_alone():
     scores = pool()
     kept = choose("distance", scores, [10, 0]).kept
     assert scores["distances"][kept].max() < np.delete(scores["distances"][:40], np.flatnonzero(kept)).min()
 
 
 def test_random_selection_depends_on_the_seed_and_not_on_scores():
-    one, other = choose("random", pool(seed=1), [10, 6]), choose("random", pool(seed=2), [10, 6])
-    assert np.array_equal(one.kept, other.kept)
-    assert not np.array_equal(one.kept, choose("random", pool(seed=1), [10, 6], seed=1).kept)
+    first, second = choose("random", pool(seed=1), [10, 6]), choose("random", pool(seed=2), [10, 6])
+    assert np.array_equal(first.kept, second.kept)
+    assert not np.array_equal(first.kept, choose("random", pool(seed=1), [10, 6], seed=1).kept)
 
 
 def test_confidence_keeps_the_most_confident_and_none_below_the_threshold():
@@ -83,6 +83,6 @@ def test_confidence_keeps_the_most_confident_and_none_below_the_threshold():
     assert np.flatnonzero(kept).tolist() == [*range(30, 40), *range(60, 64)]
 
 
-def test_a_threshold_that_nothing_passes_is_named():
+def test_a_threshold_above_all_confidences_is_refused():
     with pytest.raises(SelectionError, match=r"above threshold=0.999 \(the highest is 0.9.*\): lower threshold"):
         choose("confidence", pool(), [10, 6], threshold=0.999)

@@ -1,4 +1,4 @@
-"""Scores against a plain reference: K full passes, one image and one layer at a time, in float64."""
+"""Scores against a plain reference: K full passes, image by image and layer by layer, in float64."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def unit_norm(x, dim):
 
 
 @pytest.mark.parametrize("layers", ["stages", "blocks"])
-def test_scores_and_what_is_kept_equal_k_full_passes_with_the_same_masks(layers):
+def test_scores_and_selection_equal_those_of_k_full_passes_with_the_same_masks(layers):
     classifier = make_classifier()
     scorer = make_scorer(classifier, layers)
     images, labels = unit(*candidates(24)), candidates(24)[1]
@@ -91,9 +91,11 @@ def test_scores_and_what_is_kept_equal_k_full_passes_with_the_same_masks(layers)
     np.testing.assert_allclose(scores.confidence, confidence, rtol=1e-5)
     np.testing.assert_allclose(scores.distance, distance, rtol=1e-5)
     options = {"kept": np.array([3, 3]), "classes": ["a", "b"], "threshold": 0.0, "seed": 0}
-    mine = select("entropy_centroid", scores.entropy, scores.distance, scores.confidence, labels.numpy(), **options)
-    theirs = select("entropy_centroid", entropy, distance, confidence, labels.numpy(), **options)
-    assert np.array_equal(mine.kept, theirs.kept)
+    selection = select(
+        "entropy_centroid", scores.entropy, scores.distance, scores.confidence, labels.numpy(), **options
+    )
+    expected = select("entropy_centroid", entropy, distance, confidence, labels.numpy(), **options)
+    assert np.array_equal(selection.kept, expected.kept)
 
 
 def test_a_centroid_is_the_normalised_mean_of_the_raw_activations_of_its_class():
@@ -116,7 +118,7 @@ def test_the_entropy_of_the_mean_is_not_the_mean_of_entropies():
     assert (scores.entropy_of_mean <= np.log(2)).all()
 
 
-def test_with_one_pass_both_entropies_are_one():
+def test_with_one_pass_both_entropies_are_equal():
     scores = make_scorer(make_classifier(), passes=1).score(unit(*candidates(8)), candidates(8)[1])
     np.testing.assert_allclose(scores.entropy_of_mean, scores.entropy, rtol=1e-9)
 
@@ -124,13 +126,13 @@ def test_with_one_pass_both_entropies_are_one():
 def test_the_seed_decides_the_scores():
     classifier = make_classifier()
     images, labels = unit(*candidates(8)), candidates(8)[1]
-    one, again, other = (make_scorer(classifier, seed=seed).score(images, labels) for seed in (0, 0, 1))
-    assert np.array_equal(one.distance, again.distance)
-    assert np.array_equal(one.entropy, again.entropy)
-    assert not np.array_equal(one.entropy, other.entropy)
+    first, again, other = (make_scorer(classifier, seed=seed).score(images, labels) for seed in (0, 0, 1))
+    assert np.array_equal(first.distance, again.distance)
+    assert np.array_equal(first.entropy, again.entropy)
+    assert not np.array_equal(first.entropy, other.entropy)
 
 
-def test_each_pass_has_masks_of_its_own_and_each_batch_goes_on_from_the_one_before():
+def test_each_pass_and_each_batch_has_different_masks():
     classifier = make_classifier()
     scorer = make_scorer(classifier)
     images, labels = unit(*candidates(8)), candidates(8)[1]
@@ -159,7 +161,7 @@ def test_a_class_without_real_patches_has_no_centroid():
         scorer.fit(DevicePatches(images, torch.zeros(6, dtype=torch.int64), CPU), 2, batch_size=4)
 
 
-def test_an_extractor_that_gives_nan_is_said_so():
+def test_an_extractor_that_returns_nan_is_refused():
     classifier = make_classifier()
     scorer = make_scorer(classifier)
     classifier.fc.weight.data.fill_(float("nan"))

@@ -1,4 +1,4 @@
-"""The step `select_samples`: pools drawn or taken over, exact counts, and every way in which it must refuse."""
+"""The step `select_samples`: drawn and reused pools, exact counts, and errors."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def drawn(given, tmp_path_factory):
     return folder, summary
 
 
-def test_the_pool_and_what_is_kept_have_exact_counts(drawn):
+def test_the_pool_and_the_selection_have_exact_counts(drawn):
     folder, summary = drawn
     pool, selected = PatchSet.open(folder / "pool"), PatchSet.open(folder / "selected")
     assert pool.counts.tolist() == [60, 36]
@@ -65,7 +65,7 @@ def test_each_patch_carries_its_scores_and_its_origin(drawn, given):
         assert pool.index["place"][pool.labels == label].tolist() == list(range(count))
 
 
-def test_selective_keeps_certain_and_near_patches(drawn):
+def test_algorithm_1_keeps_certain_and_near_patches(drawn):
     _, summary = drawn
     assert summary.entropy_kept < summary.entropy_pool
     assert summary.distance_kept < summary.distance_pool
@@ -121,7 +121,7 @@ def test_a_pool_that_is_too_small_or_none_is_refused(drawn, given, tmp_path):
         run(settings(), **paths, **out)
 
 
-def test_a_pool_smaller_than_what_is_to_be_kept_is_refused_before_anything_is_drawn(given, tmp_path):
+def test_a_pool_smaller_than_the_selection_is_refused_before_drawing(given, tmp_path):
     config = settings(ratio=2.0, pool_multiple=1.0)
     with pytest.raises(SelectionError, match="20 candidates of class 'coarse', and 40 are to be kept"):
         run(config, **given, selected=tmp_path / "selected", pool=tmp_path / "pool")

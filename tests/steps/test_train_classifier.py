@@ -20,7 +20,7 @@ def patches(tmp_path_factory):
     return path
 
 
-def test_the_step_trains_its_seeds_and_sums_up(patches, tmp_path):
+def test_the_step_trains_its_seeds_and_summarises_them(patches, tmp_path):
     write_stripes(tmp_path / "synthetic", (6, 4), (), ())
     config = TrainClassifierConfig.make({**QUICK, "arm": "selective", "seed": 4, "seeds": 2})
     summary = run(config, patches=patches, synthetic=tmp_path / "synthetic", model=tmp_path / "arm")
@@ -32,14 +32,14 @@ def test_the_step_trains_its_seeds_and_sums_up(patches, tmp_path):
 
 
 def test_the_same_settings_give_the_same_models_whatever_the_arm_is_called(patches, tmp_path):
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         config = TrainClassifierConfig.make({**QUICK, "arm": name, "seeds": 1, "augmentation": "traditional"})
         run(config, patches=patches, model=tmp_path / name)
-    one, two = ((tmp_path / name / "seed-0" / "model.safetensors").read_bytes() for name in ("one", "two"))
-    assert one == two
+    first, second = ((tmp_path / name / "seed-0" / "model.safetensors").read_bytes() for name in ("first", "second"))
+    assert first == second
 
 
-def test_given_weights_are_where_training_begins(patches, tmp_path):
+def test_training_starts_from_given_weights(patches, tmp_path):
     torch.manual_seed(1)
     weights = resnet18().state_dict()
     torch.save(weights, tmp_path / "w.pth")

@@ -20,7 +20,7 @@ class Architecture:
             `freeze_all_but`).
         head_width: units of a hidden layer before the classification layer; 0 for none.
         judge_backbone: backbone of one additional classifier, trained from random weights; '' for none. It selects
-            nothing and judges synthetic patches by features that are not those of the other classifiers.
+            nothing, and scores synthetic patches by features that differ from those of the other classifiers.
     """
 
     backbone: str

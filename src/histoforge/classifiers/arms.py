@@ -16,7 +16,7 @@ from histoforge.training.model_files import INFO_NAME, load_model, read_model_in
 ARM_NAME = "arm.json"
 SCHEMA_VERSION, ADVICE = 1, "train the arm again"
 JUDGE = "judge"
-"""Model directory and `arm.json` entry of a classifier with another architecture."""
+"""Model directory and `arm.json` entry of the classifier with another backbone."""
 
 
 class _Run(BaseModel):
@@ -53,7 +53,7 @@ def read_arm(path: Path) -> dict[str, Any]:
     """
     file = Path(path) / ARM_NAME
     if not file.is_file():
-        raise ModelError(f"{path} is not an arm (it has no {ARM_NAME}): name a folder that train_classifier made.")
+        raise ModelError(f"{path} is not an arm (it has no {ARM_NAME}): name a folder that train_classifier wrote.")
     arm = read_sealed(file, SCHEMA_VERSION, ADVICE)
     try:
         seeds = _Arm.model_validate(arm).seeds
@@ -75,11 +75,11 @@ def check_model(path: Path, run: Mapping[str, Any], name: str) -> Path:
     Raises:
         ModelError: the model is missing, damaged, or another one.
     """
-    found, recorded = read_model_info(path / name, "classifier").digest, run.get("digest", "")
-    if recorded and recorded != found:
+    digest, recorded = read_model_info(path / name, "classifier").digest, run.get("digest", "")
+    if recorded and recorded != digest:
         raise ModelError(
-            f"{path / name} is not the model that {ARM_NAME} beside it names ({found[:12]}, not {recorded[:12]}): copy "
-            "the whole arm again, or train it again."
+            f"{path / name} is not the model in {ARM_NAME} beside it ({digest[:12]}, not {recorded[:12]}): copy the "
+            "whole arm again, or train it again."
         )
     return path / name
 
@@ -126,6 +126,6 @@ def load_classifier(path: Path, device: torch.device | str = "cpu") -> Classifie
         classifier.load_state_dict(state)
     except RuntimeError:
         raise ModelError(
-            f"The weights in {path} do not fit the {info.method} that its description names: train it again."
+            f"The weights in {path} do not fit the {info.method} in its description: train it again."
         ) from None
     return classifier.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -40,7 +40,7 @@ class Classifier(nn.Module):
     and standard deviation that these weights expect.
 
     Attributes:
-        info: the model's description; the backbone is its `method`, and `config` holds stem, width, dropout,
+        info: the model's description; the backbone is its `method`, and `config` contains stem, width, dropout,
             imagenet_normalisation and, where they are not 0, head_width and trainable_layers.
         frozen: the modules that do not train; see `freeze_all_but`.
     """

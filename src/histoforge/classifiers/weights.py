@@ -19,7 +19,7 @@ def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]
     """Read the tensors of a file, on the CPU, and the file's SHA-256.
 
     Args:
-        source: a path or an s3:// or minio:// address of a .safetensors file or of a .pth/.pt file that holds a plain
+        source: a path or an s3:// or minio:// address of a .safetensors file or of a .pth/.pt file with a plain
             `state_dict` (read with weights_only, so that it cannot run code).
         sha256: the file's SHA-256, 64 hexadecimal digits; '' leaves it unchecked.
 
@@ -67,7 +67,7 @@ def _read_file(path: Path, sha256: str) -> tuple[dict[str, Tensor], str]:
                 return load_file(path), digest
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # torch's text is a page long and tells how to run the file's code
-        raise _unreadable(path, "it holds something else than tensors") from None
+        raise _unreadable(path, "it contains more than tensors") from None
     except (RuntimeError, EOFError, ValueError, OSError) as error:
         raise _unreadable(path, str(error).split("\n", 1)[0].rstrip(".")) from None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):

@@ -58,9 +58,9 @@ def check_pool(pool: NDArray[np.int64], kept: NDArray[np.int64], classes: list[s
     Raises:
         SelectionError: a class has fewer; the message names it.
     """
-    for name, there, wanted in zip(classes, pool.tolist(), kept.tolist(), strict=True):
-        if there < wanted:
+    for name, available, needed in zip(classes, pool.tolist(), kept.tolist(), strict=True):
+        if available < needed:
             raise SelectionError(
-                f"The pool has {there} candidates of class '{name}', and {wanted} are to be kept: raise pool_multiple "
-                "above ratio, lower ratio, or give a larger pool."
+                f"The pool has {available} candidates of class '{name}', and {needed} are to be kept: raise "
+                "pool_multiple above ratio, lower ratio, or give a larger pool."
             )

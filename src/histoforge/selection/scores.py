@@ -1,6 +1,6 @@
 """Scores of candidates under Monte Carlo dropout: entropy, distance to the class centroid, confidence."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -33,11 +33,6 @@ class Scores:
     distance: NDArray[np.float64]
     confidence: NDArray[np.float64]
 
-    @classmethod
-    def join(cls, parts: list["Scores"]) -> "Scores":
-        """Join the scores of several batches, in their order."""
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
 
 class Scorer:
     """Scores candidates by K passes of Monte Carlo dropout (Xue et al. 2021, section 3.2 and Algorithm 1).
@@ -46,9 +41,9 @@ class Scorer:
     therefore computed once, and the K tails as one batch; the result is that of K full passes with the same dropout
     masks.
 
-    A4-8: the layers are the four residual stages (or, with 'blocks', all residual blocks). A4-10: the entropy is the
-    mean of the passes' entropies ("mean of entropy across 5 runs"); the entropy of the mean prediction is also
-    reported.
+    A4-8: the layers are the stages of the backbone, which are the four residual stages of a ResNet (or, with 'blocks',
+    all blocks). A4-10: the entropy is the mean of the passes' entropies ("mean of entropy across 5 runs"); the entropy
+    of the mean prediction is also reported.
 
     Attributes:
         centroids: centroids of each layer, unit-normalised over channels, float32 [classes, C_l, H_l, W_l].
@@ -94,7 +89,9 @@ class Scorer:
         """
         counts = torch.bincount(real.labels, minlength=classes)
         if not bool((counts > 0).all()):
-            raise PatchSetError("A class has no patches in the train split, so it has no centroid: give it some.")
+            raise PatchSetError(
+                "A class has no patches in the train split, and so no centroid: add patches of every class."
+            )
         sums: list[Tensor] = []
         with Progress("class centroids", len(real), "patches") as progress:
             for rows in torch.arange(len(real)).split(batch_size):
@@ -149,7 +146,7 @@ class Scorer:
         )
         if not (np.isfinite(scores.entropy).all() and np.isfinite(scores.distance).all()):
             raise ModelError(
-                f"The classifier {self.classifier.name} gives values that are not finite: train it again, or use "
+                f"The classifier {self.classifier.name} returns values that are not finite: train it again, or use "
                 "precision=float32."
             )
         return scores
