@@ -1,4 +1,4 @@
-"""Studies and findings made of random predictions, by the project's own statistics."""
+"""Studies and findings of random predictions, computed by the package's own statistics."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,13 +36,13 @@ def make_study(
     patches: int = 40,
     names: Sequence[str] | None = None,
 ) -> StudyFindings:
-    """Arms whose logits lean to the truth by `skills`; the noise of a patch is shared by all arms of a seed."""
+    """Return a study of arms that predict better the higher their skill; all arms of a seed share the same noise."""
     rng = np.random.default_rng(7)
-    named = list(names) if names is not None else [f"p{i:02d}" for i in range(patients)]
+    patient_names = list(names) if names is not None else [f"p{i:02d}" for i in range(patients)]
     index = pd.DataFrame(
         {
             "label": np.tile(np.arange(len(classes)), patients * patches // len(classes)),
-            "patient": np.repeat(named, patches),
+            "patient": np.repeat(patient_names, patches),
         }
     )
     info = PatchSetInfo.model_construct(classes=list(classes))
@@ -50,9 +50,9 @@ def make_study(
     truth = np.eye(len(classes))[test.labels]
     noise = [rng.normal(size=truth.shape) for _ in range(seeds)]
     predictions = []
-    for place, (name, skill) in enumerate(skills.items()):
-        own = [skill + 0.02 * np.sin(place + seed) for seed in range(seeds)]
-        logits = [s * truth + n for s, n in zip(own, noise, strict=True)]
+    for arm_index, (name, skill) in enumerate(skills.items()):
+        seed_skills = [skill + 0.02 * np.sin(arm_index + seed) for seed in range(seeds)]
+        logits = [s * truth + n for s, n in zip(seed_skills, noise, strict=True)]
         probabilities = [np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in logits]
         predictions.append(ArmPredictions(ArmInput(Path(name), _arm(name, seeds, classes)), probabilities))
     return build_study(
@@ -62,7 +62,7 @@ def make_study(
 
 
 def make_findings(study: StudyFindings, classes: Sequence[str] = CLASSES) -> Findings:
-    """Findings with something in every part of the page that needs no file."""
+    """Return findings with content for every section of the page that needs no file."""
     rng = np.random.default_rng(3)
     features = {name: rng.normal(size=(60, 8)).astype(np.float32) for name in ("train", "test", "fake")}
     labels = np.arange(60) % len(classes)

@@ -1,4 +1,4 @@
-"""What machines read of an evaluation: JSON without NaN, and flat finite numbers."""
+"""The results of an evaluation as JSON without NaN, as flat finite numbers, and as Markdown."""
 
 import json
 import math

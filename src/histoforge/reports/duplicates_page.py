@@ -65,7 +65,7 @@ def _reference_line(near_copies: NearCopies) -> str:
     return (
         f"Median similarity to the nearest training patch: {near.median:.4f} for synthetic patches, "
         f"{near.held_out_median:.4f} for held-out real ones, and {near.training_median:.4f} for training patches, each "
-        "compared with the other training patches. Training patches share their patients, as synthetic patches do, so "
+        "compared with the other training patches. Synthetic patches resemble the patients of the training split, so "
         "the median of a generator that copies nothing is expected between the last two."
     )
 

@@ -12,7 +12,7 @@ from histoforge.evaluation.leaderboard_findings import MethodsMap
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import GREY, INK, colour, draw, marker
 
-ORIGIN_NAMES = {"real": "real", "kept": "synthetic, kept", "rejected": "synthetic, rejected"}
+ORIGIN_NAMES = {"real": "real", "kept": "kept synthetic", "rejected": "rejected synthetic"}
 SELECTION_MAPS = {
     "Before selection": (
         ("real", "kept", "rejected"),

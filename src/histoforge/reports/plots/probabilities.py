@@ -57,8 +57,8 @@ def calibration_figure(study: StudyFindings) -> Figure:
         alt=f"Reliability curves of {', '.join(arm.title for arm in arms)}.",
         caption="Accuracy by predicted probability. A calibrated classifier is right on 80% of the patches that it "
         "predicts with a probability of 80% (dotted diagonal); below the diagonal it is overconfident. Patches of all "
-        "seeds are pooled; few patches give ragged lines. The expected calibration error, in brackets, is better if "
-        f"lower.{_omitted(study, arms)}",
+        "seeds are pooled; few patches give ragged lines. In brackets: expected calibration error; lower is better."
+        f"{_omitted(study, arms)}",
         svg=drawing.svg,
     )
 

@@ -22,8 +22,8 @@ REWARD_SERIES = {
     "reward": "the term subtracted from the discriminator's loss. Its forms differ, so compare shapes and not levels. "
     "With 'literal' it is 0.3 times the mean similarity: it rises as the generator improves but has no effect on "
     "training (A0-10).",
-    "similarity": "similarity of synthetic patches to the real patches that they are paired with, according to the "
-    "guide, from 0 to 1.",
+    "similarity": "mean over synthetic patches and the real patches that they are paired with, according to the guide, "
+    "from 0 to 1.",
     "gradient_share": "norm of the reward's gradient divided by that of the rest of the discriminator's loss, which "
     "measures the reward's influence. 0 with 'literal'.",
 }

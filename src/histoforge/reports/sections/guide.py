@@ -77,7 +77,7 @@ def _pair_cells(pairs: Mapping[str, Any]) -> list[Cell]:
 def _cost_text(cost: Mapping[str, Any]) -> str:
     return (
         f"Embedding a batch of {cost.get('batch', 0)} patches takes {cost.get('seconds', 0):.4g} s "
-        f"({cost.get('images_per_second', 0):,.0f} patches per second) on {cost.get('device', '')} at "
-        f"{cost.get('precision', '')}, with {cost.get('macs_per_image', 0) / 1e6:,.0f} million multiplications per "
+        f"({cost.get('images_per_second', 0):,.0f} patches per second; device: {cost.get('device', '')}, precision: "
+        f"{cost.get('precision', '')}), with {cost.get('macs_per_image', 0) / 1e6:,.0f} million multiplications per "
         "patch."
     )

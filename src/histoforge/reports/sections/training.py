@@ -44,8 +44,9 @@ def costs_section(findings: LeaderboardFindings) -> Section:
         caption="Costs, mean ± standard deviation over seeds",
         columns=["Method", "Training", "Seconds per thousand patches", "Peak memory, MB", "Parameters"],
         rows=[_costs_row(entry) for entry in findings.entries],
-        note=f"Patches were drawn in batches of {drawing.batch_size} on {drawing.device} at {drawing.precision}. The "
-        "memory of a process includes everything else that it had loaded; that of a GPU does not.",
+        note=f"Patches were drawn in batches of {drawing.batch_size} (device: {drawing.device}, precision: "
+        f"{drawing.precision}). The memory of a process includes everything else that it had loaded; that of a GPU "
+        "does not.",
         stacked=True,
     )
     return Section("costs", "Costs", "How much time and memory does each method need?", [table])
