@@ -1,4 +1,4 @@
-"""Leaderboards made of random features, by the project's own metrics."""
+"""Leaderboards of random features, computed by the package's own metrics."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -57,15 +57,15 @@ def make_scores(
     walked: bool = True,
     classes: tuple[str, ...] = tuple(CLASSES),
 ) -> GeneratorScores:
-    """Scores of a generator whose features lie `far` from the real ones and vary by `spread`."""
+    """Return the scores of a generator whose features lie `far` from the real ones and vary by `spread`."""
     rng = np.random.default_rng([seed, len(name), *name.encode()])
     labels = np.arange(N) % len(classes)
     real, held_out = rng.normal(0, 1, (2, N, D))
     fake = far * (1 + seed / 20) + rng.normal(0, spread, (N, D))
     method, _, reward = name.partition(":")
-    judges = ["resnet18 (baseline, seed 0) aaaa", "resnet18 (baseline, seed 1) bbbb"]
+    first, judge = "resnet18 (baseline, seed 0) aaaa", "resnet18 (baseline, seed 1) bbbb"
     paths = PathLengths(
-        distance=f"squared distance of unit features, {judges[1]}", pairs=500, path_length=far / 10,
+        distance=f"squared distance of unit features, {judge}", pairs=500, path_length=far / 10,
         path_deviation=0.01, steps=10, ppl=far * 100, ppl_deviation=3, epsilon=1e-4, interpolation="slerp",
     )  # fmt: skip
     micro = 0.9 - far / 10
@@ -80,18 +80,18 @@ def make_scores(
             generator=f"{name}{seed}", weights=f"w{seed}" if name in UNGUIDED else name, patches="p" * 64,
             samples=f"s{name}{seed}", extractor="e" * 64,
         ),
-        judge=judges[1],
+        judge=judge,
         independent=True,
-        generative=[generative_metrics(real, fake, judge) for judge in judges],
-        held_out=[generative_metrics(real, held_out, judge) for judge in judges],
+        generative=[generative_metrics(real, fake, extractor) for extractor in (first, judge)],
+        held_out=[generative_metrics(real, held_out, extractor) for extractor in (first, judge)],
         labels=LabelScores(
-            classifier=judges[0], n=N, micro=micro, precision=micro, recall=micro - 0.01, f1=micro - 0.02,
-            classes=[(one, N // len(classes), micro, micro, micro) for one in classes],
+            classifier=first, n=N, micro=micro, precision=micro, recall=micro - 0.01, f1=micro - 0.02,
+            classes=[(class_name, N // len(classes), micro, micro, micro) for class_name in classes],
         ),
         paths=paths if walked else None,
         paths_note="" if walked else f"{method} has no latent space to walk",
-        diversity=diversity(real, labels, fake, labels, list(classes), judges[1]),
-        memorisation=audit_memorisation(EuclideanSpace(fake, real, held_out, judges[1])),
+        diversity=diversity(real, labels, fake, labels, list(classes), judge),
+        memorisation=audit_memorisation(EuclideanSpace(fake, real, held_out, judge)),
         drawing=Drawing(
             count=N, by_class=dict.fromkeys(classes, N // 2), seconds_per_thousand=far, batch_size=128,
             peak_memory_mb=1000 * far, memory_of="process", device="processor", precision="bfloat16",
@@ -106,25 +106,25 @@ def make_scores(
 def make_entry(
     name: str, far: float, seeds: int = 3, picture: Path | None = None, **scores: object
 ) -> LeaderboardEntry:
-    """A method over its seeds, with classifiers and curves."""
-    made = [make_scores(name, seed, far, **scores) for seed in range(seeds)]  # type: ignore[arg-type]
+    """Return a method with several seeds, classifiers and curves."""
+    by_seed = [make_scores(name, seed, far, **scores) for seed in range(seeds)]  # type: ignore[arg-type]
     downstream = {use: make_downstream(use, 0.85 - far / 10 + bonus, seeds) for use, bonus in (
         ("synthetic", 0.0), ("both", 0.05)
     )}  # fmt: skip
     curves = {
-        f"{one}: {series}": (EPOCHS, [level - epoch * fall for epoch in EPOCHS])
-        for one in CLASSES
+        f"{class_name}: {series}": (EPOCHS, [level - epoch * fall for epoch in EPOCHS])
+        for class_name in CLASSES
         for series, level, fall in (
             ("fid", 300 * far, 40), ("reward", 0.1, -0.02), ("similarity", 0.4, -0.05), ("discriminator", 1.4, 0.1),
             ("generator", 0.7, -0.1), ("gradient_share", 0.3, 0.05), ("d_real", 0.9, 0.0), ("d_fake", 0.1, -0.05),
         )
     }  # fmt: skip
-    shown = PictureFile(picture, f"Synthetic patches of {name}", f"{name}, seed 0.") if picture else None
-    return LeaderboardEntry(name, made, downstream, dict.fromkeys(range(seeds), curves), shown)
+    grid = PictureFile(picture, f"Synthetic patches of {name}", f"{name}, seed 0.") if picture else None
+    return LeaderboardEntry(name, by_seed, downstream, dict.fromkeys(range(seeds), curves), grid)
 
 
 def make_downstream(use: str, level: float, seeds: int = 3) -> Downstream:
-    """Classifiers around a level."""
+    """Return classifiers whose accuracy is close to a level."""
     spread = Spread.of({seed: level + seed / 100 for seed in range(seeds)})
     return Downstream(
         use=use, accuracy=spread, macro_accuracy=spread, accuracy_between=(level - 0.1, level + 0.1),
@@ -135,15 +135,13 @@ def make_downstream(use: str, level: float, seeds: int = 3) -> Downstream:
 def make_leaderboard(
     far: Mapping[str, float] = FAR, seeds: int = 3, folder: Path | None = None, **scores: object
 ) -> LeaderboardFindings:
-    """All methods, nearest first."""
+    """Return a leaderboard of methods, given the distance of each from the real patches."""
     picture = None
     if folder is not None:
         picture = folder / "grid.png"
         Image.effect_noise((600, 200), 60).convert("RGB").save(picture)
-    entries = [
-        make_entry(name, one, seeds, picture, **scores) for name, one in sorted(far.items(), key=lambda item: item[1])
-    ]
-    entries.sort(key=lambda one: one.spread(METRICS["fid"]).mean or 0.0)
+    entries = [make_entry(name, distance, seeds, picture, **scores) for name, distance in far.items()]
+    entries.sort(key=lambda entry: entry.spread(METRICS["fid"]).mean or 0.0)
     rng = np.random.default_rng(0)
     return LeaderboardFindings(
         title="Which generator draws benign and invasive best?",
@@ -159,12 +157,12 @@ def make_leaderboard(
         test_units=12,
         map=MethodsMap(
             rng.normal(0, 9, (120, 2)).astype(np.float32),
-            {one.name: rng.normal(5, 9, (120, 2)).astype(np.float32) for one in entries},
+            {entry.name: rng.normal(5, 9, (120, 2)).astype(np.float32) for entry in entries},
             entries[0].scores[0].judge,
         ),
         guide=GUIDE,
         guide_pictures=[],
-        warnings=["There are 120 training patches, fewer than the 5,000 asked for."],
+        warnings=["There are 120 training patches, fewer than the requested 5,000."],
         settings=[("The generators", "{}")],
         provenance=[("Patch set", "p" * 64)],
     )

@@ -10,6 +10,7 @@ from made_up_scores import CLASSES, FAR, make_entry, make_leaderboard, make_scor
 from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_results
 from histoforge.reports.layout.page import render, write_page
 from histoforge.reports.leaderboard_page import build_leaderboard_page
+from histoforge.reports.sections.distances import distances_section
 from histoforge.reports.text.leaderboard_answer import leaderboard_answer
 from histoforge.reports.text.markdown import leaderboard_markdown
 
@@ -38,6 +39,16 @@ def test_methods_without_a_latent_space_are_named():
     entries = [make_entry("dcgan", 1.0), make_entry("ddpm", 0.2, walked=False)]
     findings = dataclasses.replace(make_leaderboard({"dcgan": 1.0}), entries=entries)
     assert "ddpm: ddpm has no latent space to walk." in Outline(page_of(findings)).text
+
+
+def test_a_method_scored_with_fewer_extractors_has_no_values_for_the_others():
+    findings = make_leaderboard({"dcgan": 1.0, "lsgan": 1.2})
+    lsgan = findings.entries[1]
+    judge_only = [scores.model_copy(update={"generative": [scores.judge_metrics]}) for scores in lsgan.scores]
+    entries = [findings.entries[0], dataclasses.replace(lsgan, scores=judge_only)]
+    tables = distances_section(dataclasses.replace(findings, entries=entries)).blocks
+    assert [cell.text for cell in tables[0].rows[1][:3]] == ["lsgan", "n/a", "n/a"]
+    assert [cell.text for cell in tables[1].rows[1][:2]] == ["lsgan", "60"]
 
 
 def test_the_page_is_complete_and_self_contained(html):

@@ -140,7 +140,7 @@ METRICS = Registry(
             source="labels.f1", main=False,
         ),
         Metric(
-            "seconds_per_thousand", "s a thousand", "lower", TWO_DECIMALS, "time to draw 1,000 patches, in seconds",
+            "seconds_per_thousand", "s per thousand", "lower", TWO_DECIMALS, "time to draw 1,000 patches, in seconds",
             source="drawing.seconds_per_thousand", phrase="the fastest drawing", unit="s per thousand patches",
         ),
         Metric(

@@ -33,7 +33,7 @@ def scores_figure(study: StudyFindings) -> Figure:
         alt=f"{name} of each arm: {means}.",
         caption=f"{name} on the test split. Diamond: mean over seeds; small dots: single seeds; line: "
         f"{study.confidence:.0%} interval of the mean over test {study.units}. Overlapping intervals do not show that "
-        "two arms are equal; see the differences for that.",
+        "two arms are equal: compare arms by their differences.",
         svg=drawing.svg,
     )
 

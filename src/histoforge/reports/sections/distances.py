@@ -9,7 +9,7 @@ from histoforge.metrics.table import feature_metrics
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
 from histoforge.reports.plots.training import generator_figures
 from histoforge.reports.sections.patches import file_figure
-from histoforge.reports.text.formatting import value_text
+from histoforge.reports.text.formatting import MISSING, value_text
 
 READING = (
     "FID and KID are distances: lower is nearer. Precision is the share of synthetic patches that look real. Recall "
@@ -85,8 +85,8 @@ def _metric_cells(metrics: GenerativeMetrics) -> list[Cell]:
 def _entry_row(entry: LeaderboardEntry, extractor: str) -> list[Cell]:
     rows = [row for scores in entry.scores for row in scores.generative if row.extractor == extractor]
     numbers = sorted({(row.n_fake, row.n_real) for row in rows})
-    fakes, reals = (", ".join(f"{count:,}" for count in counts) for counts in zip(*numbers, strict=True))
-    cells = [Cell(entry.name), Cell(fakes, f"against {reals}")]
+    fakes, reals = (", ".join(f"{counts[side]:,}" for counts in numbers) for side in (0, 1))
+    cells = [Cell(entry.name), Cell(fakes or MISSING, f"against {reals}" if reals else "")]
     for metric in feature_metrics():
         spread = entry.spread_by(metric, extractor)
         std = "" if spread.std is None else f"± {spread.std:{metric.format}}"
