@@ -30,7 +30,7 @@ TRAIN = ("train-classifier", "--patches", "nowhere", "--out", "out")
             (*TRAIN, "--precision", "half"),
             ("--precision takes 'auto' (bfloat16", "or 'bfloat16', not 'half'."),
         ),
-        (("preprocess", "--out", "o", "--source", ""), ("--source must be given, not ''.",)),
+        (("preprocess", "--out", "o", "--source", ""), ("--source must be non-empty, not ''.",)),
         (("phantom", "--out", "o", "--patients", "x"), ("phantom: --patients must be a whole number, not 'x'.",)),
         (("preprocess", "--out", "o"), ("preprocess: give --source (folder, ",)),
         (("preprocess", "--out", "o", "--source", "~nosuchuser/x"), ("~nosuchuser/x",)),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import call
 
-from histoforge.core.files import read_json
+from histoforge.core.documents import read_json
 from histoforge.models import ModelCard, ModelStore, Verdict
 from histoforge.models.card import CardScore
 from histoforge.models.versions import pack

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from histoforge.core.digests import digest_json
+from histoforge.core.documents import read_json
 from histoforge.core.errors import StorageError
-from histoforge.core.files import atomic_directory, atomic_file, read_json, write_json
+from histoforge.core.files import atomic_directory, atomic_file, write_json
 from histoforge.core.seeds import derive_seed
 
 

@@ -37,7 +37,7 @@ class ManyConfig(Settings):
         ({"either": "x"}, "'either' must be 'auto' or a number, not 'x'"),
         ({"code": "11"}, "'code' takes a letter and a digit, not '11'"),
         ({"code": 5}, "'code' must be text, not 5"),
-        ({"sizes": []}, r"'sizes' must be given, not \[\]"),
+        ({"sizes": []}, r"'sizes' must be non-empty, not \[\]"),
         ({"sizes": [1, 2, 3]}, r"'sizes' must be a list of at most 2, not \[1, 2, 3\]"),
         ({"sizes": [1, "x"]}, "entry 2 of 'sizes' must be a whole number, not 'x'"),
         ({"sizes": 3}, "'sizes' must be a list, not 3"),

@@ -10,8 +10,8 @@ import torch
 from processes import run_process
 from two_pictures import CLASSES, SETTINGS
 
+from histoforge.core.documents import read_json
 from histoforge.core.errors import SettingsError
-from histoforge.core.files import read_json
 from histoforge.patches import PatchSetWriter
 from histoforge.steps.table import STEPS
 from histoforge.steps.train_classifier_config import TrainClassifierConfig

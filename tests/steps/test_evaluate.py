@@ -11,8 +11,9 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 
 from histoforge.classifiers.arms import load_arm
+from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError
-from histoforge.core.files import read_json, write_json
+from histoforge.core.files import write_json
 from histoforge.core.seals import write_sealed
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import to_unit

@@ -11,8 +11,8 @@ from scoring_parts import CLASSES, CLASSIFIER, SCORING, train_arm, write_generat
 from tiny_guide import save_random_guide
 
 from histoforge.classifiers.arms import load_arm
+from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, SettingsError
-from histoforge.core.files import read_json
 from histoforge.core.seals import write_sealed
 from histoforge.evaluation.generator_scores import read_scores
 from histoforge.patches import PatchSet

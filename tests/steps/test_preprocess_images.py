@@ -10,8 +10,8 @@ from PIL import Image
 from preprocessing import folder_by_patient, preprocess, save, tissue, write_table
 from real_data import shared_data
 
+from histoforge.core.documents import read_json
 from histoforge.core.errors import SourceError
-from histoforge.core.files import read_json
 from histoforge.ingest.pixels import read_rgb
 from histoforge.patches import PatchSet
 

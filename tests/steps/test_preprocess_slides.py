@@ -16,8 +16,8 @@ from preprocessing import Preprocessed, preprocess, write_table
 from real_data import shared_data
 from s3_server import serve_s3, use
 
+from histoforge.core.documents import read_json
 from histoforge.core.errors import SourceError, StorageError
-from histoforge.core.files import read_json
 from histoforge.phantom.slides import draw_slides
 
 SETTINGS: dict[str, Any] = {"patch_size": 48, "mpp": 1.0, "overview_size": 64}

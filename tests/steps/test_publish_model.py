@@ -9,8 +9,9 @@ import pytest
 import torch
 from s3_server import serve_s3, use
 
+from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError, StorageError
-from histoforge.core.files import read_json, write_json
+from histoforge.core.files import write_json
 from histoforge.evaluation.challenger_comparison import unit_digests
 from histoforge.evaluation.results_file import AuditDecision
 from histoforge.metrics.results import Effect

@@ -11,8 +11,8 @@ from scoring_parts import CLASSIFIER, SCORING, SIDE, train_arm, write_generator,
 
 from histoforge.classifiers.arms import load_arm, load_judge
 from histoforge.core.digests import digest_file
+from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError
-from histoforge.core.files import read_json
 from histoforge.evaluation.generator_scores import read_scores
 from histoforge.evaluation.leaderboard_entries import Scored, methods_map
 from histoforge.generators.loading import LatentGenerator, load_generator

@@ -10,8 +10,8 @@ import torch
 from processes import run_process
 from two_pictures import CLASSES, SETTINGS, make_extractor, make_patchset, pictures, read_png
 
+from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, SettingsError, TrainingError
-from histoforge.core.files import read_json
 from histoforge.generators.histogan import train as histogan
 from histoforge.generators.loading import draw, load_generator
 from histoforge.steps import train_generator

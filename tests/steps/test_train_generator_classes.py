@@ -12,8 +12,8 @@ from processes import run_process
 from tiny_guide import save_random_guide
 from two_pictures import CLASSES, make_extractor, make_patchset, pictures, read_png
 
+from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, SettingsError
-from histoforge.core.files import read_json
 from histoforge.evaluation.pictures import generator_record
 from histoforge.generators.dcgan.objective import CrossEntropy
 from histoforge.generators.history_file import write_history

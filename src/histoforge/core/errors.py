@@ -63,10 +63,10 @@ def explain_os_error(error: OSError) -> str:
     if isinstance(error, shutil.Error):
         source, target, reason = error.args[0][0] if isinstance(error.args[0], list) else (error.args[0], "", "")
         return f"{source} cannot be copied{f' to {target} ({reason})' if target else ''}: correct or remove it."
-    where = error.filename2 or error.filename
+    path = error.filename2 or error.filename
     if error.errno in _FULL:
-        return f"The disk is full{f' at {where}' if where else ''}: free some space and run it again."
-    if not isinstance(where, str | bytes) or error.errno is None:
+        return f"The disk is full{f' at {path}' if path else ''}: free some space and run it again."
+    if not isinstance(path, str | bytes) or error.errno is None:
         return ""
-    name = where.decode("utf-8", "backslashreplace") if isinstance(where, bytes) else where
-    return f"{name} cannot be used ({error.strerror}): correct the path, or give the right to it."
+    name = path.decode("utf-8", "backslashreplace") if isinstance(path, bytes) else path
+    return f"{name} cannot be used ({error.strerror}): correct the path, or grant access to it."

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from histoforge.core.documents import read_json  # noqa: F401 - re-exported beside write_json
 from histoforge.core.errors import StorageError
 from histoforge.core.results import check_replaceable
 from histoforge.core.unfinished import begin, clear_once, end
@@ -58,7 +57,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     is killed.
 
     Raises:
-        StorageError: `path` holds something else, the disk is full, or `path` cannot be written; nothing is left
+        StorageError: `path` is something else, the disk is full, or `path` cannot be written; nothing is left
             behind.
     """
     path = Path(path)

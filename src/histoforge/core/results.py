@@ -168,8 +168,8 @@ def _is_free(path: Path, directory: bool) -> bool:
     if not path.exists():
         return True
     if path.is_dir() != directory:
-        what = "file" if directory else "folder"
-        raise StorageError(f"{path} is a {what}: name a new {'folder' if directory else 'file'}, or move it away.")
+        kind, other = ("file", "folder") if directory else ("folder", "file")
+        raise StorageError(f"{path} is a {kind}: name a new {other}, or move it away.")
     return directory and next(path.iterdir(), None) is None
 
 

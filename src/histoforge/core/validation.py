@@ -36,15 +36,15 @@ MAX_LENGTH = 60
 
 
 def reason_of(error: ValidationError) -> str:
-    """Return a document's first error as `where: what`."""
+    """Return a document's first error as `where: requirement`."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(key) for key in first["loc"])
     if first["type"] == "missing":
         return f"'{where}' is missing"
     if first["type"] == "extra_forbidden":
-        return f"'{where}' is not known"
-    what = expected(first)
-    return f"{where}: {what}" if where else what
+        return f"'{where}' is not a known field"
+    requirement = expected(first)
+    return f"{where}: {requirement}" if where else requirement
 
 
 def sentence_of(error: ValidationError, settings: type[BaseModel]) -> str:
@@ -66,21 +66,21 @@ def sentence_of(error: ValidationError, settings: type[BaseModel]) -> str:
     if first["type"] == "string_pattern_mismatch" and about:
         return f"'{name}' takes {about}{_given(first)}"
     choices = _choices(field.annotation) if field else ""
-    what = choices if choices and len(first["loc"]) > 1 else expected(first)
+    requirement = choices if choices and len(first["loc"]) > 1 else expected(first)
     index = first["loc"][1] if len(first["loc"]) > 1 else None
     which = f"entry {index + 1} of '{name}'" if isinstance(index, int) else f"'{name}'"
-    return f"{which} must be {what}{_given(first)}" if name else what
+    return f"{which} must be {requirement}{_given(first)}" if name else requirement
 
 
 def expected(first: ErrorDetails) -> str:
     """Describe the value that was expected, for one of pydantic's errors."""
     kind, context = first["type"], first.get("ctx") or {}
     if kind in ("string_too_short", "too_short") and context.get("min_length") == 1:
-        return "given"
+        return "non-empty"
     if kind in _BOUNDS:
         return _BOUNDS[kind].format(**{name: _plain(value) for name, value in context.items()})
     if kind == "string_pattern_mismatch":
-        return "written in another way"
+        return "in another format"
     if kind == "int_from_float":
         return "a whole number"
     if kind.endswith("_size"):

@@ -171,7 +171,7 @@ def _explained_reading(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = error.filename or root
+        path = error.filename or root
         raise StorageError(
-            f"{what} cannot be read ({error.strerror}): repair or remove it, or grant read access to it."
+            f"{path} cannot be read ({error.strerror}): repair or remove it, or grant read access to it."
         ) from error

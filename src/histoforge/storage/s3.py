@@ -24,7 +24,7 @@ from histoforge.storage.s3_download import download
 from histoforge.storage.s3_errors import FAILURES, explain, is_missing, lost_its_parts
 from histoforge.storage.s3_server import Server
 from histoforge.storage.s3_settings import S3Settings
-from histoforge.storage.transfers import Bytes
+from histoforge.storage.transfers import ByteProgress
 
 PART_BYTES = 5 << 20
 PARALLEL_PARTS = 4
@@ -64,26 +64,26 @@ class S3Location(Location):
             return self._retried(lambda: next(self._list(), None) is not None)
 
     def get(self, name: str, path: Path, durable: bool = True) -> None:
-        key, what = self._key(name), f"{self}/{name}"
+        key, target = self._key(name), f"{self}/{name}"
         with (
-            self._explained(what),
-            explained_copy(what, path),
+            self._explained(target),
+            explained_copy(target, path),
             atomic_file(path, durable) as temporary,
             open(temporary, "wb", buffering=0) as file,
         ):
-            download(self.server, self.bucket, key, what, file)
+            download(self.server, self.bucket, key, target, file)
 
     def put(self, path: Path, name: str) -> None:
         """See `Location.put`; the server verifies each part against the digest that the minio client signs."""
-        key, path, what = self._key(name), Path(path), f"{self}/{name}"
+        key, path, target = self._key(name), Path(path), f"{self}/{name}"
         try:
             size, digest = path.stat().st_size, digest_file(path)
         except OSError as error:
             raise StorageError(f"{path} cannot be read ({error.strerror}): make it again, or correct it.") from error
-        with self._explained(what), explained_copy(path, what):
+        with self._explained(target), explained_copy(path, target):
             for attempt in range(1, self.server.settings.attempts + 1):
                 try:
-                    with Bytes(f"writing {what}", size) as progress:
+                    with ByteProgress(f"writing {target}", size) as progress:
                         self.server.client.fput_object(
                             self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART_BYTES,
                             num_parallel_uploads=PARALLEL_PARTS, progress=progress,
@@ -92,7 +92,7 @@ class S3Location(Location):
                 except FAILURES as error:
                     if not lost_its_parts(error) or attempt == self.server.settings.attempts:
                         raise
-                    say(f"{self.server.settings.endpoint} lost the parts of {what}: uploading it again.")
+                    say(f"{self.server.settings.endpoint} lost the parts of {target}: uploading it again.")
 
     def holds(self, entry: Entry, path: Path) -> bool:
         if Path(path).stat().st_size != entry.size:
@@ -154,7 +154,7 @@ class S3Location(Location):
             content, etag = response.read(), str(response.headers.get("etag", "")).replace('"', "")
             expected, algorithm = expected_digest(etag, response.headers)
             if expected and new_hash(algorithm, content).hexdigest() != expected:
-                raise ProtocolError("the content is not what was stored")
+                raise ProtocolError("the content is not target was stored")
             return content, etag
         finally:
             response.close()
@@ -172,11 +172,11 @@ class S3Location(Location):
                 yield Entry(name, int(item.size or 0), str(item.etag or ""))
 
     @contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
+    def _explained(self, target: str) -> Iterator[None]:
         try:
             yield
         except FAILURES as error:
-            raise explain(error, self.server.settings, what) from None
+            raise explain(error, self.server.settings, target) from None
 
 
 def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:

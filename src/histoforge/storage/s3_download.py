@@ -14,7 +14,7 @@ from histoforge.core.errors import StorageError
 from histoforge.core.progress import say
 from histoforge.storage.s3_digests import expected_digest, new_hash
 from histoforge.storage.s3_server import Server
-from histoforge.storage.transfers import Bytes
+from histoforge.storage.transfers import ByteProgress
 
 CHUNK = 1 << 20
 MINIMUM_BYTES_PER_SECOND = 1024
@@ -102,7 +102,7 @@ class _Stream:
         etag = response.headers.get("etag", "").replace('"', "")
         if self.size < 0:
             self.size, self.etag, self._headers = size, etag, response.headers
-            self._progress = self._stack.enter_context(Bytes(f"reading {self.name}", size))
+            self._progress = self._stack.enter_context(ByteProgress(f"reading {self.name}", size))
             self._start()
         elif (etag, size) != (self.etag, self.size):
             raise StorageError(f"{self.name} was replaced while it was read: run it again.")

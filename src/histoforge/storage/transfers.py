@@ -26,7 +26,7 @@ def in_parallel(label: str, items: Sequence[Item], transfer: Callable[[Item], No
             raise
 
 
-class Bytes:
+class ByteProgress:
     """Progress of one large file, in MB; small files show none. minio accepts an instance as its `progress`."""
 
     def __init__(self, label: str, size: int) -> None:
@@ -34,7 +34,7 @@ class Bytes:
         self._done = 0
         self._lock = threading.Lock()
 
-    def __enter__(self) -> "Bytes":
+    def __enter__(self) -> "ByteProgress":
         if self._progress is not None:
             self._progress.__enter__()
         return self

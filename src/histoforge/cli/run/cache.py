@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from histoforge.core.digests import digest_json
+from histoforge.core.documents import read_json
 from histoforge.core.errors import HistoforgeError, SettingsError
-from histoforge.core.files import read_json, write_json
+from histoforge.core.files import write_json
 from histoforge.steps.table import STEPS, Step, step_config
 
 NO_INFLUENCE = {"checkpoints", "checkpoint_every", "workers"}
