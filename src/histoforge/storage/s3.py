@@ -154,7 +154,7 @@ class S3Location(Location):
             content, etag = response.read(), str(response.headers.get("etag", "")).replace('"', "")
             expected, algorithm = expected_digest(etag, response.headers)
             if expected and new_hash(algorithm, content).hexdigest() != expected:
-                raise ProtocolError("the content is not target was stored")
+                raise ProtocolError("the content differs from what was stored")
             return content, etag
         finally:
             response.close()

@@ -22,18 +22,18 @@ FAILURES = (MinioException, HTTPError, ParseError)
 _SKEW_SECONDS = 300
 
 _SENTENCES = {
-    "NoSuchBucket": "There is no bucket for {target} at {server}: create it, or correct the location",
-    "NoSuchKey": "There is no {target} at {server}: correct the name, or upload it",
+    "NoSuchBucket": "There is no bucket for {name} at {server}: create it, or correct the location",
+    "NoSuchKey": "There is no {name} at {server}: correct the name, or upload it",
     "KeyRefused": "{server} does not accept the access key or its secret: correct {key}",
-    "AccessDenied": "{server} denies access to {target}: check {key}, and the permissions of this account",
+    "AccessDenied": "{server} denies access to {name}: check {key}, and the permissions of this account",
     "Expired": "The session token for {server} has expired: renew AWS_SESSION_TOKEN and the key that belongs to it",
     "Clock": "The clock of this machine differs too much from that of {server}: set the clock and run it again",
-    "Region": "The bucket of {target} is in another region: set AWS_REGION to it, and the endpoint if it names a region",
-    "Changed": "{target} was replaced while it was read: run it again",
-    "Full": "{server} has no space left for {target}: free some space or raise the quota, and run it again",
-    "Lost": "{server} aborted the upload of {target} ({attempts} times): check the space on its disk and run it again",
-    "Failing": "{server} keeps failing at {target} (HTTP {status}, tried {attempts} times): run it again later",
-    "Refused": "{server} does not serve {target} (HTTP {status}): check the endpoint and the location",
+    "Region": "The bucket of {name} is in another region: set AWS_REGION to it, and the endpoint if it names a region",
+    "Changed": "{name} was replaced while it was read: run it again",
+    "Full": "{server} has no space left for {name}: free some space or raise the quota, and run it again",
+    "Lost": "{server} aborted the upload of {name} ({attempts} times): check the space on its disk and run it again",
+    "Failing": "{server} keeps failing at {name} (HTTP {status}, tried {attempts} times): run it again later",
+    "Refused": "{server} does not serve {name} (HTTP {status}): check the endpoint and the location",
 }
 _CODES = {
     "NoSuchBucket": "NoSuchBucket",
@@ -58,10 +58,10 @@ _CODES = {
 _STATUSES = {401: "AccessDenied", 403: "AccessDenied", 412: "Changed", 507: "Full"}
 
 
-def explain(error: Exception, settings: S3Settings, target: str) -> StorageError:
-    """Return the error that explains the failure (one of `FAILURES`) of a request for the location `target`."""
+def explain(error: Exception, settings: S3Settings, name: str) -> StorageError:
+    """Return the error that explains the failure (one of `FAILURES`) of a request for the location `name`."""
     if isinstance(error, MinioException):
-        return StorageError(_refusal(error, settings, target))
+        return StorageError(_refusal(error, settings, name))
     if isinstance(error, ParseError):
         return StorageError(
             f"{settings.endpoint} does not answer like an S3 server: set the endpoint to the server's S3 port."
@@ -77,7 +77,7 @@ def explain(error: Exception, settings: S3Settings, target: str) -> StorageError
             f"{settings.endpoint} cannot be reached ({_why(reason)}): check the endpoint and the network."
         )
     return StorageError(
-        f"{settings.endpoint} stopped answering at {target} (tried {settings.attempts} times): check the server and run "
+        f"{settings.endpoint} stopped answering at {name} (tried {settings.attempts} times): check the server and run "
         "it again."
     )
 
@@ -92,7 +92,7 @@ def lost_its_parts(error: Exception) -> bool:
     return isinstance(error, MinioException) and _details(error)[0] == "NoSuchUpload"
 
 
-def _refusal(error: MinioException, settings: S3Settings, target: str) -> str:
+def _refusal(error: MinioException, settings: S3Settings, name: str) -> str:
     code, status, text = _details(error)
     kind = _CODES.get(code) or _STATUSES.get(status) or ("Failing" if status >= 500 or status == 429 else "Refused")
     if not settings.key_source and status in (400, 401, 403):
@@ -101,7 +101,7 @@ def _refusal(error: MinioException, settings: S3Settings, target: str) -> str:
         kind = "Clock"
     key = f"the key in {settings.key_source}" if settings.key_source else "the location (no access key is set)"
     sentence = _SENTENCES[kind].format(
-        target=target, server=settings.endpoint, key=key, status=f"{status} {code}".strip(), attempts=settings.attempts
+        name=name, server=settings.endpoint, key=key, status=f"{status} {code}".strip(), attempts=settings.attempts
     )
     return f"{sentence.strip()}."
 
