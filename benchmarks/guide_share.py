@@ -34,6 +34,7 @@ from histoforge.metrics.extract import extract_features
 from histoforge.metrics.frechet import frechet_distance
 from histoforge.patches import PatchSet
 from histoforge.siamese.guide import load_guide
+from histoforge.training.device import resolve_precision
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
 
@@ -97,7 +98,8 @@ def main() -> None:
     rleo.RewardedCrossEntropy = NoisyObjective
     device = torch.device("cpu")
     data = PatchSet.open(arguments.patches).split("train").of_class(0)
-    guide, classifiers = load_guide(arguments.guide, device), load_arm(arguments.arm, device)
+    guide = load_guide(arguments.guide, device, resolve_precision("auto", device))
+    classifiers = load_arm(arguments.arm, device)
     real = [extract_features(classifier, data, device) for classifier in classifiers]
     print(surroundings(["torch"]), f"; {len(data)} training patches, reward {arguments.reward}")
     print(f"| seed | share | {' | '.join(classifier.name for classifier in classifiers)} | s |")

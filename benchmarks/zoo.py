@@ -34,7 +34,7 @@ from histoforge.patches import PatchSet
 from histoforge.patches.device import Batch, DevicePatches
 from histoforge.siamese.guide import METHOD, NORMALISATION, Guide
 from histoforge.siamese.network import MftSnn
-from histoforge.training.device import resolve_device
+from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.model_files import ModelInfo
 
 MEASURED = [name for name, method in METHODS.items() if method.config_class().class_wise]
@@ -142,7 +142,7 @@ def new_guide(width: float, size: int, device: torch.device) -> Guide:
         classes=["all"],
         patch_size=(size, size),
     )
-    return Guide(info, MftSnn(width), device)
+    return Guide(info, MftSnn(width), device, resolve_precision("auto", device))
 
 
 def main() -> None:

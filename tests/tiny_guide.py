@@ -26,7 +26,7 @@ def guide_info(classes: list[str] | None = None, size: int = 32, stain: str = ""
 def random_guide(seed: int = 0, size: int = 32) -> Guide:
     """A guide on the CPU in float32."""
     torch.manual_seed(seed)
-    return Guide(guide_info(size=size), MftSnn(WIDTH), "cpu", "float32")
+    return Guide(guide_info(size=size), MftSnn(WIDTH), torch.device("cpu"), torch.float32)
 
 
 def save_random_guide(path: Path, classes: list[str] | None = None, size: int = 32, stain: str = "") -> Path:

@@ -12,15 +12,17 @@ from histoforge.siamese.guide import NORMALISATION, load_guide
 from histoforge.siamese.network import MftSnn
 from histoforge.training.model_files import save_model
 
+CPU = (torch.device("cpu"), torch.float32)
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     return save_random_guide(tmp_path_factory.mktemp("guide") / "guide", size=16)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_embeds_without_gradients_at_its_precision(path, precision):
-    guide = load_guide(path, "cpu", precision)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_embeds_without_gradients_at_its_precision(path, dtype):
+    guide = load_guide(path, torch.device("cpu"), dtype)
     images = (torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1).requires_grad_()
     embedded = guide.embed(images)
     assert embedded.dtype == torch.float32
@@ -29,11 +31,11 @@ def test_embeds_without_gradients_at_its_precision(path, precision):
     torch.testing.assert_close(embedded.norm(dim=1), torch.ones(5))
     with torch.no_grad():
         torch.testing.assert_close(embedded, guide.network(images), rtol=0.1, atol=0.02)
-        assert torch.equal(embedded, guide.network(images)) == (precision == "float32")
+        assert torch.equal(embedded, guide.network(images)) == (dtype == torch.float32)
 
 
 def test_patches_that_it_was_trained_for_are_taken(path):
-    guide = load_guide(path, "cpu")
+    guide = load_guide(path, *CPU)
     guide.check_fits(CLASSES, (16, 16), 0.5, "the patch set")
     guide.check_fits(CLASSES, (16, 16), 0.51, "the patch set")
     guide.check_fits(CLASSES, (16, 16), None, "the patch set")
@@ -49,7 +51,7 @@ def test_patches_that_it_was_trained_for_are_taken(path):
 )
 def test_other_patches_are_refused(path, given, message):
     with pytest.raises(ModelError, match=f"{message}: run finetune_snn on that patch set"):
-        load_guide(path, "cpu").check_fits(*given, "the pool")
+        load_guide(path, *CPU).check_fits(*given, "the pool")
 
 
 def stained(path, stain):
@@ -60,7 +62,7 @@ def stained(path, stain):
 
 
 def test_patches_of_another_stain_normalisation_are_refused(tmp_path):
-    guide = load_guide(write(tmp_path / "g", MftSnn(0.125), stain="macenko"), "cpu")
+    guide = load_guide(write(tmp_path / "g", MftSnn(0.125), stain="macenko"), *CPU)
     for stain in ("macenko", ""):
         guide.check_patches(stained(tmp_path / f"same-{stain}", stain), "the patch set")
     with pytest.raises(ModelError, match="the stain normalisation 'macenko', and the patch set has 'none'"):
@@ -76,21 +78,21 @@ def write(path, network, **config):
 def test_another_normalisation_is_refused(tmp_path):
     other = write(tmp_path / "g", MftSnn(0.125), normalisation={**NORMALISATION, "range": [0.0, 1.0]})
     with pytest.raises(ModelError, match="trained on images of another normalisation"):
-        load_guide(other, "cpu")
+        load_guide(other, *CPU)
 
 
 def test_weights_of_another_width_are_refused(tmp_path):
     with pytest.raises(ModelError, match="do not fit its description"):
-        load_guide(write(tmp_path / "g", MftSnn(0.25), width=0.125), "cpu")
+        load_guide(write(tmp_path / "g", MftSnn(0.25), width=0.125), *CPU)
 
 
-def test_a_folder_that_is_no_guide_is_said_so(tmp_path):
+def test_a_folder_without_a_guide_is_an_error(tmp_path):
     with pytest.raises(ModelError, match="is not a model"):
-        load_guide(tmp_path, "cpu")
+        load_guide(tmp_path, *CPU)
 
 
 def test_the_cost_counts_each_multiplication(path):
-    guide = load_guide(path, "cpu")
+    guide = load_guide(path, *CPU)
     cost = inference_cost(guide, 4)
     macs = side = 0
     channels, side = 3, 16

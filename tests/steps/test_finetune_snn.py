@@ -24,6 +24,7 @@ from histoforge.steps.finetune_snn_config import FinetuneSnnConfig
 from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.steps.table import STEPS, step_config
 
+CPU = (torch.device("cpu"), torch.float32)
 SETTINGS = {
     "width": 0.125, "stage1_epochs": 2, "stage1_epoch_steps": 2, "stage2_epochs": 2, "stage2_epoch_steps": 3,
     "stage1_layers": 13, "stage2_layers": 3, "batch_size": 8, "checked_pairs": 64, "cost_batch": 2, "shown": 2,
@@ -67,7 +68,7 @@ def test_a_changed_report_of_a_guide_is_refused(tuned, patches, tmp_path):
 
 def test_writes_a_guide_with_its_report_and_pictures(tuned, patches, overviews):
     out, summary = tuned
-    guide = load_guide(out, "cpu")
+    guide = load_guide(out, *CPU)
     guide.check_fits(CLASSES, (16, 16), 0.5, "the patch set")
     assert guide.info.digest == summary.digest
     assert guide.info.digests == {name: PatchSet.open(p).digest for name, p in
@@ -111,7 +112,7 @@ def test_stage_2_begins_where_stage_1_ended_and_trains_the_last_three_layers(pat
     for name, epochs in (("short", 1), ("long", 3)):
         config = settings(stage2_epochs=epochs)
         finetune_snn.run(config, patches=patches, overviews=overviews, guide=tmp_path / name)
-        weights[name] = load_guide(tmp_path / name, "cpu").network.state_dict()
+        weights[name] = load_guide(tmp_path / name, *CPU).network.state_dict()
     changed = [name for name in weights["short"] if not torch.equal(weights["short"][name], weights["long"][name])]
     assert changed == [f"features.{index}.{kind}" for index in (24, 26, 28) for kind in ("weight", "bias")]
 
@@ -139,7 +140,7 @@ def test_begins_with_given_weights(patches, tmp_path):
     torch.save({name: tensor for name, tensor in given.items() if name.startswith("features.")}, tmp_path / "vgg.pth")
     config = settings(stage1=False, weights=str(tmp_path / "vgg.pth"), stage1_layers=3)
     summary = finetune_snn.run(config, patches=patches, guide=tmp_path / "guide")
-    guide = load_guide(tmp_path / "guide", "cpu")
+    guide = load_guide(tmp_path / "guide", *CPU)
     assert torch.equal(guide.network.state_dict()["features.0.weight"], given["features.0.weight"])
     assert not torch.equal(guide.network.state_dict()["features.28.weight"], given["features.28.weight"])
     assert len(guide.info.digests["weights"]) == 64

@@ -12,6 +12,7 @@ from histoforge.reports.duplicates_page import build_duplicates_page
 from histoforge.reports.layout.page import write_page
 from histoforge.siamese.duplicates import audit_synthetic_set
 from histoforge.siamese.guide import load_guide
+from histoforge.training.device import resolve_device, resolve_precision
 
 SHOWN_PAIRS = 18
 
@@ -56,7 +57,8 @@ def show_duplicates(arguments: AuditArguments) -> None:
     settings = {"quantile": arguments.quantile, "flips": arguments.flips}
     with claim_page("duplicates", arguments.out, settings, inputs, arguments.overwrite) as command:
         synthetic, real = PatchSet.open(arguments.synthetic), PatchSet.open(arguments.real)
-        guide = load_guide(arguments.model, arguments.device)
+        device = resolve_device(arguments.device)
+        guide = load_guide(arguments.model, device, resolve_precision("auto", device))
         findings = audit_synthetic_set(
             synthetic,
             real,

@@ -14,6 +14,7 @@ from histoforge.reports.layout.page import write_page
 from histoforge.reports.similar_page import build_similar_page
 from histoforge.siamese.guide import load_guide
 from histoforge.siamese.search import SearchOptions, search
+from histoforge.training.device import resolve_device, resolve_precision
 
 MAX_QUERIES = 200
 
@@ -58,7 +59,8 @@ def show_similar(arguments: SearchArguments) -> None:
     with claim_page("similar", arguments.out, settings, inputs, arguments.overwrite) as command:
         files = query_files(arguments.query)
         patches = PatchSet.open(arguments.patches)
-        guide = load_guide(arguments.model, arguments.device)
+        device = resolve_device(arguments.device)
+        guide = load_guide(arguments.model, device, resolve_precision("auto", device))
         images = ((file.name, read_rgb(file, str(file))) for file in files)
         result = search(guide, patches, images, options, str(arguments.patches))
         page = build_similar_page(

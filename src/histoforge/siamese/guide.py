@@ -9,7 +9,7 @@ from histoforge.core.errors import ModelError
 from histoforge.patches.matching import PatchFormat, check_same_format
 from histoforge.patches.patchset import PatchSet
 from histoforge.siamese.network import IMAGENET_MEAN, IMAGENET_STD, MftSnn
-from histoforge.training.device import autocast, resolve_device, resolve_precision
+from histoforge.training.device import autocast
 from histoforge.training.model_files import ModelInfo, load_model
 
 METHOD = "mft_snn"
@@ -28,12 +28,8 @@ class Guide:
         device, dtype: device and precision of its computations.
     """
 
-    def __init__(
-        self, info: ModelInfo, network: MftSnn, device: torch.device | str = "auto", precision: str = "auto"
-    ) -> None:
-        self.info = info
-        self.device = device if isinstance(device, torch.device) else resolve_device(device)
-        self.dtype = resolve_precision(precision, self.device)
+    def __init__(self, info: ModelInfo, network: MftSnn, device: torch.device, dtype: torch.dtype) -> None:
+        self.info, self.device, self.dtype = info, device, dtype
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
     @property
@@ -96,13 +92,13 @@ def stain_of(patches: PatchSet) -> str:
     return str((patches.info.made_by.get("config") or {}).get("stain", ""))
 
 
-def load_guide(path: Path, device: torch.device | str = "auto", precision: str = "auto") -> Guide:
+def load_guide(path: Path, device: torch.device, dtype: torch.dtype) -> Guide:
     """Load a trained guide.
 
     Args:
         path: the model directory.
-        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-        precision: 'auto', 'float32' or 'bfloat16'.
+        device: where to compute.
+        dtype: precision of the computations, float32 or bfloat16.
 
     Raises:
         ModelError: the model is missing, damaged or not a guide, or was trained with another normalisation.
@@ -123,4 +119,4 @@ def load_guide(path: Path, device: torch.device | str = "auto", precision: str =
         network.load_state_dict(state)
     except RuntimeError:
         raise ModelError(f"The weights in {path} do not fit its description: run finetune_snn again.") from None
-    return Guide(info, network, device, precision)
+    return Guide(info, network, device, dtype)

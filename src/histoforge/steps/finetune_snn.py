@@ -20,7 +20,7 @@ from histoforge.siamese.pairs import Augmentation
 from histoforge.siamese.training import Hyperparameters
 from histoforge.siamese.training_data import PairSources, TrainingData, open_training_data
 from histoforge.steps.finetune_snn_config import FinetuneSnnConfig, FinetuneSnnSummary
-from histoforge.training.device import resolve_device
+from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo, save_model
 
@@ -51,7 +51,9 @@ def run(config: FinetuneSnnConfig, *, patches: Path, overviews: Path | None = No
     network, weights_digest = _initial_network(config)
     info = _model_info(config, data, weights_digest)
     augmentation = Augmentation(config.brightness, config.contrast, config.noise)
-    sources = PairSources.load(data, resolve_device(config.device), augmentation)
+    device = resolve_device(config.device)
+    dtype = resolve_precision(config.precision, device)
+    sources = PairSources.load(data, device, augmentation)
     finetuning = Finetuning(
         network, sources.overviews, sources.train, _schedule(config), _hyperparameters(config),
         partial(_engine, config, info, Path(guide)),
@@ -59,8 +61,16 @@ def run(config: FinetuneSnnConfig, *, patches: Path, overviews: Path | None = No
     after_stage1, trained = finetuning.two_stages()
     ablations = finetuning.ablations(after_stage1) if config.ablations else {}
 
-    evaluate = partial(_evaluate, config, info, sources)
-    result = _as_guide(config, info, trained)
+    def guide_of(network: TrainedNetwork) -> Guide:
+        return Guide(info, copy.deepcopy(network.network), device, dtype)
+
+    def evaluate(network: TrainedNetwork) -> EvaluatedNetwork:
+        """Evaluate a network; every network gets the same pairs, and training pairs set the threshold."""
+        embed, count, seed = guide_of(network).embed, config.checked_pairs, config.seed
+        train, val = (score_pairs(embed, source, count, seed) for source in (sources.train, sources.val))
+        return EvaluatedNetwork(network, report_pairs(train, val, seed))
+
+    result = guide_of(trained)
     evaluated = evaluate(trained)
     report = GuideReport(
         weights=(config.weights or "random", weights_digest),
@@ -133,20 +143,6 @@ def _engine(config: FinetuneSnnConfig, info: ModelInfo, guide: Path, stage: str)
         checkpoint_every=config.checkpoint_every,
         label=f"guide {stage}",
     )
-
-
-def _as_guide(config: FinetuneSnnConfig, info: ModelInfo, trained: TrainedNetwork) -> Guide:
-    """Return a copy of the network as a guide."""
-    return Guide(info, copy.deepcopy(trained.network), resolve_device(config.device), config.precision)
-
-
-def _evaluate(
-    config: FinetuneSnnConfig, info: ModelInfo, sources: PairSources, trained: TrainedNetwork
-) -> EvaluatedNetwork:
-    """Evaluate a network; every network gets the same pairs, and training pairs set the threshold."""
-    embed, seed = _as_guide(config, info, trained).embed, config.seed
-    train, val = (score_pairs(embed, source, config.checked_pairs, seed) for source in (sources.train, sources.val))
-    return EvaluatedNetwork(trained, report_pairs(train, val, seed))
 
 
 def _warnings(config: FinetuneSnnConfig, data: TrainingData) -> list[str]:

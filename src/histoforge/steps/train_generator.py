@@ -25,7 +25,7 @@ from histoforge.steps.train_generator_config import (
     TrainGeneratorSummary,
     method_config,
 )
-from histoforge.training.device import resolve_device
+from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
 
@@ -101,7 +101,7 @@ def _load_networks(
         return FrozenNetworks(classifier, None)
     if guide is None:
         raise SettingsError(f"The method '{method}' needs a guide: pass the output of finetune_snn as --guide.")
-    loaded = load_guide(guide, device, precision)
+    loaded = load_guide(guide, device, resolve_precision(precision, device))
     loaded.check_patches(data, "the patch set")
     return FrozenNetworks(classifier, loaded)
 
