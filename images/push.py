@@ -29,18 +29,18 @@ def push(container: str, image: str, options: list[str]) -> str:
         done = subprocess.run([container, "push", *options, image], check=True, stdout=subprocess.PIPE, text=True)
         answer = done.stdout
         print(answer)
-    found = re.findall(r"sha256:[0-9a-f]{64}", answer)
-    if not found:
+    printed = re.findall(r"sha256:[0-9a-f]{64}", answer)
+    if not printed:
         raise ValueError(f"{container} gave no digest of {image}: its version is too old, or the push failed.")
-    return found[-1]
+    return printed[-1]
 
 
 def record(path: Path, digests: dict[str, str]) -> None:
     """Add digests to the file, replacing it only when the new one is complete."""
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    former = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps({**kept, **digests}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    fresh.write_text(json.dumps({**former, **digests}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(fresh, path)
 
 

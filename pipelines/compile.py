@@ -120,12 +120,12 @@ def outdated() -> list[Path]:
         return [path for path in write_all(fresh) if _text(fresh / path) != _text(ROOT / path)]
 
 
-def _compile(what: object, path: Path) -> None:
+def _compile(component: object, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        Compiler().compile(what, str(path))
+        Compiler().compile(component, str(path))
     text = path.read_text(encoding="utf-8")
-    path.write_text(_DEFAULT.sub(lambda found: found[1] + _in_order(found[2]) + "]", text), encoding="utf-8")
+    path.write_text(_DEFAULT.sub(lambda match: match[1] + _in_order(match[2]) + "]", text), encoding="utf-8")
 
 
 def _in_order(default: str) -> str:

@@ -17,30 +17,32 @@ def interface(component: BaseComponent) -> dict[str, dict[str, str]]:
     """Return inputs and outputs of a component or pipeline by name: the type, with '?' for an optional input."""
     spec = component.component_spec
     return {
-        "inputs": {name: _kind(one) + ("?" if one.optional else "") for name, one in (spec.inputs or {}).items()},
-        "outputs": {name: _kind(one) for name, one in (spec.outputs or {}).items()},
+        "inputs": {
+            name: _kind(described) + "?" * described.optional for name, described in (spec.inputs or {}).items()
+        },
+        "outputs": {name: _kind(described) for name, described in (spec.outputs or {}).items()},
     }
 
 
 def breaks(old: Interfaces, new: Interfaces) -> list[str]:
     """Return the changes that would break other pipelines, one line each."""
-    found = [f"{name} is gone" for name in old if name not in new]
+    changes = [f"{name} is gone" for name in old if name not in new]
     for name in sorted(set(old) & set(new)):
         for side in ("inputs", "outputs"):
             was, now = old[name][side], new[name][side]
-            found += [f"{name}: the {side[:-1]} '{key}' is gone" for key in was if key not in now]
-            found += [
+            changes += [f"{name}: the {side[:-1]} '{key}' is gone" for key in was if key not in now]
+            changes += [
                 f"{name}: the {side[:-1]} '{key}' was {kind} and is {now[key]}"
                 for key, kind in was.items()
                 if key in now and now[key] not in (kind, f"{kind}?")
             ]
         fresh = set(new[name]["inputs"]) - set(old[name]["inputs"])
-        found += [
+        changes += [
             f"{name}: the new input '{key}' must be given"
             for key in sorted(fresh)
             if not new[name]["inputs"][key].endswith("?")
         ]
-    return found
+    return changes
 
 
 def major(version: str) -> str:
@@ -49,22 +51,22 @@ def major(version: str) -> str:
     return first if first != "0" else f"0.{second}"
 
 
-def recorded(kept: Mapping[str, Any] | None, new: Interfaces, version: str) -> dict[str, Any]:
+def recorded(former: Mapping[str, Any] | None, new: Interfaces, version: str) -> dict[str, Any]:
     """Return the new contents of the file.
 
     Args:
-        kept: its present contents; None if it does not exist.
+        former: its present contents; None if it does not exist.
         new: the current interfaces.
         version: version of the program.
 
     Raises:
         ValueError: if an interface breaks, and the major part of the version is the same; the message names each break.
     """
-    if kept is not None and major(kept["version"]) == major(version):
-        broken = breaks(kept["interfaces"], new)
+    if former is not None and major(former["version"]) == major(version):
+        broken = breaks(former["interfaces"], new)
         if broken:
             raise ValueError(f"This needs a new major version ({version} is none): {'; '.join(broken)}.")
-        version = str(kept["version"])
+        version = str(former["version"])
     return {"version": version, "interfaces": new}
 
 

@@ -85,12 +85,12 @@ def one_step(component: BaseComponent, optional: Collection[str]) -> BaseCompone
     inputs = {name: described for name, described in (spec.inputs or {}).items() if name not in left_out}
     outputs = spec.outputs or {}
     signature = inspect.signature(component.python_func)
-    own_parameters = [
+    specific_parameters = [
         parameter.replace(default=REQUIRED) if name in optional else parameter
         for name, parameter in signature.parameters.items()
         if name in inputs
     ]
-    parameters = [*own_parameters, *(common_parameter(name, parameter) for name, parameter in POOL.items())]
+    parameters = [*specific_parameters, *(common_parameter(name, parameter) for name, parameter in POOL.items())]
     parameters.sort(key=lambda parameter: parameter.default is not REQUIRED)
     result = NamedTuple("Outputs", [(name, _type(signature, name)) for name in outputs])
 

@@ -122,17 +122,17 @@ def pipeline(name: str) -> Callable[[Callable[..., Any]], BaseComponent]:
 
     def decorate(function: Callable[..., Any]) -> BaseComponent:
         signature = inspect.signature(function)
-        own_parameters = list(signature.parameters.values())[1:]
+        specific_parameters = list(signature.parameters.values())[1:]
         common_parameters = [common_parameter(name, common) for name, common in {**COMMON, **RESOURCES}.items()]
         parameters = sorted(
-            [*own_parameters, *common_parameters], key=lambda parameter: parameter.default is not REQUIRED
+            [*specific_parameters, *common_parameters], key=lambda parameter: parameter.default is not REQUIRED
         )
 
         def build(*values: Any) -> Any:
             named = dict(zip((parameter.name for parameter in parameters), values, strict=True))
             pool = resources.Pool(**{name: named[name] for name in RESOURCES})
             run = RunParameters(**{name: named[name] for name in COMMON}, pool=pool, fixed=entry.fixed)
-            return function(run, **{parameter.name: named[parameter.name] for parameter in own_parameters})
+            return function(run, **{parameter.name: named[parameter.name] for parameter in specific_parameters})
 
         returns = signature.return_annotation
         describe(build, function.__name__, _docstring(function), parameters, returns)
@@ -163,7 +163,7 @@ def _docstring(function: Callable[..., Any]) -> str:
 
     text = inspect.getdoc(function) or ""
     documented = [each for each in docstring_parser.parse(text).params if each.arg_name != "run"]
-    own_descriptions = {each.arg_name: str(each.description) for each in documented}
-    descriptions = {name: common.about for name, common in {**COMMON, **RESOURCES}.items()} | own_descriptions
+    specific_descriptions = {each.arg_name: str(each.description) for each in documented}
+    descriptions = {name: common.about for name, common in {**COMMON, **RESOURCES}.items()} | specific_descriptions
     lines = [f"    {name}: {' '.join(about.split())}" for name, about in descriptions.items()]
     return "\n".join([text.partition("\nArgs:")[0].strip(), "", "Args:", *lines])

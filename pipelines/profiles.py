@@ -111,7 +111,7 @@ def profile_named(name: str) -> Profile:
         close = difflib.get_close_matches(name, PROFILES, n=1, cutoff=0.5)
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         raise ValueError(f"There is no profile '{name}'{hint}: give {', '.join(PROFILES)} or a YAML file of your own.")
-    return check_profile(_made(_read(path), path), str(path))
+    return check_profile(_build(_read(path), path), str(path))
 
 
 def check_profile(profile: Profile, name: str) -> Profile:
@@ -121,16 +121,20 @@ def check_profile(profile: Profile, name: str) -> Profile:
         ValueError: if it has more GPUs than a node, numbers or names that Kubeflow would reject, or a secret among
             the variables; one sentence.
     """
-    cores = [profile.cpu, *filter(None, (getattr(profile, one) for one in CPUS))]
+    cores = [profile.cpu, *filter(None, (getattr(profile, field_name) for field_name in CPUS))]
     if not all(amount.isdecimal() for amount in (profile.gpu_count, *cores)):
         raise ValueError(f"The profile '{name}' has gpu_count or cpu that is no whole number: write for example '1'.")
-    memories = [profile.memory, profile.shared_memory, *filter(None, (getattr(profile, one) for one in MEMORIES))]
+    memories = [
+        profile.memory,
+        profile.shared_memory,
+        *filter(None, (getattr(profile, field_name) for field_name in MEMORIES)),
+    ]
     for amount in memories:
         if amount[-2:] not in ("Gi", "Mi") or not amount[:-2].isdecimal():
             raise ValueError(f"The profile '{name}' has the memory '{amount}': write whole Gi or Mi, such as '32Gi'.")
     if int(profile.gpu_count) > profile.most_gpus:
         raise ValueError(
-            f"The profile '{name}' asks for {profile.gpu_count} GPUs and a node of its pool has {profile.most_gpus}: "
+            f"The profile '{name}' requests {profile.gpu_count} GPUs and a node of its pool has {profile.most_gpus}: "
             "lower gpu_count, or raise most_gpus if there are such nodes."
         )
     _check_environment(profile, name)
@@ -168,8 +172,8 @@ def _check_environment(profile: Profile, name: str) -> None:
             raise ValueError(f"The profile '{name}' has {value!r} for the variable '{variable}': put it in quotes.")
         if _SECRET.search(variable) or _SIGNED_URL.search(value):
             raise ValueError(
-                f"The profile '{name}' seems to hold a secret in the variable '{variable}', which everybody can read "
-                "in the pipeline: put it into a secret of the namespace, such as the storage secret."
+                f"The profile '{name}' seems to contain a secret in the variable '{variable}', which everybody can "
+                "read in the pipeline: put it into a secret of the namespace, such as the storage secret."
             )
 
 
@@ -194,8 +198,8 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _made(values: dict[str, Any], path: Path) -> Profile:
-    known = {one.name: type(getattr(PROFILES["gpu"], one.name)) for one in fields(Profile)}
+def _build(values: dict[str, Any], path: Path) -> Profile:
+    known = {each.name: type(getattr(PROFILES["gpu"], each.name)) for each in fields(Profile)}
     for name, value in values.items():
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)

@@ -7,14 +7,14 @@ from histoforge_components.scan_source.component import scan_source
 from kfp import dsl
 
 
-@dsl.pipeline(name="find-news-example")
+@dsl.pipeline(name="find-change-example")
 def find_news_example(
     source: str = "s3://pathology/slides",
     state: str = "s3://pathology/state",
 ):
     """Train only where a source has changed, and remember it afterwards."""
     scan = scan_source(source=source)
-    news = find_news(source=source, dataset_digest=scan.outputs["Output"], state=state)
-    with dsl.If(news.outputs["Output"] == True):  # noqa: E712
+    change = find_news(source=source, dataset_digest=scan.outputs["Output"], state=state)
+    with dsl.If(change.outputs["Output"] == True):  # noqa: E712
         cut = preprocess(source=source, dataset_digest=scan.outputs["Output"])
-        record_source(record=news.outputs["record"], state=state).after(cut)
+        record_source(record=change.outputs["record"], state=state).after(cut)

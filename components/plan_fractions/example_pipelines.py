@@ -10,6 +10,6 @@ from kfp import dsl
 def plan_fractions_example(source: str = "s3://pathology/slides"):
     """Train the baseline on fewer and fewer patches."""
     plan = plan_fractions(fractions=[0.1, 0.5])
-    with dsl.ParallelFor(items=plan.output, parallelism=2) as part:
-        cut = preprocess(source=source, train_fraction=part.train_fraction)
-        train_classifier(patches=cut.outputs["patches"], arm=part.baseline)
+    with dsl.ParallelFor(items=plan.output, parallelism=2) as fraction:
+        cut = preprocess(source=source, train_fraction=fraction.train_fraction)
+        train_classifier(patches=cut.outputs["patches"], arm=fraction.baseline)

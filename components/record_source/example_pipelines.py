@@ -14,6 +14,6 @@ def record_source_example(
 ):
     """Remember a source once it has been cut."""
     scan = scan_source(source=source)
-    news = find_news(source=source, dataset_digest=scan.outputs["Output"], state=state)
+    change = find_news(source=source, dataset_digest=scan.outputs["Output"], state=state)
     cut = preprocess(source=source, dataset_digest=scan.outputs["Output"])
-    record_source(record=news.outputs["record"], state=state).after(cut)
+    record_source(record=change.outputs["record"], state=state).after(cut)

@@ -64,17 +64,17 @@ def fractions(start: Any) -> Run:
 def locations(study: Run, guided: Run, fractions: Run) -> dict[str, Any]:
     """The location of an artifact, or of a list of them, for each input of the components."""
     names = ("patches", "overviews", "baseline", "traditional", "selective", "generator", "pool", "selected")
-    found = {name: study.output(name) for name in names}
+    outputs = {name: study.output(name) for name in names}
     return {
-        **found,
-        "extractor": found["baseline"],
-        "challenger": found["selective"],
-        "synthetic": found["selected"],
-        "pool_in": found["pool"],
+        **outputs,
+        "extractor": outputs["baseline"],
+        "challenger": outputs["selective"],
+        "synthetic": outputs["selected"],
+        "pool_in": outputs["pool"],
         "results": study.output("metrics"),
         "guide": guided.output("guide"),
-        "generators": guided.made("only_class", "generator")[:2],
-        "scores": guided.made("name", "scores"),
+        "generators": guided.locations_of("only_class", "generator")[:2],
+        "scores": guided.locations_of("name", "scores"),
         "arms": fractions.outputs("cells"),
         "fraction_baselines": fractions.outputs("fraction_baselines"),
         "fraction_selectives": fractions.outputs("fraction_selectives"),

@@ -111,8 +111,8 @@ class Resolver:
                 )
             return artifacts[key]
         output = spec["taskOutputArtifact"]
-        found = self._upstream(dag, output["producerTask"], output["outputArtifactKey"], "artifacts")
-        return {"artifacts": found if isinstance(found, list) else [found]}
+        artifacts = self._upstream(dag, output["producerTask"], output["outputArtifactKey"], "artifacts")
+        return {"artifacts": artifacts if isinstance(artifacts, list) else [artifacts]}
 
     def _upstream(self, dag: Execution, producer: str, key: str, kind: str) -> Json:
         execution = self.store.child(dag, producer)
@@ -153,13 +153,13 @@ class Resolver:
         if spec is None:
             raise BackendError(f"output key {key!r} not found in parent task {dag.task!r} (dag ID {dag.id})")
         if kind == "artifacts":
-            options = [(one["producerSubtask"], one["outputArtifactKey"]) for one in spec["artifactSelectors"]]
+            options = [(option["producerSubtask"], option["outputArtifactKey"]) for option in spec["artifactSelectors"]]
         elif "valueFromParameter" in spec:
             value = spec["valueFromParameter"]
             options = [(value["producerSubtask"], value["outputParameterKey"])]
         else:
             selectors = spec["valueFromOneof"]["parameterSelectors"]
-            options = [(one["producerSubtask"], one["outputParameterKey"]) for one in selectors]
+            options = [(option["producerSubtask"], option["outputParameterKey"]) for option in selectors]
         if len(options) == 1:
             return options[0]
         for subtask, inner_key in options:

@@ -112,7 +112,7 @@ class Launcher:
             _inside(pod, parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         command = self._command(given, component, container, self.runner.prefix(pod))
         environment = {"KFP_RETRY_INDEX": str(retry)}
-        environment.update({one["name"]: one["value"] for one in container.get("env", [])})
+        environment.update({variable["name"]: variable["value"] for variable in container.get("env", [])})
         attempt = Attempt(execution.task, command, given, pod)
         self.attempts.append(attempt)
         log = _inside(pod, local_path(log_artifact["uri"]))
@@ -173,7 +173,7 @@ class Launcher:
             parameter["outputFile"] = prefix + parameter["outputFile"]
         whole = {"inputs": {**given["inputs"], "parameterValues": parameters}, "outputs": outputs}
         placeholders = {f"{{{{$.inputs.parameters['{name}']}}}}": to_text(value) for name, value in parameters.items()}
-        text = go_json({side: {key: value for key, value in part.items() if value} for side, part in whole.items()})
+        text = go_json({side: {key: value for key, value in values.items() if value} for side, values in whole.items()})
         command = []
         for word in (*container["command"], *container.get("args", [])):
             filled = word.replace("{{$}}", text)

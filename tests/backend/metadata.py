@@ -86,14 +86,16 @@ class MetadataStore:
         Raises:
             BackendError: there are two.
         """
-        found = [
+        executions = [
             execution
             for execution in self.executions
             if execution.parent == dag.id and execution.task == task and execution.iteration_index is None
         ]
-        if len(found) > 1:
-            raise BackendError(f"two tasks have the same task name {task!r}, id1={found[0].id} id2={found[1].id}")
-        return found[0] if found else None
+        if len(executions) > 1:
+            raise BackendError(
+                f"two tasks have the same task name {task!r}, id1={executions[0].id} id2={executions[1].id}"
+            )
+        return executions[0] if executions else None
 
     def iteration(self, head: Execution, index: int) -> Execution:
         """One iteration of a loop."""
@@ -107,7 +109,8 @@ class MetadataStore:
         an artifact that the DAG got under two names has one of them.
         """
         names = {artifact: name for name, ids in dag.input_artifacts.items() for artifact in ids}
-        return {names[one.id]: {"artifacts": [runtime_artifact(one)]} for one in self.artifacts if one.id in names}
+        artifacts = [artifact for artifact in self.artifacts if artifact.id in names]
+        return {names[artifact.id]: {"artifacts": [runtime_artifact(artifact)]} for artifact in artifacts}
 
 
 def runtime_artifact(artifact: Artifact) -> dict[str, Json]:

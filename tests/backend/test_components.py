@@ -15,7 +15,8 @@ GUIDED_METHOD = {**LEADERBOARD, "train_generator.method": "rleo", "train_generat
 
 def definition(name):
     """The specification of a component."""
-    (component,) = (one for one in COMPONENTS[name].spec["components"].values() if "executorLabel" in one)
+    components = COMPONENTS[name].spec["components"].values()
+    (component,) = (candidate for candidate in components if "executorLabel" in candidate)
     return component
 
 
@@ -27,7 +28,7 @@ def optional_artifacts(name):
 def choices(name):
     """None of the optional artifacts, each alone, and all."""
     optional = optional_artifacts(name)
-    return dict.fromkeys([(), *((one,) for one in optional), optional])
+    return dict.fromkeys([(), *((candidate,) for candidate in optional), optional])
 
 
 CASES = [(name, chosen) for name in COMPONENTS for chosen in choices(name)]
@@ -94,9 +95,9 @@ def test_with_and_without_optional_inputs(name, chosen, call, locations, guided,
         assert failed.value.status == 2
         return
     execution = call(name, artifacts, parameters)
-    made = definition(name).get("outputDefinitions", {})
-    assert set(execution.output_artifacts) == {*made.get("artifacts", {}), "executor-logs"}
-    assert set(execution.outputs) == set(made.get("parameters", {}))
+    definitions = definition(name).get("outputDefinitions", {})
+    assert set(execution.output_artifacts) == {*definitions.get("artifacts", {}), "executor-logs"}
+    assert set(execution.outputs) == set(definitions.get("parameters", {}))
 
 
 def compared(name, guided):

@@ -95,7 +95,7 @@ def retraining(installed, images, objects, tmp_path_factory):
 def test_retraining_decides_and_remembers(retraining):
     first, _, folder = retraining
     assert set(states(first)) == {"COMPLETE"}
-    (uri,) = first.made("margin", "publication")
+    (uri,) = first.locations_of("margin", "publication")
     assert (first.launcher.stored(uri) / "decision.json").is_file()
     (published,) = (e.outputs["Output"] for e in first.store.executions if "publication" in e.output_artifacts)
     assert published is any(path.is_file() for path in (folder / "models").rglob("*"))

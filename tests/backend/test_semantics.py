@@ -28,8 +28,8 @@ def test_items_of_a_loop_and_what_is_collected_of_it(run):
     @dsl.pipeline(name="loops")
     def loops():
         with dsl.ParallelFor(plan().output) as item:
-            made = make(name=item.title, size=item.size)
-        join(models=dsl.Collected(made.outputs["model"]))
+            making = make(name=item.title, size=item.size)
+        join(models=dsl.Collected(making.outputs["model"]))
 
     assert outcome(run(loops), "join") == ["a 1 int; b 2.5 float"]
 
@@ -38,10 +38,10 @@ def test_an_inner_loop_is_collected_inside_the_outer_and_flat_outside(run):
     @dsl.pipeline(name="nested")
     def nested():
         with dsl.ParallelFor(["a", "b"]) as name:
-            with dsl.ParallelFor(plan_parts(name=name).output) as part:
-                made = make(name=part)
-            join(models=dsl.Collected(made.outputs["model"]))
-        join(models=dsl.Collected(made.outputs["model"]))
+            with dsl.ParallelFor(plan_parts(name=name).output) as item:
+                making = make(name=item)
+            join(models=dsl.Collected(making.outputs["model"]))
+        join(models=dsl.Collected(making.outputs["model"]))
 
     assert sorted(outcome(run(nested), "join")) == [
         "a0 1 int; a1 1 int",
@@ -171,8 +171,8 @@ def test_of_a_list_of_artifacts_a_nested_pipeline_gets_the_last(run):
     @dsl.pipeline(name="outer")
     def outer():
         with dsl.ParallelFor(["a", "b"]) as name:
-            made = make(name=name)
-        inner(models=dsl.Collected(made.outputs["model"]))
+            making = make(name=name)
+        inner(models=dsl.Collected(making.outputs["model"]))
 
     assert outcome(run(outer), "join") == ["b 1 int"]
 

@@ -94,10 +94,10 @@ class Run:
 
     def outputs(self, key: str) -> list[str]:
         """The locations of an output of the pipeline that a loop makes."""
-        found = self.resolver.output(self.root, key, "artifacts")
-        return [one["uri"] for one in (found if isinstance(found, list) else [found])]
+        artifacts = self.resolver.output(self.root, key, "artifacts")
+        return [item["uri"] for item in (artifacts if isinstance(artifacts, list) else [artifacts])]
 
-    def made(self, parameter: str, key: str) -> list[str]:
+    def locations_of(self, parameter: str, key: str) -> list[str]:
         """The locations of an output of all tasks that have a parameter of some name."""
         return [
             self.store.artifacts[execution.output_artifacts[key] - 1].uri
@@ -118,7 +118,7 @@ class Run:
                 raise BackendError(f"unknown producer task in DAG: {sorted(waiting)}")
             name = ready[0]
             task = waiting.pop(name)
-            done[name] = all(done[one] for one in _upstream(task)) and self._task(dag, name, task)
+            done[name] = all(done[producer] for producer in _upstream(task)) and self._task(dag, name, task)
 
     def _task(self, dag: Execution, name: str, task: Mapping[str, Json]) -> bool:
         """Run a task; returns whether it succeeded, and was not skipped by its condition."""
@@ -152,7 +152,7 @@ class Run:
             parent=dag.id,
             inputs=inputs["parameterValues"],
             input_artifacts={
-                key: [int(one["name"]) for one in listed["artifacts"]] for key, listed in inputs["artifacts"].items()
+                key: [int(item["name"]) for item in listed["artifacts"]] for key, listed in inputs["artifacts"].items()
             },
             dag_outputs=component.get("dag", {}).get("outputs", {}),
             **more,

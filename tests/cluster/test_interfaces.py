@@ -26,12 +26,12 @@ def changed(change):
 
 
 BREAKS = {
-    "renamed": (lambda one: one["inputs"].update(where=one["inputs"].pop("source")), "the input 'source' is gone"),
-    "removed": (lambda one: one["inputs"].pop("preset"), "the input 'preset' is gone"),
-    "other type": (lambda one: one["inputs"].update(source="Integer"), "'source' was String and is Integer"),
-    "no longer optional": (lambda one: one["inputs"].update(preset="String"), "'preset' was String? and is String"),
-    "new and required": (lambda one: one["inputs"].update(more="String"), "the new input 'more' must be given"),
-    "no output": (lambda one: one["outputs"].pop("patches"), "the output 'patches' is gone"),
+    "renamed": (lambda new: new["inputs"].update(where=new["inputs"].pop("source")), "the input 'source' is gone"),
+    "removed": (lambda new: new["inputs"].pop("preset"), "the input 'preset' is gone"),
+    "other type": (lambda new: new["inputs"].update(source="Integer"), "'source' was String and is Integer"),
+    "no longer optional": (lambda new: new["inputs"].update(preset="String"), "'preset' was String? and is String"),
+    "new and required": (lambda new: new["inputs"].update(more="String"), "the new input 'more' must be given"),
+    "no output": (lambda new: new["outputs"].pop("patches"), "the output 'patches' is gone"),
 }
 
 
@@ -46,13 +46,13 @@ def test_a_break_is_named_and_refused_until_the_major_version_is_new(name):
 
 
 def test_what_is_added_is_kept_and_may_be_left_out():
-    new = changed(lambda one: one["inputs"].update(more="String?"))
+    new = changed(lambda new: new["inputs"].update(more="String?"))
     assert recorded(KEPT, new, VERSION)["interfaces"] == new
     assert [major(version) for version in ("0.3.1", "1.0.0", "2.3.1")] == ["0.3", "1", "2"]
 
 
 def test_a_component_that_is_gone_is_a_break():
-    new = {name: one for name, one in KEPT["interfaces"].items() if name != PATCHES}
+    new = {name: interface for name, interface in KEPT["interfaces"].items() if name != PATCHES}
     assert breaks(KEPT["interfaces"], new) == [f"{PATCHES} is gone"]
 
 

@@ -38,7 +38,7 @@ def compiled_with(profile, folder):
 
 
 def defaults(spec):
-    return {key: one.get("defaultValue") for key, one in spec["root"]["inputDefinitions"]["parameters"].items()}
+    return {key: item.get("defaultValue") for key, item in spec["root"]["inputDefinitions"]["parameters"].items()}
 
 
 def is_heavy(label):
@@ -49,21 +49,22 @@ def test_a_profile_sets_defaults_and_shared_memory(tmp_path):
     spec, platform = compiled_with("multi-gpu", tmp_path)
     assert {name: defaults(spec)[name] for name in PROFILES["multi-gpu"].parameters} == PROFILES["multi-gpu"].parameters
     assert defaults(spec)["gpu_count"] == "4"
-    for label, asked in platform.items():
+    for label, settings in platform.items():
         if is_heavy(label):
-            (shm,) = asked["emptyDirMounts"]
+            (shm,) = settings["emptyDirMounts"]
             assert shm["sizeLimit"] == "8Gi"
-        assert asked["podMetadata"] == {"labels": OURS}
+        assert settings["podMetadata"] == {"labels": OURS}
 
 
 def test_a_profile_of_ones_own_sets_queue_priority_and_volumes(tmp_path):
     spec, platform = compiled_with(ROOT / "manifests" / "profiles" / "gpu-pool.yaml", tmp_path)
     assert defaults(spec)["memory"] == "48Gi"
     assert {label for label in platform if is_heavy(label)}
-    for label, asked in platform.items():
-        labels = asked["podMetadata"]["labels"]
+    for label, settings in platform.items():
+        labels = settings["podMetadata"]["labels"]
         claims = {
-            one["mountPath"]: one["pvcNameParameter"]["runtimeValue"]["constant"] for one in asked.get("pvcMount", [])
+            item["mountPath"]: item["pvcNameParameter"]["runtimeValue"]["constant"]
+            for item in settings.get("pvcMount", [])
         }
         if is_heavy(label):
             assert labels["kueue.x-k8s.io/queue-name"] == "histoforge-gpu"
@@ -86,17 +87,17 @@ def test_a_profile_sets_pull_secrets_certificates_and_variables_of_every_task(tm
     spec, platform = compiled_with(tmp_path / "mine.yaml", tmp_path)
     assert defaults(spec)["memory_training"] == "64Gi"
     assert defaults(spec)["tolerations"] == [{"key": "spot", "operator": "Exists"}]
-    for label, asked in platform.items():
-        assert [secret["secretName"] for secret in asked["imagePullSecret"]] == ["registry"]
-        (volume,) = asked["configMapAsVolume"]
+    for label, settings in platform.items():
+        assert [secret["secretName"] for secret in settings["imagePullSecret"]] == ["registry"]
+        (volume,) = settings["configMapAsVolume"]
         assert (volume["configMapName"], volume["mountPath"]) == ("authority", "/etc/histoforge/certificates")
-        (drawn,) = asked["configMapAsEnv"]
+        (drawn,) = settings["configMapAsEnv"]
         assert (drawn["configMapName"], drawn["keyToEnv"]) == (
             "site",
             [{"configMapKey": "no-proxy", "envVar": "NO_PROXY"}],
         )
         variables = {
-            one["name"]: one["value"] for one in spec["deploymentSpec"]["executors"][label]["container"]["env"]
+            item["name"]: item["value"] for item in spec["deploymentSpec"]["executors"][label]["container"]["env"]
         }
         assert variables == {
             "HISTOFORGE_S3_CA": "/etc/histoforge/certificates/root.pem",
@@ -107,8 +108,8 @@ def test_a_profile_sets_pull_secrets_certificates_and_variables_of_every_task(tm
 def test_certificates_may_lie_in_a_secret(tmp_path):
     (tmp_path / "mine.yaml").write_text("ca_secret: authority")
     spec, platform = compiled_with(tmp_path / "mine.yaml", tmp_path)
-    for label, asked in platform.items():
-        (volume,) = asked["secretAsVolume"]
+    for label, settings in platform.items():
+        (volume,) = settings["secretAsVolume"]
         assert (volume["secretName"], volume["mountPath"]) == ("authority", "/etc/histoforge/certificates")
         assert {"name": "HISTOFORGE_S3_CA", "value": "/etc/histoforge/certificates/ca.crt"} in spec["deploymentSpec"][
             "executors"
@@ -119,7 +120,7 @@ def test_certificates_may_lie_in_a_secret(tmp_path):
 def test_retries_end_after_all_attempts_have_had_their_time(path):
     """Argo counts `backoffMaxDuration` from the first attempt's start, and then ends whatever attempt runs."""
     spec, platform = read(path)
-    dags = [spec["root"]["dag"], *(one["dag"] for one in spec["components"].values() if "dag" in one)]
+    dags = [spec["root"]["dag"], *(item["dag"] for item in spec["components"].values() if "dag" in item)]
     checked = set()
     for task in (task for dag in dags for task in dag["tasks"].values()):
         label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
@@ -140,10 +141,10 @@ def test_every_compiled_file_asks_by_text_and_runs_without_root(path):
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert {parameters[name]["parameterType"] for name in RESOURCES} == {"STRING"}
     for label in spec["deploymentSpec"]["executors"]:
-        asked = platform[label]
-        assert asked["securityContext"]["runAsNonRoot"] is True
-        assert int(asked["activeDeadlineSeconds"]) >= 3600
-        assert [secret["optional"] for secret in asked["secretAsEnv"]] == [True]
+        settings = platform[label]
+        assert settings["securityContext"]["runAsNonRoot"] is True
+        assert int(settings["activeDeadlineSeconds"]) >= 3600
+        assert [secret["optional"] for secret in settings["secretAsEnv"]] == [True]
 
 
 @pytest.mark.parametrize("path", FILES_OF_STEPS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -159,11 +160,13 @@ def test_a_component_as_a_pipeline_has_its_inputs_outputs_and_a_gpu(path):
     assert platform[label]["nodeSelector"]
     (task,) = spec["root"]["dag"]["tasks"].values()
     assert task["retryPolicy"]["maxRetryCount"] == 2
-    inputs, theirs = (one["root"]["inputDefinitions"] for one in (spec, component))
-    optional = {key: one.get("isOptional", False) for key, one in theirs["parameters"].items()}
-    assert optional.items() <= {key: one.get("isOptional") for key, one in inputs["parameters"].items()}.items()
-    assert {key for key, one in theirs["artifacts"].items() if not one.get("isOptional")} <= set(inputs["artifacts"])
-    assert set(inputs["artifacts"]) <= set(theirs["artifacts"])
+    inputs, of_component = (item["root"]["inputDefinitions"] for item in (spec, component))
+    optional = {key: item.get("isOptional", False) for key, item in of_component["parameters"].items()}
+    assert optional.items() <= {key: item.get("isOptional") for key, item in inputs["parameters"].items()}.items()
+    assert {key for key, item in of_component["artifacts"].items() if not item.get("isOptional")} <= set(
+        inputs["artifacts"]
+    )
+    assert set(inputs["artifacts"]) <= set(of_component["artifacts"])
     for kind in ("parameters", "artifacts"):
         assert set(component["root"]["outputDefinitions"].get(kind, {})) == set(
             spec["root"]["outputDefinitions"].get(kind, {})
@@ -184,12 +187,12 @@ WRONG = {
     "ca_key: a/b": "has the ca_key 'a/b'",
     "environment: {A-B: x}": "has the variable 'A-B'",
     "environment: {RETRIES: 3}": "has 3 for the variable 'RETRIES': put it in quotes",
-    "environment: {WANDB_API_KEY: x}": "seems to hold a secret in the variable 'WANDB_API_KEY'",
-    "environment: {AWS_SECRET_ACCESS_KEY: x}": "seems to hold a secret in the variable 'AWS_SECRET_ACCESS_KEY'",
-    f"environment: {{HTTPS_PROXY: 'http://{'me:word'}@proxy'}}": "seems to hold a secret in the variable 'HTTPS_PROXY'",
+    "environment: {WANDB_API_KEY: x}": "seems to contain a secret in the variable 'WANDB_API_KEY'",
+    "environment: {AWS_SECRET_ACCESS_KEY: x}": "seems to contain a secret in the variable 'AWS_SECRET_ACCESS_KEY'",
+    f"environment: {{HTTPS_PROXY: 'http://{'me:word'}@proxy'}}": "contain a secret in the variable 'HTTPS_PROXY'",
     "environment_from: {proxy: }": "takes no keys from the config map 'proxy'",
     "environment_from: {proxy: {url: HTTPS-PROXY}}": "has the variable 'HTTPS-PROXY'",
-    "gpu_count: 9": "asks for 9 GPUs and a node of its pool has 8",
+    "gpu_count: 9": "requests 9 GPUs and a node of its pool has 8",
     "gpu_count: 1.5": "has 1.5 for 'gpu_count': give a str",
     "memory: 1.5Gi": "has the memory '1.5Gi': write whole Gi or Mi",
     "cpu: many": "no whole number",

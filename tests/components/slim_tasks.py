@@ -46,12 +46,12 @@ def run_all(folder):
     ran = []
 
     def run(name, outputs=(), **arguments):
-        made = {
+        artifacts = {
             key: kind(name=key, uri=str(folder / f"{len(ran)}-{name}" / key)) for key, kind in dict(outputs).items()
         }
         function = getattr(import_module(f"histoforge_components.{name}.component"), name).python_func
         ran.append(name)
-        return made, function(**made, **arguments)
+        return artifacts, function(**artifacts, **arguments)
 
     report = {"metrics": dsl.Metrics, "summary": dsl.Markdown}
     cut = {"patches": dsl.Dataset, "overviews": dsl.Dataset, **report}
@@ -60,8 +60,8 @@ def run_all(folder):
     patches = run("preprocess", cut, source=source, overrides=SETTINGS)[0]["patches"]
     slides = {"patch_size": "32", "split_ratios": "1:1:1", "stain": "macenko", "overview_size": 32}
     run("preprocess", cut, source=str(folder / "slides"), overrides=slides)
-    news = run("find_news", report, source=source, dataset_digest=digest, state=str(folder / "state"))[1]
-    run("record_source", record=news[1], state=str(folder / "state"))
+    change = run("find_news", report, source=source, dataset_digest=digest, state=str(folder / "state"))[1]
+    run("record_source", record=change[1], state=str(folder / "state"))
     run("plan_cells", {"metrics": dsl.Metrics}, ratios=[0.5], pool_multiples=[2.0])
     run("plan_fractions", fractions=[0.5])
     runs = run("plan_benchmark", methods=["dcgan"], generator_seeds=1)[1]

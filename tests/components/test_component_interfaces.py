@@ -59,7 +59,7 @@ def plain_type(annotation):
     """The type that a form has for it: that of its choices, or of what it is where it is given at all."""
     if "Literal" in str(annotation):
         return str
-    return next((one for one in get_args(annotation) if one is not type(None)), annotation)
+    return next((choice for choice in get_args(annotation) if choice is not type(None)), annotation)
 
 
 def required(name):

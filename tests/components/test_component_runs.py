@@ -22,17 +22,17 @@ class Run:
         return kind(name=name, uri=str(self.folder / name / "data"))
 
     def call(self, name, outputs, **arguments):
-        made = {
+        artifacts = {
             key: self.artifact(kind, f"{name}-{arguments.get('arm', arguments.get('rule', ''))}-{key}")
             for key, kind in outputs.items()
         }
         function = getattr(import_module(f"histoforge_components.{name}.component"), name).python_func
-        made["Output"] = function(
-            **made,
+        artifacts["Output"] = function(
+            **artifacts,
             **arguments,
             overrides={key: float(value) if type(value) is int else value for key, value in SETTINGS.items()},
         )
-        return made
+        return artifacts
 
 
 METRICS = {"metrics": dsl.Metrics, "summary": dsl.Markdown}
@@ -40,7 +40,7 @@ FEW = {"train_classifier": {"model": dsl.Model, **METRICS}}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def artifacts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("components")
     source = write_images(folder / "images")
     run = Run(folder)
@@ -68,7 +68,7 @@ def made(tmp_path_factory):
     arm = run.call(
         "train_classifier", FEW["train_classifier"], patches=patches, synthetic=kept["selected"], arm="selective"
     )
-    judged = run.call(
+    evaluated = run.call(
         "evaluate",
         {"report": dsl.HTML, "results": dsl.Artifact, "classification": dsl.ClassificationMetrics, **METRICS},
         patches=patches, baseline=baseline["model"], arms=[arm["model"]], generator=generator["generator"],
@@ -82,11 +82,11 @@ def made(tmp_path_factory):
         "kept": kept,
         "other": other,
         "arm": arm,
-        "judged": judged,
+        "evaluated": evaluated,
     }
 
 
-def test_artifacts_say_what_they_are(made):
+def test_artifacts_say_what_they_are(artifacts):
     expected = {
         ("cut", "patches"): "histoforge.patchset",
         ("kept", "pool"): "histoforge.patchset",
@@ -94,19 +94,19 @@ def test_artifacts_say_what_they_are(made):
         ("arm", "model"): "histoforge.arm",
     }
     for (task, name), kind in expected.items():
-        metadata = made[task][name].metadata
+        metadata = artifacts[task][name].metadata
         assert metadata["format"] == kind
         assert metadata["schema_version"] == 1
         assert metadata["code_version"]
         assert "seed" in metadata
-    patches = PatchSet.open(Path(made["cut"]["patches"].path))
-    assert made["cut"]["patches"].metadata["digest"] == patches.digest
-    assert made["cut"]["patches"].metadata["counts"] == patches.info.counts
-    assert made["cut"]["patches"].metadata["seed"] == 3
+    patches = PatchSet.open(Path(artifacts["cut"]["patches"].path))
+    assert artifacts["cut"]["patches"].metadata["digest"] == patches.digest
+    assert artifacts["cut"]["patches"].metadata["counts"] == patches.info.counts
+    assert artifacts["cut"]["patches"].metadata["seed"] == 3
 
 
-def test_metrics_are_numbers_that_are_finite_and_not_none_missing(made):
-    for task in made.values():
+def test_metrics_are_numbers_that_are_finite_and_not_none_missing(artifacts):
+    for task in artifacts.values():
         metrics = task["metrics"].metadata
         assert metrics
         assert all(isinstance(value, float) and math.isfinite(value) for value in metrics.values())
@@ -116,38 +116,42 @@ def test_metrics_are_numbers_that_are_finite_and_not_none_missing(made):
         json.dumps({name: artifact.metadata for name, artifact in task.items() if name != "Output"}, allow_nan=False)
 
 
-def test_the_rules_choose_from_one_pool(made):
-    first, second = (PatchSet.open(Path(made[task]["pool"].path)) for task in ("kept", "other"))
+def test_the_rules_choose_from_one_pool(artifacts):
+    first, second = (PatchSet.open(Path(artifacts[task]["pool"].path)) for task in ("kept", "other"))
     assert (first.images() == second.images()).all()
     kept = [set(map(int, pool.index.index[pool.index["kept"]])) for pool in (first, second)]
     assert kept[0] != kept[1]
 
 
-def test_summaries_are_markdown(made):
-    for task in made.values():
+def test_summaries_are_markdown(artifacts):
+    for task in artifacts.values():
         text = Path(task["summary"].path).read_text(encoding="utf-8")
         assert "|" in text
         assert len(text) < 50_000
 
 
-def test_the_report_is_a_page_and_the_results_are_json(made):
+def test_the_report_is_a_page_and_the_results_are_json(artifacts):
     assert (
-        Path(made["judged"]["report"].path).read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+        Path(artifacts["evaluated"]["report"].path)
+        .read_text(encoding="utf-8")
+        .lstrip()
+        .lower()
+        .startswith("<!doctype html>")
     )
     assert {"baseline", "selective"} <= set(
-        str(json.loads(Path(made["judged"]["results"].path).read_text())["arms"]).replace("'", " ").split()
+        str(json.loads(Path(artifacts["evaluated"]["results"].path).read_text())["arms"]).replace("'", " ").split()
     )
 
 
-def test_the_confusion_matrix_counts_the_test_patches(made):
-    said = made["judged"]["classification"].metadata["confusionMatrix"]
-    total = sum(sum(row["row"]) for row in said["rows"])
-    test = len(PatchSet.open(Path(made["cut"]["patches"].path)).split("test"))
+def test_the_confusion_matrix_counts_the_test_patches(artifacts):
+    content = artifacts["evaluated"]["classification"].metadata["confusionMatrix"]
+    total = sum(sum(row["row"]) for row in content["rows"])
+    test = len(PatchSet.open(Path(artifacts["cut"]["patches"].path)).split("test"))
     assert total == 2 * test  # two seeds
-    assert [spec["displayName"] for spec in said["annotationSpecs"]] == ["benign", "tumour"]
+    assert [spec["displayName"] for spec in content["annotationSpecs"]] == ["benign", "tumour"]
 
 
-def test_scan_source_gives_another_digest_for_another_file(made, tmp_path):
+def test_scan_source_gives_another_digest_for_another_file(artifacts, tmp_path):
     source = write_images(tmp_path / "images")
     run = Run(tmp_path)
     first = run.call("scan_source", METRICS, source=str(source))["Output"]
@@ -160,5 +164,5 @@ def test_a_user_error_ends_a_component_with_its_sentence_and_2(tmp_path, capfd):
     with pytest.raises(SystemExit) as ended:
         Run(tmp_path).call("scan_source", METRICS, source=str(tmp_path / "nowhere"))
     assert ended.value.code == 2
-    said = capfd.readouterr().err.strip().splitlines()
-    assert "nowhere" in said[-1]
+    content = capfd.readouterr().err.strip().splitlines()
+    assert "nowhere" in content[-1]

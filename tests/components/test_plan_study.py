@@ -29,7 +29,8 @@ def test_fractions_name_two_arms_each():
 
 def test_their_names_are_names_of_arms():
     names = [cell["arm"] for cell in plan_cells([0.125, 2 / 3], [2.5])]
-    names += [name for part in plan_fractions([0.125, 1 / 3]) for name in (part["baseline"], part["selective"])]
+    fractions = plan_fractions([0.125, 1 / 3])
+    names += [name for fraction in fractions for name in (fraction["baseline"], fraction["selective"])]
     for name in names:
         assert TrainClassifierConfig.make({"arm": name}).arm == name
 

@@ -13,7 +13,7 @@ PROGRAM = Path(sys.executable).with_name("histoforge")
 
 
 def command(pipeline, source, out, *flags, **more):
-    settings = [part for name, value in {**SETTINGS, **more}.items() for part in ("--set", f"{name}={value}")]
+    settings = [word for name, value in {**SETTINGS, **more}.items() for word in ("--set", f"{name}={value}")]
     return [
         str(PROGRAM),
         "run",

@@ -13,8 +13,8 @@ from histoforge.patches import PatchSet
 
 
 def run(pipeline, source, out, methods, *flags, **more):
-    asked = {**LEADERBOARD, "generator_seeds": 1, "methods": methods, **more}
-    settings = [part for name, value in asked.items() for part in ("--set", f"{name}={value}")]
+    assignments = {**LEADERBOARD, "generator_seeds": 1, "methods": methods, **more}
+    settings = [word for name, value in assignments.items() for word in ("--set", f"{name}={value}")]
     command = [PROGRAM, "run", pipeline, "--source", source, "--out", out, "--preset", "", *settings, *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT), out
 
@@ -49,9 +49,9 @@ def test_each_generator_has_a_classifier_from_its_patches_alone_and_one_beside_t
     _, out, _ = guided
     samples = PatchSet.open(out / "samples-0").digest
     for arm, use in (("baseline", "real"), ("rleo_literal_s0", "synthetic"), ("rleo_literal_s0_both", "both")):
-        said = json.loads((out / arm / "arm.json").read_text())
-        assert (said["arm"], said["config"]["use"]) == (arm, use)
-        assert said["digests"].get("synthetic") == (None if use == "real" else samples)
+        arm_file = json.loads((out / arm / "arm.json").read_text())
+        assert (arm_file["arm"], arm_file["config"]["use"]) == (arm, use)
+        assert arm_file["digests"].get("synthetic") == (None if use == "real" else samples)
     downstream = results(out)["methods"]["rleo:literal"]["downstream"]
     assert {"synthetic", "both"} <= set(downstream)
 
@@ -61,12 +61,12 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
     done, _ = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]', "--overwrite")
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(re.findall("done before", done.stderr)) >= 3  # patches, classifiers on real ones, guide
-    found = results(out)
-    assert set(found["methods"]) == {"dcgan", "rleo:literal"}
-    one = json.loads((out / "generators-0" / "model.json").read_text())
-    assert (one["method"], one["classes"]) == ("dcgan", ["benign", "tumour"])
+    ranking = results(out)
+    assert set(ranking["methods"]) == {"dcgan", "rleo:literal"}
+    model = json.loads((out / "generators-0" / "model.json").read_text())
+    assert (model["method"], model["classes"]) == ("dcgan", ["benign", "tumour"])
     assert weights(out / "generators-1") == joined  # classes one after the other, and side by side
-    assert any("only 'literal' is here" in line for line in found["answer"]["lines"])
+    assert any("only 'literal' is here" in line for line in ranking["answer"]["lines"])
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "rleo:literal" in page
@@ -75,7 +75,7 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
 def test_inspect_shows_the_leaderboard(guided):
     out = guided[1]
     done = subprocess.run([PROGRAM, "inspect", out], capture_output=True, text=True, check=True)
-    assert all(part in done.stdout for part in ("rleo:literal", "fid", "16 patches of 2 patients")), done.stdout
+    assert all(word in done.stdout for word in ("rleo:literal", "fid", "16 patches of 2 patients")), done.stdout
 
 
 def test_a_misspelt_method_is_said_before_patches_are_cut(source, tmp_path):

@@ -36,11 +36,11 @@ def call(source, folder, caplog, **more):
     root.addHandler(handler)
     try:
         with caplog.at_level(logging.INFO), redirect_stdout(console):
-            made = first_steps(source=str(source), overrides={**OVERRIDES, **more}).output
+            patches = first_steps(source=str(source), overrides={**OVERRIDES, **more}).output
     finally:
         root.removeHandler(handler)
         console.close()
-    return PatchSet.open(made.path), console.cached
+    return PatchSet.open(patches.path), console.cached
 
 
 @pytest.mark.filterwarnings("ignore:You may be attem:RuntimeWarning")

@@ -59,11 +59,11 @@ def pipeline(request):
 def test_every_task_has_a_time_limit_a_retry_no_root_and_the_secret(pipeline):
     spec, platform = pipeline
     for label, task in tasks(spec).items():
-        asked = platform[label]
-        assert int(asked["activeDeadlineSeconds"]) >= 3600
-        assert asked["securityContext"]["runAsNonRoot"] is True
+        settings = platform[label]
+        assert int(settings["activeDeadlineSeconds"]) >= 3600
+        assert settings["securityContext"]["runAsNonRoot"] is True
         assert task["retryPolicy"]["maxRetryCount"] == 2
-        (secret,) = asked["secretAsEnv"]
+        (secret,) = settings["secretAsEnv"]
         assert secret["optional"] is True
         assert {one["envVar"] for one in secret["keyToEnv"]} == {
             "AWS_ACCESS_KEY_ID",
@@ -76,17 +76,17 @@ def test_every_task_has_a_time_limit_a_retry_no_root_and_the_secret(pipeline):
 def test_heavy_tasks_take_gpu_memory_and_nodes_from_the_form(pipeline):
     spec, platform = pipeline
     for label, task in tasks(spec).items():
-        asked = spec["deploymentSpec"]["executors"][label]["container"]["resources"]
+        settings = spec["deploymentSpec"]["executors"][label]["container"]["resources"]
         if not label.removeprefix("exec-").startswith(HEAVY):
-            assert "accelerator" not in asked
+            assert "accelerator" not in settings
             assert "tolerations" not in platform[label]
             continue
-        assert asked["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--gpu_count']}}"
-        assert asked["accelerator"]["resourceType"] == "{{$.inputs.parameters['pipelinechannel--gpu_type']}}"
+        assert settings["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--gpu_count']}}"
+        assert settings["accelerator"]["resourceType"] == "{{$.inputs.parameters['pipelinechannel--gpu_type']}}"
         size = next(size for names, size in SIZES.items() if label.removeprefix("exec-").startswith(names))
         for limit, kind in (("resourceMemoryLimit", "memory"), ("resourceCpuLimit", "cpu")):
             channel = f"pipelinechannel--scan-source-{kind}_for_{size}"
-            assert asked[limit] == f"{{{{$.inputs.parameters['{channel}']}}}}"
+            assert settings[limit] == f"{{{{$.inputs.parameters['{channel}']}}}}"
             assert task["inputs"]["parameters"][channel] in (
                 {"componentInputParameter": channel},
                 {"taskOutputParameter": {"outputParameterKey": f"{kind}_for_{size}", "producerTask": "scan-source"}},
@@ -111,12 +111,12 @@ def test_parameters_that_a_task_in_a_loop_reads_are_handed_into_the_loop(pipelin
             assert wanted <= there
 
 
-def read_parameters(said):
+def read_parameters(specification):
     """The names of its loop's parameters that a part of a task's specification reads, at any depth."""
-    if isinstance(said, dict):
-        own = {said["componentInputParameter"]} if "componentInputParameter" in said else set()
-        return own.union(*map(read_parameters, said.values()))
-    return set().union(*map(read_parameters, said)) if isinstance(said, list) else set()
+    if isinstance(specification, dict):
+        names = {specification["componentInputParameter"]} if "componentInputParameter" in specification else set()
+        return names.union(*map(read_parameters, specification.values()))
+    return set().union(*map(read_parameters, specification)) if isinstance(specification, list) else set()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

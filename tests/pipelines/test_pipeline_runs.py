@@ -20,10 +20,10 @@ def children(process):
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-    found = {process}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {process}
+    family = {process}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family - {process}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_a_copied_folder_is_taken_over_and_a_setting_reruns_only_what_depends_on
 
 def test_inspect_shows_what_a_run_holds(finished):
     out, _, _ = finished
-    for name, parts in {
+    for name, words in {
         "patches": ("16x16 px", "benign", "patients", "digest"),
         "generator": ("histogan", "parameters"),
         "baseline": ("baseline", "seeds", "validation accuracy"),
@@ -117,7 +117,7 @@ def test_inspect_shows_what_a_run_holds(finished):
         ".": ("single_filter", "accuracy", "±"),
     }.items():
         done = subprocess.run([PROGRAM, "inspect", out / name], capture_output=True, text=True, check=True)
-        assert all(part in done.stdout for part in parts), done.stdout
+        assert all(word in done.stdout for word in words), done.stdout
 
 
 def test_a_user_error_in_a_task_is_the_last_line_and_2(source, tmp_path):

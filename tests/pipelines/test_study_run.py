@@ -6,8 +6,8 @@ from running import run
 
 
 def test_the_study_has_a_report_of_its_cells_and_fractions(source, tmp_path):
-    asked = {"ratios": "[0.5, 1]", "pool_multiples": "[2]", "fractions": "[0.5]"}
-    done = run("augmentation-study", source, tmp_path / "out", **asked)
+    assignments = {"ratios": "[0.5, 1]", "pool_multiples": "[2]", "fractions": "[0.5]"}
+    done = run("augmentation-study", source, tmp_path / "out", **assignments)
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert set(results["arms"]) == {

@@ -7,7 +7,7 @@ from tiny_study import write_images
 
 from histoforge.steps.table import STEPS, step_config, step_overrides
 
-SCANNED = [step.name for step in STEPS.values() if step.own_overrides]
+SCANNED = [step.name for step in STEPS.values() if step.separate_overrides]
 
 OVERRIDES = {
     "device": "cpu",
@@ -25,9 +25,9 @@ OVERRIDES = {
 
 @pytest.mark.parametrize("preset", ["", "quickstart", "sane"])
 @pytest.mark.parametrize("name", SCANNED)
-def test_a_step_is_set_the_same_by_its_own_overrides_as_by_all(name, preset):
-    own_overrides = step_overrides(STEPS[name], OVERRIDES)
-    assert step_config(STEPS[name], preset, own_overrides) == step_config(STEPS[name], preset, OVERRIDES)
+def test_a_step_is_set_the_same_by_its_separate_overrides_as_by_all(name, preset):
+    separate_overrides = step_overrides(STEPS[name], OVERRIDES)
+    assert step_config(STEPS[name], preset, separate_overrides) == step_config(STEPS[name], preset, OVERRIDES)
 
 
 def test_a_step_gets_its_own_names_and_those_that_it_shares():

@@ -72,8 +72,8 @@ class Step(Task):
         distributed: True if its training uses all GPUs that it is given, with one process per GPU.
         label: text by parameter, which names a task in logs; '{}' stands for the parameter's value. Parameters without
             a value are left out.
-        own_overrides: True if `scan_source` has an output with the overrides of this step alone, so that other steps'
-            overrides leave its cached results valid.
+        separate_overrides: True if `scan_source` has an output with the overrides of this step alone, so that
+            overrides of other steps leave its cached results valid.
         module: the module with `run`; '' for `histoforge.steps.<name>`. Its settings are in `<module>_config`.
     """
 
@@ -83,7 +83,7 @@ class Step(Task):
     trains: bool = False
     distributed: bool = False
     label: Mapping[str, str] = field(default_factory=dict)
-    own_overrides: bool = False
+    separate_overrides: bool = False
     module: str = ""
 
     @property

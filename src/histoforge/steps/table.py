@@ -31,7 +31,7 @@ STEPS = Registry(
             size="cutting",
             hours=24,
             reads_slides=True,
-            own_overrides=True,
+            separate_overrides=True,
         ),
         Step(
             name="finetune_snn",
@@ -43,7 +43,7 @@ STEPS = Registry(
             gpu=True,
             torch=True,
             hours=24,
-            own_overrides=True,
+            separate_overrides=True,
         ),
         Step(
             name="train_generator",
@@ -61,7 +61,7 @@ STEPS = Registry(
             gpu=True,
             torch=True,
             hours=72,
-            own_overrides=True,
+            separate_overrides=True,
         ),
         Step(
             name="join_generators",
@@ -87,7 +87,7 @@ STEPS = Registry(
             gpu=True,
             torch=True,
             hours=12,
-            own_overrides=True,
+            separate_overrides=True,
         ),
         Step(
             name="train_classifier",
@@ -101,7 +101,7 @@ STEPS = Registry(
             gpu=True,
             torch=True,
             hours=48,
-            own_overrides=True,
+            separate_overrides=True,
         ),
         Step(
             name="score_generator",
@@ -120,7 +120,7 @@ STEPS = Registry(
             gpu=True,
             torch=True,
             hours=12,
-            own_overrides=True,
+            separate_overrides=True,
         ),
         Step(
             name="leaderboard",
@@ -140,7 +140,7 @@ STEPS = Registry(
             gpu=True,
             torch=True,
             hours=6,
-            own_overrides=True,
+            separate_overrides=True,
         ),
         Step(
             name="evaluate",
@@ -161,7 +161,7 @@ STEPS = Registry(
             gpu=True,
             torch=True,
             hours=6,
-            own_overrides=True,
+            separate_overrides=True,
         ),
         Step(
             name="publish_model",
@@ -178,7 +178,7 @@ STEPS = Registry(
             torch=True,
             hours=3,
             side_effects=True,
-            own_overrides=True,
+            separate_overrides=True,
         ),
     ),
 )
@@ -201,16 +201,16 @@ def step_config(
         SettingsError: if a preset, step or parameter is unknown, or a value is out of its bounds or given twice.
     """
     fields = step.config_class.model_fields
-    own_overrides = {name: value for name, value in overrides.items() if "." in name or name in fields}
+    relevant = {name: value for name, value in overrides.items() if "." in name or name in fields}
     parameters = {name: value for name, value in (given or {}).items() if is_given(name, value) or name not in fields}
-    variant = _variant(step, preset, own_overrides, parameters)
-    for name, value in step_values(step.name, "", own_overrides, STEPS, variant).items():
+    variant = _variant(step, preset, relevant, parameters)
+    for name, value in step_values(step.name, "", relevant, STEPS, variant).items():
         if name in parameters and parameters[name] != value:
             raise SettingsError(
                 f"{step.name}: '{name}' is {parameters[name]!r} as a parameter and {value!r} among the overrides: "
                 "leave it out of the overrides."
             )
-    return step.config_class.make({**step_values(step.name, preset, own_overrides, STEPS, variant), **parameters})
+    return step.config_class.make({**step_values(step.name, preset, relevant, STEPS, variant), **parameters})
 
 
 def is_given(name: str, value: Any) -> bool:

@@ -14,7 +14,7 @@ FORMATS = {
 }
 """The description file of each format."""
 
-_FACTS = {
+_METADATA = {
     "histoforge.patchset": ("digest", "classes", "patch_size", "mpp", "counts", "synthetic"),
     "histoforge.model": ("digest", "kind", "method", "classes", "patch_size", "mpp", "digests", "code_version"),
     "histoforge.scores": ("name", "method", "reward", "classes", "patch_size", "digests", "judge"),
@@ -42,9 +42,9 @@ def artifact_metadata(path: Path) -> dict[str, Any]:
     name = format_of(path)
     if not name:
         return {}
-    said = description(path)
-    facts = {key: said[key] for key in _FACTS[name] if said.get(key) is not None}
-    config = said.get("config") or (said.get("made_by") or {}).get("config") or {}
+    content = description(path)
+    metadata = {key: content[key] for key in _METADATA[name] if content.get(key) is not None}
+    config = content.get("config") or (content.get("made_by") or {}).get("config") or {}
     if "seed" in config:
-        facts["seed"] = config["seed"]
-    return {"format": name, "schema_version": said.get("schema_version", 1), **facts}
+        metadata["seed"] = config["seed"]
+    return {"format": name, "schema_version": content.get("schema_version", 1), **metadata}

@@ -49,9 +49,9 @@ def processes(device: str) -> int:
     """Return the number of processes of a training on `device` ('auto', 'cpu', 'cuda', 'cuda:1')."""
     import torch
 
-    asked = os.environ.get(PROCESSES, "")
-    if asked.isdigit() and int(asked):
-        return int(asked)
+    count = os.environ.get(PROCESSES, "")
+    if count.isdigit() and int(count):
+        return int(count)
     return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
 
 

@@ -37,15 +37,15 @@ def dry_run(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> dict[s
     Raises:
         HistoforgeError: if a training would refuse its settings or inputs.
     """
-    facts = {name: _input(path) for name, path in inputs.items() if path}
-    plan = {"step": step.name, "settings": resolved(step.name, config), "inputs": facts}
+    descriptions = {name: _input(path) for name, path in inputs.items() if path}
+    plan = {"step": step.name, "settings": resolved(step.name, config), "inputs": descriptions}
     if step.name == "preprocess":
         plan["inputs"] = {"source": _source(config)}
     if not step.trains:
         return {**plan, "estimate": "this step has no training steps to measure"}
     trainings, memory = measure(step, config, inputs)
-    shares = [_steps(step.name, config, facts["patches"], training.steps) for training in trainings]
-    seconds = sum(steps * one.seconds_per_step for steps, one in zip(shares, trainings, strict=True))
+    shares = [_steps(step.name, config, descriptions.get("patches", {}), training.steps) for training in trainings]
+    seconds = sum(steps * training.seconds_per_step for steps, training in zip(shares, trainings, strict=True))
     time = f"about {duration(seconds)}, from a trial of a few steps; {NOT_INCLUDED}"
     return {
         **plan,
@@ -99,19 +99,20 @@ def _steps(step: str, config: Any, patches: Mapping[str, Any], measured: int) ->
     """Return the total steps of all trainings that resemble the measured one, of `measured` steps."""
     if step == "train_classifier":
         return int(config.seeds * measured)
-    own: Any = method_config(config) if step == "train_generator" else config
-    if step == "finetune_snn" or not own.class_wise or own.only_class:
+    if step == "train_generator":
+        config = method_config(config)
+    if not getattr(config, "class_wise", False) or config.only_class:
         return measured
     counts = patches["counts"]["train"].values()
-    steps = [own.epochs * (own.epoch_steps or math.ceil(count / own.batch_size)) for count in counts]
-    return sum(min(own.max_steps or count, count) for count in steps)
+    steps = [config.epochs * (config.epoch_steps or math.ceil(count / config.batch_size)) for count in counts]
+    return sum(min(config.max_steps or count, count) for count in steps)
 
 
 def _input(path: Path | list[Path]) -> Any:
     if isinstance(path, list):
-        return [_input(one) for one in path]
-    facts = artifact_metadata(path)
-    return {"path": str(path), **{name: facts[name] for name in SHOWN if name in facts}}
+        return [_input(item) for item in path]
+    metadata = artifact_metadata(path)
+    return {"path": str(path), **{name: metadata[name] for name in SHOWN if name in metadata}}
 
 
 def _source(config: Any) -> dict[str, Any]:

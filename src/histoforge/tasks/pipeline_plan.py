@@ -124,10 +124,11 @@ def _most_steps(step: str, config: Any, measured: int) -> int | None:
     """Return the largest number of steps of a training on any number of patches, or None if there is no limit."""
     if step == "finetune_snn":
         return measured if config.stage1_epoch_steps and config.stage2_epoch_steps else None
-    own = method_config(config) if step == "train_generator" else config
-    if getattr(own, "epoch_steps", 0):
+    if step == "train_generator":
+        config = method_config(config)
+    if getattr(config, "epoch_steps", 0):
         return measured
-    return own.max_steps or None
+    return getattr(config, "max_steps", 0) or None
 
 
 def _random_patches(folder: Path, config: Any) -> Path:

@@ -7,7 +7,7 @@ from histoforge.core.errors import SettingsError
 
 
 def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list[dict[str, Any]]:
-    """Return `arm`, `ratio` and `pool_multiple` of each combination whose pool holds at least the patches to keep.
+    """Return `arm`, `ratio` and `pool_multiple` of each combination whose pool is large enough for the ratio.
 
     The arms are called `selective_r0_5_pool4n`: ratio 0.5, candidates 4 N.
 
@@ -23,8 +23,8 @@ def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list
     ]
     if not cells:
         raise SettingsError(
-            f"Each of the ratios is larger than each of the pool_multiples ({pools[-1]:g} at most): a pool must hold "
-            "at least what is kept of it."
+            f"Each of the ratios is larger than each of the pool_multiples ({pools[-1]:g} at most): a pool must "
+            "contain at least the patches to keep."
         )
     return cells
 
@@ -35,8 +35,11 @@ def plan_fractions(fractions: Sequence[float]) -> list[dict[str, Any]]:
     Raises:
         SettingsError: if a list is empty, or a value is out of its bounds.
     """
-    parts = [(part, f"{_text(part * 100)}pct") for part in _checked("fractions", fractions, 1)]
-    return [{"train_fraction": p, "baseline": f"baseline_{t}", "selective": f"selective_{t}"} for p, t in parts]
+    names = {fraction: f"{_text(fraction * 100)}pct" for fraction in _checked("fractions", fractions, 1)}
+    return [
+        {"train_fraction": fraction, "baseline": f"baseline_{name}", "selective": f"selective_{name}"}
+        for fraction, name in names.items()
+    ]
 
 
 def _checked(name: str, values: Sequence[float], most: float) -> list[float]:

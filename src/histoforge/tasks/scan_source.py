@@ -63,9 +63,10 @@ def run(
 
 
 def _digest(config: PreprocessConfig) -> str:
-    digests = [digest_of_source(open_location(place)) for place in (config.source, config.annotations) if place]
+    locations = filter(None, (config.source, config.annotations))
+    digests = [digest_of_source(open_location(location)) for location in locations]
     if config.labels:
         folder, _, name = config.labels.rpartition("/")
         entries = open_location(folder or ".").source_entries()
-        digests.append(digest_json([[one.size, one.version] for one in entries if one.name == name]))
+        digests.append(digest_json([[entry.size, entry.version] for entry in entries if entry.name == name]))
     return digest_json(digests)

@@ -48,21 +48,21 @@ def log_numbers(metrics: MetricsArtifact, values: Mapping[str, Any]) -> None:
     They are also written to the artifact's file, because kfp's local cache accepts a task only if all of its artifacts
     exist.
     """
-    found = numbers(values)
-    for name, value in found.items():
-        metrics.log_metric(name, value)
-    write_text(metrics, json.dumps(found, indent=2))
+    by_name = numbers(values)
+    for name, number in by_name.items():
+        metrics.log_metric(name, number)
+    write_text(metrics, json.dumps(by_name, indent=2))
 
 
 def numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     """Return the finite numbers in nested dicts, by their joined names."""
-    found: dict[str, float] = {}
+    by_name: dict[str, float] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            found.update(numbers(value, f"{prefix}{name}."))
+            by_name.update(numbers(value, f"{prefix}{name}."))
         elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            found[f"{prefix}{name}"] = float(value)
-    return found
+            by_name[f"{prefix}{name}"] = float(value)
+    return by_name
 
 
 def markdown_table(title: str, values: Mapping[str, Any]) -> str:

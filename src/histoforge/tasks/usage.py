@@ -50,15 +50,15 @@ class Usage(Settings):
 
     def sentence(self) -> str:
         """Return the figures in one line, for logs and summaries."""
-        parts = [
+        figures = [
             f"{self.seconds:.1f} s",
             f"{self.cpu_seconds:.1f} s of processor time",
             f"{self.peak_memory_gib:.2f} GiB of memory",
         ]
         if self.peak_gpu_reserved_gib is not None:
-            parts.append(f"{self.peak_gpu_allocated_gib:.2f} GiB of GPU memory")
-            parts.append(f"{self.peak_gpu_reserved_gib:.2f} GiB of it reserved")
-        return ", ".join(parts)
+            figures.append(f"{self.peak_gpu_allocated_gib:.2f} GiB of GPU memory")
+            figures.append(f"{self.peak_gpu_reserved_gib:.2f} GiB of it reserved")
+        return ", ".join(figures)
 
 
 class Meter:
