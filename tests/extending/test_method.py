@@ -1,5 +1,6 @@
 """A method is added by its package and one entry of the registry, as docs/extending.md describes."""
 
+import html
 import re
 import subprocess
 import sys
@@ -76,7 +77,10 @@ def test_trained_scored_and_ranked_it_is_on_the_leaderboard(register, tmp_path):
     assert (tmp_path / "generator" / "model.safetensors").is_file()
     assert '"method": "tint"' in (tmp_path / "generator" / "model.json").read_text()
     assert '"tint:weak"' in (tmp_path / "board" / "leaderboard.json").read_text()
-    assert "tint:weak" in (tmp_path / "board" / "leaderboard.html").read_text()
+    page = (tmp_path / "board" / "leaderboard.html").read_text()
+    assert "tint:weak" in page
+    assert "The effect of the noise" in page
+    assert "The only variant of tint compared here is 'weak', the control" in html.unescape(page)
 
 
 def test_the_component_and_the_benchmark_list_it(register, tmp_path):

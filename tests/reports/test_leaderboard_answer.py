@@ -59,31 +59,31 @@ def test_a_single_method_has_no_comparison():
 def test_rewards_are_paired_by_seed_with_the_control(findings):
     entries = {entry.name: entry for entry in findings.entries}
     literal, policy = entries["rleo:literal"], entries["rleo:policy"]
-    pair = next(pair for pair in findings.paired("fid") if pair.reward == "policy")
+    pair = next(pair for pair in findings.paired("rleo", "fid") if pair.variant == "policy")
     expected = {
         seed: policy.scores[seed].judge_metrics.fid - literal.scores[seed].judge_metrics.fid for seed in range(3)
     }
     assert pair.differences.values == pytest.approx(expected)
     assert pair.differences.std == pytest.approx(sample_std(list(expected.values())))
-    assert {pair.reward for pair in findings.paired("fid")} == {"policy", "soft_target"}
+    assert {pair.variant for pair in findings.paired("rleo", "fid")} == {"policy", "soft_target"}
     lines = leaderboard_answer(findings).lines
     assert "rleo:literal and improved_dcgan have bitwise identical weights at seeds 0, 1 and 2." in lines
-    line = next(line for line in lines if line.startswith("Effect of RL-EO's reward"))
+    line = next(line for line in lines if line.startswith("Effect of the guide's reward"))
     assert "cannot change a gradient" in line
     assert paired_text(pair) in line
 
 
 def test_rewards_are_compared_in_the_features_of_other_extractors(findings):
-    [(extractor, pairs)] = findings.paired_by_extractor().items()
+    [(extractor, pairs)] = findings.paired_by_extractor("rleo").items()
     assert extractor.startswith("resnet18 (baseline, seed 0)")
-    assert [pair.differences for pair in pairs] == [pair.differences for pair in findings.paired("fid")]
+    assert [pair.differences for pair in pairs] == [pair.differences for pair in findings.paired("rleo", "fid")]
     line = other_extractors_line(findings)
     assert extractor in line
     assert "no effect is shown" not in line
 
     entries = [
         dataclasses.replace(entry, scores=[contradicted(scores) for scores in entry.scores])
-        if entry.reward == "policy"
+        if entry.variant == "policy"
         else entry
         for entry in findings.entries
     ]
@@ -105,24 +105,24 @@ def contradicted(scores):
 def test_rewards_are_compared_at_the_seeds_that_both_have():
     findings = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6})
     entries = [
-        dataclasses.replace(entry, scores=entry.scores[1:] if entry.reward == "literal" else entry.scores[:2])
+        dataclasses.replace(entry, scores=entry.scores[1:] if entry.variant == "literal" else entry.scores[:2])
         for entry in findings.entries
     ]
-    pair = dataclasses.replace(findings, entries=entries).paired("fid")[0]
+    pair = dataclasses.replace(findings, entries=entries).paired("rleo", "fid")[0]
     assert list(pair.differences.values) == [1]
     assert "one seed is not enough to show an effect" in paired_text(pair)
 
 
 def test_without_the_control_the_effect_of_the_reward_is_unknown():
     findings = make_leaderboard({"rleo:policy": 0.6, "dcgan": 1.0})
-    assert findings.paired("fid") == []
+    assert findings.paired("rleo", "fid") == []
     lines = leaderboard_answer(findings).lines
     assert any("'literal'" in line and "cannot be measured" in line for line in lines)
 
 
 def test_the_control_alone_shows_no_effect():
     lines = leaderboard_answer(make_leaderboard({"rleo:literal": 0.6, "dcgan": 1.0})).lines
-    assert any(line.startswith("The only reward compared here is 'literal'") for line in lines)
+    assert any(line.startswith("The only variant of rleo compared here is 'literal'") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_control_alone_shows_no_effect():
     ],
 )
 def test_paired_differences_report_their_signs(values, text):
-    pair = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6}).paired("fid")[0]
+    pair = make_leaderboard({"rleo:literal": 0.7, "rleo:policy": 0.6}).paired("rleo", "fid")[0]
     assert paired_text(dataclasses.replace(pair, differences=Spread.of(values))) == text
 
 

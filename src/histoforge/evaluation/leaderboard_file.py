@@ -134,10 +134,13 @@ def leaderboard_results(findings: LeaderboardFindings, answer: AnswerRecord) -> 
         data=DataRecord(test_patches=findings.test_patches, test_units=findings.test_units, unit=findings.units),
         judges=findings.judges,
         methods={entry.name: _method(entry) for entry in findings.entries},
-        rewards=[RewardRecord(**_pair(pair)) for pair in findings.reward_pairs],
+        rewards=[
+            RewardRecord(**_pair(pair)) for method in findings.variants for pair in findings.variant_pairs(method)
+        ],
         rewards_by_other_extractors=[
             ExtractorRewardRecord(extractor=extractor, **_pair(pair))
-            for extractor, pairs in findings.paired_by_extractor().items()
+            for method in findings.variants
+            for extractor, pairs in findings.paired_by_extractor(method).items()
             for pair in pairs
         ],
         baseline=None if findings.baseline is None else _downstream(findings.baseline),
@@ -149,7 +152,7 @@ def leaderboard_results(findings: LeaderboardFindings, answer: AnswerRecord) -> 
 def _method(entry: LeaderboardEntry) -> MethodRecord:
     return MethodRecord(
         method=entry.method,
-        reward=entry.reward,
+        reward=entry.variant,
         seeds=entry.seeds,
         metrics={name: SpreadRecord(**_spread(entry.spread(metric))) for name, metric in METRICS.items()},
         downstream={use: _downstream(downstream) for use, downstream in entry.downstream.items()},
@@ -162,7 +165,7 @@ def _spread(spread: Spread) -> dict[str, Any]:
 
 
 def _pair(pair: PairedDifference) -> dict[str, Any]:
-    return {"metric": pair.metric, "reward": pair.reward, "against": pair.against, **_spread(pair.differences)}
+    return {"metric": pair.metric, "reward": pair.variant, "against": pair.control, **_spread(pair.differences)}
 
 
 def _downstream(downstream: Downstream) -> DownstreamRecord:

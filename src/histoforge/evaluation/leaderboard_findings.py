@@ -20,8 +20,6 @@ USES: dict[str, str] = {
     "both": "trained on real and synthetic patches",
     "real": "trained on real patches alone",
 }
-CONTROL = METHODS["rleo"].control
-"""The reward that cannot change a gradient (A0-10); the control that the other rewards are compared with."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +97,19 @@ class LeaderboardEntry:
         return self.scores[0].method
 
     @property
-    def reward(self) -> str:
-        """The guide's reward; '' without a guide."""
+    def variant(self) -> str:
+        """Variant of the method, such as the guide's reward; '' for a method without variants."""
         return self.scores[0].reward
+
+    @property
+    def is_control(self) -> bool:
+        """True for the variant with which the other variants of the method are compared."""
+        return bool(self.variant) and self.variant == self.control
+
+    @property
+    def control(self) -> str:
+        """Name of that variant; '' if the method compares no variants or is not in this version."""
+        return METHODS[self.method].control if self.method in METHODS else ""
 
     @property
     def seeds(self) -> list[int]:
@@ -132,16 +140,16 @@ class LeaderboardEntry:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """A score of one reward minus that of another, for the seeds that both have.
+    """A score of one variant of a method minus that of the control, for the seeds that both have.
 
     Attributes:
-        reward, against: names of the two rewards.
+        variant, control: names of the two variants.
         differences: the difference by seed.
     """
 
     metric: str
-    reward: str
-    against: str
+    variant: str
+    control: str
     differences: Spread
 
 
@@ -192,22 +200,26 @@ class LeaderboardFindings:
     other_architecture: bool = False
 
     @property
-    def rewarded(self) -> list[LeaderboardEntry]:
-        """The entries trained with a guide's reward, the control first."""
-        return sorted((entry for entry in self.entries if entry.reward), key=lambda entry: entry.reward != CONTROL)
+    def variants(self) -> dict[str, list[LeaderboardEntry]]:
+        """The entries of each method that compares its variants with a control, by method; the control first."""
+        groups: dict[str, list[LeaderboardEntry]] = {}
+        for entry in sorted(self.entries, key=lambda entry: not entry.is_control):
+            if entry.variant and entry.control:
+                groups.setdefault(entry.method, []).append(entry)
+        return groups
 
-    def paired(self, metric: str) -> list[PairedDifference]:
-        """Compare each reward with the control at equal seeds; return an empty list unless both are present.
+    def paired(self, method: str, metric: str) -> list[PairedDifference]:
+        """Compare each variant of a method with the control at equal seeds; without the control, return an empty list.
 
         Args:
+            method: a key of `variants`.
             metric: a key of `METRICS`.
         """
-        return self._paired(metric, lambda entry: entry.spread(METRICS[metric]))
+        return self._paired(method, metric, lambda entry: entry.spread(METRICS[metric]))
 
-    @property
-    def reward_pairs(self) -> list[PairedDifference]:
-        """The comparisons of rewards by each metric that compares variants."""
-        return [pair for metric in METRICS.values() if metric.for_variants for pair in self.paired(metric.name)]
+    def variant_pairs(self, method: str) -> list[PairedDifference]:
+        """Return the comparisons of a method's variants by each metric that compares variants."""
+        return [pair for metric in METRICS.values() if metric.for_variants for pair in self.paired(method, metric.name)]
 
     @property
     def main_metrics(self) -> list[Metric]:
@@ -215,28 +227,28 @@ class LeaderboardFindings:
         main = (metric for metric in METRICS.values() if metric.main)
         return [metric for metric in main if any(entry.spread(metric).n for entry in self.entries)]
 
-    def paired_by_extractor(self) -> dict[str, list[PairedDifference]]:
-        """Compare the FID of each reward with the control's, by the name of each further extractor that scored them."""
+    def paired_by_extractor(self, method: str) -> dict[str, list[PairedDifference]]:
+        """Compare the FID of each variant with the control's, by the name of each further extractor."""
         first = self.entries[0].scores[0]
         others = [row.extractor for row in first.generative if row.extractor != first.judge]
         pairs = {
-            name: self._paired("fid", partial(LeaderboardEntry.spread_by, metric=METRICS["fid"], extractor=name))
+            name: self._paired(
+                method, "fid", partial(LeaderboardEntry.spread_by, metric=METRICS["fid"], extractor=name)
+            )
             for name in others
         }
-        return {name: by_reward for name, by_reward in pairs.items() if any(pair.differences.n for pair in by_reward)}
+        return {name: variants for name, variants in pairs.items() if any(pair.differences.n for pair in variants)}
 
-    def _paired(self, metric: str, spread: Callable[[LeaderboardEntry], Spread]) -> list[PairedDifference]:
-        control = next((entry for entry in self.rewarded if entry.reward == CONTROL), None)
-        if control is None:
+    def _paired(self, method: str, metric: str, spread: Callable[[LeaderboardEntry], Spread]) -> list[PairedDifference]:
+        control, *others = self.variants[method]
+        if not control.is_control:
             return []
         baseline = spread(control).values
         pairs = []
-        for entry in self.rewarded:
-            if entry is control or entry.method != control.method:
-                continue
+        for entry in others:
             values = spread(entry).values
             differences = {seed: values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())}
-            pairs.append(PairedDifference(metric, entry.reward, CONTROL, Spread.of(differences)))
+            pairs.append(PairedDifference(metric, entry.variant, control.variant, Spread.of(differences)))
         return pairs
 
     def ranking(self, metric: Metric) -> list[LeaderboardEntry]:

@@ -37,8 +37,9 @@ class Method:
         guided: True if `train` also takes a guide, as `guide`.
         variant_parameter: the parameter that distinguishes variants of the method, such as `reward`; '' for none. Each
             variant is a separate entry of a leaderboard, with a title such as 'rleo:literal'.
-        variants: a description of each value of `variant_parameter`, for the leaderboard's page.
-        control: the variant with which the others are compared, or ''.
+        variant_label: the words for that parameter on the leaderboard's page.
+        variants: a description of each of its values, for the same page.
+        control: the variant with which the others are compared there; '' for no comparison.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Method:
     package: str
     guided: bool = False
     variant_parameter: str = ""
+    variant_label: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
     control: str = ""
 
@@ -96,6 +98,7 @@ METHODS = Registry(
             "histoforge.generators.rleo",
             guided=True,
             variant_parameter="reward",
+            variant_label="the guide's reward",
             variants=REWARDS,
             control="literal",
         ),

@@ -15,8 +15,8 @@ from histoforge.reports.sections.leaderboard import (
 from histoforge.reports.sections.memorisation import audits_section
 from histoforge.reports.sections.patches import method_pictures_section
 from histoforge.reports.sections.provenance import settings_section
-from histoforge.reports.sections.reward import reward_section
 from histoforge.reports.sections.training import costs_section, generators_section
+from histoforge.reports.sections.variants import variants_section
 from histoforge.reports.text.answer import Answer
 
 
@@ -33,7 +33,7 @@ def build_leaderboard_page(findings: LeaderboardFindings, answer: Answer) -> Pag
         data_file="leaderboard.json",
         sections=[
             board_section(findings),
-            reward_section(findings),
+            variants_section(findings),
             downstream_section(findings),
             method_pictures_section(findings),
             map_section(findings),

@@ -10,7 +10,7 @@ RewardMode = Literal["literal", "policy", "soft_target", "weighted", "reinforce"
 Pairing = Literal["random", "nearest"]
 
 REWARDS: dict[str, str] = {
-    "literal": "the paper's formula to the letter: a constant for the discriminator, so no gradient; the control",
+    "literal": "the paper's formula to the letter, which cannot change a gradient: in effect the unguided GAN",
     "policy": "the expected reward of accepting a fake with probability D: L_D - 0.3 mean(s D)",
     "soft_target": "fakes have the target score 0.3 s instead of 0",
     "weighted": "the loss of each fake has the weight 1 - 0.3 s",

@@ -111,26 +111,26 @@ def methods_fid_figure(entries: Sequence[LeaderboardEntry]) -> list[Figure]:
     )
 
 
-def reward_figures(rewarded: Sequence[LeaderboardEntry]) -> list[Figure]:
-    """Plot the guide's output and effect by epoch, one line per reward mode (Figs. 5 and 6 of the RL-EO paper)."""
+def variant_figures(variants: Sequence[LeaderboardEntry]) -> list[Figure]:
+    """Plot the guide's output and effect by epoch, one line per variant (Figs. 5 and 6 of the RL-EO paper)."""
     figures = []
     for series, caption in REWARD_SERIES.items():
         title = series.replace("_", " ").capitalize()
-        curves = {entry.reward: _series(entry, series) for entry in rewarded}
+        curves = {entry.variant: _series(entry, series) for entry in variants}
         figures += _curves_figure(
-            {reward.replace("_", " "): curve for reward, curve in curves.items() if curve is not None},
+            {variant.replace("_", " "): curve for variant, curve in curves.items() if curve is not None},
             title,
-            alt=f"{title} by epoch of {', '.join(reward for reward, curve in curves.items() if curve is not None)}.",
+            alt=f"{title} by epoch of {', '.join(variant for variant, curve in curves.items() if curve is not None)}.",
             caption=f"{title}: {caption}",
             styles=[line_style(index) for index, curve in enumerate(curves.values()) if curve is not None],
         )
     return figures
 
 
-def balance_figures(rewarded: Sequence[LeaderboardEntry]) -> list[Figure]:
-    """Plot the balance between discriminator and generator, one figure per reward mode."""
+def balance_figures(variants: Sequence[LeaderboardEntry]) -> list[Figure]:
+    """Plot the balance between discriminator and generator, one figure per variant."""
     figures = []
-    for entry in rewarded:
+    for entry in variants:
         names = dict.fromkeys(_without_class(name) for name in _lowest_seed(entry))
         balance = [name for name in names if any(series in name for series in BALANCE_SERIES)]
         curves = {name: curve for name in balance if (curve := _series(entry, name)) is not None}

@@ -1,14 +1,15 @@
-"""The answer of a leaderboard: the best method by each metric, and the effect of the guide's reward."""
+"""The answer of a leaderboard: the best method by each metric, and the effect of the methods' variants."""
 
 from collections.abc import Mapping, Sequence
 
 from histoforge.core.text import counted, join_words
 from histoforge.evaluation.leaderboard_findings import (
-    CONTROL,
+    LeaderboardEntry,
     LeaderboardFindings,
     PairedDifference,
     Spread,
 )
+from histoforge.generators.methods import METHODS, Method
 from histoforge.metrics.compare import MIN_SEEDS
 from histoforge.metrics.table import METRICS, THREE_DECIMALS, TWO_DECIMALS, Metric
 from histoforge.reports.text.answer import Answer
@@ -23,7 +24,7 @@ def leaderboard_answer(findings: LeaderboardFindings) -> Answer:
     lines = [
         *_other_metrics_line(findings),
         _certainty_line(findings, seeds),
-        *reward_lines(findings),
+        *variant_lines(findings),
         *_downstream_line(findings),
         _collapse_line(findings),
     ]
@@ -43,28 +44,31 @@ def overlap(first: Spread, second: Spread) -> bool:
     return abs(first.mean - second.mean) <= first.std + second.std
 
 
-def reward_lines(findings: LeaderboardFindings) -> list[str]:
-    """Describe the effect of the guide's reward at equal seeds."""
-    if not findings.rewarded:
-        return []
-    pairs = findings.paired("fid")
-    if pairs:
-        effects = "; ".join(f"{pair.reward} {paired_text(pair)}" for pair in pairs)
+def variant_lines(findings: LeaderboardFindings) -> list[str]:
+    """Describe the effect of each method's variants, such as the guide's reward, at equal seeds."""
+    return [line for method in findings.variants for line in _variant_lines(findings, METHODS[method])]
+
+
+def _variant_lines(findings: LeaderboardFindings, method: Method) -> list[str]:
+    control, *others = findings.variants[method.name]
+    if not control.is_control:
         return [
-            *_same_weights(findings),
-            f"Effect of RL-EO's reward: FID minus that of '{CONTROL}' (in effect the unguided GAN, because this form "
-            f"of the reward cannot change a gradient) at equal seeds: {effects}.",
-            *_other_extractors_line(findings, pairs),
-        ]
-    if findings.rewarded[0].reward == CONTROL:
-        alone = (
-            f"The only reward compared here is '{CONTROL}', which cannot change a gradient, so the effect of a reward "
+            f"The control '{method.control}' of {method.name} is missing, so the effect of {method.variant_label} "
             "cannot be measured."
-        )
-        return [*_same_weights(findings), alone]
+        ]
+    if not others:
+        return [
+            *_same_weights(findings, control),
+            f"The only variant of {method.name} compared here is '{method.control}', the control, so the effect of "
+            f"{method.variant_label} cannot be measured.",
+        ]
+    pairs = findings.paired(method.name, "fid")
+    effects = "; ".join(f"{pair.variant} {paired_text(pair)}" for pair in pairs)
     return [
-        f"The reward '{CONTROL}', which cannot change a gradient and serves as the control, is missing, so the effect "
-        "of the other rewards cannot be measured."
+        *_same_weights(findings, control),
+        f"Effect of {method.variant_label}: FID minus that of {control.name} ({method.variants[method.control]}) at "
+        f"equal seeds: {effects}.",
+        *_other_extractors_line(findings, method.name, pairs),
     ]
 
 
@@ -84,20 +88,20 @@ def paired_text(pair: PairedDifference) -> str:
     return f"{spread.mean:{DIFFERENCE}} on average, {by_seed} ({note})"
 
 
-def _other_extractors_line(findings: LeaderboardFindings, pairs: Sequence[PairedDifference]) -> list[str]:
+def _other_extractors_line(findings: LeaderboardFindings, method: str, pairs: Sequence[PairedDifference]) -> list[str]:
     """Compare with other extractors, because the features of one small classifier are only one view."""
-    others = findings.paired_by_extractor()
+    others = findings.paired_by_extractor(method)
     if not others:
         return []
-    texts, signs = [], {pair.reward: _signs(pair) for pair in pairs}
+    texts, signs = [], {pair.variant: _signs(pair) for pair in pairs}
     for extractor, other_pairs in others.items():
         known = [pair for pair in other_pairs if pair.differences.mean is not None]
-        means = ", ".join(f"{pair.reward} {pair.differences.mean:{DIFFERENCE}}" for pair in known)
+        means = ", ".join(f"{pair.variant} {pair.differences.mean:{DIFFERENCE}}" for pair in known)
         texts.append(f"{means} by {extractor}")
         for pair in known:
-            signs[pair.reward] |= _signs(pair)
+            signs[pair.variant] |= _signs(pair)
     line = f"The same difference in the features of other extractors, on average: {'; '.join(texts)}."
-    unsure = [reward for reward, reward_signs in signs.items() if len(reward_signs) > 1]
+    unsure = [variant for variant, variant_signs in signs.items() if len(variant_signs) > 1]
     if unsure:
         line += f" The sign of {join_words(unsure)} depends on the extractor or the seed, so no effect is shown."
     return [line]
@@ -107,12 +111,11 @@ def _signs(pair: PairedDifference) -> set[int]:
     return {(value > 0) - (value < 0) for value in pair.differences.values.values()}
 
 
-def _same_weights(findings: LeaderboardFindings) -> list[str]:
-    """Report the seeds at which the control and an unguided method have equal weights, as they must on a processor."""
-    control = next(entry for entry in findings.rewarded if entry.reward == CONTROL)
+def _same_weights(findings: LeaderboardFindings, control: LeaderboardEntry) -> list[str]:
+    """Report the seeds at which the control and another method have equal weights, as they must on a processor."""
     weights = {scores.seed: scores.digests.weights for scores in control.scores}
     lines = []
-    for other in (entry for entry in findings.entries if not entry.reward):
+    for other in (entry for entry in findings.entries if not entry.variant):
         seeds = [str(scores.seed) for scores in other.scores if weights.get(scores.seed) == scores.digests.weights]
         if seeds:
             noun = "seed" if len(seeds) == 1 else "seeds"
