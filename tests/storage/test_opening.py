@@ -57,7 +57,7 @@ def test_texts_that_are_not_locations(monkeypatch: pytest.MonkeyPatch, text: str
         ({"HISTOFORGE_S3_ENDPOINT": f"http://me:{SECRET_KEY}@host"}, "is not a server's address"),
         ({"AWS_SECRET_ACCESS_KEY": ""}, "Only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set"),
         ({"HISTOFORGE_S3_SECRET_DIR": "/nowhere"}, "without the readable files 'accesskey' and 'secretkey'"),
-        ({"HISTOFORGE_S3_CA": "/nowhere"}, "HISTOFORGE_S3_CA names no file"),
+        ({"HISTOFORGE_S3_CA": "/nowhere"}, "HISTOFORGE_S3_CA does not name a file"),
         ({"HISTOFORGE_S3_READ_TIMEOUT": "soon"}, "HISTOFORGE_S3_READ_TIMEOUT is not a number"),
         ({"HISTOFORGE_S3_ATTEMPTS": "nan"}, "HISTOFORGE_S3_ATTEMPTS is not a number"),
     ],

@@ -147,7 +147,7 @@ class PatchSet:
         view = self.where(np.flatnonzero(self.index["split"].to_numpy() == name))
         if not len(view):
             raise PatchSetError(
-                f"The patch set has no patches in its '{name}' split: give it more patients or other split fractions."
+                f"The patch set has no patches in its '{name}' split: add patients, or change the split ratios."
             )
         return view
 
@@ -163,9 +163,9 @@ def _check_content(info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader)
         raise ValueError(f"{INDEX_NAME} has no column '{missing[0]}'")
     labels = index["label"]
     if not pd.api.types.is_integer_dtype(labels) or not labels.between(0, len(info.classes) - 1).all():
-        raise ValueError(f"{INDEX_NAME} has a label that is none of its {len(info.classes)} classes")
+        raise ValueError(f"{INDEX_NAME} has a label outside its {len(info.classes)} classes")
     if not index["split"].isin(SPLITS).all():
-        raise ValueError(f"{INDEX_NAME} has a split that is none of {', '.join(SPLITS)}")
+        raise ValueError(f"{INDEX_NAME} has a split other than {', '.join(SPLITS)}")
     if reader.shape[0] != len(index) or reader.shape[1:] not in ((), (*info.patch_size, 3)):
         raise ValueError(f"the images have the shape {reader.shape}, and there are {len(index)} rows")
 

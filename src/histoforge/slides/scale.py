@@ -65,7 +65,7 @@ def patch_scale(slide: Slide, patch_size: tuple[int, int], mpp: float | None = N
     if slide_mpp > mpp * MAX_ENLARGEMENT:
         raise SlideError(
             f"The slide {slide.path} has {slide_mpp:.3g} um/px, too coarse for patches of {mpp:.3g} um/px: "
-            f"ask for a larger mpp, or leave the slide out."
+            "choose a larger mpp, or exclude the slide."
         )
     fine = [i for i, downsample in enumerate(slide.downsamples) if slide_mpp * downsample <= mpp * (1 + SAME_MPP)]
     best = max(fine, key=lambda i: slide.downsamples[i], default=0)
@@ -81,7 +81,7 @@ def _at_level(slide: Slide, patch_size: tuple[int, int], level: int) -> Scale:
     if not 0 <= level < len(slide.downsamples):
         raise SlideError(
             f"The slide {slide.path} has no level {level}: it has levels 0 to {len(slide.downsamples) - 1}, "
-            f"so choose one of them, or a mpp instead."
+            "so choose one of them, or set mpp instead."
         )
     downsample = slide.downsamples[level]
     mpp = None if slide.mpp is None else slide.mpp * downsample

@@ -79,7 +79,9 @@ class S3Location(Location):
         try:
             size, digest = path.stat().st_size, digest_file(path)
         except OSError as error:
-            raise StorageError(f"{path} cannot be read ({error.strerror}): make it again, or correct it.") from error
+            raise StorageError(
+                f"{path} cannot be read ({error.strerror}): correct the path, or make the file again."
+            ) from error
         with self._explained(target), explained_copy(path, target):
             for attempt in range(1, self.server.settings.attempts + 1):
                 try:

@@ -141,7 +141,7 @@ def _ca(environment: Mapping[str, str]) -> str:
         path = environment.get(name)
         if path:
             if not Path(path).is_file():
-                raise StorageError(f"{name} names no file: set it to a PEM file of certificates.")
+                raise StorageError(f"{name} does not name a file: set it to a PEM file of certificates.")
             return path
     return ""
 
