@@ -64,7 +64,7 @@ def test_the_import_contract_holds() -> None:
 def test_the_contract_sees_every_package() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     packages = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
-    assert {layer for contract in settings["contracts"] for layer in contract["layers"]} == packages
+    assert set(settings["contracts"][0]["layers"]) == packages
 
 
 @pytest.mark.parametrize("text", ["import kfp", "from kfp import dsl", "class A:\n    import kfp.local"])
