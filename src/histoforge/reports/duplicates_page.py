@@ -53,7 +53,9 @@ def build_duplicates_page(
 
 def _within_line(near_copies: NearCopies) -> str:
     copies, quantile = len(near_copies.copies.within), 100 * near_copies.nearness.quantile
-    exact = f"{copies:,} have the same pixels as another one" if copies else "no two have the same pixels"
+    exact = f"{copies:,} {'has' if copies == 1 else 'have'} the same pixels as another one"
+    if not copies:
+        exact = "no two have the same pixels"
     return (
         f"Among the synthetic patches, {exact}. {near_copies.within.share:.1%} are more similar to another synthetic "
         f"patch than {quantile:.4g}% of training patches are to another training patch, in samples of equal size."
@@ -102,7 +104,7 @@ def _similarity_section(findings: DuplicateFindings) -> Section:
 
 def _histogram(near: Nearness) -> Figure:
     groups = {
-        name.replace("training", "training, to other training"): np.array(values, np.float32)
+        name.replace("training", "training, to the others"): np.array(values, np.float32)
         for name, values in near.similarities.items()
     }
     low = min(float(values.min()) for values in groups.values())
