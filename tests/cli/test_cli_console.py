@@ -10,8 +10,7 @@ import time
 
 from commands import program
 
-from histoforge.cli.run.console import Console, ToConsole
-from histoforge.cli.run.run_stopping import stopped_by_ctrl_c
+from histoforge.cli.run.console import Console, ToConsole, stopped_by_ctrl_c
 from histoforge.tasks.task_log import RUN, TaskLog, parse
 
 TASK = """
@@ -79,7 +78,7 @@ def test_ctrl_c_stops_the_tasks_that_run_and_those_that_start_later(tmp_path, ca
         signal.signal(signal.SIGINT, previous)
         console.close()
     assert console.stopped
-    assert "or Ctrl-C again to end at once" in capfd.readouterr().err
+    assert "or press Ctrl-C again to stop at once" in capfd.readouterr().err
 
 
 def test_a_bug_in_a_task_keeps_its_traceback():
@@ -151,4 +150,4 @@ def test_what_kfp_takes_from_its_cache_is_said(tmp_path, capsys):
     )
     console.close()
     assert console.cached == ["Cut patches"]
-    assert capsys.readouterr().err == "Cut patches: done before\n"
+    assert capsys.readouterr().err == "Cut patches: result reused\n"

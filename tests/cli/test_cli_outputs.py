@@ -227,8 +227,8 @@ def test_run_does_not_begin_where_it_could_not_end(tmp_path: Path, capsys: pytes
     for name, part in {
         "file": "a file",
         "link": "a link",
-        "used": "is no folder of a run",
-        "named": "is where the run puts a link",
+        "used": "is not the folder of a run",
+        "named": "is in the place of a link",
         "images": "is --source",
         "images/below": "is inside --source",
         ".": "contains --source",

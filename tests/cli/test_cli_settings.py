@@ -4,7 +4,7 @@ import pytest
 
 from histoforge.cli.app import build
 from histoforge.cli.options import given_settings
-from histoforge.cli.run.runner import parted
+from histoforge.cli.run.runner import split_overrides
 from histoforge.cli.steps import read_settings, settings_of
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import preset_names
@@ -32,7 +32,7 @@ def test_a_setting_of_another_step_is_left_to_it():
 
 def test_the_seeds_of_a_pipeline_are_its_own_and_not_those_of_each_step():
     asked = {"seeds": 2, "downstream_seeds": 1, "epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
-    own, for_steps = parted(asked, {"seeds", "seed", "downstream_seeds", "patch_size"})
+    own, for_steps = split_overrides(asked, {"seeds", "seed", "downstream_seeds", "patch_size"})
     assert own == {"seeds": 2, "downstream_seeds": 1}
     assert for_steps == {"epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
     assert plan_benchmark(["dcgan"], 2, 0, "", for_steps, own["downstream_seeds"])

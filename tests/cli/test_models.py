@@ -71,7 +71,7 @@ def test_show_and_pull(capsys: pytest.CaptureFixture[str], models: tuple[Path, s
 def test_rollback(capsys: pytest.CaptureFixture[str], models: tuple[Path, str, str]) -> None:
     _, first, second = models
     done = call(capsys, "models", "rollback", "tumour", "--to", first, "--reason", "frozen sections")
-    assert done == (0, f"tumour: {first} is the champion again, in place of {second}\n", "")
+    assert done == (0, f"tumour: {first} is the champion again, instead of {second}\n", "")
     assert call(capsys, "models", "list").out.split()[1] == first
     assert "rollback" in call(capsys, "models", "list", "tumour").out.splitlines()[-1]
     assert (models[0] / "tumour" / second / "version.json").is_file()
@@ -80,7 +80,7 @@ def test_rollback(capsys: pytest.CaptureFixture[str], models: tuple[Path, str, s
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("show", "tumor"), r"No 'tumor' is published at .* \(did you mean 'tumour'\?\): there is tumour\."),
+        (("show", "tumor"), r"No model 'tumor' is published at .* \(did you mean 'tumour'\?\): choose from tumour\."),
         (("show", "tumour", "0123"), "has no version '0123': choose one of"),
         (("rollback", "tumour", "--to", "0123", "--reason", "x"), "has no version '0123'"),
         (("rollback", "tumour", "--to", "0123", "--reason", " "), "'--reason' is empty"),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from histoforge.cli.kubeflow.launcher import launcher_app
 from histoforge.cluster.errors import ClusterError
-from histoforge.cluster.launcher_merge import merge_launcher, read_launcher
+from histoforge.cluster.launcher import merge_launcher, read_launcher
 from histoforge.core.errors import SettingsError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "manifests" / "base" / "launcher.yaml"
@@ -90,7 +90,7 @@ def test_stores_that_cannot_be_read_are_not_replaced(text):
 def test_a_file_without_stores_is_one_sentence(tmp_path, text):
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(
-        SettingsError, match="has no stores for 'kfp-launcher': write it as manifests/base/launcher.yaml"
+        SettingsError, match="defines no stores for 'kfp-launcher': write it like manifests/base/launcher.yaml"
     ):
         read_launcher(tmp_path / "mine.yaml")
 

@@ -60,7 +60,7 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
     _, out, joined = guided
     done, _ = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]', "--overwrite")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(re.findall("done before", done.stderr)) >= 3  # patches, classifiers on real ones, guide
+    assert len(re.findall("result reused", done.stderr)) >= 3  # patches, classifiers on real ones, guide
     ranking = results(out)
     assert set(ranking["methods"]) == {"dcgan", "rleo:literal"}
     model = json.loads((out / "generators-0" / "model.json").read_text())

@@ -51,8 +51,8 @@ def test_a_killed_run_leaves_no_task_behind(finished):
 def test_the_same_command_goes_on_and_ends_well(finished):
     _, done, _ = finished
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "Cut patches: done before" in done.stderr
-    assert "Train the baseline: done before" in done.stderr
+    assert "Cut patches: result reused" in done.stderr
+    assert "Train the baseline: result reused" in done.stderr
     assert "train_generator: done in" in done.stderr
 
 
@@ -91,7 +91,7 @@ def test_a_third_call_takes_everything_over(finished, source):
     out, _, _ = finished
     done = run("selective-augmentation", source, out)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(re.findall("done before", done.stderr)) == 11
+    assert len(re.findall("result reused", done.stderr)) == 11
     assert "train_classifier" not in done.stderr
 
 
@@ -100,7 +100,7 @@ def test_a_copied_folder_is_taken_over_and_a_setting_reruns_only_what_depends_on
     changed = {"train_generator.epochs": 3, "preprocess.workers": 1}
     done = run("selective-augmentation", source, moved, "--overwrite", **changed)
     assert done.returncode == 0, done.stderr[-2000:]
-    taken_over = set(re.findall("^(.*): done before$", done.stderr, re.MULTILINE))
+    taken_over = set(re.findall("^(.*): result reused$", done.stderr, re.MULTILINE))
     assert taken_over == {"Cut patches", "Train the baseline", "Train with traditional augmentation"}
     assert "train_generator: done in" in done.stderr
     artifacts = [(moved / name).resolve() for name in ("patches", "baseline", "generator")]
@@ -136,7 +136,7 @@ def test_ctrl_c_stops_the_tasks_with_a_checkpoint_and_says_so(source, tmp_path):
     _, error = process.communicate()
     assert process.returncode == 130
     assert error.splitlines()[-1] == "stopped"
-    assert "type the same command again to go on from there, or Ctrl-C again to end at once" in error
+    assert "run the same command again to resume from it, or press Ctrl-C again to stop at once" in error
     assert "Traceback" not in error
     assert list((tmp_path / "out" / "checkpoints").rglob("checkpoint-*.safetensors"))
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from histoforge.cli.run.usage import usage_table
+from histoforge.cli.run.console import usage_table
 from histoforge.tasks.usage import GIB, Meter, ProcessPeak, Usage, add_children, process_peak
 
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""The commands and their exits: with code 0, with one sentence and code 2, or, for a bug, with a traceback."""
+"""The commands of `histoforge` and their exit codes: 0, 2 with a one-sentence error, or a traceback for a bug."""
 
 import os
 import signal
@@ -34,10 +34,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     guard_output()
     arguments = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGTERM, _terminated)  # which a container's first process would ignore
-    words = arguments or _completed_words()
-    asked = next((word for word in words if not word.startswith("-")), "")
-    command = typer.main.get_command(build(asked, shown_method(arguments)))
+    signal.signal(signal.SIGTERM, _terminated)  # the first process of a container would ignore the signal
+    typed = arguments or _completed_arguments()
+    command_name = next((argument for argument in typed if not argument.startswith("-")), "")
+    command = typer.main.get_command(build(command_name, shown_method(arguments)))
     try:
         code = command.main(args=arguments, prog_name="histoforge", standalone_mode=False)
     except HistoforgeError as error:
@@ -60,10 +60,15 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def build(asked: str = "", method: str = "") -> typer.Typer:
-    """Build the command line; only the step `asked` gets its options, and its help shows those of `method`."""
+def build(command_name: str = "", method: str = "") -> typer.Typer:
+    """Build the command line.
+
+    Args:
+        command_name: the command that the user typed; among the steps, only this one gets its options.
+        method: generator method whose settings its help shows; '' for all.
+    """
     app = typer.Typer(
-        help="Turn a few labelled histopathology slides into a better classifier, by synthetic patches shown to help.",
+        help="Improve a classifier of histopathology slides with synthetic patches that are shown to help.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -71,7 +76,7 @@ def build(asked: str = "", method: str = "") -> typer.Typer:
     )
     app.callback()(_callback)
     app.command()(run)
-    add_steps(app, asked, method)
+    add_steps(app, command_name, method)
     app.command()(similar)
     app.command()(duplicates)
     app.command()(inspect)
@@ -85,8 +90,8 @@ def build(asked: str = "", method: str = "") -> typer.Typer:
     return app
 
 
-def _completed_words() -> list[str]:
-    """Return the command line that a shell wants completed, without the program's name; empty if there is none."""
+def _completed_arguments() -> list[str]:
+    """Return the arguments that a shell asks to complete; empty if this call is not for completion."""
     line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
     return line.split()[1:] if "_HISTOFORGE_COMPLETE" in os.environ else []
 
@@ -100,15 +105,15 @@ def _end(sentence: str, code: int) -> None:
     sys.exit(code)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"histoforge {__version__}")
         raise typer.Exit
 
 
 def _callback(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -127,7 +132,7 @@ def run(
     dry_run: DRY_RUN = False,
     overwrite: OVERWRITE = False,
 ) -> None:
-    """Run a whole pipeline on this machine; the same command goes on where it was stopped."""
+    """Run a whole pipeline on this machine; the same command resumes it after a stop."""
     from histoforge.cli.run.runner import plan_run, run_pipeline
     from histoforge.cli.steps import show_plan
 
@@ -139,7 +144,7 @@ def run(
 
 
 def inspect(path: Annotated[Path, typer.Argument(help="patch set, model, arm, report or folder of a run")]) -> None:
-    """Say what a patch set, a model, an arm or a run holds."""
+    """Show the contents of a patch set, a model, an arm or a run."""
     from histoforge.cli.inspection import show
 
     show(path)
@@ -147,10 +152,10 @@ def inspect(path: Annotated[Path, typer.Argument(help="patch set, model, arm, re
 
 def presets(
     name: Annotated[
-        str, typer.Argument(help="show the settings of one", autocompletion=completion(preset_names()))
+        str, typer.Argument(help="preset whose settings are shown", autocompletion=completion(preset_names()))
     ] = "",
 ) -> None:
-    """List the presets, or show one."""
+    """List the presets, or show the settings of one."""
     from histoforge.cli.presets import show_preset, show_presets
 
     if name:

@@ -56,8 +56,10 @@ def settings_by_section(step: Step, method: str) -> dict[str, tuple[str, FieldIn
         return {name: (SETTINGS, field) for name, field in fields.items()}
     shown = {"method": (COMMON, fields["method"])}
     if method:
-        own = METHODS[method].config_class.model_fields
-        return shown | {name: (f"Settings of {method}", own[name]) for name in fields if name in own}
+        method_fields = METHODS[method].config_class.model_fields
+        return shown | {
+            name: (f"Settings of {method}", method_fields[name]) for name in fields if name in method_fields
+        }
     sections = {name: _section(name) for name in fields if name != "method"}
     in_order = sorted(
         sections,
@@ -78,9 +80,9 @@ def _section(setting: str) -> str:
 def _value(arguments: Sequence[str], option: str) -> str:
     """Return the last value that the command line gives an option, or ''."""
     value = ""
-    for place, argument in enumerate(arguments):
-        if argument == option and place + 1 < len(arguments):
-            value = arguments[place + 1]
+    for index, argument in enumerate(arguments):
+        if argument == option and index + 1 < len(arguments):
+            value = arguments[index + 1]
         elif argument.startswith(f"{option}="):
             value = argument.partition("=")[2]
     return value

@@ -1,12 +1,15 @@
-"""Build command line options from a step's settings, so that `--help` matches the settings class."""
+"""Command line options generated from a step's settings, and errors that name parameters as options."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
+from histoforge.core.errors import HistoforgeError, UnknownParameterError
 from histoforge.core.settings import Settings
 from histoforge.steps.field_help import field_help, is_list, kind_of
 
@@ -19,7 +22,7 @@ def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty
 
 
 def setting_parameters(config: type[Settings]) -> list[inspect.Parameter]:
-    """Return one parameter per setting, None if it is not given; the settings class checks bounds."""
+    """Return one command parameter per setting; None means not given, and the settings class checks bounds."""
     return [setting_parameter(name, field) for name, field in config.model_fields.items()]
 
 
@@ -34,16 +37,19 @@ def command(
     run.__name__ = name
     run.__doc__ = about
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__annotations__ = {item.name: item.annotation for item in parameters}
     return run
 
 
 def given_settings(config: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that were given among a command's values; lists may be written with commas."""
+    """Return the settings that were given on the command line; lists are separated by commas.
+
+    An option that was not given is None, so that 0 and '' override a preset like any other value.
+    """
     given = {name: values[name] for name in config.model_fields if values.get(name) is not None}
     for name, value in given.items():
         if isinstance(value, str) and is_list(config.model_fields[name]):
-            given[name] = [part.strip() for part in value.split(",")]
+            given[name] = [item.strip() for item in value.split(",")]
     return given
 
 
@@ -89,3 +95,36 @@ def _kind(field: FieldInfo) -> str:
 
 def _help(field: FieldInfo) -> str:
     return f"{field.description} [{field_help(field)}]" if field_help(field) else str(field.description)
+
+
+@contextmanager
+def errors_name_options(
+    command: str, parameters: Collection[str], flags: Collection[str], assignments: str
+) -> Iterator[None]:
+    """Raise errors of the block again, with parameters named as options: `--split-ratios`, not `split_ratios`.
+
+    Args:
+        command: the step's name.
+        parameters: the names of its parameters.
+        flags: parameters that were given as options.
+        assignments: values of `--set`, whose names stay as they are.
+    """
+    try:
+        yield
+    except UnknownParameterError:
+        raise
+    except HistoforgeError as error:
+        known = [name for name in parameters if not re.search(rf"\b{name}=", assignments)]
+        raise type(error)(_with_option_names(str(error), command, known, flags)) from error
+
+
+def _with_option_names(sentence: str, command: str, parameters: Collection[str], flags: Collection[str]) -> str:
+    """Return a sentence with parameters named as options; see `errors_name_options`."""
+    for name in sorted(parameters, key=len, reverse=True):
+        flag = f"--{name.replace('_', '-')}"
+        before = "" if name in flags else "(?<=give )"
+        sentence = re.sub(rf"{before}'{name}'", flag, sentence)
+        sentence = re.sub(rf"(?<![\w.'/-]){name}=(?=\S)", f"{flag} ", sentence)
+        if "_" in name:
+            sentence = re.sub(rf"(?<![\w.'/-]){name}(?![\w.'/=-])", flag, sentence)
+    return re.sub(rf"^{command}: ", f"{command.replace('_', '-')}: ", sentence)

@@ -1,4 +1,4 @@
-"""Claim the outputs of a command before it does any work; see `core.claims`."""
+"""Claims of a command's outputs, made before it does any work; see `core.claims`."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from histoforge.steps.table import Step
 
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="replace earlier results of the same kind")]
 LOCATIONS = ("source", "annotations", "weights", "inception_weights", "lpips_weights", "models", "checkpoints")
-"""Settings that name a place, which outputs must not touch."""
+"""Settings that name a location, in which no output may lie."""
 CHANGEABLE = {"device", "workers", "checkpoints", "checkpoint_every"}
 """Settings that do not change the result of a command."""
 
@@ -41,22 +41,22 @@ def claim_step(step: Step, config: Settings, paths: Mapping[str, Any], out: Path
     outputs = [Output(paths[port.name], port.kind) for port in step.outputs]
     check_folder(out)
     same = recorded(out, step.name) == digest
-    with claimed(outputs, read_places(config, given), overwrite=overwrite, same=same):
+    with claimed(outputs, input_paths(config, given), overwrite=overwrite, same=same):
         yield
         record(out, step.name, digest)
 
 
-def read_places(config: Settings, given: Mapping[str, Any]) -> dict[str, Path]:
-    """Return the places on this machine that a command reads or keeps things at, by their options."""
-    places = {}
+def input_paths(config: Settings, given: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the paths on this machine that a command reads or stores data at, by their options."""
+    paths = {}
     for name, value in given.items():
-        many = value if isinstance(value, list) else [value]
-        places.update({f"--{name.replace('_', '-')} {path}": path for path in many if path is not None})
+        values = value if isinstance(value, list) else [value]
+        paths.update({f"--{name.replace('_', '-')} {path}": path for path in values if path is not None})
     for name in LOCATIONS:
         path = local_path(str(getattr(config, name, "")))
         if path is not None:
-            places[f"--{name.replace('_', '-')} {path}"] = path
-    return places
+            paths[f"--{name.replace('_', '-')} {path}"] = path
+    return paths
 
 
 def local_path(location: str) -> Path | None:
@@ -93,8 +93,8 @@ def claim_page(
         yield digest
 
 
-def placed(out: Path) -> Path:
-    """Return `out` with its parent folders resolved, so that '.' and '..' have names too; a link stays a link."""
+def resolved_parent(out: Path) -> Path:
+    """Return `out` with its parent folders resolved, so that '.' and '..' get names; a link stays a link."""
     return out.resolve() if out.name in ("", "..") else out.parent.resolve() / out.name
 
 
@@ -105,6 +105,8 @@ def check_folder(out: Path) -> None:
         StorageError: if it is a file or a link.
     """
     if out.is_symlink():
-        raise StorageError(f"--out is {out}, a link to {os.readlink(out)}: name that place itself, or a new folder.")
+        raise StorageError(
+            f"--out is {out}, a link to {os.readlink(out)}: give the path that it leads to, or a new folder."
+        )
     if out.exists() and not out.is_dir():
-        raise StorageError(f"--out is {out}, a file: name a new folder.")
+        raise StorageError(f"--out is {out}, a file: give a new folder.")

@@ -1,4 +1,4 @@
-"""Build a command for each step from its settings, inputs and outputs."""
+"""The commands of the steps, generated from their settings, inputs and outputs."""
 
 import inspect
 import json
@@ -9,15 +9,13 @@ import typer
 import yaml
 
 from histoforge.cli import options
-from histoforge.cli.defaults import preset_of
 from histoforge.cli.help import COMMON, SectionedCommand, settings_by_section
-from histoforge.cli.naming import named_as_typed
-from histoforge.cli.outputs import OVERWRITE, check_folder, claim_step, placed
+from histoforge.cli.outputs import OVERWRITE, check_folder, claim_step, resolved_parent
 from histoforge.core.claims import Output, claimed, command_digest, record, recorded
 from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
-from histoforge.core.settings import StepConfig, parse_overrides, preset_names
+from histoforge.core.settings import DEFAULT_PRESET, StepConfig, load_preset, parse_overrides, preset_names
 from histoforge.steps.table import STEPS, Port, Step, step_config
 
 PRESET = Annotated[
@@ -25,41 +23,48 @@ PRESET = Annotated[
     typer.Option(
         "--preset",
         metavar="NAME",
-        help="settings to begin with (histoforge presets)",
+        help="settings to start from; 'histoforge presets' lists them",
         show_default=False,
         autocompletion=options.completion(preset_names()),
     ),
 ]
 SET = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="set a parameter: 'epochs=3' or 'train_generator.epochs=3'"),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="set a parameter: 'epochs=3' or 'train_generator.epochs=3'; repeatable",
+    ),
 ]
 FILE = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings, with a section a step")
+    Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings, with one section per step")
 ]
 
 
 DRY_RUN = Annotated[
     bool,
-    typer.Option("--dry-run", help="show settings, sizes, steps and an estimate of the time, and write nothing"),
+    typer.Option(
+        "--dry-run",
+        help="print settings, sizes, steps and an estimate of the time; write nothing",
+    ),
 ]
 
 
-def add_steps(app: typer.Typer, asked: str, method: str = "") -> None:
+def add_steps(app: typer.Typer, command_name: str, method: str = "") -> None:
     """Add one command per step to `app`, and `phantom`.
 
     Args:
         app: the command line.
-        asked: the command that the user typed; the options of the others are left out, so that `--help` is quick.
-        method: the only generator method whose settings the help shows; '' for all.
+        command_name: the command that the user typed; only this one gets its options, so that `--help` is quick.
+        method: generator method whose settings the help shows; '' for all.
     """
     for step in STEPS.values():
         name = step.name.replace("_", "-")
-        parameters = _parameters(step, method) if name == asked else []
+        parameters = _parameters(step, method) if name == command_name else []
         command = app.command(name, cls=SectionedCommand)
         command(options.command(_body(step), step.name, step.about, parameters))
-    about = "Draw slides with annotated regions, patients, a pen mark and a corrupt slide, to try things on."
-    app.command("phantom")(options.command(_phantom, "phantom", about, _phantom_parameters(asked)))
+    about = "Draw slides with annotated regions, patients, a pen mark and a corrupt file, for demonstrations."
+    app.command("phantom")(options.command(_phantom, "phantom", about, _phantom_parameters(command_name)))
 
 
 def read_settings(path: Path | None) -> dict[str, Any]:
@@ -85,17 +90,46 @@ def read_settings(path: Path | None) -> dict[str, Any]:
 
 
 def settings_of(step: Step, values: dict[str, Any]) -> StepConfig:
-    """Return the settings of a command line: preset, then file, then `--set`, then options."""
+    """Return the settings of a command line. Later sources override earlier ones: preset, file, `--set`, options."""
     overrides = {**read_settings(values["config_file"]), **parse_overrides(values["assignments"] or [])}
     single = {name if "." in name else f"{step.name}.{name}": value for name, value in overrides.items()}
     single.update(
         {f"{step.name}.{name}": value for name, value in options.given_settings(step.config_class, values).items()}
     )
-    preset, notice = preset_of(step, values)
+    preset, notice = _preset(step, values)
     config = step_config(step, preset, single)
     if notice:
         say(notice)
     return config
+
+
+def _preset(step: Step, values: dict[str, Any]) -> tuple[str, str]:
+    """Return the preset of a command line: the named one, or `quickstart` without a GPU; and a message about it.
+
+    The full-size defaults of the settings classes are meant for a GPU: on a CPU, one training step with them can take
+    most of a minute. `--preset ''` selects them on any machine. Components do not use this function: their empty preset
+    means these defaults wherever they run.
+
+    Args:
+        step: the step.
+        values: values of the command's options by name.
+    """
+    preset = values["preset"]
+    if preset is not None:
+        return str(preset), ""
+    sections = {section.partition(".")[0] for section in load_preset(DEFAULT_PRESET)}
+    if step.name not in sections or _has_gpu():
+        return "", ""
+    return DEFAULT_PRESET, (
+        f"No GPU was found, so the settings start from the preset {DEFAULT_PRESET}, which is meant for two CPU cores: "
+        "select another one with --preset NAME, or the full-size defaults with --preset ''."
+    )
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _parameters(step: Step, method: str) -> list[inspect.Parameter]:
@@ -115,12 +149,12 @@ def _parameters(step: Step, method: str) -> list[inspect.Parameter]:
     ]
 
 
-def _phantom_parameters(asked: str) -> list[inspect.Parameter]:
-    if asked != "phantom":
+def _phantom_parameters(command_name: str) -> list[inspect.Parameter]:
+    if command_name != "phantom":
         return []
     from histoforge.steps.phantom_config import PhantomConfig
 
-    out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder to write")]
+    out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder to create")]
     return [
         options.parameter("out", out),
         options.parameter("dry_run", DRY_RUN, False),
@@ -132,13 +166,15 @@ def _phantom_parameters(asked: str) -> list[inspect.Parameter]:
 def _body(step: Step) -> Any:
     def body(values: dict[str, Any]) -> None:
         flags = options.given_settings(step.config_class, values)
-        with named_as_typed(step.name, step.config_class.model_fields, flags, " ".join(values["assignments"] or [])):
+        with options.errors_name_options(
+            step.name, step.config_class.model_fields, flags, " ".join(values["assignments"] or [])
+        ):
             run(values)
 
     def run(values: dict[str, Any]) -> None:
         config = settings_of(step, values)
         paths = {port.name: values[port.name] for port in step.inputs}
-        out = placed(values["out"])
+        out = resolved_parent(values["out"])
         paths.update({port.name: out / port.file if port.file else out for port in step.outputs})
         if values["dry_run"]:
             from histoforge.tasks.dry_run import dry_run
@@ -164,8 +200,8 @@ def _phantom(values: dict[str, Any]) -> None:
     from histoforge.steps import phantom
     from histoforge.steps.phantom_config import PhantomConfig
 
-    given, out = options.given_settings(PhantomConfig, values), placed(values["out"])
-    with named_as_typed("phantom", PhantomConfig.model_fields, given, ""):
+    given, out = options.given_settings(PhantomConfig, values), resolved_parent(values["out"])
+    with options.errors_name_options("phantom", PhantomConfig.model_fields, given, ""):
         config = PhantomConfig.make(given)
     if values["dry_run"]:
         show_plan({"step": "phantom", "settings": config.model_dump(mode="json")})
@@ -183,7 +219,7 @@ def _port(port: Port) -> Any:
     flag = f"--{port.name.replace('_', '-')}"
     option = typer.Option(flag, metavar="PATH", help=port.about)
     if port.many:
-        option = typer.Option(flag, flag.removesuffix("s"), metavar="PATH", help=f"{port.about}; once for each")
+        option = typer.Option(flag, flag.removesuffix("s"), metavar="PATH", help=f"{port.about}; repeatable")
         if port.optional:
             return options.parameter(port.name, Annotated[list[Path] | None, option], None)
         return options.parameter(port.name, Annotated[list[Path], option])
@@ -195,4 +231,4 @@ def _port(port: Port) -> Any:
 def _out(step: Step) -> Any:
     files = [port for port in step.outputs if port.file]
     about = "; ".join(f"{port.file}: {port.about}" for port in files) or step.outputs[0].about
-    return Annotated[Path, typer.Option("--out", metavar="DIR", help=f"folder to write ({about})")]
+    return Annotated[Path, typer.Option("--out", metavar="DIR", help=f"folder to create ({about})")]

@@ -53,7 +53,7 @@ class Package:
         """Return the parameters as the pipeline takes them; a number given for a text becomes text.
 
         Raises:
-            SettingsError: a parameter is unknown, has the wrong type, is missing, or holds a secret.
+            SettingsError: a parameter is unknown, has the wrong type, is missing, or contains a secret.
         """
         for name, value in parameters.items():
             if name not in self.inputs:
@@ -61,18 +61,18 @@ class Package:
                     f"The pipeline '{self.name}' has no parameter '{name}'{nearest(name, self.inputs)}."
                 )
             _refuse_secrets(name, value)
-        for name, described in self.inputs.items():
-            if name not in parameters and not described.get("isOptional"):
-                raise SettingsError(f"The pipeline '{self.name}' needs the parameter '{name}': {_about(described)}.")
+        for name, description in self.inputs.items():
+            if name not in parameters and not description.get("isOptional"):
+                raise SettingsError(f"The pipeline '{self.name}' needs the parameter '{name}': {_about(description)}.")
         return {name: self._fitting(name, value) for name, value in parameters.items()}
 
     def _fitting(self, name: str, value: Any) -> Any:
         kind = str(self.inputs[name]["parameterType"])
         if kind == "STRING" and isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
-        accepted, words = _KINDS[kind]
+        accepted, expected = _KINDS[kind]
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "BOOLEAN"):
-            raise SettingsError(f"The pipeline '{self.name}' wants {words} for '{name}', not {value!r}.")
+            raise SettingsError(f"The pipeline '{self.name}' requires {expected} for '{name}', not {value!r}.")
         return value
 
 
@@ -108,22 +108,22 @@ def open_package(name: str) -> Package:
     except (
         OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError, StopIteration, RecursionError,
     ):  # fmt: skip
-        raise SettingsError(f"{path} is no compiled pipeline: give a file that kfp's compiler wrote.") from None
+        raise SettingsError(f"{path} is not a compiled pipeline: give a file that kfp's compiler wrote.") from None
 
 
 def _folder() -> Path:
     return Path(str(resources.files("histoforge_pipelines")))
 
 
-def _about(described: Mapping[str, Any]) -> str:
-    return " ".join(str(described.get("description", "give a value")).split()).rstrip(".")
+def _about(description: Mapping[str, Any]) -> str:
+    return " ".join(str(description.get("description", "give a value")).split()).rstrip(".")
 
 
 def _refuse_secrets(name: str, value: Any) -> None:
     names = [name, *(value if isinstance(value, dict) else ())]
-    found = [one for one in names if _SECRET.search(str(one))]
-    if found or re.search(r"://[^/\s]+:[^/\s]+@", json.dumps(value)):
+    secrets = [name for name in names if _SECRET.search(str(name))]
+    if secrets or re.search(r"://[^/\s]+:[^/\s]+@", json.dumps(value)):
         raise SettingsError(
-            f"The parameter '{(found or [name])[0]}' seems to hold a secret, and parameters are shown and logged: "
+            f"The parameter '{(secrets or [name])[0]}' seems to contain a secret, but parameters are shown and logged: "
             "put it into the storage secret of the namespace."
         )

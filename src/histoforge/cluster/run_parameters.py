@@ -1,6 +1,7 @@
 """The parameters of a run: those given and those of a resource profile, checked before anything starts."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from histoforge.cluster.packages import Package
@@ -23,11 +24,11 @@ def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> 
 
     try:
         chosen = profile_named(profile or "gpu")
-        asked = {name: value for name, value in chosen.parameters.items() if profile and name in package.inputs}
-        checked = package.check({**asked, **given})
+        defaults = {name: value for name, value in chosen.parameters.items() if profile and name in package.inputs}
+        checked = package.check({**defaults, **given})
         if "gpu_count" in checked:
-            own = {**vars(chosen), **{name: checked.get(name, getattr(chosen, name)) for name in chosen.parameters}}
-            check_profile(type(chosen)(**own), profile or "gpu")
+            changes = {name: checked[name] for name in chosen.parameters if name in checked}
+            check_profile(replace(chosen, **changes), profile or "gpu")
     except ValueError as error:
         raise SettingsError(str(error)) from None
     _check_settings(package, checked)
@@ -41,10 +42,11 @@ def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
     if not {"preset", "overrides", "methods"} & set(parameters):
         return
     preset, overrides = str(parameters.get("preset", "")), parameters.get("overrides", {})
-    own: dict[str, dict[str, str] | bool] = {"preprocess": {"source": str(parameters.get("source") or "source")}}
+    source = str(parameters.get("source") or "source")
+    step_settings: dict[str, dict[str, str] | bool] = {"preprocess": {"source": source}}
     if "methods" in package.inputs:  # each method has its own parameters
-        own["train_generator"] = False
-    all_settings(preset, overrides, own)
+        step_settings["train_generator"] = False
+    all_settings(preset, overrides, step_settings)
     if "methods" in parameters:
         plan_benchmark(
             parameters["methods"],

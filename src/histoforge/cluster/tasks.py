@@ -24,7 +24,7 @@ class Task:
     Attributes:
         title: name that the UI shows.
         runs: True if the task runs a container; False for a loop, a condition or a nested pipeline.
-        looped: whether it runs once for each item of a loop.
+        looped: True if it runs once for each item of a loop.
     """
 
     title: str
@@ -57,18 +57,18 @@ def tasks_of(spec: Mapping[str, Any]) -> dict[str, Task]:
     """
     spec = spec.get("pipeline_spec") or spec
     tasks = {"root": Task("The run", False, False)}
-    tasks.update(_tasks_of_dag(spec.get("root", {}).get("dag", {}), spec.get("components", {}), False))
+    tasks.update(_dag_tasks(spec.get("root", {}).get("dag", {}), spec.get("components", {}), False))
     return tasks
 
 
-def _tasks_of_dag(dag: Mapping[str, Any], components: Mapping[str, Any], looped: bool) -> Iterator[tuple[str, Task]]:
+def _dag_tasks(dag: Mapping[str, Any], components: Mapping[str, Any], looped: bool) -> Iterator[tuple[str, Task]]:
     for key, task in dag.get("tasks", {}).items():
         component = components.get(task.get("componentRef", {}).get("name", ""), {})
         inner = looped or "parameterIterator" in task or "artifactIterator" in task
         title = task.get("taskInfo", {}).get("name") or key
         yield key, Task(title, "dag" not in component, looped)
         if "dag" in component:
-            yield from _tasks_of_dag(component["dag"], components, inner)
+            yield from _dag_tasks(component["dag"], components, inner)
 
 
 def split_node(name: str) -> tuple[str, tuple[int, ...]]:

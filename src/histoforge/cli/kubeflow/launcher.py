@@ -51,7 +51,7 @@ def apply(file: FILE = DEFAULT, namespace: NAMESPACE = "") -> None:
 
 def _plan(file: Path, namespace: str) -> tuple[Kubernetes, dict[str, Any], str]:
     """Return the connection, the config map as it should be, and the change as a diff."""
-    from histoforge.cluster.launcher_merge import CONFIG_MAP, describe_change, merge_launcher, read_launcher
+    from histoforge.cluster.launcher import CONFIG_MAP, describe_change, merge_launcher, read_launcher
 
     wanted = read_launcher(file)
     namespace = namespace or os.environ.get("KFP_NAMESPACE") or "kubeflow"

@@ -51,8 +51,8 @@ class RunCache:
     ) -> str:
         """Return a task's key. It ignores the image, and the environment, which only sets threads."""
         name = re.sub(r"-\d+$", "", component_name.removeprefix("comp-")).replace("-", "_")
-        made_by = _settings(STEPS[name], arguments) if name in STEPS else arguments
-        return digest_json([name, full_command, self._content(made_by)])
+        resolved = _settings(STEPS[name], arguments) if name in STEPS else arguments
+        return digest_json([name, full_command, self._content(resolved)])
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the outputs of a task, or None if there are none or one of their artifacts is gone."""
@@ -64,7 +64,7 @@ class RunCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, HistoforgeError, _MissingArtifactError) as error:
-            logging.info(f"The entry {key} of the cache cannot be used ({error}): the task is run anew.")
+            logging.info(f"The entry {key} of the cache cannot be used ({error}): the task is run again.")
             return None
 
     def put(self, key: str, outputs: dict[str, Any]) -> None:
@@ -77,12 +77,12 @@ class RunCache:
         return self.cache_root / f"{key}.json"
 
     def _content(self, value: Any) -> Any:
-        """Return `value` as JSON, with artifacts identified by content, or else by their place in the folder."""
+        """Return `value` as JSON, with artifacts identified by content, or else by their path in the folder."""
         from kfp import dsl
 
         if isinstance(value, dsl.Artifact):
             if value.metadata.get("digest"):
-                return {name: fact for name, fact in value.metadata.items() if name not in NOT_CONTENT}
+                return {key: item for key, item in value.metadata.items() if key not in NOT_CONTENT}
             return self._relative(value.uri)
         if isinstance(value, Mapping):
             return {name: self._content(item) for name, item in value.items()}

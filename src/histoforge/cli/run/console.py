@@ -1,4 +1,4 @@
-"""The output of a pipeline that runs on this machine: the tasks' own lines are shown, the rest goes to a log file."""
+"""The output of a pipeline that runs on this machine: lines of its tasks are shown, the rest goes to a log file."""
 
 import contextlib
 import io
@@ -9,13 +9,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
+from histoforge.core.files import write_json
 from histoforge.core.output import SafeStream
+from histoforge.core.signals import handled_signals
 from histoforge.tasks.task_log import parse
 from histoforge.tasks.usage import Usage
 
+USAGE_NAME = "usage.json"
+HINT = (
+    b"\nCtrl-C: a training finishes its step and writes a checkpoint; run the same command again to resume from it, "
+    b"or press Ctrl-C again to stop at once.\n"
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([^']+)'")
 _ENDED = re.compile(r"Task '([^']+)' finished with status (SUCCESS|FAILURE)")
@@ -31,11 +39,11 @@ class Console(io.TextIOBase):
 
     Attributes:
         stopped: True once the tasks were told to stop.
-        error: the sentence with which a task ended, or ''.
+        error: the error message of a task, or ''.
         failed: the tasks that failed.
         seconds: duration of each task that ran, including its start.
         cached: tasks whose results already existed.
-        usage: time and memory of each successful task, in the order in which they ended.
+        usage: time and memory of each successful task, in the order of their ends.
     """
 
     def __init__(self, log: Path, titles: Mapping[str, str] | None = None) -> None:
@@ -88,34 +96,34 @@ class Console(io.TextIOBase):
                 os.kill(process, signal.SIGTERM)
 
     def _take(self, line: str, thread: int) -> None:
-        said = parse(line)
-        if said is None:
+        message = parse(line)
+        if message is None:
             self._log.write(f"{line}\n")
             self._log.flush()
-            self._follow(line, thread)
+            self._read_progress(line, thread)
             return
-        self._task[thread] = said.task
-        if said.kind == "started":
-            self._processes[thread] = int(said.text)
+        self._task[thread] = message.task
+        if message.kind == "started":
+            self._processes[thread] = int(message.text)
             if self.stopped:
                 self.stop_tasks()
-        elif said.kind == "error":
-            self.error = said.text
-            self._log.write(f"{said.task}: {said.text}\n")
-        elif said.kind == "usage":
-            usage = Usage.model_validate_json(said.text)
-            self.usage.append((said.task, usage))
-            self.show(f"{said.task}: done in {usage.sentence()}")
+        elif message.kind == "error":
+            self.error = message.text
+            self._log.write(f"{message.task}: {message.text}\n")
+        elif message.kind == "usage":
+            usage = Usage.model_validate_json(message.text)
+            self.usage.append((message.task, usage))
+            self.show(f"{message.task}: done in {usage.sentence()}")
         else:
-            self.show(said.text if said.text.startswith(said.task) else f"{said.task}: {said.text}")
+            self.show(message.text if message.text.startswith(message.task) else f"{message.task}: {message.text}")
 
-    def _follow(self, line: str, thread: int) -> None:
+    def _read_progress(self, line: str, thread: int) -> None:
         if match := _STARTED.search(line):
             self._began[thread] = time.monotonic()
             self._task[thread] = self._title(match.group(1))
         elif match := _CACHED.search(line):
             self.cached.append(self._title(match.group(1)))
-            self.show(f"{self.cached[-1]}: done before")
+            self.show(f"{self.cached[-1]}: result reused")
         elif (match := _ENDED.search(line)) and thread in self._began:
             name = self._task[thread]
             self._processes.pop(thread, None)
@@ -137,3 +145,47 @@ class ToConsole(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a record on."""
         self.console.write(f"{record.getMessage()}\n")
+
+
+@contextlib.contextmanager
+def stopped_by_ctrl_c(console: Console) -> Iterator[None]:
+    """Make the first Ctrl-C inside the block stop the tasks of a console, and a second one end this process at once."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.write(2, HINT)
+        console.stop_tasks()
+
+    with handled_signals({signal.SIGINT: stop}):
+        yield
+
+
+def usage_table(seconds: Mapping[str, float], usage: Sequence[tuple[str, Usage]]) -> list[str]:
+    """Return the lines of a table of time and peak memory.
+
+    Args:
+        seconds: duration of each task including its start, by name; the sum if several share a name.
+        usage: usage of tasks by name; times under one name are added, and the highest peak counts.
+    """
+    lines = [f"  {'task':<32} {'seconds':>9} {'CPU s':>9} {'memory, GiB':>12} {'GPU, GiB':>9}"]
+    for name, duration in seconds.items():
+        used = [entry for label, entry in usage if label == name]
+        processor = sum(entry.cpu_seconds for entry in used)
+        memory = max((entry.peak_memory_gib for entry in used), default=0.0)
+        gpu = max((entry.peak_gpu_reserved_gib or 0.0 for entry in used), default=0.0)
+        shown = f"{gpu:.2f}" if gpu else "-"
+        lines.append(f"  {name:<32} {duration:9.1f} {processor:9.1f} {memory:12.2f} {shown:>9}")
+    return lines
+
+
+def write_usage(out: Path, usage: Sequence[tuple[str, Usage]], cached: Sequence[str]) -> None:
+    """Write `usage.json` into a run's folder, unless no task has run.
+
+    Args:
+        out: the folder.
+        usage: usage of tasks by name, in the order in which they ended.
+        cached: tasks whose results were reused from an earlier call.
+    """
+    if usage:
+        tasks = [{"task": name, **entry.model_dump()} for name, entry in usage]
+        write_json(out / USAGE_NAME, {"tasks": tasks, "cached": list(cached)})

@@ -1,4 +1,4 @@
-"""The folder of `histoforge run`: its owner, and whether this run may write there."""
+"""The folder of `histoforge run`: which run wrote it, and the check that this run may write there."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -45,7 +45,7 @@ def claimed_run(
 
 
 def is_run_folder(out: Path) -> bool:
-    """Return True if a run has written to a folder, whether it finished or not."""
+    """Return True if a run, finished or not, has written to a folder."""
     return "pipeline" in read_json_or_empty(out / NAME) or (
         (out / "run.log").is_file() and (out / "artifacts").is_dir()
     )
@@ -55,21 +55,23 @@ def _check(out: Path, command: Mapping[str, Any], links: Collection[str], overwr
     if not out.exists() or all(is_unfinished(entry.name) for entry in out.iterdir()):
         return
     if not is_run_folder(out):
-        raise StorageError(f"{out} is there already and is no folder of a run: name a new one, or move it away.")
+        raise StorageError(f"{out} exists and is not the folder of a run: give a new folder, or move this one away.")
     for name in links:
         if (out / name).exists() and not (out / name).is_symlink():
-            raise StorageError(f"{out / name} is where the run puts a link: move it away, or name a new folder.")
+            raise StorageError(
+                f"{out / name} is in the place of a link that the run creates: move it away, or give a new folder."
+            )
     kind = "ranking" if "methods" in read_json_or_empty(out / METRICS) else "metrics"
-    there = [check_replaceable_file(out / REPORT, "page"), check_replaceable_file(out / METRICS, kind)]
-    if any(there) and not overwrite and (changed := _difference(read_json_or_empty(out / NAME), command)):
+    existing = [check_replaceable_file(out / REPORT, "page"), check_replaceable_file(out / METRICS, kind)]
+    if any(existing) and not overwrite and (changed := _difference(read_json_or_empty(out / NAME), command)):
         raise StorageError(
-            f"{out} holds the report of another run ({changed}): add --overwrite to replace it, or name a new folder."
+            f"{out} contains the report of another run ({changed}): add --overwrite, or give a new folder."
         )
 
 
-def _difference(said: Mapping[str, Any], command: Mapping[str, Any]) -> str:
+def _difference(recorded: Mapping[str, Any], command: Mapping[str, Any]) -> str:
     """Return the first difference between two runs, or ''."""
-    before, now = _flat(said), _flat(json.loads(json.dumps(command)))
+    before, now = _flat(recorded), _flat(json.loads(json.dumps(command)))
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if not names:
         return ""
@@ -78,13 +80,13 @@ def _difference(said: Mapping[str, Any], command: Mapping[str, Any]) -> str:
     return f"{name} {before.get(name, 'unset')} instead of {now.get(name, 'unset')}{more}"
 
 
-def _flat(said: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run by name, with those of steps and of the pipeline in one dict."""
-    given = {name: value for name, value in said.items() if name not in ("seconds", "cached", "checkpoints")}
+    given = {name: value for name, value in arguments.items() if name not in ("seconds", "cached", "checkpoints")}
     return {**given.pop("overrides", {}), **given}
 
 
 def _clear(out: Path) -> None:
-    """Remove the remains of the tasks of killed runs."""
+    """Remove what tasks of killed runs left behind."""
     for folder in [out, *(path for path in (out / "artifacts").rglob("*") if path.is_dir() and not path.is_symlink())]:
         clear(folder)

@@ -1,4 +1,4 @@
-"""`histoforge run`: run a whole pipeline on this machine with kfp's local runner."""
+"""Runs of whole pipelines on this machine, with kfp's local runner."""
 
 import builtins
 import contextlib
@@ -13,11 +13,9 @@ from typing import Any, NamedTuple
 
 from histoforge_pipelines.table import local_pipelines
 
-from histoforge.cli.outputs import placed
-from histoforge.cli.run.console import Console, ToConsole
+from histoforge.cli.outputs import resolved_parent
+from histoforge.cli.run.console import Console, ToConsole, stopped_by_ctrl_c, usage_table, write_usage
 from histoforge.cli.run.folder import METRICS, REPORT, claimed_run
-from histoforge.cli.run.run_stopping import stopped_by_ctrl_c
-from histoforge.cli.run.usage import usage_table, write_usage
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_json
@@ -30,13 +28,13 @@ from histoforge.tasks import scan_source
 from histoforge.tasks.task_log import RUN
 
 SEEDS = ("seed", "seeds")
-"""Parameters of steps that a pipeline sets as each step needs them: other seeds for each run, fewer for some arms."""
+"""Parameters that a pipeline sets differently for each of its tasks: other seeds per run, fewer for some arms."""
 AT_ONCE = 2
 """Number of a loop's tasks that kfp's local runner runs at the same time."""
 
 
 class RunError(HistoforgeError):
-    """A task of a pipeline failed through the user's fault; the sentence is the task's own."""
+    """A task of a pipeline failed because of invalid input; the message is the task's."""
 
 
 class _Request(NamedTuple):
@@ -82,17 +80,17 @@ def run_pipeline(
         HistoforgeError: if the settings or the source are wrong, or `out` contains something else (before anything
             starts), or if a task fails.
     """
-    request = _checked(name, source, preset, overrides)
-    pipeline, own, for_steps = request.pipeline, request.parameters, request.overrides
-    out = placed(Path(os.path.expanduser(out)))
-    arguments = {"preset": preset, "overrides": for_steps, **own}
+    request = _check_request(name, source, preset, overrides)
+    pipeline = request.pipeline
+    out = resolved_parent(Path(os.path.expanduser(out)))
+    arguments = {"preset": preset, "overrides": request.overrides, **request.parameters}
     links = set(pipeline.component_spec.outputs or ()) - {"report", "metrics"}
     with claimed_run(out, {"pipeline": name, **arguments}, request.source, links, overwrite):
         _run_in(out.resolve(), name, pipeline, arguments)
 
 
 def _run_in(out: Path, name: str, pipeline: Any, arguments: dict[str, Any]) -> None:
-    began = time.monotonic()
+    started = time.monotonic()
     console = Console(out / "run.log", _titles(pipeline.pipeline_spec))
     try:
         arguments = {**arguments, "checkpoints": str(out / "checkpoints")}
@@ -102,37 +100,37 @@ def _run_in(out: Path, name: str, pipeline: Any, arguments: dict[str, Any]) -> N
             out / "run.json", {**arguments, "pipeline": name, "seconds": console.seconds, "cached": console.cached}
         )
         remove_work(out / "checkpoints")
-        _tell(out, console, time.monotonic() - began)
+        _report(out, console, time.monotonic() - started)
     finally:
         write_usage(out, console.usage, console.cached)
         console.close()
 
 
 def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Return what `run_pipeline` would do with these arguments, without writing anything; see `cli.plan`."""
+    """Return what `run_pipeline` would do with these arguments, without writing anything; see `tasks.pipeline_plan`."""
     from histoforge.tasks.pipeline_plan import plan_pipeline
 
-    request = _checked(name, source, preset, overrides)
+    request = _check_request(name, source, preset, overrides)
     settings = all_settings(preset, request.for_all_steps, {**request.fixed, "preprocess": {"source": request.source}})
     return plan_pipeline(request.pipeline.pipeline_spec, settings, request.scan)
 
 
-def _checked(name: str, source: str, preset: str, overrides: dict[str, Any]) -> _Request:
+def _check_request(name: str, source: str, preset: str, overrides: dict[str, Any]) -> _Request:
     entry = local_pipelines().named(name)
     source = source if "://" in source else str(Path(os.path.expanduser(source)).resolve())
     pipeline = entry.load()
-    own, for_steps = parted(overrides, set(pipeline.component_spec.inputs))
-    own = open_package(name).check({"source": source, **own})
-    for_all = for_steps | {name: own[name] for name in SEEDS if name in own}
+    values, for_steps = split_overrides(overrides, set(pipeline.component_spec.inputs))
+    values = open_package(name).check({"source": source, **values})
+    for_all = for_steps | {name: values[name] for name in SEEDS if name in values}
     scan = scan_source.run(source, preset, for_all, entry.fixed)
-    return _Request(pipeline, source, own, for_steps, for_all, dict(entry.fixed), scan)
+    return _Request(pipeline, source, values, for_steps, for_all, dict(entry.fixed), scan)
 
 
-def parted(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_overrides(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split overrides into those of the pipeline itself, whose parameters are `inputs`, and those of its steps."""
     for_steps = parameters() - set(SEEDS)
-    own = {key: value for key, value in overrides.items() if key in inputs - for_steps}
-    return own, {key: value for key, value in overrides.items() if key not in own}
+    for_pipeline = {key: value for key, value in overrides.items() if key in inputs - for_steps}
+    return for_pipeline, {key: value for key, value in overrides.items() if key not in for_pipeline}
 
 
 def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
@@ -161,7 +159,7 @@ def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Conso
                 if console.error:
                     raise RunError(console.error) from None
                 if console.failed:
-                    console.show(f"{', '.join(console.failed)} failed; all that was printed is in {out / 'run.log'}")
+                    console.show(f"{', '.join(console.failed)} failed; the complete output is in {out / 'run.log'}")
                     raise SystemExit(1) from None
                 raise
 
@@ -174,9 +172,9 @@ def code_digest() -> str:
 
 
 def _prepare(spec: Any) -> None:
-    """Fit a pipeline to one machine: no retries, cores shared among the tasks of a loop, and no parallel loops."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    cores = int(asked) if asked.isdigit() and int(asked) else os.cpu_count() or 1
+    """Adapt a pipeline to one machine: no retries, cores shared among the tasks of a loop, and no parallel loops."""
+    threads_set = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(threads_set) if threads_set.isdigit() and int(threads_set) else os.cpu_count() or 1
     root = set(_tasks(spec.root.dag))
     for component in [spec.root, *spec.components.values()]:
         for task in component.dag.tasks.values():
@@ -203,7 +201,7 @@ def _tasks(dag: Any) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet(console: Console) -> Iterator[None]:
-    """Send kfp's warnings and log to the log file, and tell the tasks which process runs them."""
+    """Send kfp's warnings and log records to the log file, and set the variable by which tasks know their run."""
     handler, root = ToConsole(console), logging.getLogger()
     level, plain_print = root.level, builtins.print
     os.environ[RUN] = str(os.getpid())
@@ -231,16 +229,16 @@ def _collect(outputs: dict[str, Any], out: Path) -> None:
                 continue
             link = out / (artifact.metadata.get("arm") or f"{name}-{number}" if isinstance(value, list) else name)
             if link.exists() and not link.is_symlink():
-                say(f"{link} is not this run's and stays; the result of that name is {path}")
+                say(f"{link} was not written by this run and was kept; the result of that name is {path}")
                 continue
             link.unlink(missing_ok=True)
             link.symlink_to(os.path.relpath(path, out))
 
 
-def _tell(out: Path, console: Console, seconds: float) -> None:
+def _report(out: Path, console: Console, seconds: float) -> None:
     for line in usage_table(console.seconds, console.usage):
         console.show(line)
     console.show(f"finished in {seconds:.0f} s")
-    said = read_json(out / "metrics.json")["answer"]
-    print("\n".join([said["headline"], *said["lines"][:1]]))
+    answer = read_json(out / "metrics.json")["answer"]
+    print("\n".join([answer["headline"], *answer["lines"][:1]]))
     print(f"report:  {out / 'report.html'}\nmetrics: {out / 'metrics.json'}")
