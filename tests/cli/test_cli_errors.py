@@ -7,7 +7,7 @@ TRAIN = ("train-classifier", "--patches", "nowhere", "--out", "out")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "parts"),
+    ("arguments", "phrases"),
     [
         (("proprocess",), ("proprocess", "preprocess")),
         (("preprocess", "--sorce", "x"), ("--sorce", "--source")),
@@ -44,12 +44,12 @@ TRAIN = ("train-classifier", "--patches", "nowhere", "--out", "out")
         (("presets", "quik"), ("quik",)),
     ],
 )
-def test_is_one_sentence_and_2(capsys, tmp_path, monkeypatch, arguments, parts):
+def test_is_one_sentence_and_2(capsys, tmp_path, monkeypatch, arguments, phrases):
     monkeypatch.chdir(tmp_path)
     ended = call(capsys, *arguments)
     assert ended.code == 2
     assert ended.err.count("\n") == 1
-    assert all(part in ended.err for part in parts), ended.err
+    assert all(phrase in ended.err for phrase in phrases), ended.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,20 +87,20 @@ def test_a_bug_keeps_its_traceback(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("setting", "part"),
+    ("setting", "phrase"),
     [
-        ("methods=dcgan", "wants a list for 'methods', not 'dcgan'"),
-        ("generator_seeds=two", "wants a whole number for 'generator_seeds', not 'two'"),
-        ("seeds=two", "wants a whole number for 'seeds', not 'two'"),
+        ("methods=dcgan", "requires a list for 'methods', not 'dcgan'"),
+        ("generator_seeds=two", "requires a whole number for 'generator_seeds', not 'two'"),
+        ("seeds=two", "requires a whole number for 'seeds', not 'two'"),
         ("seeds=1000", "train_classifier: 'seeds' must be at most 100, not 1000."),
     ],
 )
-def test_the_parameters_of_a_pipeline_are_checked_before_it_starts(capsys, tmp_path, setting, part):
+def test_the_parameters_of_a_pipeline_are_checked_before_it_starts(capsys, tmp_path, setting, phrase):
     (tmp_path / "one.tiff").touch()
     where = ("--source", tmp_path, "--out", tmp_path / "out", "--set", "downstream_seeds=1")
     ended = call(capsys, "run", "generator-benchmark", *where, "--set", setting)
     assert ended.code == 2
-    assert part in ended.err.splitlines()[-1]
+    assert phrase in ended.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 

@@ -19,8 +19,8 @@ def patches(tmp_path):
 
 def test_a_patch_set_is_told_by_split_class_and_patient(capsys, patches):
     text = call(capsys, "inspect", patches).out
-    for part in ("patch set", "8x12 px", "0.5 um/px", "3 benign, 3 tumour, 2 patients", "settings.stain", "real"):
-        assert part in text
+    for phrase in ("patch set", "8x12 px", "0.5 um/px", "3 benign, 3 tumour, 2 patients", "settings.stain", "real"):
+        assert phrase in text
 
 
 def test_a_damaged_patch_set_is_not_shown(capsys, patches):

@@ -33,12 +33,12 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes | str, int]]:
     }
 
 
-def refused(ended: Ended, *parts: object) -> None:
+def refused(ended: Ended, *phrases: object) -> None:
     """The command ended with one sentence that has these parts, and 2."""
     assert ended.code == 2, ended
     assert "Traceback" not in ended.err
     sentence = ended.err.strip().splitlines()[-1]
-    assert all(str(part) in sentence for part in parts), sentence
+    assert all(str(phrase) in sentence for phrase in phrases), sentence
 
 
 def arguments(name: str, folder: Path) -> list[object]:
@@ -177,10 +177,10 @@ def test_two_trainings_do_not_share_an_output(tmp_path: Path, capsys: pytest.Cap
 def test_phantom_keeps_a_folder_of_slides_that_it_did_not_draw(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine = tmp_path / "slides"
-    mine.mkdir()
-    (mine / "slides.csv").write_text("slide,patient,label\n")
-    refused(call(capsys, "phantom", "--out", mine, "--overwrite"), "is no folder of phantom slides")
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    (slides / "slides.csv").write_text("slide,patient,label\n")
+    refused(call(capsys, "phantom", "--out", slides, "--overwrite"), "is no folder of phantom slides")
     drawn = ("phantom", "--out", tmp_path / "drawn", "--patients", 1, "--size-px", 512)
     assert [call(capsys, *drawn).code for _ in range(2)] == [0, 0]
     refused(call(capsys, *drawn, "--seed", 2), "add --overwrite")
@@ -224,7 +224,7 @@ def test_run_does_not_begin_where_it_could_not_end(tmp_path: Path, capsys: pytes
     (tmp_path / "named" / "run.json").write_text('{"pipeline": "selective-augmentation"}')
     (tmp_path / "named" / "patches").mkdir()
     before = snapshot(tmp_path)
-    for name, part in {
+    for name, phrase in {
         "file": "a file",
         "link": "a link",
         "used": "is not the folder of a run",
@@ -233,7 +233,7 @@ def test_run_does_not_begin_where_it_could_not_end(tmp_path: Path, capsys: pytes
         "images/below": "is inside --source",
         ".": "contains --source",
     }.items():
-        refused(run_into(capsys, source, tmp_path / name, "--overwrite"), part)
+        refused(run_into(capsys, source, tmp_path / name, "--overwrite"), phrase)
     assert snapshot(tmp_path) == before
 
 

@@ -31,11 +31,11 @@ def test_a_setting_of_another_step_is_left_to_it():
 
 
 def test_the_seeds_of_a_pipeline_are_its_own_and_not_those_of_each_step():
-    asked = {"seeds": 2, "downstream_seeds": 1, "epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
-    own, for_steps = split_overrides(asked, {"seeds", "seed", "downstream_seeds", "patch_size"})
-    assert own == {"seeds": 2, "downstream_seeds": 1}
+    overrides = {"seeds": 2, "downstream_seeds": 1, "epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
+    for_pipeline, for_steps = split_overrides(overrides, {"seeds", "seed", "downstream_seeds", "patch_size"})
+    assert for_pipeline == {"seeds": 2, "downstream_seeds": 1}
     assert for_steps == {"epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
-    assert plan_benchmark(["dcgan"], 2, 0, "", for_steps, own["downstream_seeds"])
+    assert plan_benchmark(["dcgan"], 2, 0, "", for_steps, for_pipeline["downstream_seeds"])
 
 
 def test_lists_are_written_with_commas():
@@ -89,10 +89,10 @@ def test_saying_a_parameter_twice_is_an_error_unless_it_is_the_same():
 
 
 def test_a_name_alone_goes_to_every_step_that_has_it():
-    made = all_settings("", {"device": "cpu", "epochs": 2}, {"preprocess": {"source": "x"}})
+    settings = all_settings("", {"device": "cpu", "epochs": 2}, {"preprocess": {"source": "x"}})
     on_a_device = {name for name, step in STEPS.items() if "device" in step.config_class.model_fields}
-    assert {name for name, config in made.items() if getattr(config, "device", "") == "cpu"} == on_a_device
-    assert made["train_generator"].epochs == made["train_classifier"].epochs == 2
+    assert {name for name, config in settings.items() if getattr(config, "device", "") == "cpu"} == on_a_device
+    assert settings["train_generator"].epochs == settings["train_classifier"].epochs == 2
 
 
 def test_a_name_that_no_step_has_is_an_error():

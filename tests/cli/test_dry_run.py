@@ -35,11 +35,11 @@ def plan(capsys, *arguments):
 
 
 @pytest.mark.parametrize("step", TRAINING, ids=lambda step: step.name)
-def test_without_a_gpu_quickstart_is_the_default_and_the_first_line_says_so(capsys, monkeypatch, step):
+def test_without_a_gpu_quickstart_is_the_default_and_the_first_line_reports_it(capsys, monkeypatch, step):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert settings_of(step, UNSET) == settings_of(step, {**UNSET, "preset": "quickstart"})
     first = capsys.readouterr().err.splitlines()[0]
-    assert "no GPU" in first
+    assert "No GPU was found" in first
     assert "quickstart" in first
     assert settings_of(step, {**UNSET, "preset": ""}) == step.config_class()
     assert capsys.readouterr().err == ""
@@ -114,7 +114,7 @@ def test_a_dry_run_of_preprocess_shows_the_source_and_writes_nothing(capsys, tmp
 
 def test_a_dry_run_of_a_pipeline_shows_tasks_settings_and_trainings(capsys, tmp_path):
     source = write_images(tmp_path / "images", per_class=4, patients=2)
-    settings = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
+    settings = [argument for name, value in SETTINGS.items() for argument in ("--set", f"{name}={value}")]
     arguments = ["run", "selective-augmentation", "--source", source, "--out", tmp_path / "out", "--preset", ""]
     shown = plan(capsys, *arguments, "--dry-run", *settings)
     assert shown["source"]["files"] == 8

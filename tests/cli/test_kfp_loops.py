@@ -20,8 +20,10 @@ def loop_over_cells_of_a_task():
 def test_a_returned_parameter_is_not_replaced_by_the_item_of_the_loop():
     plain = task_spec_utils.create_parameter_loop_iteration_task_spec
     with corrected_loops():
-        made = task_spec_utils.create_parameter_loop_iteration_task_spec(loop_over_cells_of_a_task(), {"a": 1}, "for-1")
-    inputs = made.inputs.parameters
+        task_spec = task_spec_utils.create_parameter_loop_iteration_task_spec(
+            loop_over_cells_of_a_task(), {"a": 1}, "for-1"
+        )
+    inputs = task_spec.inputs.parameters
     assert inputs["overrides"].task_output_parameter.output_parameter_key == "overrides"
     assert inputs["cells-loop-item"].runtime_value.constant.struct_value["a"] == 1
     assert inputs["seed"].component_input_parameter == "seed"

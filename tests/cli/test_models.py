@@ -99,7 +99,7 @@ def test_a_mistake_is_one_sentence_and_2(
 def test_no_location_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HISTOFORGE_MODELS", raising=False)
     ended = call(capsys, "models", "list")
-    assert (ended.code, "give '--models' or set HISTOFORGE_MODELS" in ended.err) == (2, True)
+    assert (ended.code, "use '--models' or set HISTOFORGE_MODELS" in ended.err) == (2, True)
 
 
 def test_listing_a_folder_imports_nothing_heavy(models: tuple[Path, str, str]) -> None:

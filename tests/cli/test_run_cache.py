@@ -20,8 +20,8 @@ def key(kept, arguments=TRAIN, name="comp-train-classifier", command=("python",)
     return kept.compute_key(name, "image", list(command), {**arguments, **more}, {"OMP_NUM_THREADS": "2"})
 
 
-def artifact(kept, place="a/model", **metadata):
-    return dsl.Model(name="model", uri=str(kept.folder / place), metadata=metadata)
+def artifact(kept, path="a/model", **metadata):
+    return dsl.Model(name="model", uri=str(kept.folder / path), metadata=metadata)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_an_input_counts_by_its_digest_and_without_one_by_its_place(kept, tmp_pa
 
 
 def test_a_moved_folder_finds_its_own_artifacts(kept, tmp_path):
-    made = artifact(kept, digest="1")
+    artifact_with_digest = artifact(kept, digest="1")
     (kept.folder / "a" / "model").mkdir(parents=True)
-    kept.put("k", {"model": made, "arms": [made], "count": 3})
-    assert kept.get("k")["model"].uri == made.uri
+    kept.put("k", {"model": artifact_with_digest, "arms": [artifact_with_digest], "count": 3})
+    assert kept.get("k")["model"].uri == artifact_with_digest.uri
     shutil.move(kept.folder, tmp_path / "moved")
     assert kept.get("k") is None
     moved = RunCache(tmp_path / "moved" / "cache", tmp_path / "moved").get("k")

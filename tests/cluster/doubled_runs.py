@@ -53,10 +53,10 @@ class Runs:
         return pod
 
     def create_run(self, _: dict[str, str], body: bytes) -> Any:
-        made = {**self.runnable(parsed(body, "V2beta1Run")), "run_id": self.id("run"), "state": "PENDING"}
-        self.runs[made["run_id"]] = made
-        self.started(made)
-        return made
+        created = {**self.runnable(parsed(body, "V2beta1Run")), "run_id": self.id("run"), "state": "PENDING"}
+        self.runs[created["run_id"]] = created
+        self.started(created)
+        return created
 
     def get_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
         if self.failing:
@@ -136,24 +136,27 @@ class Runs:
         """Start a scheduled run as the controller of ScheduledWorkflows does; the run does not end by itself."""
         scheduled = there(self.recurring_runs, recurring_run)
         kept = ("display_name", "experiment_id", "pipeline_version_reference", "runtime_config")
-        made = {key: scheduled[key] for key in kept}
-        made.update(run_id=self.id("run"), state="RUNNING", recurring_run_id=recurring_run)
-        self.endless.add(made["run_id"])
-        self.runs[made["run_id"]] = made
-        self.started(made)
-        return made
+        created = {key: scheduled[key] for key in kept}
+        created.update(run_id=self.id("run"), state="RUNNING", recurring_run_id=recurring_run)
+        self.endless.add(created["run_id"])
+        self.runs[created["run_id"]] = created
+        self.started(created)
+        return created
 
     def list_recurring_runs(self, query: dict[str, str], _: bytes) -> Any:
         return self.page("recurringRuns", list(self.recurring_runs.values()), query)
 
     def create_recurring_run(self, _: dict[str, str], body: bytes) -> Any:
-        said = self.runnable(parsed(body, "V2beta1RecurringRun"))
-        if len(said["trigger"]["cron_schedule"]["cron"].split()) != 6 or not 1 <= int(said["max_concurrency"]) <= 10:
+        definition = self.runnable(parsed(body, "V2beta1RecurringRun"))
+        if (
+            len(definition["trigger"]["cron_schedule"]["cron"].split()) != 6
+            or not 1 <= int(definition["max_concurrency"]) <= 10
+        ):
             raise BadRequest(400, "invalid trigger or concurrency")
-        status = "ENABLED" if said.pop("mode") == "ENABLE" else "DISABLED"
-        made = {**said, "recurring_run_id": self.id("recurring"), "status": status}
-        self.recurring_runs[made["recurring_run_id"]] = made
-        return made
+        status = "ENABLED" if definition.pop("mode") == "ENABLE" else "DISABLED"
+        created = {**definition, "recurring_run_id": self.id("recurring"), "status": status}
+        self.recurring_runs[created["recurring_run_id"]] = created
+        return created
 
     def get_recurring_run(self, _: dict[str, str], __: bytes, name: str) -> Any:
         return there(self.recurring_runs, name)
@@ -179,12 +182,12 @@ class Runs:
         there(self.recurring_runs, name)["status"] = "DISABLED"
         return {}
 
-    def runnable(self, said: dict[str, Any]) -> dict[str, Any]:
+    def runnable(self, definition: dict[str, Any]) -> dict[str, Any]:
         """Return the fields that runs and recurring runs share; numbers come back as floats."""
-        there(self.experiments, said["experiment_id"])
-        reference = said["pipeline_version_reference"]
+        there(self.experiments, definition["experiment_id"])
+        reference = definition["pipeline_version_reference"]
         version = there(self.versions, reference["pipeline_version_id"])
         assert version["pipeline_id"] == reference["pipeline_id"]
-        parameters = said["runtime_config"]["parameters"]
-        said["runtime_config"]["parameters"] = json.loads(json.dumps(parameters), parse_int=float)
-        return said
+        parameters = definition["runtime_config"]["parameters"]
+        definition["runtime_config"]["parameters"] = json.loads(json.dumps(parameters), parse_int=float)
+        return definition

@@ -64,7 +64,7 @@ class Double(Runs):
 
     def changes(self) -> list[str]:
         """The requests that changed something."""
-        return [one for one in self.asked if not one.startswith("GET ")]
+        return [request for request in self.asked if not request.startswith("GET ")]
 
     def id(self, kind: str) -> str:
         self._count += 1
@@ -91,11 +91,11 @@ class Double(Runs):
         if "namespace" in query:
             items = [item for item in items if self.namespace_of(item) == query["namespace"]]
         if "filter" in query:
-            asked = json.loads(query["filter"])
-            check(asked, "V2beta1Filter", "filter")
-            for one in asked["predicates"]:
-                assert one["operation"] == "EQUALS"
-                items = [item for item in items if item.get(one["key"], "") == one["string_value"]]
+            condition = json.loads(query["filter"])
+            check(condition, "V2beta1Filter", "filter")
+            for predicate in condition["predicates"]:
+                assert predicate["operation"] == "EQUALS"
+                items = [item for item in items if item.get(predicate["key"], "") == predicate["string_value"]]
         start = int(query.get("page_token") or 0)
         end = start + min(int(query.get("page_size") or 10), self.pages)
         return {name: items[start:end], "next_page_token": str(end) if end < len(items) else ""}
@@ -109,19 +109,19 @@ class Double(Runs):
         return self.page("pipelines", list(self.pipelines.values()), query)
 
     def create_pipeline(self, _: dict[str, str], body: bytes) -> Any:
-        said = parsed(body, "V2beta1Pipeline")
-        if said["display_name"] in {one["display_name"] for one in self.pipelines.values()}:
+        definition = parsed(body, "V2beta1Pipeline")
+        if definition["display_name"] in {pipeline["display_name"] for pipeline in self.pipelines.values()}:
             raise BadRequest(409, "pipeline exists")
-        made = {**said, "pipeline_id": self.id("pipeline")}
-        self.pipelines[made["pipeline_id"]] = made
-        return made
+        created = {**definition, "pipeline_id": self.id("pipeline")}
+        self.pipelines[created["pipeline_id"]] = created
+        return created
 
     def get_pipeline(self, _: dict[str, str], __: bytes, name: str) -> Any:
         return there(self.pipelines, name)
 
     def list_versions(self, query: dict[str, str], _: bytes, pipeline: str) -> Any:
-        found = [one for one in self.versions.values() if one["pipeline_id"] == pipeline]
-        return self.page("pipeline_versions", found, query)
+        versions = [version for version in self.versions.values() if version["pipeline_id"] == pipeline]
+        return self.page("pipeline_versions", versions, query)
 
     def get_version(self, _: dict[str, str], __: bytes, ___: str, version: str) -> Any:
         return there(self.versions, version)
@@ -134,21 +134,21 @@ class Double(Runs):
     def delete_pipeline(self, query: dict[str, str], __: bytes, name: str) -> Any:
         """Imitate `ResourceManager.DeletePipeline`: not one that has versions."""
         there(self.pipelines, name)
-        if not query.get("cascade") and name in {one["pipeline_id"] for one in self.versions.values()}:
+        if not query.get("cascade") and name in {version["pipeline_id"] for version in self.versions.values()}:
             raise BadRequest(400, f"Failed to delete pipeline with id {name} as it has existing pipeline versions")
         del self.pipelines[name]
         return {}
 
     def upload_version(self, query: dict[str, str], body: bytes) -> Any:
         there(self.pipelines, query["pipelineid"])
-        if query["name"] in {one["name"] for one in self.versions.values()}:
+        if query["name"] in {version["name"] for version in self.versions.values()}:
             raise BadRequest(409, "version exists")
         file = re.search(rb'name="uploadfile"; filename="([^"]+)".*?\r\n\r\n(.*?)\r\n--', body, re.DOTALL)
         if not file:
             raise BadRequest(400, "no uploadfile")
         text = file[2].decode()
         documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-        made = {
+        created = {
             "pipeline_id": query["pipelineid"],
             "pipeline_version_id": self.id("version"),
             "name": query["name"],
@@ -158,17 +158,17 @@ class Double(Runs):
             if len(documents) > 1
             else documents[0],
         }
-        self.versions[made["pipeline_version_id"]] = made
-        self.packages[made["pipeline_version_id"]] = text
-        return made
+        self.versions[created["pipeline_version_id"]] = created
+        self.packages[created["pipeline_version_id"]] = text
+        return created
 
     def list_experiments(self, query: dict[str, str], _: bytes) -> Any:
         return self.page("experiments", list(self.experiments.values()), query)
 
     def create_experiment(self, _: dict[str, str], body: bytes) -> Any:
-        made = {**parsed(body, "V2beta1Experiment"), "experiment_id": self.id("experiment")}
-        self.experiments[made["experiment_id"]] = made
-        return made
+        created = {**parsed(body, "V2beta1Experiment"), "experiment_id": self.id("experiment")}
+        self.experiments[created["experiment_id"]] = created
+        return created
 
     def get_experiment(self, _: dict[str, str], __: bytes, name: str) -> Any:
         return there(self.experiments, name)
@@ -257,22 +257,22 @@ def serve(double: Double) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def _any(self) -> None:
-            parts = urlsplit(self.path)
-            query = dict(parse_qsl(parts.query))
+            url = urlsplit(self.path)
+            query = dict(parse_qsl(url.query))
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            double.asked.append(f"{self.command} {parts.path}")
+            double.asked.append(f"{self.command} {url.path}")
             double.headers.append(dict(self.headers))
             try:
                 if double.token and self.headers.get("Authorization") != f"Bearer {double.token}":
                     raise BadRequest(401, "no token")
-                status, said = 200, double.answer(self.command, parts.path, query, body)
+                status, answer = 200, double.answer(self.command, url.path, query, body)
             except BadRequest as error:
-                status, said = error.status, {"message": str(error)}
+                status, answer = error.status, {"message": str(error)}
                 if status in (400, 409):
                     double.refused.append(str(error))
             text = (
                 double.login.encode()
-                or (said if parts.path.endswith("/log") and status == 200 else json.dumps(said)).encode()
+                or (answer if url.path.endswith("/log") and status == 200 else json.dumps(answer)).encode()
             )
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

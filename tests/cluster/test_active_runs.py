@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from asking import call, write_pipeline, write_schedules
+from call_cli import call, write_pipeline, write_schedules
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_delete_now_ends_the_run_before_the_schedule_so_that_it_is_shown_as_ende
     assert (done.code, scheduled.recurring_runs) == (0, {}), done.err
     assert states(scheduled) == ["FAILED"]
     assert scheduled.lost == set()
-    verbs = [one.rpartition("/")[2] for one in scheduled.changes()]
+    verbs = [request.rpartition("/")[2] for request in scheduled.changes()]
     assert [verb.rpartition(":")[2] for verb in verbs[-3:-1]] == ["disable", "terminate"]
 
 
@@ -125,7 +125,7 @@ def test_prune_refuses_too(scheduled, capsys, tmp_path):
 
 def test_apply_that_changes_nothing_does_not_look_at_runs(scheduled, capsys, tmp_path):
     assert call(capsys, "schedule", "apply", write_schedules(tmp_path)).code == 0
-    assert not [one for one in scheduled.asked if one == "GET /apis/v2beta1/runs"]
+    assert not [request for request in scheduled.asked if request == "GET /apis/v2beta1/runs"]
 
 
 def test_a_run_whose_workflow_is_gone_does_not_hold_up_now(scheduled, capsys):

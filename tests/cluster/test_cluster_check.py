@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from asking import call, in_kubernetes, write_pipeline
+from call_cli import call, in_kubernetes, write_pipeline
 from s3_server import serve_s3, use
 
 from histoforge.cli.kubeflow.check.checked_cluster import with_image
@@ -67,11 +67,11 @@ class Cluster:
         labels, annotations = {"pipeline/runid": run["run_id"]}, {"workflows.argoproj.io/node-name": node}
         metadata = {"name": name, "namespace": "kubeflow", "labels": labels, "annotations": annotations}
         self.double.pods[name] = {"metadata": metadata, "status": {"phase": "Running"}, "log": log}
-        place = run["runtime_config"]["parameters"]["checkpoints"].removeprefix("s3://bucket/")
+        prefix = run["runtime_config"]["parameters"]["checkpoints"].removeprefix("s3://bucket/")
         step = f"{150 * (attempt + 1):010d}"
-        self.server.store("bucket", f"{place}/histogan-0123456789ab/checkpoint-{step}-ab.safetensors", b"x")
+        self.server.store("bucket", f"{prefix}/histogan-0123456789ab/checkpoint-{step}-ab.safetensors", b"x")
         self.server.store(
-            "bucket", f"{place}/traditional-seed-0-0123456789ab/checkpoint-0000009999-ab.safetensors", b"x"
+            "bucket", f"{prefix}/traditional-seed-0-0123456789ab/checkpoint-0000009999-ab.safetensors", b"x"
         )
 
     def minute_passes(self):
@@ -99,8 +99,8 @@ def cluster(kubeflow, tmp_path, monkeypatch):
 
 def check(capsys, tmp_path, *arguments):
     out = tmp_path / "check.json"
-    asked = ("--store", "s3://bucket/prefix", "--every", "0", "--beyond", "0", "--limit", "5", "--out", out)
-    done = call(capsys, "cluster-check", *asked, *arguments)
+    options = ("--store", "s3://bucket/prefix", "--every", "0", "--beyond", "0", "--limit", "5", "--out", out)
+    done = call(capsys, "cluster-check", *options, *arguments)
     return done, json.loads(out.read_text()) if out.exists() else None
 
 
@@ -181,7 +181,7 @@ def broken_runs(cluster, kubeflow):
 
 
 @pytest.mark.parametrize(
-    ("only", "breaks", "minutes", "said"),
+    ("only", "breaks", "minutes", "sentence"),
     [
         ("preemption", broken_resume, 0.05, "for the retry to resume"),
         ("report", broken_report, 5, "lacks results"),
@@ -194,14 +194,14 @@ def broken_runs(cluster, kubeflow):
     ],
 )
 def test_a_cluster_that_does_not_do_it_fails_the_check_and_is_cleaned_all_the_same(
-    cluster, kubeflow, capsys, tmp_path, only, breaks, minutes, said
+    cluster, kubeflow, capsys, tmp_path, only, breaks, minutes, sentence
 ):
     breaks(cluster, kubeflow)
     before = seen(kubeflow)
     done, result = check(capsys, tmp_path, "--only", only, "--limit", minutes)
     assert done.code == 1, done.err
     (entry, cleaning) = result["checks"]
-    assert (entry["ok"], said in entry["detail"]) == (False, True), entry["detail"]
+    assert (entry["ok"], sentence in entry["detail"]) == (False, True), entry["detail"]
     assert cleaning["ok"], cleaning["detail"]
     assert not result["ok"]
     assert seen(kubeflow) == before
@@ -242,12 +242,12 @@ def test_what_cannot_be_deleted_is_named_and_the_rest_is(cluster, kubeflow, caps
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [(("--only", "preemtion"), "did you mean 'preemption'?"), (("--store", "here"), "give s3://bucket/prefix")],
 )
-def test_what_is_wrong_is_one_sentence(cluster, kubeflow, capsys, tmp_path, arguments, said):
+def test_what_is_wrong_is_one_sentence(cluster, kubeflow, capsys, tmp_path, arguments, sentence):
     done, _ = check(capsys, tmp_path, *arguments)
-    assert (done.code, said in done.err, len(done.err.splitlines())) == (2, True, 1)
+    assert (done.code, sentence in done.err, len(done.err.splitlines())) == (2, True, 1)
     assert kubeflow.asked == []
 
 
@@ -255,9 +255,9 @@ def test_what_is_wrong_is_one_sentence(cluster, kubeflow, capsys, tmp_path, argu
 def training(folder, name):
     """A training of the generator as the check starts it, in a process of its own, with its words in a file."""
     settings = {key.partition(".")[2]: value for key, value in {**SETTINGS, **ENDLESS}.items() if "generator" in key}
-    asked = ["--patches", folder / "patches", "--out", folder / name, "--checkpoints", folder / "store"]
-    asked += ["--preset", "", *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))]
-    command = [sys.executable, "-c", "from histoforge.cli import main; main()", "train-generator", *map(str, asked)]
+    arguments = ["--patches", folder / "patches", "--out", folder / name, "--checkpoints", folder / "store"]
+    arguments += ["--preset", "", *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))]
+    command = [sys.executable, "-c", "from histoforge.cli import main; main()", "train-generator", *map(str, arguments)]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
@@ -268,10 +268,10 @@ def training(folder, name):
 
 
 def wait_for(sought, process, log):
-    while not (found := sought()):
+    while not (result := sought()):
         assert process.poll() is None, log.read_text()
         time.sleep(0.05)
-    return found
+    return result
 
 
 def test_a_real_training_leaves_and_says_what_the_check_looks_for(tmp_path):

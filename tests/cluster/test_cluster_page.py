@@ -38,14 +38,14 @@ def test_commands_take_what_the_page_gives_them(line):
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("histoforge submit")])
 def test_runs_on_the_pages_have_parameters_that_their_pipelines_take(line):
-    words = shlex.split(line)[2:]
-    options = list(zip(words[1::2], words[2::2], strict=True))
+    arguments = shlex.split(line)[2:]
+    options = list(zip(arguments[1::2], arguments[2::2], strict=True))
     source = dict(options)["--source"]
     given = parse_overrides([value for name, value in options if name == "--set"])
-    package = open_package(words[0])
-    own = {name: value for name, value in given.items() if name in package.inputs}
-    overrides = {name: value for name, value in given.items() if name not in own}
-    run_parameters(package, "gpu", {**own, "source": source, "overrides": overrides})
+    package = open_package(arguments[0])
+    parameters = {name: value for name, value in given.items() if name in package.inputs}
+    overrides = {name: value for name, value in given.items() if name not in parameters}
+    run_parameters(package, "gpu", {**parameters, "source": source, "overrides": overrides})
 
 
 def test_the_page_lists_the_checks_that_there_are():
@@ -64,7 +64,7 @@ def test_the_pages_put_no_key_into_a_command_and_name_the_store_that_there_is():
 
 
 def test_the_retries_on_the_page_are_a_configuration_of_argo():
-    (block,) = [one for one in re.findall(r"```yaml\n(.*?)```", RUNS, re.DOTALL) if "workflowDefaults" in one]
+    (block,) = [text for text in re.findall(r"```yaml\n(.*?)```", RUNS, re.DOTALL) if "workflowDefaults" in text]
     strategy = yaml.safe_load(yaml.safe_load(block)["data"]["workflowDefaults"])["spec"]["templateDefaults"]
     assert set(strategy["retryStrategy"]) == {"limit", "retryPolicy", "expression"}
     assert strategy["retryStrategy"]["retryPolicy"] == "Always"

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from asking import call, in_kubernetes, write_pipeline
+from call_cli import call, in_kubernetes, write_pipeline
 from s3_server import serve_s3, use
 
 from histoforge.cluster.logs import driver_sentence, last_sentence, pod_reason
@@ -70,8 +70,8 @@ def test_inner_nodes_are_left_out_and_loops_are_numbered():
     names = ["w-x7", "root-driver", "root", "scan-driver", "executor", "executor(0)", "for-loop-2", "iteration-driver"]
     inner = [Node(name, "RUNNING") for name in names]
     nodes = [*inner, Node("scan", "SUCCEEDED"), Node("train", "RUNNING", "a"), Node("train", "RUNNING", "b")]
-    told = [(event.title, event.state) for event in watch.events(nodes)]
-    assert told == [("Check the source", "SUCCEEDED"), ("Train (1)", "RUNNING"), ("Train (2)", "RUNNING")]
+    reported = [(event.title, event.state) for event in watch.events(nodes)]
+    assert reported == [("Check the source", "SUCCEEDED"), ("Train (1)", "RUNNING"), ("Train (2)", "RUNNING")]
     (event,) = watch.events([*nodes[:-1], Node("train", "SUCCEEDED", "b")])
     assert (event.title, event.state) == ("Train (2)", "SUCCEEDED")
     assert watch.events(nodes[:-1]) == []
@@ -115,7 +115,7 @@ def submitted(kubeflow, capsys, tmp_path, monkeypatch):
         kubeflow.outcome = "FAILED"
         kubeflow.node_states = node_states
         run = f"run-{kubeflow._count + 2}"  # the experiment comes first
-        kubeflow.pods = {one["metadata"]["name"]: one for one in (pod(run, *given) for given in pods)}
+        kubeflow.pods = {entry["metadata"]["name"]: entry for entry in (pod(run, *given) for given in pods)}
         if pods:
             in_kubernetes(kubeflow, tmp_path, monkeypatch)
         done = call(capsys, "submit", path, "--source", "s3://b/slides", "--every", "0", *extra)

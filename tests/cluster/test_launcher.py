@@ -25,7 +25,7 @@ s3:
 minio:
   default: {endpoint: seaweedfs.kubeflow:9000}
 """
-THEIRS = {"defaultPipelineRoot": "minio://mlpipeline/x", "clusterDomain": "cluster.local", "providers": NEIGHBOURS}
+EXISTING = {"defaultPipelineRoot": "minio://mlpipeline/x", "clusterDomain": "cluster.local", "providers": NEIGHBOURS}
 
 
 def providers(data):
@@ -36,19 +36,22 @@ def override(bucket, prefix="", endpoint="s3.example.org"):
     return {"bucketName": bucket, "keyPrefix": prefix, "endpoint": endpoint}
 
 
-def said(*overrides):
+def config_map(*overrides):
     return {"providers": yaml.safe_dump({"s3": {"default": {"endpoint": "x"}, "overrides": list(overrides)}})}
 
 
 def test_the_stores_and_the_root_of_others_stay():
-    merged = merge_launcher(THEIRS, {**read_launcher(SHIPPED), "defaultPipelineRoot": "s3://histoforge/artifacts"})
-    assert {**merged, "providers": NEIGHBOURS} == THEIRS
-    before, after = providers(THEIRS), providers(merged)
+    merged = merge_launcher(EXISTING, {**read_launcher(SHIPPED), "defaultPipelineRoot": "s3://histoforge/artifacts"})
+    assert {**merged, "providers": NEIGHBOURS} == EXISTING
+    before, after = providers(EXISTING), providers(merged)
     assert after["minio"] == before["minio"]
     assert after["s3"]["default"] == before["s3"]["default"]
-    theirs, ours = after["s3"]["overrides"]
-    assert [theirs] == before["s3"]["overrides"]
-    assert (ours["bucketName"], ours["credentials"]["secretRef"]["secretName"]) == ("histoforge", "histoforge-storage")
+    existing, added = after["s3"]["overrides"]
+    assert [existing] == before["s3"]["overrides"]
+    assert (added["bucketName"], added["credentials"]["secretRef"]["secretName"]) == (
+        "histoforge",
+        "histoforge-storage",
+    )
 
 
 def test_a_namespace_without_stores_gets_ours_and_a_default_that_changes_nothing():
@@ -59,7 +62,7 @@ def test_a_namespace_without_stores_gets_ours_and_a_default_that_changes_nothing
 
 
 def test_merging_twice_changes_nothing_not_even_a_comment():
-    once = merge_launcher(THEIRS, read_launcher(SHIPPED))
+    once = merge_launcher(EXISTING, read_launcher(SHIPPED))
     assert merge_launcher(once, read_launcher(SHIPPED)) == once
     known = {"providers": f"# ours\n{read_launcher(SHIPPED)['providers']}"}
     assert merge_launcher(known, read_launcher(SHIPPED)) == known
@@ -67,10 +70,10 @@ def test_merging_twice_changes_nothing_not_even_a_comment():
 
 def test_another_entry_for_the_bucket_is_refused_and_a_wider_one_comes_later():
     with pytest.raises(ClusterError, match="another entry of the provider 's3' for the bucket 'b' with the prefix ''"):
-        merge_launcher(said(override("b", endpoint="elsewhere")), said(override("b")))
-    there = said(override("a"), override("b"), override("c"))
-    merged = providers(merge_launcher(there, said(override("b", "runs/"))))["s3"]["overrides"]
-    assert [(one["bucketName"], one["keyPrefix"]) for one in merged] == [
+        merge_launcher(config_map(override("b", endpoint="elsewhere")), config_map(override("b")))
+    there = config_map(override("a"), override("b"), override("c"))
+    merged = providers(merge_launcher(there, config_map(override("b", "runs/"))))["s3"]["overrides"]
+    assert [(entry["bucketName"], entry["keyPrefix"]) for entry in merged] == [
         ("a", ""),
         ("b", "runs/"),
         ("b", ""),
@@ -81,7 +84,7 @@ def test_another_entry_for_the_bucket_is_refused_and_a_wider_one_comes_later():
 @pytest.mark.parametrize("text", ["s3: [", "- s3", "s3: {overrides: {a: b}}"])
 def test_stores_that_cannot_be_read_are_not_replaced(text):
     with pytest.raises(ClusterError, match="cannot be read"):
-        merge_launcher({"providers": text}, said(override("b")))
+        merge_launcher({"providers": text}, config_map(override("b")))
 
 
 @pytest.mark.parametrize(
@@ -155,15 +158,15 @@ def call(*arguments):
 
 def test_diff_shows_what_apply_adds_and_a_second_apply_nothing(cluster):
     labels = {"name": "kfp-launcher", "namespace": "pathology", "labels": {"app": "kubeflow"}, "resourceVersion": "7"}
-    cluster.kept[PATH] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels, "data": THEIRS}
+    cluster.kept[PATH] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels, "data": EXISTING}
     shown = call("diff")
     assert shown.exit_code == 1
     assert "+    - bucketName: histoforge" in shown.stdout
-    assert cluster.kept[PATH]["data"] == THEIRS
+    assert cluster.kept[PATH]["data"] == EXISTING
     applied = call("apply")
     assert (applied.exit_code, applied.stdout) == (0, shown.stdout)
     assert cluster.kept[PATH]["metadata"]["labels"] == {"app": "kubeflow"}
-    assert [one["bucketName"] for one in providers(cluster.kept[PATH]["data"])["s3"]["overrides"]] == [
+    assert [entry["bucketName"] for entry in providers(cluster.kept[PATH]["data"])["s3"]["overrides"]] == [
         "theirs",
         "histoforge",
     ]
@@ -180,12 +183,12 @@ def test_a_config_map_is_made_where_there_is_none(cluster):
 
 def test_a_change_of_somebody_else_is_not_overwritten(cluster):
     labels = {"name": "kfp-launcher", "namespace": "pathology", "resourceVersion": "7"}
-    cluster.kept[PATH] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels, "data": THEIRS}
+    cluster.kept[PATH] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels, "data": EXISTING}
     cluster.refuses = True
     done = call("apply")
     assert isinstance(done.exception, ClusterError)
     assert "was not changed (409" in str(done.exception)
-    assert cluster.kept[PATH]["data"] == THEIRS
+    assert cluster.kept[PATH]["data"] == EXISTING
 
 
 def test_without_a_cluster_there_is_one_sentence(tmp_path, monkeypatch):

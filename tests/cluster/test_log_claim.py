@@ -15,8 +15,8 @@ def test_without_a_claim_they_lie_beside_the_log(tmp_path, monkeypatch):
     log = TrainingLog(tmp_path / "run" / "generator-training", from_step=0)
     log.write(1, 0, {"loss": 1.0})
     log.close()
-    (found,) = events(tmp_path)
-    assert found.parent.as_posix() == "run/generator-training/tensorboard"
+    (event_file,) = events(tmp_path)
+    assert event_file.parent.as_posix() == "run/generator-training/tensorboard"
 
 
 def test_with_a_claim_they_lie_there_under_the_path_of_the_task(tmp_path, monkeypatch):
@@ -26,8 +26,11 @@ def test_with_a_claim_they_lie_there_under_the_path_of_the_task(tmp_path, monkey
         log.write(1, 0, {"loss": 1.0})
         log.close()
         assert (tmp_path / run / "generator-training" / LOG_NAME).is_file()
-    found = sorted(path.as_posix() for path in events(tmp_path / "logs"))
-    assert [path.split("/")[-3:-1] for path in found] == [["one", "generator-training"], ["two", "generator-training"]]
+    event_files = sorted(path.as_posix() for path in events(tmp_path / "logs"))
+    assert [path.split("/")[-3:-1] for path in event_files] == [
+        ["one", "generator-training"],
+        ["two", "generator-training"],
+    ]
     assert events(tmp_path / "one") == []
 
 

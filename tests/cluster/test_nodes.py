@@ -1,7 +1,7 @@
 """`submit --profile` without a queue warns of tasks that no node has room for."""
 
 import pytest
-from asking import call, in_kubernetes, write_pipeline
+from call_cli import call, in_kubernetes, write_pipeline
 from histoforge_pipelines.profiles import PROFILES
 
 from histoforge.cluster.nodes import capacity_warning

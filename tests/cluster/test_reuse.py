@@ -50,8 +50,8 @@ def test_components_by_address_and_by_file_run_in_a_foreign_pipeline(example, tm
     overrides = {name: value for name, value in SETTINGS.items() if name.startswith(("preprocess", "train_classifier"))}
     source = write_images(tmp_path / "images", per_class=16)
     with contextlib.redirect_stdout(io.StringIO()):
-        made = example["my_baseline"](source=str(source), overrides={**overrides, "train_classifier.seeds": 1}).output
-    assert read_arm(Path(made.path))["arm"] == "mine"
+        arm = example["my_baseline"](source=str(source), overrides={**overrides, "train_classifier.seeds": 1}).output
+    assert read_arm(Path(arm.path))["arm"] == "mine"
 
 
 def test_a_component_with_its_resources_keeps_them_in_a_foreign_pipeline(example, tmp_path):
@@ -59,10 +59,10 @@ def test_a_component_with_its_resources_keeps_them_in_a_foreign_pipeline(example
 
     Compiler().compile(example["my_generator"], str(tmp_path / "mine.yaml"))
     spec, platform = yaml.safe_load_all((tmp_path / "mine.yaml").read_text())
-    asked = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train-generator"]
-    assert asked["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
-    assert asked["tolerations"]
-    assert int(asked["activeDeadlineSeconds"]) == 72 * 3600
+    settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train-generator"]
+    assert settings["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
+    assert settings["tolerations"]
+    assert int(settings["activeDeadlineSeconds"]) == 72 * 3600
     container = spec["deploymentSpec"]["executors"]["exec-train-generator"]["container"]
     assert (
         container["resources"]["accelerator"]["resourceCount"]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from asking import call, in_kubernetes, write_pipeline, write_schedules
+from call_cli import call, in_kubernetes, write_pipeline, write_schedules
 
 from histoforge.cluster.cron import check_cron
 from histoforge.core.errors import SettingsError

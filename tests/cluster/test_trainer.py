@@ -28,14 +28,14 @@ def test_the_example_job_trains_on_two_nodes_as_one(tmp_path):
     write_patches(tmp_path / "patches")
     claim = [argument.replace("/slides", str(tmp_path)) for argument in trainer["args"]]
     claim[claim.index("sane")] = "quickstart"
-    settings = [part for value in TINY.split() for part in ("--set", value)]
+    settings = [argument for value in TINY.split() for argument in ("--set", value)]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     nodes = []
     for rank in range(trainer["numNodes"]):
-        said = {"NNODES": trainer["numNodes"], "NPROC_PER_NODE": 1, "NODE_RANK": rank, "MASTER_PORT": port}
-        environment = {**os.environ, **{f"PET_{name}": str(value) for name, value in said.items()}}
+        environment = {"NNODES": trainer["numNodes"], "NPROC_PER_NODE": 1, "NODE_RANK": rank, "MASTER_PORT": port}
+        environment = {**os.environ, **{f"PET_{name}": str(value) for name, value in environment.items()}}
         environment.update(PET_MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1")
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
         command = [*trainer["command"], *claim, *settings]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from asking import call, in_kubernetes, write_pipeline
+from call_cli import call, in_kubernetes, write_pipeline
 from request_models import BadRequest, check
 
 from histoforge import __version__
@@ -19,10 +19,10 @@ def test_pipelines_are_uploaded_once_as_versions_of_this_program(kubeflow, capsy
     assert version["display_name"] == __version__
     assert version["name"] == f"selective-augmentation-{__version__}"
     assert "schemaVersion" in next(iter(kubeflow.packages.values()))
-    asked = len(kubeflow.changes())
+    changes = len(kubeflow.changes())
     again = call(capsys, "pipelines", "upload", "selective-augmentation")
     assert (again.code, again.out) == (0, f"selective-augmentation {__version__} already uploaded\n")
-    assert len(kubeflow.changes()) == asked
+    assert len(kubeflow.changes()) == changes
     assert kubeflow.refused == []
 
 
@@ -34,15 +34,15 @@ def test_a_version_never_changes_and_a_new_one_goes_beside_it(kubeflow, capsys, 
     assert refused.code == 2
     assert "already exists with different content" in refused.err
     assert call(capsys, "pipelines", "upload", path, "--version", "mine-2").code == 0
-    assert sorted(one["display_name"] for one in kubeflow.versions.values()) == sorted([__version__, "mine-2"])
+    assert sorted(version["display_name"] for version in kubeflow.versions.values()) == sorted([__version__, "mine-2"])
     assert len(kubeflow.pipelines) == 1
 
 
 def test_a_run_is_started_with_the_profile_and_followed(kubeflow, capsys, tmp_path):
     path = write_pipeline(tmp_path)
     call(capsys, "pipelines", "upload", path)
-    asked = ("--source", "s3://b/slides", "--set", "rounds=2", "--set", "train_generator.epochs=7")
-    done = call(capsys, "submit", path, *asked, "--profile", "small", "--every", "0")
+    options = ("--source", "s3://b/slides", "--set", "rounds=2", "--set", "train_generator.epochs=7")
+    done = call(capsys, "submit", path, *options, "--profile", "small", "--every", "0")
     assert done.code == 0, done.err
     (run,) = kubeflow.runs.values()
     parameters = run["runtime_config"]["parameters"]
@@ -68,7 +68,7 @@ def test_a_run_may_be_left_alone(kubeflow, capsys, tmp_path):
     path = write_pipeline(tmp_path)
     call(capsys, "pipelines", "upload", path)
     assert call(capsys, "submit", path, "--source", "s3://b/slides", "--no-follow").code == 0
-    assert not [one for one in kubeflow.asked if "GET /apis/v2beta1/runs" in one]
+    assert not [request for request in kubeflow.asked if "GET /apis/v2beta1/runs" in request]
 
 
 WRONG = {
@@ -79,7 +79,7 @@ WRONG = {
     "--set train_generator.epoks=3": "epoks",
     "--preset quik": "There is no preset 'quik'",
     "--set secret_key=x": "secret_key",
-    "--set train_generator.method=histogan --set source=s3://key:word@b/x": "seems to hold a secret",
+    "--set train_generator.method=histogan --set source=s3://key:word@b/x": "seems to contain a secret",
 }
 
 
@@ -163,13 +163,13 @@ def test_a_version_without_the_queue_of_the_profile_is_not_run(kubeflow, capsys,
     path.write_text(f"{path.read_text()}---\n{json.dumps(platform)}\n")
     call(capsys, "pipelines", "upload", path)
     (tmp_path / "mine.yaml").write_text("queue: gpus\n")
-    asked = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--no-follow")
-    done = call(capsys, "submit", path, *asked)
+    options = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--no-follow")
+    done = call(capsys, "submit", path, *options)
     assert (done.code, "was compiled without the queue 'gpus'" in done.err) == (code, bool(code)), done.err
 
 
 @pytest.mark.parametrize(
-    ("profile", "compiled", "said"),
+    ("profile", "compiled", "sentence"),
     [
         ("image_pull_secrets: [registry]", {"imagePullSecret": [{"secretName": "registry"}]}, ""),
         ("image_pull_secrets: [registry]", {}, "without the pull secret 'registry'"),
@@ -179,19 +179,21 @@ def test_a_version_without_the_queue_of_the_profile_is_not_run(kubeflow, capsys,
         ("environment_from: {site: {proxy: HTTPS_PROXY}}", {}, "without the config map 'site'"),
     ],
 )
-def test_a_version_without_what_the_profile_compiles_in_is_not_run(kubeflow, capsys, tmp_path, profile, compiled, said):
+def test_a_version_without_what_the_profile_compiles_in_is_not_run(
+    kubeflow, capsys, tmp_path, profile, compiled, sentence
+):
     path = write_pipeline(tmp_path)
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-x": compiled}}}}}
     path.write_text(f"{path.read_text()}---\n{json.dumps(platform)}\n")
     call(capsys, "pipelines", "upload", path)
     (tmp_path / "mine.yaml").write_text(profile)
-    asked = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--no-follow")
-    done = call(capsys, "submit", path, *asked)
-    assert (done.code, said in done.err) == (2 if said else 0, True), done.err
+    options = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--no-follow")
+    done = call(capsys, "submit", path, *options)
+    assert (done.code, sentence in done.err) == (2 if sentence else 0, True), done.err
 
 
 @pytest.mark.parametrize(
-    ("profile", "root", "said"),
+    ("profile", "root", "sentence"),
     [
         ("queue: gpus\ngpu_count: 1\n", "s3://b/out", ""),
         ("queue: gpu\ngpu_count: 1\n", "", "There is no queue 'gpu' in the namespace 'kubeflow'"),
@@ -199,14 +201,14 @@ def test_a_version_without_what_the_profile_compiles_in_is_not_run(kubeflow, cap
         ("queue: gpus\n", "gs://b/out", "lacks the provider 'gs'"),
     ],
 )
-def test_queue_pool_and_launcher_are_looked_at(kubeflow, capsys, tmp_path, monkeypatch, profile, root, said):
+def test_queue_pool_and_launcher_are_looked_at(kubeflow, capsys, tmp_path, monkeypatch, profile, root, sentence):
     path = write_pipeline(tmp_path)
     text = path.read_text().replace("  rounds:", "  gpu_type: {parameterType: STRING, isOptional: true}\n      rounds:")
     path.write_text(text)
     call(capsys, "pipelines", "upload", path)
     in_kubernetes(kubeflow, tmp_path, monkeypatch)
     (tmp_path / "mine.yaml").write_text(profile)
-    asked = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--pipeline-root", root, "--no-follow")
-    done = call(capsys, "submit", path, *asked)
-    assert (done.code, said in done.err) == (2 if said else 0, True), done.err
-    assert bool(kubeflow.runs) is not bool(said)
+    options = ("--source", "s3://b/slides", "--profile", tmp_path / "mine.yaml", "--pipeline-root", root, "--no-follow")
+    done = call(capsys, "submit", path, *options)
+    assert (done.code, sentence in done.err) == (2 if sentence else 0, True), done.err
+    assert bool(kubeflow.runs) is not bool(sentence)

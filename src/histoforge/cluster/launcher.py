@@ -65,9 +65,7 @@ def read_launcher(path: Path) -> dict[str, str]:
     except (DocumentError, KeyError, TypeError, AttributeError):
         complete = False
     if not complete:
-        raise SettingsError(
-            f"{path} defines no stores for '{CONFIG_MAP}': write it as manifests/base/launcher.yaml is."
-        )
+        raise SettingsError(f"{path} defines no stores for '{CONFIG_MAP}': write it like manifests/base/launcher.yaml.")
     return {str(name): str(value) for name, value in data.items()}
 
 

@@ -80,10 +80,10 @@ def cluster_check(
 ) -> None:
     """Test that a cluster runs these pipelines, and delete everything afterwards; exits with 0 or 1.
 
-    Uploads the pipelines as a temporary version, runs each with tiny images and settings, starts a run without a
-    source, reads report and metrics, lets a schedule start two runs, and kills a training pod. The address of Kubeflow
-    comes from KF_PIPELINES_ENDPOINT, the namespace from KFP_NAMESPACE, the store's server and key from the environment,
-    and access to pods from the kubeconfig.
+    Uploads the pipelines as a temporary version, runs each with tiny images and settings, starts a run whose
+    source does not exist, reads report and metrics, lets a schedule start two runs, and kills a training pod. The
+    address of Kubeflow comes from KF_PIPELINES_ENDPOINT, the namespace from KFP_NAMESPACE, the store's server and key
+    from the environment, and access to pods from the kubeconfig.
     """
     from histoforge.cli.kubeflow.check.checked_cluster import CheckedCluster, Options
     from histoforge.cli.kubeflow.check.checks import CHECKS

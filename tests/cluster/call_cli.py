@@ -47,8 +47,8 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:
     """Run `histoforge` with these arguments."""
     with pytest.raises(SystemExit) as ended:
         main(list(map(str, arguments)))
-    said = capsys.readouterr()
-    return Ended(int(ended.value.code or 0), said.out, said.err)
+    output = capsys.readouterr()
+    return Ended(int(ended.value.code or 0), output.out, output.err)
 
 
 def write_pipeline(folder: Path) -> Path:
