@@ -45,7 +45,7 @@ def test_a_fresh_sample_is_innocent_in_every_cell():
     assert all(cell.nearer == pytest.approx(0.5, abs=0.15) for cell in result.cells)
 
 
-def test_an_overfit_sample_is_found_in_every_cell():
+def test_an_overfitted_sample_is_detected_in_every_cell():
     training = draw(120, 5)
     copies = training + 0.01 * np.random.default_rng(6).normal(size=training.shape)
     result = copying_by_cell(tensors(copies, training, draw(60, 7)), [group(120), group(120), group(60)])
@@ -54,7 +54,7 @@ def test_an_overfit_sample_is_found_in_every_cell():
     assert result.p < 1e-12
 
 
-def test_copying_in_one_cell_is_seen_where_the_whole_space_looks_innocent():
+def test_copying_in_one_cell_is_detected_where_the_whole_space_looks_innocent():
     """The paper's point: strays elsewhere make up for copies here."""
     training, held = draw(120, 8), draw(60, 9)
     synthetic = copies_in_one_group_and_strays_in_the_others(training, 80)
@@ -84,7 +84,7 @@ def test_each_cell_equals_scipys_mann_whitney_with_distances_inside_the_cell():
     assert result.p == pytest.approx(stats.norm.cdf(np.sum(zs) / np.sqrt(3)))
 
 
-def test_cells_weigh_as_their_held_out_patches_and_small_ones_are_left_out():
+def test_cells_are_weighted_by_held_out_patches_and_small_ones_are_left_out():
     held = np.concatenate([draw(60, 13)[:60], draw(30, 14)[30:60], draw(9, 15)[18:27]])
     names = np.repeat(["a", "b", "c"], [60, 30, 9])
     result = copying_by_cell(tensors(draw(40, 16), draw(70, 17), held), [group(40), group(70), names])

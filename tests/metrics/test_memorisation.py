@@ -27,7 +27,7 @@ def test_an_innocent_generator_is_not_accused():
     assert audit.verdict.startswith("No signs of copying")
 
 
-def test_a_generator_that_copies_with_a_little_noise_is_found():
+def test_a_generator_that_copies_with_a_little_noise_is_detected():
     training = draw(200, 3)
     copies = training[:100] + np.random.default_rng(4).normal(size=(100, 6)) * 0.01
     audit = audit_memorisation(EuclideanSpace(copies, training, draw(200, 5), "resnet34"))
@@ -93,7 +93,7 @@ def test_the_same_pixels_are_found_and_named():
     json.dumps(audit.model_dump(), allow_nan=False)
 
 
-def test_too_few_patches_are_said_to_be_too_few():
+def test_too_few_patches_give_no_verdict():
     audit = audit_memorisation(EuclideanSpace(draw(10, 17), draw(40, 18), draw(12, 19), "x"))
     assert not audit.enough
     assert not audit.copied

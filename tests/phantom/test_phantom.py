@@ -70,7 +70,7 @@ def test_rectangles_of_a_slide_fit_together(patterns: Patterns) -> None:
     np.testing.assert_array_equal(np.vstack([np.hstack(row) for row in rectangles]), whole)
 
 
-def test_classes_differ_on_the_whole_and_overlap_patch_by_patch() -> None:
+def test_classes_differ_on_average_and_overlap_in_single_patches() -> None:
     patches = draw_patches(200, patients=4, seed=2)
     dark = (patches.images[..., 0] < 150).mean(axis=(1, 2))
     benign, tumour = (dark[patches.labels == label] for label in (0, 1))
@@ -113,7 +113,7 @@ def test_slides_too_small_for_regions_are_refused(tmp_path: Path) -> None:
         draw_slides(tmp_path, size_px=600, mpp=0.4)
 
 
-def test_the_step_draws_according_to_its_settings(tmp_path: Path) -> None:
+def test_the_step_uses_its_settings(tmp_path: Path) -> None:
     config = PhantomConfig.make({"patients": 1, "size_px": 640, "classes": ["x", "y", "z"], "corrupt": False})
     summary = run(config, out=tmp_path)
     assert summary.slides == ["phantom-p01-s1.tiff"]

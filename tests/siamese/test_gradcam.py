@@ -1,4 +1,4 @@
-"""Grad-CAM shows what the similarity is made of."""
+"""Grad-CAM maps show the positions that contribute to the similarity."""
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ def test_maps_are_float32_from_0_to_1_and_finer_than_the_deepest():
     assert explained_layer(guide.network, unit(1, 0, 128)) is guide.network.features[-1]
 
 
-def test_at_the_last_convolution_each_place_has_its_exact_share_of_the_similarity():
+def test_at_the_last_convolution_each_position_has_its_exact_share_of_the_similarity():
     guide, images, others = random_guide(), unit(3, 1, 128), unit(3, 2, 128)
     reference = guide.embed(others)
     maps = gradcam(guide, images, reference)
@@ -36,7 +36,7 @@ def test_at_the_last_convolution_each_place_has_its_exact_share_of_the_similarit
     torch.testing.assert_close(shares.mean((1, 2)) / lengths, F.cosine_similarity(guide.embed(images), reference))
 
 
-def test_it_is_selvarajus_formula_at_an_inner_layer():
+def test_the_map_follows_selvarajus_formula_at_an_inner_layer():
     """ReLU(sum_c A_c mean(d s / d A_c)), with gradients by autograd."""
     guide, images = random_guide(), unit(2, 3, 64)
     layers = list(guide.network.features)
@@ -55,7 +55,7 @@ def test_it_is_selvarajus_formula_at_an_inner_layer():
     torch.testing.assert_close(gradcam(guide, images), expected / expected.amax((1, 2), keepdim=True))
 
 
-def test_a_batch_gives_what_single_patches_give_and_leaves_the_guide_as_it_was():
+def test_a_batch_equals_single_patches_and_does_not_change_the_guide():
     guide, images = random_guide(), unit(34, 4)
     before = images.clone()
     maps = gradcam(guide, images)
@@ -66,8 +66,8 @@ def test_a_batch_gives_what_single_patches_give_and_leaves_the_guide_as_it_was()
     assert not any(module._forward_hooks for module in guide.network.modules())
 
 
-def test_warm_colours_stand_where_the_tissue_is():
-    """A patch that is blank but for one corner: what the guide sees is in that corner."""
+def test_warm_colours_are_where_the_tissue_is():
+    """A patch that is blank except for one corner: the map is highest in that corner."""
     guide = random_guide(size=64)
     patch = np.full((1, 64, 64, 3), 124, np.uint8)
     patch[0, :32, :32] = noise(1, 5)[0]
@@ -75,7 +75,7 @@ def test_warm_colours_stand_where_the_tissue_is():
     assert float(maps[1:4, 1:4].mean()) > 2 * float(maps[5:7, 5:7].mean())
 
 
-def test_pictures_hold_each_patch_and_its_overlay(tmp_path):
+def test_pictures_contain_each_patch_and_its_overlay(tmp_path):
     guide, patches = random_guide(), noise(6, 6)
     gradcam_pictures(guide, patches, tmp_path / "pictures" / "gradcam.png")
     picture = np.asarray(Image.open(tmp_path / "pictures" / "gradcam.png"))

@@ -1,4 +1,4 @@
-"""A guide on disk and in use: frozen, and refused where it does not fit."""
+"""A guide on disk and in use: it is frozen, and refused if it does not fit."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_embeds_without_gradients_at_its_precision(path, dtype):
         assert torch.equal(embedded, guide.network(images)) == (dtype == torch.float32)
 
 
-def test_patches_that_it_was_trained_for_are_taken(path):
+def test_fitting_patches_are_accepted(path):
     guide = load_guide(path, *CPU)
     guide.check_fits(CLASSES, (16, 16), 0.5, "the patch set")
     guide.check_fits(CLASSES, (16, 16), 0.51, "the patch set")

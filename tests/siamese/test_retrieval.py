@@ -15,7 +15,7 @@ def draw(count: int, seed: int, dims: int = 24) -> np.ndarray:
     return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_the_nearest_are_those_of_comparing_all(monkeypatch):
+def test_the_nearest_patches_equal_those_of_a_full_comparison(monkeypatch):
     monkeypatch.setattr(retrieval, "QUERY_BLOCK", 7)
     monkeypatch.setattr(retrieval, "GALLERY_BLOCK", 11)
     queries, gallery = draw(20, 0), draw(50, 1)
@@ -26,7 +26,7 @@ def test_the_nearest_are_those_of_comparing_all(monkeypatch):
     np.testing.assert_array_equal(neighbours.similarities, np.take_along_axis(cosines, order, 1).astype(np.float32))
 
 
-def test_equally_similar_patches_come_in_the_order_of_the_set_however_it_is_cut(monkeypatch):
+def test_equally_similar_patches_are_in_the_order_of_the_set_for_any_block_size(monkeypatch):
     gallery = np.concatenate([draw(3, 2), np.repeat(draw(1, 3), 30, axis=0), draw(3, 4)])
     expected = np.arange(3, 8)
     for block in (4, 7, 8192):
@@ -66,7 +66,7 @@ def test_the_typical_similarity_is_the_median():
     np.testing.assert_allclose(typical_similarity(queries, gallery), np.median(queries @ gallery.T, axis=1), rtol=1e-6)
 
 
-def test_a_patch_finds_itself_and_its_brighter_self_among_others():
+def test_a_brighter_copy_of_a_patch_finds_the_patch():
     guide, patches = random_guide(), noise(40, 10)
     brighter = np.clip(patches[[4, 9]].astype(int) + 6, 0, 255).astype(np.uint8)
     neighbours = most_similar(embed_images(guide, brighter), embed_images(guide, patches), 1)

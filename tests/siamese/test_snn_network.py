@@ -19,7 +19,7 @@ def images(*size, seed=1):
     return torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def test_the_encoder_is_torchvisions_vgg16_at_imagenets_mean_and_deviation():
+def test_the_encoder_is_torchvisions_vgg16_with_imagenet_normalisation():
     vgg = make_layers(cfgs["D"])
     network = MftSnn()
     network.load_encoder({f"features.{name}": tensor for name, tensor in vgg.state_dict().items()}, "x.pth")
@@ -46,7 +46,7 @@ def test_embeddings_have_length_one_and_cosines_in_0_1(network, size):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (24, 40), (64, 64)])
-def test_the_decoder_makes_images_of_the_size_asked_for(network, size):
+def test_the_decoder_makes_images_of_the_requested_size(network, size):
     with torch.no_grad():
         restored = network.decode(network.maps(images(*size)), size)
     assert restored.shape == (3, 3, *size)
@@ -70,7 +70,7 @@ def test_it_has_vggs_thirteen_convolutions(network):
     assert len(network.trainable_convolutions(13)) == ENCODER_LAYERS == 13
 
 
-def test_the_autoencoder_learns_a_picture_by_heart():
+def test_the_autoencoder_overfits_an_image():
     torch.manual_seed(0)
     network, x = MftSnn(width=0.125), F.interpolate(images(4, 4)[:1], size=(16, 16))
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)

@@ -1,4 +1,4 @@
-"""Pairs: each level is what it says, drawn from all there is, balanced, and seeded."""
+"""Pairs: each level follows its definition, is drawn from all candidates, balanced, and seeded."""
 
 from collections import Counter
 
@@ -37,7 +37,7 @@ SHUFFLED = index("b 1", "a 1", "a 2", "b 1", "a 1", "c 1", "b 2", "a 1", "c 1")
 
 
 @pytest.mark.parametrize("level", [SIMILAR, SAME_SLIDE, OTHER_PATIENT])
-def test_partners_are_drawn_uniformly_from_all_of_their_level_and_no_others(level):
+def test_partners_are_drawn_uniformly_from_all_of_their_level_only(level):
     partners = Partners(SHUFFLED, CPU)
     slide = SHUFFLED["patient"] + SHUFFLED["slide"]
     for row in range(len(SHUFFLED)):
@@ -98,7 +98,7 @@ def test_no_augmentation_changes_nothing():
     torch.testing.assert_close(augment(images, NONE, rng()), images)
 
 
-def test_each_part_of_the_augmentation_does_what_it_says():
+def test_brightness_contrast_and_noise_have_their_strengths():
     images = torch.rand(500, 3, 8, 8, generator=rng()) * 0.4 - 0.2
     light, spread = images.mean(dim=(1, 2, 3)) + 1, images.std(dim=(1, 2, 3))
     brighter = augment(images, Augmentation(0.3, 0, 0), rng())
@@ -115,7 +115,7 @@ def test_each_part_of_the_augmentation_does_what_it_says():
     assert augment(images, Augmentation(1, 1, 1), rng()).abs().max() <= 1
 
 
-def test_patches_of_one_patient_are_refused_with_what_to_do(tmp_path):
+def test_patches_of_one_patient_are_refused_with_advice(tmp_path):
     patches = open_patients(tmp_path / "p", patients=(1, 1, 1)).split("train")
     with pytest.raises(PatchSetError, match=r"The split has 12 images of one patient \('p1'\).*: do this\."):
         check_patients(patches, "The split", "do this")

@@ -1,4 +1,4 @@
-"""Sources with damaged tables, HDF5 files and names: one sentence."""
+"""Damaged tables, HDF5 files and names give a one-sentence error."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ LABELS = ("path", "label", "patient")
         (b"path,label\na\0b,a\n", ""),
     ],
 )
-def test_a_damaged_table_is_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_a_damaged_table_is_a_one_sentence_error(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "labels.csv").write_bytes(content)
     if not sentence:
         assert len(read_table(tmp_path / "labels.csv", "labels.csv", LABELS).rows) == 1
@@ -66,14 +66,14 @@ WRONG = {
 
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("kind", WRONG)
-def test_hdf5_of_another_kind_is_a_sentence(tmp_path: Path, kind: str) -> None:
+def test_hdf5_with_other_content_is_a_one_sentence_error(tmp_path: Path, kind: str) -> None:
     config = pcam(tmp_path / "pcam", *WRONG[kind])
     with pytest.raises(SourceError, match=r"damaged, truncated|fit together") as error:
         preprocess.run(config, patches=tmp_path / "patches", overviews=tmp_path / "overviews")
     assert "\n" not in str(error.value)
 
 
-def test_a_file_name_that_is_not_utf_8_is_a_sentence(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_a_one_sentence_error(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/tum\xff"
     os.mkdir(folder)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")

@@ -117,7 +117,7 @@ def test_stage_2_begins_where_stage_1_ended_and_trains_the_last_three_layers(pat
     assert changed == [f"features.{index}.{kind}" for index in (24, 26, 28) for kind in ("weight", "bias")]
 
 
-def test_it_learns_to_tell_held_out_patients_apart(patches, tmp_path):
+def test_it_learns_to_distinguish_held_out_patients(patches, tmp_path):
     config = settings(stage1=False, stage2_epochs=1, stage2_epoch_steps=60, checked_pairs=200, checkpoint_every=0)
     summary = finetune_snn.run(config, patches=patches, guide=tmp_path / "guide")
     assert summary.similarity["similar"] > 0.9
@@ -187,7 +187,7 @@ def losses(record):
     return [[{**row, "seconds": 0} for row in stage["losses"]] for stage in record["stages"]]
 
 
-def test_no_overviews_names_the_setting_that_does_without(patches, tmp_path):
+def test_the_error_of_missing_overviews_names_the_setting_that_leaves_them_out(patches, tmp_path):
     with pytest.raises(PatchSetError, match="none were given: name them, or set stage1=false to train on patches"):
         finetune_snn.run(settings(), patches=patches, guide=tmp_path / "guide")
     empty = write_patients(tmp_path / "empty", patients=(0, 0, 1), patches=1, size=32)
@@ -210,7 +210,7 @@ def test_patches_that_vgg_cannot_halve_are_refused(overviews, tmp_path):
         finetune_snn.run(settings(), patches=small, overviews=overviews, guide=tmp_path / "guide")
 
 
-def test_weights_that_are_missing_or_others_are_refused(patches, tmp_path):
+def test_weights_that_are_missing_or_do_not_fit_are_refused(patches, tmp_path):
     config = {"stage1": False, "weights": str(tmp_path / "vgg.pth")}
     with pytest.raises(ModelError, match="no weights file .*vgg.pth"):
         finetune_snn.run(settings(**config), patches=patches, guide=tmp_path / "guide")

@@ -1,4 +1,4 @@
-"""`preprocess` on folders of images: what becomes of them, and every way in which they can be wrong."""
+"""`preprocess` on folders of images: the patches, and every user error."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def test_non_square_patches(tmp_path: Path) -> None:
     assert result.patches.images().shape == (48, 64, 32, 3)
 
 
-def test_without_a_table_folders_name_the_classes_and_each_image_is_a_patient(tmp_path: Path) -> None:
+def test_without_a_table_folders_are_classes_and_each_image_is_a_patient(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
     (source / "labels.csv").unlink()
     result = preprocess(source, tmp_path, patch_size=32)
@@ -100,7 +100,7 @@ def test_patients_from_sub_folders_or_from_a_pattern(tmp_path: Path) -> None:
         preprocess(tmp_path / "in", tmp_path / "3", patch_size=32, patient_pattern="p.")
 
 
-def test_own_split_is_kept_and_completed_from_the_training_patients(tmp_path: Path) -> None:
+def test_a_split_of_the_source_is_kept_and_completed_from_the_training_patients(tmp_path: Path) -> None:
     for split, patients in (("train", range(6)), ("test", range(6, 8))):
         for patient in patients:
             for label in ("a", "b"):
@@ -112,7 +112,7 @@ def test_own_split_is_kept_and_completed_from_the_training_patients(tmp_path: Pa
     assert result.summary.patients == {"train": 5, "val": 1, "test": 2}
 
 
-def test_own_split_with_a_patient_on_two_sides_is_refused(tmp_path: Path) -> None:
+def test_a_split_of_the_source_with_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
     rows = [
         {"path": f"{('benign', 'malignant')[i % 2]}/{patient}-{i}.png", "patient": f"p{patient}", "split": split}
@@ -222,7 +222,7 @@ def test_the_same_pixels_under_two_classes_are_named_and_dropped_on_request(tmp_
     assert not set(dropped.patches.index["file"]) & {"benign/0-0.png", "malignant/0-1.png"}
 
 
-def test_every_conflict_is_listed_in_a_file_that_the_warning_names(tmp_path: Path) -> None:
+def test_the_warning_names_a_file_with_every_conflict(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
     shared = {f"benign/{patient}-0.png": f"malignant/{patient}-1.png" for patient in range(5)}
     for benign, malignant in shared.items():
@@ -253,7 +253,7 @@ def test_the_same_pixels_in_two_splits_are_named_and_kept_in_training_only(tmp_p
     assert set(listed.loc[listed["left_out"], "split"]) == {"val", "test"}
 
 
-def test_stain_normalisation_brings_two_labs_together(tmp_path: Path) -> None:
+def test_stain_normalisation_makes_the_stains_of_two_labs_alike(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     labs = (np.array([[0.65, 0.70, 0.29], [0.10, 0.95, 0.28]]), np.array([[0.50, 0.78, 0.38], [0.22, 0.85, 0.48]]))
     for patient in range(6):
@@ -298,7 +298,7 @@ def test_a_faulty_table_is_one_sentence_and_writes_nothing(tmp_path: Path, text:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_table_from_elsewhere_with_semicolons_and_a_mark_of_byte_order(tmp_path: Path) -> None:
+def test_a_table_outside_the_source_with_semicolons_and_a_byte_order_mark(tmp_path: Path) -> None:
     source = folder_by_patient(tmp_path / "in")
     text = (source / "labels.csv").read_text().replace(",", ";")
     (source / "labels.csv").unlink()
@@ -357,7 +357,7 @@ def test_real_breast_images_by_patient(tmp_path: Path) -> None:
     assert all(min(counts.values()) > 0 for counts in result.summary.counts.values())
 
 
-def test_real_osteosarcoma_cannot_be_split_by_patient_and_says_what_can(tmp_path: Path) -> None:
+def test_real_osteosarcoma_cannot_be_split_by_patient_and_the_error_advises(tmp_path: Path) -> None:
     source, labels = every_fifth("osteosarcoma10x", tmp_path)
     with pytest.raises(SourceError, match="'non_viable_tumor' comes from 1 patient.* 'val' and 'test'.*split_by=slide"):
         preprocess(source, tmp_path / "1", labels=labels)

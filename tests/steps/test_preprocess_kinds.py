@@ -32,7 +32,7 @@ def test_nothing_to_read() -> None:
         detect_kind([Entry("notes.txt", 1, "1")], open_location("somewhere"))
 
 
-def test_sizes_and_ratios_in_the_forms_in_which_they_come() -> None:
+def test_sizes_and_ratios_in_all_their_forms() -> None:
     for given, size in ((96, (96, 96)), (96.0, (96, 96)), ("256x128", (256, 128)), ([256, 128], (256, 128))):
         assert PreprocessConfig.make({"source": "x", "patch_size": given}).size == size
     assert PreprocessConfig.make({"source": "x", "split_ratios": "8:0:2"}).ratios == (0.8, 0.0, 0.2)

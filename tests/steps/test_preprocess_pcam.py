@@ -54,7 +54,7 @@ def test_a_fraction_of_the_training_patches_is_drawn_balanced_by_seed(tmp_path: 
     assert capped.patches.counts.tolist() == [40, 40]
 
 
-def test_slides_are_known_where_their_lists_are_there(tmp_path: Path) -> None:
+def test_slides_are_known_if_their_lists_exist(tmp_path: Path) -> None:
     source = pcam(tmp_path / "in")
     for split, count in SIZES.items():
         lines = [f"{split}_{row // 4}" for row in range(count)]

@@ -1,4 +1,4 @@
-"""`histoforge preprocess` from a bucket, and onto a disk that fills up: whole, or one sentence and code 2."""
+"""`histoforge preprocess` from a bucket, and onto a full disk: complete, or a one-sentence error with code 2."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_bucket_gives_the_patches_that_the_folder_gives(
         ("s3://cohort", {"HISTOFORGE_S3_ENDPOINT": ""}, "No S3 server is configured"),
     ],
 )
-def test_a_location_that_is_not_there_or_refuses(
+def test_a_location_that_is_missing_or_refuses_access(
     server: S3Server,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

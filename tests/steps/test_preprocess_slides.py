@@ -1,4 +1,4 @@
-"""`preprocess` on slides: drawn ones with regions, broken ones, remote ones, and real ones."""
+"""`preprocess` on slides: drawn ones with regions, damaged ones, remote ones, and real ones."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*p0*.tiff"))
 
 
-def test_patches_are_the_pixels_of_their_places(result: Preprocessed, drawn: Path) -> None:
+def test_patches_are_the_pixels_at_their_positions(result: Preprocessed, drawn: Path) -> None:
     index = result.patches.index
     assert result.summary.mpp == pytest.approx(1.0)
     for row in index.groupby("file").head(5).itertuples():
@@ -249,7 +249,7 @@ def test_an_annotation_without_a_slide_is_named(slides: Path, tmp_path: Path) ->
         preprocess(slides, tmp_path, **SETTINGS)
 
 
-def test_a_region_that_crosses_itself_is_mended_and_named(slides: Path, tmp_path: Path) -> None:
+def test_a_region_that_crosses_itself_is_repaired_and_named(slides: Path, tmp_path: Path) -> None:
     bow = [(100, 100), (900, 900), (900, 100), (100, 900)]
     name = names(slides)[0].replace(".tiff", ".geojson")
     annotate(slides / name, [("tumour", bow), ("benign", [(120, 300), (300, 500), (120, 700)])])

@@ -1,4 +1,4 @@
-"""The split: whole patients, every class on every side wherever that can be, near to the ratios."""
+"""The split keeps patients whole, puts every class into every split if possible, and is close to the ratios."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def random_patches(seed: int, patients: int, classes: int) -> tuple[np.ndarray, 
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_patients_stay_whole_and_every_class_is_everywhere(seed: int) -> None:
+def test_patients_stay_whole_and_every_class_is_in_every_split(seed: int) -> None:
     groups, labels = random_patches(seed, patients=30, classes=3)
     splits = split_by_group(groups, labels, ["a", "b", "c"], seed=seed)
     for patient in np.unique(groups):
@@ -70,12 +70,12 @@ def test_a_split_is_found_exactly_where_there_is_one(seed: int) -> None:
     check_every_class(labels, splits, names, SPLITS)
 
 
-def test_one_patient_is_told_how_to_name_more() -> None:
+def test_one_patient_is_an_error_with_advice() -> None:
     with pytest.raises(SourceError, match=r"has 1 patient, .* at least 3: name the patients in a column 'patient'"):
         split_by_group(["p"] * 4, np.array([0, 1, 0, 1]), ["a", "b"])
 
 
-def test_a_class_that_cannot_be_everywhere_is_named_with_the_splits_and_the_way_out() -> None:
+def test_a_class_that_cannot_be_in_every_split_is_named_with_advice() -> None:
     groups, labels = ["p1", "p2", "p3", "p4", "p4"], np.array([0, 0, 0, 1, 0])
     with pytest.raises(SourceError, match=r"'rare' comes from 1 patient.* 'val' and 'test': .*split_by=slide"):
         split_by_group(groups, labels, ["common", "rare"])
@@ -96,7 +96,7 @@ def test_a_split_with_ratio_0_stays_empty() -> None:
     assert set(split_by_group(["one"] * 2, np.array([0, 1]), ["a", "b"], (0.0, 0.0, 1.0))) == {"test"}
 
 
-def test_thousands_of_patients_come_near_to_the_ratios() -> None:
+def test_splits_of_thousands_of_patients_are_close_to_the_ratios() -> None:
     labels = np.random.default_rng(0).integers(0, 2, 20_000)
     splits = split_by_group(np.arange(20_000).astype(str), labels, ["a", "b"])
     for label, (split, ratio) in itertools.product(range(2), zip(SPLITS, (0.7, 0.1, 0.2), strict=True)):

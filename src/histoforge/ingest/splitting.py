@@ -132,7 +132,7 @@ def make_splits(settings: SplitSettings, source: Source, index: pd.DataFrame) ->
 
 
 def _resolve_conflicts(
-    twins: DuplicatePixels,
+    duplicates: DuplicatePixels,
     rows: NDArray[np.bool_],
     where: str,
     keep: NDArray[np.bool_],
@@ -141,13 +141,13 @@ def _resolve_conflicts(
     log: ReadLog,
 ) -> NDArray[np.bool_]:
     """Warn about pixels that occur twice, list them, and leave out `rows` (of those kept so far) if requested."""
-    if not twins.count:
+    if not duplicates.count:
         return keep
     advice = "they were left out" if settings.drop_conflicts else "set drop_conflicts to leave them out"
     log.warnings.append(
-        f"{twins.sentence(where)}; all {twins.count} are in {CONFLICTS_NAME} of the patch set; {advice}"
+        f"{duplicates.sentence(where)}; all {duplicates.count} are in {CONFLICTS_NAME} of the patch set; {advice}"
     )
-    log.conflicts.append(_conflict_table(twins, rows & settings.drop_conflicts, where, index[keep]))
+    log.conflicts.append(_conflict_table(duplicates, rows & settings.drop_conflicts, where, index[keep]))
     if not settings.drop_conflicts:
         return keep
     smaller = keep.copy()
@@ -157,11 +157,11 @@ def _resolve_conflicts(
 
 
 def _conflict_table(
-    twins: DuplicatePixels, left_out: NDArray[np.bool_], where: str, index: pd.DataFrame
+    duplicates: DuplicatePixels, left_out: NDArray[np.bool_], where: str, index: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return the patches that share their pixels, sorted by image; `index` and `left_out` have the rows of `twins`."""
+    """Return the patches that share their pixels, by image; `index` and `left_out` have the rows of `duplicates`."""
     columns = index[["file", "x", "y", "class_name", "split"]].reset_index(drop=True)
-    table = columns.assign(same_pixels=where, picture=twins.groups, left_out=left_out)[twins.rows]
+    table = columns.assign(same_pixels=where, picture=duplicates.groups, left_out=left_out)[duplicates.rows]
     first = ["same_pixels", "picture"]
     return table[[*first, *columns.columns, "left_out"]].sort_values("picture", kind="stable")
 

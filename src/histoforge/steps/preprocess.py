@@ -57,7 +57,7 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
             source.read(collector)
             collector.close()
             read = time.monotonic()
-            summary = finish(config, settings, source, log, collector, digest)
+            summary = _finish(config, settings, source, log, collector, digest)
             written = time.monotonic()
             seconds = {"reading": read - began, "writing": written - read, "total": written - began}
             summary = summary.model_copy(update={"seconds": {name: round(s, 3) for name, s in seconds.items()}})
@@ -65,11 +65,11 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
             if log.conflicts:
                 table = pd.concat(log.conflicts)
                 table.to_csv(writer.directory / CONFLICTS_NAME, index=False, errors="backslashreplace")
-    log_summary(summary)
+    _log_summary(summary)
     return summary
 
 
-def finish(
+def _finish(
     config: PreprocessConfig,
     settings: SplitSettings,
     source: Source,
@@ -81,7 +81,7 @@ def finish(
     index = collector.patches.index()
     plan = plan_splits(settings, source, log, collector, index)
     kept = index[plan.keep].assign(split=plan.splits[plan.keep])
-    summary = summarise(config, source, log, kept, plan, digest)
+    summary = _summarise(config, source, log, kept, plan, digest)
     split_of_file = dict(zip(kept["file"], kept["split"], strict=True))
     overview_splits = [split_of_file.get(file, "") for file in collector.overview_files]
     summary = summary.model_copy(update={"overviews": sum(map(bool, overview_splits))})
@@ -101,7 +101,7 @@ def finish(
     return summary
 
 
-def summarise(
+def _summarise(
     config: PreprocessConfig, source: Source, log: ReadLog, kept: pd.DataFrame, plan: SplitPlan, digest: str
 ) -> PreprocessSummary:
     """Return the summary, without overviews and durations."""
@@ -138,7 +138,7 @@ def summarise(
     )
 
 
-def log_summary(summary: PreprocessSummary) -> None:
+def _log_summary(summary: PreprocessSummary) -> None:
     """Log the summary."""
     unit = "patients" if summary.patients_known else "files"
     for split, counts in summary.counts.items():
