@@ -85,7 +85,7 @@ def test_the_same_pixels_are_found_and_named():
     synthetic[4], synthetic[9] = training[17], training[2]
     synthetic[5] = training[17]
     synthetic[5, 0, 0, 0] ^= 1
-    keys = PixelKeys([pixel_keys(synthetic)], pixel_keys(training), np.empty(0, np.uint64))
+    keys = PixelKeys([pixel_keys(synthetic)], pixel_keys(training))
     assert first_matches(keys.synthetic[0], keys.training) == [(4, 17), (9, 2)]
     audit = audit_memorisation(EuclideanSpace(draw(35, 14), draw(40, 15), draw(40, 16), "x"), keys=keys)
     assert audit.copied

@@ -181,7 +181,7 @@ def _audit(
         return None, []
     audit = audit_memorisation(
         EuclideanSpace(features.synthetic, features.train, features.held_out, features.extractor),
-        keys=PixelKeys([pixel_keys(sets.patches)], pixel_keys(real.train), np.empty(0, np.uint64)),
+        keys=PixelKeys([pixel_keys(sets.patches)], pixel_keys(real.train)),
         classes=(_class_names(sets.patches), _class_names(real.train), _class_names(real.held_out)),
         n_closest=settings.shown_pairs,
         seed=settings.seed,

@@ -1,7 +1,7 @@
 """Synthetic patches whose pixels equal those of another patch, unchanged or flipped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class PixelKeys:
 
     synthetic: Sequence[NDArray[np.uint64]]
     training: NDArray[np.uint64]
-    held_out: NDArray[np.uint64]
+    held_out: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
 def pixel_keys(patches: PatchSet | NDArray[np.uint8], flip: Flip = ()) -> NDArray[np.uint64]:

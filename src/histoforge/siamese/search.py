@@ -17,7 +17,6 @@ from histoforge.patches.images import Pixels
 from histoforge.siamese.gradcam import overlaid
 from histoforge.siamese.guide import Guide
 from histoforge.siamese.retrieval import (
-    Neighbours,
     Typicality,
     embed_images,
     embed_set,
@@ -132,14 +131,14 @@ class SearchResult:
 
 
 def search(
-    guide: Guide, patches: PatchSet, images: Iterable[tuple[str, Pixels]], options: SearchOptions, name: str
+    guide: Guide, patches: PatchSet, queries: Iterable[tuple[str, Pixels]], options: SearchOptions, name: str
 ) -> SearchResult:
-    """Search a patch set for the patches that are most similar to each image.
+    """Search a patch set for the patches that are most similar to each query.
 
     Args:
         guide: the network that embeds.
         patches: the patch set.
-        images: names and pixels of the queries, uint8 [H, W, 3] of any size.
+        queries: names and pixels of the images to search for, uint8 [H, W, 3] of any size.
         options: what to search and to return.
         name: name of the patch set in messages.
 
@@ -150,21 +149,23 @@ def search(
     """
     guide.check_patches(patches, f"the patch set {name}")
     scale = scale_of(options.query_mpp, patches)
-    fitted = [(file, *fit_to_patch(image, patches.patch_size, scale)) for file, image in images]
+    fitted = [(file, *fit_to_patch(image, patches.patch_size, scale)) for file, image in queries]
     rows = _searched_rows(options, patches, name)
     gallery = embed_set(guide, patches, options.cache)[rows]
-    queries = np.stack([image for _, image, _ in fitted])
-    embeddings = embed_images(guide, queries, "queries")
+    embeddings = embed_images(guide, np.stack([image for _, image, _ in fitted]), "queries")
     neighbours = most_similar(embeddings, gallery, options.k, device=guide.device)
     medians, reference = typical_similarity(embeddings, gallery), typicality(gallery, guide.device)
     results = []
     for index, (file, image, note) in enumerate(track(fitted, "page", len(fitted), "queries")):
-        matches, overlay = _matches(guide, patches, rows, neighbours, index, image, embeddings[index], options)
+        nearest = rows[neighbours.rows[index]]
+        images = patches.images(nearest)
+        overlays = _overlays(guide, image, images, embeddings[index]) if options.gradcam else [None] * (options.k + 1)
+        matches = _matches(patches, nearest, neighbours.similarities[index], image, images, overlays[1:])
         results.append(
             Query(
                 name=file,
                 image=image,
-                overlay=overlay,
+                overlay=overlays[0],
                 note=note,
                 median_similarity=float(medians[index]),
                 matches=matches,
@@ -223,33 +224,35 @@ def _searched_rows(options: SearchOptions, patches: PatchSet, name: str) -> NDAr
     return rows
 
 
+def _overlays(guide: Guide, query: Pixels, images: Pixels, embedding: NDArray[np.float32]) -> Sequence[Pixels | None]:
+    """Return the query and the images under the Grad-CAM of their similarity to the query."""
+    reference = torch.from_numpy(embedding).expand(len(images) + 1, -1)
+    return list(overlaid(guide, np.concatenate([query[None], images]), reference))
+
+
 def _matches(
-    guide: Guide, patches: PatchSet, rows: NDArray[np.int64], neighbours: Neighbours, index: int, query: Pixels,
-    embedding: NDArray[np.float32], options: SearchOptions,
-) -> tuple[list[Match], Pixels | None]:  # fmt: skip
-    """Return the matches of a query, and the query under its Grad-CAM if that is wanted."""
-    nearest = rows[neighbours.rows[index]]
-    images = patches.images(nearest)
-    overlays: Sequence[Pixels | None] = [None] * (options.k + 1)
-    if options.gradcam:
-        reference = torch.from_numpy(embedding).expand(options.k + 1, -1)
-        overlays = list(overlaid(guide, np.concatenate([query[None], images]), reference))
+    patches: PatchSet,
+    rows: NDArray[np.int64],
+    similarities: NDArray[np.float32],
+    query: Pixels,
+    images: Pixels,
+    overlays: Sequence[Pixels | None],
+) -> list[Match]:
     columns = SYNTHETIC_ORIGIN if patches.info.synthetic else REAL_ORIGIN
-    table = patches.index.iloc[nearest]
+    table = patches.index.iloc[rows]
     origins = table[[name for name in columns if name in table]].to_dict("records")
-    matches = [
+    return [
         Match(
             image=images[n],
-            overlay=overlays[n + 1],
-            similarity=float(neighbours.similarities[index, n]),
+            overlay=overlays[n],
+            similarity=float(similarities[n]),
             class_name=str(table["class_name"].iloc[n]),
             patient=str(table["patient"].iloc[n]),
             origin={**{str(name): value for name, value in origins[n].items()}, "row": int(row)},
             same_pixels=bool(np.array_equal(images[n], query)),
         )
-        for n, row in enumerate(nearest)
+        for n, row in enumerate(rows)
     ]
-    return matches, overlays[0]
 
 
 def _warnings(query_mpp: float, patches: PatchSet, queries: Sequence[Query], reference: Typicality) -> list[str]:

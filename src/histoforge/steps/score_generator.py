@@ -186,7 +186,7 @@ def _audit(
     names = np.array(train.classes)
     return audit_memorisation(
         EuclideanSpace(features.fake, features.real, features.held_out, features.extractor),
-        keys=PixelKeys([pixel_keys(pixels)], pixel_keys(train), np.empty(0, np.uint64)),
+        keys=PixelKeys([pixel_keys(pixels)], pixel_keys(train)),
         classes=(names[labels], names[train.labels], names[held_out.labels]),
         seed=seed,
     )
