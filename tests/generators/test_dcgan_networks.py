@@ -1,4 +1,4 @@
-"""DCGAN's networks: sizes, first weights, spectral norm, and what the published ones look like."""
+"""DCGAN's networks: sizes, initial weights, spectral norm, and the published architecture."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The losses of DCGAN's kin against their formulas, and the one step in which real and fake gradients add up."""
+"""The losses of DCGAN and related methods against their formulas, and one step for real and fake gradients."""
 
 import pytest
 import torch
@@ -67,7 +67,7 @@ def test_wasserstein_with_the_penalty_of_a_known_critic(scores):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("norm", ["layer", "none", "batch"])
 def test_the_penalty_reaches_every_weight_of_the_critic(norm, dtype):
-    """Also through the matrix products that stand for small convolutions in bfloat16."""
+    """This includes the matrix products that replace small convolutions in bfloat16."""
     torch.manual_seed(0)
     critic = DcganDiscriminator(GanConfig(discriminator_maps=8, discriminator_norm=norm), (16, 16), 2)
     real, fake = torch.randn(2, 4, 3, 16, 16).clamp(-1, 1)

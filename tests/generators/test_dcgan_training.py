@@ -1,4 +1,4 @@
-"""DCGAN and its kin: each learns one picture, and each goes on after a stop as if there had been none."""
+"""DCGAN and related methods: each learns one picture, and resumes exactly."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ LEARNING = {
     "dcgan": {"discriminator_norm": "none"}, "improved_dcgan": {"discriminator_norm": "none"}, "sngan": {},
     "lsgan": {"epochs": 3}, "wgan_gp": {"n_critic": 2, "discriminator_norm": "none"},
 }  # fmt: skip
-"""What helps to learn a single picture: statistics of a batch of equal patches are of no use."""
+"""Settings for learning a single picture, since the statistics of a batch of equal patches are useless."""
 
 
 @pytest.fixture(scope="module")

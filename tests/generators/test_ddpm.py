@@ -1,4 +1,4 @@
-"""The diffusion model's network, its loss and its way back from noise, against the equations."""
+"""The diffusion model's network, loss and denoising against the equations."""
 
 import pytest
 import torch
@@ -20,11 +20,11 @@ def rng():
 
 
 ABAR = (1 - torch.linspace(1e-4, 0.02, TIMESTEPS, dtype=torch.float64)).cumprod(0)
-"""The product of 1 - beta up to a time (Ho et al. 2020, section 2)."""
+"""The product of 1 - beta up to each time (Ho et al. 2020, section 2)."""
 
 
 class GaussianNoise(nn.Module):
-    """The best prediction of the noise where the pixels of images are N(+-MEAN, STD^2), in closed form."""
+    """The best prediction of the noise for images whose pixels are N(+-MEAN, STD^2), in closed form."""
 
     patch_size = (4, 6)
 
@@ -106,7 +106,7 @@ def test_steps_that_do_not_divide_the_process_are_refused():
 
 
 class WildNoise(nn.Module):
-    """A prediction of the noise whose images leave [-1, 1] at most times."""
+    """A prediction of the noise whose images are outside [-1, 1] at most times."""
 
     patch_size = (4, 6)
 
@@ -129,7 +129,7 @@ def test_ancestral_sampling_is_that_of_ddpm_where_images_are_held_in_bounds(step
 
 
 def test_a_step_of_ancestral_sampling_has_the_mean_and_variance_of_the_posterior(monkeypatch):
-    """Ho et al. 2020, eqs. 6 and 7, with x_0 held in [-1, 1]."""
+    """Ho et al. 2020, eqs. 6 and 7, with x_0 clipped to [-1, 1]."""
     first = torch.full((1, 3, 4, 6), 2.0)
     before, after = 999, 899  # the first step of ten, without what follows
     monkeypatch.setattr(DDIMScheduler, "set_timesteps", _first_step_of_ten)

@@ -1,8 +1,9 @@
-"""The training of the diffusion model: what it learns by label, and that one that was cut short loses nothing."""
+"""Training of the diffusion model: it learns a picture per label, and resumes exactly."""
 
 import numpy as np
 import pytest
 import torch
+from interrupted_engine import InterruptedEngine, InterruptedTrainingError
 from steps.two_pictures import CLASSES, pictures
 
 from histoforge.generators.ddpm import train as ddpm
@@ -10,7 +11,6 @@ from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.ddpm.trained import load
 from histoforge.generators.loading import draw
 from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
 
 TINY = {
@@ -18,21 +18,6 @@ TINY = {
     "by_label": True, "sampling_steps": 10, "ema_decay": 0.95, "learning_rate": 3e-3, "precision": "float32",
 }  # fmt: skip
 SMALL = pictures()[:, ::2, ::2]
-
-
-class CutShortError(Exception):
-    """Stands for whatever ends a process."""
-
-
-class CutShort(Engine):
-    """Ends in a step, before its checkpoint."""
-
-    end_at = 0
-
-    def end_of_step(self, **values):
-        if self.global_step + 1 == self.end_at:
-            raise CutShortError
-        super().end_of_step(**values)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +35,7 @@ def train(work, patches, end_at=0, **values):
     info = ModelInfo(
         kind="generator", method="ddpm", config=config.model_dump(), classes=CLASSES, patch_size=patches.patch_size
     )
-    engine = CutShort(work, {"ddpm": 1}, device="cpu", precision=config.precision, checkpoint_every=3)
+    engine = InterruptedEngine(work, {"ddpm": 1}, device="cpu", precision=config.precision, checkpoint_every=3)
     engine.end_at = end_at
     return ddpm.train(config, patches, engine, None, info)
 
@@ -77,7 +62,7 @@ def test_a_trained_model_draws_the_same_when_it_is_loaded(patches, tmp_path):
 def test_a_training_that_was_cut_short_ends_with_the_same_bits(patches, tmp_path):
     settings = {"epochs": 3, "epoch_steps": 3, "flips": True, "dropout": 0.2, "precision": "auto"}
     whole = train(tmp_path / "whole", patches, **settings)
-    with pytest.raises(CutShortError):
+    with pytest.raises(InterruptedTrainingError):
         train(tmp_path / "cut", patches, end_at=5, **settings)
     resumed = train(tmp_path / "cut", patches, **settings)
     assert all(torch.equal(weight, resumed.state[name]) for name, weight in whole.state.items())

@@ -125,7 +125,7 @@ def test_the_penalty_reaches_the_critics_weights_under_bfloat16():
 
 @pytest.mark.parametrize("norm", ["cln", "none"])
 def test_the_penalty_is_about_the_gradient_of_each_score_for_its_own_image(norm):
-    """Minibatch discrimination lets a score depend on other images too; their gradients take no part."""
+    """Minibatch discrimination makes a score depend on other images, whose gradients the penalty excludes."""
     _, _, critics = networks(critic_norm=norm, stages=1)
     torch.nn.init.normal_(critics[0].fc.weight)
     critics[0].eval()  # spectral normalisation stays as it is

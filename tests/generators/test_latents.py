@@ -1,4 +1,4 @@
-"""Latent spaces: what `sample` draws is what `decode` makes of the noise, and a point's patch is its own."""
+"""Latent spaces: `sample` equals `decode` of the noise, and a point gives the same patch in any batch."""
 
 import pytest
 import torch

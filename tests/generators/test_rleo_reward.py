@@ -1,4 +1,4 @@
-"""Each reward against its formula: closed forms, finite differences, and the sum over all that chance may do."""
+"""Each reward against its formula: closed forms, finite differences, and the sum over all random outcomes."""
 
 from itertools import permutations, product
 

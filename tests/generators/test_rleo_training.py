@@ -1,8 +1,9 @@
-"""The training with the guide's reward: which of its modes change anything, and that one cut short loses nothing."""
+"""Training with the guide's reward: the effect of each mode, and resuming."""
 
 import numpy as np
 import pytest
 import torch
+from interrupted_engine import InterruptedEngine, InterruptedTrainingError
 from steps.two_pictures import CLASSES, pictures
 from tiny_guide import random_guide
 
@@ -15,7 +16,6 @@ from histoforge.generators.rleo.objective import RewardedCrossEntropy, embed_all
 from histoforge.generators.rleo.reward import RewardTerm
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
-from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
 
 TINY = {
@@ -23,21 +23,6 @@ TINY = {
     "precision": "float32",
 }  # fmt: skip
 MODES = ["literal", "policy", "soft_target", "weighted", "reinforce"]
-
-
-class CutShortError(Exception):
-    """Stands for whatever ends a process."""
-
-
-class CutShort(Engine):
-    """Ends in a step, before its checkpoint."""
-
-    end_at = 0
-
-    def end_of_step(self, **values):
-        if self.global_step + 1 == self.end_at:
-            raise CutShortError
-        super().end_of_step(**values)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +45,7 @@ def train(work, patches, guide, method="rleo", end_at=0, **values):
     info = ModelInfo(
         kind="generator", method=method, config=config.model_dump(), classes=CLASSES[:1], patch_size=(16, 16)
     )
-    engine = CutShort(work, {"rleo": 1}, device="cpu", precision=config.precision, checkpoint_every=2)
+    engine = InterruptedEngine(work, {"rleo": 1}, device="cpu", precision=config.precision, checkpoint_every=2)
     engine.end_at = end_at
     if method == "rleo":
         return rleo.train(config, patches, engine, None, info, guide)
@@ -112,7 +97,7 @@ def test_the_history_contains_reward_similarity_and_balance(patches, guide, tmp_
 def test_a_training_that_was_cut_short_ends_with_the_same_bits(mode, patches, guide, tmp_path):
     settings = {"reward": mode, "ema_decay": 0.9, "flips": True, "diff_augment": "translation"}
     whole = train(tmp_path / "whole", patches, guide, **settings)
-    with pytest.raises(CutShortError):
+    with pytest.raises(InterruptedTrainingError):
         train(tmp_path / "cut", patches, guide, end_at=4, **settings)
     resumed = train(tmp_path / "cut", patches, guide, **settings)
     assert all(torch.equal(weight, resumed.state[name]) for name, weight in whole.state.items())
@@ -165,7 +150,7 @@ def test_targets_and_weights_of_fakes_stay_in_their_bounds_whatever_the_share(mo
 
 
 def test_a_reward_of_weight_zero_changes_no_random_number(patches, guide, unguided, tmp_path):
-    """Equal seeds then pair whole trainings, whatever the reward draws for itself."""
+    """Trainings with equal seeds are then comparable, whichever random numbers the reward draws."""
     guided = train(tmp_path, patches, guide, reward="reinforce", reward_weight=0.0)
     assert all(torch.equal(weight, guided.state[name]) for name, weight in unguided.state.items())
 

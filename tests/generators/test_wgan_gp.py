@@ -26,7 +26,7 @@ def rng():
 
 
 def naive_penalty(critic, real, fake):
-    """Image by image, the whole Jacobian, at the same points."""
+    """Compute the penalty from the Jacobian of each image at the same points."""
     position = torch.rand(len(real), 1, 1, 1, generator=rng()).double()
     total = 0.0
     for t, x, y in zip(position, real, fake, strict=True):

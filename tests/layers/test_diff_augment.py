@@ -1,4 +1,4 @@
-"""Differentiable augmentation: what each of its parts may do to an image, and that gradients pass through."""
+"""Differentiable augmentation: the range of each change, and gradients."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The fast strided convolutions against torch's own."""
+"""The fast strided convolutions against those of torch."""
 
 import pytest
 import torch
@@ -14,12 +14,12 @@ UP = (StridedConvTranspose2d(24, 16), nn.ConvTranspose2d(24, 16, 4, 2, 1, bias=F
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["AMX", "no AMX"])
 def _kernels(request, monkeypatch):
-    """The kernels of both kinds of processor, whichever this one is."""
+    """Use the kernels of processors with and without AMX in turn."""
     monkeypatch.setattr(strided_conv, "HAS_AMX", request.param)
 
 
 def _derivatives(ours, reference, shape):
-    """Value, first and second gradients of a layer, as a gradient penalty takes them."""
+    """Return the value and the first and second gradients of both layers, as a gradient penalty needs them."""
     reference.load_state_dict(ours.state_dict())
     results = []
     for layer in (ours, reference):

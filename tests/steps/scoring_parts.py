@@ -1,4 +1,4 @@
-"""A patch set, an arm and generators so small that they are made in seconds, for the scoring of generators."""
+"""A tiny patch set, arm and generators for tests that score generators."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ SCORING = {"device": "cpu", "count": 40, "path_pairs": 6, "path_steps": 2, "map_
 
 
 def write_patches(path: Path, splits: dict[str, int] = PATIENTS, classes: list[str] = CLASSES) -> Path:
-    """Ten patches a patient, dark or light noise."""
+    """Write ten patches per patient, dark or light noise."""
     rng = np.random.default_rng(0)
     with PatchSetWriter.create(path, classes, (SIDE, SIDE), mpp=1.0) as writer:
         for split, patients in splits.items():
@@ -44,14 +44,14 @@ def write_patches(path: Path, splits: dict[str, int] = PATIENTS, classes: list[s
 
 
 def train_arm(path: Path, patches: Path, name: str = "baseline", seeds: int = 2, **inputs: Path) -> Path:
-    """An arm of tiny classifiers."""
+    """Train an arm of tiny classifiers."""
     config = TrainClassifierConfig.make({**CLASSIFIER, "arm": name, "seeds": seeds})
     train_classifier.run(config, patches=patches, synthetic=inputs.get("synthetic"), model=path)
     return path
 
 
 def write_generator(path: Path, seed: int = 0, history: bytes = b"", reward: str = "") -> Path:
-    """A HistoGAN with random weights; with a reward, an RL-EO."""
+    """Write a HistoGAN with random weights; with a reward, an RL-EO."""
     method = METHODS["rleo" if reward else "histogan"]
     config = method.config({**(RLEO if reward else HISTOGAN), "seed": seed, "reward": reward})
     torch.manual_seed(seed + len(reward))

@@ -1,4 +1,4 @@
-"""The step `train_generator`: what it learns, what it writes, and that a killed one loses nothing."""
+"""The step `train_generator`: learning, outputs, choice of the epoch, and resuming after SIGKILL."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`train_generator` with one model a class: together, alone and joined, killed and gone on."""
+"""`train_generator` with one model per class: all classes, single classes, joining, and resuming."""
 
 import json
 import os

@@ -19,7 +19,7 @@ SETTINGS = {
 
 
 def pictures() -> np.ndarray:
-    """One picture a class: a pale field with a dark disc, and a dark one with a pale stripe; uint8 [2, 16, 16, 3]."""
+    """One picture per class: a pale field with a dark disc, and a dark one with a pale stripe; uint8 [2, 16, 16, 3]."""
     y, x = np.mgrid[:16, :16]
     disc = (y - 7) ** 2 + (x - 5) ** 2 < 16
     stripe = abs(y - x) < 3
@@ -44,7 +44,7 @@ def read_png(path: Path) -> np.ndarray:
 
 
 def make_extractor(path: Path, classes: list[str] = CLASSES) -> Path:
-    """A classifier with random weights: features enough to choose an epoch by."""
+    """A classifier with random weights, whose features are sufficient for choosing an epoch."""
     torch.manual_seed(0)
     config = {"stem": "small", "width": 0.125, "dropout": 0.5, "imagenet_normalisation": False}
     info = ModelInfo(kind="classifier", method="resnet10", config=config, classes=classes, patch_size=(16, 16))

@@ -1,4 +1,4 @@
-"""Checkpoints that are mirrored: what a node that starts with an empty disk finds."""
+"""Mirrored checkpoints, as a node with an empty disk loads them."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_a_damaged_checkpoint_in_the_mirror_is_replaced_by_the_previous_one(tmp_
 
 
 def begin(folder, version, network, **options):
-    """Take the first two steps of a training by a version of the program, and checkpoint the first."""
+    """Run the first two steps with a version of the program, with a checkpoint after the first."""
     engine = Engine(folder, {"code_version": version}, device="cpu", checkpoint_every=1, label="toy", **options)
     engine.track(network=network)
     batches = engine.batches(data(), batch_size=16, epochs=5)

@@ -1,4 +1,4 @@
-"""A training that was killed goes on from its checkpoint in a bucket, on a machine that has nothing of it."""
+"""A killed training resumes from its checkpoint in a bucket, on a machine without any of its files."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from histoforge.core.errors import StorageError
 
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):
-    """An empty bucket `runs`; the environment leads to its server."""
+    """An empty bucket `runs`; the environment points to its server."""
     with serve_s3(tmp_path / "buckets") as server:
         use(monkeypatch, server.endpoint)
         yield server.bucket("runs")

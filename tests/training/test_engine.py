@@ -1,4 +1,4 @@
-"""The engine: a training that was stopped ends as if it had not been, and one that fails says why and loses nothing."""
+"""The engine: exact resuming, errors that keep the last checkpoint, batches, log and announcements."""
 
 import re
 import signal

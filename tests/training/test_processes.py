@@ -1,4 +1,4 @@
-"""Two processes that train as one end with the weights of one process that saw the whole batches."""
+"""Two processes that train together end with the weights of a single process."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Nested state on disk: what comes back is what went in."""
+"""Nested state on disk: loading returns what was saved."""
 
 import torch
 from torch import nn
