@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from commands import program
+from command_line import program
 
 from histoforge.cli.run.console import Console, ToConsole, stopped_by_ctrl_c
 from histoforge.tasks.task_log import RUN, TaskLog, parse

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import call, program
+from command_line import call, program
 from small_disk import mounted_small_disk
 from tiny_guide import CLASSES, noise, save_random_guide
 

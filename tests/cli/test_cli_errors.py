@@ -1,7 +1,7 @@
 """What a user gets wrong: one sentence on standard error, exit code 2, the nearest name, no traceback."""
 
 import pytest
-from commands import call, run
+from command_line import call, run
 
 TRAIN = ("train-classifier", "--patches", "nowhere", "--out", "out")
 

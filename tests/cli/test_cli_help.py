@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import call, program
+from command_line import call, program
 
 from histoforge.generators.methods import METHODS
 from histoforge.steps.field_help import facts

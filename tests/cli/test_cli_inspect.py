@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from commands import call
+from command_line import call
 
 from histoforge.patches import PatchSetWriter
 

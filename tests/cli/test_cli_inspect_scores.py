@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import call
+from command_line import call
 
 from histoforge.core.files import write_json
 from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_results

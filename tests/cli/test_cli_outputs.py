@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Ended, call
+from command_line import Ended, call
 from textures import write_stripes
 from tiny_study import write_images
 

@@ -1,4 +1,4 @@
-"""How settings come together on a command line."""
+"""The order in which the settings of a command line override each other."""
 
 import pytest
 
@@ -23,6 +23,16 @@ def test_options_stand_above_set_above_file_above_preset(tmp_path):
     config = settings_of(TRAIN, {**values, "epochs": "11"})
     assert (config.epochs, config.seeds, config.batch_size) == (11, 3, 9)
     assert settings_of(TRAIN, {**NOTHING, "preset": "paper-pcam"}).seeds == 5
+
+
+def test_zero_and_empty_options_override_a_preset_and_only_missing_ones_do_not(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("train_generator: {seed: 3, max_steps: 7, checkpoints: somewhere}\n")
+    step, values = STEPS["train_generator"], {**NOTHING, "config_file": file}
+    config = settings_of(step, {**values, "seed": "0", "max_steps": "0", "checkpoints": ""})
+    assert (config.seed, config.max_steps, config.checkpoints) == (0, 0, "")
+    config = settings_of(step, {**values, "seed": None, "max_steps": None, "checkpoints": None})
+    assert (config.seed, config.max_steps, config.checkpoints) == (3, 7, "somewhere")
 
 
 def test_a_setting_of_another_step_is_left_to_it():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import yaml
-from commands import call
+from command_line import call
 from tiny_study import SETTINGS, write_images
 
 from histoforge.cli.steps import settings_of

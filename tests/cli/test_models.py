@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import call
+from command_line import call
 
 from histoforge.core.documents import read_json
 from histoforge.models import ModelCard, ModelStore, Verdict

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from commands import call
+from command_line import call
 from html_pages import Outline, measure, needs_browser
 from PIL import Image
 from real_data import shared_data

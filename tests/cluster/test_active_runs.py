@@ -3,7 +3,8 @@
 import signal
 
 import pytest
-from call_cli import call, write_pipeline, write_schedules
+from command_line import call
+from tiny_pipeline import write_pipeline, write_schedules
 
 
 @pytest.fixture

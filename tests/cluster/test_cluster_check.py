@@ -15,8 +15,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from call_cli import call, in_kubernetes, write_pipeline
+from command_line import call
 from s3_server import serve_s3, use
+from tiny_pipeline import in_kubernetes, write_pipeline
 
 from histoforge.cli.kubeflow.check.checked_cluster import with_image
 from histoforge.cli.kubeflow.check.checks import CHECKS

@@ -2,8 +2,9 @@
 
 import pytest
 import yaml
-from call_cli import call, in_kubernetes, write_pipeline
+from command_line import call
 from s3_server import serve_s3, use
+from tiny_pipeline import in_kubernetes, write_pipeline
 
 from histoforge.cluster.logs import driver_sentence, last_sentence, pod_reason
 from histoforge.cluster.packages import open_package, package_names

@@ -1,8 +1,9 @@
 """`submit --profile` without a queue warns of tasks that no node has room for."""
 
 import pytest
-from call_cli import call, in_kubernetes, write_pipeline
+from command_line import call
 from histoforge_pipelines.profiles import PROFILES
+from tiny_pipeline import in_kubernetes, write_pipeline
 
 from histoforge.cluster.nodes import capacity_warning
 

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from call_cli import call, in_kubernetes, write_pipeline, write_schedules
+from command_line import call
+from tiny_pipeline import in_kubernetes, write_pipeline, write_schedules
 
 from histoforge.cluster.cron import check_cron
 from histoforge.core.errors import SettingsError

@@ -1,7 +1,8 @@
 """Tokens and cookies for Kubeflow: line ends are taken off, and what no header can carry is refused unseen."""
 
 import pytest
-from call_cli import call, write_pipeline
+from command_line import call
+from tiny_pipeline import write_pipeline
 
 TOKEN = "test-token-of-the-api-server.0123456789"
 

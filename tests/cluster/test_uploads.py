@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from call_cli import call, in_kubernetes, write_pipeline
+from command_line import call
 from request_models import BadRequest, check
+from tiny_pipeline import in_kubernetes, write_pipeline
 
 from histoforge import __version__
 from histoforge.cluster.packages import open_package

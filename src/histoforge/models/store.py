@@ -1,7 +1,7 @@
 """A model's versions and its champion at a location, safe against concurrent and killed publishers.
 
 `<models>/<name>/<version>/` never changes: its name is a digest of its files, and `version.json`, written last, marks
-it as complete. Every change of the champion is a file of its own in `<models>/<name>/champions/`; the last one names
+it as complete. Every change of the champion is a separate file in `<models>/<name>/champions/`; the last one names
 the champion, and `<models>/<name>/champion.json` repeats it. A damaged or missing file is an error: it never brings
 back an earlier champion.
 

@@ -1,4 +1,4 @@
-"""`histoforge run PIPELINE --dry-run`: show what a pipeline would do, without running it."""
+"""The plan of a pipeline: its tasks, settings, and estimates of its trainings, made without running it."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from histoforge.steps.train_generator_config import method_config
 from histoforge.tasks.dry_run import NOT_INCLUDED, measure, resolved, shown_training
 
 TRIAL_PATCHES = 256
-UNKNOWN = "depends on the number of training patches, which preprocess finds out"
+UNKNOWN = "depends on the number of training patches, which preprocess determines"
 BY_METHOD = "depends on the method: 'histoforge train-generator --method NAME --dry-run' on a patch set shows one"
 
 

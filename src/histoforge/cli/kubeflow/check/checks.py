@@ -82,7 +82,7 @@ def writes_report_and_metrics(cluster: CheckedCluster) -> str:
         try:
             return str(json.loads((Path(folder) / "results").read_bytes())["answer"]["headline"])
         except (ValueError, KeyError, TypeError):
-            raise CheckFailed(f"{location}/{entries['results']} has no answer with a headline.") from None
+            raise CheckFailed(f"{location}/{entries['results']} contains no answer with a headline.") from None
 
 
 def fires_twice(cluster: CheckedCluster) -> str:

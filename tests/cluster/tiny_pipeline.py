@@ -1,13 +1,11 @@
-"""The command line in this process, and the pipelines and schedules that it is asked about."""
+"""A small compiled pipeline, a schedule of it, and a kubeconfig for the double of the cluster."""
 
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-
-from histoforge.cli import main
 
 QUEUE = "/apis/kueue.x-k8s.io/v1beta1"
 PIPELINE = """
@@ -33,22 +31,6 @@ schedules:
     profile: small
     parameters: {source: "s3://b/slides", rounds: 3, overrides: {"train_generator.epochs": 5}}
 """
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:
-    """Run `histoforge` with these arguments."""
-    with pytest.raises(SystemExit) as ended:
-        main(list(map(str, arguments)))
-    output = capsys.readouterr()
-    return Ended(int(ended.value.code or 0), output.out, output.err)
 
 
 def write_pipeline(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The command line in this process and in one of its own."""
+"""Run the command line in this process or in a separate one."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from histoforge.cli import main
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -19,7 +19,7 @@ class Ended(NamedTuple):
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:
-    """Run `histoforge` with these arguments in this process."""
+    """Run `histoforge` with these arguments in this process, and return its exit code and output."""
     with pytest.raises(SystemExit) as ended:
         main(list(map(str, arguments)))
     output = capsys.readouterr()
@@ -27,12 +27,12 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:
 
 
 def program() -> Path:
-    """The installed command."""
+    """Return the path of the installed command."""
     return Path(sys.executable).with_name("histoforge")
 
 
 def run(*arguments: object, **options: object) -> Ended:
-    """Run `histoforge` as a user does."""
+    """Run `histoforge` in a separate process, as a user does."""
     command = [str(program()), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
-    return Ended(done.returncode, done.stdout, done.stderr)
+    process = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    return Ended(process.returncode, process.stdout, process.stderr)
