@@ -9,7 +9,7 @@ import pytest
 from command_line import call, program
 
 from histoforge.generators.methods import METHODS
-from histoforge.steps.field_help import facts
+from histoforge.steps.field_help import field_help
 from histoforge.steps.table import STEPS
 
 HEAVY = {"torch", "kfp", "pandas", "numpy", "scipy", "matplotlib", "rich", "minio", "PIL"}
@@ -41,7 +41,7 @@ def test_help_lists_every_parameter_with_bounds_unit_and_default(capsys, step):
     for name, field in step.config_class.model_fields.items():
         assert f"--{name.replace('_', '-')}" in text
         assert field.description
-        assert facts(field) in text.replace("- ", "-").replace("  ", " ") or facts(field) in text
+        assert field_help(field) in text.replace("- ", "-").replace("  ", " ") or field_help(field) in text
     for port in (*step.inputs, *step.outputs):
         assert port.about in text
 
@@ -60,10 +60,10 @@ def test_the_installed_program_says_its_version():
 
 def test_facts_of_bounds_units_and_choices():
     fields = STEPS["preprocess"].config_class.model_fields
-    assert facts(fields["mpp"]) == "um/px; 0.02 < x <= 50; default: 0.5"
-    assert facts(fields["split_by"]) == "one of patient, slide; default: patient"
-    assert facts(fields["source"]) == "required"
-    assert facts(fields["drop_conflicts"]) == "default: no"
+    assert field_help(fields["mpp"]) == "um/px; 0.02 < x <= 50; default: 0.5"
+    assert field_help(fields["split_by"]) == "one of patient, slide; default: patient"
+    assert field_help(fields["source"]) == "required"
+    assert field_help(fields["drop_conflicts"]) == "default: no"
 
 
 def test_the_method_comes_first_and_each_setting_stands_with_the_methods_that_have_it(capsys):
