@@ -57,7 +57,7 @@ def _train_cell(checked: Checked, cell: Any, patches: Any, extractor: Any, pool:
     checked.assign(selection, "Select patches")
     synthetic = selection.outputs["selected"]
     arm = train_classifier(arm=cell.arm, patches=patches, synthetic=synthetic, **_training(checked))
-    checked.assign(arm, "Train with them")
+    checked.assign(arm, "Train with the selection")
     return arm.outputs["model"]
 
 
@@ -67,10 +67,10 @@ def _train_fraction(checked: Checked, fraction: Any) -> tuple[Any, Any]:
     checked.assign(cutting, "Cut fewer patches")
     patches = cutting.outputs["patches"]
     baseline = train_classifier(arm=fraction.baseline, patches=patches, **_training(checked))
-    checked.assign(baseline, "Train the baseline on them")
+    checked.assign(baseline, "Train the baseline on a fraction")
     extractor = baseline.outputs["model"]
     generating = train_generator(patches=patches, extractor=extractor, **_generating(checked))
-    checked.assign(generating, "Train HistoGAN on them")
+    checked.assign(generating, "Train HistoGAN on a fraction")
     selection = select_samples(
         patches=patches, extractor=extractor, generator=generating.outputs["generator"], **_selecting(checked)
     )

@@ -74,6 +74,6 @@ def retraining(
             margin=margin,
             **checked.settings("publish_model"),
         )
-        checked.assign(publication, "Publish where it is better")
+        checked.assign(publication, "Publish if it is better")
         recording = record_source(record=change.outputs["record"], state=state)
-        checked.assign(recording, "Remember the source").after(publication)
+        checked.assign(recording, "Record the source").after(publication)

@@ -98,7 +98,7 @@ def selective_augmentation(run: RunParameters) -> Outputs:
         )
         checked.assign(chosen, "Select patches")
         arm = train_classifier(arm=other.arm, augmentation="none", synthetic=chosen.outputs["selected"], **training)
-        checked.assign(arm, "Train with them")
+        checked.assign(arm, "Train with the selection")
     traditional = train_classifier(arm="traditional", augmentation="traditional", **training)
     checked.assign(traditional, "Train with traditional augmentation")
     selective = train_classifier(arm="selective", augmentation="none", synthetic=selection.selected, **training)

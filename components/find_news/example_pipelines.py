@@ -12,7 +12,7 @@ def find_news_example(
     source: str = "s3://pathology/slides",
     state: str = "s3://pathology/state",
 ):
-    """Train only where a source has changed, and remember it afterwards."""
+    """Train only if a source has changed, and record it afterwards."""
     scan = scan_source(source=source)
     change = find_news(source=source, dataset_digest=scan.outputs["Output"], state=state)
     with dsl.If(change.outputs["Output"] == True):  # noqa: E712

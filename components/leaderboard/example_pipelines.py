@@ -15,8 +15,8 @@ def leaderboard_example(
     patch_set = dsl.importer(artifact_uri=patches, artifact_class=dsl.Dataset, reimport=True)
     judge = dsl.importer(artifact_uri=extractor, artifact_class=dsl.Model, reimport=True)
     with dsl.ParallelFor(items=["dcgan", "wgan_gp"], parallelism=2) as method:
-        forge = train_generator(patches=patch_set.output, method=method)
+        training = train_generator(patches=patch_set.output, method=method)
         score = score_generator(
-            patches=patch_set.output, generator=forge.outputs["generator"], extractor=judge.output, name=method
+            patches=patch_set.output, generator=training.outputs["generator"], extractor=judge.output, name=method
         )
     leaderboard(patches=patch_set.output, scores=dsl.Collected(score.outputs["scores"]))

@@ -8,7 +8,7 @@ from kfp import dsl
 
 @dsl.pipeline(name="plan-fractions-example")
 def plan_fractions_example(source: str = "s3://pathology/slides"):
-    """Train the baseline on fewer and fewer patches."""
+    """Train the baseline on ever fewer patches."""
     plan = plan_fractions(fractions=[0.1, 0.5])
     with dsl.ParallelFor(items=plan.output, parallelism=2) as fraction:
         cut = preprocess(source=source, train_fraction=fraction.train_fraction)

@@ -7,6 +7,6 @@ from kfp import dsl
 
 @dsl.pipeline(name="preprocess-example")
 def preprocess_example(source: str = "s3://pathology/slides"):
-    """Cut slides anew whenever a file at the source has changed."""
+    """Cut slides again whenever a file at the source has changed."""
     scan = scan_source(source=source, preset="sane")
     preprocess(source=source, dataset_digest=scan.outputs["Output"], patch_size="96", mpp=0.5, preset="sane")

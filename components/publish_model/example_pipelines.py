@@ -10,7 +10,7 @@ def publish_model_example(
     challenger: str = "s3://pathology/selective",
     models: str = "s3://pathology/models",
 ):
-    """Publish a classifier where it is better than the published one."""
+    """Publish a classifier if it is better than the published one."""
     patch_set = dsl.importer(artifact_uri=patches, artifact_class=dsl.Dataset, reimport=True)
     model = dsl.importer(artifact_uri=challenger, artifact_class=dsl.Model, reimport=True)
     publish_model(patches=patch_set.output, challenger=model.output, models=models, name="oral-cancer")

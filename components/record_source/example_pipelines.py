@@ -12,7 +12,7 @@ def record_source_example(
     source: str = "s3://pathology/slides",
     state: str = "s3://pathology/state",
 ):
-    """Remember a source once it has been cut."""
+    """Record a source after it has been cut."""
     scan = scan_source(source=source)
     change = find_news(source=source, dataset_digest=scan.outputs["Output"], state=state)
     cut = preprocess(source=source, dataset_digest=scan.outputs["Output"])

@@ -10,7 +10,7 @@ def select_samples_example(
     generator: str = "s3://pathology/generator",
     extractor: str = "s3://pathology/baseline",
 ):
-    """Keep the synthetic patches that a classifier is sure of."""
+    """Keep the synthetic patches that a classifier predicts with confidence."""
     patch_set = dsl.importer(artifact_uri=patches, artifact_class=dsl.Dataset, reimport=True)
     drawer = dsl.importer(artifact_uri=generator, artifact_class=dsl.Model, reimport=True)
     judge = dsl.importer(artifact_uri=extractor, artifact_class=dsl.Model, reimport=True)

@@ -118,7 +118,7 @@ def test_a_dry_run_of_a_pipeline_shows_tasks_settings_and_trainings(capsys, tmp_
     arguments = ["run", "selective-augmentation", "--source", source, "--out", tmp_path / "out", "--preset", ""]
     shown = plan(capsys, *arguments, "--dry-run", *settings)
     assert shown["source"]["files"] == 8
-    assert "Train with them (2 times)" in shown["tasks"]
+    assert "Train with the selection (2 times)" in shown["tasks"]
     assert shown["settings"]["train_classifier"]["width"] == 0.125
     generator, classifier = (shown["trainings"][name] for name in ("train_generator", "train_classifier"))
     assert generator["trainings"][0]["steps"] == 4
