@@ -145,6 +145,11 @@ def test_the_smallest_patches_fit(name, size):
     assert make(name, (size, size))(images(1, (size, size))).shape == (1, 3)
 
 
+def test_a_timm_model_with_several_outputs_is_refused():
+    with pytest.raises(SettingsError, match=r"'timm:coat_tiny' .* \(it returns several outputs\)"):
+        make("timm:coat_tiny")
+
+
 def test_a_width_that_a_backbone_does_not_have_is_refused():
     with pytest.raises(SettingsError, match="'timm:test_vit' has a fixed number of channels, and width is 0.5"):
         make("timm:test_vit", width=0.5)

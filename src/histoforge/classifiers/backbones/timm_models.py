@@ -63,11 +63,12 @@ class TimmBackbone(Backbone):
         size: dict[str, Any] = {"img_size": patch_size} if settings is not None and settings.fixed_input_size else {}
         self.model = timm.create_model(name, pretrained=False, num_classes=0, **size)
         self.mean, self.std = (tuple(self.model.pretrained_cfg[key]) for key in ("mean", "std"))
-        self.prefix_tokens = getattr(self.model, "num_prefix_tokens", 0)
         self.channels_last = str(getattr(self.model, "output_fmt", "")) == "NHWC"
         with torch.no_grad():
             hidden, maps = self.eval()._run(torch.zeros(1, 3, *patch_size))
-            self.grid = tuple(maps[-1].shape[2:]) if maps else (hidden.shape[1] - self.prefix_tokens, 1)
+            if not isinstance(hidden, Tensor):
+                raise TypeError("it returns several outputs")
+            self.grid = tuple(maps[-1].shape[2:]) if maps else (hidden.shape[1], 1)
             self.channels = self.tail(hidden)[1].shape[1]
         self.train()
 
@@ -92,7 +93,8 @@ class TimmBackbone(Backbone):
 
     def _feature_map(self, hidden: Tensor) -> Tensor:
         if hidden.ndim == 3:  # [B, tokens, C]
-            return hidden[:, self.prefix_tokens :].transpose(1, 2).unflatten(2, self.grid)
+            image_tokens = hidden[:, -self.grid[0] * self.grid[1] :]
+            return image_tokens.transpose(1, 2).unflatten(2, self.grid)
         return hidden.permute(0, 3, 1, 2) if self.channels_last else hidden
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
