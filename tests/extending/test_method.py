@@ -106,3 +106,36 @@ print(*(run["title"] for run in plan_benchmark(["tint:strong", "tint", "dcgan"],
 print(TrainGeneratorConfig.make({{"method": "tint", "reward": "strong"}}).noise)
 """
     assert python(code).splitlines() == ["tint:strong tint:weak dcgan", "strong"]
+
+
+def test_a_guided_method_gets_the_guide(register, tmp_path):
+    code = f"""{register}
+import dataclasses
+from pathlib import Path
+import histoforge.generators.tint.train as tint
+train_unguided = tint.train
+def train(*arguments, guide):
+    print(guide.info.kind)
+    return train_unguided(*arguments)
+tint.train = train
+METHODS.register(dataclasses.replace(METHODS["tint"], name="guided_tint", guided=True))
+
+from histoforge.core.errors import SettingsError
+from histoforge.steps import train_generator
+from histoforge.steps.train_generator_config import TrainGeneratorConfig
+from tiny_guide import save_random_guide
+from two_pictures import make_patchset
+folder = Path({str(tmp_path)!r})
+patches = make_patchset(folder / "patches")
+values = {{"method": "guided_tint", "device": "cpu", "epochs": 1, "batch_size": 8, "noise": "strong"}}
+config = TrainGeneratorConfig.make(values)
+try:
+    train_generator.run(config, patches=patches, generator=folder / "generator")
+except SettingsError as error:
+    print(error)
+guide = save_random_guide(folder / "guide", size=16)
+print(train_generator.run(config, patches=patches, guide=guide, generator=folder / "generator").method)
+"""
+    message, kind, method = python(code).splitlines()
+    assert message.startswith("The method 'guided_tint' needs a guide")
+    assert (kind, method) == ("guide", "guided_tint")

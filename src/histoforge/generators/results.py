@@ -12,7 +12,7 @@ from histoforge.generators.loading import Generator, draw
 from histoforge.generators.model_selection import ModelSelection
 
 COLUMNS = 8
-"""Patches in a row of a picture."""
+"""Number of patches per row of a picture."""
 
 
 @dataclass

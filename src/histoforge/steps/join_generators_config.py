@@ -1,10 +1,10 @@
-"""Summary of the step `join_generators`, which has no parameters of its own."""
+"""Settings and summary of the step `join_generators`."""
 
 from histoforge.core.settings import Settings, StepConfig
 
 
 class JoinGeneratorsConfig(StepConfig):
-    """No settings, because joining needs none."""
+    """The settings that every step has; joining needs no others."""
 
 
 class JoinGeneratorsSummary(Settings):
