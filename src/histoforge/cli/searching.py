@@ -1,6 +1,5 @@
 """Implement `histoforge similar`: read the queries, search, and write the page and its numbers."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from histoforge.cli.outputs import claim_page
@@ -19,31 +18,19 @@ from histoforge.training.device import resolve_device, resolve_precision
 MAX_QUERIES = 200
 
 
-@dataclass(frozen=True)
-class SearchArguments:
-    """The arguments of `histoforge similar`.
-
-    Attributes:
-        query: an image, or a folder of images.
-        patches: the patch set to search in.
-        model: the guide.
-        out: the page.
-        options: what to search and to show.
-        device: device to compute on.
-        overwrite: True if an earlier page may be replaced.
-    """
-
-    query: Path
-    patches: Path
-    model: Path
-    out: Path
-    options: SearchOptions
-    device: str
-    overwrite: bool = False
-
-
-def show_similar(arguments: SearchArguments) -> None:
+def show_similar(
+    query_path: Path,
+    patches_path: Path,
+    model: Path,
+    out: Path,
+    options: SearchOptions,
+    *,
+    device: str,
+    overwrite: bool,
+) -> None:
     """Write the page of the patches most similar to each query, and its numbers as JSON beside it.
+
+    The arguments are the options of `histoforge similar`.
 
     Raises:
         SourceError: the query is missing, is not an image, or is a folder of no or too many images.
@@ -51,21 +38,21 @@ def show_similar(arguments: SearchArguments) -> None:
         PatchSetError, ModelError: the set or the guide is missing, damaged or does not fit.
         StorageError: the page cannot be written.
     """
-    options, numbers = arguments.options, numbers_file(arguments.out)
-    inputs = {"--query": arguments.query, "--in": arguments.patches, "--model": arguments.model}
+    numbers = numbers_file(out)
+    inputs = {"--query": query_path, "--in": patches_path, "--model": model}
     settings = {
         "k": options.k, "split": options.split, "gradcam": options.gradcam, "query_mpp": options.query_mpp
     }  # fmt: skip
-    with claim_page("similar", arguments.out, settings, inputs, arguments.overwrite) as command:
-        files = query_files(arguments.query)
-        patches = PatchSet.open(arguments.patches)
-        device = resolve_device(arguments.device)
-        guide = load_guide(arguments.model, device, resolve_precision("auto", device))
+    with claim_page("similar", out, settings, inputs, overwrite) as command:
+        files = query_files(query_path)
+        patches = PatchSet.open(patches_path)
+        on_device = resolve_device(device)
+        guide = load_guide(model, on_device, resolve_precision("auto", on_device))
         images = ((file.name, read_rgb(file, str(file))) for file in files)
-        result = search(guide, patches, images, options, str(arguments.patches))
+        result = search(guide, patches, images, options, str(patches_path))
         page = build_similar_page(
             result,
-            where=f"patches of {arguments.patches} ({options.split})",
+            where=f"patches of {patches_path} ({options.split})",
             guide=guide.name,
             data_file=numbers.name,
         )
@@ -75,8 +62,8 @@ def show_similar(arguments: SearchArguments) -> None:
             "queries": [query.to_json() for query in result.queries],
         }  # fmt: skip
         write_json(numbers, record)
-        write_page(arguments.out, page)
-        say(f"written to {arguments.out} and {numbers}")
+        write_page(out, page)
+        say(f"written to {out} and {numbers}")
         print(page.headline)
 
 

@@ -42,11 +42,11 @@ def similar(
     overwrite: OVERWRITE = False,
 ) -> None:
     """Find the patches that a guide finds most similar to an image, and show them on a page."""
-    from histoforge.cli.searching import SearchArguments, show_similar
+    from histoforge.cli.searching import show_similar
     from histoforge.siamese.search import SearchOptions
 
     options = SearchOptions(k, split, gradcam, query_mpp, cache)
-    show_similar(SearchArguments(query, patches, model, out, options, device, overwrite))
+    show_similar(query, patches, model, out, options, device=device, overwrite=overwrite)
 
 
 def duplicates(
@@ -63,6 +63,9 @@ def duplicates(
     overwrite: OVERWRITE = False,
 ) -> None:
     """Audit a synthetic patch set for copies of its training patches and for repetitions, and show both on a page."""
-    from histoforge.cli.auditing import AuditArguments, show_duplicates
+    from histoforge.cli.auditing import show_duplicates
 
-    show_duplicates(AuditArguments(synthetic, real, model, out, quantile, flips, cache, device, overwrite))
+    show_duplicates(
+        synthetic, real, model, out,
+        quantile=quantile, flips=flips, cache=cache, device=device, overwrite=overwrite,
+    )  # fmt: skip

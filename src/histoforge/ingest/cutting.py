@@ -17,7 +17,7 @@ SAME_SCALE = 0.02
 
 @dataclass(frozen=True)
 class CutSettings:
-    """How to cut images.
+    """Settings for cutting images.
 
     Attributes:
         size: height and width of a patch, px.

@@ -24,7 +24,7 @@ THINNED = "training patches beyond train_fraction"
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """How to split patches.
+    """Settings for splitting patches.
 
     Attributes:
         split_by: the unit that is never in two splits, 'patient' or 'slide'.
