@@ -58,7 +58,7 @@ def test_characters_that_headers_do_not_allow_are_refused_in_one_sentence(
         main(["models", "list", "--models", "s3://bucket/models"])
     message = capsys.readouterr().err
     assert (ended.value.code, message.count("\n")) == (2, 1)
-    assert message.startswith(f"{name} contains a character that HTTP headers do not allow")
+    assert message.startswith(f"{name} contains a character that is not allowed in an HTTP header")
     assert TOKEN not in message
     assert "schl" not in message
 

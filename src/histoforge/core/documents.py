@@ -50,63 +50,69 @@ def parse_json(content: bytes | str) -> Any:
         raise DocumentError("it is nested too deeply") from None
 
 
-def read_json(path: Path, kind: type[HistoforgeError] = HistoforgeError, advice: str = "make it again") -> Any:
+def read_json(path: Path, error_class: type[HistoforgeError] = HistoforgeError, advice: str = "make it again") -> Any:
     """Return the JSON value in a file that histoforge wrote.
 
     Args:
         path: the file.
-        kind: the class of the error to raise.
+        error_class: the class of the error to raise.
         advice: what the user can do, for the end of the message.
 
     Raises:
-        HistoforgeError: the file is missing, cannot be read, or is not JSON; the class is `kind`.
+        HistoforgeError: the file is missing, cannot be read, or is not JSON; the class is `error_class`.
     """
     try:
         return parse_json(Path(path).read_bytes())
     except DocumentError as error:
-        raise kind(f"{path} is damaged ({error}): {advice}.") from None
+        raise error_class(f"{path} is damaged ({error}): {advice}.") from None
     except OSError as error:
-        raise kind(f"{path} cannot be read ({error.strerror}): {advice}.") from None
+        raise error_class(f"{path} cannot be read ({error.strerror}): {advice}.") from None
 
 
 def parse_model(
-    cls: type[Model], content: bytes | str, name: object, kind: type[HistoforgeError], advice: str = "make it again"
+    cls: type[Model],
+    content: bytes | str,
+    name: object,
+    error_class: type[HistoforgeError],
+    advice: str = "make it again",
 ) -> Model:
     """Return a pydantic model from a JSON text, which messages call `name`.
 
     Raises:
-        HistoforgeError: the text is not JSON, or does not have the fields of `cls`; the class is `kind`.
+        HistoforgeError: the text is not JSON, or does not have the fields of `cls`; the class is `error_class`.
     """
     try:
         return cls.model_validate(parse_json(content))
     except DocumentError as error:
-        raise kind(f"{name} is damaged ({error}): {advice}.") from None
+        raise error_class(f"{name} is damaged ({error}): {advice}.") from None
     except ValidationError as error:
-        raise kind(f"{name} is damaged ({reason_of(error)}): {advice}.") from None
+        raise error_class(f"{name} is damaged ({reason_of(error)}): {advice}.") from None
 
 
-def read_model(cls: type[Model], path: Path, kind: type[HistoforgeError], advice: str = "make it again") -> Model:
+def read_model(
+    cls: type[Model], path: Path, error_class: type[HistoforgeError], advice: str = "make it again"
+) -> Model:
     """Return a pydantic model from a JSON file that histoforge wrote; see `parse_model` and `read_json`."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise kind(f"{path} cannot be read ({error.strerror}): {advice}.") from None
-    return parse_model(cls, content, path, kind, advice)
+        raise error_class(f"{path} cannot be read ({error.strerror}): {advice}.") from None
+    return parse_model(cls, content, path, error_class, advice)
 
 
 @contextmanager
-def known_shape(name: object, kind: type[HistoforgeError], advice: str = "make it again") -> Iterator[None]:
+def known_shape(name: object, error_class: type[HistoforgeError], advice: str = "make it again") -> Iterator[None]:
     """Turn errors from a document's structure, such as a missing key or text instead of a number, into a sentence.
 
     Raises:
-        HistoforgeError: the document does not have the expected structure; the class is `kind`.
+        HistoforgeError: the document does not have the expected structure; the class is `error_class`.
     """
     try:
         yield
     except KeyError as error:
-        raise kind(f"{name} is damaged ({error} is missing): {advice}.") from None
+        raise error_class(f"{name} is damaged ({error} is missing): {advice}.") from None
     except (AttributeError, IndexError, TypeError, ValueError, OverflowError, RecursionError, StopIteration):
-        raise kind(f"{name} is damaged (a value has the wrong type): {advice}.") from None
+        raise error_class(f"{name} is damaged (a value has the wrong type): {advice}.") from None
 
 
 def parse_yaml(text: str) -> Any:
@@ -129,16 +135,16 @@ def parse_yaml(text: str) -> Any:
         raise DocumentError("it is nested too deeply") from None
 
 
-def read_yaml(path: Path, kind: type[HistoforgeError], advice: str) -> Any:
+def read_yaml(path: Path, error_class: type[HistoforgeError], advice: str) -> Any:
     """Return the value in a YAML file that a person wrote; see `read_json`."""
     try:
         return parse_yaml(Path(path).read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise kind(f"{path} cannot be read (it is not UTF-8 text): {advice}.") from None
+        raise error_class(f"{path} cannot be read (it is not UTF-8 text): {advice}.") from None
     except DocumentError as error:
-        raise kind(f"{path} cannot be read ({error}): {advice}.") from None
+        raise error_class(f"{path} cannot be read ({error}): {advice}.") from None
     except OSError as error:
-        raise kind(f"{path} cannot be read ({error.strerror}): {advice}.") from None
+        raise error_class(f"{path} cannot be read ({error.strerror}): {advice}.") from None
 
 
 def json_values(value: Any) -> Any:

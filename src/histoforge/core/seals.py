@@ -31,7 +31,7 @@ def write_sealed(path: Path, document: Mapping[str, Any], version: int) -> dict[
 
 
 def read_sealed(
-    path: Path, version: int, advice: str, kind: type[HistoforgeError] = ModelError, digest: str = DIGEST
+    path: Path, version: int, advice: str, error_class: type[HistoforgeError] = ModelError, digest: str = DIGEST
 ) -> dict[str, Any]:
     """Read a document and verify its seal; a document of an earlier version, which has no seal, causes a warning.
 
@@ -39,24 +39,26 @@ def read_sealed(
         path: the file.
         version: the newest supported schema version.
         advice: what the user can do about a damaged document, for the end of the message.
-        kind: the class of the error to raise.
+        error_class: the class of the error to raise.
         digest: the entry that contains the digest.
 
     Raises:
-        HistoforgeError: the file is not a JSON object, was changed, or has a newer schema; the class is `kind`.
+        HistoforgeError: the file is not a JSON object, was changed, or has a newer schema; the class is `error_class`.
     """
-    document = read_json(path, kind, advice)
+    document = read_json(path, error_class, advice)
     if not isinstance(document, dict):
-        raise kind(f"{path} is damaged (it is not a JSON object): {advice}.")
+        raise error_class(f"{path} is damaged (it is not a JSON object): {advice}.")
     schema = document.get(VERSION, version)
     if not isinstance(schema, int):
-        raise kind(f"{path} is damaged ({VERSION} is not a whole number): {advice}.")
+        raise error_class(f"{path} is damaged ({VERSION} is not a whole number): {advice}.")
     if schema > version:
-        raise kind(f"{path} has schema {schema}, newer than {version}, which this version reads: upgrade histoforge.")
+        raise error_class(
+            f"{path} has schema {schema}, newer than {version}, which this version reads: upgrade histoforge."
+        )
     if not document.get(digest):
         warn_of_former_version(path)
     elif document[digest] != digest_json({name: value for name, value in document.items() if name != digest}):
-        raise kind(f"{path} was changed after it was written (its digest does not match): {advice}.")
+        raise error_class(f"{path} was changed after it was written (its digest does not match): {advice}.")
     return document
 
 

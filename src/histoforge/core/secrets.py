@@ -7,6 +7,10 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
+INVALID_CREDENTIAL = (
+    "{name} contains a character that is not allowed in an HTTP header (a control character, or one beyond ASCII): "
+    "copy it again."
+)
 MIN_SECRET_LENGTH = 8
 """Minimum length of a value that is hidden wherever it occurs; a shorter one could match parts of ordinary words."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from histoforge.core.errors import StorageError
-from histoforge.core.secrets import MIN_KEY_ID_LENGTH, MIN_SECRET_LENGTH, clean_credential
+from histoforge.core.secrets import INVALID_CREDENTIAL, MIN_KEY_ID_LENGTH, MIN_SECRET_LENGTH, clean_credential
 
 _ENDPOINTS = ("HISTOFORGE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MINIO_ENDPOINT")
 _PAIRS = (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"))
@@ -122,10 +122,7 @@ def _sendable(text: str, name: str) -> str:
         text, MIN_SECRET_LENGTH if "secret" in name.lower() or "TOKEN" in name else MIN_KEY_ID_LENGTH
     )
     if value is None:
-        raise StorageError(
-            f"{name} contains a character that HTTP headers do not allow (a control character, or one beyond ASCII): "
-            "copy the value again."
-        )
+        raise StorageError(INVALID_CREDENTIAL.format(name=name))
     return value
 
 

@@ -15,13 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from histoforge.cluster.errors import ClusterError
-from histoforge.core.secrets import clean_credential
+from histoforge.core.secrets import INVALID_CREDENTIAL, clean_credential
 
 _REFUSED = (401, 403)
-_UNSENDABLE = (
-    "{name} contains a character that is not allowed in an HTTP header (a control character, or one beyond ASCII): "
-    "copy it again."
-)
 _NOWHERE = "http://localhost"
 """The host of a kfp client that was given no host and no kubeconfig."""
 
@@ -93,7 +89,7 @@ def explained(host: str) -> Iterator[None]:
     except ValueError as error:
         if "header" not in str(error):
             raise
-        raise ClusterError(_UNSENDABLE.format(name="The token or cookie for Kubeflow")) from None
+        raise ClusterError(INVALID_CREDENTIAL.format(name="The token or cookie for Kubeflow")) from None
 
 
 def _credential(name: str) -> str | None:
@@ -104,7 +100,7 @@ def _credential(name: str) -> str | None:
     """
     value = clean_credential(os.environ.get(name, ""))
     if value is None:
-        raise ClusterError(_UNSENDABLE.format(name=name))
+        raise ClusterError(INVALID_CREDENTIAL.format(name=name))
     return value or None
 
 
