@@ -8,6 +8,7 @@ from html_pages import Outline, measure, needs_browser, print_pages
 from made_up_scores import CLASSES, FAR, make_entry, make_leaderboard, make_scores
 
 from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_results
+from histoforge.metrics.table import METRICS
 from histoforge.reports.layout.page import render, write_page
 from histoforge.reports.leaderboard_page import build_leaderboard_page
 from histoforge.reports.sections.distances import distances_section
@@ -33,6 +34,15 @@ def test_table_iv_is_described_as_what_it_measures(html):
     text = Outline(html).text
     assert "Micro P = R = F1" in text
     assert "a generator that draws one perfect patch per class scores 1" in text
+
+
+def test_every_metric_is_described_as_registered(html):
+    text = Outline(html).text
+    for metric in METRICS.values():
+        if metric.main or metric.compute:
+            assert metric.description in text
+    assert "A difference below zero is an improvement in FID and KID x 1000." in text
+    assert "Neither direction is better in PPL." in text
 
 
 def test_methods_without_a_latent_space_are_named():

@@ -9,13 +9,8 @@ from histoforge.metrics.table import feature_metrics
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
 from histoforge.reports.plots.training import generator_figures
 from histoforge.reports.sections.patches import file_figure
-from histoforge.reports.text.formatting import MISSING, value_text
+from histoforge.reports.text.formatting import MISSING, metric_text, value_text
 
-READING = (
-    "FID and KID are distances: lower is nearer. Precision is the share of synthetic patches that look real. Recall "
-    "and coverage are the share of the variety of real patches that synthetic ones reach. Density measures how closely "
-    "synthetic patches are surrounded by real ones."
-)
 STUDY_READING = (
     "Selection uses the first extractor, which therefore favours selected patches; rely on the last of the "
     "classifiers. A second seed is the same network trained on the same patches and shares much of the first one's "
@@ -44,7 +39,7 @@ def generator_section(findings: Findings) -> Section:
         named_rows = [[Cell(row.subset, f"against {row.against}"), *_metric_cells(row.metrics)] for row in rows]
         blocks.append(_distance_table(extractor, named_rows, smallest.metrics.note))
     if findings.generative:
-        blocks.append(Text([f"{READING} {STUDY_READING}"]))
+        blocks.append(Text([_metric_texts(), STUDY_READING]))
     lead = "Did the generator learn, and how close are its patches to real ones?"
     return Section("generator", "The generator", lead, blocks)
 
@@ -62,7 +57,7 @@ def distances_section(findings: LeaderboardFindings) -> Section:
         ]
         tables.append(_distance_table(metrics.extractor, rows, metrics.note))
     lead = "How close are the synthetic patches to the real training patches, according to each extractor?"
-    return Section("distances", "Distances", lead, [*tables, Text([f"{READING} {LEADERBOARD_READING}"])])
+    return Section("distances", "Distances", lead, [*tables, Text([_metric_texts(), LEADERBOARD_READING])])
 
 
 def _separate_models(findings: Findings) -> list[str]:
@@ -74,6 +69,10 @@ def _separate_models(findings: Findings) -> list[str]:
 def _distance_table(extractor: str, rows: Sequence[Sequence[Cell]], note: str) -> Table:
     columns = ["Patches", "Number", *(metric.title for metric in feature_metrics())]
     return Table(f"Distance of synthetic to real patches in the features of {extractor}", columns, rows, note=note)
+
+
+def _metric_texts() -> str:
+    return " ".join(metric_text(metric) for metric in feature_metrics())
 
 
 def _metric_cells(metrics: GenerativeMetrics) -> list[Cell]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from histoforge.core.text import counted
+from histoforge.core.text import counted, join_words
 from histoforge.evaluation.generator_scores import GeneratorScores
 from histoforge.evaluation.leaderboard_findings import (
     USES,
@@ -12,7 +12,7 @@ from histoforge.evaluation.leaderboard_findings import (
     Spread,
 )
 from histoforge.metrics.table import METRICS, THREE_DECIMALS, TWO_DECIMALS, Metric
-from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
+from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text, cells
 from histoforge.reports.plots.maps import method_maps
 from histoforge.reports.plots.rows import spread_figure
 from histoforge.reports.text.formatting import MISSING, interval_text, spread_text, value_text
@@ -32,18 +32,25 @@ PATHS_READING = (
 
 def board_section(findings: LeaderboardFindings) -> Section:
     """Show all methods by the main metrics."""
+    metrics = findings.main_metrics
+    by_features = join_words([metric.title for metric in metrics if metric.compute])
     table = _methods_table(
         findings,
-        findings.main_metrics,
+        metrics,
         caption="The leaderboard: mean ± standard deviation over seeds, in ascending order of FID",
-        note=f"FID, KID, precision and recall: features of {', '.join(findings.judges)} "
-        f"({_judge_description(findings)}), against training patches; lower FID and KID are nearer. Accuracy: "
-        "classifiers on the real test split. Path lengths are not ranked: a short one comes from a smooth generator, "
-        "or from one that draws few images.",
+        note=f"{by_features}: synthetic against training patches, in the features of {', '.join(findings.judges)} "
+        f"({_judge_description(findings)}). Path lengths are not ranked: a short one comes from a smooth generator, or "
+        "from one that draws few images.",
     )
     figures = [spread_figure(findings, METRICS[key]) for key in ("fid", "accuracy_synthetic")]
     drawn = [figure for figure in figures if figure is not None]
-    blocks: list[Block] = [table, *([Figures(drawn)] if drawn else [])]
+    descriptions = Table(
+        caption="The metrics of the leaderboard",
+        columns=["Metric", "Description", "Better"],
+        rows=[cells(metric.title, metric.description, metric.best or "neither") for metric in metrics],
+        textual=True,
+    )
+    blocks: list[Block] = [table, *([Figures(drawn)] if drawn else []), descriptions]
     return Section("board", "Leaderboard", "Which method is best, and by which metric?", blocks)
 
 

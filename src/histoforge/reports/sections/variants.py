@@ -44,11 +44,22 @@ def _pairs_table(method: str, pairs: Sequence[PairedDifference]) -> Table:
             "By seed",
         ],
         rows=[_pair_row(pair) for pair in pairs],
-        note="A variant improves FID and KID if the difference is below zero, and the other metrics if it is above; "
-        "PPL has no better direction. Differences are not tested, because there are too few seeds; if signs differ "
+        note=f"{_directions(pairs)} Differences are not tested, because there are too few seeds; if signs differ "
         "between seeds, a difference cannot be told from chance.",
         stacked=True,
     )  # fmt: skip
+
+
+def _directions(pairs: Sequence[PairedDifference]) -> str:
+    """Return a sentence for each direction that is better in some of the metrics compared."""
+    metrics = [METRICS[name] for name in dict.fromkeys(pair.metric for pair in pairs)]
+    meanings = {
+        "lower": "A difference below zero is an improvement in",
+        "higher": "A difference above zero is an improvement in",
+        "": "Neither direction is better in",
+    }
+    titles = {best: [metric.title for metric in metrics if metric.best == best] for best in meanings}
+    return " ".join(f"{meanings[best]} {join_words(names)}." for best, names in titles.items() if names)
 
 
 def _pair_row(pair: PairedDifference) -> list[Cell]:

@@ -8,6 +8,7 @@ from histoforge.evaluation.leaderboard_findings import Spread
 from histoforge.metrics.bootstrap import MIN_PATIENTS
 from histoforge.metrics.compare import MIN_SEEDS, p_text
 from histoforge.metrics.results import Effect
+from histoforge.metrics.table import Metric
 
 POINTS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1")
 """Scores whose differences are given in percentage points."""
@@ -64,6 +65,12 @@ def estimate_text(estimate: Mapping[str, Any] | None) -> str:
     if not estimate or estimate.get("value") is None:
         return MISSING
     return f"{estimate['value']:.3f} {interval_text(estimate.get('low'), estimate.get('high'))}".strip()
+
+
+def metric_text(metric: Metric) -> str:
+    """Describe a metric as registered: 'Recall: share of real patches …; higher is better.'"""
+    direction = f"{metric.best} is better" if metric.best else "neither direction is better"
+    return f"{metric.title}: {metric.description}; {direction}."
 
 
 def amount(score: str, value: float) -> str:
