@@ -126,6 +126,9 @@ def test_the_audit_names_rows_of_the_sets(duplicates_page):
     assert (record["n_synthetic"], record["n_training"], record["n_held_out"]) == (40, TRAIN, VAL + TEST)
     assert record["verdict"] == "1 of 40 synthetic patches is an exact copy of a training patch."
     assert record["nearness"]["closest"][0] == {"synthetic": 5, "other": 12, "similarity": pytest.approx(1, abs=1e-6)}
+    assert record["duplicates"] == record["copies"]["of_training"]
+    assert 0 <= record["authenticity"] <= 1
+    assert "similarities" not in record["nearness"]
     page = Outline(duplicates_page.read_text())
     assert record["verdict"] in page.text
     assert "40 held-out patches are few for a quantile of 0.99" in page.text

@@ -10,7 +10,7 @@ from scipy import stats
 from histoforge.metrics.copying import copying_test
 from histoforge.metrics.exact_copies import PixelKeys, first_matches, pixel_keys
 from histoforge.metrics.feature_space import EuclideanSpace
-from histoforge.metrics.memorisation import audit_memorisation
+from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 
 
 def draw(n: int, seed: int) -> np.ndarray:
@@ -100,3 +100,13 @@ def test_too_few_patches_give_no_verdict():
     assert "too few to tell" in audit.verdict
     with pytest.raises(ValueError, match="at least two"):
         audit_memorisation(EuclideanSpace(draw(10, 17), draw(40, 18), draw(1, 19), "x"))
+
+
+def test_the_json_has_near_copies_only_if_they_were_searched_for():
+    audit = audit_memorisation(EuclideanSpace(draw(35, 20), draw(40, 21), draw(40, 22), "x"))
+    assert sorted(audit.model_dump()) == [
+        "authenticity", "by_class", "c_t", "cells", "closer_to_training", "closest", "copied", "duplicates", "enough",
+        "extractor", "median_held_out_to_training", "median_to_held_out", "median_to_training", "n_compared",
+        "n_held_out", "n_synthetic", "n_training", "nearer_than_held_out", "p", "verdict",
+    ]  # fmt: skip
+    assert MemorisationAudit.model_validate(audit.model_dump()) == audit

@@ -14,7 +14,7 @@ from histoforge.core.errors import SourceError
 from histoforge.core.progress import Progress
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
-from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, worker_count
+from histoforge.ingest.source import THINNED, UNKNOWN_PATIENTS, ReadLog, worker_count
 from histoforge.ingest.stains import normalise_each, normaliser_of
 from histoforge.ingest.tables import SPLIT_NAMES, csv_rows
 from histoforge.patches.duplicates import pixel_key
@@ -88,7 +88,7 @@ class PcamSource:
         rows = np.arange(len(y))
         if split == "train" and self._config.train_fraction < 1:
             rows = np.flatnonzero(fraction_of_each_class(y, self._config.train_fraction, self._config.seed))
-            self._log.drop("training patches beyond train_fraction", len(y) - len(rows))
+            self._log.drop(THINNED, len(y) - len(rows))
         return rows[collector.cap.admit(draws[rows], y[rows])]
 
     def _read_rows(

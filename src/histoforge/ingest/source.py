@@ -16,6 +16,7 @@ from histoforge.ingest.config import Failure
 
 Result = TypeVar("Result")
 
+THINNED = "training patches beyond train_fraction"
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 UNKNOWN_PATIENTS = (
     "The source does not identify patients, so each {unit} counts as a separate patient: patches of one patient may be "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from histoforge.core.errors import SourceError
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import SPLITS
-from histoforge.ingest.source import ReadLog, Source
+from histoforge.ingest.source import THINNED, ReadLog, Source
 from histoforge.patches.duplicates import DuplicatePixels, find_duplicates
 from histoforge.patches.splits import (
     check_every_class,
@@ -19,7 +19,6 @@ from histoforge.patches.splits import (
 )
 
 CONFLICTS_NAME = "conflicts.csv"
-THINNED = "training patches beyond train_fraction"
 
 
 @dataclass(frozen=True)
