@@ -10,6 +10,7 @@ import torch
 from processes import run_process
 from toy import data, train
 
+from histoforge.cli.kubeflow.check.preemption import RESUMED
 from histoforge.core.errors import CheckpointError, SettingsError, TrainingError
 from histoforge.core.signals import TERMINATED
 from histoforge.training import processes
@@ -44,6 +45,7 @@ def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, undisturbed, die
     assert ("resumes after step" in second.stderr) == (resumed_after is not None)
     if resumed_after is not None:
         assert f"resumes after step {resumed_after} of" in second.stderr
+        assert RESUMED.search(second.stderr)[1] == str(resumed_after)  # as the check of a cluster reads it
     for name in ("model/model.safetensors", "model/model.json", "work/training.jsonl"):
         assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
 

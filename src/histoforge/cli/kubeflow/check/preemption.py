@@ -15,7 +15,8 @@ from histoforge.cluster.tasks import split_node
 from histoforge.storage.location import Location
 
 TASK = "train-generator"
-RESUMED = re.compile(r"goes on after step (\d+)")
+RESUMED = re.compile(r"(?:resumes|goes on) after step (\d+)")
+"""The engine's line, in the words of this version or of earlier images."""
 _CHECKPOINT = re.compile(r"histogan-[0-9a-f]+/checkpoint-(\d+)-")
 """Matches checkpoints of the generator's training; classifiers that train at the same time use other names."""
 
