@@ -26,7 +26,7 @@ def write_example(heading: str, folder: Path) -> str:
 
 def run_python(code: str) -> str:
     """Run code in another process, which finds the helper modules of the tests; return its standard output."""
-    code = f"import sys\nsys.path.insert(0, {str(TESTS)!r})\n{code}"
+    code = f"import sys\nsys.path[:0] = {[str(TESTS), str(TESTS / 'steps')]!r}\n{code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

@@ -2,20 +2,11 @@
 
 import html
 import re
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
-
-TESTS = Path(__file__).resolve().parents[1]
-SECTION = (TESTS.parent / "docs" / "extending.md").read_text().partition("## A method\n")[2].partition("\n## ")[0]
-BLOCKS = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", SECTION, re.S)]
+from docs_examples import run_python, write_example
 
 REGISTER = """
-import sys
-sys.path[:0] = [{tests!r}, {steps!r}]
 import histoforge.generators
 histoforge.generators.__path__.append({packages!r})
 from histoforge.generators.methods import METHODS, Method
@@ -47,33 +38,22 @@ run("leaderboard", *board, "--scores", str(folder / "scored" / "scores"), "--out
 @pytest.fixture(scope="module")
 def register(tmp_path_factory):
     """Code that registers the method of the docs."""
-    packages = tmp_path_factory.mktemp("packages")
-    *modules, entry = BLOCKS
-    for module in modules:
-        first, _, code = module.partition("\n")
-        path = packages / first.removeprefix("# generators/")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(code)
-    (packages / "tint" / "__init__.py").touch()
-    return REGISTER.format(tests=str(TESTS), steps=str(TESTS / "steps"), packages=str(packages), entry=entry.strip())
-
-
-def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    folder = tmp_path_factory.mktemp("packages")
+    entry = write_example("A method", folder)
+    (folder / "generators" / "tint" / "__init__.py").touch()
+    return REGISTER.format(packages=str(folder / "generators"), entry=entry)
 
 
 def test_help_lists_the_method_and_its_parameters(register):
     code = register + "from histoforge.cli import main\nmain(['train-generator', '--help'])"
-    text = " ".join(python(code).split())
+    text = " ".join(run_python(code).split())
     assert re.search(r"--method .*ddpm\W+tint", text)
     assert "Settings of tint" in text
     assert "standard deviation of the noise: 0.1 or 0.3 (weak for tint)" in text
 
 
 def test_trained_scored_and_ranked_it_is_on_the_leaderboard(register, tmp_path):
-    python(f"{register}\nfrom pathlib import Path\nfolder = Path({str(tmp_path)!r})\n{RUN}")
+    run_python(f"{register}\nfrom pathlib import Path\nfolder = Path({str(tmp_path)!r})\n{RUN}")
     assert (tmp_path / "generator" / "model.safetensors").is_file()
     assert '"method": "tint"' in (tmp_path / "generator" / "model.json").read_text()
     assert '"tint:weak"' in (tmp_path / "board" / "leaderboard.json").read_text()
@@ -92,7 +72,7 @@ from kfp.compiler import Compiler
 Compiler().compile(generator_benchmark, {str(tmp_path / "pipeline.yaml")!r})
 print(component_readme("train_generator", train_generator))
 """
-    readme = python(code)
+    readme = run_python(code)
     assert re.search(r"\| `method` \|.*tint", readme)
     assert re.search(r"\| `noise` \|.*weak for tint", readme)
     assert re.search(r"defaultValue:[^:]*- tint\n", (tmp_path / "pipeline.yaml").read_text())
@@ -105,7 +85,7 @@ from histoforge.tasks.plan_benchmark import plan_benchmark
 print(*(run["title"] for run in plan_benchmark(["tint:strong", "tint", "dcgan"], 1, 0, "", {{}})))
 print(TrainGeneratorConfig.make({{"method": "tint", "reward": "strong"}}).noise)
 """
-    assert python(code).splitlines() == ["tint:strong tint:weak dcgan", "strong"]
+    assert run_python(code).splitlines() == ["tint:strong tint:weak dcgan", "strong"]
 
 
 def test_a_guided_method_gets_the_guide(register, tmp_path):
@@ -136,6 +116,6 @@ except SettingsError as error:
 guide = save_random_guide(folder / "guide", size=16)
 print(train_generator.run(config, patches=patches, guide=guide, generator=folder / "generator").method)
 """
-    message, kind, method = python(code).splitlines()
+    message, kind, method = run_python(code).splitlines()
     assert message.startswith("The method 'guided_tint' needs a guide")
     assert (kind, method) == ("guide", "guided_tint")

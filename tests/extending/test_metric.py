@@ -1,21 +1,12 @@
 """A metric is added by its function and one entry of the registry, as docs/extending.md describes."""
 
 import json
-import re
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
-
-TESTS = Path(__file__).resolve().parents[1]
-SECTION = (TESTS.parent / "docs" / "extending.md").read_text().partition("## A metric\n")[2].partition("\n## ")[0]
-BLOCKS = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", SECTION, re.S)]
+from docs_examples import run_python, write_example
 
 REGISTER = """
-import sys
-sys.path[:0] = [{tests!r}, {steps!r}]
 import histoforge.metrics
 histoforge.metrics.__path__.append({packages!r})
 from histoforge.metrics.table import METRICS, TWO_DECIMALS, Metric
@@ -75,17 +66,9 @@ print("numbers:", json.dumps(logged))
 def outputs(tmp_path_factory):
     """A folder of everything that the commands wrote with the metric of the docs registered, and the printed text."""
     folder, packages = tmp_path_factory.mktemp("outputs"), tmp_path_factory.mktemp("packages")
-    module, entry = BLOCKS
-    (packages / "mean_shift.py").write_text(module.partition("\n")[2])
-    register = REGISTER.format(
-        tests=str(TESTS), steps=str(TESTS / "steps"), packages=str(packages), entry=entry.strip()
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", register + RUN.format(folder=str(folder))],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder, done.stdout
+    entry = write_example("A metric", packages)
+    register = REGISTER.format(packages=str(packages / "metrics"), entry=entry)
+    return folder, run_python(register + RUN.format(folder=str(folder)))
 
 
 def read(path: Path):
