@@ -56,7 +56,9 @@ def _train_cell(checked: Checked, cell: Any, patches: Any, extractor: Any, pool:
     )
     checked.assign(selection, "Select patches")
     synthetic = selection.outputs["selected"]
-    arm = train_classifier(arm=cell.arm, patches=patches, synthetic=synthetic, **_training(checked))
+    arm = train_classifier(
+        arm=cell.arm, factors=cell.factors, patches=patches, synthetic=synthetic, **_training(checked)
+    )
     checked.assign(arm, "Train with the selection")
     return arm.outputs["model"]
 
@@ -66,7 +68,9 @@ def _train_fraction(checked: Checked, fraction: Any) -> tuple[Any, Any]:
     cutting = preprocess(train_fraction=fraction.train_fraction, **checked.cutting)
     checked.assign(cutting, "Cut fewer patches")
     patches = cutting.outputs["patches"]
-    baseline = train_classifier(arm=fraction.baseline, patches=patches, **_training(checked))
+    baseline = train_classifier(
+        arm=fraction.baseline, factors=fraction.baseline_factors, patches=patches, **_training(checked)
+    )
     checked.assign(baseline, "Train the baseline on a fraction")
     extractor = baseline.outputs["model"]
     generating = train_generator(patches=patches, extractor=extractor, **_generating(checked))
@@ -76,7 +80,13 @@ def _train_fraction(checked: Checked, fraction: Any) -> tuple[Any, Any]:
     )
     checked.assign(selection, "Draw and select patches")
     synthetic = selection.outputs["selected"]
-    selective = train_classifier(arm=fraction.selective, patches=patches, synthetic=synthetic, **_training(checked))
+    selective = train_classifier(
+        arm=fraction.selective,
+        factors=fraction.selective_factors,
+        patches=patches,
+        synthetic=synthetic,
+        **_training(checked),
+    )
     checked.assign(selective, "Train with selected patches")
     return extractor, selective.outputs["model"]
 

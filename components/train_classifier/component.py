@@ -17,6 +17,7 @@ def train_classifier(
     seeds: int = 0,
     checkpoints: str = "",
     seed: int = -1,
+    factors: list = [],
     preset: str = "",
     overrides: dict = {},
 ):
@@ -32,6 +33,7 @@ def train_classifier(
         checkpoints: folder or s3:// prefix for checkpoints, from which a retry on another node continues; '' for none.
         seed: seed of the first classifier; the next have seed + 1, seed + 2, …; -1 leaves it to the preset and the
             overrides.
+        factors: what sets the arm apart in a study of factors, such as 'kind=selective', 'ratio=0.5' and 'pool=4'.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
 
@@ -53,6 +55,7 @@ def train_classifier(
             "seeds": seeds,
             "checkpoints": checkpoints,
             "seed": seed,
+            "factors": factors,
         },
         inputs={"patches": patches, "synthetic": synthetic},
         outputs={"model": model},

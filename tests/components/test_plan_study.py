@@ -3,6 +3,7 @@
 import pytest
 
 from histoforge.core.errors import SettingsError
+from histoforge.evaluation.arm_factors import arm_factors
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.tasks.plan_study import plan_cells, plan_fractions
 
@@ -17,14 +18,34 @@ def test_cells_are_all_ratios_and_pools_that_go_together():
         (1, 8),
     ]
     assert cells[1]["arm"] == "selective_r0_4_pool2n"
+    assert cells[1]["factors"] == ["kind=selective", "ratio=0.4", "pool=2"]
     assert len({cell["arm"] for cell in cells}) == len(cells)
 
 
 def test_fractions_name_two_arms_each():
-    assert plan_fractions([0.03, 0.5]) == [
-        {"train_fraction": 0.03, "baseline": "baseline_3pct", "selective": "selective_3pct"},
-        {"train_fraction": 0.5, "baseline": "baseline_50pct", "selective": "selective_50pct"},
-    ]
+    first, second = plan_fractions([0.03, 0.5])
+    assert first == {
+        "train_fraction": 0.03,
+        "baseline": "baseline_3pct",
+        "baseline_factors": ["kind=baseline", "fraction=0.03"],
+        "selective": "selective_3pct",
+        "selective_factors": ["kind=selective", "fraction=0.03"],
+    }
+    assert (second["train_fraction"], second["selective"]) == (0.5, "selective_50pct")
+
+
+def test_planned_factors_equal_those_that_names_of_earlier_versions_gave():
+    for plan, name in ((plan_cells([0.4], [2])[0], "arm"), (plan_fractions([0.1])[0], "selective")):
+        factors = plan["factors" if name == "arm" else f"{name}_factors"]
+        values = TrainClassifierConfig.make({"arm": plan[name], "factors": factors}).factor_values
+        assert values == arm_factors({"arm": plan[name]})
+        assert arm_factors({"arm": "renamed", "factors": values}) == values
+
+
+@pytest.mark.parametrize("factor", ["ratio", "ratio=many", "colour=1", "fraction=-1", "kind=A"])
+def test_unknown_factors_are_refused(factor):
+    with pytest.raises(SettingsError, match="factors"):
+        TrainClassifierConfig.make({"factors": [factor]})
 
 
 def test_their_names_are_names_of_arms():

@@ -15,6 +15,8 @@ from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError
 from histoforge.core.files import write_json
 from histoforge.core.seals import write_sealed
+from histoforge.evaluation.arm_factors import arm_title
+from histoforge.evaluation.inputs import open_arms
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import to_unit
 from histoforge.steps import train_classifier
@@ -316,3 +318,13 @@ def tmp_path_like(given, folder):
     """A folder with the same real patches."""
     shutil.copytree(given / "patches", folder / "patches")
     return folder
+
+
+def test_factors_travel_with_the_arm(given, tmp_path):
+    factors = ["kind=baseline", "fraction=0.1"]
+    config = TrainClassifierConfig.make({**CLASSIFIER, "arm": "few", "seeds": 1, "epochs": 1, "factors": factors})
+    train_classifier.run(config, patches=given / "patches", model=tmp_path / "few")
+    arms, reference, warnings = open_arms([tmp_path / "few"], PatchSet.open(given / "patches"), "baseline")
+    assert arms[0].factors == {"kind": "baseline", "fraction": 0.1}
+    assert (reference, warnings) == ("few", [])
+    assert arm_title("few", arms[0].factors) == "baseline at 10%"

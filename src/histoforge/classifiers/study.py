@@ -1,7 +1,7 @@
 """Training of all seeds of an arm, in one task that can be killed and restarted."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def train(
     synthetic: PatchSet | None,
     out: Path,
     use: Use = "both",
+    factors: Mapping[str, float | str] | None = None,
 ) -> dict[str, Any]:
     """Train one classifier per seed and write the arm directory `out`: `arm.json` and `seed-<n>/` models.
 
@@ -75,6 +76,7 @@ def train(
         synthetic: synthetic patches of the same classes and size, or None.
         out: the directory to write.
         use: patches to train on: 'both' (only the real ones if there is no `synthetic`), 'real' or 'synthetic'.
+        factors: what sets the arm apart in a study of factors, for `arm.json`.
 
     Returns:
         The content of `arm.json`.
@@ -102,6 +104,8 @@ def train(
             runs.append(_save(directory / training.name, arm, training.seed, classifier, engine, progress))
             engines.append(engine)
         content = _arm_content(arm, trainings[0].info, count_patches(patches, synthetic), data, runs[: len(seeds)])
+        if factors:
+            content["factors"] = dict(factors)
         if len(runs) > len(seeds):
             content[JUDGE] = runs[-1]
         result = write_sealed(directory / ARM_NAME, content, SCHEMA_VERSION)

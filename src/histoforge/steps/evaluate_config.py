@@ -10,44 +10,52 @@ from histoforge.core.settings import Settings, TrainingConfig
 class EvaluateConfig(TrainingConfig):
     """Settings of the comparison of arms on the test split, and of the report (Xue et al. 2021, section 4.3)."""
 
-    heading: str = Field("", description="title of the report; '' names the classes")
+    heading: str = Field("", description="title of the report; '' asks about the classes")
     reference: str = Field(
-        "baseline", min_length=1, description="arm that the others are compared with; where there is none, the first"
+        "baseline",
+        min_length=1,
+        description="arm that the others are compared with; the first arm if none has this name",
     )
     score: Literal["accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
-        "accuracy", description="score that the answer rests on; all are reported"
+        "accuracy", description="score that decides the answer; the report has all scores"
     )
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
     resamples: int = Field(
-        2000, ge=100, le=100_000, description="bootstrap resamples of test patients; never fewer than 200 for each arm"
+        2000,
+        ge=100,
+        le=100_000,
+        description="number of bootstrap resamples of test patients; at least 200 per arm are used",
     )
     batch_size: int = Field(
-        128, ge=1, le=65536, description="patches computed at once", json_schema_extra={"unit": "patches"}
+        128, ge=1, le=65536, description="number of patches computed at once", json_schema_extra={"unit": "patches"}
     )
-    neighbours: int = Field(5, ge=1, le=100, description="k of precision, recall, density and coverage")
+    neighbours: int = Field(
+        5, ge=1, le=100, description="number of nearest neighbours (k) in precision, recall, density and coverage"
+    )
     metric_patches: int = Field(
         10_000,
         ge=10,
         le=1_000_000,
-        description="most patches of each kind that generative metrics and the memorisation audit use, drawn by seed",
+        description="maximum number of patches of each kind, drawn at random, for generative metrics and memorisation audit",
         json_schema_extra={"unit": "patches"},
     )
     inception_weights: str = Field(
-        "", description="path of clean-fid's inception-2015-12-05.pt; '' reports the classifiers' features alone"
+        "",
+        description="path of clean-fid's inception-2015-12-05.pt, to add Inception features; '' uses classifiers only",
     )
     inception_sha256: str = Field(
-        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that this file must have; '' is unchecked"
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="expected SHA-256 of this file; '' skips the check"
     )
     map_patches: int = Field(
         400,
         ge=10,
         le=20_000,
-        description="real patches, and candidates, on the t-SNE maps",
+        description="maximum number of real patches, and of candidates, on the t-SNE maps",
         json_schema_extra={"unit": "patches"},
     )
-    shown_patches: int = Field(8, ge=0, le=40, description="patches shown of each class and kind")
-    shown_pairs: int = Field(6, ge=0, le=40, description="closest pairs shown by the memorisation audit")
-    shown_slides: int = Field(12, ge=0, le=200, description="slides shown with their grids")
+    shown_patches: int = Field(8, ge=0, le=40, description="number of patches shown per class and kind")
+    shown_pairs: int = Field(6, ge=0, le=40, description="number of closest pairs shown with the memorisation audit")
+    shown_slides: int = Field(12, ge=0, le=200, description="maximum number of slides shown with their grids")
 
 
 class Confusion(Settings):

@@ -8,17 +8,21 @@ from histoforge.core.settings import Settings, TrainingConfig
 class LeaderboardConfig(TrainingConfig):
     """Settings of the comparison of generators (the RL-EO paper, section VI, and A0-10 to A0-13)."""
 
-    heading: str = Field("", description="title of the page; '' names the classes")
+    heading: str = Field("", description="title of the page; '' asks about the classes")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
-    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of test patients")
+    resamples: int = Field(2000, ge=100, le=100_000, description="number of bootstrap resamples of test patients")
     batch_size: int = Field(
-        128, ge=1, le=65536, description="test patches computed at once", json_schema_extra={"unit": "patches"}
+        128,
+        ge=1,
+        le=65536,
+        description="number of test patches computed at once",
+        json_schema_extra={"unit": "patches"},
     )
     map_patches: int = Field(
         200,
         ge=10,
         le=20_000,
-        description="most patches of each method, and of real ones, on the t-SNE map",
+        description="maximum number of patches per method, and of real patches, on the t-SNE map",
         json_schema_extra={"unit": "patches"},
     )
 

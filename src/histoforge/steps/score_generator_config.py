@@ -13,60 +13,70 @@ class ScoreGeneratorConfig(TrainingConfig):
     name: str = Field(
         "",
         max_length=60,
-        description="name under which the leaderboard groups seeds; '' is the method, with the reward where it has one",
+        description="name by which the leaderboard groups seeds; '' uses the method and its reward, such as 'rleo:policy'",
     )
     count: int = Field(
         5000,
         ge=10,
         le=1_000_000,
-        description="synthetic patches drawn, compared with as many real ones where there are so many",
+        description="number of synthetic patches to draw; they are compared with the same number of real patches, if there are as many",
         json_schema_extra={"unit": "patches"},
     )
     labels: Literal["shares", "balanced"] = Field(
-        "shares", description="classes of the patches drawn: in the shares of the training patches, or as many of each"
+        "shares", description="classes of the patches to draw: 'shares' as in the training split, or 'balanced'"
     )
     batch_size: int = Field(
-        128, ge=1, le=65536, description="patches drawn or judged at once", json_schema_extra={"unit": "patches"}
+        128,
+        ge=1,
+        le=65536,
+        description="number of patches drawn or computed at once",
+        json_schema_extra={"unit": "patches"},
     )
-    neighbours: int = Field(5, ge=1, le=100, description="k of precision, recall, density and coverage")
+    neighbours: int = Field(
+        5, ge=1, le=100, description="number of nearest neighbours (k) in precision, recall, density and coverage"
+    )
     audit_patches: int = Field(
         10_000,
         ge=10,
         le=1_000_000,
-        description="most training patches that the memorisation audit looks through",
+        description="maximum number of training patches that the memorisation audit searches",
         json_schema_extra={"unit": "patches"},
     )
     path_pairs: int = Field(
-        500, ge=0, le=1_000_000, description="pairs of latent points for the path lengths; 0 leaves them out"
+        500,
+        ge=0,
+        le=1_000_000,
+        description="number of pairs of latent points for path lengths; 0 leaves path lengths out",
     )
     path_steps: int = Field(
-        10, ge=1, le=1000, description="steps of the paper's path length, for which it gives no number"
+        10, ge=1, le=1000, description="number of steps of the paper's path length; the paper gives none"
     )
-    path_epsilon: float = Field(1e-4, gt=0, le=0.1, description="step of the standard PPL, as a part of the path")
+    path_epsilon: float = Field(1e-4, gt=0, le=0.1, description="step of the standard PPL, as a fraction of the path")
     path_interpolation: Literal["slerp", "lerp"] = Field(
-        "slerp", description="path of the standard PPL; the paper's path length is always linear"
+        "slerp", description="interpolation of the standard PPL; the paper's path length is always linear"
     )
     lpips_weights: str = Field(
         "",
         description="path or s3:// address of torchvision's VGG-16 weights for LPIPS; '' uses the extractor's features",
     )
     lpips_sha256: str = Field(
-        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that this file must have; '' is unchecked"
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="expected SHA-256 of this file; '' skips the check"
     )
     inception_weights: str = Field(
-        "", description="path of clean-fid's inception-2015-12-05.pt; '' reports the classifiers' features alone"
+        "",
+        description="path of clean-fid's inception-2015-12-05.pt, to add Inception features; '' uses classifiers only",
     )
     inception_sha256: str = Field(
-        "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 that this file must have; '' is unchecked"
+        "", pattern=r"^([0-9a-fA-F]{64})?$", description="expected SHA-256 of this file; '' skips the check"
     )
     map_patches: int = Field(
         400,
         ge=10,
         le=20_000,
-        description="real and synthetic patches whose features are kept for the leaderboard's map",
+        description="number of real and of synthetic patches whose features are saved for the leaderboard's map",
         json_schema_extra={"unit": "patches"},
     )
-    shown_patches: int = Field(8, ge=1, le=40, description="patches of each class on the picture")
+    shown_patches: int = Field(8, ge=1, le=40, description="number of patches per class in the picture")
 
 
 class ScoreGeneratorSummary(Settings):

@@ -34,6 +34,7 @@ def run(
         None if synthetic is None else PatchSet.open(synthetic),
         Path(model),
         config.use,
+        config.factor_values,
     )
     runs, counts = arm["runs"], arm["counts"]
     return TrainClassifierSummary(

@@ -1,6 +1,6 @@
 """Parameters and summary of the step `train_classifier`."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,7 @@ from histoforge.classifiers.backbones.registry import BACKBONES
 from histoforge.core.settings import Settings, TrainingConfig
 from histoforge.core.text import join_words
 
+Factor = Annotated[str, Field(pattern=r"^(kind=[a-z0-9_]{1,40}|(ratio|pool|fraction)=\d{1,6}(\.\d{1,12})?)$")]
 _BACKBONES = f"{join_words(list(BACKBONES), 'or')} (a model of timm)"
 
 
@@ -22,6 +23,11 @@ class TrainClassifierConfig(TrainingConfig):
         "baseline",
         pattern=r"^[a-z0-9_]{1,40}$",
         description="name of the arm: 'baseline', 'traditional', 'selective', …",
+    )
+    factors: list[Factor] = Field(
+        [],
+        description="what sets the arm apart in a study of factors: 'kind=selective', 'ratio=0.5' and 'pool=4', or "
+        "'kind=baseline' and 'fraction=0.1'; the report groups and names arms by it",
     )
     seeds: int = Field(5, ge=1, le=100, description="number of classifiers, with the seeds seed, seed+1, …")
     use: Literal["both", "real", "synthetic"] = Field(
@@ -121,6 +127,12 @@ class TrainClassifierConfig(TrainingConfig):
         description="steps between checkpoints; 0 for one at the end of each seed only",
         json_schema_extra={"unit": "steps"},
     )
+
+    @property
+    def factor_values(self) -> dict[str, float | str]:
+        """The factors by name: 'kind' as text, the others as numbers."""
+        pairs = (factor.split("=") for factor in self.factors)
+        return {name: value if name == "kind" else float(value) for name, value in pairs}
 
     @model_validator(mode="after")
     def _check_judge(self) -> Self:

@@ -7,16 +7,22 @@ from histoforge.core.errors import SettingsError
 
 
 def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list[dict[str, Any]]:
-    """Return `arm`, `ratio` and `pool_multiple` of each combination whose pool is large enough for the ratio.
+    """Return the cells of a study: the combinations whose pool contains at least the patches to keep.
 
-    The arms are called `selective_r0_5_pool4n`: ratio 0.5, candidates 4 N.
+    Each cell has `ratio`, `pool_multiple`, the `arm`, such as `selective_r0_5_pool4n` (ratio 0.5, candidates 4 N), and
+    its `factors` for `train_classifier`.
 
     Raises:
         SettingsError: if a list is empty, a value is out of its bounds, or no pool is large enough for any ratio.
     """
     ratios, pools = _checked("ratios", ratios, 10), _checked("pool_multiples", pool_multiples, 100)
     cells = [
-        {"arm": f"selective_r{_text(ratio)}_pool{_text(pool)}n", "ratio": ratio, "pool_multiple": pool}
+        {
+            "arm": f"selective_r{_text(ratio)}_pool{_text(pool)}n",
+            "factors": ["kind=selective", f"ratio={ratio:g}", f"pool={pool:g}"],
+            "ratio": ratio,
+            "pool_multiple": pool,
+        }
         for pool in pools
         for ratio in ratios
         if ratio <= pool
@@ -30,16 +36,22 @@ def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list
 
 
 def plan_fractions(fractions: Sequence[float]) -> list[dict[str, Any]]:
-    """Return `train_fraction` and the names of its two arms, `baseline` and `selective`, such as `selective_10pct`.
+    """Return the fractions of a study.
+
+    Each has `train_fraction`, the names of its arms `baseline` and `selective`, such as `selective_10pct`, and their
+    factors for `train_classifier`, `baseline_factors` and `selective_factors`.
 
     Raises:
         SettingsError: if a list is empty, or a value is out of its bounds.
     """
-    names = {fraction: f"{_text(fraction * 100)}pct" for fraction in _checked("fractions", fractions, 1)}
-    return [
-        {"train_fraction": fraction, "baseline": f"baseline_{name}", "selective": f"selective_{name}"}
-        for fraction, name in names.items()
-    ]
+    plans = []
+    for fraction in _checked("fractions", fractions, 1):
+        plan: dict[str, Any] = {"train_fraction": fraction}
+        for kind in ("baseline", "selective"):
+            plan[kind] = f"{kind}_{_text(fraction * 100)}pct"
+            plan[f"{kind}_factors"] = [f"kind={kind}", f"fraction={fraction:g}"]
+        plans.append(plan)
+    return plans
 
 
 def _checked(name: str, values: Sequence[float], most: float) -> list[float]:
