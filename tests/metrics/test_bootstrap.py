@@ -19,8 +19,8 @@ def test_patients_are_drawn_whole():
     bootstrap.values(lambda weights: (seen.append(weights), weights.sum(1))[1])
     weights = np.concatenate(seen)
     for patient in np.unique(PATIENTS):
-        own = weights[:, patient == PATIENTS]
-        assert (own == own[:, :1]).all()
+        draws = weights[:, patient == PATIENTS]
+        assert (draws == draws[:, :1]).all()
     drawn = np.stack([weights[:, patient == PATIENTS][:, 0] for patient in np.unique(PATIENTS)], axis=1)
     assert (drawn.sum(1) == 12).all()
 
@@ -30,12 +30,12 @@ def test_interval_equals_a_plain_bootstrap_over_patient_means():
     rng = np.random.default_rng(0)
     per_patient = rng.normal(size=40)
     patients, values = np.repeat(np.arange(40), 3), np.repeat(per_patient, 3)
-    found = PatientBootstrap(patients, n_resamples=4000).interval(mean_of(values))
+    result = PatientBootstrap(patients, n_resamples=4000).interval(mean_of(values))
     drawn = per_patient[rng.integers(0, 40, (4000, 40))].mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    assert found.value == pytest.approx(per_patient.mean())
-    assert found.low == pytest.approx(low, abs=0.03)
-    assert found.high == pytest.approx(high, abs=0.03)
+    assert result.value == pytest.approx(per_patient.mean())
+    assert result.low == pytest.approx(low, abs=0.03)
+    assert result.high == pytest.approx(high, abs=0.03)
 
 
 def test_blocks_of_resamples_change_nothing(monkeypatch):
@@ -63,24 +63,24 @@ def test_no_difference_has_a_p_value_of_one():
 
 
 def test_the_difference_is_found_about_as_often_as_the_level_says_where_there_is_none():
-    found = 0
+    detected = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         first, second = rng.normal(size=(2, 30))
         effect = PatientBootstrap(np.arange(30), 300, seed=seed).difference(mean_of(first), mean_of(second))
-        found += not effect.low <= 0 <= effect.high
-    assert 2 <= found <= 24
+        detected += not effect.low <= 0 <= effect.high
+    assert 2 <= detected <= 24
 
 
 def test_resamples_without_a_class_are_left_out_and_counted():
     labels = np.repeat([0, 1], [10, 2])
     patients = np.arange(12)
     probabilities = np.stack([1 - np.linspace(0.1, 0.9, 12), np.linspace(0.1, 0.9, 12)], axis=1)
-    found = PatientBootstrap(patients, 1000).interval(statistic("auc", probabilities, labels))
+    result = PatientBootstrap(patients, 1000).interval(statistic("auc", probabilities, labels))
     expected = 1000 * ((10 / 12) ** 12 + (2 / 12) ** 12)
-    assert found.undefined == pytest.approx(expected, abs=4 * np.sqrt(expected))
-    assert found.low is not None
-    assert "lack a class" in found.note
+    assert result.undefined == pytest.approx(expected, abs=4 * np.sqrt(expected))
+    assert result.low is not None
+    assert "lack a class" in result.note
 
 
 def test_no_interval_where_most_resamples_lack_a_class():
@@ -91,9 +91,9 @@ def test_no_interval_where_most_resamples_lack_a_class():
     assert lacking.undefined == pytest.approx(2000 * 21 / 27, abs=80)
     assert (lacking.low, lacking.high) == (None, None)
     assert "lack a class" in lacking.note
-    one = PatientBootstrap(["a", "a", "a"], 50).interval(auc)
-    assert (one.low, one.high, one.note) == (None, None, "one patient gives no interval")
-    assert one.value is not None
+    single = PatientBootstrap(["a", "a", "a"], 50).interval(auc)
+    assert (single.low, single.high, single.note) == (None, None, "one patient gives no interval")
+    assert single.value is not None
 
 
 def test_few_patients_are_named():

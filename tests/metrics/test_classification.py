@@ -25,36 +25,36 @@ def predictions(n: int, classes: int, seed: int = 0, decimals: int = 8) -> tuple
 def test_two_classes_equal_scikit_learn(decimals):
     probabilities, labels = predictions(200, 2, decimals=decimals)
     called = probabilities.argmax(1)
-    found = classification_metrics(probabilities, labels, ["normal", "tumour"])
-    assert found.accuracy == pytest.approx(sk.accuracy_score(labels, called))
-    assert found.balanced_accuracy == pytest.approx(sk.balanced_accuracy_score(labels, called))
-    assert found.auc == pytest.approx(sk.roc_auc_score(labels, probabilities[:, 1]))
-    assert found.sensitivity == pytest.approx(sk.recall_score(labels, called))
-    assert found.specificity == pytest.approx(sk.recall_score(labels, called, pos_label=0))
-    assert found.precision == pytest.approx(sk.precision_score(labels, called))
-    assert found.f1 == pytest.approx(sk.f1_score(labels, called))
-    assert found.brier == pytest.approx(sk.brier_score_loss(labels, probabilities[:, 1]))
-    assert found.macro.f1 == pytest.approx(sk.f1_score(labels, called, average="macro"))
-    assert found.averaging == "positive class 'tumour'"
-    np.testing.assert_array_equal(found.confusion, sk.confusion_matrix(labels, called))
+    result = classification_metrics(probabilities, labels, ["normal", "tumour"])
+    assert result.accuracy == pytest.approx(sk.accuracy_score(labels, called))
+    assert result.balanced_accuracy == pytest.approx(sk.balanced_accuracy_score(labels, called))
+    assert result.auc == pytest.approx(sk.roc_auc_score(labels, probabilities[:, 1]))
+    assert result.sensitivity == pytest.approx(sk.recall_score(labels, called))
+    assert result.specificity == pytest.approx(sk.recall_score(labels, called, pos_label=0))
+    assert result.precision == pytest.approx(sk.precision_score(labels, called))
+    assert result.f1 == pytest.approx(sk.f1_score(labels, called))
+    assert result.brier == pytest.approx(sk.brier_score_loss(labels, probabilities[:, 1]))
+    assert result.macro.f1 == pytest.approx(sk.f1_score(labels, called, average="macro"))
+    assert result.averaging == "positive class 'tumour'"
+    np.testing.assert_array_equal(result.confusion, sk.confusion_matrix(labels, called))
 
 
 def test_more_classes_equal_scikit_learns_macro_means():
     probabilities, labels = predictions(300, 4)
     called = probabilities.argmax(1)
-    found = classification_metrics(probabilities, labels, list("abcd"))
-    assert found.auc == pytest.approx(sk.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro"))
-    assert found.sensitivity == pytest.approx(sk.recall_score(labels, called, average="macro"))
-    assert found.precision == pytest.approx(sk.precision_score(labels, called, average="macro"))
-    assert found.f1 == pytest.approx(sk.f1_score(labels, called, average="macro"))
-    assert found.brier == pytest.approx(sk.brier_score_loss(labels, probabilities))
+    result = classification_metrics(probabilities, labels, list("abcd"))
+    assert result.auc == pytest.approx(sk.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro"))
+    assert result.sensitivity == pytest.approx(sk.recall_score(labels, called, average="macro"))
+    assert result.precision == pytest.approx(sk.precision_score(labels, called, average="macro"))
+    assert result.f1 == pytest.approx(sk.f1_score(labels, called, average="macro"))
+    assert result.brier == pytest.approx(sk.brier_score_loss(labels, probabilities))
     specificities = [sk.recall_score(labels == c, called == c, pos_label=0) for c in range(4)]
-    assert found.specificity == pytest.approx(np.mean(specificities))
-    np.testing.assert_allclose([row.specificity for row in found.classes], specificities)
+    assert result.specificity == pytest.approx(np.mean(specificities))
+    np.testing.assert_allclose([row.specificity for row in result.classes], specificities)
     np.testing.assert_allclose(
-        [row.sensitivity for row in found.classes], sk.recall_score(labels, called, average=None)
+        [row.sensitivity for row in result.classes], sk.recall_score(labels, called, average=None)
     )
-    assert [row.n for row in found.classes] == np.bincount(labels).tolist()
+    assert [row.n for row in result.classes] == np.bincount(labels).tolist()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -63,18 +63,18 @@ def test_weights_count_a_patch_as_often_as_if_it_were_there_so_often(classes):
     weights = np.random.default_rng(2).integers(0, 4, (3, 60))
     for name in SCORES:
         weighted = Predictions(probabilities, labels).score(name, weights.astype(float))
-        for found, row in zip(weighted, weights, strict=True):
+        for result, row in zip(weighted, weights, strict=True):
             repeated = np.repeat(np.arange(60), row)
             plain = statistic(name, probabilities[repeated], labels[repeated])(np.ones((1, len(repeated))))
-            assert found == pytest.approx(plain[0]), name
+            assert result == pytest.approx(plain[0]), name
 
 
 def test_weighted_auc_equals_scikit_learn():
     probabilities, labels = predictions(80, 2, seed=3, decimals=1)
     weights = np.random.default_rng(4).random((2, 80))
-    found = Predictions(probabilities, labels).score("auc", weights)
+    result = Predictions(probabilities, labels).score("auc", weights)
     expected = [sk.roc_auc_score(labels, probabilities[:, 1], sample_weight=row) for row in weights]
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(result, expected)
 
 
 @pytest.mark.parametrize("decimals", [8, 1])
@@ -91,12 +91,12 @@ def test_roc_curve_equals_scikit_learns_with_a_finite_first_threshold(decimals):
 
 def test_a_long_roc_curve_is_thinned_and_keeps_its_ends_and_area():
     probabilities, labels = predictions(3000, 2, seed=6)
-    found = classification_metrics(probabilities, labels, ["a", "b"])
-    curve = found.roc[0]
+    result = classification_metrics(probabilities, labels, ["a", "b"])
+    curve = result.roc[0]
     assert len(curve.thresholds) <= 201
     assert (curve.false_positive_rate[0], curve.true_positive_rate[0]) == (0, 0)
     assert (curve.false_positive_rate[-1], curve.true_positive_rate[-1]) == (1, 1)
-    assert np.trapezoid(curve.true_positive_rate, curve.false_positive_rate) == pytest.approx(found.auc, abs=0.01)
+    assert np.trapezoid(curve.true_positive_rate, curve.false_positive_rate) == pytest.approx(result.auc, abs=0.01)
 
 
 def test_calibration_error_of_a_known_case():
@@ -104,29 +104,29 @@ def test_calibration_error_of_a_known_case():
     confidence = np.array([0.8] * 4 + [0.6] * 4)
     probabilities = np.stack([confidence, 1 - confidence], axis=1)
     labels = np.array([0, 0, 1, 1, 0, 0, 0, 0])
-    found = classification_metrics(probabilities, labels, ["a", "b"])
-    assert found.calibration_error == pytest.approx((0.3 + 0.4) / 2)
-    assert [(b.n, b.accuracy) for b in found.reliability] == [(4, 1.0), (4, 0.5)]
-    assert all(b.low < b.confidence <= b.high + 1e-12 for b in found.reliability)
+    result = classification_metrics(probabilities, labels, ["a", "b"])
+    assert result.calibration_error == pytest.approx((0.3 + 0.4) / 2)
+    assert [(b.n, b.accuracy) for b in result.reliability] == [(4, 1.0), (4, 0.5)]
+    assert all(b.low < b.confidence <= b.high + 1e-12 for b in result.reliability)
 
 
 def test_a_class_without_patches_leaves_its_scores_none_with_the_reason():
     probabilities, labels = predictions(40, 3, seed=7)
     labels = np.where(labels == 2, 0, labels)
-    found = classification_metrics(probabilities, labels, ["a", "b", "c"])
-    assert found.auc is None
-    assert found.balanced_accuracy is None
-    assert found.classes[2].sensitivity is None
-    assert found.accuracy is not None
-    assert found.undefined["auc"] == "there are no patches of c"
-    assert [curve.name for curve in found.roc] == ["a", "b"]
-    json.dumps(found.model_dump(), allow_nan=False)
+    result = classification_metrics(probabilities, labels, ["a", "b", "c"])
+    assert result.auc is None
+    assert result.balanced_accuracy is None
+    assert result.classes[2].sensitivity is None
+    assert result.accuracy is not None
+    assert result.undefined["auc"] == "there are no patches of c"
+    assert [curve.name for curve in result.roc] == ["a", "b"]
+    json.dumps(result.model_dump(), allow_nan=False)
 
 
 def test_a_class_never_predicted_has_precision_zero_not_none():
     probabilities = np.tile([0.9, 0.1], (6, 1))
-    found = classification_metrics(probabilities, np.array([0, 0, 0, 1, 1, 1]), ["a", "b"])
-    assert (found.precision, found.f1, found.sensitivity, found.specificity) == (0, 0, 0, 1)
+    result = classification_metrics(probabilities, np.array([0, 0, 0, 1, 1, 1]), ["a", "b"])
+    assert (result.precision, result.f1, result.sensitivity, result.specificity) == (0, 0, 0, 1)
 
 
 @pytest.mark.parametrize(

@@ -35,34 +35,34 @@ def test_distinct_neighbours_are_counted():
 
 
 def test_a_generator_that_draws_the_distribution_shows_no_sign():
-    found = both([cloud(3), cloud(4, centre=20)])
-    assert found.collapsed == []
-    assert found.spread == pytest.approx(1, abs=0.1)
-    assert found.distinct == pytest.approx(found.distinct_real, abs=0.1)
-    assert found.note == ""
+    result = both([cloud(3), cloud(4, centre=20)])
+    assert result.collapsed == []
+    assert result.spread == pytest.approx(1, abs=0.1)
+    assert result.distinct == pytest.approx(result.distinct_real, abs=0.1)
+    assert result.note == ""
 
 
 def test_a_class_that_collapsed_is_named_although_all_classes_together_vary():
-    found = both([cloud(3), np.full((N, D), 20, np.float32) + 0.01 * cloud(4)])
-    assert found.collapsed == ["b"]
-    assert found.classes[1].spread < 0.05
-    assert found.classes[1].distinct < 0.1
+    result = both([cloud(3), np.full((N, D), 20, np.float32) + 0.01 * cloud(4)])
+    assert result.collapsed == ["b"]
+    assert result.classes[1].spread < 0.05
+    assert result.classes[1].distinct < 0.1
 
 
 def test_fakes_that_vary_around_few_reals_are_named():
     """Wide apart, yet near the same few real patches: the second sign alone."""
     real = np.concatenate([cloud(1, 190), cloud(2, 10, centre=60)])
     fake = cloud(3, centre=60)
-    found = diversity(real, np.zeros(N, int), fake, np.zeros(N, int), ["a"], "features")
-    row = found.classes[0]
+    result = diversity(real, np.zeros(N, int), fake, np.zeros(N, int), ["a"], "features")
+    row = result.classes[0]
     assert row.distinct < 0.5 * row.distinct_real
-    assert found.collapsed == ["a"]
+    assert result.collapsed == ["a"]
 
 
 def test_a_class_without_patches_enough_is_left_out_and_named():
     labels = np.array([0] * 100 + [1] * 4)
-    found = diversity(cloud(1, 104), labels, cloud(2, 104), labels, CLASSES, "features")
-    assert [row.class_name for row in found.classes] == ["a"]
-    assert found.note == "Too few patches to judge: b."
+    result = diversity(cloud(1, 104), labels, cloud(2, 104), labels, CLASSES, "features")
+    assert [row.class_name for row in result.classes] == ["a"]
+    assert result.note == "Too few patches to judge: b."
     nothing = diversity(cloud(1, 4), np.ones(4, int), cloud(2, 4), np.ones(4, int), CLASSES, "features")
     assert (nothing.spread, nothing.distinct, nothing.classes) == (None, None, [])

@@ -21,9 +21,9 @@ MEANS = NamedExtractor("channel means", lambda images: images.mean((2, 3)))
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_features_come_in_the_order_of_the_patches_from_unit_range(monkeypatch, batch_size):
     monkeypatch.setattr("histoforge.metrics.extract.READ_ROWS", 8)
-    found = extract_features(MEANS, PIXELS, batch_size=batch_size)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, (PIXELS / 127.5 - 1).mean((1, 2)), rtol=1e-5, atol=1e-6)
+    result = extract_features(MEANS, PIXELS, batch_size=batch_size)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, (PIXELS / 127.5 - 1).mean((1, 2)), rtol=1e-5, atol=1e-6)
 
 
 def test_a_patch_set_gives_the_features_of_its_pixels(tmp_path):
@@ -100,9 +100,9 @@ def test_inception_equals_clean_fids_own_pass(weights, monkeypatch):
     batch = torch.from_numpy(np.stack([resize(patch) for patch in PIXELS])).permute(0, 3, 1, 2)
     with torch.no_grad():
         expected = network(batch).numpy()
-    found = extract_features(InceptionExtractor(weights), PIXELS, batch_size=4)
-    assert found.shape == (11, 2048)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    result = extract_features(InceptionExtractor(weights), PIXELS, batch_size=4)
+    assert result.shape == (11, 2048)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_inception_names_its_weights_and_checks_them(weights):

@@ -21,10 +21,10 @@ def copies():
 
 def test_the_nearest_of_several_near_copies_is_found(copies):
     queries, points = copies
-    distances, places = nearest(queries, points)
+    distances, indices = nearest(queries, points)
     exact = torch.cdist(queries.double(), points.double(), compute_mode="donot_use_mm_for_euclid_dist")
-    torch.testing.assert_close(places, exact.argmin(1))
-    torch.testing.assert_close(places, torch.arange(len(points)))
+    torch.testing.assert_close(indices, exact.argmin(1))
+    torch.testing.assert_close(indices, torch.arange(len(points)))
     torch.testing.assert_close(distances.double(), exact.amin(1))
 
 
@@ -32,15 +32,15 @@ def test_the_nearest_other_of_several_near_copies_is_found(copies):
     points = copies[1]
     exact = torch.cdist(points.double(), points.double(), compute_mode="donot_use_mm_for_euclid_dist")
     exact.fill_diagonal_(torch.inf)
-    distances, places = nearest(points, points, exclude_self=True)
-    torch.testing.assert_close(places, exact.argmin(1))
+    distances, indices = nearest(points, points, exclude_self=True)
+    torch.testing.assert_close(indices, exact.argmin(1))
     torch.testing.assert_close(distances.double(), exact.amin(1), rtol=1e-4, atol=0)
 
 
 def test_of_equal_points_the_first_is_named_at_distance_zero():
     points = torch.randn(5, 8, generator=torch.Generator().manual_seed(0)).repeat(3, 1)
-    distances, places = nearest(points, points)
-    torch.testing.assert_close(places, torch.arange(5).repeat(3))
+    distances, indices = nearest(points, points)
+    torch.testing.assert_close(indices, torch.arange(5).repeat(3))
     assert not distances.any()
     for rows, squared in squared_distance_blocks(points, points):
         assert not squared[torch.arange(15), torch.arange(15)[rows] % 5].any()

@@ -30,7 +30,7 @@ def test_enough_samples_leave_no_note():
 
 
 @pytest.mark.parametrize(
-    ("counts", "dimensions", "words"),
+    ("counts", "dimensions", "text"),
     [
         ((5000, 2047), 512, "fewer than 2,048"),
         ((5000, 2048), 2048, "fewer than the 2,048 features need"),
@@ -38,8 +38,8 @@ def test_enough_samples_leave_no_note():
         ((1, 5000), 16, "too few to compare"),
     ],
 )
-def test_the_note_says_what_there_is_too_little_of(counts, dimensions, words):
-    assert words in sample_note(*counts, dimensions)
+def test_the_note_says_what_there_is_too_little_of(counts, dimensions, text):
+    assert text in sample_note(*counts, dimensions)
 
 
 def test_what_cannot_be_computed_is_none_and_the_rest_is_json():
@@ -47,7 +47,7 @@ def test_what_cannot_be_computed_is_none_and_the_rest_is_json():
     few = generative_metrics(rng.normal(size=(30, 4)), rng.normal(size=(3, 4)), "x")
     assert few.precision is None
     assert few.fid is not None
-    one = generative_metrics(rng.normal(size=(30, 4)), rng.normal(size=(1, 4)), "x")
-    assert one.fid is one.kid is one.precision is None
-    assert not one.enough
-    json.dumps([few.model_dump(), one.model_dump()], allow_nan=False)
+    single = generative_metrics(rng.normal(size=(30, 4)), rng.normal(size=(1, 4)), "x")
+    assert single.fid is single.kid is single.precision is None
+    assert not single.enough
+    json.dumps([few.model_dump(), single.model_dump()], allow_nan=False)

@@ -36,10 +36,10 @@ def test_subsets_equal_clean_fid_with_the_same_seed(monkeypatch, n_real, n_fake,
     real, fake = rng.normal(size=(n_real, 16)), rng.normal(size=(n_fake, 16)) * 1.2
     np.random.seed(7)
     expected = cleanfid_kernel_distance(real, fake, num_subsets=9, max_subset_size=size)
-    found = kernel_distances(real, fake, n_subsets=9, max_subset_size=size, seed=7)
-    assert found.subset_mean == pytest.approx(expected, rel=1e-9)
-    assert found.subset_size == min(n_real, n_fake, size)
-    assert (found.subset_deviation is None) == (n_real == n_fake)
+    result = kernel_distances(real, fake, n_subsets=9, max_subset_size=size, seed=7)
+    assert result.subset_mean == pytest.approx(expected, rel=1e-9)
+    assert result.subset_size == min(n_real, n_fake, size)
+    assert (result.subset_deviation is None) == (n_real == n_fake)
 
 
 def test_float32_features_equal_clean_fid_within_its_own_rounding():
@@ -48,8 +48,8 @@ def test_float32_features_equal_clean_fid_within_its_own_rounding():
     fake = np.abs(rng.normal(size=(300, 64)) + 0.2).astype(np.float32)
     np.random.seed(0)
     expected = cleanfid_kernel_distance(real, fake, num_subsets=5, max_subset_size=200)
-    found = kernel_distances(real, fake, n_subsets=5, max_subset_size=200, seed=0)
-    assert found.subset_mean == pytest.approx(expected, rel=1e-4)
+    result = kernel_distances(real, fake, n_subsets=5, max_subset_size=200, seed=0)
+    assert result.subset_mean == pytest.approx(expected, rel=1e-4)
 
 
 def test_subsets_leave_numpys_own_random_state_alone():

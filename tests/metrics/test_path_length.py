@@ -49,18 +49,18 @@ def test_the_path_of_a_linear_generator_is_its_ends_distance_divided_by_the_step
     labels = torch.arange(PAIRS) % 2
     whole = ((ends[1] - ends[0]) @ matrix).square().sum(1) * (1 + labels) ** 2
     for steps in (1, 4, 10):
-        found = path_length(decode, *ends, labels, steps, Squared())
-        torch.testing.assert_close(found, whole / steps, rtol=1e-4, atol=1e-5)
+        result = path_length(decode, *ends, labels, steps, Squared())
+        torch.testing.assert_close(result, whole / steps, rtol=1e-4, atol=1e-5)
 
 
 def test_the_ppl_of_a_linear_generator_is_its_ends_distance_whatever_the_step(linear, ends):
     decode, matrix = linear
     labels = torch.zeros(PAIRS, dtype=torch.int64)
     whole = ((ends[1] - ends[0]) @ matrix).square().sum(1)
-    places = torch.rand(PAIRS, generator=torch.Generator().manual_seed(3))
+    positions = torch.rand(PAIRS, generator=torch.Generator().manual_seed(3))
     for epsilon in (1e-4, 1e-2):
-        found = perceptual_path_length(decode, *ends, labels, places, Squared(), "lerp", epsilon)
-        torch.testing.assert_close(found, whole, rtol=5e-3, atol=0)
+        result = perceptual_path_length(decode, *ends, labels, positions, Squared(), "lerp", epsilon)
+        torch.testing.assert_close(result, whole, rtol=5e-3, atol=0)
 
 
 def test_the_ppl_is_that_of_torchmetrics_at_the_start_of_the_path(linear, ends):
@@ -81,24 +81,26 @@ def test_the_ppl_is_that_of_torchmetrics_at_the_start_of_the_path(linear, ends):
         def forward(self, first, second):
             return Squared().between(first, second)
 
-    for interpolation, theirs in (("lerp", "lerp"), ("slerp", "slerp_any")):
+    for interpolation, method in (("lerp", "lerp"), ("slerp", "slerp_any")):
         Network.calls = 0
-        mean, deviation, _ = reference_ppl(
-            Network(), PAIRS, epsilon=1e-2, interpolation_method=theirs, resize=None, sim_net=Pixels(),
+        mean, std, _ = reference_ppl(
+            Network(), PAIRS, epsilon=1e-2, interpolation_method=method, resize=None, sim_net=Pixels(),
             lower_discard=None, upper_discard=None,
         )  # fmt: skip
-        found = perceptual_path_length(decode, *ends, labels, torch.zeros(PAIRS), Squared(), interpolation, 1e-2)
-        torch.testing.assert_close(found.mean(), mean, rtol=1e-3, atol=0)
-        torch.testing.assert_close(found.std(), deviation, rtol=1e-3, atol=0)
+        result = perceptual_path_length(decode, *ends, labels, torch.zeros(PAIRS), Squared(), interpolation, 1e-2)
+        torch.testing.assert_close(result.mean(), mean, rtol=1e-3, atol=0)
+        torch.testing.assert_close(result.std(), std, rtol=1e-3, atol=0)
 
 
 def test_slerp_keeps_to_the_sphere_and_to_its_ends(ends):
     unit = [nn.functional.normalize(end, dim=1) for end in ends]
-    for place in (0.0, 0.3, 1.0):
-        found = slerp(*unit, torch.full((PAIRS,), place))
-        torch.testing.assert_close(found.norm(dim=1), torch.ones(PAIRS))
+    for position in (0.0, 0.3, 1.0):
+        result = slerp(*unit, torch.full((PAIRS,), position))
+        torch.testing.assert_close(result.norm(dim=1), torch.ones(PAIRS))
         angle = torch.acos((unit[0] * unit[1]).sum(1))
-        torch.testing.assert_close(torch.acos((unit[0] * found).sum(1).clamp(-1, 1)), place * angle, atol=1e-3, rtol=0)
+        torch.testing.assert_close(
+            torch.acos((unit[0] * result).sum(1).clamp(-1, 1)), position * angle, atol=1e-3, rtol=0
+        )
     same = slerp(ends[0], ends[0], torch.full((PAIRS,), 0.4))
     torch.testing.assert_close(same, ends[0])
     torch.testing.assert_close(lerp(*ends, torch.full((PAIRS,), 0.5)), (ends[0] + ends[1]) / 2)
@@ -120,13 +122,13 @@ def test_both_numbers_come_with_what_they_were_measured_with(linear, ends):
     decode, _ = linear
     extractor = NamedExtractor("first row", lambda images: images[:, :, 0].flatten(1))
     distance = FeatureDistance(extractor)
-    labels, places = torch.zeros(PAIRS, dtype=torch.int64), torch.full((PAIRS,), 0.5)
-    found = path_lengths(decode, ends, labels, distance, steps=3, places=places, batch_size=7)
-    whole = path_lengths(decode, ends, labels, distance, steps=3, places=places, batch_size=PAIRS)
-    assert found.distance == "squared distance of unit features, first row"
-    assert (found.pairs, found.steps, found.interpolation, found.epsilon) == (PAIRS, 3, "slerp", 1e-4)
-    assert found.path_length == pytest.approx(whole.path_length, rel=1e-5)
-    assert found.ppl == pytest.approx(whole.ppl, rel=1e-2)
+    labels, positions = torch.zeros(PAIRS, dtype=torch.int64), torch.full((PAIRS,), 0.5)
+    result = path_lengths(decode, ends, labels, distance, steps=3, positions=positions, batch_size=7)
+    whole = path_lengths(decode, ends, labels, distance, steps=3, positions=positions, batch_size=PAIRS)
+    assert result.distance == "squared distance of unit features, first row"
+    assert (result.pairs, result.steps, result.interpolation, result.epsilon) == (PAIRS, 3, "slerp", 1e-4)
+    assert result.path_length == pytest.approx(whole.path_length, rel=1e-5)
+    assert result.ppl == pytest.approx(whole.ppl, rel=1e-2)
 
 
 def test_the_feature_distance_does_not_see_the_scale_of_features():

@@ -33,8 +33,8 @@ def test_equals_the_definitions(monkeypatch, block, neighbours, dtype):
     rng = np.random.default_rng(0)
     real, fake = rng.normal(size=(40, 3)).astype(dtype), (rng.normal(size=(30, 3)) * 1.5 + 0.5).astype(dtype)
     scores = manifold_scores(real, fake, neighbours)
-    found = (scores.precision, scores.recall, scores.density, scores.coverage)
-    np.testing.assert_allclose(found, by_definition(real, fake, neighbours))
+    result = (scores.precision, scores.recall, scores.density, scores.coverage)
+    np.testing.assert_allclose(result, by_definition(real, fake, neighbours))
 
 
 def test_a_copy_of_the_real_set_is_perfect_even_with_duplicates_in_it():
@@ -69,6 +69,6 @@ def test_nearest_finds_distances_and_places(monkeypatch):
     rng = np.random.default_rng(4)
     queries, points = rng.normal(size=(21, 3)), rng.normal(size=(17, 3))
     all_pairs = np.linalg.norm(queries[:, None] - points[None], axis=2)
-    distances, places = nearest(torch.from_numpy(queries), torch.from_numpy(points))
-    np.testing.assert_array_equal(places, all_pairs.argmin(1))
+    distances, indices = nearest(torch.from_numpy(queries), torch.from_numpy(points))
+    np.testing.assert_array_equal(indices, all_pairs.argmin(1))
     np.testing.assert_allclose(distances, all_pairs.min(1))

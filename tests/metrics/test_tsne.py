@@ -12,7 +12,7 @@ def groups() -> dict[str, np.ndarray]:
 
 
 def test_the_same_features_give_the_same_map_and_rows():
-    first, second = embed(groups(), most_per_group=30), embed(groups(), most_per_group=30)
+    first, second = embed(groups(), max_per_group=30), embed(groups(), max_per_group=30)
     for name in ("real", "fake"):
         np.testing.assert_array_equal(first[name].points, second[name].points)
         np.testing.assert_array_equal(first[name].rows, second[name].rows)

@@ -86,8 +86,8 @@ def given(tmp_path_factory):
     write_generator_record(folder / "generator")
     (folder / "overviews" / "pictures").mkdir(parents=True)
     Image.new("RGB", (40, 30), "pink").save(folder / "overviews" / "pictures" / "s1.jpg")
-    facts = {"slide": "s1", "patient": "p1", "picture": "s1.jpg", "patches": {"dark": 3}, "tissue": 0.25, "mpp": 0.5}
-    write_json(folder / "overviews" / "pictures" / "pictures.json", [facts])
+    document = {"slide": "s1", "patient": "p1", "picture": "s1.jpg", "patches": {"dark": 3}, "tissue": 0.25, "mpp": 0.5}
+    write_json(folder / "overviews" / "pictures" / "pictures.json", [document])
     return folder
 
 
@@ -246,12 +246,12 @@ def test_what_lessens_trust_is_said(given, tmp_path):
         "warnings": ["The split is by slide"], "failed": [{"name": "a.svs", "reason": "it is cut short."}],
     }  # fmt: skip
     write_real(tmp_path / "patches", {"train": 4, "val": 2, "test": 2}, summary=summary)
-    found = evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
-    said = "\n".join(found.warnings)
-    assert "The split is by slide." in said
-    assert "a.svs (it is cut short)" in said
-    assert "Class 'dark' comes from one test patient alone" in said
-    assert "Trained on another patch set" in said
+    result = evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
+    warnings = "\n".join(result.warnings)
+    assert "The split is by slide." in warnings
+    assert "a.svs (it is cut short)" in warnings
+    assert "All test patches of class 'dark' come from one of the patients" in warnings
+    assert "Trained on another patch set" in warnings
 
 
 def test_a_patient_in_two_splits_is_told(given, tmp_path):
@@ -260,14 +260,14 @@ def test_a_patient_in_two_splits_is_told(given, tmp_path):
             labels = np.arange(12) % 2
             writer.add(draw(labels, 1), label=labels, patient=[f"p{i % 6}" for i in range(12)], slide="s", split=split)
         writer.finish({"step": "preprocess"})
-    found = evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
-    assert any("6 of the test patients also have patches in another split" in text for text in found.warnings)
+    result = evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
+    assert any("6 of the test patients also have patches in another split" in text for text in result.warnings)
 
 
 def test_unknown_patients_are_not_called_patients(given, tmp_path):
     write_real(tmp_path / "patches", summary={"kind": "images", "patients_known": False})
-    found = evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
-    assert any("names no patients" in text for text in found.warnings)
+    result = evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
+    assert any("names no patients" in text for text in result.warnings)
     assert read_json(tmp_path / "metrics.json")["data"]["unit"] == "images"
 
 
@@ -290,8 +290,8 @@ def test_an_arm_of_other_classes_or_patch_size_is_refused(given, tmp_path):
     with pytest.raises(ModelError, match=r"trained on the classes dark, light.*has dark, bright"):
         evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
     shutil.copytree(given / "baseline", tmp_path / "arm")
-    facts = read_json(tmp_path / "arm" / "arm.json")
-    write_sealed(tmp_path / "arm" / "arm.json", {**facts, "patch_size": [64, 64]}, 1)
+    document = read_json(tmp_path / "arm" / "arm.json")
+    write_sealed(tmp_path / "arm" / "arm.json", {**document, "patch_size": [64, 64]}, 1)
     with pytest.raises(ModelError, match="patches of 64x64 px, and the patch set has 32x32 px"):
         evaluate(given, tmp_path, arms=[tmp_path / "arm"])
 

@@ -41,43 +41,43 @@ def given(tmp_path_factory):
     train_arm(folder / "baseline", folder / "patches")
     for name in NAMES:
         for seed in (0, 1):
-            own = folder / f"{name.replace(':', '_')}_s{seed}"
-            write_generator(own / "generator", seed, HISTORY, reward=name.partition(":")[2])
+            run_folder = folder / f"{name.replace(':', '_')}_s{seed}"
+            write_generator(run_folder / "generator", seed, HISTORY, reward=name.partition(":")[2])
             score_generator.run(
                 ScoreGeneratorConfig.make({**SCORING, "name": name}),
-                patches=folder / "patches", generator=own / "generator", extractor=folder / "baseline",
-                samples=own / "samples", scores=own / "scores",
+                patches=folder / "patches", generator=run_folder / "generator", extractor=folder / "baseline",
+                samples=run_folder / "samples", scores=run_folder / "scores",
             )  # fmt: skip
-            arm(folder, own, own.name, "synthetic")
+            arm(folder, run_folder, run_folder.name, "synthetic")
     arm(folder, folder / "rleo_policy_s1", "another_name", "both")
     return folder
 
 
-def arm(folder, own, name, use):
+def arm(folder, run_folder, name, use):
     config = TrainClassifierConfig.make({**CLASSIFIER, "arm": name, "seeds": 1, "use": use, "epochs": 1})
-    train_classifier.run(config, patches=folder / "patches", synthetic=own / "samples", model=own / use)
+    train_classifier.run(config, patches=folder / "patches", synthetic=run_folder / "samples", model=run_folder / use)
 
 
 def make(given, out, scores=None, arms=None, **others):
     runs = sorted(path for path in given.iterdir() if path.name.startswith("rleo"))
-    found = run(
+    result = run(
         LeaderboardConfig.make({"device": "cpu", "precision": "float32", "resamples": 200, "map_patches": 20}),
         patches=others.pop("patches", given / "patches"),
-        scores=[one / "scores" for one in runs] if scores is None else scores,
-        arms=[*(one / "synthetic" for one in runs), runs[3] / "both"] if arms is None else arms,
+        scores=[each / "scores" for each in runs] if scores is None else scores,
+        arms=[*(each / "synthetic" for each in runs), runs[3] / "both"] if arms is None else arms,
         **{"baseline": given / "baseline", **others}, report=out / "page.html", metrics=out / "page.json",
     )  # fmt: skip
-    return found, read_json(out / "page.json")
+    return result, read_json(out / "page.json")
 
 
 @pytest.fixture(scope="module")
-def made(given, tmp_path_factory):
+def board(given, tmp_path_factory):
     out = tmp_path_factory.mktemp("made")
     return *make(given, out), (out / "page.html").read_text(encoding="utf-8")
 
 
-def test_means_and_deviations_are_those_of_the_seeds(given, made):
-    summary, record, _ = made
+def test_means_and_deviations_are_those_of_the_seeds(given, board):
+    summary, record, _ = board
     assert summary.seeds == dict.fromkeys(sorted(NAMES, key=lambda name: summary.means[name]["fid"]), 2)
     for name in NAMES:
         fids = [
@@ -90,8 +90,8 @@ def test_means_and_deviations_are_those_of_the_seeds(given, made):
 
 
 @torch.inference_mode()
-def test_downstream_accuracies_are_those_of_the_classifiers(given, made):
-    _, record, _ = made
+def test_downstream_accuracies_are_those_of_the_classifiers(given, board):
+    _, record, _ = board
     test = PatchSet.open(given / "patches").split("test")
     images = DevicePatches.load(test, "cpu").batch(torch.arange(len(test))).images
     right, of_class = {}, {name: {} for name in CLASSES}
@@ -101,44 +101,44 @@ def test_downstream_accuracies_are_those_of_the_classifiers(given, made):
         right[str(seed)] = hits.mean()
         for label, name in enumerate(CLASSES):
             of_class[name][str(seed)] = hits[test.labels == label].mean()
-    found = record["methods"]["rleo:policy"]["downstream"]["synthetic"]
-    assert found["accuracy"]["values"] == pytest.approx(right)
-    assert found["accuracy_between"][0] <= np.mean(list(right.values())) <= found["accuracy_between"][1]
+    result = record["methods"]["rleo:policy"]["downstream"]["synthetic"]
+    assert result["accuracy"]["values"] == pytest.approx(right)
+    assert result["accuracy_between"][0] <= np.mean(list(right.values())) <= result["accuracy_between"][1]
     for name in CLASSES:
-        assert found["classes"][name]["values"] == pytest.approx(of_class[name])
+        assert result["classes"][name]["values"] == pytest.approx(of_class[name])
     macro = {seed: np.mean([of_class[name][seed] for name in CLASSES]) for seed in right}
-    assert found["macro_accuracy"]["values"] == pytest.approx(macro)
-    assert found["macro_between"][0] <= np.mean(list(macro.values())) <= found["macro_between"][1]
-    assert found["classifiers"] == 2
+    assert result["macro_accuracy"]["values"] == pytest.approx(macro)
+    assert result["macro_between"][0] <= np.mean(list(macro.values())) <= result["macro_between"][1]
+    assert result["classifiers"] == 2
 
 
-def test_an_arm_goes_to_the_generator_whose_samples_it_was_trained_on(made):
-    _, record, _ = made
+def test_an_arm_goes_to_the_generator_whose_samples_it_was_trained_on(board):
+    _, record, _ = board
     policy, literal = (record["methods"][f"rleo:{name}"]["downstream"] for name in ("policy", "literal"))
     assert list(policy["both"]["accuracy"]["values"]) == ["1"]
     assert "both" not in literal
     assert record["baseline"]["classifiers"] == 2
 
 
-def test_rewards_are_compared_at_equal_seeds(made):
-    _, record, page = made
+def test_rewards_are_compared_at_equal_seeds(board):
+    _, record, page = board
     (fid,) = [row for row in record["rewards"] if row["metric"] == "fid"]
     values = {name: record["methods"][f"rleo:{name}"]["metrics"]["fid"]["seeds"] for name in ("policy", "literal")}
     assert fid["seeds"] == pytest.approx({seed: values["policy"][seed] - values["literal"][seed] for seed in "01"})
     assert "The effect of the guide&#39;s reward" in page
 
 
-def test_the_page_draws_reward_similarity_and_the_balance_of_both_networks(made):
-    _, _, page = made
+def test_the_page_draws_reward_similarity_and_the_balance_of_both_networks(board):
+    _, _, page = board
     for title in ("Reward", "Similarity", "Gradient share"):
         assert re.search(rf"{title} by epoch of (literal, policy|policy, literal)\.", page)
     for name in NAMES:
         assert f"Balance of {name} by epoch: discriminator, generator, d_real, d_fake." in page
 
 
-def test_the_page_has_every_part_and_loads_nothing(made):
-    _, _, page = made
-    for part in (
+def test_the_page_has_every_part_and_loads_nothing(board):
+    _, _, page = board
+    for text in (
         "board",
         "reward",
         "downstream",
@@ -150,7 +150,7 @@ def test_the_page_has_every_part_and_loads_nothing(made):
         "collapse",
         "costs",
     ):
-        assert f'<section id="{part}"' in page
+        assert f'<section id="{text}"' in page
     assert "http" not in page
     assert "FID during training" in page
 
@@ -159,9 +159,9 @@ def test_scores_alone_suffice_and_the_test_split_is_not_read(given, tmp_path):
     write_patches(tmp_path / "patches", {"train": 6, "val": 4})
     scores = given / "rleo_policy_s0" / "scores"
     shutil.copytree(scores, tmp_path / "scores")
-    said = read_json(scores / "scores.json")
-    said["digests"]["patches"] = PatchSet.open(tmp_path / "patches").digest
-    write_sealed(tmp_path / "scores" / "scores.json", said, 1)
+    document = read_json(scores / "scores.json")
+    document["digests"]["patches"] = PatchSet.open(tmp_path / "patches").digest
+    write_sealed(tmp_path / "scores" / "scores.json", document, 1)
     summary, record = make(
         tmp_path, tmp_path, [tmp_path / "scores"], arms=[], baseline=None, patches=tmp_path / "patches"
     )
@@ -182,9 +182,9 @@ def test_what_does_not_compare_is_refused(given, tmp_path):
         make(given, tmp_path, scores, arms=[], guide=other)
     for field, reason in (("patches", "with another patch set"), ("extractor", "with the extractor")):
         shutil.copytree(scores[1], tmp_path / field)
-        said = read_json(scores[1] / "scores.json")
-        said["digests"][field] = "0" * 64
-        write_sealed(tmp_path / field / "scores.json", said, 1)
+        document = read_json(scores[1] / "scores.json")
+        document["digests"][field] = "0" * 64
+        write_sealed(tmp_path / field / "scores.json", document, 1)
         with pytest.raises(ModelError, match=reason):
             make(given, tmp_path, [scores[0], tmp_path / field], arms=[])
     assert not (tmp_path / "page.html").exists()

@@ -45,13 +45,13 @@ def given(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(given, tmp_path_factory):
+def scored(given, tmp_path_factory):
     out = tmp_path_factory.mktemp("made")
     return out, score(given, out), read_scores(out / "scores")
 
 
-def test_the_samples_are_a_patch_set_in_the_shares_of_the_training_patches(made):
-    out, summary, _ = made
+def test_the_samples_are_a_patch_set_in_the_shares_of_the_training_patches(scored):
+    out, summary, _ = scored
     samples = PatchSet.open(out / "samples")
     assert samples.info.synthetic
     assert samples.counts.tolist() == [20, 20]
@@ -60,12 +60,12 @@ def test_the_samples_are_a_patch_set_in_the_shares_of_the_training_patches(made)
     assert summary.count == 40
 
 
-def test_the_scores_are_those_of_the_written_samples_and_of_the_second_seed(given, made):
-    out, summary, scores = made
+def test_the_scores_are_those_of_the_written_samples_and_of_the_second_seed(given, scored):
+    out, summary, scores = scored
     second = load_arm(given / "baseline")[1]
     assert scores.judge == summary.judge == second.name
     assert scores.independent
-    assert [row.extractor for row in scores.generative] == [one.name for one in load_arm(given / "baseline")]
+    assert [row.extractor for row in scores.generative] == [each.name for each in load_arm(given / "baseline")]
     real = extract_features(second, PatchSet.open(given / "patches").split("train"))
     fake = extract_features(second, PatchSet.open(out / "samples"))
     n = 40
@@ -82,8 +82,8 @@ def read_rows(out):
         return dict(file)
 
 
-def test_the_labels_are_those_that_the_first_seed_finds(given, made):
-    out, _, scores = made
+def test_the_labels_are_those_that_the_first_seed_finds(given, scored):
+    out, _, scores = scored
     first = load_arm(given / "baseline")[0]
     samples = PatchSet.open(out / "samples")
     logits = extract_features(NamedLogits(first), samples)
@@ -92,10 +92,10 @@ def test_the_labels_are_those_that_the_first_seed_finds(given, made):
     assert [row[1] for row in scores.labels.classes] == [20, 20]
 
 
-def test_copies_are_looked_for_within_each_class(given, made):
-    by_class = made[2].memorisation.by_class
+def test_copies_are_looked_for_within_each_class(given, scored):
+    by_class = scored[2].memorisation.by_class
     held_out = PatchSet.open(given / "patches").split("val").counts
-    assert [(one.name, one.n_synthetic, one.n_held_out) for one in by_class.cells] == [
+    assert [(each.name, each.n_synthetic, each.n_held_out) for each in by_class.cells] == [
         ("dark", 20, held_out[0]),
         ("light", 20, held_out[1]),
     ]
@@ -106,8 +106,8 @@ class NamedLogits:
         self.name, self.features = "logits", classifier
 
 
-def test_path_lengths_and_what_they_rest_on_are_there(made):
-    _, summary, scores = made
+def test_path_lengths_and_what_they_rest_on_are_there(scored):
+    _, summary, scores = scored
     assert scores.paths.path_length > 0
     assert scores.paths.ppl > 0
     assert (scores.paths.steps, scores.paths.pairs) == (2, 6)
@@ -123,8 +123,8 @@ def test_a_histogan_can_be_walked_and_draws_the_same_that_way(given):
     torch.testing.assert_close(generator.decode(points, labels), drawn)
 
 
-def test_too_few_real_patches_are_said(made, given, tmp_path):
-    _, _, scores = made
+def test_too_few_real_patches_are_said(scored, given, tmp_path):
+    _, _, scores = scored
     assert scores.warnings == []
     score(given, tmp_path, count=100, path_pairs=0)
     capped = read_scores(tmp_path / "scores")
@@ -141,16 +141,16 @@ def test_too_few_real_patches_are_said(made, given, tmp_path):
     assert (capped.paths, capped.paths_note) == (None, "path_pairs is below 2")
 
 
-def test_the_same_seed_gives_the_same_scores(given, made, tmp_path):
+def test_the_same_seed_gives_the_same_scores(given, scored, tmp_path):
     again = score(given, tmp_path)
-    one, other = (folder.model_dump(exclude={"seconds", "seconds_per_thousand", "peak_memory_mb"}) for folder in (
-        made[1], again
+    each, other = (folder.model_dump(exclude={"seconds", "seconds_per_thousand", "peak_memory_mb"}) for folder in (
+        scored[1], again
     ))  # fmt: skip
-    assert one == other
+    assert each == other
 
 
-def test_pictures_history_and_costs_are_kept(made):
-    out, _, scores = made
+def test_pictures_history_and_costs_are_kept(scored):
+    out, _, scores = scored
     with Image.open(out / "scores" / "pictures" / "grid.png") as picture:
         assert picture.width > 8 * SIDE
     assert read_json(out / "scores" / "history.json") == {"epochs": []}
@@ -173,13 +173,13 @@ def test_one_classifier_alone_is_said_to_flatter(given, tmp_path):
     assert any("no second seed and no judge of another architecture" in text for text in scores.warnings)
 
 
-def test_changed_scores_are_refused(made, tmp_path):
-    out, _, scores = made
+def test_changed_scores_are_refused(scored, tmp_path):
+    out, _, scores = scored
     assert scores.features == digest_file(out / "scores" / "features.npz")
     changed = tmp_path / "scores"
     shutil.copytree(out / "scores", changed)
-    said = json.loads((changed / "scores.json").read_text())
-    (changed / "scores.json").write_text(json.dumps({**said, "training_steps": 1}))
+    document = json.loads((changed / "scores.json").read_text())
+    (changed / "scores.json").write_text(json.dumps({**document, "training_steps": 1}))
     with pytest.raises(ModelError, match=r"scores\.json was changed after it was written"):
         read_scores(changed)
     shutil.copy(out / "scores" / "scores.json", changed)

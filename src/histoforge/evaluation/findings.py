@@ -69,7 +69,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class ClassifierTraining:
-    """How the classifiers of an arm were trained.
+    """Training of the classifiers of an arm.
 
     Attributes:
         epochs, best_epochs, steps: of each seed; None if its record lacks them.
@@ -169,11 +169,11 @@ class StudyFindings:
         return self.arm(name).title
 
     def reference_of(self, arm: ArmFindings) -> str:
-        """Return the name of the reference of `arm`, taken from its own training fraction if the study has several."""
+        """Return the name of the reference of `arm`: that of the same training fraction, if the study has several."""
         fraction = arm.factors.get("fraction")
         kind = self.arm(self.reference).kind
-        same = (one.name for one in self.arms if one.kind == kind and one.factors.get("fraction") == fraction)
-        return next(same, self.reference) if fraction is not None else self.reference
+        same_fraction = (arm.name for arm in self.arms if arm.kind == kind and arm.factors.get("fraction") == fraction)
+        return self.reference if fraction is None else next(same_fraction, self.reference)
 
     @property
     def challengers(self) -> list[ArmFindings]:
@@ -183,8 +183,8 @@ class StudyFindings:
     def difference(self, arm: str, score: str, against: str | None = None) -> Difference | None:
         """Return the difference of `arm` from `against` (by default its reference) in one score; None if missing."""
         against = against or self.reference_of(self.arm(arm))
-        found = (c for c in self.differences if (c.arm, c.against, c.score) == (arm, against, score))
-        return next(found, None)
+        matches = (each for each in self.differences if (each.arm, each.against, each.score) == (arm, against, score))
+        return next(matches, None)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class ArmInput:
 
     @property
     def factors(self) -> Factors:
-        """What sets it apart in a study of factors; empty otherwise."""
+        """Its factors in a study; empty otherwise."""
         return arm_factors(self.document)
 
     @property
@@ -71,16 +71,18 @@ def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[li
     for arm in arms:
         _check_arm(arm, real)
     names = [arm.name for arm in arms]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise SettingsError(f"Two arms are called '{twice[0]}': train one of them again under another name of 'arm'.")
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise SettingsError(
+            f"Two arms are called '{repeated[0]}': train one of them again under another name of 'arm'."
+        )
     warnings = []
     if reference not in names:
         same_kind = [arm.name for arm in arms if arm.factors.get("kind") == reference]
-        found = (same_kind or names)[0]
+        replacement = (same_kind or names)[0]
         if len(arms) > 1 and not same_kind:
-            warnings.append(f"There is no arm '{reference}': all arms are compared with '{found}' instead.")
-        reference = found
+            warnings.append(f"There is no arm '{reference}': all arms are compared with '{replacement}' instead.")
+        reference = replacement
     return sorted(arms, key=lambda arm: arm.name != reference), reference, warnings
 
 
@@ -109,16 +111,16 @@ def count_units(real: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
     return counts
 
 
-def open_synthetic(path: Path, real: PatchSet, what: str) -> PatchSet:
-    """Open a synthetic patch set that matches the real one.
+def open_synthetic(path: Path, real: PatchSet, name: str) -> PatchSet:
+    """Open a synthetic patch set that matches the real one; messages call it `name`.
 
     Raises:
         PatchSetError: if it is damaged, or has other classes or another patch size.
     """
-    found = PatchSet.open(path)
+    synthetic = PatchSet.open(path)
     advice = "give those that belong together"
-    check_same_format(f"The {what} {path} has", found, "the real patch set", real, advice, PatchSetError)
-    return found
+    check_same_format(f"The {name} {path} has", synthetic, "the real patch set", real, advice, PatchSetError)
+    return synthetic
 
 
 def data_warnings(real: PatchSet, arms: Sequence[ArmInput], units: TestUnits) -> list[str]:
@@ -127,7 +129,7 @@ def data_warnings(real: PatchSet, arms: Sequence[ArmInput], units: TestUnits) ->
     warnings = [str(text).rstrip(".") + "." for text in summary.get("warnings", [])]
     failed = summary.get("failed", [])
     if failed:
-        named = ", ".join(f"{one['name']} ({one['reason'].rstrip('.')})" for one in failed[:5])
+        named = ", ".join(f"{item['name']} ({item['reason'].rstrip('.')})" for item in failed[:5])
         more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
         warnings.append(f"{len(failed)} of the source's slides or images were skipped: {named}{more}.")
     return [*warnings, *_split_warnings(real, units), *_arm_warnings(real, arms)]
@@ -140,19 +142,20 @@ def _split_warnings(real: PatchSet, units: TestUnits) -> list[str]:
     shared = set(names[test]) & set(names[~test]) if units.column else set()
     if shared:
         warnings.append(
-            f"{len(shared)} of the test {units.name} also have patches in another split: the results flatter all arms."
+            f"{len(shared)} of the test {units.name} also have patches in another split, so the results of all arms "
+            "are too good."
         )
     if units.name != "patients":
-        warnings.append(f"The source names no patients: intervals rest on {units.name}, and are too narrow.")
+        warnings.append(f"The source names no patients: intervals are computed over {units.name}, and are too narrow.")
     for label, name in enumerate(real.classes):
-        own = test & (index["label"] == label).to_numpy()
-        count = len(set(names[own]))
-        if not own.any():
+        in_class = test & (index["label"] == label).to_numpy()
+        count = len(set(names[in_class]))
+        if not in_class.any():
             warnings.append(f"Class '{name}' has no patch in the test split: scores that need it are undefined.")
         elif count == 1 and units.name != "images":
             warnings.append(
-                f"Class '{name}' comes from one test {units.name.removesuffix('s')} alone: what is said of it is said "
-                "of that one."
+                f"All test patches of class '{name}' come from one of the {units.name}, so scores of this class say "
+                "nothing about others."
             )
     return warnings
 
@@ -162,8 +165,8 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
     other = [arm.name for arm in arms if arm.document.get("digests", {}).get("patches", real.digest) != real.digest]
     if other:
         warnings.append(
-            f"Trained on another patch set than the one tested on here: {', '.join(other)}; their training patients "
-            "may stand in this test split."
+            f"Trained on another patch set than the one tested on here: {', '.join(other)}; the test split may contain "
+            "their training patients."
         )
     if len({tuple(arm.seeds) for arm in arms}) > 1:
         warnings.append("The arms have different seeds: paired tests use those that both have.")
@@ -172,10 +175,10 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
         | {"method": arm.document.get("method")}
         for arm in arms
     ]
-    odd = [arm.name for arm, own in zip(arms, settings, strict=True) if own != settings[0]]
-    if odd:
+    different = [arm.name for arm, config in zip(arms, settings, strict=True) if config != settings[0]]
+    if different:
         warnings.append(
-            f"Trained with other settings than {arms[0].name}: {', '.join(odd)}; a difference may come from these."
+            f"Trained with other settings than {arms[0].name}: {', '.join(different)}; these may cause a difference."
         )
     return warnings
 

@@ -215,7 +215,7 @@ def walk(
         pair_labels,
         distance,
         steps=steps,
-        places=positions,
+        positions=positions,
         interpolation=interpolation,
         epsilon=epsilon,
     )

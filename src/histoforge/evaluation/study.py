@@ -20,7 +20,7 @@ from histoforge.patches.device import DevicePatches
 from histoforge.training.device import autocast
 
 Probabilities = NDArray[np.float64]
-RESAMPLES_AN_ARM = 200
+RESAMPLES_PER_ARM = 200
 """Keeps the smallest p-value, 2 / resamples, below 0.05 after Holm's correction over many arms."""
 COMPARED = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "precision", "f1")
 
@@ -36,12 +36,12 @@ class ArmPredictions:
 @torch.inference_mode()
 def predict(classifier: Classifier, patches: DevicePatches, batch_size: int, dtype: torch.dtype) -> Probabilities:
     """Return the probabilities float64 [N, C] of all patches; each row sums to 1."""
-    found = []
+    probabilities = []
     for rows in torch.arange(len(patches)).split(batch_size):
         with autocast(patches.device, dtype):
             logits = classifier(patches.batch(rows).images)
-        found.append(logits.double().softmax(1).cpu())
-    return torch.cat(found).numpy()
+        probabilities.append(logits.double().softmax(1).cpu())
+    return torch.cat(probabilities).numpy()
 
 
 def build_study(
@@ -65,15 +65,15 @@ def build_study(
         units_name: 'patients', 'slides' or 'images'.
         score: the score that decides the answer.
     """
-    bootstrap = PatientBootstrap(units, max(resamples, RESAMPLES_AN_ARM * len(predictions)), seed, confidence)
+    bootstrap = PatientBootstrap(units, max(resamples, RESAMPLES_PER_ARM * len(predictions)), seed, confidence)
     statistics = {
-        one.arm.name: {
-            name: [statistic(name, probabilities, test.labels) for probabilities in one.probabilities]
+        each.arm.name: {
+            name: [statistic(name, probabilities, test.labels) for probabilities in each.probabilities]
             for name in SCORES
         }
-        for one in predictions
+        for each in predictions
     }
-    arms = [_arm(one, test, bootstrap, statistics[one.arm.name]) for one in predictions]
+    arms = [_arm(each, test, bootstrap, statistics[each.arm.name]) for each in predictions]
     study = StudyFindings(
         score=score,
         reference=reference,
@@ -88,15 +88,17 @@ def build_study(
 
 
 def _arm(
-    one: ArmPredictions, test: PatchSet, bootstrap: PatientBootstrap, statistics: Mapping[str, list[Statistic]]
+    predictions: ArmPredictions, test: PatchSet, bootstrap: PatientBootstrap, statistics: Mapping[str, list[Statistic]]
 ) -> ArmFindings:
-    arm = one.arm.document
-    runs = [classification_metrics(probabilities, test.labels, test.classes) for probabilities in one.probabilities]
+    arm = predictions.arm.document
+    runs = [
+        classification_metrics(probabilities, test.labels, test.classes) for probabilities in predictions.probabilities
+    ]
     trained = sorted(arm["runs"], key=lambda run: run["seed"])
     return ArmFindings(
-        name=one.arm.name,
-        factors=one.arm.factors,
-        seeds=one.arm.seeds,
+        name=predictions.arm.name,
+        factors=predictions.arm.factors,
+        seeds=predictions.arm.seeds,
         counts=arm.get("counts", {}),
         scores={name: _score(name, runs, statistics[name], bootstrap) for name in SCORES},
         runs=runs,
@@ -119,8 +121,8 @@ def _score(name: str, runs: Sequence[Any], statistics: list[Statistic], bootstra
     known = [value for value in seeds if value is not None]
     if len(known) < len(seeds):
         return Score(None, None, None, None, seeds)
-    found = bootstrap.interval(mean_statistic(statistics))
-    return Score(float(np.mean(known)), sample_std(known), found.low, found.high, seeds)
+    interval = bootstrap.interval(mean_statistic(statistics))
+    return Score(float(np.mean(known)), sample_std(known), interval.low, interval.high, seeds)
 
 
 def _differences(
@@ -130,19 +132,19 @@ def _differences(
     pairs = [(arm.name, study.reference_of(arm)) for arm in study.challengers]
     names = {arm.name for arm in study.arms}
     extra = [("selective", "gan")] if {"selective", "gan"} <= names and study.reference != "gan" else []
-    found = []
+    differences = []
     for score in COMPARED:
         effects = [_effects(study, statistics, bootstrap, score, *pair) for pair in pairs]
         corrected = zip(_corrected([e[0] for e in effects]), _corrected([e[1] for e in effects]), strict=True)
-        found += [
+        differences += [
             Difference(arm, against, score, *both)  # type: ignore[arg-type]
             for (arm, against), both in zip(pairs, corrected, strict=True)
         ]
-        found += [
+        differences += [
             Difference(arm, against, score, *_effects(study, statistics, bootstrap, score, arm, against))
             for arm, against in extra
         ]
-    return found
+    return differences
 
 
 def _effects(
@@ -157,14 +159,14 @@ def _effects(
     over_patients = bootstrap.difference(
         mean_statistic(statistics[arm][score]), mean_statistic(statistics[against][score])
     )
-    mine = dict(zip(first.seeds, first.scores[score].seeds, strict=True))
-    theirs = dict(zip(second.seeds, second.scores[score].seeds, strict=True))
-    values = [(mine[seed], theirs[seed]) for seed in mine if seed in theirs]
-    known = [(a, b) for a, b in values if a is not None and b is not None]
-    if not known:
+    by_seed = dict(zip(first.seeds, first.scores[score].seeds, strict=True))
+    baseline_by_seed = dict(zip(second.seeds, second.scores[score].seeds, strict=True))
+    pairs = [(by_seed[seed], baseline_by_seed[seed]) for seed in by_seed if seed in baseline_by_seed]
+    defined = [(value, baseline) for value, baseline in pairs if value is not None and baseline is not None]
+    if not defined:
         return over_patients, None
-    ours, others = zip(*known, strict=True)
-    return over_patients, paired_effect(ours, others, study.confidence)
+    values, baseline_values = zip(*defined, strict=True)
+    return over_patients, paired_effect(values, baseline_values, study.confidence)
 
 
 def _corrected(effects: list[Effect | None]) -> list[Effect | None]:
@@ -177,18 +179,18 @@ def _corrected(effects: list[Effect | None]) -> list[Effect | None]:
 
 
 def _patients(predictions: Sequence[ArmPredictions], test: PatchSet, units: NDArray[Any]) -> list[PatientRow]:
-    right = {
-        one.arm.name: np.mean([p.argmax(1) == test.labels for p in one.probabilities], axis=0) for one in predictions
+    hit_rates = {
+        each.arm.name: np.mean([p.argmax(1) == test.labels for p in each.probabilities], axis=0) for each in predictions
     }
     rows = []
     for unit in sorted(set(units)):
-        own = units == unit
-        counts = np.bincount(test.labels[own], minlength=len(test.classes))
+        rows_of_unit = units == unit
+        counts = np.bincount(test.labels[rows_of_unit], minlength=len(test.classes))
         rows.append(
             PatientRow(
                 patient=str(unit),
                 patches=dict(zip(test.classes, counts.tolist(), strict=True)),
-                accuracy={name: float(hits[own].mean()) for name, hits in right.items()},
+                accuracy={name: float(rates[rows_of_unit].mean()) for name, rates in hit_rates.items()},
             )
         )
     return rows

@@ -20,16 +20,16 @@ class ReliabilityBin(Result):
 
 def reliability(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> list[ReliabilityBin]:
     """Return the non-empty reliability bins of probabilities [N, C] and labels [N]."""
-    confidence, right, place = _binned(probabilities, labels)
+    confidence, hits, bins = _binned(probabilities, labels)
     return [
         ReliabilityBin(
             low=b / BINS,
             high=(b + 1) / BINS,
-            n=int((place == b).sum()),
-            confidence=float(confidence[place == b].mean()),
-            accuracy=float(right[place == b].mean()),
+            n=int((bins == b).sum()),
+            confidence=float(confidence[bins == b].mean()),
+            accuracy=float(hits[bins == b].mean()),
         )
-        for b in np.unique(place)
+        for b in np.unique(bins)
     ]
 
 
@@ -40,8 +40,8 @@ def expected_calibration_error(
 
     The result is [B] for weights [B, N].
     """
-    confidence, right, place = _binned(probabilities, labels)
-    gaps = (right - confidence)[:, None] * np.eye(BINS)[place]
+    confidence, hits, bins = _binned(probabilities, labels)
+    gaps = (hits - confidence)[:, None] * np.eye(BINS)[bins]
     total = weights.sum(1)
     return np.divide(np.abs(weights @ gaps).sum(1), total, out=np.full(len(weights), np.nan), where=total > 0)
 
@@ -50,5 +50,5 @@ def _binned(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
     confidence = probabilities.max(1)
-    place = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    return confidence, probabilities.argmax(1) == labels, place
+    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return confidence, probabilities.argmax(1) == labels, bins

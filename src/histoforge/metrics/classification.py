@@ -192,9 +192,9 @@ def classification_metrics(
     )
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """Return part / whole, NaN where `whole` is 0."""
-    return np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole > 0)
+def _ratio(counts: Floats, totals: Floats) -> Floats:
+    """Return counts / totals, NaN where a total is 0."""
+    return np.divide(counts, totals, out=np.full(np.broadcast(counts, totals).shape, np.nan), where=totals > 0)
 
 
 def _check(probabilities: Floats, labels: NDArray[np.int64]) -> None:

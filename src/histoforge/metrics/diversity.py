@@ -1,8 +1,8 @@
 """Signs of mode collapse: how far apart generated patches lie, and how many different real patches they are nearest to.
 
-Each number stands beside that of real patches. The numbers are signs, not proof: they miss whatever the extractor does
-not see, and patches far from the real ones also have few different neighbours. Classes are judged separately, because a
-generator that collapsed within each class still varies over all of them.
+Each number is given together with that of real patches. The numbers are signs, not proof: they miss whatever the
+extractor does not see, and patches far from the real ones also have few different neighbours. Classes are compared
+separately, because a generator that collapsed within each class still varies over all of them.
 """
 
 import numpy as np
@@ -12,8 +12,10 @@ from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.features import Features, nearest, same_space, squared_distance_blocks
 from histoforge.metrics.results import Result
 
-FEWEST = 8
-NOTABLE = 0.5
+MIN_PATCHES = 8
+"""Minimum number of real and generated patches of a class."""
+COLLAPSED_BELOW = 0.5
+"""A score below this share of that of real patches is a sign of collapse."""
 
 
 class ClassDiversity(Result):
@@ -27,7 +29,7 @@ class ClassDiversity(Result):
         distinct: number of different nearest neighbours that the generated patches have in one half of the real
             patches, divided by the number of generated patches queried.
         distinct_real: the same for the other half of the real patches.
-        collapsed: whether either score is less than half of what real patches show.
+        collapsed: True if either score is less than half of what real patches show.
     """
 
     class_name: str
@@ -83,14 +85,14 @@ def diversity(
     reals, fakes = same_space(real, fake)
     rows, left_out = [], []
     for label, name in enumerate(classes):
-        own, drawn = np.flatnonzero(real_labels == label), np.flatnonzero(fake_labels == label)
-        if min(len(own), len(drawn)) < FEWEST:
+        real_rows, fake_rows = np.flatnonzero(real_labels == label), np.flatnonzero(fake_labels == label)
+        if min(len(real_rows), len(fake_rows)) < MIN_PATCHES:
             left_out.append(name)
             continue
         rng = numpy_rng(seed, "diversity", label)
-        n = min(len(own), len(drawn))
-        own, drawn = rng.permutation(own), rng.permutation(drawn)[:n]
-        rows.append(_row(name, reals[own], fakes[drawn]))
+        n = min(len(real_rows), len(fake_rows))
+        real_rows, fake_rows = rng.permutation(real_rows), rng.permutation(fake_rows)[:n]
+        rows.append(_row(name, reals[real_rows], fakes[fake_rows]))
     means = [_mean([getattr(row, name) for row in rows]) for name in ("spread", "distinct", "distinct_real")]
     return Diversity(
         extractor=extractor,
@@ -118,17 +120,17 @@ def mean_pairwise_distance(features: Features) -> float:
 
 def distinct_neighbours(queries: Features, points: Features) -> float:
     """Count the different nearest neighbours among `points` [P, D], divided by the number of `queries` [Q, D]."""
-    asked, known = same_space(queries, points)
-    return len(nearest(asked, known)[1].unique()) / len(asked)
+    queries, points = same_space(queries, points)
+    return len(nearest(queries, points)[1].unique()) / len(queries)
 
 
 def _row(name: str, reals: Features, fakes: Features) -> ClassDiversity:
     """Compare real patches, in random order, with at most as many generated ones."""
     n, half = len(fakes), len(reals) // 2
-    asked = min(half, n)
+    n_queries = min(half, n)
     pairwise, pairwise_real = mean_pairwise_distance(fakes), mean_pairwise_distance(reals[:n])
-    distinct = distinct_neighbours(fakes[:asked], reals[half:])
-    distinct_real = distinct_neighbours(reals[:asked], reals[half:])
+    distinct = distinct_neighbours(fakes[:n_queries], reals[half:])
+    distinct_real = distinct_neighbours(reals[:n_queries], reals[half:])
     spread = pairwise / pairwise_real if pairwise_real > 0 else None
     return ClassDiversity(
         class_name=name,
@@ -138,10 +140,10 @@ def _row(name: str, reals: Features, fakes: Features) -> ClassDiversity:
         spread=spread,
         distinct=distinct,
         distinct_real=distinct_real,
-        collapsed=(spread is not None and spread < NOTABLE) or distinct < NOTABLE * distinct_real,
+        collapsed=(spread is not None and spread < COLLAPSED_BELOW) or distinct < COLLAPSED_BELOW * distinct_real,
     )
 
 
 def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None

@@ -72,8 +72,8 @@ def extract_features(
     """
     device = torch.device(device)
     if not len(patches):
-        raise PatchSetError(f"There are no patches to compute {label} of: give a patch set that has some.")
-    found: list[Tensor] = []
+        raise PatchSetError(f"There are no patches to compute {label}: give a patch set that is not empty.")
+    batches: list[Tensor] = []
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     with torch.inference_mode(), autocast, Progress(label, len(patches), "patches") as progress:
         for images in _batches(patches, batch_size, device):
@@ -83,9 +83,9 @@ def extract_features(
                     f"The extractor '{extractor.name}' gave features {tuple(features.shape)} that are not finite "
                     "[N, D]: train or choose another extractor."
                 )
-            found.append(features.float().cpu())
+            batches.append(features.float().cpu())
             progress.advance(len(images))
-    return torch.cat(found).numpy()
+    return torch.cat(batches).numpy()
 
 
 def _batches(patches: PatchSet | NDArray[np.uint8], batch_size: int, device: torch.device) -> Iterator[Tensor]:

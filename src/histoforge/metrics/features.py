@@ -81,14 +81,14 @@ def nearest(queries: Tensor, points: Tensor, exclude_self: bool = False) -> tupl
         points: [P, D].
         exclude_self: `queries` are `points`, and no point is its own neighbour.
     """
-    parts = []
+    blocks = []
     for rows, squared, error in _rounded_distance_blocks(queries, points):
         if exclude_self:
             _fill_diagonal(squared, rows)
-        within_reach = squared <= squared.amin(1, keepdim=True) + 2 * error
-        parts.append(_nearest_of_some(queries[rows], points, within_reach))
-    distances, places = zip(*parts, strict=True)
-    return torch.cat(distances), torch.cat(places)
+        within_error = squared <= squared.amin(1, keepdim=True) + 2 * error
+        blocks.append(_nearest_of_some(queries[rows], points, within_error))
+    distances, indices = zip(*blocks, strict=True)
+    return torch.cat(distances), torch.cat(indices)
 
 
 def _nearest_of_some(queries: Tensor, points: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,11 +96,11 @@ def _nearest_of_some(queries: Tensor, points: Tensor, candidates: Tensor) -> tup
     pairs = candidates.nonzero()
     at_once = max(1, BLOCK_ELEMENTS // max(1, points.shape[1]))
     exact = torch.cat([(queries[some[:, 0]] - points[some[:, 1]]).norm(dim=1) for some in pairs.split(at_once)])
-    query, place = pairs.unbind(1)
-    least = exact.new_full((len(queries),), torch.inf).scatter_reduce_(0, query, exact, "amin")
-    best = exact == least[query]
-    first = place.new_full((len(queries),), len(points)).scatter_reduce_(0, query[best], place[best], "amin")
-    return least, first
+    query, index = pairs.unbind(1)
+    smallest = exact.new_full((len(queries),), torch.inf).scatter_reduce_(0, query, exact, "amin")
+    best = exact == smallest[query]
+    first = index.new_full((len(queries),), len(points)).scatter_reduce_(0, query[best], index[best], "amin")
+    return smallest, first
 
 
 def neighbour_radii(points: Tensor, neighbours: int) -> Tensor:
@@ -128,5 +128,5 @@ def _rounded_distance_blocks(queries: Tensor, points: Tensor) -> Iterator[tuple[
 
 def _fill_diagonal(block: Tensor, rows: slice) -> None:
     """Set the distances of `rows` to themselves to infinity, in place."""
-    own = torch.arange(rows.start, rows.stop, device=block.device)
-    block[own - rows.start, own] = torch.inf
+    indices = torch.arange(rows.start, rows.stop, device=block.device)
+    block[indices - rows.start, indices] = torch.inf

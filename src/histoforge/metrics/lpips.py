@@ -68,12 +68,12 @@ def check_size(patch_size: Sequence[int]) -> None:
 
 def _fill(backbone: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     """Copy torchvision's tensors into the slices of the network, whose layers keep torchvision's numbering."""
-    for name, mine in backbone.state_dict().items():
-        theirs = weights.get(f"features.{name.split('.', 1)[1]}")
-        if theirs is None or theirs.shape != mine.shape:
-            found = "is missing" if theirs is None else f"has the shape {list(theirs.shape)}"
+    for name, tensor in backbone.state_dict().items():
+        given = weights.get(f"features.{name.split('.', 1)[1]}")
+        if given is None or given.shape != tensor.shape:
+            problem = "is missing" if given is None else f"has the shape {list(given.shape)}"
             raise ModelError(
                 f"The weights {source} are not those of torchvision's VGG-16 ('features.{name.split('.', 1)[1]}' "
-                f"{found}): give the state_dict of vgg16."
+                f"{problem}): give the state_dict of vgg16."
             )
-        mine.copy_(theirs)
+        tensor.copy_(given)

@@ -67,7 +67,7 @@ class PathLengths(Result):
         pairs: number of pairs of latent points; both points of a pair have the same class.
         path_length, path_deviation: mean and deviation over the pairs of the paper's sum, along `steps` linear steps.
         steps: number of steps in the sum; values for different numbers of steps are not comparable.
-        ppl, ppl_deviation: mean and deviation of the standard PPL, at one random place of each path.
+        ppl, ppl_deviation: mean and deviation of the standard PPL, at one random position of each path.
         epsilon: step of the standard PPL, as a fraction of the path.
         interpolation: path of the standard PPL: 'slerp' along the great circle, or 'lerp'.
     """
@@ -90,7 +90,7 @@ def path_lengths(
     distance: Distance,
     *,
     steps: int,
-    places: Tensor,
+    positions: Tensor,
     interpolation: Interpolation = "slerp",
     epsilon: float = EPSILON,
     batch_size: int = 16,
@@ -101,7 +101,7 @@ def path_lengths(
         ends: the points z1 and z2 of each pair, float32 [N, ...] each.
         labels: the class of each pair, int64 [N].
         steps: number of steps in the paper's sum.
-        places: position on its path at which the standard PPL of each pair is taken, float32 [N], 0 to 1 - epsilon.
+        positions: position on its path at which the standard PPL of each pair is taken, float32 [N], 0 to 1 - epsilon.
 
     Raises:
         ValueError: there are fewer than two pairs.
@@ -114,7 +114,7 @@ def path_lengths(
             pair = (ends[0][rows], ends[1][rows])
             sums.append(path_length(decode, *pair, labels[rows], steps, distance))
             local.append(
-                perceptual_path_length(decode, *pair, labels[rows], places[rows], distance, interpolation, epsilon)
+                perceptual_path_length(decode, *pair, labels[rows], positions[rows], distance, interpolation, epsilon)
             )
             progress.advance(len(rows))
     summed, standard = torch.cat(sums).double().cpu(), torch.cat(local).double().cpu()
@@ -155,7 +155,7 @@ def perceptual_path_length(
     first: Tensor,
     second: Tensor,
     labels: Tensor,
-    places: Tensor,
+    positions: Tensor,
     distance: Distance,
     interpolation: Interpolation = "slerp",
     epsilon: float = EPSILON,
@@ -166,28 +166,28 @@ def perceptual_path_length(
     code also discards the lowest and highest hundredth of the values; this function does not.
 
     Args:
-        places: t of each pair, float [B].
+        positions: t of each pair, float [B].
     """
     walk = slerp if interpolation == "slerp" else lerp
     with full_precision(first.device):
-        images = [decode(walk(first, second, t), labels) for t in (places, places + epsilon)]
+        images = [decode(walk(first, second, t), labels) for t in (positions, positions + epsilon)]
         return distance.between(*images) / epsilon**2
 
 
-def lerp(first: Tensor, second: Tensor, places: Tensor) -> Tensor:
-    """Return points on the straight lines between `first` and `second`, float32 [B, ...], at `places` [B]."""
-    t = _along(places, first)
+def lerp(first: Tensor, second: Tensor, positions: Tensor) -> Tensor:
+    """Return points on the straight lines between `first` and `second`, float32 [B, ...], at `positions` [B]."""
+    t = _along(positions, first)
     return ((1 - t) * first.double() + t * second.double()).float()
 
 
-def slerp(first: Tensor, second: Tensor, places: Tensor) -> Tensor:
+def slerp(first: Tensor, second: Tensor, positions: Tensor) -> Tensor:
     """Return points on the great circles between `first` and `second`, float32 [B, ...] (Shoemake 1985).
 
     The angle is that between the two directions; different lengths are blended. Parallel points fall back to `lerp`.
     """
     a, b = first.double().flatten(1), second.double().flatten(1)
     angle = F.cosine_similarity(a, b, dim=1).clamp(-1, 1).acos()
-    t = places.to(a)
+    t = positions.to(a)
     near = angle.sin() < 1e-6
     safe = torch.where(near, torch.ones_like(angle), angle)
     left = torch.where(near, 1 - t, ((1 - t) * safe).sin() / safe.sin())
@@ -206,5 +206,5 @@ def full_precision(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _along(places: Tensor, points: Tensor) -> Tensor:
-    return places.to(points.device, torch.float64).view(-1, *[1] * (points.ndim - 1))
+def _along(positions: Tensor, points: Tensor) -> Tensor:
+    return positions.to(points.device, torch.float64).view(-1, *[1] * (points.ndim - 1))

@@ -83,7 +83,7 @@ def _groups(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.
 def _corners(hits: NDArray[np.int64], alarms: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return indices where the curve bends, thinned evenly to at most `MOST_POINTS`; the last index is always kept."""
     bends = np.append((np.diff(hits, 2) != 0) | (np.diff(alarms, 2) != 0), True)
-    places = np.flatnonzero(np.append(True, bends)) if len(hits) > 1 else np.array([0])
-    if len(places) > MOST_POINTS:
-        places = places[np.linspace(0, len(places) - 1, MOST_POINTS).round().astype(int)]
-    return places
+    indices = np.flatnonzero(np.append(True, bends)) if len(hits) > 1 else np.array([0])
+    if len(indices) > MOST_POINTS:
+        indices = indices[np.linspace(0, len(indices) - 1, MOST_POINTS).round().astype(int)]
+    return indices

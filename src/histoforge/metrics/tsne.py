@@ -28,17 +28,17 @@ class Embedded:
     points: NDArray[np.float64]
 
 
-def embed(groups: Mapping[str, Features], most_per_group: int = 500, seed: int = 0) -> dict[str, Embedded]:
+def embed(groups: Mapping[str, Features], max_per_group: int = 500, seed: int = 0) -> dict[str, Embedded]:
     """Embed groups of features [N, D] in one map; the same input gives the same map.
 
     Args:
         groups: features by name, such as real, selected and rejected patches of a class.
-        most_per_group: larger groups are subsampled to this size.
+        max_per_group: larger groups are subsampled to this size.
 
     Raises:
         ValueError: there are fewer than five features in all, or their dimensions differ.
     """
-    rows = {name: _subsample(len(features), most_per_group, seed, name) for name, features in groups.items()}
+    rows = {name: _subsample(len(features), max_per_group, seed, name) for name, features in groups.items()}
     shown = [as_features(features).cpu().double().numpy()[rows[name]] for name, features in groups.items()]
     stacked = np.concatenate(shown)
     if len(stacked) < 5:
@@ -50,12 +50,12 @@ def embed(groups: Mapping[str, Features], most_per_group: int = 500, seed: int =
     points = TSNE(perplexity=perplexity, init="pca", random_state=random_state).fit_transform(reduced)
     ends = np.cumsum([len(group) for group in shown])[:-1]
     return {
-        name: Embedded(rows[name], part.astype(np.float64))
-        for name, part in zip(groups, np.split(points, ends), strict=True)
+        name: Embedded(rows[name], coordinates.astype(np.float64))
+        for name, coordinates in zip(groups, np.split(points, ends), strict=True)
     }
 
 
-def _subsample(count: int, most: int, seed: int, name: str) -> NDArray[np.int64]:
-    if count <= most:
+def _subsample(count: int, maximum: int, seed: int, name: str) -> NDArray[np.int64]:
+    if count <= maximum:
         return np.arange(count)
-    return np.sort(numpy_rng(seed, "tsne", name).choice(count, most, replace=False))
+    return np.sort(numpy_rng(seed, "tsne", name).choice(count, maximum, replace=False))

@@ -1,4 +1,4 @@
-"""Compare generators on one page that shows all their measurements, with deviations over seeds."""
+"""Compare generators on one page that shows all their metrics, with standard deviations over seeds."""
 
 import json
 import platform
@@ -113,7 +113,7 @@ def _subtitle(real: PatchSet) -> str:
 
 
 def _guide(path: Path | None, real: PatchSet) -> tuple[dict[str, Any] | None, list[PictureFile]]:
-    """Return the guide's own report and its pictures.
+    """Return the guide's report and its pictures.
 
     Raises:
         ModelError: if it is not a guide, or was trained on other patches.
@@ -124,22 +124,22 @@ def _guide(path: Path | None, real: PatchSet) -> tuple[dict[str, Any] | None, li
     advice = "name the guide that these generators were trained with, or leave it out"
     check_same_format(f"The guide {path} was trained on", info, "the patch set", real, advice)
     file = Path(path) / GUIDE_REPORT
-    said = read_sealed(file, GUIDE_SCHEMA, GUIDE_ADVICE) if file.is_file() else {}
+    report = read_sealed(file, GUIDE_SCHEMA, GUIDE_ADVICE) if file.is_file() else {}
     text = "Where the guide's encoder looks (Grad-CAM): warm colours raise the similarity of a patch to its pair."
     with known_shape(file, ModelError, GUIDE_ADVICE):
-        names = [str(name) for name in said.get("pictures", [])]
+        names = [str(name) for name in report.get("pictures", [])]
     files = filter(None, (file_below(Path(path), name) for name in names))
-    facts = {name: value for name, value in said.items() if name not in (VERSION, DIGEST)}
+    entries = {name: value for name, value in report.items() if name not in (VERSION, DIGEST)}
     pictures = [PictureFile(file, "Grad-CAM of the guide", text) for file in files]
-    return {**facts, "name": f"{info.method} {info.digest[:8]}"}, pictures
+    return {**entries, "name": f"{info.method} {info.digest[:8]}"}, pictures
 
 
 def _settings(config: LeaderboardConfig, scored: Sequence[Scored]) -> list[tuple[str, str]]:
     runs = {
-        f"{one.scores.name}, seed {one.scores.seed}": one.scores.model_dump(
+        f"{run.scores.name}, seed {run.scores.seed}": run.scores.model_dump(
             mode="json", include={"digests", "drawing", "parameters", "training_steps", "training_seconds"}
         )
-        for one in scored
+        for run in scored
     }
     return [
         ("Settings of this page", json.dumps(config.model_dump(mode="json"), indent=2)),
