@@ -36,7 +36,7 @@ class EvaluateConfig(TrainingConfig):
         10_000,
         ge=10,
         le=1_000_000,
-        description="maximum number of patches of each kind, drawn at random, for generative metrics and memorisation audit",
+        description="maximum number of patches of each kind for generative metrics and audit, drawn at random",
         json_schema_extra={"unit": "patches"},
     )
     inception_weights: str = Field(

@@ -13,13 +13,13 @@ class ScoreGeneratorConfig(TrainingConfig):
     name: str = Field(
         "",
         max_length=60,
-        description="name by which the leaderboard groups seeds; '' uses the method and its reward, such as 'rleo:policy'",
+        description="name by which the leaderboard groups seeds; '' uses method and reward, such as 'rleo:policy'",
     )
     count: int = Field(
         5000,
         ge=10,
         le=1_000_000,
-        description="number of synthetic patches to draw; they are compared with the same number of real patches, if there are as many",
+        description="number of synthetic patches to draw, and maximum number compared with as many real ones",
         json_schema_extra={"unit": "patches"},
     )
     labels: Literal["shares", "balanced"] = Field(
