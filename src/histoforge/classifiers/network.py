@@ -117,19 +117,19 @@ class Classifier(nn.Module):
         self.eval()
         self.dropout.train(active)
 
-    def check_fits(self, classes: list[str], patch_size: tuple[int, int], what: str) -> None:
+    def check_fits(self, classes: list[str], patch_size: tuple[int, int], name: str) -> None:
         """Check that the network was trained on these classes and this patch size.
 
         Args:
             classes: class names in the order of the labels.
             patch_size: height and width, px.
-            what: name of the patches in the message.
+            name: name of the patches in the message.
 
         Raises:
             ModelError: the network was trained on other classes or another patch size.
         """
         subject, advice = f"The classifier {self.name} was trained on", "train a classifier on that patch set"
-        check_same_format(subject, self.info, what, PatchFormat(classes, patch_size), advice)
+        check_same_format(subject, self.info, name, PatchFormat(classes, patch_size), advice)
 
 
 def _head(features: int, width: int) -> tuple[nn.Module, int]:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from histoforge.classifiers.backbones.base import Layers
-from histoforge.classifiers.network import Classifier
+from histoforge.classifiers.backbones.base import Layers, Trunk
+from histoforge.classifiers.network import Classifier, Tail
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.core.progress import Progress
 from histoforge.core.seeds import derive_seed
@@ -125,18 +125,13 @@ class Scorer:
         Raises:
             ModelError: the classifier's outputs are not finite.
         """
-        passes, batch = len(self.streams), len(images)
-        *fixed, moving = self.centroids
+        passes = len(self.streams)
         with autocast(self.device, self.dtype):
             trunk = self.classifier.trunk(images, self.layers)
             masks = self.masks(self.streams, trunk.hidden)
             tail = self.classifier.tail(torch.cat([trunk.hidden] * passes), masks)
-        distance = torch.zeros(batch, dtype=torch.float64, device=self.device)
-        for activation, centroid in zip(trunk.maps, fixed, strict=True):
-            distance += feature_distance(activation, centroid[labels])
-        moved = feature_distance(tail.map, moving[labels.repeat(passes)])
-        distance += moved.view(passes, batch).mean(0)
-        log_p = tail.logits.double().log_softmax(1).view(passes, batch, -1)
+        distance = self._distance(trunk, tail, labels)
+        log_p = tail.logits.double().log_softmax(1).view(passes, len(images), -1)
         mean_p = log_p.exp().mean(0)
         scores = Scores(
             entropy=_numpy(entropy(log_p.exp()).mean(0)),
@@ -150,6 +145,16 @@ class Scorer:
                 "precision=float32."
             )
         return scores
+
+    def _distance(self, trunk: Trunk, tail: Tail, labels: Tensor) -> Tensor:
+        """Compute D_f, float64 [B], from a trunk of B images and the tails of all passes, one pass after the other."""
+        passes, batch = len(self.streams), len(labels)
+        *trunk_centroids, tail_centroid = self.centroids
+        distance = torch.zeros(batch, dtype=torch.float64, device=self.device)
+        for activation, centroid in zip(trunk.maps, trunk_centroids, strict=True):
+            distance += feature_distance(activation, centroid[labels])
+        tail_distance = feature_distance(tail.map, tail_centroid[labels.repeat(passes)])
+        return distance + tail_distance.view(passes, batch).mean(0)
 
     def masks(self, streams: list[torch.Generator], hidden: Tensor) -> Tensor:
         """Draw dropout masks (0 or 1/(1-p)) for each stream's pass over `hidden`, [streams B, ...].
