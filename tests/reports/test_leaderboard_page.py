@@ -41,8 +41,8 @@ def test_every_metric_is_described_as_registered(html):
     for metric in METRICS.values():
         if metric.main or metric.compute:
             assert metric.description in text
-    assert "A difference below zero is an improvement in FID and KID x 1000." in text
-    assert "Neither direction is better in PPL." in text
+    assert "A difference below zero is an improvement in 'FID' and 'KID x 1000'." in text
+    assert "Neither direction is better in 'PPL'." in text
 
 
 def test_methods_without_a_latent_space_are_named():

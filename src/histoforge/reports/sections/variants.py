@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from histoforge.core.text import join_words
+from histoforge.core.text import join_words, quoted
 from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings, PairedDifference
 from histoforge.generators.methods import METHODS
 from histoforge.metrics.table import METRICS
@@ -59,7 +59,7 @@ def _directions(pairs: Sequence[PairedDifference]) -> str:
         "": "Neither direction is better in",
     }
     titles = {best: [metric.title for metric in metrics if metric.best == best] for best in meanings}
-    return " ".join(f"{meanings[best]} {join_words(names)}." for best, names in titles.items() if names)
+    return " ".join(f"{meanings[best]} {join_words(quoted(names))}." for best, names in titles.items() if names)
 
 
 def _pair_row(pair: PairedDifference) -> list[Cell]:
