@@ -1,13 +1,14 @@
-"""Functions for the networks of all methods: device, optimiser, weights, freezing."""
+"""Functions for the networks of all methods: device, optimiser, weights, moving average."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from histoforge.core.errors import ModelError
+from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
 
@@ -59,6 +60,33 @@ def load_weights(network: Network, state: Mapping[str, Tensor], info: ModelInfo,
             f"The weights of this {info.method} do not fit its model.json ({reason}): train it again."
         ) from None
     return network.to(device).to(memory_format=torch.channels_last).eval()
+
+
+class GanNetworks:
+    """The networks and optimisers of a GAN, which subclasses add, and the moving average of its generator.
+
+    Args:
+        generator: on its device.
+        ema_decay: decay of the average; 0 for no average.
+    """
+
+    def __init__(self, generator: nn.Module, ema_decay: float) -> None:
+        self.generator = generator
+        self.ema = EMA(generator, ema_decay) if ema_decay else None
+
+    @property
+    def averaged(self) -> Any:
+        """The generator that is scored and kept: the average if there is one."""
+        return self.ema.module if self.ema else self.generator
+
+    def average(self) -> None:
+        """Update the average after a step of the generator."""
+        if self.ema:
+            self.ema.update(self.generator)
+
+    def stateful(self) -> dict[str, Any]:
+        """Return the objects whose states a checkpoint stores."""
+        return {name: value for name, value in vars(self).items() if hasattr(value, "load_state_dict")}
 
 
 @contextmanager

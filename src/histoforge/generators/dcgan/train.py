@@ -19,11 +19,10 @@ from histoforge.generators.dcgan.objective import (
 from histoforge.generators.dcgan.trained import TrainedGan
 from histoforge.generators.epoch_tracker import EpochTracker
 from histoforge.generators.model_selection import CheckpointScorer
-from histoforge.generators.networks import adam, frozen, to_device
+from histoforge.generators.networks import GanNetworks, adam, frozen, to_device
 from histoforge.generators.results import TrainingResult
 from histoforge.layers.diff_augment import diff_augment
 from histoforge.patches.patchset import PatchSet
-from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
 from histoforge.training.parameters import count_parameters
@@ -101,30 +100,20 @@ def train_gan(
     return tracker.result((data.patch_size,), networks.parameter_counts())
 
 
-class _Networks:
-    """Both networks, their optimisers, and the moving average of the generator if there is one."""
+class _Networks(GanNetworks):
+    """Both networks and their optimisers."""
 
     def __init__(self, config: GanConfig, data: PatchSet, engine: Engine, info: ModelInfo) -> None:
         steps, sn = doublings(data.patch_size, info.method), isinstance(config, SnganConfig)
-        self.generator = to_device(DcganGenerator(config, data.patch_size, steps), engine)
+        super().__init__(to_device(DcganGenerator(config, data.patch_size, steps), engine), config.ema_decay)
         self.discriminator = to_device(DcganDiscriminator(config, data.patch_size, steps, sn), engine)
         self.generator_optimizer = adam(self.generator, config)
         self.discriminator_optimizer = adam(self.discriminator, config)
-        self.ema = EMA(self.generator, config.ema_decay) if config.ema_decay else None
-        self.trained = TrainedGan(info, self.ema.module if self.ema else self.generator, engine.device)
-
-    def average(self) -> None:
-        """Update the average after a step of the generator."""
-        if self.ema:
-            self.ema.update(self.generator)
+        self.trained = TrainedGan(info, self.averaged, engine.device)
 
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of trained weights."""
         return {"generator": count_parameters(self.generator), "discriminator": count_parameters(self.discriminator)}
-
-    def stateful(self) -> dict:
-        """Return the objects whose states a checkpoint stores."""
-        return {name: value for name, value in vars(self).items() if hasattr(value, "load_state_dict")}
 
 
 def _scores(discriminator: DcganDiscriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

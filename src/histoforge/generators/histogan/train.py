@@ -11,10 +11,9 @@ from histoforge.generators.histogan.geometry import Geometry
 from histoforge.generators.histogan.loss import at_each_stage, critic_loss, generator_loss
 from histoforge.generators.histogan.trained import TrainedHistogan
 from histoforge.generators.model_selection import CheckpointScorer
-from histoforge.generators.networks import adam, to_device
+from histoforge.generators.networks import GanNetworks, adam, to_device
 from histoforge.generators.results import TrainingResult
 from histoforge.patches.patchset import PatchSet
-from histoforge.training.ema import EMA
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
 from histoforge.training.parameters import count_parameters
@@ -60,34 +59,19 @@ def train(
     return tracker.result(networks.geometry.sizes, networks.parameter_counts())
 
 
-class _Networks:
-    """Generator, critics, their optimisers, and the moving average of the generator if there is one."""
+class _Networks(GanNetworks):
+    """Generator, critics and their optimisers."""
 
     def __init__(self, config: HistoganConfig, data: PatchSet, engine: Engine) -> None:
         geometry, classes = Geometry.of(config, data.patch_size), len(data.classes)
+        super().__init__(to_device(HistoganGenerator(config, geometry, classes), engine), config.ema_decay)
         self.geometry = geometry
-        self.generator = to_device(HistoganGenerator(config, geometry, classes), engine)
         self.critics = nn.ModuleList(
             to_device(HistoganCritic(config, geometry, stage, classes), engine) for stage in range(geometry.stages)
         )
         self.generator_optimizer = adam(self.generator, config)
         self.critic_optimizer = adam(self.critics, config)
-        self.ema = EMA(self.generator, config.ema_decay) if config.ema_decay else None
-
-    @property
-    def averaged(self) -> HistoganGenerator:
-        """The generator that is scored and kept."""
-        return self.ema.module if self.ema else self.generator  # type: ignore[return-value]
-
-    def average(self) -> None:
-        """Update the average after a step of the generator."""
-        if self.ema:
-            self.ema.update(self.generator)
 
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of trained weights."""
         return {"generator": count_parameters(self.generator), "critics": count_parameters(self.critics)}
-
-    def stateful(self) -> dict:
-        """Return the objects whose states a checkpoint stores."""
-        return {name: value for name, value in vars(self).items() if hasattr(value, "load_state_dict")}
