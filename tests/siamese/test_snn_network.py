@@ -88,7 +88,7 @@ def test_the_autoencoder_overfits_an_image():
     ("change", "message"),
     [
         (lambda w: w.pop("features.0.weight"), "'features.0.weight' is missing"),
-        (lambda w: w.update({"features.2.bias": torch.zeros(64)}), r"'features.2.bias' has shape \[64\], not"),
+        (lambda w: w.update({"features.2.bias": torch.zeros(64)}), r"'features.2.bias' has the shape \[64\], not"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(network, change, message):

@@ -12,7 +12,7 @@ from histoforge.classifiers.backbones.base import Backbone
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError
 from histoforge.storage import open_location
-from histoforge.training.tensors import explained_reading
+from histoforge.training.tensors import explained_reading, first_mismatch
 
 
 def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]:
@@ -41,16 +41,12 @@ def load_backbone(backbone: Backbone, weights: dict[str, Tensor], source: str) -
     """
     weights = backbone.adapt_weights(weights)
     state = backbone.state_dict()
-    for name, tensor in state.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        given = weights.get(name)
-        if given is None or given.shape != tensor.shape:
-            problem = "is missing" if given is None else f"has the shape {list(given.shape)}, not {list(tensor.shape)}"
-            raise ModelError(
-                f"The weights {source} do not fit the backbone ('{name}' {problem}): choose the backbone that they "
-                "belong to, with width=1 and stem=imagenet for torchvision's."
-            )
+    required = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    if problem := first_mismatch(required, weights):
+        raise ModelError(
+            f"The weights {source} do not fit the backbone ({problem}): choose the backbone that they belong to, with "
+            "width=1 and stem=imagenet for torchvision's."
+        )
     backbone.load_state_dict({name: weights.get(name, tensor) for name, tensor in state.items()})
 
 

@@ -8,6 +8,7 @@ from torchmetrics.functional.image.lpips import _NoTrainLpips
 
 from histoforge.core.errors import ModelError
 from histoforge.core.text import dimensions
+from histoforge.training.tensors import first_mismatch
 
 SMALLEST_SIDE = 16
 
@@ -68,12 +69,10 @@ def check_size(patch_size: Sequence[int]) -> None:
 
 def _fill(backbone: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     """Copy torchvision's tensors into the slices of the network, whose layers keep torchvision's numbering."""
-    for name, tensor in backbone.state_dict().items():
-        given = weights.get(f"features.{name.split('.', 1)[1]}")
-        if given is None or given.shape != tensor.shape:
-            problem = "is missing" if given is None else f"has the shape {list(given.shape)}"
-            raise ModelError(
-                f"The weights {source} are not those of torchvision's VGG-16 ('features.{name.split('.', 1)[1]}' "
-                f"{problem}): give the state_dict of vgg16."
-            )
-        tensor.copy_(given)
+    tensors = {f"features.{name.split('.', 1)[1]}": tensor for name, tensor in backbone.state_dict().items()}
+    if problem := first_mismatch(tensors, weights):
+        raise ModelError(
+            f"The weights {source} are not those of torchvision's VGG-16 ({problem}): give the state_dict of vgg16."
+        )
+    for name, tensor in tensors.items():
+        tensor.copy_(weights[name])

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histoforge.core.errors import ModelError
+from histoforge.training.tensors import first_mismatch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -134,14 +135,11 @@ class MftSnn(nn.Module):
             ModelError: a tensor is missing or has another shape; the message names it.
         """
         encoder = {name: tensor for name, tensor in self.state_dict().items() if name.startswith("features.")}
-        for name, tensor in encoder.items():
-            given = weights.get(name)
-            if given is None or given.shape != tensor.shape:
-                problem = "is missing" if given is None else f"has shape {list(given.shape)}, not {list(tensor.shape)}"
-                raise ModelError(
-                    f"The weights {source} do not fit a VGG-16 encoder ('{name}' {problem}): give those of "
-                    "torchvision's vgg16, with width=1."
-                )
+        if problem := first_mismatch(encoder, weights):
+            raise ModelError(
+                f"The weights {source} do not fit a VGG-16 encoder ({problem}): give those of torchvision's vgg16, "
+                "with width=1."
+            )
         self.load_state_dict({**self.state_dict(), **{name: weights[name] for name in encoder}})
 
     def _first_of(self, trainable_layers: int) -> int:

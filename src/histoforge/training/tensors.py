@@ -2,13 +2,17 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
 from histoforge.core.errors import HistoforgeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -46,3 +50,14 @@ def explained_reading(path: Path, kind: type[HistoforgeError], advice: str) -> I
     except (SafetensorError, OSError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:120].rstrip(".")
         raise kind(f"{path} is missing or damaged ({reason}): {advice}.") from None
+
+
+def first_mismatch(expected: "Mapping[str, Tensor]", weights: "Mapping[str, Tensor]") -> str:
+    """Describe the first expected tensor that is missing from `weights` or has another shape there; '' if all fit."""
+    for name, tensor in expected.items():
+        given = weights.get(name)
+        if given is None:
+            return f"'{name}' is missing"
+        if given.shape != tensor.shape:
+            return f"'{name}' has the shape {list(given.shape)}, not {list(tensor.shape)}"
+    return ""
