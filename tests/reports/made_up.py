@@ -14,10 +14,10 @@ from histoforge.evaluation.findings import (
     PoolFindings,
     Projection,
     SamplePatch,
-    StudyFindings,
 )
 from histoforge.evaluation.inputs import ArmInput
 from histoforge.evaluation.study import ArmPredictions, build_study
+from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import audit_memorisation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up import make_study
 
-from histoforge.evaluation.findings import Difference
+from histoforge.evaluation.study_findings import Difference
 from histoforge.metrics.results import Effect
 from histoforge.reports.text.study_answer import difference_verdict, study_answer
 

@@ -12,9 +12,10 @@ import torch
 
 from histoforge import __version__
 from histoforge.core.text import dimensions, duration, join_words
-from histoforge.evaluation.findings import Findings, InputDigests, StudyFindings, SyntheticFindings
+from histoforge.evaluation.findings import Findings, InputDigests, SyntheticFindings
 from histoforge.evaluation.inputs import ArmInput, TestUnits, count_units
 from histoforge.evaluation.pictures import GeneratorRecord, generator_record, slide_pictures
+from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.evaluation.synthetic import sample_patches
 from histoforge.evaluation.synthetic_sets import SyntheticSets
 from histoforge.patches import PatchSet

@@ -5,7 +5,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from histoforge.core.documents import json_values
-from histoforge.evaluation.findings import Verdict
 from histoforge.evaluation.generator_scores import GeneratorScores
 from histoforge.evaluation.leaderboard_findings import (
     Downstream,
@@ -14,6 +13,7 @@ from histoforge.evaluation.leaderboard_findings import (
     PairedDifference,
     Spread,
 )
+from histoforge.evaluation.study_findings import Verdict
 from histoforge.metrics.table import METRICS
 
 SCHEMA_VERSION = 1

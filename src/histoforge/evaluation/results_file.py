@@ -14,17 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from histoforge.core.documents import json_values, read_json
 from histoforge.core.errors import SourceError
 from histoforge.evaluation.arm_factors import Factors
-from histoforge.evaluation.findings import (
-    ArmFindings,
-    ClassifierTraining,
-    Difference,
-    Findings,
-    InputDigests,
-    PatientRow,
-    PoolFindings,
-    Score,
-    Verdict,
-)
+from histoforge.evaluation.findings import Findings, InputDigests, PoolFindings
+from histoforge.evaluation.study_findings import ArmFindings, ClassifierTraining, Difference, PatientRow, Score, Verdict
 from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit

@@ -9,8 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
-from histoforge.evaluation.findings import ArmFindings, ClassifierTraining, Difference, PatientRow, Score, StudyFindings
 from histoforge.evaluation.inputs import ArmInput
+from histoforge.evaluation.study_findings import (
+    ArmFindings,
+    ClassifierTraining,
+    Difference,
+    PatientRow,
+    Score,
+    StudyFindings,
+)
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
 from histoforge.metrics.compare import holm, paired_effect, sample_std

@@ -11,14 +11,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from histoforge.core.progress import say
-from histoforge.evaluation.findings import (
-    GenerativeRow,
-    Pair,
-    PoolFindings,
-    Projection,
-    SamplePatch,
-    SyntheticFindings,
-)
+from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SamplePatch, SyntheticFindings
 from histoforge.evaluation.synthetic_sets import SyntheticSets, draw_rows
 from histoforge.metrics.exact_copies import PixelKeys, pixel_keys
 from histoforge.metrics.extract import Extractor, extract_features

@@ -85,13 +85,7 @@ def run(
             "The baseline has no second seed and no judge of another architecture: the classifier that selected "
             "patches also scores them, so their scores are too good."
         )
-    comparison = SyntheticFindings()
-    if synthetic is not None:
-        settings = ComparisonSettings(
-            config.metric_patches, config.map_patches, config.shown_pairs, config.neighbours, config.batch_size,
-            config.seed, device,
-        )  # fmt: skip
-        comparison = compare_synthetic(synthetic, real.split("train"), test, [*extractors, *inception], settings)
+    comparison = _compare(config, synthetic, real, test, [*extractors, *inception], device)
     findings = build_findings(
         EvaluationInputs(real, units, arm_inputs, study, synthetic, comparison, generator, overviews, warnings),
         heading=config.heading,
@@ -109,6 +103,29 @@ def _synthetic(pool: Path | None, selected: Path | None, real: PatchSet) -> Synt
     if pool:
         return SyntheticSets.of_pool(open_synthetic(pool, real, "candidate pool"))
     return SyntheticSets.of_selection(open_synthetic(selected, real, "selection")) if selected else None
+
+
+def _compare(
+    config: EvaluateConfig,
+    synthetic: SyntheticSets | None,
+    real: PatchSet,
+    test: PatchSet,
+    extractors: Sequence[Extractor],
+    device: torch.device,
+) -> SyntheticFindings:
+    """Compare synthetic with real patches; the findings are empty if there are none."""
+    if synthetic is None:
+        return SyntheticFindings()
+    settings = ComparisonSettings(
+        metric_patches=config.metric_patches,
+        map_patches=config.map_patches,
+        shown_pairs=config.shown_pairs,
+        neighbours=config.neighbours,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        device=device,
+    )
+    return compare_synthetic(synthetic, real.split("train"), test, extractors, settings)
 
 
 def _predict(

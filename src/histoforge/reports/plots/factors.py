@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, StudyFindings
+from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import INK, draw, line_style, marker
 

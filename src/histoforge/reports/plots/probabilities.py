@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from histoforge.evaluation.findings import ArmFindings, StudyFindings
+from histoforge.evaluation.study_findings import ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import FAINT, draw, line_style, marker
 from histoforge.reports.text.formatting import UNDEFINED, value_text

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
+from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.metrics.table import Metric
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import INK, colour, draw_rows

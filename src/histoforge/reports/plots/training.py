@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from histoforge.evaluation.findings import ArmFindings, StudyFindings
 from histoforge.evaluation.leaderboard_findings import LeaderboardEntry
+from histoforge.evaluation.study_findings import ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import FAINT, colour, draw, line_style
 from histoforge.reports.plots.probabilities import arm_style, leading

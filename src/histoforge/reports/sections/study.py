@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from histoforge.core.text import counted
-from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
+from histoforge.evaluation.study_findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
 from histoforge.reports.plots.factors import fraction_figure, ratio_figure
 from histoforge.reports.plots.probabilities import calibration_figure, leading, roc_figure

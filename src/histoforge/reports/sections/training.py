@@ -1,8 +1,8 @@
 """The sections on training and costs."""
 
 from histoforge.core.text import duration
-from histoforge.evaluation.findings import ArmFindings, StudyFindings
 from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings
+from histoforge.evaluation.study_findings import ArmFindings, StudyFindings
 from histoforge.metrics.table import INTEGER, TWO_DECIMALS
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, cells
 from histoforge.reports.plots.training import classifier_figures, methods_fid_figure

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from histoforge.evaluation.findings import Verdict
+from histoforge.evaluation.study_findings import Verdict
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from histoforge.evaluation.findings import SCORE_NAMES, Score, StudyFindings
 from histoforge.evaluation.leaderboard_findings import Spread
+from histoforge.evaluation.study_findings import SCORE_NAMES, Score, StudyFindings
 from histoforge.metrics.bootstrap import MIN_PATIENTS
 from histoforge.metrics.compare import MIN_SEEDS, p_text
 from histoforge.metrics.results import Effect

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from histoforge.core.text import counted
-from histoforge.evaluation.findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, Findings, GenerativeRow
+from histoforge.evaluation.findings import Findings, GenerativeRow
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
+from histoforge.evaluation.study_findings import SCORE_NAMES, TABLE_SCORES, ArmFindings
 from histoforge.reports.text.answer import Answer
 from histoforge.reports.text.formatting import (
     large_text,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from histoforge.core.text import counted
-from histoforge.evaluation.findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
+from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
 from histoforge.metrics.bootstrap import MIN_PATIENTS
 from histoforge.metrics.compare import MIN_SEEDS
 from histoforge.metrics.results import Effect

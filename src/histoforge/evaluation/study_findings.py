@@ -1,0 +1,183 @@
+"""The findings of a study: the arms on the test split, and their differences."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.evaluation.arm_factors import Factors, arm_title
+from histoforge.metrics.classification import ClassificationMetrics
+from histoforge.metrics.results import Effect
+
+TABLE_SCORES = ("accuracy", "auc", "sensitivity", "specificity")
+"""The columns of Tables 1 and 2 of Xue et al. 2021."""
+SCORE_NAMES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "auc": "AUC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "precision": "Precision",
+    "f1": "F1",
+    "brier": "Brier score",
+    "calibration_error": "Calibration error",
+}
+Verdict = Literal["better", "worse", "no_difference", "too_few", "no_comparison"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of an arm.
+
+    Attributes:
+        mean: over seeds; None if undefined.
+        deviation: sample standard deviation over seeds; None for one seed.
+        low, high: bootstrap interval of the mean, over test patients.
+        seeds: the score of each seed.
+    """
+
+    mean: float | None
+    deviation: float | None
+    low: float | None
+    high: float | None
+    seeds: list[float | None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference between two arms in one score.
+
+    Attributes:
+        arm, against: names of the two arms.
+        score: name of the score.
+        over_patients: bootstrap over test patients of the difference (mean over seeds).
+        over_seeds: paired t-test of the difference over the seeds that both arms have; None if they share none or the
+            score is undefined for one of them. Holm's method corrects both p-values over the arms of one score.
+    """
+
+    arm: str
+    against: str
+    score: str
+    over_patients: Effect
+    over_seeds: Effect | None
+
+
+@dataclass(frozen=True)
+class ClassifierTraining:
+    """Training of the classifiers of an arm.
+
+    Attributes:
+        epochs, best_epochs, steps: of each seed; None if its record lacks them.
+        seconds: training time of each seed.
+        models: digest of the classifier of each seed.
+        method: the backbone.
+        config: the settings.
+        digests: digests of the patch sets that it was trained on.
+    """
+
+    epochs: list[int | None]
+    best_epochs: list[int | None]
+    steps: list[int | None]
+    seconds: list[float]
+    models: list[str]
+    method: str
+    config: dict[str, Any]
+    digests: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ArmFindings:
+    """One arm on the test split.
+
+    Attributes:
+        factors: what distinguishes the arm in a study, such as ratio, pool and fraction.
+        counts: training patches by origin ('real', 'synthetic') and class.
+        scores: by name.
+        runs: all metrics of each seed, in the order of `seeds`.
+        histories: one list of epochs per seed, each with val_loss and similar values.
+        training: settings, digests and durations.
+    """
+
+    name: str
+    factors: Factors
+    seeds: list[int]
+    counts: dict[str, dict[str, int]]
+    scores: dict[str, Score]
+    runs: list[ClassificationMetrics]
+    histories: list[list[dict[str, float]]]
+    training: ClassifierTraining
+
+    @property
+    def title(self) -> str:
+        """The arm's name for display."""
+        return arm_title(self.name, self.factors)
+
+    @property
+    def kind(self) -> str:
+        """The kind of arm regardless of its factors, such as 'selective' for any fraction."""
+        return str(self.factors.get("kind", self.name))
+
+    @property
+    def mean_confusion(self) -> NDArray[np.float64]:
+        """Confusion counts [C, C], rows true and columns predicted, averaged over seeds."""
+        return np.mean([run.confusion for run in self.runs], axis=0)
+
+    @property
+    def synthetic(self) -> int:
+        """Number of synthetic patches that the arm was trained with."""
+        return sum(self.counts.get("synthetic", {}).values())
+
+
+@dataclass(frozen=True)
+class PatientRow:
+    """One test patient: number of patches by class name, and the accuracy of each arm (mean over seeds)."""
+
+    patient: str
+    patches: dict[str, int]
+    accuracy: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StudyFindings:
+    """All arms on the test split.
+
+    Attributes:
+        score: the score that the answer is based on.
+        reference: the arm that the others are compared with.
+        units: what the bootstrap draws: 'patients', 'slides', or 'images' if the source names no patients.
+    """
+
+    score: str
+    reference: str
+    units: str
+    confidence: float
+    arms: list[ArmFindings]
+    differences: list[Difference]
+    patients: list[PatientRow]
+
+    def arm(self, name: str) -> ArmFindings:
+        """Return the arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def title(self, name: str) -> str:
+        """Return the name of an arm for display."""
+        return self.arm(name).title
+
+    def reference_of(self, arm: ArmFindings) -> str:
+        """Return the name of the reference of `arm`: that of the same training fraction, if the study has several."""
+        fraction = arm.factors.get("fraction")
+        kind = self.arm(self.reference).kind
+        same_fraction = (arm.name for arm in self.arms if arm.kind == kind and arm.factors.get("fraction") == fraction)
+        return self.reference if fraction is None else next(same_fraction, self.reference)
+
+    @property
+    def challengers(self) -> list[ArmFindings]:
+        """Return the arms that are compared with another arm."""
+        return [arm for arm in self.arms if self.reference_of(arm) != arm.name]
+
+    def difference(self, arm: str, score: str, against: str | None = None) -> Difference | None:
+        """Return the difference of `arm` from `against` (by default its reference) in one score; None if missing."""
+        against = against or self.reference_of(self.arm(arm))
+        matches = (each for each in self.differences if (each.arm, each.against, each.score) == (arm, against, score))
+        return next(matches, None)
