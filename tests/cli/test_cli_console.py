@@ -1,4 +1,4 @@
-"""What a run shows: the tasks' own lines and the reason of a failure, and nothing of kfp's noise."""
+"""The output of a run: lines of its tasks and the reason of a failure, without kfp's messages."""
 
 import logging
 import os
@@ -141,7 +141,7 @@ def test_two_threads_do_not_mix_their_lines(tmp_path):
     assert sorted(lines) == sorted(f"{name} {number}" for name in ("first", "second") for number in range(200))
 
 
-def test_what_kfp_takes_from_its_cache_is_said(tmp_path, capsys):
+def test_results_from_kfps_cache_are_reported(tmp_path, capsys):
     console = Console(tmp_path / "run.log", {"preprocess": "Cut patches"})
     ToConsole(console).handle(
         logging.makeLogRecord(

@@ -1,4 +1,4 @@
-"""What a user gets wrong: one sentence on standard error, exit code 2, the nearest name, no traceback."""
+"""Errors of the user: one sentence on standard error with the nearest name, exit code 2, and no traceback."""
 
 import pytest
 from command_line import call, run
@@ -70,7 +70,7 @@ def test_a_wrong_setting_of_the_last_step_stops_a_run_before_the_first(capsys, t
     assert not (tmp_path / "out").exists()
 
 
-def test_what_the_pipeline_sets_itself_cannot_be_overridden(capsys, tmp_path):
+def test_settings_that_the_pipeline_fixes_cannot_be_overridden(capsys, tmp_path):
     (tmp_path / "slides").mkdir()
     (tmp_path / "slides" / "one.tiff").touch()
     where = ("--source", tmp_path / "slides", "--out", tmp_path / "out")

@@ -51,7 +51,7 @@ def test_every_command_is_listed(capsys):
     assert all(f"\n  {command} " in listed for command in [*COMMANDS, "inspect", "presets"])
 
 
-def test_the_installed_program_says_its_version():
+def test_the_installed_program_shows_its_version():
     done = subprocess.run([program(), "--version"], capture_output=True, text=True, check=True)
     from histoforge import __version__
 

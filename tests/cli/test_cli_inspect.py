@@ -1,4 +1,4 @@
-"""What `inspect` says of damaged and foreign things, and of a patch set."""
+"""`inspect` of damaged and foreign files, and of a patch set."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def patches(tmp_path):
     return path
 
 
-def test_a_patch_set_is_told_by_split_class_and_patient(capsys, patches):
+def test_a_patch_set_is_shown_by_split_class_and_patient(capsys, patches):
     text = call(capsys, "inspect", patches).out
     for phrase in ("patch set", "8x12 px", "0.5 um/px", "3 benign, 3 tumour, 2 patients", "settings.stain", "real"):
         assert phrase in text
@@ -33,7 +33,7 @@ def test_a_damaged_patch_set_is_not_shown(capsys, patches):
 
 
 @pytest.mark.parametrize(("name", "text"), [("metrics.json", "[1]"), ("metrics.json", "{"), ("page.html", "<p>")])
-def test_what_holds_no_results_is_said(capsys, tmp_path, name, text):
+def test_files_without_results_are_one_sentence(capsys, tmp_path, name, text):
     (tmp_path / name).write_text(text)
     ended = call(capsys, "inspect", tmp_path / name)
     assert (ended.code, ended.err.count("\n")) == (2, 1)

@@ -1,4 +1,4 @@
-"""What `inspect` says of the scores of a generator and of a leaderboard."""
+"""`inspect` of the scores of a generator and of a leaderboard."""
 
 import sys
 from pathlib import Path
@@ -14,21 +14,21 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "reports"))
 from made_up_scores import make_leaderboard, make_scores
 
 
-def test_scores_are_shown_with_what_they_rest_on(capsys, tmp_path):
+def test_scores_are_shown_with_their_data(capsys, tmp_path):
     scores = make_scores("rleo:policy", 2)
     write_json(tmp_path / "scores.json", scores.model_dump(mode="json"))
     text = call(capsys, "inspect", tmp_path).out
-    for part in ("scores of a generator", "rleo:policy", scores.judge, "metrics.fid", "path lengths.ppl"):
-        assert part in text
+    for phrase in ("scores of a generator", "rleo:policy", scores.judge, "metrics.fid", "path lengths.ppl"):
+        assert phrase in text
 
 
 @pytest.mark.parametrize("name", ["leaderboard.json", "leaderboard.html", ""])
 def test_a_leaderboard_is_shown_as_a_table(capsys, tmp_path, name):
-    found = make_leaderboard({"dcgan": 1.0, "lsgan": 1.2}, seeds=2)
-    results = leaderboard_results(found, AnswerRecord(**vars(leaderboard_answer(found))))
+    findings = make_leaderboard({"dcgan": 1.0, "lsgan": 1.2}, seeds=2)
+    results = leaderboard_results(findings, AnswerRecord(**vars(leaderboard_answer(findings))))
     write_json(tmp_path / "leaderboard.json", results.as_json())
     (tmp_path / "leaderboard.html").write_text("<p>")
     text = call(capsys, "inspect", tmp_path / name).out
-    assert leaderboard_answer(found).headline in text
-    for part in ("precision", "dcgan", "lsgan", "900 patches of 12 patients"):
-        assert part in text
+    assert leaderboard_answer(findings).headline in text
+    for phrase in ("precision", "dcgan", "lsgan", "900 patches of 12 patients"):
+        assert phrase in text

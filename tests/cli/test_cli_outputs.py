@@ -34,7 +34,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes | str, int]]:
 
 
 def refused(ended: Ended, *phrases: object) -> None:
-    """The command ended with one sentence that has these parts, and 2."""
+    """Check that the command ended with exit code 2 and one sentence that contains these phrases."""
     assert ended.code == 2, ended
     assert "Traceback" not in ended.err
     sentence = ended.err.strip().splitlines()[-1]
@@ -42,7 +42,7 @@ def refused(ended: Ended, *phrases: object) -> None:
 
 
 def arguments(name: str, folder: Path) -> list[object]:
-    """The options that a step needs, with inputs that need not exist: they are not reached."""
+    """Return the options that a step requires; its inputs need not exist, because they are not read."""
     step = STEPS[name]
     given: list[object] = [name.replace("_", "-")]
     for port in step.inputs:
@@ -57,7 +57,7 @@ def test_every_output_of_every_step_has_a_kind(name: str) -> None:
 
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("what", ["file", "link", "folder"])
-def test_no_step_replaces_what_is_not_its_own(
+def test_no_step_replaces_files_that_histoforge_did_not_write(
     name: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, step = tmp_path / "out", STEPS[name]
@@ -117,7 +117,7 @@ def test_preprocess_keeps_its_source_however_it_is_named(tmp_path: Path, capsys:
     assert snapshot(tmp_path) == before
 
 
-def test_a_patch_set_is_made_again_by_the_same_command_or_when_asked(
+def test_a_patch_set_is_replaced_by_the_same_command_or_with_overwrite(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = write_images(tmp_path / "images"), tmp_path / "cut"
@@ -136,7 +136,7 @@ def test_a_patch_set_is_made_again_by_the_same_command_or_when_asked(
     assert (out / "notes.txt").read_text() == "mine"
 
 
-def test_an_arm_is_trained_again_by_the_same_command_or_when_asked(
+def test_an_arm_is_replaced_by_the_same_command_or_with_overwrite(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_stripes(tmp_path / "patches", (8, 8), (4, 4), (), size=16)
@@ -237,7 +237,7 @@ def test_run_does_not_begin_where_it_could_not_end(tmp_path: Path, capsys: pytes
     assert snapshot(tmp_path) == before
 
 
-def test_the_report_of_another_run_is_replaced_only_when_asked(
+def test_the_report_of_another_run_is_replaced_only_with_overwrite(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Began(Exception):
@@ -265,7 +265,7 @@ def test_the_report_of_another_run_is_replaced_only_when_asked(
     refused(run_into(capsys, source, out, "--set", "train_generator.epochs=7"), out / "report.html")
 
 
-def test_a_run_removes_what_killed_ones_left(
+def test_a_run_removes_leftovers_of_killed_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("histoforge.cli.run.runner._run_in", lambda *_: None)

@@ -64,7 +64,7 @@ def test_a_file_without_sections_is_refused(tmp_path):
         read_settings(file)
 
 
-def test_only_the_command_asked_for_gets_its_options():
+def test_only_the_typed_command_gets_its_options():
     from typer.main import get_command
 
     commands = get_command(build("select-samples")).commands

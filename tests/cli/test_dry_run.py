@@ -17,7 +17,7 @@ TRAINING = [STEPS[name] for name in ("finetune_snn", "train_generator", "train_c
 
 @pytest.fixture(scope="module")
 def patches(tmp_path_factory):
-    """A patch set of 16 px with 24 and 40 training patches of two classes."""
+    """Return a patch set of 16 px with 24 and 40 training patches of two classes."""
     folder = tmp_path_factory.mktemp("dry") / "patches"
     with PatchSetWriter.create(folder, ["benign", "tumour"], (16, 16), mpp=1.0) as writer:
         for split, counts in {"train": (24, 40), "val": (8, 8), "test": (8, 8)}.items():
@@ -92,7 +92,7 @@ def test_a_dry_run_measures_both_stages_of_the_guide(capsys, patches, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_refuses_what_the_step_would_refuse(capsys, patches, tmp_path):
+def test_a_dry_run_rejects_the_same_input_as_the_step(capsys, patches, tmp_path):
     arguments = ["train-generator", "--patches", patches, "--out", tmp_path / "g", "--method", "rleo", "--dry-run"]
     ended = call(capsys, *arguments)
     assert ended.code == 2

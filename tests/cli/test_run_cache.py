@@ -1,4 +1,4 @@
-"""The key of a task on this machine: its own resolved settings, what is in its inputs, and its code."""
+"""The cache key of a task on this machine: its resolved settings, the content of its inputs, and its code."""
 
 import shutil
 
@@ -33,7 +33,7 @@ def artifact(kept, path="a/model", **metadata):
         {"checkpoints": "/elsewhere/checkpoints"},
     ],
 )
-def test_what_does_not_change_the_settings_of_a_step_does_not_change_its_key(kept, same):
+def test_arguments_that_leave_the_settings_unchanged_leave_the_key_unchanged(kept, same):
     assert key(kept, **same) == key(kept)
 
 
@@ -47,7 +47,7 @@ def test_what_does_not_change_the_settings_of_a_step_does_not_change_its_key(kep
         {"name": "comp-train-generator", "arguments": {}},
     ],
 )
-def test_what_changes_the_result_changes_the_key(kept, other):
+def test_changes_of_the_result_change_the_key(kept, other):
     assert key(kept, **other) != key(kept)
 
 

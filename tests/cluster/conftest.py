@@ -1,4 +1,4 @@
-"""A cluster to talk to, with no settings of the person who runs the tests."""
+"""Fixtures: a double of the cluster, and an environment without the tester's own settings."""
 
 import os
 
@@ -8,7 +8,7 @@ from kubeflow_double import Double, serve
 
 @pytest.fixture
 def kubeflow(monkeypatch, tmp_path):
-    """A double of the API server that the commands find through the environment."""
+    """Return a double of the API server, to which the environment points the commands."""
     for name in list(os.environ):
         if name.startswith(("KF_", "KFP_", "KUBE")) or name == "SSL_CERT_FILE":
             monkeypatch.delenv(name)

@@ -14,7 +14,7 @@ ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
 class Runs:
-    """The part of the double that runs things; `Double` has the attributes' meaning."""
+    """The runs and recurring runs of the double; `Double` documents the attributes."""
 
     outcome: str
     failing: int
@@ -68,7 +68,7 @@ class Runs:
         return run
 
     def nodes(self, run: dict[str, Any]) -> list[dict[str, Any]]:
-        """The nodes of Argo's workflow, as `toApiPipelineTaskDetail` of KFP's api_converter.go lists them.
+        """Return the nodes of Argo's workflow, as `toApiPipelineTaskDetail` of KFP's api_converter.go lists them.
 
         Nodes have names, and those below them by the names of their pods; never an error or a pod of their own.
         """

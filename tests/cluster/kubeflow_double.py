@@ -17,7 +17,7 @@ API = "/apis/v2beta1"
 
 
 class Double(Runs):
-    """The server's memory, and what it was asked.
+    """The state of the server, and the requests that it received.
 
     Attributes:
         asked: each request as 'METHOD path'.
@@ -63,7 +63,7 @@ class Double(Runs):
         self._count = 0
 
     def changes(self) -> list[str]:
-        """The requests that changed something."""
+        """Return the requests that changed the state."""
         return [request for request in self.asked if not request.startswith("GET ")]
 
     def id(self, kind: str) -> str:
@@ -253,7 +253,7 @@ ROUTES = [
 
 
 def serve(double: Double) -> ThreadingHTTPServer:
-    """A server of `double` on a free port, running in a thread; end it with `shutdown` and `server_close`."""
+    """Serve `double` on a free port in a thread; end it with `shutdown` and `server_close`."""
 
     class Handler(BaseHTTPRequestHandler):
         def _any(self) -> None:

@@ -1,4 +1,4 @@
-"""The published models of kfp-server-api, which requests are held against."""
+"""Checks of requests against the published models of kfp-server-api."""
 
 import inspect
 import json
@@ -12,7 +12,7 @@ PRIMITIVES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float
 
 
 class BadRequest(Exception):
-    """A request that the real server would refuse, with its status."""
+    """A request that the real server would reject, with its status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ def _check_model(value: Any, model: Any, where: str) -> None:
 
 
 def parameters_of(service: Any, name: str) -> set[str]:
-    """The parameters that the published interface gives a request."""
+    """Return the parameters that the published interface defines for a request."""
     source = inspect.getsource(getattr(service, f"{name}_with_http_info"))
     listed = re.search(r"all_params = \[(.*?)\]", source, re.DOTALL)
     assert listed

@@ -1,4 +1,4 @@
-"""Deleting and replacing a recurring run whose run is in progress: Kubernetes would take the run along."""
+"""Deleting and replacing a recurring run with an active run, which Kubernetes would delete with it."""
 
 import signal
 
@@ -9,7 +9,7 @@ from tiny_pipeline import write_pipeline, write_schedules
 
 @pytest.fixture
 def scheduled(kubeflow, capsys, tmp_path):
-    """The double with the schedule `weekly`, and a run of it in progress."""
+    """Return a double with the schedule `weekly` and an active run of it."""
     assert call(capsys, "pipelines", "upload", write_pipeline(tmp_path)).code == 0
     assert call(capsys, "schedule", "apply", write_schedules(tmp_path)).code == 0
     (recurring,) = kubeflow.recurring_runs
@@ -19,7 +19,7 @@ def scheduled(kubeflow, capsys, tmp_path):
 
 @pytest.fixture
 def changed(tmp_path):
-    """The same schedule with another parameter, which Kubeflow can only replace."""
+    """Return a function that writes the same schedule with another parameter, which requires a replacement."""
     return lambda: write_schedules(tmp_path, "rounds: 3", "rounds: 4")
 
 
@@ -48,7 +48,7 @@ def test_delete_refuses_while_a_run_is_in_progress_and_leaves_everything(schedul
     assert scheduled.changes() == before
 
 
-def test_delete_now_ends_the_run_before_the_schedule_so_that_it_is_shown_as_ended(scheduled, capsys):
+def test_delete_now_terminates_the_active_run_before_deleting_the_schedule(scheduled, capsys):
     done = call(capsys, "schedule", "delete", "weekly", "--now", "--every", "0")
     assert (done.code, scheduled.recurring_runs) == (0, {}), done.err
     assert states(scheduled) == ["FAILED"]
@@ -137,7 +137,7 @@ def test_a_run_whose_workflow_is_gone_does_not_hold_up_now(scheduled, capsys):
 
 
 def test_a_run_that_starts_as_its_schedule_goes_is_left_to_end(scheduled, capsys):
-    """The last look and the deletion are two requests: what starts between them is not taken along."""
+    """The last check and the deletion are two requests: a run that starts in between is not deleted."""
     (run,), (recurring,) = scheduled.runs, scheduled.recurring_runs
     scheduled.runs[run]["state"] = "SUCCEEDED"
     scheduled.before["recurring_run_service_delete_recurring_run"] = lambda: scheduled.fire(recurring)

@@ -62,7 +62,7 @@ class Cluster:
                 self.server.store("bucket", f"{below}/evaluate/2b/{artifact}", content)
 
     def train(self, run, attempt, log):
-        """A pod that trains, and its checkpoint in the store."""
+        """Start a pod that trains, with its checkpoint in the store."""
         node = f"w.root(0).train-generator(0).executor({attempt})"
         name = f"w-impl-{attempt}"
         labels, annotations = {"pipeline/runid": run["run_id"]}, {"workflows.argoproj.io/node-name": node}
@@ -86,7 +86,7 @@ class Cluster:
 
 @pytest.fixture
 def cluster(kubeflow, tmp_path, monkeypatch):
-    """A cluster with pipelines, runs, schedules and files of others; the check may not touch them."""
+    """Return a cluster with pipelines, runs, schedules and files of others, which the check must not touch."""
     in_kubernetes(kubeflow, tmp_path, monkeypatch)
     kubeflow.pages = 50
     before = signal.getsignal(signal.SIGTERM)
@@ -194,7 +194,7 @@ def broken_runs(cluster, kubeflow):
         ("rleo", broken_runs, 5, "failed"),
     ],
 )
-def test_a_cluster_that_does_not_do_it_fails_the_check_and_is_cleaned_all_the_same(
+def test_a_faulty_cluster_fails_the_check_and_is_cleaned_up(
     cluster, kubeflow, capsys, tmp_path, only, breaks, minutes, sentence
 ):
     breaks(cluster, kubeflow)
@@ -219,7 +219,7 @@ def test_stopped_it_cleans_up(cluster, kubeflow, capsys, tmp_path):
     assert cluster.server.left_in("bucket") == ["prefix/of-another"]
 
 
-def test_what_was_kept_is_taken_away_by_its_name(cluster, kubeflow, capsys, tmp_path):
+def test_clean_deletes_a_kept_check_by_its_name(cluster, kubeflow, capsys, tmp_path):
     before = seen(kubeflow)
     _, result = check(capsys, tmp_path, "--only", "retraining", "--keep")
     assert seen(kubeflow) != before
@@ -228,7 +228,7 @@ def test_what_was_kept_is_taken_away_by_its_name(cluster, kubeflow, capsys, tmp_
     assert cluster.server.left_in("bucket") == ["prefix/of-another"]
 
 
-def test_what_cannot_be_deleted_is_named_and_the_rest_is(cluster, kubeflow, capsys, tmp_path):
+def test_objects_that_cannot_be_deleted_are_named_and_the_others_deleted(cluster, kubeflow, capsys, tmp_path):
     from request_models import BadRequest
 
     def refuse():
@@ -246,7 +246,7 @@ def test_what_cannot_be_deleted_is_named_and_the_rest_is(cluster, kubeflow, caps
     ("arguments", "sentence"),
     [(("--only", "preemtion"), "did you mean 'preemption'?"), (("--store", "here"), "give s3://bucket/prefix")],
 )
-def test_what_is_wrong_is_one_sentence(cluster, kubeflow, capsys, tmp_path, arguments, sentence):
+def test_invalid_input_is_one_sentence(cluster, kubeflow, capsys, tmp_path, arguments, sentence):
     done, _ = check(capsys, tmp_path, *arguments)
     assert (done.code, sentence in done.err, len(done.err.splitlines())) == (2, True, 1)
     assert kubeflow.asked == []
@@ -254,7 +254,7 @@ def test_what_is_wrong_is_one_sentence(cluster, kubeflow, capsys, tmp_path, argu
 
 @contextmanager
 def training(folder, name):
-    """A training of the generator as the check starts it, in a process of its own, with its words in a file."""
+    """Start a training of the generator as the check does, in a separate process that logs to a file."""
     settings = {key.partition(".")[2]: value for key, value in {**SETTINGS, **ENDLESS}.items() if "generator" in key}
     arguments = ["--patches", folder / "patches", "--out", folder / name, "--checkpoints", folder / "store"]
     arguments += ["--preset", "", *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))]
@@ -275,7 +275,7 @@ def wait_for(sought, process, log):
     return result
 
 
-def test_a_real_training_leaves_and_says_what_the_check_looks_for(tmp_path):
+def test_a_real_training_writes_the_checkpoints_and_lines_that_the_check_expects(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (2, 16, 16, 16, 3), dtype=np.uint8)
     with PatchSetWriter.create(tmp_path / "patches", ["benign", "tumour"], (16, 16), 0.5) as writer:
         for label, images in enumerate(noise):

@@ -1,4 +1,4 @@
-"""The pages on clusters: their commands exist and take the options that they are given."""
+"""The pages on clusters: their commands exist and accept the options shown."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ COMMANDS = [line for line in BLOCKS.splitlines() if line.startswith("histoforge 
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_commands_take_what_the_page_gives_them(line):
+def test_commands_accept_the_options_on_the_page(line):
     arguments = shlex.split(line, comments=True)[1:]
     command = typer.main.get_command(build(arguments[0]))
     context = click.Context(command)

@@ -27,7 +27,7 @@ QUERY = "s3://pathology/" + "cohort/" * 30
     ],
     ids=str,
 )
-def test_only_what_changed_is_listed(old, new, lines):
+def test_only_changes_are_listed(old, new, lines):
     assert differences(old, new) == lines
 
 

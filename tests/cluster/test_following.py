@@ -36,7 +36,7 @@ def test_the_last_sentence_of_a_task_comes_before_the_lines_of_the_launcher(log)
     assert last_sentence(log) == SENTENCE
 
 
-def test_what_says_nothing_gives_nothing():
+def test_an_empty_log_has_no_sentence():
     assert last_sentence(LAUNCHER) == last_sentence("") == driver_sentence("") == ""
 
 
@@ -44,7 +44,7 @@ def test_a_driver_is_quoted_without_the_place_in_its_code():
     assert driver_sentence(DRIVER).startswith("KFP driver: driver.Container(...) failed: parent DAG does not have")
 
 
-def test_a_pod_that_was_killed_for_memory_says_so():
+def test_a_pod_killed_for_memory_has_that_reason():
     ended = {"name": "main", "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}
     assert "raise the parameter 'memory'" in pod_reason({"status": {"containerStatuses": [ended]}})
     assert "Evicted (disk)" in pod_reason({"status": {"reason": "Evicted", "message": "disk"}})
@@ -129,7 +129,7 @@ def submitted(kubeflow, capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("dag", ["preprocess", "preprocess(0)"], ids=["Argo's defaults", "Kubeflow's defaults"])
-def test_a_failed_task_is_told_by_title_with_its_sentence_and_the_command_for_its_log(submitted, dag):
+def test_a_failed_task_is_reported_with_title_sentence_and_log_command(submitted, dag):
     done = submitted(
         (f"{dag}.executor(10)", "tiny-x7-impl-2", TASK + LAUNCHER),
         (f"{dag}.executor(9)", "tiny-x7-impl-1", "an earlier attempt"),

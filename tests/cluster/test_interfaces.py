@@ -1,4 +1,4 @@
-"""An input that is renamed or removed without a new major version is seen."""
+"""Renaming or removing an input without a new major version is detected."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ KEPT = json.loads((ROOT / INTERFACES).read_text(encoding="utf-8"))
 PATCHES = "components/preprocess"
 
 
-def test_what_is_there_breaks_nothing_that_was_promised():
+def test_the_current_interfaces_break_no_recorded_one():
     assert _interfaces()["interfaces"].keys() >= KEPT["interfaces"].keys()
     assert __version__ == VERSION
 
@@ -45,7 +45,7 @@ def test_a_break_is_named_and_refused_until_the_major_version_is_new(name):
     assert recorded({**KEPT, "version": "1.4.0"}, new, "2.0.0")["interfaces"] == new
 
 
-def test_what_is_added_is_kept_and_may_be_left_out():
+def test_a_new_optional_input_is_recorded():
     new = changed(lambda new: new["inputs"].update(more="String?"))
     assert recorded(KEPT, new, VERSION)["interfaces"] == new
     assert [major(version) for version in ("0.3.1", "1.0.0", "2.3.1")] == ["0.3", "1", "2"]

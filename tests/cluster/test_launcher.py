@@ -156,7 +156,7 @@ def call(*arguments):
     return CliRunner().invoke(launcher_app(), [*arguments, str(SHIPPED)])
 
 
-def test_diff_shows_what_apply_adds_and_a_second_apply_nothing(cluster):
+def test_diff_shows_what_apply_adds(cluster):
     labels = {"name": "kfp-launcher", "namespace": "pathology", "labels": {"app": "kubeflow"}, "resourceVersion": "7"}
     cluster.kept[PATH] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels, "data": EXISTING}
     shown = call("diff")
@@ -181,7 +181,7 @@ def test_a_config_map_is_made_where_there_is_none(cluster):
     assert providers(cluster.kept[PATH]["data"]) == providers(read_launcher(SHIPPED))
 
 
-def test_a_change_of_somebody_else_is_not_overwritten(cluster):
+def test_a_concurrent_change_is_not_overwritten(cluster):
     labels = {"name": "kfp-launcher", "namespace": "pathology", "resourceVersion": "7"}
     cluster.kept[PATH] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels, "data": EXISTING}
     cluster.refuses = True

@@ -19,7 +19,7 @@ def parameters(name="gpu", **more):
     return {**PROFILES[name].parameters, **more}
 
 
-def test_a_node_that_is_large_enough_says_nothing():
+def test_a_node_that_is_large_enough_causes_no_warning():
     assert capacity_warning([node("15890m", "65000000Ki", "1", taints=[TAINT]), node()], parameters()) == ""
     assert capacity_warning([node("4", "16Gi")], parameters("small")) == ""
 

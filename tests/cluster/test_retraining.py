@@ -63,7 +63,7 @@ def test_where_the_run_will_publish_is_tried_before_it_trains(tmp_path, monkeypa
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
-def test_a_run_without_new_slides_ends_early_and_says_so(tmp_path):
+def test_a_run_without_new_slides_ends_early_with_a_message(tmp_path):
     source, state = write_images(tmp_path / "images", per_class=2, patients=2), str(tmp_path / "state")
     given = {"preset": "", "overrides": SETTINGS, "patch_size": "", "slide_mpp": 0.0, "seeds": 0, "seed": 0}
     digest = scan_source.run(str(source), "", SETTINGS, {}).digest

@@ -1,4 +1,4 @@
-"""The examples of docs/reuse.md, as they stand there: components loaded by file and by address in foreign pipelines."""
+"""The examples of docs/reuse.md: components loaded from a file and from an address into other pipelines."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def example():
-    """What the examples define, with this repository served in the place of the published one."""
+    """Return the definitions of the examples, with this repository served in place of the published one."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=ROOT))
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     published = re.search(r'BASE = "(.*)"', FIRST)[1]

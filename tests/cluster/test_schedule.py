@@ -16,7 +16,7 @@ def uploaded(kubeflow, capsys, tmp_path):
     return kubeflow
 
 
-def test_apply_makes_what_is_declared_and_then_there_is_nothing_to_do(uploaded, capsys, tmp_path):
+def test_apply_creates_declared_runs_and_a_second_apply_changes_nothing(uploaded, capsys, tmp_path):
     file = write_schedules(tmp_path)
     result = call(capsys, "schedule", "diff", file)
     assert (result.code, result.out) == (1, "+ weekly: create (does not exist)\n"), result.err
@@ -34,7 +34,7 @@ def test_apply_makes_what_is_declared_and_then_there_is_nothing_to_do(uploaded, 
     assert uploaded.refused == []
 
 
-def test_a_change_replaces_it_and_names_what_differs(uploaded, capsys, tmp_path):
+def test_a_change_replaces_the_run_and_names_the_difference(uploaded, capsys, tmp_path):
     call(capsys, "schedule", "apply", write_schedules(tmp_path))
     (old,) = uploaded.recurring_runs
     result = call(capsys, "schedule", "apply", write_schedules(tmp_path, "rounds: 3", "rounds: 4"))
@@ -76,7 +76,7 @@ def test_pause_apply_and_delete(uploaded, capsys, tmp_path):
     assert (again.code, "histoforge has created no recurring run 'weekly'" in again.err) == (2, True)
 
 
-def test_what_is_no_longer_declared_is_named_and_deleted_only_when_asked(uploaded, capsys, tmp_path):
+def test_undeclared_runs_are_named_and_deleted_only_with_prune(uploaded, capsys, tmp_path):
     call(capsys, "schedule", "apply", write_schedules(tmp_path))
     empty = tmp_path / "none.yaml"
     empty.write_text("schedules: []\n")
@@ -86,7 +86,7 @@ def test_what_is_no_longer_declared_is_named_and_deleted_only_when_asked(uploade
     assert uploaded.recurring_runs == {}
 
 
-def test_an_apply_that_was_cut_off_between_making_and_deleting_is_made_good(uploaded, capsys, tmp_path):
+def test_apply_repairs_an_apply_that_stopped_between_creating_and_deleting(uploaded, capsys, tmp_path):
     file = write_schedules(tmp_path)
     call(capsys, "schedule", "apply", file)
     (run,) = uploaded.recurring_runs.values()
@@ -118,7 +118,7 @@ def test_with_profiles_everything_is_in_the_namespace_of_the_environment(kubeflo
     assert "no pipeline 'tiny'" in call(capsys, "schedule", "diff", file).err
 
 
-def test_more_recurring_runs_than_a_page_holds(uploaded, capsys, tmp_path):
+def test_more_recurring_runs_than_fit_on_a_page(uploaded, capsys, tmp_path):
     file = write_schedules(tmp_path)
     text = file.read_text()
     block = text[text.index("  - name") :]
@@ -142,7 +142,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("old", "new"), WRONG, ids=lambda text: text[:20])
-def test_what_is_wrong_is_one_sentence_before_anything_is_asked_for(kubeflow, capsys, tmp_path, old, new):
+def test_invalid_input_is_one_sentence_before_any_request(kubeflow, capsys, tmp_path, old, new):
     result = call(capsys, "schedule", "apply", write_schedules(tmp_path, old, new))
     assert result.code == 2
     assert WRONG[old, new] in result.err, result.err

@@ -1,4 +1,4 @@
-"""The command of the example TrainJob, run as Kubeflow Trainer runs it: on two nodes, of which the first writes."""
+"""The command of the example TrainJob, run as Kubeflow Trainer does: on two nodes, the first of which writes."""
 
 import os
 import socket

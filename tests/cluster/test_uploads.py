@@ -85,7 +85,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("arguments", WRONG)
-def test_what_is_wrong_is_one_sentence_before_anything_is_asked_for(kubeflow, capsys, tmp_path, arguments):
+def test_invalid_input_is_one_sentence_before_any_request(kubeflow, capsys, tmp_path, arguments):
     path = write_pipeline(tmp_path)
     path.write_text(
         path.read_text().replace("  rounds:", "  preset: {parameterType: STRING, isOptional: true}\n      rounds:")
@@ -107,7 +107,7 @@ def test_each_method_of_a_benchmark_is_held_against_its_own_settings():
         run_parameters(package, "", {**given, "methods": ["dcgn"]})
 
 
-def test_a_missing_parameter_is_asked_for(kubeflow, capsys, tmp_path):
+def test_a_missing_parameter_is_named(kubeflow, capsys, tmp_path):
     done = call(capsys, "submit", write_pipeline(tmp_path))
     assert (done.code, done.err) == (2, "The pipeline 'tiny' needs the parameter 'source': where slides lie.\n")
 
@@ -151,7 +151,7 @@ def test_a_page_to_log_in_is_recognised(kubeflow, capsys, tmp_path):
     "body",
     [{"name": "x", "cron": "1"}, {"display_name": 3}, {"mode": "ON"}, {"trigger": {"cron_schedule": {"zone": "UTC"}}}],
 )
-def test_the_double_refuses_what_the_published_models_do_not_have(body):
+def test_the_double_rejects_fields_that_the_published_models_lack(body):
     with pytest.raises(BadRequest):
         check(body, "V2beta1RecurringRun")
 
@@ -180,7 +180,7 @@ def test_a_version_without_the_queue_of_the_profile_is_not_run(kubeflow, capsys,
         ("environment_from: {site: {proxy: HTTPS_PROXY}}", {}, "without the config map 'site'"),
     ],
 )
-def test_a_version_without_what_the_profile_compiles_in_is_not_run(
+def test_a_version_compiled_without_settings_of_the_profile_is_not_run(
     kubeflow, capsys, tmp_path, profile, compiled, sentence
 ):
     path = write_pipeline(tmp_path)
@@ -202,7 +202,7 @@ def test_a_version_without_what_the_profile_compiles_in_is_not_run(
         ("queue: gpus\n", "gs://b/out", "lacks the provider 'gs'"),
     ],
 )
-def test_queue_pool_and_launcher_are_looked_at(kubeflow, capsys, tmp_path, monkeypatch, profile, root, sentence):
+def test_queue_pool_and_launcher_are_checked(kubeflow, capsys, tmp_path, monkeypatch, profile, root, sentence):
     path = write_pipeline(tmp_path)
     text = path.read_text().replace("  rounds:", "  gpu_type: {parameterType: STRING, isOptional: true}\n      rounds:")
     path.write_text(text)

@@ -34,21 +34,21 @@ schedules:
 
 
 def write_pipeline(folder: Path) -> Path:
-    """A small compiled pipeline."""
+    """Write a small compiled pipeline, and return its path."""
     path = folder / "tiny.yaml"
     path.write_text(PIPELINE)
     return path
 
 
 def write_schedules(folder: Path, old: str = "", new: str = "") -> Path:
-    """A declaration of one schedule of that pipeline, with `old` replaced by `new`."""
+    """Write a file with one schedule of that pipeline, in which `old` is replaced by `new`; return its path."""
     path = folder / "recurring_runs.yaml"
     path.write_text(SCHEDULES.replace(old, new, 1).replace("PIPELINE", str(write_pipeline(folder))))
     return path
 
 
 def in_kubernetes(kubeflow: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kubeconfig that leads to the double, which has the queue `gpus` of two GPUs and a launcher that knows s3."""
+    """Write a kubeconfig for the double, and give it the queue `gpus` with two GPUs and a launcher with s3."""
     server = os.environ["KF_PIPELINES_ENDPOINT"]
     config = {
         "apiVersion": "v1",

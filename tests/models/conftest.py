@@ -1,4 +1,4 @@
-"""A place for models: a folder, and a bucket of a real S3 server."""
+"""Fixtures: locations of published models in a folder and in a bucket of a real S3 server."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]
 
 @pytest.fixture(params=["folder", "s3"])
 def models(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The location of published models, written as a user writes it."""
+    """Return the location of published models as a user writes it."""
     if request.param == "folder":
         return str(tmp_path / "models")
     server: S3Server = request.getfixturevalue("model_server")
