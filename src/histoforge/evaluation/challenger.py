@@ -27,21 +27,21 @@ class Challenger:
     Attributes:
         path: an arm directory or a classifier's model directory.
         form: 'arm' or 'classifier'.
-        facts: arm, method, seeds, config, classes, patch_size, mpp, digests, counts, code_version.
+        description: arm, method, seeds, config, classes, patch_size, mpp, digests, counts, code_version.
         models: digests of its classifiers.
         digest: SHA-256 over the names and digests of its files.
     """
 
     path: Path
     form: str
-    facts: Mapping[str, Any]
+    description: Mapping[str, Any]
     models: list[str]
     digest: str
 
     @property
     def synthetic(self) -> bool:
         """True if it was trained on synthetic patches."""
-        return "synthetic" in self.facts["digests"]
+        return "synthetic" in self.description["digests"]
 
 
 def open_challenger(path: Path, patches: PatchSet) -> Challenger:
@@ -62,7 +62,7 @@ def open_challenger(path: Path, patches: PatchSet) -> Challenger:
             raise ModelError(f"{path} is a {info.kind}, and classifiers are published: name an arm or a classifier.")
         arm = {"arm": info.training.get("arm", ""), "seeds": [info.training.get("seed", 0)], "counts": {}}
         models = [info.digest]
-    facts = {
+    description = {
         **arm, "method": info.method, "config": info.config, "classes": info.classes, "patch_size": info.patch_size,
         "mpp": info.mpp, "digests": info.digests, "code_version": info.code_version,
     }  # fmt: skip
@@ -72,7 +72,7 @@ def open_challenger(path: Path, patches: PatchSet) -> Challenger:
             f"{path} was trained on another patch set ({trained_on[:12] or 'unknown'}) than the one given "
             f"({patches.digest[:12]}), whose test patients it may know: give the one that it was trained on."
         )
-    return Challenger(path, form, facts, models, digest_json(file_digests(path)))
+    return Challenger(path, form, description, models, digest_json(file_digests(path)))
 
 
 def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -> PublishableResults:
@@ -96,7 +96,7 @@ def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -
             f"The results {path} are of {', '.join(results.arms)} and not of the models in {challenger.path}: evaluate "
             "these."
         )
-    if challenger.synthetic and inputs.selected not in ("", challenger.facts["digests"]["synthetic"]):
+    if challenger.synthetic and inputs.selected not in ("", challenger.description["digests"]["synthetic"]):
         raise SourceError(
             f"The results {path} audit other synthetic patches ({inputs.selected[:12]}) than those that trained "
             f"{challenger.path}: evaluate it with its own selection or pool."
@@ -120,5 +120,5 @@ def check_comparable(card: ModelCard, challenger: Challenger) -> None:
     champion = f"The champion of '{card.name}'"
     if card.kind != "classifier":
         raise ModelError(f"{champion} is a {card.kind}, and the challenger is a classifier: choose another name.")
-    patches = PatchFormat(challenger.facts["classes"], challenger.facts["patch_size"])
+    patches = PatchFormat(challenger.description["classes"], challenger.description["patch_size"])
     check_same_format(f"{champion} was trained on", card, "the challenger", patches, "choose another name")

@@ -159,14 +159,3 @@ def seen_units(patches: PatchSet, units: TestUnits) -> list[str]:
         return []
     used = patches.where(np.flatnonzero(patches.index["split"].isin(["train", "val"]).to_numpy()))
     return sorted(set(unit_digests(units.of(used)).tolist()))
-
-
-def unit_counts(patches: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
-    """Count patients (slides, images) by split and class name; '' stands for all classes together."""
-    counts: dict[str, dict[str, int]] = {}
-    for split_name in patches.info.counts:
-        split = patches.split(split_name)
-        names, labels = units.of(split), split.labels
-        by_class = {name: len(set(names[labels == label])) for label, name in enumerate(patches.classes)}
-        counts[split_name] = {"": len(set(names)), **by_class}
-    return counts

@@ -10,7 +10,8 @@ from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.progress import say
 from histoforge.core.text import dimensions
 from histoforge.evaluation.challenger import Challenger, check_comparable, open_challenger, open_results
-from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units, unit_counts
+from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units
+from histoforge.evaluation.inputs import count_units
 from histoforge.evaluation.results_file import PublishableResults
 from histoforge.models import ModelCard, ModelStore, Publication, PublishResult, Verdict
 from histoforge.models.card import CARD_NAME, README_NAME
@@ -105,26 +106,26 @@ def describe(
     comparison: ChallengerComparison,
 ) -> ModelCard:
     """Return the challenger's model card."""
-    facts, made_by = model.facts, patches.info.made_by
+    description, made_by = model.description, patches.info.made_by
     source = {"source": str(made_by["source_digest"])} if made_by.get("source_digest") else {}
     return ModelCard(
         name=config.name,
         kind="classifier",
         form=model.form,
-        arm=facts["arm"],
-        method=facts["method"],
-        seeds=facts["seeds"],
-        classes=facts["classes"],
-        patch_size=facts["patch_size"],
-        mpp=facts["mpp"],
+        arm=description["arm"],
+        method=description["method"],
+        seeds=description["seeds"],
+        classes=description["classes"],
+        patch_size=description["patch_size"],
+        mpp=description["mpp"],
         model=model.digest,
-        digests={**facts["digests"], **source},
+        digests={**description["digests"], **source},
         unit=comparison.units.name,
         patches=patches.info.counts,
-        units=unit_counts(patches, comparison.units),
-        synthetic=facts["counts"].get("synthetic", {}),
+        units=count_units(patches, comparison.units),
+        synthetic=description["counts"].get("synthetic", {}),
         presets=[config.trained_with] if config.trained_with else [],
-        config=facts["config"],
+        config=description["config"],
         confidence=config.confidence,
         scores=comparison.scores(),
         extractors=results.extractors,
@@ -133,7 +134,7 @@ def describe(
         intended_use=config.intended_use,
         limits=_limits(config, model, results, comparison),
         seen=seen_units(patches, comparison.units),
-        code_version=facts["code_version"],
+        code_version=description["code_version"],
     )
 
 
@@ -157,11 +158,11 @@ def _first(config: PublishModelConfig, comparison: ChallengerComparison) -> Verd
 def _limits(
     config: PublishModelConfig, model: Challenger, results: PublishableResults, comparison: ChallengerComparison
 ) -> list[str]:
-    size = dimensions(model.facts["patch_size"])
-    mpp = model.facts["mpp"]
+    size = dimensions(model.description["patch_size"])
+    mpp = model.description["mpp"]
     scale = "of the resolution that it was trained at" if mpp is None else f"at {mpp:g} um/px"
     limits = [
-        f"It knows only {', '.join(model.facts['classes'])}, and assigns every patch to one of these.",
+        f"It knows only {', '.join(model.description['classes'])}, and assigns every patch to one of these.",
         f"It takes patches of {size} px {scale}; others, and other scanners, stains or tissue, were not tested.",
         f"Its scores were measured on {comparison.n_units} {comparison.units.name}; the same test split was used to "
         "choose between published models.",
