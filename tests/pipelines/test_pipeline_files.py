@@ -42,13 +42,13 @@ def load(name):
 def tasks(spec):
     """Executor label to the task's specification, in loops too."""
     dags = [spec["root"]["dag"], *(c["dag"] for c in spec["components"].values() if "dag" in c)]
-    found = {}
+    by_label = {}
     for dag in dags:
         for task in dag["tasks"].values():
             component = spec["components"][task["componentRef"]["name"]]
             if "executorLabel" in component:
-                found[component["executorLabel"]] = task
-    return found
+                by_label[component["executorLabel"]] = task
+    return by_label
 
 
 @pytest.fixture(scope="module", params=FUNCTIONS)
@@ -65,7 +65,7 @@ def test_every_task_has_a_time_limit_a_retry_no_root_and_the_secret(pipeline):
         assert task["retryPolicy"]["maxRetryCount"] == 2
         (secret,) = settings["secretAsEnv"]
         assert secret["optional"] is True
-        assert {one["envVar"] for one in secret["keyToEnv"]} == {
+        assert {key["envVar"] for key in secret["keyToEnv"]} == {
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
             "HISTOFORGE_S3_ENDPOINT",
@@ -137,8 +137,8 @@ def test_what_a_person_sets_is_text_and_has_a_default(name):
 
 def test_the_source_is_looked_at_anew_each_time_and_its_digest_reaches_preprocess(pipeline):
     spec, _ = pipeline
-    found = tasks(spec)
-    scan, cut = found["exec-scan-source"], found["exec-preprocess"]
+    by_label = tasks(spec)
+    scan, cut = by_label["exec-scan-source"], by_label["exec-preprocess"]
     assert scan["cachingOptions"] == {}
     assert cut["cachingOptions"] == {"enableCache": True}
     digest = cut["inputs"]["parameters"]["dataset_digest"]
@@ -163,9 +163,9 @@ def test_each_step_gets_its_own_part_of_the_overrides_and_no_more(pipeline):
 
 
 def test_what_looks_at_the_world_or_changes_it_is_never_taken_from_the_cache():
-    found = tasks(load("retraining")[0])
+    by_label = tasks(load("retraining")[0])
     for name in ("scan-source", "find-news", "publish-model", "record-source"):
-        assert found[f"exec-{name}"]["cachingOptions"] == {}, name
+        assert by_label[f"exec-{name}"]["cachingOptions"] == {}, name
 
 
 @pytest.mark.parametrize("name", PIPELINES)
