@@ -66,7 +66,7 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
     model = json.loads((out / "generators-0" / "model.json").read_text())
     assert (model["method"], model["classes"]) == ("dcgan", ["benign", "tumour"])
     assert weights(out / "generators-1") == joined  # classes one after the other, and side by side
-    assert any("only 'literal' is here" in line for line in ranking["answer"]["lines"])
+    assert any("The only variant of rleo compared here is 'literal'" in line for line in ranking["answer"]["lines"])
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "rleo:literal" in page
