@@ -37,7 +37,7 @@ def preprocess(
         patches: patch set, split by patient and stratified by class.
         overviews: patch set of shrunken slides, with a picture of tissue, grid and regions for each slide.
         metrics: numbers of patches, patients and slides.
-        summary: the metrics as a table, with the skipped slides and the reasons.
+        summary: patients and patches by split and class, warnings, and the skipped slides with the reasons.
     """
     from histoforge.tasks.step_task import run_step
 

@@ -72,7 +72,7 @@ def scan_source(
 
     Returns:
         metrics: number and size of the files.
-        summary: the files at the source, as a table.
+        summary: the files at the source as a table, with warnings about a split too small for a conclusion.
         Output: digest of the names, sizes and versions of all files there.
         preprocess_overrides: overrides of preprocess only, which do not change when another step's overrides change.
         finetune_snn_overrides: overrides of finetune_snn.

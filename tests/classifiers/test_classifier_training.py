@@ -221,7 +221,7 @@ def test_synthetic_patches_of_other_classes_or_another_size_are_refused(real, tm
 
 
 def test_a_set_without_validation_patches_is_refused(tmp_path):
-    with pytest.raises(PatchSetError, match="no patches in its 'val' split"):
+    with pytest.raises(PatchSetError, match="no patches in its 'val' split: .* split_ratios, such as 7:1:2"):
         load_data(write_stripes(tmp_path / "p", (4, 4), (), (4, 4)), None, torch.device("cpu"))
 
 

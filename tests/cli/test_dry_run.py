@@ -108,6 +108,7 @@ def test_a_dry_run_of_preprocess_shows_the_source_and_writes_nothing(capsys, tmp
     source = write_images(tmp_path / "images", per_class=4, patients=2)
     shown = plan(capsys, "preprocess", "--source", source, "--out", tmp_path / "cut", "--dry-run")
     assert shown["inputs"]["source"]["files"] == 8
+    assert "will probably be too small for a conclusion" in shown["warnings"][0]
     assert shown["settings"]["patch_size"] == "96"
     assert not (tmp_path / "cut").exists()
 
@@ -118,6 +119,7 @@ def test_a_dry_run_of_a_pipeline_shows_tasks_settings_and_trainings(capsys, tmp_
     arguments = ["run", "selective-augmentation", "--source", source, "--out", tmp_path / "out", "--preset", ""]
     shown = plan(capsys, *arguments, "--dry-run", *settings)
     assert shown["source"]["files"] == 8
+    assert any("'train_classifier.seeds' is 2" in warning for warning in shown["warnings"])
     assert "Train with the selection (2 times)" in shown["tasks"]
     assert shown["settings"]["train_classifier"]["width"] == 0.125
     generator, classifier = (shown["trainings"][name] for name in ("train_generator", "train_classifier"))

@@ -278,6 +278,21 @@ def test_no_test_split_is_one_sentence(given, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
+def test_an_external_test_set_is_evaluated_without_training_patches(given, tmp_path):
+    write_real(tmp_path / "patches", {"test": 6})
+    external = {"arms": [given / "baseline", given / "selective"], "generator": given / "generator"}
+    summary = evaluate(tmp_path, tmp_path, **external, pool=given / "pool")
+    assert summary.test_units == 6
+    (left_out,) = [text for text in summary.warnings if "no training patches" in text]
+    assert "are not compared with training patches" in left_out
+    results = read_json(tmp_path / "metrics.json")
+    assert results["memorisation"] is None
+    assert {row["against"] for row in results["generative"]} == {"held-out patches"}
+    assert "not compared with training patches" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    without_pool = evaluate(tmp_path, tmp_path, **external)
+    assert not any("no training patches" in text for text in without_pool.warnings)
+
+
 def test_no_arms_and_two_of_one_name_are_refused(given, tmp_path):
     with pytest.raises(SettingsError, match="no arms to compare"):
         evaluate(given, tmp_path, ())

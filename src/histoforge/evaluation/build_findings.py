@@ -13,7 +13,7 @@ import torch
 from histoforge import __version__
 from histoforge.core.text import dimensions, duration, join_words
 from histoforge.evaluation.findings import Findings, InputDigests, SyntheticFindings
-from histoforge.evaluation.inputs import ArmInput, TestUnits, count_units
+from histoforge.evaluation.inputs import ArmInput, TestUnits, count_units, training_patches
 from histoforge.evaluation.pictures import GeneratorRecord, generator_record, slide_pictures
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.evaluation.synthetic import sample_patches
@@ -77,7 +77,7 @@ def build_findings(
         projection=inputs.comparison.projection,
         audit=inputs.comparison.audit,
         pairs=inputs.comparison.pairs,
-        samples=sample_patches(real.split("train"), inputs.synthetic, shown_patches, seed),
+        samples=sample_patches(training_patches(real), inputs.synthetic, shown_patches, seed),
         curves=record.curves,
         chosen_epochs=record.chosen_epochs,
         pictures=record.pictures,

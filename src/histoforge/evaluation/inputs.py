@@ -111,6 +111,11 @@ def count_units(real: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
     return counts
 
 
+def training_patches(real: PatchSet) -> PatchSet:
+    """Return the training patches, none if the patch set is an external test set (`split_ratios=0:0:1`)."""
+    return real.where(np.flatnonzero(real.index["split"].to_numpy() == "train"))
+
+
 def open_synthetic(path: Path, real: PatchSet, name: str) -> PatchSet:
     """Open a synthetic patch set that matches the real one; messages call it `name`.
 

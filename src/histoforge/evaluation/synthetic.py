@@ -126,10 +126,11 @@ def _extract(extractor: Extractor, real: RealSets, synthetic: PatchSet, settings
         label = f"features of {name} patches"
         return extract_features(extractor, patches, settings.device, batch_size=settings.batch_size, label=label)
 
+    held_out = features(real.held_out, "held-out")
     return PatchFeatures(
         extractor.name,
-        train=features(real.train, "training"),
-        held_out=features(real.held_out, "held-out"),
+        train=features(real.train, "training") if len(real.train) else held_out[:0],
+        held_out=held_out,
         synthetic=features(synthetic, "synthetic"),
     )
 
@@ -205,7 +206,7 @@ def _project(
     This uses one thread: t-SNE waits at a barrier a thousand times, which takes minutes if a pod may use fewer cores
     than the node has.
     """
-    if len(features.train) + len(features.synthetic) < 5:
+    if not len(features.train) or len(features.train) + len(features.synthetic) < 5:
         return None
     with threadpool_limits(1):
         groups = embed({"real": features.train, "synthetic": features.synthetic}, settings.map_patches, settings.seed)

@@ -95,6 +95,13 @@ class Source(Protocol):
         ...
 
 
+def patient_unit(source: Source) -> str:
+    """Return the word for what counts as a patient: 'patients', or 'slides' or 'images' if no patients are known."""
+    if source.patients_known:
+        return "patients"
+    return "slides" if source.kind == "slides" else "images"
+
+
 def worker_count(workers: int) -> int:
     """Return the number of reading and decoding threads: `workers`, or one per core that this process may use if 0."""
     return workers or _usable_cores()

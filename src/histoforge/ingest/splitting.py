@@ -1,6 +1,7 @@
 """Decide which patches to keep, and assign them to splits."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from histoforge.core.errors import SourceError
 from histoforge.ingest.collector import PatchCollector
-from histoforge.ingest.config import SPLITS
+from histoforge.ingest.config import SPLITS, IngestConfig
 from histoforge.ingest.source import THINNED, ReadLog, Source
 from histoforge.patches.duplicates import DuplicatePixels, find_duplicates
 from histoforge.patches.splits import (
@@ -39,6 +40,11 @@ class SplitSettings:
     train_fraction: float = 1.0
     drop_conflicts: bool = False
 
+    @classmethod
+    def of(cls, config: IngestConfig) -> Self:
+        """Return the settings for splitting in the configuration."""
+        return cls(config.split_by, config.ratios, config.seed, config.train_fraction, config.drop_conflicts)
+
 
 @dataclass(frozen=True)
 class SplitPlan:
@@ -49,16 +55,23 @@ class SplitPlan:
     split_by: str
 
 
-def check_outline(settings: SplitSettings, source: Source) -> None:
-    """Detect an impossible split before hours are spent on reading; each file counts as one patch of its class.
+def split_outline(settings: SplitSettings, source: Source) -> tuple[pd.DataFrame, str]:
+    """Split the files before hours are spent on reading; each file counts as one patch of its class.
+
+    Returns:
+        The files with patient, slide, class_name and split, no rows if the source does not list them; and the origin of
+        the split, as `make_splits` returns it.
 
     Raises:
         SourceError: the files cannot be split as requested.
     """
     table = pd.DataFrame(source.outline(), columns=["patient", "slide", "class_name", "split"])
     table = table[table["class_name"].isin(source.classes)]
-    if len(table):
-        make_splits(settings, source, table.assign(label=table["class_name"].map(source.classes.index)))
+    if not len(table):
+        return table, settings.split_by
+    table = table.assign(label=table["class_name"].map(source.classes.index))
+    splits, split_by = make_splits(settings, source, table)
+    return table.assign(split=splits), split_by
 
 
 def plan_splits(
@@ -86,6 +99,8 @@ def plan_splits(
         raise SourceError(f"All images in {log.source} have two classes: correct their labels.")
     splits = np.full(len(index), "", dtype=object)
     splits[keep], split_by = make_splits(settings, source, index[keep])
+    for table in log.conflicts:
+        table["split"] = splits[table.index.to_numpy()]
     leaks = find_duplicates(collector.keys[keep], splits[keep], index["file"][keep])
     rows = leaks.rows & (splits[keep] != "train")
     keep = _resolve_conflicts(leaks, rows, "in two splits", keep, index.assign(split=splits), settings, log)
@@ -159,7 +174,7 @@ def _conflict_table(
     duplicates: DuplicatePixels, left_out: NDArray[np.bool_], where: str, index: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the patches that share their pixels, by image; `index` and `left_out` have the rows of `duplicates`."""
-    columns = index[["file", "x", "y", "class_name", "split"]].reset_index(drop=True)
+    columns = index[["file", "x", "y", "class_name", "split"]]
     table = columns.assign(same_pixels=where, picture=duplicates.groups, left_out=left_out)[duplicates.rows]
     first = ["same_pixels", "picture"]
     return table[[*first, *columns.columns, "left_out"]].sort_values("picture", kind="stable")

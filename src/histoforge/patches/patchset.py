@@ -147,7 +147,8 @@ class PatchSet:
         view = self.where(np.flatnonzero(self.index["split"].to_numpy() == name))
         if not len(view):
             raise PatchSetError(
-                f"The patch set has no patches in its '{name}' split: add patients, or change the split ratios."
+                f"The patch set has no patches in its '{name}' split: run 'histoforge preprocess' again with a number "
+                "above 0 for it in split_ratios, such as 7:1:2."
             )
         return view
 

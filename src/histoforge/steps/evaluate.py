@@ -14,7 +14,14 @@ from histoforge.core.progress import say
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
 from histoforge.evaluation.findings import Findings, SyntheticFindings
 from histoforge.evaluation.flat_metrics import flat_metrics
-from histoforge.evaluation.inputs import ArmInput, data_warnings, open_arms, open_synthetic, test_units
+from histoforge.evaluation.inputs import (
+    ArmInput,
+    data_warnings,
+    open_arms,
+    open_synthetic,
+    test_units,
+    training_patches,
+)
 from histoforge.evaluation.results_file import AnswerRecord, evaluation_results
 from histoforge.evaluation.study import ArmPredictions, build_study, predict
 from histoforge.evaluation.synthetic import ComparisonSettings, compare_synthetic
@@ -80,12 +87,10 @@ def run(
         seed=config.seed,
     )  # fmt: skip
     say(f"evaluate: {len(arm_inputs)} arms compared on {len(test)} test patches")
-    if synthetic is not None and len(extractors) < 2:
-        warnings.append(
-            "The baseline has no second seed and no judge of another architecture: the classifier that selected "
-            "patches also scores them, so their scores are too good."
-        )
-    comparison = _compare(config, synthetic, real, test, [*extractors, *inception], device)
+    train = training_patches(real)
+    if synthetic is not None:
+        warnings += _synthetic_warnings(train, extractors)
+    comparison = _compare(config, synthetic, train, test, [*extractors, *inception], device)
     findings = build_findings(
         EvaluationInputs(real, units, arm_inputs, study, synthetic, comparison, generator, overviews, warnings),
         heading=config.heading,
@@ -105,10 +110,26 @@ def _synthetic(pool: Path | None, selected: Path | None, real: PatchSet) -> Synt
     return SyntheticSets.of_selection(open_synthetic(selected, real, "selection")) if selected else None
 
 
+def _synthetic_warnings(train: PatchSet, extractors: Sequence[Extractor]) -> list[str]:
+    """Return warnings about the comparison of synthetic with real patches."""
+    warnings = []
+    if len(extractors) < 2:
+        warnings.append(
+            "The baseline has no second seed and no judge of another architecture: the classifier that selected "
+            "patches also scores them, so their scores are too good."
+        )
+    if not len(train):
+        warnings.append(
+            "The patch set has no training patches: synthetic patches are not compared with training patches, and "
+            "there is no memorisation audit and no map."
+        )
+    return warnings
+
+
 def _compare(
     config: EvaluateConfig,
     synthetic: SyntheticSets | None,
-    real: PatchSet,
+    train: PatchSet,
     test: PatchSet,
     extractors: Sequence[Extractor],
     device: torch.device,
@@ -125,7 +146,7 @@ def _compare(
         seed=config.seed,
         device=device,
     )
-    return compare_synthetic(synthetic, real.split("train"), test, extractors, settings)
+    return compare_synthetic(synthetic, train, test, extractors, settings)
 
 
 def _predict(

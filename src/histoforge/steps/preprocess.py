@@ -9,12 +9,19 @@ import pandas as pd
 
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
+from histoforge.evaluation.feasibility import (
+    LARGE_ENOUGH,
+    enough_for_conclusion,
+    outline_warnings,
+    split_warnings,
+)
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import SPLITS
 from histoforge.ingest.opening import open_source
-from histoforge.ingest.source import ReadLog, Source
-from histoforge.ingest.splitting import CONFLICTS_NAME, SplitPlan, SplitSettings, check_outline, plan_splits
+from histoforge.ingest.source import ReadLog, Source, patient_unit
+from histoforge.ingest.splitting import CONFLICTS_NAME, SplitPlan, SplitSettings, plan_splits
 from histoforge.patches import PatchSetWriter
+from histoforge.reports.text.splits import split_lines, splits_markdown
 from histoforge.steps.preprocess_config import PreprocessConfig, PreprocessSummary
 from histoforge.storage import digest_of_source, open_location
 
@@ -39,10 +46,9 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
         digest = digest_of_source(location)
         source = open_source(config, location, location.source_entries(), log)
         say(f"preprocess: {location} contains {source.kind}, with the classes {', '.join(source.classes)}")
-        settings = SplitSettings(
-            config.split_by, config.ratios, config.seed, config.train_fraction, config.drop_conflicts
-        )
-        check_outline(settings, source)
+        settings = SplitSettings.of(config)
+        for warning in outline_warnings(settings, source):
+            say(f"preprocess: warning: {warning}")
         with (
             PatchSetWriter.create(patches, source.classes, config.size) as writer,
             PatchSetWriter.create(overviews, source.classes, config.overview_px) as overview_writer,
@@ -61,12 +67,11 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
             written = time.monotonic()
             seconds = {"reading": read - began, "writing": written - read, "total": written - began}
             summary = summary.model_copy(update={"seconds": {name: round(s, 3) for name, s in seconds.items()}})
-            write_json(writer.directory / SUMMARY_NAME, summary.model_dump(mode="json"))
+            write_json(writer.directory / SUMMARY_NAME, summary.model_dump(mode="json", exclude={"markdown"}))
             if log.conflicts:
                 table = pd.concat(log.conflicts)
                 table.to_csv(writer.directory / CONFLICTS_NAME, index=False, errors="backslashreplace")
-    _log_summary(summary)
-    return summary
+    return _log_summary(summary, patient_unit(source))
 
 
 def _finish(
@@ -81,7 +86,7 @@ def _finish(
     index = collector.patches.index()
     plan = plan_splits(settings, source, log, collector, index)
     kept = index[plan.keep].assign(split=plan.splits[plan.keep])
-    summary = _summarise(config, source, log, kept, plan, digest)
+    summary = _summarise(config, settings, source, log, kept, plan, digest)
     split_of_file = dict(zip(kept["file"], kept["split"], strict=True))
     overview_splits = [split_of_file.get(file, "") for file in collector.overview_files]
     summary = summary.model_copy(update={"overviews": sum(map(bool, overview_splits))})
@@ -89,7 +94,7 @@ def _finish(
         "step": "preprocess",
         "config": config.model_dump(mode="json", exclude={"workers"}),
         "source_digest": digest,
-        "summary": summary.model_dump(mode="json", exclude={"seconds"}),
+        "summary": summary.model_dump(mode="json", exclude={"seconds", "markdown"}),
     }
     collector.patches.mpp = summary.mpp
     collector.patches.finish(made_by, split=plan.splits, keep=plan.keep)
@@ -102,11 +107,18 @@ def _finish(
 
 
 def _summarise(
-    config: PreprocessConfig, source: Source, log: ReadLog, kept: pd.DataFrame, plan: SplitPlan, digest: str
+    config: PreprocessConfig,
+    settings: SplitSettings,
+    source: Source,
+    log: ReadLog,
+    kept: pd.DataFrame,
+    plan: SplitPlan,
+    digest: str,
 ) -> PreprocessSummary:
     """Return the summary, without overviews and durations."""
     splits = [name for name in SPLITS if (kept["split"] == name).any()]
-    per_cell = kept.groupby(["split", "class_name"]).size().to_dict()
+    by_cell = kept.groupby(["split", "class_name"])["patient"].agg(["size", "nunique"])
+    patches, patients = by_cell["size"].to_dict(), by_cell["nunique"].to_dict()
     known = kept["mpp"].dropna()
     same = len(known) == len(kept) and known.max() <= known.min() * (1 + SAME_MPP)
     if len(known) and not same:
@@ -120,6 +132,14 @@ def _summarise(
             "The split is by slide, not by patient: patches of one patient may be in several splits, which makes "
             "all results too optimistic"
         )
+    log.warnings += split_warnings(
+        kept,
+        source.classes,
+        unit=patient_unit(source),
+        split_by=plan.split_by,
+        ratios=settings.ratios,
+        seed=settings.seed,
+    )
     return PreprocessSummary(
         kind=source.kind,
         source=config.source,
@@ -127,8 +147,11 @@ def _summarise(
         classes=source.classes,
         patch_size=config.size,
         mpp=float(known.median()) if same else None,
-        counts={name: {label: int(per_cell.get((name, label), 0)) for label in source.classes} for name in splits},
+        counts={name: {label: int(patches.get((name, label), 0)) for label in source.classes} for name in splits},
         patients={name: int(kept.loc[kept["split"] == name, "patient"].nunique()) for name in splits},
+        patients_by_class={
+            name: {label: int(patients.get((name, label), 0)) for label in source.classes} for name in splits
+        },
         patients_known=source.patients_known,
         split_by=plan.split_by,
         files=log.files,
@@ -138,13 +161,19 @@ def _summarise(
     )
 
 
-def _log_summary(summary: PreprocessSummary) -> None:
-    """Log the summary."""
-    unit = "patients" if summary.patients_known else "files"
-    for split, counts in summary.counts.items():
-        shown = ", ".join(f"{name} {count}" for name, count in counts.items())
-        say(f"preprocess: {split}: {shown} ({unit}: {summary.patients[split]})")
-    for failure in summary.failed:
-        say(f"preprocess: skipped {failure.name}: {failure.reason}")
-    for warning in summary.warnings:
-        say(f"preprocess: warning: {warning}")
+def _log_summary(summary: PreprocessSummary, unit: str) -> PreprocessSummary:
+    """Log the summary, and return it with its Markdown.
+
+    Args:
+        summary: the summary.
+        unit: what counts as a patient; see `patient_unit`.
+    """
+    table = (summary.counts, summary.patients, summary.patients_by_class, unit)
+    skipped = [f"{failure.name}: {failure.reason}" for failure in summary.failed]
+    verdict = LARGE_ENOUGH if enough_for_conclusion(summary.patients, summary.patients_by_class) else ""
+    lines = split_lines(*table) + [f"skipped {text}" for text in skipped]
+    lines += [f"warning: {warning}" for warning in summary.warnings] + [verdict] * bool(verdict)
+    for line in lines:
+        say(f"preprocess: {line}")
+    markdown = splits_markdown(*table, verdict=verdict, warnings=summary.warnings, skipped=skipped)
+    return summary.model_copy(update={"markdown": markdown})

@@ -19,6 +19,7 @@ class PreprocessSummary(Settings):
         mpp: um/px of the patches, or None if it is unknown or mixed.
         counts: patches by split and class.
         patients: patients by split; images if no patients are known.
+        patients_by_class: patients by split and class.
         patients_known: True if the source identifies patients. If not, each image (for slides, each slide) counts as
             one patient, and no result mentions patients.
         split_by: 'patient', 'slide' (weaker: a patient may be in two splits) or 'source' (the source's own).
@@ -29,6 +30,7 @@ class PreprocessSummary(Settings):
         warnings: one sentence per warning, for the report.
         seconds: durations of the parts; `patchset.json` does not record them, so that equal input and settings give an
             equal digest.
+        markdown: the splits as a table, warnings and skipped files; no file records it.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class PreprocessSummary(Settings):
     mpp: float | None
     counts: dict[str, dict[str, int]]
     patients: dict[str, int]
+    patients_by_class: dict[str, dict[str, int]]
     patients_known: bool
     split_by: str
     files: int
@@ -47,3 +50,4 @@ class PreprocessSummary(Settings):
     overviews: int = 0
     warnings: list[str]
     seconds: dict[str, float] = Field(default_factory=dict)
+    markdown: str = ""

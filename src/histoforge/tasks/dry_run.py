@@ -40,7 +40,7 @@ def dry_run(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> dict[s
     descriptions = {name: _input(path) for name, path in inputs.items() if path}
     plan = {"step": step.name, "settings": resolved(step.name, config), "inputs": descriptions}
     if step.name == "preprocess":
-        plan["inputs"] = {"source": _source(config)}
+        plan |= _source_plan(config)
     if not step.trains:
         return {**plan, "estimate": "this step has no training steps to measure"}
     trainings, memory = measure(step, config, inputs)
@@ -115,12 +115,17 @@ def _input(path: Path | list[Path]) -> Any:
     return {"path": str(path), **{name: metadata[name] for name in SHOWN if name in metadata}}
 
 
-def _source(config: Any) -> dict[str, Any]:
+def _source_plan(config: Any) -> dict[str, Any]:
+    """Return the source of `preprocess` as its input, and the warnings about its split that are known now."""
     from histoforge.storage import open_location
+    from histoforge.tasks.scan_source import expected_warnings
 
-    entries = open_location(config.source).source_entries()
+    location = open_location(config.source)
+    entries = location.source_entries()
     size = sum(entry.size for entry in entries)
-    return {"path": config.source, "files": len(entries), "megabytes": round(size / 1e6, 1)}
+    source = {"path": config.source, "files": len(entries), "megabytes": round(size / 1e6, 1)}
+    warnings = expected_warnings(config, location, entries)
+    return {"inputs": {"source": source}, **({"warnings": warnings} if warnings else {})}
 
 
 def _memory() -> str:

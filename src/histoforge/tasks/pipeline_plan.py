@@ -58,6 +58,7 @@ def plan_pipeline(spec: Any, settings: Mapping[str, StepConfig], scan: Any) -> d
     plan: dict[str, Any] = {
         "pipeline": spec.pipeline_info.name,
         "source": {"path": scan.source, "files": scan.files, "megabytes": round(scan.bytes / 1e6, 1)},
+        **({"warnings": scan.warnings} if scan.warnings else {}),
         "tasks": names,
         "settings": {name: resolved(name, settings[name]) for name in used if name in settings},
     }

@@ -1,14 +1,20 @@
 """Check a pipeline's settings and that its source is reachable before any long task starts."""
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from histoforge.core.digests import digest_json
-from histoforge.core.errors import SettingsError
-from histoforge.core.settings import Settings
+from histoforge.core.errors import SettingsError, SourceError
+from histoforge.core.settings import Settings, StepConfig
 from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.steps.table import all_settings
-from histoforge.storage import digest_of_source, open_location
+from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.storage import Entry, Location, digest_of_source, open_location
+
+MAX_ANNOTATION_BYTES = 50_000_000
+"""Limit of the annotations that a scan reads; above it, only `preprocess` tells how many patients have a class."""
 
 
 class ScanSummary(Settings):
@@ -18,6 +24,8 @@ class ScanSummary(Settings):
         source: the location.
         files: number of files.
         bytes: their total size.
+        warnings: reasons for which the pipeline's report may draw no conclusion, as far as the names of the files, the
+            table of labels and small annotations show.
         digest: over the names, sizes and versions of all files that `preprocess` may read, wherever they are; other
             files, or files changed in place, give another digest.
     """
@@ -26,6 +34,7 @@ class ScanSummary(Settings):
     files: int
     bytes: int
     digest: str
+    warnings: list[str]
 
 
 def run(
@@ -45,7 +54,8 @@ def run(
     """
     cut = given.get("preprocess")
     given = {**given, "preprocess": {"source": source, **(cut if isinstance(cut, Mapping) else {})}}
-    cutting = all_settings(preset, overrides, given)["preprocess"]
+    settings = all_settings(preset, overrides, given)
+    cutting = settings["preprocess"]
     assert isinstance(cutting, PreprocessConfig)
     if 0 in cutting.ratios:
         raise SettingsError(
@@ -59,7 +69,38 @@ def run(
         files=len(entries),
         bytes=sum(entry.size for entry in entries),
         digest=_digest(cutting),
+        warnings=[*expected_warnings(cutting, location, entries), *_seed_warning(settings, given)],
     )
+
+
+def expected_warnings(config: PreprocessConfig, location: Location, entries: list[Entry]) -> list[str]:
+    """Return warnings about the split; none if only `preprocess` can tell, or will stop with an error."""
+    from histoforge.evaluation.feasibility import outline_warnings
+    from histoforge.ingest.opening import open_source
+    from histoforge.ingest.source import ReadLog
+    from histoforge.ingest.splitting import SplitSettings
+    from histoforge.slides.annotations import EXTENSIONS
+
+    annotations = open_location(config.annotations).source_entries() if config.annotations else entries
+    if sum(entry.size for entry in annotations if entry.name.lower().endswith(EXTENSIONS)) > MAX_ANNOTATION_BYTES:
+        return []
+    with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
+        log = ReadLog(str(location), config.max_failed_slides, Path(temporary))
+        try:
+            return outline_warnings(SplitSettings.of(config), open_source(config, location, entries, log))
+        except SourceError:
+            return []
+
+
+def _seed_warning(settings: Mapping[str, StepConfig], given: Mapping[str, Mapping[str, Any] | bool]) -> list[str]:
+    """Return a warning about too few seeds, except where classifiers only serve to compare generators (use='real')."""
+    fixed = given.get("train_classifier")
+    classifier = settings.get("train_classifier")
+    if not isinstance(classifier, TrainClassifierConfig) or (isinstance(fixed, Mapping) and fixed.get("use")):
+        return []
+    from histoforge.evaluation.feasibility import seed_warning
+
+    return seed_warning(classifier.seeds)
 
 
 def _digest(config: PreprocessConfig) -> str:

@@ -32,6 +32,8 @@ def run_scan(
         resolved = resolve_sizes(sizes)
         result = scan_source.run(source, preset, overrides, given)
         say(f"{result.source} contains {result.files} files, {result.bytes / 1e6:.1f} MB")
+        for warning in result.warnings:
+            say(f"warning: {warning}")
         values = result.model_dump()
         write_report(metrics, summary, values, markdown_table("scan_source", values), meter)
     overrides_of_steps = (step_overrides(step, overrides) for step in STEPS.values() if step.separate_overrides)

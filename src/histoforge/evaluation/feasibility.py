@@ -1,0 +1,156 @@
+"""Check, before any training, whether a split is large enough for a conclusion."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from histoforge.core.errors import SourceError
+from histoforge.core.text import counted
+from histoforge.ingest.source import Source, patient_unit
+from histoforge.ingest.splitting import SplitSettings, split_outline
+from histoforge.metrics.bootstrap import MIN_PATIENTS
+from histoforge.metrics.compare import MIN_SEEDS
+from histoforge.patches.splits import split_by_group
+
+MIN_CLASS_PATIENTS = 2
+"""Minimum number of test patients of each class: if one of them is left out, the class remains."""
+LARGE_ENOUGH = f"The test split is large enough for a conclusion, which also needs at least {MIN_SEEDS} seeds per arm"
+SHOWN_CLASSES = 3
+TEST_SHARES = (0.2, 0.3, 0.4, 0.5)
+MAX_SEARCHED_PATIENTS = 1000
+
+
+def outline_warnings(settings: SplitSettings, source: Source) -> list[str]:
+    """Return the warnings about a split that are known before a slide or image is read.
+
+    Raises:
+        SourceError: the files cannot be split as requested.
+    """
+    files, split_by = split_outline(settings, source)
+    if not len(files):
+        return []
+    return split_warnings(
+        files,
+        source.classes,
+        unit=patient_unit(source),
+        split_by=split_by,
+        ratios=settings.ratios,
+        seed=settings.seed,
+        expected=True,
+    )
+
+
+def split_warnings(
+    patches: pd.DataFrame,
+    classes: Sequence[str],
+    *,
+    unit: str,
+    split_by: str,
+    ratios: tuple[float, float, float],
+    seed: int,
+    expected: bool = False,
+) -> list[str]:
+    """Return warnings about what the splits are too small for, one sentence each.
+
+    Args:
+        patches: one row per patch, or per file that has not been read, with patient, slide, class_name and split.
+        classes: the class names.
+        unit: word for the values of the column 'patient': 'patients', or 'slides' or 'images' if none are known.
+        split_by: origin of the split: 'patient', 'slide' or 'source'.
+        ratios: ratios of the split, which sum to 1.
+        seed: seed of the split.
+        expected: True if the split is only expected, because no file has been read.
+    """
+    present = set(patches["split"])
+    warnings = []
+    if "train" in present and "val" not in present:
+        warnings.append(
+            "There are no validation patches, which train-classifier and finetune-snn need to choose an epoch: give "
+            "split_ratios three numbers above 0 to train on this patch set"
+        )
+    if "test" not in present:
+        warnings.append(
+            "There are no test patches, which evaluate needs: give the third number of split_ratios a value above 0"
+        )
+    elif shortages := _shortages(patches, classes, unit):
+        verb = "will probably be" if expected else "is"
+        advice = _advice(patches, classes, unit, split_by, ratios, seed)
+        warnings.append(f"The test split {verb} too small for a conclusion ({'; '.join(shortages)}): {advice}")
+    return warnings
+
+
+def enough_for_conclusion(patients: Mapping[str, int], by_class: Mapping[str, Mapping[str, int]]) -> bool:
+    """Return True if the test split has enough patients, given the numbers by split and by split and class."""
+    if "test" not in patients:
+        return False
+    return patients["test"] >= MIN_PATIENTS and min(by_class["test"].values()) >= MIN_CLASS_PATIENTS
+
+
+def seed_warning(seeds: int) -> list[str]:
+    """Return a warning if an arm has too few classifiers for a conclusion."""
+    if seeds >= MIN_SEEDS:
+        return []
+    return [f"'train_classifier.seeds' is {seeds}, and a conclusion needs at least {MIN_SEEDS} seeds: increase it"]
+
+
+def _shortages(patches: pd.DataFrame, classes: Sequence[str], unit: str) -> list[str]:
+    """Return what the test split has too little of."""
+    test = patches[patches["split"] == "test"]
+    total, by_class = test["patient"].nunique(), test.groupby("class_name")["patient"].nunique()
+    shortages = []
+    if total < MIN_PATIENTS:
+        shortages.append(f"it has {counted(total, unit)}, and at least {MIN_PATIENTS} are needed")
+    rare = [name for name in classes if by_class.get(name, 0) < MIN_CLASS_PATIENTS]
+    if rare:
+        listed = [f"class '{name}' has {counted(by_class.get(name, 0), unit)}" for name in rare[:SHOWN_CLASSES]]
+        more = [f"{len(rare) - SHOWN_CLASSES} more classes have too few"] if len(rare) > SHOWN_CLASSES else []
+        shortages.append(f"{', '.join(listed + more)}, and at least {MIN_CLASS_PATIENTS} per class are needed")
+    return shortages
+
+
+def _advice(
+    patches: pd.DataFrame,
+    classes: Sequence[str],
+    unit: str,
+    split_by: str,
+    ratios: tuple[float, float, float],
+    seed: int,
+) -> str:
+    if split_by == "source":
+        return f"add {unit} to the source's test split"
+    suggestion = _larger_test_split(patches, classes, unit, split_by, ratios, seed) if ratios[0] else ""
+    if suggestion:
+        return f"add {unit}, or set split_ratios={suggestion}"
+    if split_by == "patient" and ratios[0] and patches["slide"].nunique() > patches["patient"].nunique():
+        return f"add {unit}, or set split_by=slide, which makes all results too optimistic"
+    return f"add {unit}"
+
+
+def _larger_test_split(
+    patches: pd.DataFrame,
+    classes: Sequence[str],
+    unit: str,
+    split_by: str,
+    ratios: tuple[float, float, float],
+    seed: int,
+) -> str:
+    """Return the ratios with the smallest test split that suffices, or '' if there are none."""
+    groups = patches[split_by].astype(str).tolist()
+    labels = patches["class_name"].map(list(classes).index).to_numpy(np.int64)
+    count = len(set(groups))
+    if count > MAX_SEARCHED_PATIENTS:
+        return ""
+    val = max(1, round(count * ratios[1])) if ratios[1] else 0
+    for test in sorted({max(MIN_PATIENTS, round(share * count)) for share in TEST_SHARES}):
+        train = count - val - test
+        if train < max(val, MIN_CLASS_PATIENTS):
+            break
+        shares = (train / count, val / count, test / count)
+        try:
+            splits = split_by_group(groups, labels, classes, shares, seed, split_by)
+        except SourceError:
+            return ""
+        if not _shortages(patches.assign(split=splits), classes, unit):
+            return f"{train}:{val}:{test}"
+    return ""
