@@ -38,16 +38,12 @@ def splits_markdown(
         warnings, skipped: one text each.
     """
     classes = next(iter(patches.values())).keys()
-    rows = [
-        ["Split", unit.capitalize(), "Patches", *classes],
-        ["---"] * (3 + len(classes)),
-        *(
-            [split, patients[split], sum(by_class.values()), *_cells(by_class, patients_by_class[split], unit)]
-            for split, by_class in patches.items()
-        ),
-    ]
+    rows = [["Split", unit.capitalize(), "Patches", *classes], ["---"] * (3 + len(classes))]
+    for split, by_class in patches.items():
+        cells = _cells(by_class, patients_by_class[split], unit)
+        rows.append([split, f"{patients[split]:,}", f"{sum(by_class.values()):,}", *cells])
     lines = [f"{verdict}.\n"] if verdict else []
-    lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     for title, texts in (("Warnings", warnings), ("Skipped", skipped)):
         if texts:
             lines += ["", f"**{title}**", "", *(f"- {text}" for text in texts)]
