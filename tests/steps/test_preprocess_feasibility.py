@@ -15,8 +15,8 @@ TOO_SMALL = "too small for a conclusion"
 
 
 def warning(warnings: list[str]) -> str:
-    (found,) = [text for text in warnings if TOO_SMALL in text]
-    return found
+    (warning_text,) = [text for text in warnings if TOO_SMALL in text]
+    return warning_text
 
 
 def suggested_ratios(text: str) -> str:

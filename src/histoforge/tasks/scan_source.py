@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from histoforge.core.digests import digest_json
-from histoforge.core.errors import SettingsError, SourceError
+from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.settings import Settings, StepConfig
 from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.steps.table import all_settings
@@ -88,7 +88,7 @@ def expected_warnings(config: PreprocessConfig, location: Location, entries: lis
         log = ReadLog(str(location), config.max_failed_slides, Path(temporary))
         try:
             return outline_warnings(SplitSettings.of(config), open_source(config, location, entries, log))
-        except SourceError:
+        except HistoforgeError:
             return []
 
 
