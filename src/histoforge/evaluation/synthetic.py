@@ -13,7 +13,7 @@ from torch import nn
 from histoforge.core.progress import say
 from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SamplePatch, SyntheticFindings
 from histoforge.evaluation.synthetic_sets import SyntheticSets, draw_rows
-from histoforge.metrics.exact_copies import PixelKeys, pixel_keys
+from histoforge.metrics.audit_pixels import AuditPixels
 from histoforge.metrics.extract import Extractor, extract_features
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.frechet import FrechetReference
@@ -175,7 +175,7 @@ def _audit(
         return None, []
     audit = audit_memorisation(
         EuclideanSpace(features.synthetic, features.train, features.held_out, features.extractor),
-        keys=PixelKeys([pixel_keys(sets.patches)], pixel_keys(real.train)),
+        pixels=AuditPixels(sets.patches, real.train),
         classes=(_class_names(sets.patches), _class_names(real.train), _class_names(real.held_out)),
         n_closest=settings.shown_pairs,
         seed=settings.seed,

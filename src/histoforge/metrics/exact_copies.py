@@ -1,4 +1,4 @@
-"""Synthetic patches whose pixels equal those of another patch, unchanged or flipped."""
+"""Synthetic patches whose pixels equal those of another patch, unchanged, flipped or rotated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,18 +44,24 @@ class PixelKeys:
     held_out: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
-def pixel_keys(patches: PatchSet | NDArray[np.uint8], flip: Flip = ()) -> NDArray[np.uint64]:
-    """Return a 64-bit key per patch, computed after flipping, that is equal for equal pixels, uint64 [N].
+def symmetric_pixel_keys(patches: PatchSet | NDArray[np.uint8]) -> list[NDArray[np.uint64]]:
+    """Return the pixel keys of the eight flips and rotations of patches, the first unchanged, uint64 [N] each."""
+    return [pixel_keys(patches, flip, turn) for turn in (0, 1) for flip in FLIPS]
+
+
+def pixel_keys(patches: PatchSet | NDArray[np.uint8], flip: Flip = (), turns: int = 0) -> NDArray[np.uint64]:
+    """Return a 64-bit key per patch, computed after turning and flipping, that is equal for equal pixels, uint64 [N].
 
     Args:
         patches: a patch set, or uint8 [N, H, W, 3].
         flip: the axes to flip, one of `FLIPS`.
+        turns: number of rotations by 90 degrees.
     """
     keys = np.empty(len(patches), np.uint64)
     for start in range(0, len(patches), READ_ROWS):
         rows = slice(start, start + READ_ROWS)
         images = patches.images(rows) if isinstance(patches, PatchSet) else patches[rows]
-        keys[rows] = [pixel_key(image) for image in np.flip(images, flip)]
+        keys[rows] = [pixel_key(image) for image in np.flip(np.rot90(images, turns, (1, 2)), flip)]
     return keys
 
 

@@ -1,14 +1,14 @@
 """Audit of whether a generator copied its training patches.
 
 `audit_memorisation` is the only audit of the package. `evaluate` and `score_generator` run it on a classifier's
-features, `histoforge duplicates` on the embeddings of a guide (`siamese.duplicates`). It combines several tests: exact
-copies of pixels; whether a synthetic patch lies nearer to training than to held-out patches; whether synthetic patches
-lie nearer to training patches than held-out real ones do (Meehan et al. 2020, over the whole space, within cells and
-within classes); authenticity (Alaa et al. 2022); and, if a quantile is given, near copies (`near_copies`).
+features, `histoforge duplicates` on the embeddings of a guide (`siamese.duplicates`). It has two findings:
 
-Held-out patches come from other patients, so even a generator that copies nothing lies nearer to the patients that it
-was trained on. An extractor that was trained on the same patches is biased in the same direction. The audit therefore
-returns the closest pairs for visual inspection.
+1. Copies of training patches, by their pixels: exact ones (`exact_copies`), and those that were flipped, rotated,
+   shifted, recompressed or recoloured (`registered_copies`). Publication depends on this finding alone.
+2. Whether synthetic patches are nearer to the training patients than other patients are, by the extractor's features:
+   Meehan et al. 2020 (over the whole space, within cells and within classes), authenticity (Alaa et al. 2022) and, if a
+   quantile is given, near copies (`near_copies`). A generator that copies nothing can be nearer, because held-out
+   patches come from other patients, and because the extractor may have been trained on the same patches.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,8 @@ from pydantic import Field
 from torch import Tensor
 
 from histoforge.core.seeds import numpy_rng
-from histoforge.metrics.compare import p_text
+from histoforge.metrics.audit_pixels import AuditPixels
+from histoforge.metrics.audit_text import MIN_PATCHES, copies_verdict, nearer_verdict
 from histoforge.metrics.copying import (
     ALPHA,
     NOTABLE_SHARE,
@@ -30,12 +31,10 @@ from histoforge.metrics.copying import (
     copying_test,
     kmeans_cells,
 )
-from histoforge.metrics.exact_copies import PixelKeys, find_copies
 from histoforge.metrics.feature_space import FeatureSpace, Kind, NearestPatches, Subset, all_features
 from histoforge.metrics.near_copies import NearCopies, find_near_copies
+from histoforge.metrics.registered_copies import RegisteredCopies
 from histoforge.metrics.results import Result
-
-MIN_PATCHES = 30
 
 
 class ClosePair(Result):
@@ -72,14 +71,20 @@ class MemorisationAudit(Result):
         p: one-sided p-value of `c_t`.
         authenticity: share of synthetic patches that are farther from their nearest training patch than that patch is
             from its own nearest other training patch.
-        duplicates: pairs (synthetic row, training row) with the same pixels; None if no pixels were given.
+        duplicates: pairs (synthetic row, training row) with the same pixels in some flip or rotation; None if no pixels
+            were given.
         closest: the closest pairs, nearest first.
-        copied: whether the audit indicates copying.
-        enough: whether there are enough patches for the tests.
-        verdict: the result in one sentence.
+        copied: whether there are copies of training patches.
+        enough: whether there are enough patches for the tests, and enough detail in them.
+        verdict: the finding about copies, in one sentence.
         cells: Meehan's statistic within cells of the space; None where there are too few patches for two cells.
         by_class: the same within classes; None if no classes were given.
         near_copies: exact and near copies; None, and left out of the JSON, if no quantile was given.
+        registered: copies that were flipped, rotated, shifted, recompressed or recoloured; None, and left out of the
+            JSON, if no pixels were given.
+        nearer: whether synthetic patches are nearer to the training patients than other patients are; None in audits of
+            earlier versions, whose verdict combines both findings.
+        nearer_verdict: this finding in one sentence.
     """
 
     extractor: str
@@ -103,12 +108,15 @@ class MemorisationAudit(Result):
     cells: CopyingByCell | None = None
     by_class: CopyingByCell | None = None
     near_copies: NearCopies | None = Field(None, exclude_if=lambda near_copies: near_copies is None)
+    registered: RegisteredCopies | None = Field(None, exclude_if=lambda registered: registered is None)
+    nearer: bool | None = None
+    nearer_verdict: str = ""
 
 
 def audit_memorisation(
     space: FeatureSpace,
     *,
-    keys: PixelKeys | None = None,
+    pixels: AuditPixels | None = None,
     classes: tuple[Names, Names, Names] | None = None,
     quantile: float | None = None,
     n_closest: int = 8,
@@ -118,10 +126,11 @@ def audit_memorisation(
 
     Args:
         space: the features of all patches.
-        keys: pixel keys of the patches, searched for exact copies.
+        pixels: pixels of the patches, searched for copies; without them, the audit finds none.
         classes: class names of synthetic, training and held-out patches, str [S], [T] and [H].
         quantile: quantile of the held-out patches' similarities above which a synthetic patch is flagged as a near
-            copy; it needs `keys` and a space whose distance is 1 - cosine. With None, near copies are not searched for.
+            copy; it needs `pixels` and a space whose distance is 1 - cosine. With None, near copies are not searched
+            for.
         n_closest: number of closest pairs to return; each synthetic patch appears once.
         seed: seed of the cells and of the subsamples, such as that which makes training and held-out patches equal in
             number.
@@ -135,7 +144,8 @@ def audit_memorisation(
     distances = _Distances.measure(space, seed)
     to_training, held_out_to_training = distances.to_training, distances.held_out_to_training
     nearer, c_t, p = copying_test(to_training.distances, held_out_to_training.distances)
-    copies = None if keys is None else find_copies(keys)
+    copies = None if pixels is None else pixels.exact_copies()
+    registered = None if pixels is None else pixels.registered_copies(seed)
     near_copies = None
     if quantile is not None and copies is not None:
         near_copies = find_near_copies(
@@ -158,14 +168,19 @@ def audit_memorisation(
         duplicates=None if copies is None else copies.of_training,
         closest=_closest(space, to_training, n_closest),
         copied=False,
-        enough=min(n_synthetic, n_training, n_held_out) >= MIN_PATCHES,
+        enough=_enough(min(n_synthetic, n_training, n_held_out), registered),
         verdict="",
         cells=_by_cell(space, kmeans_cells(all_features(space), seed)),
         by_class=_by_cell(space, classes),
         near_copies=near_copies,
+        registered=registered,
     )
-    audit = audit.model_copy(update={"copied": _copied(audit)})
-    return audit.model_copy(update={"verdict": _verdict(audit)})
+    exact = [] if pixels is None else pixels.with_detail(audit.duplicates or [])
+    copied = bool(exact) or (registered is not None and registered.copied)
+    audit = audit.model_copy(update={"copied": copied, "nearer": _nearer(audit)})
+    return audit.model_copy(
+        update={"verdict": copies_verdict(audit, len(exact)), "nearer_verdict": nearer_verdict(audit)}
+    )
 
 
 @dataclass(frozen=True)
@@ -210,47 +225,17 @@ class _Distances:
         return float((self.to_training.distances > self.between_training).double().mean())
 
 
-def _copied(audit: MemorisationAudit) -> bool:
-    """Return whether the tests indicate copying; near copies decide if they were searched for."""
+def _nearer(audit: MemorisationAudit) -> bool:
+    """Return whether synthetic patches are notably near to training patches; near copies decide if searched for."""
+    if min(audit.n_synthetic, audit.n_compared) < MIN_PATCHES:
+        return False
     if audit.near_copies is not None:
-        notable = audit.near_copies.nearness.notable
-    else:
-        notable = audit.p < ALPHA and audit.nearer_than_held_out > NOTABLE_SHARE
-    return bool(audit.duplicates) or (audit.enough and notable)
+        return audit.near_copies.nearness.notable
+    return audit.p < ALPHA and audit.nearer_than_held_out > NOTABLE_SHARE
 
 
-def _verdict(audit: MemorisationAudit) -> str:
-    if audit.duplicates:
-        copies = len(audit.duplicates)
-        are = "is an exact copy of a training patch" if copies == 1 else "are exact copies of training patches"
-        return f"{copies:,} of {audit.n_synthetic:,} synthetic patches {are}."
-    if not audit.enough:
-        return (
-            f"{audit.n_synthetic:,} synthetic and {audit.n_compared:,} held-out patches are too few to tell (at least "
-            f"{MIN_PATCHES} of each are needed)."
-        )
-    evidence = _distance_evidence(audit) if audit.near_copies is None else _similarity_evidence(audit.near_copies)
-    if audit.copied:
-        return f"Signs of copying: {evidence}; look at the closest pairs."
-    return f"No signs of copying: {evidence}."
-
-
-def _distance_evidence(audit: MemorisationAudit) -> str:
-    return (
-        f"a synthetic patch is nearer to a training patch than a held-out real one is in "
-        f"{audit.nearer_than_held_out:.0%} of pairs ({p_text(audit.p)}), and {audit.closer_to_training:.0%} of "
-        "synthetic patches are nearer to training than to held-out patches"
-    )
-
-
-def _similarity_evidence(near_copies: NearCopies) -> str:
-    near = near_copies.nearness
-    return (
-        f"{near.share:.1%} of synthetic patches are more similar to a training patch than {100 * near.quantile:.4g}% "
-        f"of the held-out real patches are, where {1 - near.quantile:.1%} are expected ({p_text(near.p)}), and in "
-        f"{near.more_similar_than_training:.0%} of pairs a synthetic patch is more similar to training than a training "
-        f"patch is to another ({p_text(near.p_than_training)})"
-    )
+def _enough(patches: int, registered: RegisteredCopies | None) -> bool:
+    return patches >= MIN_PATCHES and (registered is None or registered.n_with_detail >= MIN_PATCHES)
 
 
 def _subsample(space: FeatureSpace, kind: Kind, size: int, seed: int) -> Subset:

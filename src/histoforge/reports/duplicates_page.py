@@ -34,7 +34,7 @@ def build_duplicates_page(
         subtitle=subtitle,
         verdict="worse" if audit.copied else "no_difference" if audit.enough else "too_few",
         headline=audit.verdict,
-        answer=[_within_line(findings.near_copies), _reference_line(findings.near_copies)],
+        answer=[audit.nearer_verdict, _within_line(findings.near_copies), _reference_line(findings.near_copies)],
         key_numbers=[
             (f"{len(findings.near_copies.copies.of_training):,}", "exact copies of training patches"),
             (f"{len(near.flagged):,}", f"flagged of {audit.n_synthetic:,} synthetic patches"),

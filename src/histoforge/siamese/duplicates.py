@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from histoforge.core.errors import PatchSetError, SettingsError
-from histoforge.metrics.exact_copies import FLIPS, PixelKeys, pixel_keys
+from histoforge.metrics.audit_pixels import AuditPixels
+from histoforge.metrics.exact_copies import FLIPS
 from histoforge.metrics.feature_space import Kind, NearestPatches, Rows, Subset
 from histoforge.metrics.memorisation import ClosePair, MemorisationAudit, audit_memorisation
 from histoforge.metrics.near_copies import NearCopies, SimilarPair
@@ -132,10 +133,10 @@ def audit_synthetic_set(
         guide.name,
         guide.device,
     )
-    real_keys, classes = pixel_keys(real), real.index["class_name"].to_numpy(object)
+    classes = real.index["class_name"].to_numpy(object)
     audit = audit_memorisation(
         space,
-        keys=PixelKeys([pixel_keys(synthetic, flip) for flip in views], real_keys[training], real_keys[held_out]),
+        pixels=AuditPixels(synthetic, real.where(training), real.where(held_out)),
         classes=(synthetic.index["class_name"].to_numpy(object), classes[training], classes[held_out]),
         quantile=quantile,
         n_closest=n_closest,
@@ -194,6 +195,11 @@ def _with_rows_of_the_set(
     near_copies = near_copies.model_copy(update={"nearness": nearness, "copies": copies})
     closest = [closest_of_set(pair) for pair in audit.closest]
     updates = {"near_copies": near_copies, "duplicates": of_training, "closest": closest}
+    if audit.registered is not None:
+        flagged = [
+            pair.model_copy(update={"training": int(training[pair.training])}) for pair in audit.registered.flagged
+        ]
+        updates["registered"] = audit.registered.model_copy(update={"flagged": flagged})
     return audit.model_copy(update=updates), near_copies
 
 

@@ -25,8 +25,8 @@ from histoforge.evaluation.generator_scores import (
 from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
 from histoforge.generators.loading import Generator, load_generator
 from histoforge.generators.methods import METHODS, title
+from histoforge.metrics.audit_pixels import AuditPixels
 from histoforge.metrics.diversity import diversity
-from histoforge.metrics.exact_copies import PixelKeys, pixel_keys
 from histoforge.metrics.extract import Extractor
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
@@ -186,7 +186,7 @@ def _audit(
     names = np.array(train.classes)
     return audit_memorisation(
         EuclideanSpace(features.fake, features.real, features.held_out, features.extractor),
-        keys=PixelKeys([pixel_keys(pixels)], pixel_keys(train)),
+        pixels=AuditPixels(pixels, train),
         classes=(names[labels], names[train.labels], names[held_out.labels]),
         seed=seed,
     )

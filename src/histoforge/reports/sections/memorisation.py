@@ -6,6 +6,7 @@ from histoforge.evaluation.findings import Pair
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings, Spread
 from histoforge.metrics.copying import CopyingByCell, CopyingCell
 from histoforge.metrics.memorisation import MemorisationAudit
+from histoforge.metrics.registered_copies import RegisteredCopies
 from histoforge.metrics.table import THREE_DECIMALS
 from histoforge.reports.layout.blocks import Block, Cell, Gallery, Section, Table, Text, cells
 from histoforge.reports.layout.pictures import thumbnail
@@ -23,7 +24,7 @@ def audit_section(audit: MemorisationAudit | None, pairs: Sequence[Pair]) -> Sec
     """Show the audit of one generator, within cells and classes too, and its closest pairs."""
     if audit is None:
         return Section(ID, TITLE, "", [])
-    blocks: list[Block] = [Text([audit.verdict]), _audit_table(audit)]
+    blocks: list[Block] = [Text(list(filter(None, (audit.verdict, audit.nearer_verdict)))), _audit_table(audit)]
     if audit.cells is not None:
         title = "Copying within cells of the feature space (k-means of the training patches)"
         blocks.append(_copying_table(title, "Cell", "cells", audit.cells))
@@ -53,8 +54,8 @@ def audits_section(findings: LeaderboardFindings) -> Section:
         columns=["Method", "Exact copies", "Nearer than held out", "Authenticity", "Generators that copied"],
         rows=rows,
         note="Nearer than held out: probability that a synthetic patch is nearer to the training patches than a real "
-        "validation patch is; values well above 0.5 indicate copying (Meehan et al. 2020). Authenticity: share of "
-        "synthetic patches that are not near copies (Alaa et al. 2022).",
+        "validation patch is; values well above 0.5 indicate copying, or patients who differ (Meehan et al. 2020). "
+        "Authenticity: share of synthetic patches that are not near copies (Alaa et al. 2022).",
     )
     return Section(ID, TITLE, LEAD, [table] if rows else [])
 
@@ -69,6 +70,7 @@ def _audit_table(audit: MemorisationAudit) -> Table:
             "Exact copies of training patches",
             "not checked" if audit.duplicates is None else f"{len(audit.duplicates):,}",
         ),
+        *_registered_rows(audit.registered),
         (
             "Nearer to a training patch than to a held-out one",
             f"{audit.closer_to_training:.1%} (50% if the patients of both are alike)",
@@ -90,6 +92,20 @@ def _audit_table(audit: MemorisationAudit) -> Table:
         note=f"Features: {audit.extractor}.",
         textual=True,
     )
+
+
+def _registered_rows(registered: RegisteredCopies | None) -> list[tuple[str, str]]:
+    if registered is None:
+        return []
+    flagged = f"{len(registered.flagged):,} of {registered.n_with_detail:,} with a correlation above "
+    reference = f"{registered.reference_flagged:,} of {registered.n_reference:,} training patches with another one"
+    return [
+        (
+            "Same structure as a training patch (flips, rotations, shifts)",
+            f"{flagged}{registered.threshold:.2f}; {reference}; p = {registered.p:.2g}",
+        ),
+        ("Left out for lack of detail", f"{registered.n_without_detail:,} of {registered.n_compared:,}"),
+    ]
 
 
 def _copying_table(title: str, column: str, plural: str, by_cell: CopyingByCell) -> Table:

@@ -1,0 +1,228 @@
+"""Copies of training patches that survive flips, rotations, small shifts, recompression and changes of colour.
+
+A synthetic patch is laid over a training patch in its eight flips and rotations and at shifts of a few pixels, and the
+normalised cross-correlation of their fine structure is computed (Lewis 1995, "Fast Normalized Cross-Correlation").
+Brightness and contrast cancel in it, and a high-pass filter removes what patches of one stain have in common. Each
+patch is verified against a few candidates, which a coarse correlation over all training patches picks.
+
+Patches of one tissue resemble each other, and how much depends on the tissue. The threshold is therefore the tail of
+training patches compared with the other training patches, which are of the same patients. Sets of real patches may
+contain duplicates too, so the decision is whether more synthetic patches are flagged than training patches
+(Fisher's exact test). Tiles that overlap by less than a shift of a few pixels do not correlate.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+from torch.nn import functional as F
+
+from histoforge.core.seeds import numpy_rng
+from histoforge.metrics.results import Result
+from histoforge.metrics.structure import CELLS, Images, Structure, rows_of, symmetries
+
+SHIFT = 4
+"""Maximum shift after `Structure` shrank the patches, in pixels."""
+CANDIDATES = 5
+QUERY_ROWS, PAIR_ROWS = 256, 1024
+MAX_COMPARED, MAX_REFERENCES = 2000, 500
+LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.6, 0.85
+MEDIAN_GUMBEL, UPPER_GUMBEL = (float(stats.gumbel_r.ppf(share)) for share in (0.5, 0.9))
+ALPHA = 0.02
+"""Maximum probability that an innocent set is reported."""
+
+
+class RegisteredPair(Result):
+    """A synthetic patch and the training patch that it shows, with the correlation of their fine structure."""
+
+    synthetic: int
+    training: int
+    correlation: float
+
+
+class RegisteredCopies(Result):
+    """Synthetic patches that show a training patch, in any flip or rotation and with a small shift.
+
+    Attributes:
+        n_compared: number of synthetic patches compared, at most `MAX_COMPARED` drawn at random.
+        n_without_detail: number of those that were left out because they show too little detail.
+        n_reference: number of training patches compared with the other training patches.
+        threshold: correlation above which a patch is flagged.
+        flagged: the flagged patches, highest correlation first.
+        reference_flagged: number of training patches that exceed the threshold.
+        p: one-sided p-value of Fisher's exact test that synthetic patches are flagged no more often than training
+            patches.
+        copied: whether the test rejects this at `ALPHA`.
+    """
+
+    n_compared: int
+    n_without_detail: int
+    n_reference: int
+    threshold: float
+    flagged: list[RegisteredPair]
+    reference_flagged: int
+    p: float
+    copied: bool
+
+    @property
+    def n_with_detail(self) -> int:
+        """Number of synthetic patches that were compared and show enough detail."""
+        return self.n_compared - self.n_without_detail
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Training patches to search.
+
+    Attributes:
+        structure: of the patches with enough detail.
+        rows: their rows among all training patches, int64 [G].
+        reference: the highest correlation of some of them with another one, float [R].
+    """
+
+    structure: Structure
+    rows: Tensor
+    reference: Tensor
+
+    @classmethod
+    def of(cls, training: Images, seed: int = 0) -> "Gallery":
+        """Take training patches, and compare some of them, drawn with the seed, with the others."""
+        structure = Structure.of(training)
+        rows = structure.has_detail.nonzero()[:, 0]
+        structure = structure.rows(rows)
+        references = torch.from_numpy(_sample(len(rows), MAX_REFERENCES, seed, "reference"))
+        return cls(structure, rows, best_matches(structure.rows(references), structure, excluded=references)[0])
+
+
+def find_registered_copies(synthetic: Images, gallery: Gallery, seed: int = 0) -> RegisteredCopies:
+    """Search synthetic patches for copies of training patches.
+
+    Args:
+        synthetic: patches of the size of the training patches, a patch set or uint8 [N, H, W, 3], N at least 1.
+        gallery: the training patches.
+        seed: seed of the subsample of large sets.
+    """
+    compared = _sample(len(synthetic), MAX_COMPARED, seed, "synthetic")
+    drawn = Structure.of(rows_of(synthetic, compared))
+    rows = drawn.has_detail.nonzero()[:, 0]
+    similarity, matches = best_matches(drawn.rows(rows), gallery.structure)
+    threshold = _threshold(gallery.reference.double().numpy(), len(rows))
+    flagged = [
+        RegisteredPair(
+            synthetic=int(compared[rows[number]]),
+            training=int(gallery.rows[matches[number]]),
+            correlation=float(similarity[number]),
+        )
+        for number in similarity.argsort(descending=True, stable=True).tolist()
+        if similarity[number] > threshold
+    ]
+    n_reference, reference_flagged = len(gallery.reference), int((gallery.reference > threshold).sum())
+    counts = [[len(flagged), len(rows) - len(flagged)], [reference_flagged, n_reference - reference_flagged]]
+    p = float(stats.fisher_exact(counts, alternative="greater").pvalue)
+    return RegisteredCopies(
+        n_compared=len(compared),
+        n_without_detail=len(compared) - len(rows),
+        n_reference=n_reference,
+        threshold=threshold,
+        flagged=flagged,
+        reference_flagged=reference_flagged,
+        p=p,
+        copied=bool(flagged) and p < ALPHA,
+    )
+
+
+def best_matches(queries: Structure, gallery: Structure, excluded: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the highest correlation of each query with a patch of the gallery, and its row, float and int64 [Q].
+
+    Args:
+        queries, gallery: patches of one size.
+        excluded: for each query, a row of the gallery that does not count, int64 [Q].
+    """
+    if not len(queries.fine) or len(gallery.fine) < (1 if excluded is None else 2):
+        return torch.zeros(len(queries.fine)), torch.zeros(len(queries.fine), dtype=torch.int64)
+    similarities, matches = [], []
+    for rows in torch.arange(len(queries.fine)).split(QUERY_ROWS):
+        batch = queries.rows(rows)
+        candidates, views = _candidates(batch.coarse, gallery.coarse, None if excluded is None else excluded[rows])
+        turned = symmetries(batch.fine)  # [V, n, h, w]
+        query = torch.arange(len(rows))[:, None].expand_as(candidates)
+        triples = torch.stack([views, query, candidates]).flatten(1)
+        values = [
+            correlation(turned[view, row].float(), gallery.fine[match].float())
+            for view, row, match in triples.split(PAIR_ROWS, dim=1)
+        ]
+        best = torch.cat(values).view_as(candidates).max(1)
+        similarities.append(best.values)
+        matches.append(candidates.gather(1, best.indices[:, None])[:, 0])
+    return torch.cat(similarities), torch.cat(matches)
+
+
+def correlation(templates: Tensor, images: Tensor) -> Tensor:
+    """Return the maximum normalised cross-correlation of pairs over small shifts (Lewis 1995), float [P].
+
+    Args:
+        templates, images: float [P, h, w]; the templates lose a margin of `SHIFT` pixels, or less if they are small.
+    """
+    height, width = images.shape[1:]
+    shift = _shift(height, width)
+    inner = (height - 2 * shift, width - 2 * shift)
+    template = templates[:, shift:-shift, shift:-shift]
+    template = template - template.mean((1, 2), keepdim=True)
+    spectra = torch.fft.rfft2(images) * torch.fft.rfft2(template, s=(height, width)).conj()
+    sums = torch.fft.irfft2(spectra, s=(height, width))[:, : 2 * shift + 1, : 2 * shift + 1]
+    mean = F.avg_pool2d(images[:, None], inner, 1)[:, 0]
+    variance = F.avg_pool2d(images[:, None].square(), inner, 1)[:, 0] - mean.square()
+    image_norm = (variance.clamp(min=1e-6) * inner[0] * inner[1]).sqrt()
+    template_norm = template.square().sum((1, 2)).clamp(min=1e-6).sqrt()
+    return (sums / image_norm / template_norm[:, None, None]).flatten(1).amax(1)
+
+
+def _sample(count: int, maximum: int, seed: int, name: str) -> NDArray[np.int64]:
+    if count <= maximum:
+        return np.arange(count)
+    return np.sort(numpy_rng(seed, "registered copies", name).choice(count, maximum, replace=False))
+
+
+def _shift(height: int, width: int) -> int:
+    return max(1, min(SHIFT, min(height, width) // 8))
+
+
+def _candidates(queries: Tensor, gallery: Tensor, excluded: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the rows of the patches with the most similar coarse structure and their views, int64 [Q, n]."""
+    inner = CELLS - 2
+    windows = [_unit(gallery[:, y : y + inner, x : x + inner]) for y in range(3) for x in range(3)]
+    best = torch.full((len(queries), len(gallery)), -2.0)
+    best_view = torch.zeros(best.shape, dtype=torch.uint8)
+    for number, view in enumerate(symmetries(queries[:, 1:-1, 1:-1])):
+        scores = torch.stack([_unit(view) @ window.T for window in windows]).amax(0)
+        best_view[scores > best] = number
+        best = torch.maximum(best, scores)
+    if excluded is not None:
+        best[torch.arange(len(best)), excluded] = -3
+    count = min(CANDIDATES, len(gallery) - (excluded is not None))
+    rows = best.topk(count, dim=1).indices
+    return rows, best_view.gather(1, rows).long()
+
+
+def _unit(cells: Tensor) -> Tensor:
+    """Return centred vectors of length 1, [N, D]."""
+    vectors = cells.flatten(1)
+    return F.normalize(vectors - vectors.mean(1, keepdim=True), dim=1)
+
+
+def _threshold(reference: NDArray[np.float64], queries: int) -> float:
+    """Return the correlation that none of the queries exceeds with probability 1 - `ALPHA`.
+
+    The correlations of the best matches, after Fisher's transformation, are maxima: a Gumbel distribution through their
+    median and 90% quantile withstands duplicates among the training patches.
+    """
+    if not len(reference):
+        return HIGHEST_THRESHOLD
+    median, upper = np.quantile(np.arctanh(reference.clip(0, 0.9999)), [0.5, 0.9])
+    scale = (upper - median) / (UPPER_GUMBEL - MEDIAN_GUMBEL)
+    location = median - scale * MEDIAN_GUMBEL
+    tail = location + scale * stats.gumbel_r.isf(ALPHA / max(1, queries))
+    return float(np.clip(np.tanh(tail), LOWEST_THRESHOLD, HIGHEST_THRESHOLD))

@@ -1,0 +1,92 @@
+"""The structure of patches, without their colour, brightness and contrast."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from histoforge.patches import PatchSet
+
+SIDE = 64
+"""Larger patches are shrunk until their longer side has this many pixels."""
+CELLS = 12
+READ_ROWS = 512
+MIN_DETAIL = 2.0
+"""Patches whose filtered luminance has a lower standard deviation, in grey levels, are left out, such as glass."""
+MIN_FREEDOM = 12.0
+"""Patches with fewer independent values are left out: two smooth gradients correlate by chance."""
+Images = PatchSet | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Structure of the luminance of patches.
+
+    Attributes:
+        fine: luminance after a band-pass filter, with a standard deviation of 1, float16 [N, h, w].
+        coarse: mean of larger structures in cells, float32 [N, CELLS, CELLS].
+        has_detail: whether the patch shows enough detail to be compared, bool [N].
+    """
+
+    fine: Tensor
+    coarse: Tensor
+    has_detail: Tensor
+
+    @classmethod
+    def of(cls, patches: Images) -> "Structure":
+        """Compute the structure of patches, uint8 [N, H, W, 3]."""
+        batches = [_filter(torch.from_numpy(images.astype(np.float32))) for images in _read(patches)]
+        return cls(*(torch.cat(values) for values in zip(*batches, strict=True)))
+
+    def rows(self, rows: Tensor) -> "Structure":
+        """Return the structure of some patches, int64 [n]."""
+        return Structure(self.fine[rows], self.coarse[rows], self.has_detail[rows])
+
+
+def symmetries(images: Tensor) -> Tensor:
+    """Return the flips and rotations of images [N, h, w]: eight of square ones, [8, N, h, w], four of others."""
+    turns = range(4) if images.shape[1] == images.shape[2] else (0, 2)
+    rotated = [torch.rot90(images, turn, (1, 2)) for turn in turns]
+    return torch.stack([*rotated, *(view.flip(2) for view in rotated)])
+
+
+def rows_of(patches: Images, rows: NDArray[np.int64]) -> Images:
+    """Return some of the patches, int64 [n]."""
+    return patches.where(rows) if isinstance(patches, PatchSet) else patches[rows]
+
+
+def _read(patches: Images) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(patches), READ_ROWS):
+        rows = slice(start, start + READ_ROWS)
+        yield patches.images(rows) if isinstance(patches, PatchSet) else patches[rows]
+
+
+def _filter(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the fields of `Structure` for images [n, H, W, 3]."""
+    grey = images.mean(-1)[:, None]  # [n, 1, H, W]
+    height, width = grey.shape[2:]
+    if max(height, width) > SIDE:
+        scale = SIDE / max(height, width)
+        grey = F.interpolate(grey, size=(round(height * scale), round(width * scale)), mode="area")
+    smooth = _blur(grey, 0.7)
+    fine = (smooth - _blur(grey, 4.0))[:, 0]
+    detail = fine.std((1, 2))
+    power = torch.fft.fft2(fine).abs().square().flatten(1)
+    freedom = power.sum(1).square() / power.square().sum(1).clamp(min=1e-6)
+    coarse = F.adaptive_avg_pool2d(smooth - _blur(grey, 8.0), CELLS)[:, 0]
+    has_detail = (detail >= MIN_DETAIL) & (freedom >= MIN_FREEDOM)
+    return (fine / detail.clamp(min=1e-3)[:, None, None]).half(), coarse, has_detail
+
+
+def _blur(images: Tensor, sigma: float) -> Tensor:
+    """Blur images [n, 1, h, w] with a Gaussian."""
+    radius = min(round(3 * sigma), min(images.shape[2:]) - 1)
+    x = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    kernel = torch.exp(-x.square() / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    padded = F.pad(images, (radius, radius, radius, radius), mode="reflect")
+    return F.conv2d(F.conv2d(padded, kernel[None, None, None, :]), kernel[None, None, :, None])
