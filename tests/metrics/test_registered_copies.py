@@ -40,7 +40,7 @@ def jittered(image: Images) -> Images:
 
 CHANGES: dict[str, Callable[[Images], Images]] = {
     "mirrored": lambda image: image[:, ::-1],
-    "rotated by 90 degrees": lambda image: np.rot90(image),
+    "rotated by 90 degrees": np.rot90,
     "rotated by 180 degrees": lambda image: image[::-1, ::-1],
     "rotated and jittered": lambda image: jittered(image[::-1, ::-1]),
     "shifted by 4 px": lambda image: np.pad(image, ((4, 0), (4, 0), (0, 0)), mode="reflect")[:-4, :-4],

@@ -27,17 +27,17 @@ def test_copying_in_one_class_is_reported_with_its_numbers():
     audit = audit_memorisation(EuclideanSpace(copies, training, held_out, "net b"), classes=(names, names, names))
     tables = tables_of(audit)
     assert [table.caption.split(" (")[0] for table in tables[1:]] == [
-        "Copying within cells of the feature space",
-        "Copying within classes",
+        "Nearness within cells of the feature space",
+        "Nearness within classes",
     ]
     copied, innocent = tables[2].rows
     assert [cell.text for cell in copied[:4]] == [CLASSES[0], "60", "60", "60"]
-    assert (copied[6].small, copied[6].tone) == ("indicates copying", "bad")
+    assert (copied[6].small, copied[6].tone) == ("nearer to training", "bad")
     assert (innocent[0].text, innocent[6].small) == (CLASSES[1], "")
     assert "100% of the held-out patches lie in classes with enough patches" in tables[2].note
     findings = dataclasses.replace(make_findings(make_study({"baseline": 0.5, "gan": 0.8})), audit=audit)
     page = build_study_page(findings, study_answer(findings.study, 480, 12))
-    assert "indicates copying" in render(page)
+    assert "nearer to training" in render(page)
 
 
 def test_classes_with_too_few_patches_are_marked():

@@ -93,7 +93,7 @@ def _similarity_section(findings: DuplicateFindings) -> Section:
     ]
     note = (
         f"Similarity: cosine of the embeddings of {audit.extractor}. It was trained on the same training "
-        "patches, and patches of one patient are not independent; both make the audit more likely to suspect copying."
+        "patches, and patches of one patient are not independent; both make synthetic patches look nearer."
     )
     table = Table(
         "Audit against the training patches", ["Measure", "Result"], [cells(*r) for r in rows], note, textual=True

@@ -15,8 +15,8 @@ from histoforge.reports.text.formatting import MISSING, large_text, spread_text
 ID, TITLE, LEAD = "memorisation", "Memorisation", "Are synthetic patches copies of training patches?"
 COPYING_COLUMNS = ("Synthetic", "Training", "Held out", "Nearer than held out", "C_T", "p")
 COPYING_NOTE = (
-    "A generator may copy in one region of the feature space only, which a test over the whole space can miss. The "
-    "p-values are those after Holm's correction."
+    "A generator may be near to its training patches in one region of the feature space only, which a test over the "
+    "whole space can miss. The p-values are those after Holm's correction."
 )
 
 
@@ -26,10 +26,10 @@ def audit_section(audit: MemorisationAudit | None, pairs: Sequence[Pair]) -> Sec
         return Section(ID, TITLE, "", [])
     blocks: list[Block] = [Text(list(filter(None, (audit.verdict, audit.nearer_verdict)))), _audit_table(audit)]
     if audit.cells is not None:
-        title = "Copying within cells of the feature space (k-means of the training patches)"
+        title = "Nearness within cells of the feature space (k-means of the training patches)"
         blocks.append(_copying_table(title, "Cell", "cells", audit.cells))
     if audit.by_class is not None:
-        blocks.append(_copying_table("Copying within classes", "Class", "classes", audit.by_class))
+        blocks.append(_copying_table("Nearness within classes", "Class", "classes", audit.by_class))
     if pairs:
         blocks.append(_pairs_gallery(pairs))
     return Section(ID, TITLE, LEAD, blocks)
@@ -77,11 +77,11 @@ def _audit_table(audit: MemorisationAudit) -> Table:
         ),
         (
             "Nearer to training patches than a held-out patch is",
-            f"{audit.nearer_than_held_out:.1%} of pairs (values above 50% indicate copying)",
+            f"{audit.nearer_than_held_out:.1%} of pairs (values above 50%: copies, or patients who differ)",
         ),
         (
             "C_T (Meehan et al. 2020)",
-            f"{audit.c_t:+.2f}, one-sided p = {audit.p:.2g} (values far below 0 indicate copying)",
+            f"{audit.c_t:+.2f}, one-sided p = {audit.p:.2g} (values far below 0: copies, or patients who differ)",
         ),
         ("Authenticity (Alaa et al. 2022)", f"{audit.authenticity:.1%} of synthetic patches are not near copies"),
     ]
@@ -122,7 +122,7 @@ def _copying_row(cell: CopyingCell, copied: bool) -> list[Cell]:
     counts = (f"{count:,}" for count in (cell.n_synthetic, cell.n_training, cell.n_held_out))
     if cell.p is None or cell.nearer is None:
         return cells(cell.name, *counts, "too few", MISSING, MISSING)
-    p = Cell(f"{cell.p:.2g}", "indicates copying" if copied else "", "bad" if copied else "")
+    p = Cell(f"{cell.p:.2g}", "nearer to training" if copied else "", "bad" if copied else "")
     return cells(cell.name, *counts, f"{cell.nearer:.1%}", large_text(cell.z, 2), p)
 
 
