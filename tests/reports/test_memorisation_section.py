@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from made_up import CLASSES, make_findings, make_study
 
+from histoforge.metrics.audit_pixels import AuditPixels
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.memorisation import audit_memorisation
 from histoforge.reports.layout.blocks import Table
@@ -49,3 +50,26 @@ def test_classes_with_too_few_patches_are_marked():
     assert len(tables) == 2
     assert [cell.text for cell in tables[1].rows[1]] == [CLASSES[1], "10", "10", "10", "too few", "n/a", "n/a"]
     assert "83% of the held-out patches lie in classes with enough patches" in tables[1].note
+
+
+def test_copies_are_listed_and_both_findings_are_stated():
+    rng = np.random.default_rng(2)
+    images = rng.integers(0, 256, (80, 32, 32, 3), dtype=np.uint8)
+    synthetic = rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
+    synthetic[:9] = images[20:29, ::-1] // 2 + 60
+    features = (rng.normal(size=(count, 4)) for count in (60, 80, 60))
+    audit = audit_memorisation(EuclideanSpace(*features, "net b"), pixels=AuditPixels(synthetic, images))
+    section = audit_section(audit, [])
+    assert section.blocks[0].paragraphs == [audit.verdict, audit.nearer_verdict]
+    rows = {row[0].text: row[1].text for row in tables_of(audit)[0].rows}
+    assert rows["Same structure as a training patch (flips, rotations, shifts)"].startswith("9 of 60")
+    pairs = rows["Pairs with the same structure (synthetic row and training row)"]
+    assert sorted(pair.split(" (")[0] for pair in pairs.split(", ")) == [f"{n} and {20 + n}" for n in range(9)]
+
+
+def test_an_audit_of_an_earlier_version_is_shown():
+    rng = np.random.default_rng(3)
+    audit = audit_memorisation(EuclideanSpace(*(rng.normal(size=(40, 4)) for _ in range(3)), "net b"))
+    earlier = type(audit).model_validate(audit.model_dump(mode="json", exclude={"nearer", "nearer_verdict"}))
+    assert (earlier.nearer, earlier.registered) == (None, None)
+    assert audit_section(earlier, []).blocks[0].paragraphs == [earlier.verdict]

@@ -18,7 +18,7 @@ def copies_verdict(audit: "MemorisationAudit", exact: int) -> str:
         are = "is an exact copy of a training patch" if exact == 1 else "are exact copies of training patches"
         return f"{exact:,} of {audit.n_synthetic:,} synthetic patches {are}."
     if audit.registered is not None and audit.registered.copied:
-        return f"Copies of training patches: {_registered_evidence(audit.registered)}; look at the closest pairs."
+        return f"Copies of training patches: {_registered_evidence(audit.registered)}."
     if min(audit.n_synthetic, audit.n_compared) < MIN_PATCHES:
         return _too_few(audit)
     if audit.registered is None:

@@ -14,6 +14,7 @@ from histoforge.reports.text.formatting import MISSING, large_text, spread_text
 
 ID, TITLE, LEAD = "memorisation", "Memorisation", "Are synthetic patches copies of training patches?"
 COPYING_COLUMNS = ("Synthetic", "Training", "Held out", "Nearer than held out", "C_T", "p")
+LISTED = 10
 COPYING_NOTE = (
     "A generator may be near to its training patches in one region of the feature space only, which a test over the "
     "whole space can miss. The p-values are those after Holm's correction."
@@ -99,12 +100,14 @@ def _registered_rows(registered: RegisteredCopies | None) -> list[tuple[str, str
         return []
     flagged = f"{len(registered.flagged):,} of {registered.n_with_detail:,} with a correlation above "
     reference = f"{registered.reference_flagged:,} of {registered.n_reference:,} training patches with another one"
+    pairs = [f"{pair.synthetic} and {pair.training} ({pair.correlation:.2f})" for pair in registered.flagged[:LISTED]]
     return [
         (
             "Same structure as a training patch (flips, rotations, shifts)",
             f"{flagged}{registered.threshold:.2f}; {reference}; p = {registered.p:.2g}",
         ),
         ("Left out for lack of detail", f"{registered.n_without_detail:,} of {registered.n_compared:,}"),
+        ("Pairs with the same structure (synthetic row and training row)", ", ".join(pairs) or "none"),
     ]
 
 
