@@ -1,0 +1,205 @@
+"""Compare two arms over test patients, generators and classifier seeds at once, with one interval and one p-value.
+
+A study's score varies for two crossed reasons: other patients would have been tested, and other networks would have
+been trained. Diagnostic imaging knows the same problem as multi-reader multi-case analysis. Training runs take the
+place of the readers, and patients that of the cases:
+
+    Var(difference) = runs of the arm + runs of the reference + patients
+
+The covariance of two runs' scores over patients is estimated by the jackknife (Obuchowski and Rockette 1995). Only
+pairs of different runs enter the patients' part, as the noise between runs and patients is already in the runs' parts,
+which come from the observed variance of the runs. The degrees of freedom follow Satterthwaite, as in Hillis 2007, and
+count the patients as well, since few patients estimate their part poorly.
+
+Classifiers trained on the patches of one generator are no replicates of each other for a statement about generators:
+the run of an arm with synthetic patches is the generator, whose score is the mean over its classifiers' seeds.
+
+References:
+    Obuchowski and Rockette, "Hypothesis testing of diagnostic accuracy for multiple readers and multiple tests",
+    Communications in Statistics 24 (1995) 285-308.
+    Hillis, "A comparison of denominator degrees of freedom methods for multiple observer ROC analysis", Statistics in
+    Medicine 26 (2007) 596-619.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from histoforge.metrics.results import Floats, Result, Statistic, finite
+
+POWER = 0.8
+ONE_RUN = "one training run does not show how much training alone moves the score"
+ONE_PATIENT = "one patient does not show how much the choice of patients moves the score"
+ALONE_IN_A_CLASS = "the score is undefined without one of the patients, who alone has patches of a class"
+
+
+class CrossedEffect(Result):
+    """The difference between two arms, over patients and training runs together.
+
+    Attributes:
+        difference: arm minus reference, means over their runs; None where a score is undefined.
+        low, high: bounds of the confidence interval; None where it cannot be estimated, for the reason in `note`.
+        p: two-sided p-value.
+        p_adjusted: after a correction for several comparisons; None if there was none.
+        std_error: standard error of the difference.
+        df: Satterthwaite's degrees of freedom.
+        share_of_patients: part of the variance that comes from the choice of patients, 0 to 1.
+        detectable: smallest true difference that such a study finds with a power of 80%.
+        better: probability of a difference above zero, from the t distribution around the observed one.
+        patients, generators, runs: number of test patients, of generators behind the arm (0 for an arm of real patches
+            alone), and of the arm's classifiers.
+    """
+
+    difference: float | None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    std_error: float | None = None
+    df: float | None = None
+    share_of_patients: float | None = None
+    detectable: float | None = None
+    better: float | None = None
+    confidence: float = 0.95
+    patients: int
+    generators: int
+    runs: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ScoredRuns:
+    """The scores of an arm's classifiers with all patients, and with each patient left out.
+
+    Attributes:
+        scores: float64 [R].
+        left_out: float64 [R, P], in the same order of patients for all arms.
+        generators: the generator behind each run, [R]; None where there is none, so that each run is a replicate.
+    """
+
+    scores: Floats
+    left_out: Floats
+    generators: Sequence[Hashable | None]
+
+    @property
+    def replicates(self) -> list[Hashable]:
+        """The replicate to which each run belongs, [R]: its generator, or itself where there are not several.
+
+        With a single generator the seeds are the replicates, and the result speaks of this generator only.
+        """
+        known = set(self.generators) - {None}
+        if len(known) < 2:
+            return list(range(len(self.scores)))
+        return [index if generator is None else generator for index, generator in enumerate(self.generators)]
+
+    def replicate_means(self) -> dict[Hashable, float]:
+        """Return the mean score of each replicate."""
+        keys = self.replicates
+        return {key: float(self.scores[[other == key for other in keys]].mean()) for key in dict.fromkeys(keys)}
+
+
+def score_runs(
+    statistics: Sequence[Statistic], patients: ArrayLike, generators: Sequence[Hashable | None] = ()
+) -> ScoredRuns:
+    """Score each run with all patches, and without those of each patient in turn.
+
+    Args:
+        statistics: one function of weights [B, N] per run; see `classification.statistic`.
+        patients: the patient of each patch, [N].
+        generators: the generator behind each run; empty if there is none.
+    """
+    names, patient = np.unique(np.asarray(patients), return_inverse=True)
+    weights = np.ones((len(names) + 1, len(patient)))
+    weights[1 + patient, np.arange(len(patient))] = 0
+    scores = np.stack([statistic(weights) for statistic in statistics])
+    return ScoredRuns(scores[:, 0], scores[:, 1:], generators or [None] * len(statistics))
+
+
+def crossed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float = 0.95) -> CrossedEffect:
+    """Compare two arms that were tested on the same patients."""
+    size = {
+        "patients": arm.left_out.shape[1],
+        "generators": len({generator for generator in arm.generators if generator is not None}),
+        "runs": len(arm.scores),
+        "confidence": confidence,
+    }
+    difference = float(arm.scores.mean() - reference.scores.mean())
+    note = _missing(arm, reference)
+    if note:
+        return CrossedEffect(difference=finite(difference), note=note, **size)
+    parts = [*_run_parts(arm, reference), (_patient_part(arm, reference), arm.left_out.shape[1] - 1)]
+    variance = sum(part for part, _ in parts)
+    if variance <= 1e-24:
+        return CrossedEffect(difference=difference, note="all runs and patients agree exactly", **size)
+    error, df = variance**0.5, variance**2 / sum(part**2 / count for part, count in parts)
+    reach = float(stats.t.ppf((1 + confidence) / 2, df))
+    return CrossedEffect(
+        difference=difference,
+        low=difference - reach * error,
+        high=difference + reach * error,
+        p=float(2 * stats.t.sf(abs(difference) / error, df)),
+        std_error=error,
+        df=float(df),
+        share_of_patients=parts[-1][0] / variance,
+        detectable=(reach + float(stats.t.ppf(POWER, df))) * error,
+        better=float(stats.t.cdf(difference / error, df)),
+        **size,
+    )
+
+
+def _missing(arm: ScoredRuns, reference: ScoredRuns) -> str:
+    """Return why there is no interval, or ''."""
+    if not (np.isfinite(arm.scores).all() and np.isfinite(reference.scores).all()):
+        return "the score is undefined"
+    if arm.left_out.shape[1] < 2:
+        return ONE_PATIENT
+    if min(len(arm.scores), len(reference.scores)) < 2:
+        return ONE_RUN
+    if not (np.isfinite(arm.left_out).all() and np.isfinite(reference.left_out).all()):
+        return ALONE_IN_A_CLASS
+    return ""
+
+
+def _run_parts(arm: ScoredRuns, reference: ScoredRuns) -> list[tuple[float, int]]:
+    """Return the variances of the means that come from training, each with its degrees of freedom.
+
+    Arms that share several generators are paired by generator, so that what the generators have in common cancels.
+    """
+    first, second = arm.replicate_means(), reference.replicate_means()
+    if _shared_generators(arm, reference):
+        return [_variance_of_mean(np.array([first[key] - second[key] for key in first]))]
+    return [_variance_of_mean(np.array(list(means.values()))) for means in (first, second)]
+
+
+def _shared_generators(arm: ScoredRuns, reference: ScoredRuns) -> bool:
+    generators = set(arm.generators)
+    return None not in generators and len(generators) > 1 and generators == set(reference.generators)
+
+
+def _variance_of_mean(values: Floats) -> tuple[float, int]:
+    return float(values.var(ddof=1) / len(values)), len(values) - 1
+
+
+def _patient_part(arm: ScoredRuns, reference: ScoredRuns) -> float:
+    """Return the variance that comes from the choice of patients: Cov2 of both arms minus twice Cov3; at least 0."""
+    count = arm.left_out.shape[1]
+    left_out = np.concatenate([arm.left_out, reference.left_out])
+    centred = left_out - left_out.mean(1, keepdims=True)
+    covariance = (count - 1) / count * centred @ centred.T
+    split = len(arm.scores)
+    across = np.ones((split, len(reference.scores)), bool)
+    if _shared_generators(arm, reference):
+        across = _different(arm.generators, reference.generators)
+    return max(
+        0.0,
+        float(covariance[:split, :split][_different(arm.replicates, arm.replicates)].mean())
+        + float(covariance[split:, split:][_different(reference.replicates, reference.replicates)].mean())
+        - 2 * float(covariance[:split, split:][across].mean()),
+    )
+
+
+def _different(first: Sequence[Hashable | None], second: Sequence[Hashable | None]) -> NDArray[np.bool_]:
+    return np.array([[a != b for b in second] for a in first])
