@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import statistic
-from histoforge.metrics.compare import compare_paired, holm
-from histoforge.metrics.crossed import CrossedEffect, crossed_difference, score_runs
+from histoforge.metrics.compare import holm, paired_effect
+from histoforge.metrics.crossed import CrossedEffect, Jackknife, crossed_difference
 from histoforge.metrics.results import Effect
 
 SCORE = "balanced_accuracy"
@@ -89,12 +89,13 @@ def analyse(study: Study, rng: np.random.Generator) -> Outcome:
     """Simulate one study and compare each arm with the baseline."""
     arms, generators, labels, patients = simulate(study, rng)
     statistics = [[statistic(SCORE, probabilities, labels) for probabilities in arm] for arm in arms]
-    scored = [score_runs(of_arm, patients, of_runs) for of_arm, of_runs in zip(statistics, generators, strict=True)]
+    jackknife = Jackknife(patients)
+    scored = [jackknife.score(of_arm, of_runs) for of_arm, of_runs in zip(statistics, generators, strict=True)]
     effects = [crossed_difference(arm, scored[0]) for arm in scored[1:]]
     bootstrap = PatientBootstrap(patients, n_resamples=500, seed=int(rng.integers(1 << 31)))
     resampled = [bootstrap.difference(mean_statistic(arm), mean_statistic(statistics[0])) for arm in statistics[1:]]
     seeds = scored[0].scores.tolist()
-    paired = [compare_paired("arm", arm.scores.tolist()[: len(seeds)], "baseline", seeds).effect for arm in scored[1:]]
+    paired = [paired_effect(arm.scores.tolist()[: len(seeds)], seeds) for arm in scored[1:]]
     separate = [max(p, q) for p, q in zip(_holm(resampled), _holm(paired), strict=True)]
     return Outcome(
         [effect.difference or 0.0 for effect in effects],

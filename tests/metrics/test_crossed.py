@@ -9,9 +9,9 @@ from histoforge.metrics.crossed import (
     ALONE_IN_A_CLASS,
     ONE_PATIENT,
     ONE_RUN,
+    Jackknife,
     ScoredRuns,
     crossed_difference,
-    score_runs,
 )
 
 
@@ -19,7 +19,7 @@ def runs_of(table: np.ndarray, generators: list[object] | None = None) -> Scored
     """Scores that are means over patients of `table`, [R, P]."""
     count = table.shape[1]
     left_out = (table.sum(1, keepdims=True) - table) / (count - 1)
-    return ScoredRuns(table.mean(1), left_out, generators or [None] * len(table))
+    return ScoredRuns(table.mean(1), left_out, count, generators or [None] * len(table))
 
 
 def simulate(rng: np.random.Generator, runs: int, patients: int, shared: np.ndarray, sd_run: float) -> np.ndarray:
@@ -103,7 +103,7 @@ def test_scores_without_each_patient_are_those_of_the_other_patches() -> None:
     rng = np.random.default_rng(6)
     patients, labels = np.repeat(list("pqrs"), 6), np.tile([0, 1], 12)
     probabilities = rng.dirichlet([1, 1], 24)
-    scored = score_runs([statistic("balanced_accuracy", probabilities, labels)], patients)
+    scored = Jackknife(patients).score([statistic("balanced_accuracy", probabilities, labels)])
     rest = patients != "q"
     alone = statistic("balanced_accuracy", probabilities[rest], labels[rest])(np.ones((1, rest.sum())))[0]
     assert scored.left_out[0, 1] == pytest.approx(alone)
@@ -116,10 +116,23 @@ def test_what_cannot_be_estimated_has_a_reason() -> None:
     rng = np.random.default_rng(7)
     table = rng.normal(0.6, 0.1, (3, 5))
     assert crossed_difference(runs_of(table[:1]), runs_of(table)).note == ONE_RUN
-    one = ScoredRuns(table[:, 0], np.full((3, 1), np.nan), [None] * 3)
+    one = ScoredRuns(table[:, 0], np.full((3, 1), np.nan), 1, [None] * 3)
     assert crossed_difference(one, one).note == ONE_PATIENT
     gap = runs_of(table)
     gap.left_out[1, 2] = np.nan
     effect = crossed_difference(gap, runs_of(table))
     assert (effect.note, effect.low, effect.p) == (ALONE_IN_A_CLASS, None, None)
     assert effect.difference == 0
+
+
+def test_many_patients_are_left_out_in_groups() -> None:
+    rng = np.random.default_rng(8)
+    labels = rng.integers(0, 2, 900)
+    first, second = (rng.dirichlet([1, 1], 900) for _ in range(2))
+    jackknife = Jackknife(np.arange(900))
+    arm, reference = (jackknife.score([statistic("accuracy", p, labels)] * 2) for p in (first, second))
+    effect = crossed_difference(arm, reference)
+    differences = (first.argmax(1) == labels).astype(float) - (second.argmax(1) == labels)
+    assert (arm.left_out.shape, effect.patients) == ((2, 200), 900)
+    assert effect.difference == pytest.approx(differences.mean())
+    assert effect.std_error == pytest.approx(differences.std() / 30, rel=0.1)

@@ -128,7 +128,7 @@ def test_a_study_of_ratios_and_pools_has_one_line_per_pool_and_few_curves():
 def test_arms_of_a_training_fraction_are_compared_with_their_own_baseline():
     study = make_study({"baseline": 2.0, "baseline_10pct": 0.2, "selective_10pct": 1.0, "selective_20pct": 1.5})
     assert study.difference("selective_10pct", "accuracy").against == "baseline_10pct"
-    assert study.difference("selective_10pct", "accuracy").over_patients.difference > 0
+    assert study.difference("selective_10pct", "accuracy").overall.difference > 0
     assert study.difference("selective_10pct", "accuracy", "baseline") is None
     assert study.difference("baseline_10pct", "accuracy") is None
     assert study.reference_of(study.arm("selective_20pct")) == "baseline"

@@ -29,7 +29,7 @@ def test_the_record_is_strict_json_with_every_part(findings):
     record = record_of(findings)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert record["answer"]["verdict"] == "better"
-    assert record["answer"]["difference"]["over_patients"]["low"] > 0
+    assert record["answer"]["difference"]["overall"]["low"] > 0
     assert set(record["arms"]) == {"baseline", "gan", "selective"}
     assert record["arms"]["gan"]["scores"]["auc"]["mean"] == findings.study.arm("gan").scores["auc"].mean
     assert len(record["arms"]["gan"]["runs"]) == 5

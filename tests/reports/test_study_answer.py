@@ -1,18 +1,21 @@
 """The answer claims what the numbers show, and no more."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up import make_study
 
 from histoforge.evaluation.study_findings import Difference
+from histoforge.metrics.compare import holm
+from histoforge.metrics.crossed import ALONE_IN_A_CLASS, CrossedEffect
 from histoforge.metrics.results import Effect
 from histoforge.reports.text.study_answer import difference_verdict, study_answer
 
 
-def effect(
-    difference: float, low: float, high: float, p: float, n: int, unit: str, p_adjusted: float | None = None
-) -> Effect:
-    return Effect(difference=difference, low=low, high=high, p=p, p_adjusted=p_adjusted, n=n, unit=unit)
+def overall(difference: float, p: float, p_adjusted: float | None = None, **size: object) -> CrossedEffect:
+    counts = {"patients": 12, "generators": 1, "runs": 5, "reference_runs": 5, **size}
+    return CrossedEffect(difference=difference, low=difference - 0.1, high=0.2, p=p, p_adjusted=p_adjusted, **counts)
 
 
 def test_a_clear_gain_is_called_better_with_its_size_and_interval():
@@ -22,9 +25,9 @@ def test_a_clear_gain_is_called_better_with_its_size_and_interval():
     assert answer.verdict == "better"
     assert answer.best == "selective"
     assert f"Selective is {gain * 100:.1f} percentage points above baseline in accuracy" in answer.headline
-    assert "significant over patients and seeds" in answer.headline
+    assert "significant over patients and training runs" in answer.headline
     assert "480 patches of 12 patients" in answer.lines[0]
-    low, high = answer.difference.over_patients.low, answer.difference.over_patients.high
+    low, high = answer.difference.overall.low, answer.difference.overall.high
     assert f"{low * 100:+.1f} to {high * 100:+.1f} points" in answer.lines[0]
 
 
@@ -54,16 +57,52 @@ def test_few_patients_or_seeds_are_too_few_to_tell_however_large_the_gain(patien
     assert "helps. In this test split, selective is" in answer.headline
 
 
-def test_seeds_and_patients_must_agree():
-    sure = effect(0.1, 0.05, 0.15, 0.001, 12, "patients", 0.004)
-    unsure = effect(0.1, -0.05, 0.25, 0.2, 5, "seeds", 0.4)
-    sure_over_seeds = effect(0.1, 0.02, 0.2, 0.01, 5, "seeds", 0.02)
-    corrected_away = effect(0.1, 0.02, 0.2, 0.02, 5, "seeds", 0.08)
-    verdicts = [
-        difference_verdict(Difference("a", "b", "accuracy", sure, over_seeds))
-        for over_seeds in (sure_over_seeds, unsure, corrected_away, None)
+@pytest.mark.parametrize(
+    ("effect", "expected"),
+    [
+        (overall(0.1, 0.01, 0.02), "better"),
+        (overall(-0.1, 0.01, 0.02), "worse"),
+        (overall(0.1, 0.02, 0.08), "no_difference"),
+        (overall(0.1, 0.3), "no_difference"),
+        (overall(0.1, 0.001, patients=4), "too_few"),
+        (overall(0.1, 0.001, reference_runs=2), "too_few"),
+        (overall(0.1, 0.001, note=ALONE_IN_A_CLASS), "too_few"),
+    ],
+)
+def test_the_verdict_follows_the_corrected_comparison(effect, expected):
+    unused = Effect(difference=0.1, low=None, high=None, p=None, n=1, unit="patients")
+    assert difference_verdict(Difference("a", "b", "accuracy", unused, None, effect)) == expected
+
+
+def test_every_arm_is_judged_and_the_best_of_the_better_leads():
+    """The arm with the highest mean may be the one whose seeds differ most."""
+    study = make_study({"baseline": 0.3, "gan": 1.0, "selective": 1.2})
+    for index, difference in enumerate(study.differences):
+        if (difference.arm, difference.score) == ("selective", "accuracy"):
+            unsure = difference.overall.model_copy(update={"p_adjusted": 0.2})
+            study.differences[index] = replace(difference, overall=unsure)
+    answer = study_answer(study, 480, 12)
+    assert study.arm("selective").scores["accuracy"].mean > study.arm("gan").scores["accuracy"].mean
+    assert (answer.verdict, answer.best) == ("better", "gan")
+
+
+def test_all_comparisons_share_one_correction():
+    study = make_study({"baseline": 0.3, "gan": 0.5, "selective": 0.6})
+    effects = [each.overall for each in study.differences if each.score == "accuracy"]
+    assert len(effects) == 3
+    assert [e.p_adjusted for e in effects] == holm([e.p for e in effects])
+
+
+def test_an_answer_says_what_it_could_have_found_and_on_how_many_generators_it_rests():
+    study = make_study({"baseline": 0.5, "gan": 0.6})
+    study.arm("gan").training.digests["synthetic"] = "d1"
+    differences = [
+        replace(each, overall=each.overall.model_copy(update={"generators": 1})) for each in study.differences
     ]
-    assert verdicts == ["better", "no_difference", "no_difference", "too_few"]
+    study.differences[:] = differences
+    line = study_answer(study, 480, 12).lines[1]
+    assert "is found with a power of 80%." in line
+    assert "one generator, so the result holds for this one only" in line
 
 
 def test_the_best_synthetic_arm_is_named_if_another_arm_wins():
@@ -82,7 +121,7 @@ def test_one_arm_is_reported_without_a_comparison():
 
 
 def test_arms_of_a_training_fraction_are_compared_with_their_own_baseline():
-    skills = {"baseline_5pct": 0.3, "selective_5pct": 0.9, "baseline_20pct": 2.5, "selective_20pct": 2.5}
+    skills = {"baseline_5pct": 0.5, "selective_5pct": 0.5, "baseline_20pct": 2.5, "selective_20pct": 2.5}
     answer = study_answer(make_study(skills), 480, 12)
     assert (answer.best, answer.reference) == ("selective_20pct", "baseline_20pct")
     assert "No difference found: selective at 20% is" in answer.headline

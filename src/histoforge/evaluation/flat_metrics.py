@@ -17,8 +17,8 @@ def flat_metrics(findings: Findings) -> dict[str, float]:
     for arm in study.arms:
         flat |= {f"{arm.name}_{name}": score.mean for name, score in arm.scores.items()}
         difference = study.difference(arm.name, study.score)
-        if difference is not None:
-            effect = difference.over_patients
+        if difference is not None and difference.overall is not None:
+            effect = difference.overall
             flat |= {
                 f"{arm.name}_gain": effect.difference,
                 f"{arm.name}_gain_low": effect.low,

@@ -21,6 +21,7 @@ from histoforge.evaluation.study_findings import (
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
 from histoforge.metrics.compare import holm, paired_effect, sample_std
+from histoforge.metrics.crossed import CrossedEffect, Jackknife, crossed_difference
 from histoforge.metrics.results import Effect, Statistic
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
@@ -90,7 +91,7 @@ def build_study(
         differences=[],
         patients=_patients(predictions, test, units),
     )
-    study.differences.extend(_differences(study, statistics, bootstrap))
+    study.differences.extend(_differences(study, statistics, bootstrap, Jackknife(units, seed)))
     return study
 
 
@@ -133,7 +134,10 @@ def _score(name: str, runs: Sequence[Any], statistics: list[Statistic], bootstra
 
 
 def _differences(
-    study: StudyFindings, statistics: Mapping[str, Mapping[str, list[Statistic]]], bootstrap: PatientBootstrap
+    study: StudyFindings,
+    statistics: Mapping[str, Mapping[str, list[Statistic]]],
+    bootstrap: PatientBootstrap,
+    jackknife: Jackknife,
 ) -> list[Difference]:
     """Compare each arm with the reference, and 'selective' with 'gan', in all scores for which higher is better."""
     pairs = [(arm.name, study.reference_of(arm)) for arm in study.challengers]
@@ -141,17 +145,30 @@ def _differences(
     extra = [("selective", "gan")] if {"selective", "gan"} <= names and study.reference != "gan" else []
     differences = []
     for score in COMPARED:
+        overall = _overall(study, statistics, jackknife, score, [*pairs, *extra])
         effects = [_effects(study, statistics, bootstrap, score, *pair) for pair in pairs]
-        corrected = zip(_corrected([e[0] for e in effects]), _corrected([e[1] for e in effects]), strict=True)
+        corrected = list(zip(_corrected([e[0] for e in effects]), _corrected([e[1] for e in effects]), strict=True))
+        corrected += [_effects(study, statistics, bootstrap, score, *pair) for pair in extra]
         differences += [
-            Difference(arm, against, score, *both)  # type: ignore[arg-type]
-            for (arm, against), both in zip(pairs, corrected, strict=True)
-        ]
-        differences += [
-            Difference(arm, against, score, *_effects(study, statistics, bootstrap, score, arm, against))
-            for arm, against in extra
+            Difference(*pair, score, *separate, together)  # type: ignore[arg-type]
+            for pair, separate, together in zip([*pairs, *extra], corrected, overall, strict=True)
         ]
     return differences
+
+
+def _overall(
+    study: StudyFindings,
+    statistics: Mapping[str, Mapping[str, list[Statistic]]],
+    jackknife: Jackknife,
+    score: str,
+    pairs: Sequence[tuple[str, str]],
+) -> list[CrossedEffect]:
+    """Compare pairs of arms over patients and training runs together, with one correction for all of them."""
+    names = dict.fromkeys(name for pair in pairs for name in pair)
+    runs = {name: jackknife.score(statistics[name][score], study.arm(name).generators) for name in names}
+    effects = [crossed_difference(runs[arm], runs[against], study.confidence) for arm, against in pairs]
+    adjusted = holm([effect.p for effect in effects])
+    return [effect.model_copy(update={"p_adjusted": p}) for effect, p in zip(effects, adjusted, strict=True)]
 
 
 def _effects(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from histoforge.evaluation.arm_factors import Factors, arm_title
 from histoforge.metrics.classification import ClassificationMetrics
+from histoforge.metrics.crossed import CrossedEffect
 from histoforge.metrics.results import Effect
 
 TABLE_SCORES = ("accuracy", "auc", "sensitivity", "specificity")
@@ -51,9 +52,11 @@ class Difference:
     Attributes:
         arm, against: names of the two arms.
         score: name of the score.
-        over_patients: bootstrap over test patients of the difference (mean over seeds).
-        over_seeds: paired t-test of the difference over the seeds that both arms have; None if they share none or the
-            score is undefined for one of them. Holm's method corrects both p-values over the arms of one score.
+        overall: the difference over test patients and training runs together, on which the verdict rests. Holm's
+            method corrects its p-value over all comparisons in one score. None in results of earlier versions.
+        over_patients: bootstrap over test patients alone (mean over seeds).
+        over_seeds: paired t-test over the seeds that both arms have; None if they share none or the score is undefined
+            for one of them. Holm's method corrects both p-values over the arms of one score.
     """
 
     arm: str
@@ -61,6 +64,7 @@ class Difference:
     score: str
     over_patients: Effect
     over_seeds: Effect | None
+    overall: CrossedEffect | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,14 @@ class ArmFindings:
     def mean_confusion(self) -> NDArray[np.float64]:
         """Confusion counts [C, C], rows true and columns predicted, averaged over seeds."""
         return np.mean([run.confusion for run in self.runs], axis=0)
+
+    @property
+    def generators(self) -> list[str | None]:
+        """The origin of the synthetic patches behind each seed's classifier; None for an arm of real patches alone.
+
+        All seeds of an arm share one set of synthetic patches, and therefore one generator.
+        """
+        return [self.training.digests.get("synthetic") for _ in self.seeds]
 
     @property
     def synthetic(self) -> int:

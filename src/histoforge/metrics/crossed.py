@@ -28,9 +28,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.results import Floats, Result, Statistic, finite
 
 POWER = 0.8
+MAX_GROUPS = 200
+WEIGHT_ELEMENTS = 1 << 23
 ONE_RUN = "one training run does not show how much training alone moves the score"
 ONE_PATIENT = "one patient does not show how much the choice of patients moves the score"
 ALONE_IN_A_CLASS = "the score is undefined without one of the patients, who alone has patches of a class"
@@ -49,8 +52,9 @@ class CrossedEffect(Result):
         share_of_patients: part of the variance that comes from the choice of patients, 0 to 1.
         detectable: smallest true difference that such a study finds with a power of 80%.
         better: probability of a difference above zero, from the t distribution around the observed one.
-        patients, generators, runs: number of test patients, of generators behind the arm (0 for an arm of real patches
-            alone), and of the arm's classifiers.
+        patients: number of test patients.
+        generators: number of generators behind the arm's synthetic patches; 0 without synthetic patches.
+        runs, reference_runs: number of classifiers of the arm and of the reference.
     """
 
     difference: float | None
@@ -67,6 +71,7 @@ class CrossedEffect(Result):
     patients: int
     generators: int
     runs: int
+    reference_runs: int
     note: str = ""
 
 
@@ -76,12 +81,15 @@ class ScoredRuns:
 
     Attributes:
         scores: float64 [R].
-        left_out: float64 [R, P], in the same order of patients for all arms.
+        left_out: float64 [R, G], each without one group of patients: usually a single patient. All arms have the same
+            groups in the same order.
+        patients: number of patients.
         generators: the generator behind each run, [R]; None where there is none, so that each run is a replicate.
     """
 
     scores: Floats
     left_out: Floats
+    patients: int
     generators: Sequence[Hashable | None]
 
     @property
@@ -101,29 +109,38 @@ class ScoredRuns:
         return {key: float(self.scores[[other == key for other in keys]].mean()) for key in dict.fromkeys(keys)}
 
 
-def score_runs(
-    statistics: Sequence[Statistic], patients: ArrayLike, generators: Sequence[Hashable | None] = ()
-) -> ScoredRuns:
-    """Score each run with all patches, and without those of each patient in turn.
+class Jackknife:
+    """Weights of patches that leave out one patient at a time, or one of `MAX_GROUPS` groups of many patients."""
 
-    Args:
-        statistics: one function of weights [B, N] per run; see `classification.statistic`.
-        patients: the patient of each patch, [N].
-        generators: the generator behind each run; empty if there is none.
-    """
-    names, patient = np.unique(np.asarray(patients), return_inverse=True)
-    weights = np.ones((len(names) + 1, len(patient)))
-    weights[1 + patient, np.arange(len(patient))] = 0
-    scores = np.stack([statistic(weights) for statistic in statistics])
-    return ScoredRuns(scores[:, 0], scores[:, 1:], generators or [None] * len(statistics))
+    def __init__(self, patients: ArrayLike, seed: int = 0) -> None:
+        """Take the patient of each patch, [N], and the seed of the grouping of more than `MAX_GROUPS` patients."""
+        names, patient = np.unique(np.asarray(patients), return_inverse=True)
+        self.patients, self._groups = len(names), min(len(names), MAX_GROUPS)
+        group_of = np.arange(len(names))
+        if len(names) > MAX_GROUPS:
+            group_of = numpy_rng(seed, "jackknife").permutation(len(names)) % MAX_GROUPS
+        self._group = group_of[patient]
+
+    def score(self, statistics: Sequence[Statistic], generators: Sequence[Hashable | None] = ()) -> ScoredRuns:
+        """Score each run with all patches, and without those of each group of patients.
+
+        Args:
+            statistics: one function of weights [B, N] per run; see `classification.statistic`.
+            generators: the generator behind each run; empty if there is none.
+        """
+        blocks = np.array_split(np.arange(-1, self._groups), 1 + self._groups * len(self._group) // WEIGHT_ELEMENTS)
+        weights = ((self._group[None, :] != block[:, None]).astype(np.float64) for block in blocks)
+        scores = np.concatenate([[statistic(block) for statistic in statistics] for block in weights], axis=1)
+        return ScoredRuns(scores[:, 0], scores[:, 1:], self.patients, generators or [None] * len(statistics))
 
 
 def crossed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float = 0.95) -> CrossedEffect:
     """Compare two arms that were tested on the same patients."""
     size = {
-        "patients": arm.left_out.shape[1],
+        "patients": arm.patients,
         "generators": len({generator for generator in arm.generators if generator is not None}),
         "runs": len(arm.scores),
+        "reference_runs": len(reference.scores),
         "confidence": confidence,
     }
     difference = float(arm.scores.mean() - reference.scores.mean())

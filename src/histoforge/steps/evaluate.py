@@ -187,7 +187,7 @@ def _write(
     say(f"evaluate: {answer.headline}")
     say(f"evaluate: wrote {report} ({size / 1e6:.1f} MB)")
     best = next(each for each in predictions if each.arm.name == answer.best)
-    effect = answer.difference.over_patients if answer.difference else None
+    effect = answer.difference.overall if answer.difference else None
     return EvaluateSummary(
         verdict=answer.verdict,
         answer=[answer.headline, *answer.lines],

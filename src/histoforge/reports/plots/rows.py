@@ -41,26 +41,28 @@ def scores_figure(study: StudyFindings) -> Figure:
 def differences_figure(study: StudyFindings) -> Figure | None:
     """Plot each arm's difference from its reference with both intervals; None without a comparison."""
     known = [study.difference(arm.name, study.score) for arm in study.challengers]
-    differences = [row for row in known if row is not None and row.over_patients.difference is not None]
+    differences = [
+        (row.arm, row.overall, row.overall.difference)
+        for row in known
+        if row is not None and row.overall is not None and row.overall.difference is not None
+    ]
     if not differences:
         return None
-    arms = [study.arm(row.arm) for row in differences]
+    arms = [study.arm(name) for name, _, _ in differences]
     reference = reference_title(study)
     with draw_rows(_titles(arms), f"{SCORE_NAMES[study.score]} minus that of {reference}") as drawing:
         axes = drawing.axes
         axes.axvline(0, color=INK, linewidth=1)
-        for row, (arm, difference) in enumerate(zip(arms, differences, strict=True)):
-            tint = colour(study.arms.index(arm))
-            for effect, shift, line in ((difference.over_patients, -0.1, "-"), (difference.over_seeds, 0.14, ":")):
-                if effect is not None and effect.low is not None and effect.high is not None:
-                    axes.plot([effect.low, effect.high], [row + shift] * 2, line, color=tint, linewidth=1.7)
-            axes.plot(difference.over_patients.difference or 0.0, row - 0.1, "D", markersize=5.5, color=tint)
-    values = "; ".join(f"{study.title(row.arm)} {row.over_patients.difference:+.3f}" for row in differences)
+        for row, (name, effect, value) in enumerate(differences):
+            tint = colour([arm.name for arm in study.arms].index(name))
+            if effect.low is not None and effect.high is not None:
+                axes.plot([effect.low, effect.high], [row, row], "-", color=tint, linewidth=1.7)
+            axes.plot(value, row, "D", markersize=5.5, color=tint)
+    values = "; ".join(f"{study.title(name)} {value:+.3f}" for name, _, value in differences)
     return Figure(
         alt=f"Differences from {reference}: {values}.",
-        caption=f"Difference from {reference}; right of zero is better. Solid: {study.confidence:.0%} interval over "
-        f"test {study.units}. Dotted: interval of the paired t-test over seeds, if there are at least two. An arm "
-        "helps if both intervals lie to the right of zero.",
+        caption=f"Difference from {reference}; right of zero is better. Line: {study.confidence:.0%} interval over "
+        f"{study.units} and training runs together, before the correction over all comparisons.",
         svg=drawing.svg,
     )
 

@@ -33,8 +33,8 @@ def arms_section(study: StudyFindings) -> Section:
         columns=["Arm", "Training patches", *(SCORE_NAMES[score] for score in TABLE_SCORES)],
         rows=[_arm_row(study, arm) for arm in study.arms],
         note=f"In square brackets: {study.confidence:.0%} bootstrap interval over test {study.units}. Difference: from "
-        f"{reference_title(study)}, with its interval and two p-values after Holm's correction over the arms, one of "
-        f"the bootstrap over {study.units} and one of a paired t-test over seeds. Sensitivity and specificity: "
+        f"{reference_title(study)}, with its interval and p-value over {study.units} and training runs together, "
+        "after Holm's correction over all comparisons. Sensitivity and specificity: "
         f"{study.arms[0].runs[0].averaging}.",
         stacked=True,
         marked=next(index for index, arm in enumerate(study.arms) if arm.name == study.reference),
@@ -54,12 +54,10 @@ def _score_cell(study: StudyFindings, arm: ArmFindings, name: str) -> Cell:
     score, difference = arm.scores[name], study.difference(arm.name, name)
     lines = [interval_text(score.low, score.high)]
     tone = ""
-    if difference is not None and difference.over_patients.difference is not None:
-        patients, seeds = difference.over_patients, difference.over_seeds
-        tests = {"bootstrap": p_value(patients), "t-test": p_value(seeds) if seeds else ""}
-        results = [f"{test}: {p or 'no test'}" for test, p in tests.items()] if any(tests.values()) else []
-        interval = interval_text(patients.low, patients.high, "+.3f")
-        lines += [f"difference {patients.difference:+.3f}", interval, *results]
+    effect = difference.overall if difference else None
+    if difference is not None and effect is not None and effect.difference is not None:
+        interval = interval_text(effect.low, effect.high, "+.3f")
+        lines += [f"difference {effect.difference:+.3f}", interval, p_value(effect)]
         tone = {"better": "good", "worse": "bad"}.get(difference_verdict(difference), "")
     return Cell(score_text(score), "\n".join(line for line in lines if line), tone)
 

@@ -7,6 +7,7 @@ from histoforge.evaluation.leaderboard_findings import Spread
 from histoforge.evaluation.study_findings import SCORE_NAMES, Score, StudyFindings
 from histoforge.metrics.bootstrap import MIN_PATIENTS
 from histoforge.metrics.compare import MIN_SEEDS, p_text
+from histoforge.metrics.crossed import CrossedEffect
 from histoforge.metrics.results import Effect
 from histoforge.metrics.table import Metric
 
@@ -75,11 +76,15 @@ def metric_text(metric: Metric) -> str:
 
 def amount(score: str, value: float) -> str:
     """Describe a difference: '2.1 percentage points above', or '0.021 below' for an AUC."""
-    size = f"{abs(value) * 100:.1f} percentage points" if score in POINTS else f"{abs(value):.3f}"
-    return f"{size} {'below' if value < 0 else 'above'}"
+    return f"{size_text(score, value)} {'below' if value < 0 else 'above'}"
 
 
-def effect_interval(score: str, effect: Effect) -> str:
+def size_text(score: str, value: float) -> str:
+    """Format the size of a difference: '2.1 percentage points', or '0.021' for an AUC."""
+    return f"{abs(value) * 100:.1f} percentage points" if score in POINTS else f"{abs(value):.3f}"
+
+
+def effect_interval(score: str, effect: Effect | CrossedEffect) -> str:
     """Return text such as '95% interval -0.4 to +3.8 points', or the reason why there is no interval."""
     if effect.low is None or effect.high is None:
         return f"no interval: {effect.note}" if effect.note else "no interval"
@@ -87,8 +92,8 @@ def effect_interval(score: str, effect: Effect) -> str:
     return f"{effect.confidence:.0%} interval {low} to {high}{' points' if score in POINTS else ''}"
 
 
-def p_value(effect: Effect) -> str:
-    """Return the p-value, corrected if available; '' if there is none, or too few units for it to mean anything."""
+def p_value(effect: CrossedEffect) -> str:
+    """Return the p-value over patients and runs, corrected if available; '' if there is none or too few of either."""
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
-    minimum = MIN_SEEDS if effect.unit == "seeds" else MIN_PATIENTS
-    return "" if p is None or effect.n < minimum else p_text(p)
+    few = effect.patients < MIN_PATIENTS or min(effect.runs, effect.reference_runs) < MIN_SEEDS
+    return "" if p is None or few else p_text(p)

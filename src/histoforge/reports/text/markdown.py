@@ -68,8 +68,8 @@ def _distance_note(row: GenerativeRow) -> str:
 
 def _gain(findings: Findings, arm: ArmFindings) -> str:
     difference = findings.study.difference(arm.name, findings.study.score)
-    if difference is None or difference.over_patients.difference is None:
+    effect = difference.overall if difference else None
+    if effect is None or effect.difference is None:
         return "reference" if arm.name == findings.study.reference else "-"
-    effect = difference.over_patients
     interval = "" if effect.low is None or effect.high is None else f" ({effect.low:+.3f} to {effect.high:+.3f})"
     return f"{effect.difference:+.3f}{interval}" + (f", {p}" if (p := p_value(effect)) else "")

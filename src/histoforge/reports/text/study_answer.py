@@ -6,7 +6,7 @@ from histoforge.core.text import counted
 from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, Difference, StudyFindings, Verdict
 from histoforge.metrics.bootstrap import MIN_PATIENTS
 from histoforge.metrics.compare import MIN_SEEDS
-from histoforge.metrics.results import Effect
+from histoforge.metrics.crossed import ALONE_IN_A_CLASS, CrossedEffect
 from histoforge.reports.text.answer import Answer
 from histoforge.reports.text.formatting import (
     UNDEFINED,
@@ -14,6 +14,7 @@ from histoforge.reports.text.formatting import (
     effect_interval,
     p_value,
     score_name,
+    size_text,
     value_text,
 )
 
@@ -27,8 +28,8 @@ class StudyAnswer(Answer):
     """The first lines of a study's report.
 
     Attributes:
-        best: the arm with the highest mean score among those compared with the reference; the only arm if there are no
-            others.
+        best: the arm with the highest mean score among those that are better than their reference, or among all if
+            none is; the only arm if there are no others.
         difference: difference of `best` from the reference; None without another arm.
     """
 
@@ -44,8 +45,9 @@ class StudyAnswer(Answer):
 def study_answer(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
     """Return the answer of a study.
 
-    An arm is called better only if both the interval over patients and the paired test over seeds (after Holm's
-    correction over the arms) agree, and if there are enough seeds and patients for either to mean something.
+    An arm is called better if the analysis over patients and training runs together (`metrics.crossed`) says so after
+    Holm's correction over all comparisons, and if there are enough seeds and patients for it to mean something. Every
+    arm is judged; the headline names the best of those that are better, or else the one with the highest mean.
 
     Args:
         patches: number of patches in the test split.
@@ -54,10 +56,10 @@ def study_answer(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
     others = study.challengers
     if not others:
         return _only_arm(study, patches, units)
-    best = _best(others, study.score)
-    difference = study.difference(best.name, study.score)
-    if difference is None:
-        raise RuntimeError(f"{best.name} was compared with no other arm")
+    compared = [(arm, _required_difference(study, arm)) for arm in others]
+    better = [arm for arm, difference in compared if difference_verdict(difference) == "better"]
+    best = _best(better or others, study.score)
+    difference = _required_difference(study, best)
     verdict = difference_verdict(difference)
     lines = [
         _scores_line(study, best, difference, patches, units),
@@ -68,23 +70,37 @@ def study_answer(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
     return StudyAnswer(verdict, _headline(study, best, difference, verdict, units), lines, best.name, difference)
 
 
+def _required_difference(study: StudyFindings, arm: ArmFindings) -> Difference:
+    difference = study.difference(arm.name, study.score)
+    if difference is None:
+        raise RuntimeError(f"{arm.name} was compared with no other arm")
+    return difference
+
+
 def difference_verdict(difference: Difference) -> Verdict:
     """Return the verdict that a difference supports."""
-    patients, seeds = difference.over_patients, difference.over_seeds
-    if seeds is None or seeds.n < MIN_SEEDS or patients.n < MIN_PATIENTS:
-        return "too_few"
-    signs = {_significant_sign(patients), _significant_sign(seeds)}
-    if signs == {1}:
-        return "better"
-    return "worse" if signs == {-1} else "no_difference"
-
-
-def _significant_sign(effect: Effect) -> int:
-    """Return 1 or -1 if interval and corrected p-value agree that the difference is above or below zero, else 0."""
+    effect = _overall(difference)
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
-    if effect.low is None or effect.high is None or p is None or p >= 1 - effect.confidence:
-        return 0
-    return 1 if effect.low > 0 else -1 if effect.high < 0 else 0
+    if _shortages(effect):
+        return "too_few"
+    if p is None or effect.difference is None or p >= 1 - effect.confidence:
+        return "no_difference"
+    return "better" if effect.difference > 0 else "worse"
+
+
+def _overall(difference: Difference) -> CrossedEffect:
+    if difference.overall is None:
+        raise RuntimeError(f"{difference.arm} and {difference.against} lack the comparison over patients and runs")
+    return difference.overall
+
+
+def _shortages(effect: CrossedEffect) -> list[str]:
+    """Return what a claim lacks: 'patients', 'seeds', or 'classes' if one patient alone has a class."""
+    return [
+        *(["patients"] if effect.patients < MIN_PATIENTS else []),
+        *(["seeds"] if min(effect.runs, effect.reference_runs) < MIN_SEEDS else []),
+        *(["classes"] if effect.note == ALONE_IN_A_CLASS else []),
+    ]
 
 
 def _best(arms: list[ArmFindings], score: str) -> ArmFindings:
@@ -97,15 +113,19 @@ def _headline(study: StudyFindings, best: ArmFindings, difference: Difference, v
         return f"The {score} of the arms cannot be compared on this test split."
     result = f"is {amount(study.score, value)} {study.title(difference.against)} in {score}"
     if verdict == "too_few":
-        seeds = difference.over_seeds.n if difference.over_seeds else 0
-        few = [f"test {study.units} ({units})"] if difference.over_patients.n < MIN_PATIENTS else []
-        few += [f"seeds ({seeds})"] if seeds < MIN_SEEDS else []
+        effect = _overall(difference)
+        reasons = {
+            "patients": f"test {study.units} ({units})",
+            "seeds": f"seeds ({min(effect.runs, effect.reference_runs)})",
+            "classes": f"test {study.units} in a class (1)",
+        }
+        few = [reasons[shortage] for shortage in _shortages(effect)]
         return f"Too few {' and '.join(few)} to tell whether any arm helps. In this test split, {name} {result}."
     if verdict == "better":
-        return f"{name[0].upper()}{name[1:]} {result}, and the difference is significant over {study.units} and seeds."
+        return f"{name[0].upper()}{name[1:]} {result}, which is significant over {study.units} and training runs."
     if verdict == "worse":
         return f"No arm helps: even the best, {name}, {result}."
-    return f"No difference found: {name} {result}, which chance alone could explain."
+    return f"No difference found: {name} {result}, with {effect_interval(study.score, _overall(difference))}."
 
 
 def _scores_line(study: StudyFindings, best: ArmFindings, difference: Difference, patches: int, units: int) -> str:
@@ -116,23 +136,28 @@ def _scores_line(study: StudyFindings, best: ArmFindings, difference: Difference
     return (
         f"{SCORE_NAMES[study.score]}, mean over {counted(len(best.seeds), 'seeds')}: {best_score} for "
         f"{best.title}, the best arm besides {reference.title}, against {reference_score} for "
-        f"{reference.title} (difference: {effect_interval(study.score, difference.over_patients)}). Measured "
-        f"on {counted(patches, 'patches')} of {counted(units, study.units)} that neither training nor selection has "
-        "seen."
+        f"{reference.title} (difference: {effect_interval(study.score, _overall(difference))}). Measured "
+        f"on {counted(patches, 'patches')} of {counted(units, study.units)} of the test split, which neither training "
+        "nor selection reads."
     )
 
 
 def _certainty_line(study: StudyFindings, difference: Difference, verdict: Verdict) -> str:
     if verdict == "too_few":
         return (
-            f"A conclusion needs at least {MIN_SEEDS} seeds and {MIN_PATIENTS} test {study.units}. With fewer, "
-            "intervals are unreliable, and the numbers below describe this test split only."
+            f"A conclusion needs at least {MIN_SEEDS} seeds and {MIN_PATIENTS} test {study.units}, several in each "
+            "class. With fewer, intervals are unreliable, and the numbers below describe this test split only."
         )
-    over_seeds = p_value(difference.over_seeds) if difference.over_seeds else ""
-    return (
-        f"Bootstrap over {study.units}: {p_value(difference.over_patients) or 'no test'}; paired t-test over seeds: "
-        f"{over_seeds or 'no test'} (both after Holm's correction over the arms)."
-    )
+    effect = _overall(difference)
+    comparisons = sum(each.score == study.score for each in study.differences)
+    line = f"One analysis over {counted(effect.patients, study.units)} and {counted(effect.runs, 'seeds')}: "
+    line += f"{p_value(effect) or 'no test'}"
+    line += f" after Holm's correction over {comparisons} comparisons." if comparisons > 1 else "."
+    if effect.detectable is not None:
+        line += f" A true difference of {size_text(study.score, effect.detectable)} is found with a power of 80%."
+    if effect.generators == 1:
+        line += " All synthetic patches of the arm come from one generator, so the result holds for this one only."
+    return line
 
 
 def _synthetic_line(study: StudyFindings, best: ArmFindings, others: list[ArmFindings]) -> list[str]:
@@ -158,7 +183,7 @@ def _comparison(study: StudyFindings, arm: str, other: str) -> str:
     if difference is None or difference.over_patients.difference is None:
         return f"cannot be compared with {study.title(other)}."
     size = amount(study.score, difference.over_patients.difference)
-    interval = effect_interval(study.score, difference.over_patients)
+    interval = effect_interval(study.score, _overall(difference))
     verdict = VERDICTS[difference_verdict(difference)]
     return f"is {size} {study.title(other)} in {score_name(study.score)} ({verdict}; {interval})."
 
