@@ -1,6 +1,6 @@
 """Error rates of the answer: simulated studies with a known truth, judged by the product's own functions.
 
-    python benchmarks/verdicts.py [--studies 2000]
+    python benchmarks/verdicts.py [--studies 1000]
 
 Each study draws patients, generators and classifiers, and from them the probabilities that the classifiers give to test
 patches. The statistics are those of `histoforge evaluate`: balanced accuracy, `metrics.crossed`, and Holm's correction
