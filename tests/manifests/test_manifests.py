@@ -305,11 +305,11 @@ def test_the_launcher_knows_both_stores_and_a_lack_is_seen():
 
 
 def test_the_declared_schedules_are_right():
-    said = read_schedules(MANIFESTS / "recurring_runs.yaml")
-    assert [one.name for one in said.schedules] == ["weekly-retraining"]
-    for one in said.schedules:
-        assert (one.catch_up, one.at_once) == (False, 1)
-        assert run_parameters(open_package(one.pipeline), one.profile, one.parameters)["source"].startswith("s3://")
+    runs = read_schedules(MANIFESTS / "recurring_runs.yaml")
+    assert [run.name for run in runs] == ["weekly-retraining"]
+    for run in runs:
+        assert (run.catch_up, run.at_once) == (False, 1)
+        assert run_parameters(open_package(run.pipeline), run.profile, run.parameters)["source"].startswith("s3://")
 
 
 def test_the_gitops_resources_are_the_compiled_pipeline():
