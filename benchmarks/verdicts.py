@@ -77,7 +77,7 @@ def simulate(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudyResult:
     """The difference of each synthetic arm, and by analysis its interval and corrected p-value (1 if undefined)."""
 
     differences: list[float]
@@ -85,7 +85,7 @@ class Outcome:
     separate: list[tuple[float | None, float | None, float]]
 
 
-def analyse(study: Study, rng: np.random.Generator) -> Outcome:
+def analyse(study: Study, rng: np.random.Generator) -> StudyResult:
     """Simulate one study and compare each arm with the baseline."""
     arms, generators, labels, patients = simulate(study, rng)
     statistics = [[statistic(SCORE, probabilities, labels) for probabilities in arm] for arm in arms]
@@ -97,7 +97,7 @@ def analyse(study: Study, rng: np.random.Generator) -> Outcome:
     seeds = scored[0].scores.tolist()
     paired = [paired_effect(arm.scores.tolist()[: len(seeds)], seeds) for arm in scored[1:]]
     separate = [max(p, q) for p, q in zip(_holm(resampled), _holm(paired), strict=True)]
-    return Outcome(
+    return StudyResult(
         [effect.difference or 0.0 for effect in effects],
         [(effect.low, effect.high, p) for effect, p in zip(effects, _holm(effects), strict=True)],
         [(effect.low, effect.high, p) for effect, p in zip(resampled, separate, strict=True)],
@@ -111,14 +111,16 @@ def _holm(effects: Sequence[Effect | CrossedEffect]) -> list[float]:
 def rates(study: Study, studies: int) -> list[str]:
     """Return the cells of a row: gain, then for both analyses the share called better and the coverage."""
     rng = np.random.default_rng(0)
-    outcomes = [analyse(study, rng) for _ in range(studies)]
-    truths = np.mean([outcome.differences for outcome in outcomes], axis=0)
+    study_results = [analyse(study, rng) for _ in range(studies)]
+    truths = np.mean([result.differences for result in study_results], axis=0)
     cells = [f"{100 * truths.max():+.1f}"]
     for name in ("crossed", "separate"):
-        results = [getattr(outcome, name) for outcome in outcomes]
-        better = np.mean([any(low is not None and low > 0 and p < 0.05 for low, _, p in result) for result in results])
+        analyses = [getattr(result, name) for result in study_results]
+        better = np.mean(
+            [any(low is not None and low > 0 and p < 0.05 for low, _, p in analysis) for analysis in analyses]
+        )
         intervals = [
-            (*interval[:2], truth) for result in results for interval, truth in zip(result, truths, strict=True)
+            (*interval[:2], truth) for analysis in analyses for interval, truth in zip(analysis, truths, strict=True)
         ]
         covered = np.mean([low <= truth <= high for low, high, truth in intervals if low is not None])
         cells += [f"{better:.1%}", f"{covered:.1%}"]
