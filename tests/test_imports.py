@@ -1,4 +1,4 @@
-"""What may be imported where; the order of the packages is a contract of import-linter in `pyproject.toml`."""
+"""Imports are allowed in one direction only: a contract of import-linter in `pyproject.toml` orders the packages."""
 
 import ast
 import subprocess

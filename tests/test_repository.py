@@ -1,4 +1,4 @@
-"""What holds for the whole repository: its folders, and what no file in it may contain."""
+"""Rules for the whole repository: its folders, and the content of its files."""
 
 import ast
 import re
