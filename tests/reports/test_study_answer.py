@@ -37,6 +37,7 @@ def test_equal_arms_have_no_difference():
     assert answer.headline.startswith("No difference found")
     assert "Selected patches compared with unselected ones: selective is" in answer.lines[-1]
     assert "no difference found" in answer.lines[-1]
+    assert "after Holm's correction)." in answer.lines[-1]
 
 
 def test_a_loss_is_called_a_loss():

@@ -185,7 +185,9 @@ def _comparison(study: StudyFindings, arm: str, other: str) -> str:
     size = amount(study.score, difference.over_patients.difference)
     interval = effect_interval(study.score, _overall(difference))
     verdict = VERDICTS[difference_verdict(difference)]
-    return f"is {size} {study.title(other)} in {score_name(study.score)} ({verdict}; {interval})."
+    p = p_value(_overall(difference))
+    corrected = f", {p} after Holm's correction" if p else ""
+    return f"is {size} {study.title(other)} in {score_name(study.score)} ({verdict}; {interval}{corrected})."
 
 
 def _only_arm(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
