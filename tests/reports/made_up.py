@@ -109,12 +109,14 @@ def make_findings(study: StudyFindings, classes: Sequence[str] = CLASSES) -> Fin
 def _arm(name: str, seeds: int, classes: Sequence[str]) -> dict[str, object]:
     history = [{"val_loss": 1 / (1 + e), "val_accuracy": 0.5, "val_balanced_accuracy": 0.4 + 0.1 * e} for e in range(4)]
     run = {"epochs": 4, "best_epoch": 3, "steps": 20, "seconds": 1.5, "digest": "cd" * 32, "history": history}
-    counts = {"train": dict.fromkeys(classes, 30)}
+    counts, digests = {"train": dict.fromkeys(classes, 30)}, {"patches": "ab" * 32}
     if name.startswith(("gan", "selective", "single")):
         counts["synthetic"] = dict.fromkeys(classes, 15)
+        digests["synthetic"] = "ef" * 32
     return {
         "arm": name,
         "seeds": list(range(seeds)),
         "counts": counts,
+        "digests": digests,
         "runs": [{**run, "seed": s} for s in range(seeds)],
     }
