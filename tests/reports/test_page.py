@@ -9,13 +9,15 @@ from made_up import CLASSES, make_findings, make_study
 
 from histoforge.reports.layout.page import render
 from histoforge.reports.study_page import build_study_page
+from histoforge.reports.text.caveats import study_caveats
 from histoforge.reports.text.study_answer import study_answer
 
 SKILLS = {"baseline": 0.5, "traditional": 0.7, "gan": 0.8, "single_filter": 0.9, "selective": 1.2}
 
 
 def page_of(findings) -> str:
-    return render(build_study_page(findings, study_answer(findings.study, 480, 12)))
+    answer = study_answer(findings.study, 480, 12, study_caveats(findings))
+    return render(build_study_page(findings, answer))
 
 
 def bare(study):
@@ -29,6 +31,12 @@ def bare(study):
 @pytest.fixture(scope="module")
 def findings():
     return make_findings(make_study(SKILLS))
+
+
+def test_caveats_stand_in_the_box_of_the_headline(findings):
+    html = page_of(dataclasses.replace(findings, caveats=["Mind the <gap>."]))
+    box = html[html.index('<div class="answer') : html.index("</div>", html.index('<div class="answer'))]
+    assert "<li>Mind the &lt;gap&gt;.</li>" in box
 
 
 @pytest.fixture(scope="module")

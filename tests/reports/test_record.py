@@ -1,5 +1,6 @@
 """The results of an evaluation as JSON without NaN, as flat finite numbers, and as Markdown."""
 
+import dataclasses
 import json
 import math
 
@@ -9,12 +10,13 @@ from made_up import make_findings, make_study
 
 from histoforge.evaluation.flat_metrics import flat_metrics
 from histoforge.evaluation.results_file import AnswerRecord, EvaluationResults, evaluation_results, read_results
+from histoforge.reports.text.caveats import study_caveats
 from histoforge.reports.text.markdown import study_markdown
 from histoforge.reports.text.study_answer import study_answer
 
 
 def record_of(findings):
-    answer = study_answer(findings.study, 480, 12)
+    answer = study_answer(findings.study, 480, 12, study_caveats(findings))
     return evaluation_results(
         findings, AnswerRecord(score=findings.study.score, reference=answer.reference, **vars(answer))
     ).as_json()
@@ -77,3 +79,11 @@ def test_markdown_has_the_answer_and_one_row_per_arm(findings):
     assert len(rows) == 2 + 3
     assert len({row.count("|") for row in rows}) == 1
     assert "- A warning." in text
+
+
+def test_caveats_follow_the_answer_in_markdown_and_in_the_record(findings):
+    careful = dataclasses.replace(findings, caveats=["Mind the gap."])
+    answer = study_answer(findings.study, 480, 12, study_caveats(careful))
+    text = study_markdown(careful, answer)
+    assert text.index(answer.lines[-1]) < text.index("- **Mind the gap.**") < text.index("| Arm")
+    assert record_of(careful)["answer"]["caveats"] == ["Mind the gap."]

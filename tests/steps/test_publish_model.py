@@ -13,7 +13,7 @@ from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError, StorageError
 from histoforge.core.files import write_json
 from histoforge.evaluation.challenger_comparison import unit_digests
-from histoforge.evaluation.results_file import AuditDecision
+from histoforge.evaluation.results_file import SCHEMA_VERSION, AuditDecision
 from histoforge.metrics.results import Effect
 from histoforge.models import ModelStore
 from histoforge.models.gate import check_audit, check_difference
@@ -228,8 +228,8 @@ def test_inputs_that_do_not_belong_together_are_one_sentence(given: Path, tmp_pa
             write_json(tmp_path / "metrics.json", document)
             with pytest.raises(SourceError, match=message):
                 publish(given, tmp_path, "selective", tmp_path / "metrics.json")
-    write_json(tmp_path / "metrics.json", {**results, "schema_version": 3})
-    with pytest.raises(SourceError, match="has schema 3, newer than 2"):
+    write_json(tmp_path / "metrics.json", {**results, "schema_version": SCHEMA_VERSION + 1})
+    with pytest.raises(SourceError, match=f"has schema {SCHEMA_VERSION + 1}, newer than {SCHEMA_VERSION}"):
         publish(given, tmp_path, "selective", tmp_path / "metrics.json")
     assert not (tmp_path / "models").exists()
 

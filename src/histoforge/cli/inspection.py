@@ -127,7 +127,7 @@ def _print_results(path: Path) -> None:
 
 def _print_answer(path: Path, results: dict[str, Any]) -> None:
     print(f"{path}\n\n{results['answer']['headline']}\n")
-    for line in results["answer"]["lines"]:
+    for line in [*results["answer"]["lines"], *results["answer"].get("caveats", [])]:
         print(f"- {line}")
     if "methods" in results:
         _print_scores("method", RANKED, {name: entry["metrics"] for name, entry in results["methods"].items()})

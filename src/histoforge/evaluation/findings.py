@@ -131,6 +131,7 @@ class Findings:
         settings: a title and a text for each.
         digests: digests of the inputs.
         provenance: (name, value) rows to display.
+        caveats: what lessens the worth of the whole answer, one short sentence each.
     """
 
     title: str
@@ -153,3 +154,4 @@ class Findings:
     slides: Sequence[PictureFile] = ()
     settings: Sequence[tuple[str, str]] = ()
     provenance: Sequence[tuple[str, str]] = ()
+    caveats: Sequence[str] = ()

@@ -86,6 +86,7 @@ class AnswerRecord(Record):
     verdict: Verdict
     headline: str
     lines: list[str]
+    caveats: list[str] = []
 
 
 class DataRecord(Record):

@@ -1,7 +1,7 @@
 """`metrics.json`: the results of an evaluation, written by `evaluate` and read by `publish_model`.
 
-Version 2 of the schema has `inputs`, the digests of what was evaluated. In version 1 they are found only among the
-labels of `provenance`.
+Version 3 of the schema adds `caveats` to the answer. Version 2 has `inputs`, the digests of what was evaluated. In
+version 1 they are found only among the labels of `provenance`.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Record(BaseModel):
@@ -39,6 +39,7 @@ class AnswerRecord(Record):
     reference: str
     score: str
     difference: Difference | None
+    caveats: list[str] = []
 
 
 class DataRecord(Record):

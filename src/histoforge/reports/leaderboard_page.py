@@ -28,6 +28,7 @@ def build_leaderboard_page(findings: LeaderboardFindings, answer: Answer) -> Pag
         verdict=answer.verdict,
         headline=answer.headline,
         answer=answer.lines,
+        caveats=answer.caveats,
         key_numbers=_key_numbers(findings),
         warnings=findings.warnings,
         data_file="leaderboard.json",

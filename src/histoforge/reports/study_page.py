@@ -28,6 +28,7 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
         verdict=answer.verdict,
         headline=answer.headline,
         answer=answer.lines,
+        caveats=answer.caveats,
         key_numbers=_key_numbers(findings, answer),
         warnings=findings.warnings,
         sections=[

@@ -33,6 +33,7 @@ from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.reports.layout.page import write_page
 from histoforge.reports.study_page import build_study_page
+from histoforge.reports.text.caveats import study_caveats
 from histoforge.reports.text.markdown import study_markdown
 from histoforge.reports.text.study_answer import study_answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
@@ -180,17 +181,19 @@ def _write(
     started: float,
 ) -> EvaluateSummary:
     n_units = findings.units["test"][""]
-    answer = study_answer(findings.study, len(test), n_units)
+    answer = study_answer(findings.study, len(test), n_units, study_caveats(findings))
     record = AnswerRecord(score=findings.study.score, reference=answer.reference, **vars(answer))
     write_json(metrics, evaluation_results(findings, record).as_json())
     size = write_page(report, build_study_page(findings, answer))
-    say(f"evaluate: {answer.headline}")
+    for text in (answer.headline, *answer.caveats):
+        say(f"evaluate: {text}")
     say(f"evaluate: wrote {report} ({size / 1e6:.1f} MB)")
     best = next(each for each in predictions if each.arm.name == answer.best)
     effect = answer.difference.overall if answer.difference else None
     return EvaluateSummary(
         verdict=answer.verdict,
         answer=[answer.headline, *answer.lines],
+        caveats=answer.caveats,
         score=findings.study.score,
         best=answer.best,
         reference=answer.reference,

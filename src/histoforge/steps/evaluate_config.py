@@ -87,6 +87,7 @@ class EvaluateSummary(Settings):
     Attributes:
         verdict: 'better', 'worse', 'no_difference', 'too_few' (patients or seeds) or 'no_comparison'.
         answer: the first lines of the report.
+        caveats: what lessens the answer's worth, one sentence each.
         score: the score that decides the answer.
         best: the best arm other than the reference.
         reference: the arm that `best` is compared with.
@@ -103,6 +104,7 @@ class EvaluateSummary(Settings):
 
     verdict: str
     answer: list[str]
+    caveats: list[str]
     score: str
     best: str
     reference: str

@@ -240,5 +240,5 @@ def _report(out: Path, console: Console, seconds: float) -> None:
         console.show(line)
     console.show(f"finished in {seconds:.0f} s")
     answer = read_json(out / "metrics.json")["answer"]
-    print("\n".join([answer["headline"], *answer["lines"][:1]]))
+    print("\n".join([answer["headline"], *answer["lines"][:1], *answer.get("caveats", [])]))
     print(f"report:  {out / 'report.html'}\nmetrics: {out / 'metrics.json'}")

@@ -141,6 +141,7 @@ class Page:
         verdict: 'better', 'worse', 'no_difference', 'too_few' or 'no_comparison'; sets the colour of the answer.
         headline: the answer in one sentence.
         answer: the sentences below the headline.
+        caveats: what lessens the answer's worth, in the same box.
         key_numbers: the most important numbers, each with its value and its meaning.
         warnings: what the reader must know before trusting the answer.
         data_file: name of the JSON file that contains the numbers of the page.
@@ -155,6 +156,7 @@ class Page:
     warnings: Sequence[str]
     sections: Sequence[Section] = field(default_factory=tuple)
     data_file: str = "metrics.json"
+    caveats: Sequence[str] = ()
 
 
 def cells(*texts: Any) -> list[Cell]:

@@ -50,6 +50,7 @@ def leaderboard_markdown(findings: LeaderboardFindings, answer: Answer) -> str:
 def _markdown(answer: Answer, table: Sequence[Sequence[str]], notes: Sequence[str], warnings: Sequence[str]) -> str:
     rows = [table[0], ["---"] * len(table[0]), *table[1:]]
     lines = [f"## {answer.headline}", "", *(f"{line}\n" for line in answer.lines)]
+    lines += [*(f"- **{caveat}**" for caveat in answer.caveats), *([""] if answer.caveats else [])]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines += [f"\n{note}" for note in notes]
     if warnings:

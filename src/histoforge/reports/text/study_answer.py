@@ -1,5 +1,6 @@
 """The answer of a study: which arm, by how much, how certain, and on how many patches and patients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from histoforge.core.text import counted
@@ -42,7 +43,7 @@ class StudyAnswer(Answer):
         return self.difference.against if self.difference else self.best
 
 
-def study_answer(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
+def study_answer(study: StudyFindings, patches: int, units: int, caveats: Sequence[str] = ()) -> StudyAnswer:
     """Return the answer of a study.
 
     An arm is called better if the analysis over patients and training runs together (`metrics.crossed`) says so after
@@ -52,10 +53,11 @@ def study_answer(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
     Args:
         patches: number of patches in the test split.
         units: number of patients (slides, images) in the test split.
+        caveats: what lessens the answer's worth, one short sentence each; see `text.caveats`.
     """
     others = study.challengers
     if not others:
-        return _only_arm(study, patches, units)
+        return _only_arm(study, patches, units, caveats)
     compared = [(arm, _required_difference(study, arm)) for arm in others]
     better = [arm for arm, difference in compared if difference_verdict(difference) == "better"]
     best = _best(better or others, study.score)
@@ -67,7 +69,8 @@ def study_answer(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
         *_synthetic_line(study, best, others),
         *_selection_line(study),
     ]
-    return StudyAnswer(verdict, _headline(study, best, difference, verdict, units), lines, best.name, difference)
+    headline = _headline(study, best, difference, verdict, units)
+    return StudyAnswer(verdict, headline, lines, best.name, difference, caveats=list(caveats))
 
 
 def _required_difference(study: StudyFindings, arm: ArmFindings) -> Difference:
@@ -190,7 +193,7 @@ def _comparison(study: StudyFindings, arm: str, other: str) -> str:
     return f"is {size} {study.title(other)} in {score_name(study.score)} ({verdict}; {interval}{corrected})."
 
 
-def _only_arm(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
+def _only_arm(study: StudyFindings, patches: int, units: int, caveats: Sequence[str]) -> StudyAnswer:
     arm = study.arms[0]
     score = arm.scores[study.score]
     value = value_text(score.mean, missing=UNDEFINED)
@@ -201,4 +204,4 @@ def _only_arm(study: StudyFindings, patches: int, units: int) -> StudyAnswer:
         f"Measured on {counted(patches, 'patches')} of {counted(units, study.units)}; mean over "
         f"{counted(len(arm.seeds), 'seeds')}."
     )
-    return StudyAnswer("no_comparison", headline, [line], arm.name, None)
+    return StudyAnswer("no_comparison", headline, [line], arm.name, None, caveats=list(caveats))
