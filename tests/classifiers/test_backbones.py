@@ -14,12 +14,13 @@ from histoforge.classifiers.freezing import freeze_all_but
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.weights import load_backbone
 from histoforge.core.errors import ModelError, SettingsError
+from histoforge.layers.cbam import CBAM
 from histoforge.training.model_files import ModelInfo
 
 TIMM = ("timm:test_resnet", "timm:test_vit", "timm:test_efficientnet", "timm:test_convnext", "timm:vgg11")
-FAMILIES = ("resnet10", "densenet121", "convnext_tiny", "vit_b_16", *TIMM)
+FAMILIES = ("resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "vit_b_16", *TIMM)
 MAPS = {
-    "resnet10": (3, 3), "densenet121": (3, 57), "convnext_tiny": (3, 17), "vit_b_16": (3, 11),
+    "resnet10": (3, 3), "resnet50_cbam": (3, 15), "densenet121": (3, 57), "convnext_tiny": (3, 17), "vit_b_16": (3, 11),
     "timm:test_resnet": (3, 4), "timm:test_vit": (3, 5), "timm:test_efficientnet": (3, 4),
     "timm:test_convnext": (3, 3), "timm:vgg11": (3, 5),
 }  # fmt: skip
@@ -40,7 +41,7 @@ def images(count=3, size=(64, 64)):
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121", "convnext_tiny", "vit_b_16"])
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "densenet169", "convnext_tiny", "vit_b_16"])
 def test_with_torchvisions_weights_the_network_is_torchvisions(name):
     torch.manual_seed(1)
     size = {"image_size": 64} if name == "vit_b_16" else {}
@@ -67,6 +68,63 @@ def test_with_timms_weights_the_network_is_timms(name):
     with torch.inference_mode():
         expected = published(torchvision.transforms.Normalize(mean, std)((images() + 1) / 2))
         assert_close(classifier(images()), expected, rtol=1e-3, atol=1e-4)
+
+
+def gates_set_to(network, logit):
+    """Set both gates of every attention module to sigmoid(logit) everywhere."""
+    for module in network.modules():
+        if isinstance(module, CBAM):
+            torch.nn.init.zeros_(module.mlp[2].weight)
+            torch.nn.init.constant_(module.mlp[2].bias, logit / 2)  # added twice
+            torch.nn.init.zeros_(module.norm.weight)
+            torch.nn.init.constant_(module.norm.bias, logit)
+
+
+def test_with_open_gates_a_resnet_with_attention_is_torchvisions():
+    torch.manual_seed(1)
+    published = torchvision.models.resnet50(num_classes=3).eval()
+    classifier = make("resnet50_cbam", normalisation=True, width=1.0)
+    gates_set_to(classifier, 100.0)
+    weights = {**classifier.backbone.state_dict(), **published.state_dict()}
+    load_backbone(classifier.backbone, weights, "torchvision")
+    classifier.fc.load_state_dict(published.fc.state_dict())
+    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    with torch.inference_mode():
+        assert_close(classifier(images()), published(normalise((images() + 1) / 2)), rtol=1e-3, atol=1e-4)
+
+
+def test_attention_lies_on_the_residual_branch_of_each_block():
+    block = make("resnet50_cbam").backbone.layer2[1]
+    gates_set_to(block, -100.0)
+    hidden = torch.randn(2, block.conv1.in_channels, 4, 4)
+    assert_close(block(hidden), hidden.relu())
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("resnet50", 25.56), ("resnet50_cbam", 28.09), ("densenet121", 7.98), ("densenet169", 14.15)],
+)
+def test_networks_have_the_published_numbers_of_parameters(name, millions):
+    """Woo et al. 2018, Table 4, for the ResNets; torchvision's documentation for the DenseNets."""
+    backbone = find_backbone(name).build(name, (224, 224), "imagenet", 1.0)
+    head = 1000 * (backbone.channels + 1)
+    assert round((sum(p.numel() for p in backbone.parameters()) + head) / 1e6, 2) == millions
+
+
+def test_the_names_in_the_published_weights_of_cbam_fit():
+    backbone = make("resnet50_cbam").backbone
+    renamed = {
+        "cbam.mlp.0": "cbam.ChannelGate.mlp.1", "cbam.mlp.2": "cbam.ChannelGate.mlp.3",
+        "cbam.conv": "cbam.SpatialGate.spatial.conv", "cbam.norm": "cbam.SpatialGate.spatial.bn",
+    }  # fmt: skip
+    published = {}
+    pattern = re.compile("|".join(map(re.escape, renamed)))
+    for name, tensor in backbone.state_dict().items():
+        published["module." + pattern.sub(lambda match: renamed[match[0]], name)] = tensor + 1
+    assert "module.layer1.0.cbam.ChannelGate.mlp.1.weight" in published
+    load_backbone(backbone, published, "RESNET50_CBAM_new_name_wrap.pth")
+    assert torch.equal(backbone.layer1[0].cbam.norm.weight, torch.ones(1))
+    assert torch.equal(backbone.layer4[2].bn3.weight, torch.full([256], 2.0))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

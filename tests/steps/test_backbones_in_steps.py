@@ -25,7 +25,9 @@ def inputs(tmp_path_factory):
     return {name: folder / name for name in ("patches", "generator")}
 
 
-@pytest.mark.parametrize("backbone", ["resnet10", "densenet121", "convnext_tiny", "vit_b_16", "timm:test_vit"])
+@pytest.mark.parametrize(
+    "backbone", ["resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "vit_b_16", "timm:test_vit"]
+)
 @pytest.mark.parametrize("layers", ["stages", "blocks"])
 def test_a_backbone_is_trained_and_selects(inputs, tmp_path, backbone, layers):
     width = 1.0 if backbone.startswith("timm:") else 0.125

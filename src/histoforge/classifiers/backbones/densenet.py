@@ -11,7 +11,7 @@ from histoforge.classifiers.backbones.base import StagedBackbone
 from histoforge.classifiers.backbones.registry import Stem
 
 GROWTH_RATE = 32
-BLOCK_LAYERS = {"densenet121": (6, 12, 24, 16)}
+BLOCK_LAYERS = {"densenet121": (6, 12, 24, 16), "densenet169": (6, 12, 32, 32)}
 
 
 def build(name: str, patch_size: tuple[int, int], stem: Stem, width: float) -> "DenseNet":

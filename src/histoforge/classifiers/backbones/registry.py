@@ -98,13 +98,14 @@ class BackboneEntry:
 
 
 _PACKAGE = "histoforge.classifiers.backbones"
-_RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet50_cbam", "resnet101", "resnet152")
+_DENSENETS = ("densenet121", "densenet169")
 
 BACKBONES: Registry[BackboneEntry] = Registry(
     "backbone",
     (
         *(BackboneEntry(name, f"{_PACKAGE}.resnet", has_small_stem=True) for name in _RESNETS),
-        BackboneEntry("densenet121", f"{_PACKAGE}.densenet", minimum_size=32),
+        *(BackboneEntry(name, f"{_PACKAGE}.densenet", minimum_size=32) for name in _DENSENETS),
         BackboneEntry("convnext_tiny", f"{_PACKAGE}.convnext", minimum_size=32),
         BackboneEntry("vit_b_16", f"{_PACKAGE}.vision_transformer", minimum_size=16, size_multiple=16),
         BackboneEntry(f"timm{MODEL_PLACEHOLDER}", f"{_PACKAGE}.timm_models", has_width=False),

@@ -1,10 +1,31 @@
-"""ResNets (He et al. 2016). The dropout lies before the last residual block (A4-9)."""
+"""ResNets (He et al. 2016), also with attention (Woo et al. 2018). The dropout lies before the last block (A4-9)."""
+
+import re
 
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from histoforge.classifiers.backbones.base import StagedBackbone
 from histoforge.classifiers.backbones.registry import Stem
+from histoforge.layers.cbam import CBAM
+
+
+class CBAMBottleneck(Bottleneck):
+    """A bottleneck block with attention on its residual branch (Woo et al. 2018, Fig. 3)."""
+
+    def __init__(self, inputs: int, planes: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+        """Build the block with random weights; the arguments are those of torchvision's `Bottleneck`."""
+        super().__init__(inputs, planes, stride, downsample)
+        self.cbam = CBAM(planes * self.expansion)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the block on [B, inputs, H, W]."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        residual = self.relu(self.bn1(self.conv1(x)))
+        residual = self.relu(self.bn2(self.conv2(residual)))
+        output: Tensor = self.relu(self.cbam(self.bn3(self.conv3(residual))) + shortcut)
+        return output
+
 
 Block = type[BasicBlock] | type[Bottleneck]
 STAGE_CHANNELS = (64, 128, 256, 512)
@@ -13,10 +34,18 @@ STAGE_BLOCKS: dict[str, tuple[Block, tuple[int, int, int, int]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet50_cbam": (CBAMBottleneck, (3, 4, 6, 3)),
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
     "resnet152": (Bottleneck, (3, 8, 36, 3)),
 }
 """Type of the blocks and their number in each of the four stages."""
+CBAM_NAMES = {
+    "ChannelGate.mlp.1": "mlp.0",
+    "ChannelGate.mlp.3": "mlp.2",
+    "SpatialGate.spatial.conv": "conv",
+    "SpatialGate.spatial.bn": "norm",
+}
+"""Names of layers of `CBAM`, by those in the weights that the authors of CBAM published."""
 
 
 def build(name: str, patch_size: tuple[int, int], stem: Stem, width: float) -> "ResNet":
@@ -66,6 +95,14 @@ class ResNet(StagedBackbone):
         """Compute the input of the first stage from normalised images."""
         output: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         return output
+
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return published weights under this network's names, which differ for CBAM."""
+        published = re.compile("|".join(map(re.escape, CBAM_NAMES)))
+        return {
+            published.sub(lambda match: CBAM_NAMES[match[0]], name.removeprefix("module.")): tensor
+            for name, tensor in weights.items()
+        }
 
 
 def _stage(block: Block, inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
