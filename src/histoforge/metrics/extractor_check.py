@@ -1,0 +1,146 @@
+"""Check that an extractor's distances make sense: corrupted real patches must be farther from real ones than others.
+
+An extractor is trained for another purpose, and nothing in its training says what it makes of patches unlike any that
+it has seen. Some give pure noise a better FID than patches with drifting colours: such an extractor must not choose
+epochs, and its numbers need a mark.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from histoforge.core.seeds import numpy_rng
+from histoforge.core.text import join_words
+from histoforge.metrics.corruptions import blurred, pure_noise, shuffled_pixels, with_noise, with_shifted_colours
+from histoforge.metrics.extract import Extractor, extract_features
+from histoforge.metrics.frechet import FrechetReference
+from histoforge.metrics.results import Result
+from histoforge.patches.patchset import PatchSet
+
+Pixels = NDArray[np.uint8]
+
+PATCHES = 256
+"""Maximum number of real patches; half of them are corrupted."""
+MIN_PATCHES = 20
+FLOORS = 5
+NOISE = "noise alone"
+WEAK_AND_STRONG = (
+    ("weak noise", "strong noise"),
+    ("weak blur", "strong blur"),
+    ("weak colour shifts", "strong colour shifts"),
+)
+
+
+class ExtractorCheck(Result):
+    """Distances of corrupted real patches from real ones, in the features of one extractor.
+
+    Attributes:
+        extractor: its name.
+        patches: number of real patches on each side.
+        floor: the largest FID between random halves of the real patches.
+        distances: FID of corrupted from real patches, by the name of the corruption.
+        failures: what is wrong, each as the end of a sentence that begins with the extractor's name; empty if it
+            passed.
+    """
+
+    extractor: str
+    patches: int
+    floor: float
+    distances: dict[str, float]
+    failures: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """True if the distances make sense."""
+        return not self.failures
+
+    @property
+    def text(self) -> str:
+        """The failures as one sentence; '' if there are none."""
+        return f"The extractor {self.extractor} {'; it '.join(self.failures)}." if self.failures else ""
+
+
+def corrupted_copies(images: Pixels, rng: np.random.Generator) -> dict[str, Pixels]:
+    """Return corrupted copies of patches, uint8 [N, H, W, 3], by the name of the corruption."""
+    side = min(images.shape[1:3])
+    return {
+        "weak noise": with_noise(images, rng, 20),
+        "strong noise": with_noise(images, rng, 60),
+        "weak blur": blurred(images, side / 48),
+        "strong blur": blurred(images, side / 12),
+        "weak colour shifts": with_shifted_colours(images, rng, 15),
+        "strong colour shifts": with_shifted_colours(images, rng, 45),
+        "shuffled pixels": shuffled_pixels(images, rng),
+        NOISE: pure_noise(images, rng),
+    }
+
+
+def check_extractor(
+    extractor: Extractor,
+    real: PatchSet | Pixels,
+    device: torch.device | str = "cpu",
+    *,
+    seed: int = 0,
+    batch_size: int = 128,
+) -> ExtractorCheck | None:
+    """Check an extractor on up to 256 real patches; None for fewer than 20, from which nothing follows.
+
+    Each corrupted half must be farther (FID) from the other half than any of five random halves of the real patches
+    are from each other. The distance must grow with the strength of the corruption, and noise alone must be the
+    farthest of all.
+
+    Args:
+        real: real patches, at best such that the extractor was not trained on, or uint8 [N, H, W, 3].
+        seed: seed of halves and corruptions.
+    """
+    rng = numpy_rng(seed, "extractor check")
+    rows = rng.permutation(len(real))[:PATCHES]
+    if len(rows) < MIN_PATCHES:
+        return None
+    images = real.images(rows) if isinstance(real, PatchSet) else real[rows]
+    half = len(images) // 2
+    copies = corrupted_copies(images[half : 2 * half], rng)
+    pixels = np.concatenate([images[: 2 * half], *copies.values()])
+    features = extract_features(extractor, pixels, device, batch_size=batch_size, label="check of the extractor")
+    of_real, *of_copies = np.split(features, range(2 * half, len(pixels), half))
+    floor = max(_distance_of_halves(of_real, half, rng) for _ in range(FLOORS))
+    reference = FrechetReference(of_real[:half])
+    distances = {name: reference.distance(each) for name, each in zip(copies, of_copies, strict=True)}
+    return ExtractorCheck(
+        extractor=extractor.name, patches=half, floor=floor, distances=distances, failures=_failures(floor, distances)
+    )
+
+
+def check_extractors(
+    extractors: Sequence[Extractor],
+    real: PatchSet | Pixels,
+    device: torch.device | str = "cpu",
+    *,
+    seed: int = 0,
+    batch_size: int = 128,
+) -> list[ExtractorCheck]:
+    """Check several extractors on the same patches; empty with too few patches."""
+    checks = (check_extractor(each, real, device, seed=seed, batch_size=batch_size) for each in extractors)
+    return [check for check in checks if check is not None]
+
+
+def _distance_of_halves(features: NDArray[np.float32], half: int, rng: np.random.Generator) -> float:
+    order = rng.permutation(len(features))
+    return FrechetReference(features[order[:half]]).distance(features[order[half : 2 * half]])
+
+
+def _failures(floor: float, distances: Mapping[str, float]) -> list[str]:
+    """Return what the distances get wrong, each as the end of a sentence about the extractor."""
+    failures = []
+    unseen = [name for name, distance in distances.items() if distance <= floor]
+    if unseen:
+        failures.append(f"does not tell real patches from those with {join_words(unseen)}")
+    shrinking = [strong for weak, strong in WEAK_AND_STRONG if distances[strong] <= distances[weak]]
+    if shrinking:
+        failures.append(f"puts {join_words(shrinking)} nearer to real patches than the weak form")
+    preferred = [name for name, distance in distances.items() if name != NOISE and distance >= distances[NOISE]]
+    if preferred:
+        failures.append(f"prefers noise to real patches with {join_words(preferred)}")
+    return failures
