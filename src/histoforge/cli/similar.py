@@ -16,7 +16,8 @@ CACHE = Annotated[
 ]
 DEVICE = Annotated[str, typer.Option("--device", metavar="NAME", help="'auto', 'cpu', 'cuda' or 'cuda:N'")]
 SPLIT = Annotated[
-    Literal["all", "train", "val", "test"], typer.Option("--split", help="search in this split of the patch set")
+    Literal["all", "train", "val", "test", "control"],
+    typer.Option("--split", help="search in this split of the patch set"),
 ]
 
 

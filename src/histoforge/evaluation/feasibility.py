@@ -11,7 +11,7 @@ from histoforge.ingest.source import Source, patient_unit
 from histoforge.ingest.splitting import SplitSettings, split_outline
 from histoforge.metrics.bootstrap import MIN_PATIENTS
 from histoforge.metrics.compare import MIN_SEEDS
-from histoforge.patches.splits import split_by_group
+from histoforge.patches.splits import MIN_GROUPS, split_by_group
 
 MIN_CLASS_PATIENTS = 2
 """Minimum number of test patients of each class: if one of them is left out, the class remains."""
@@ -27,10 +27,10 @@ def outline_warnings(settings: SplitSettings, source: Source) -> list[str]:
     Raises:
         SourceError: the files cannot be split as requested.
     """
-    files, split_by = split_outline(settings, source)
+    files, split_by, control_by = split_outline(settings, source)
     if not len(files):
         return []
-    return split_warnings(
+    return control_warning(control_by, settings, patient_unit(source)) + split_warnings(
         files,
         source.classes,
         unit=patient_unit(source),
@@ -78,6 +78,22 @@ def split_warnings(
         advice = _advice(patches, classes, unit, split_by, ratios, seed)
         warnings.append(f"The test split {verb} too small for a conclusion ({'; '.join(shortages)}): {advice}")
     return warnings
+
+
+def control_warning(held_back: str, settings: SplitSettings, unit: str) -> list[str]:
+    """Return a warning if the positive control comes from training patients because there are too few others.
+
+    Args:
+        held_back: what was held back, as `splitting.hold_back_control` returns it.
+        settings: how the patches were split.
+        unit: word for patients; see `split_warnings`.
+    """
+    if settings.train_fraction < 1 or held_back in ("", settings.split_by):
+        return []
+    return [
+        f"The real patches held back for the positive control belong to training {unit}, because a class has fewer "
+        f"than {MIN_GROUPS} of them"
+    ]
 
 
 def enough_for_conclusion(patients: Mapping[str, int], by_class: Mapping[str, Mapping[str, int]]) -> bool:

@@ -76,6 +76,14 @@ class IngestConfig(StepConfig):
         "'(TCGA-..-....)'",
     )
     train_fraction: float = Field(1.0, gt=0, le=1, description="fraction of the training patches of each class to keep")
+    control_share: float = Field(
+        0.0,
+        ge=0,
+        le=0.9,
+        description="share of the training patients held back as split 'control', whose real patches show what the "
+        "same number of synthetic patches could at best achieve (positive control); 0 for none. Where train_fraction "
+        "is below 1, the patches that it leaves out are taken instead, and no patient is held back",
+    )
     small_images: Literal["error", "skip", "resize"] = Field(
         "error", description="handling of images smaller than a patch: stop, leave them out, or enlarge them"
     )
@@ -108,6 +116,11 @@ class IngestConfig(StepConfig):
         if not sum(self.ratios):
             raise ValueError("split_ratios must not all be 0")
         return self
+
+    @property
+    def control_fraction(self) -> float:
+        """The fraction of the training patches, besides `train_fraction`, that becomes the split 'control'."""
+        return min(self.control_share, 1 - self.train_fraction)
 
     @property
     def size(self) -> tuple[int, int]:

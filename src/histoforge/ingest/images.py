@@ -44,6 +44,7 @@ class ImageSource:
     """
 
     kind = "images"
+    thinned: frozenset[str] | None = None
 
     def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> None:
         self._config, self._location, self._log = config, location, log

@@ -46,6 +46,7 @@ class PcamSource:
 
     kind = "pcam"
     has_split = True
+    thinned: frozenset[str] | None = None
 
     def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> None:
         self._config, self._location, self._log = config, location, log
@@ -87,7 +88,10 @@ class PcamSource:
     ) -> NDArray[np.int64]:
         rows = np.arange(len(y))
         if split == "train" and self._config.train_fraction < 1:
-            rows = np.flatnonzero(fraction_of_each_class(y, self._config.train_fraction, self._config.seed))
+            fraction, seed = self._config.train_fraction, self._config.seed
+            training = fraction_of_each_class(y, fraction, seed)
+            rows = np.flatnonzero(fraction_of_each_class(y, fraction + self._config.control_fraction, seed))
+            self.thinned = frozenset(_name(split, row) for row in rows[~training[rows]])
             self._log.drop(THINNED, len(y) - len(rows))
         return rows[collector.cap.admit(draws[rows], y[rows])]
 
@@ -110,7 +114,7 @@ class PcamSource:
                     continue
                 images = self._block(split, x, start)[block - start]
                 keys = np.fromiter(pool.map(pixel_key, images), np.uint64, len(block))
-                names = [f"{split}-{row:06d}" for row in block]
+                names = [_name(split, row) for row in block]
                 slide = [slides[row] for row in block] if slides else names
                 columns: dict[str, Any] = {
                     "label": y[block], "patient": slide, "slide": slide, "mpp": MPP, "split": SPLIT_NAMES[split],
@@ -175,3 +179,7 @@ class PcamSource:
         if "wsi" not in header or len(rows) != count or not all(len(row) > column and row[column] for row in rows):
             raise SourceError(f"{name} does not name a slide (column 'wsi') for each of {count} patches: remove it.")
         return [row[column] for row in rows]
+
+
+def _name(split: str, row: int) -> str:
+    return f"{split}-{row:06d}"

@@ -55,6 +55,7 @@ class SlideSource:
     """Slides of one location. A slide in a folder is read in place; an S3 object is fetched, read and removed."""
 
     kind = "slides"
+    thinned: frozenset[str] | None = None
 
     def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> None:
         self._config, self._location, self._log = config, location, log

@@ -79,12 +79,15 @@ class Source(Protocol):
         classes: class names in their order.
         patients_known: True if it identifies patients.
         has_split: True if it names the split of each patch.
+        thinned: the values of 'file' of the patches for the positive control, in a source that thins its training
+            patches itself; None in the others.
     """
 
     kind: str
     classes: list[str]
     patients_known: bool
     has_split: bool
+    thinned: frozenset[str] | None
 
     def outline(self) -> list[tuple[str, str, str, str]]:
         """Return patient, slide, class and split of the patches to read, as far as known, to find errors early."""

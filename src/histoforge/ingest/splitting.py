@@ -16,6 +16,7 @@ from histoforge.patches.splits import (
     check_every_class,
     check_given_split,
     fraction_of_each_class,
+    hold_back,
     split_by_group,
 )
 
@@ -31,6 +32,7 @@ class SplitSettings:
         ratios: fractions of train, val and test, which sum to 1.
         seed: seed of the split and of the sample of training patches.
         train_fraction: fraction of the training patches of each class to keep.
+        control_share: share of the training patches to hold back for the positive control.
         drop_conflicts: whether to leave out patches whose pixels occur under two classes or in two splits.
     """
 
@@ -39,28 +41,44 @@ class SplitSettings:
     seed: int
     train_fraction: float = 1.0
     drop_conflicts: bool = False
+    control_share: float = 0.0
 
     @classmethod
     def of(cls, config: IngestConfig) -> Self:
         """Return the settings for splitting in the configuration."""
-        return cls(config.split_by, config.ratios, config.seed, config.train_fraction, config.drop_conflicts)
+        return cls(
+            config.split_by,
+            config.ratios,
+            config.seed,
+            config.train_fraction,
+            config.drop_conflicts,
+            config.control_share,
+        )
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """The patches to keep (bool [N]), their splits ([N]; '' if not kept), and the origin of the split."""
+    """The patches to keep, their splits, and the origin of the split.
+
+    Attributes:
+        keep: bool [N].
+        splits: [N]; '' if not kept.
+        split_by: the origin of train, val and test, as `make_splits` returns it.
+        control_by: the unit held back for the positive control, as `hold_back_control` returns it; '' if there is none.
+    """
 
     keep: NDArray[np.bool_]
     splits: NDArray[np.object_]
     split_by: str
+    control_by: str = ""
 
 
-def split_outline(settings: SplitSettings, source: Source) -> tuple[pd.DataFrame, str]:
+def split_outline(settings: SplitSettings, source: Source) -> tuple[pd.DataFrame, str, str]:
     """Split the files before hours are spent on reading; each file counts as one patch of its class.
 
     Returns:
-        The files with patient, slide, class_name and split, no rows if the source does not list them; and the origin of
-        the split, as `make_splits` returns it.
+        The files with patient, slide, class_name and split, no rows if the source does not list them; the origin of the
+        split, as `make_splits` returns it; and the unit of the control, as `hold_back_control` returns it.
 
     Raises:
         SourceError: the files cannot be split as requested.
@@ -68,10 +86,11 @@ def split_outline(settings: SplitSettings, source: Source) -> tuple[pd.DataFrame
     table = pd.DataFrame(source.outline(), columns=["patient", "slide", "class_name", "split"])
     table = table[table["class_name"].isin(source.classes)]
     if not len(table):
-        return table, settings.split_by
+        return table, settings.split_by, ""
     table = table.assign(label=table["class_name"].map(source.classes.index))
     splits, split_by = make_splits(settings, source, table)
-    return table.assign(split=splits), split_by
+    splits, control_by = hold_back_control(settings, source, table, splits)
+    return table.assign(split=splits), split_by, control_by
 
 
 def plan_splits(
@@ -105,12 +124,50 @@ def plan_splits(
     rows = leaks.rows & (splits[keep] != "train")
     keep = _resolve_conflicts(leaks, rows, "in two splits", keep, index.assign(split=splits), settings, log)
     check_every_class(labels[keep], splits[keep], source.classes, [split for split in SPLITS if split in splits])
-    if settings.train_fraction < 1 and source.kind != "pcam":
-        train = np.flatnonzero(keep & (splits == "train"))
-        thinned = ~fraction_of_each_class(labels[train], settings.train_fraction, settings.seed)
-        keep[train[thinned]] = False
-        log.drop(THINNED, int(thinned.sum()))
-    return SplitPlan(keep, splits, split_by)
+    splits[keep], control_by = hold_back_control(settings, source, index[keep], splits[keep])
+    thinned = keep & (splits == "")
+    log.drop(THINNED, int(thinned.sum()))
+    return SplitPlan(keep & ~thinned, splits, split_by, control_by)
+
+
+def hold_back_control(
+    settings: SplitSettings, source: Source, index: pd.DataFrame, splits: NDArray[np.object_]
+) -> tuple[NDArray[np.object_], str]:
+    """Thin the training patches, and hold back those of the positive control.
+
+    The control never costs more than it must: where `train_fraction` leaves out training patches, the control is drawn
+    from these, which belong to the training patients. Otherwise whole patients are held back, or whole slides or single
+    patches of training patients where there are too few patients (`splits.hold_back`).
+
+    Args:
+        settings: how to split.
+        source: the source of the patches.
+        index: one row per patch, with patient, slide, file and label.
+        splits: the split of each patch, [N].
+
+    Returns:
+        The split of each patch, 'control' for those held back and '' for the others beyond `train_fraction`; and the
+        unit that was held back: 'patient', 'slide' or 'patch', or '' if there is no control.
+    """
+    splits, train = splits.copy(), np.flatnonzero(splits == "train")
+    share, fraction = settings.control_share, settings.train_fraction
+    labels = index["label"].to_numpy(np.int64)[train]
+    if not len(train):
+        return splits, ""
+    if source.thinned is not None:
+        splits[train[index["file"].iloc[train].isin(source.thinned).to_numpy()]] = "control"
+    elif fraction < 1:
+        kept = fraction_of_each_class(labels, fraction, settings.seed)
+        control = fraction_of_each_class(labels, min(1.0, fraction + share), settings.seed) if share else kept
+        splits[train[~kept]] = ""
+        splits[train[control & ~kept]] = "control"
+    elif share:
+        names = ["patient", "slide"] if settings.split_by == "patient" else ["slide"]
+        units = {name: index[name].iloc[train].astype(str).tolist() for name in names}
+        mask, unit = hold_back(units, labels, source.classes, share, settings.seed)
+        splits[train[mask]] = "control"
+        return splits, unit
+    return splits, "patch" if (splits == "control").any() else ""
 
 
 def make_splits(settings: SplitSettings, source: Source, index: pd.DataFrame) -> tuple[NDArray[np.object_], str]:

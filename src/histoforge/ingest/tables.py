@@ -9,7 +9,6 @@ from pathlib import Path
 
 from histoforge.core.errors import SourceError, StorageError
 from histoforge.core.settings import nearest
-from histoforge.patches.patchset import SPLITS
 from histoforge.storage import Entry, Location, open_location
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -135,9 +134,7 @@ def split_of_row(row: dict[str, str], table: Table, key: str) -> str:
         return ""
     split = SPLIT_NAMES.get(row["split"].lower())
     if split is None:
-        raise SourceError(
-            f"{table.name} gives '{row[key]}' the split '{row['split']}': write one of {', '.join(SPLITS)}."
-        )
+        raise SourceError(f"{table.name} gives '{row[key]}' the split '{row['split']}': write one of train, val, test.")
     return split
 
 

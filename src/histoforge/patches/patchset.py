@@ -20,7 +20,8 @@ INFO_NAME = "patchset.json"
 INDEX_NAME = "index.parquet"
 IMAGE_NAMES = ("images.npy", "images.parquet")
 COLUMNS = ("label", "split", "patient", "slide")
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "control")
+"""`control` is held back from training: real patches that one arm, the positive control, trains on."""
 
 
 class PatchSetInfo(Settings):
@@ -139,16 +140,18 @@ class PatchSet:
         return PatchSet(info, view.index.assign(label=0), view._reader, view._rows)
 
     def split(self, name: str) -> "PatchSet":
-        """Return a view of one split: 'train', 'val' or 'test'.
+        """Return a view of one split: 'train', 'val', 'test' or 'control'.
 
         Raises:
             PatchSetError: the split has no patches.
         """
         view = self.where(np.flatnonzero(self.index["split"].to_numpy() == name))
         if not len(view):
+            setting = "control_share above 0" if name == "control" else "a number above 0 for it in split_ratios"
+            example = "0.25" if name == "control" else "7:1:2"
             raise PatchSetError(
-                f"The patch set has no patches in its '{name}' split: run 'histoforge preprocess' again with a number "
-                "above 0 for it in split_ratios, such as 7:1:2."
+                f"The patch set has no patches in its '{name}' split: run 'histoforge preprocess' again with "
+                f"{setting}, such as {example}."
             )
         return view
 

@@ -4,7 +4,7 @@ A4-15: user data is split by patient, so that no patient is in two splits. A sou
 PatchCamelyon's official splits share no slide.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,13 @@ from scipy.sparse import lil_matrix
 from histoforge.core.errors import SourceError
 from histoforge.core.seeds import numpy_rng
 from histoforge.core.text import counted, join_words, quoted
-from histoforge.patches.patchset import SPLITS
 
+SPLITS = ("train", "val", "test")
 SEARCHED_GROUPS = 1000
 SWAP_PARTNERS = 256
 SWEEPS = 30
+MIN_GROUPS = 4
+"""Minimum number of training patients of a class from which some are held back: at least two remain."""
 REMEDIES = {
     "patient": "name the patients in a column 'patient' of labels.csv or slides.csv, or by patient_pattern",
     "slide": "name the slides in a column 'slide' of labels.csv or slides.csv",
@@ -72,6 +74,41 @@ def fraction_of_each_class(labels: NDArray[np.int64], fraction: float, seed: int
         rows = numpy_rng(seed, "fraction", int(label)).permutation(rows)
         keep[rows[: max(1, round(fraction * len(rows)))]] = True
     return keep
+
+
+def hold_back(
+    units: Mapping[str, Sequence[str]],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    share: float,
+    seed: int,
+) -> tuple[NDArray[np.bool_], str]:
+    """Choose a share of the training patches for the positive control, in whole groups where there are enough of them.
+
+    Groups are kept whole if each class comes from at least `MIN_GROUPS` of them; otherwise patches are drawn from each
+    class, and those held back belong to patients that are trained on. The classes keep their shares, and every class is
+    on both sides.
+
+    Args:
+        units: for each unit to try in turn, such as 'patient' and 'slide', the group of each training patch, [N].
+        labels: indices into `classes`, int64 [N].
+        share: share to hold back, above 0 and below 1.
+
+    Returns:
+        A mask of the patches held back, bool [N], and the unit: one of `units`, or 'patch'.
+    """
+    for unit, groups in units.items():
+        pairs = pd.DataFrame({"group": list(groups), "label": labels}).drop_duplicates()
+        if pairs["label"].value_counts().reindex(range(len(classes)), fill_value=0).min() < MIN_GROUPS:
+            continue
+        if len(set(groups)) == len(labels):
+            return ~fraction_of_each_class(labels, 1 - share, seed), unit
+        try:
+            splits = split_by_group(groups, labels, classes, (1 - share, share, 0.0), seed, unit)
+        except SourceError:  # some classes share their few groups
+            continue
+        return splits == "val", unit
+    return ~fraction_of_each_class(labels, 1 - share, seed), "patch"
 
 
 def check_given_split(groups: Sequence[str], splits: Iterable[str], unit: str = "patient") -> None:

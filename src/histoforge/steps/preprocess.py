@@ -11,16 +11,17 @@ from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.evaluation.feasibility import (
     LARGE_ENOUGH,
+    control_warning,
     enough_for_conclusion,
     outline_warnings,
     split_warnings,
 )
 from histoforge.ingest.collector import PatchCollector
-from histoforge.ingest.config import SPLITS
 from histoforge.ingest.opening import open_source
 from histoforge.ingest.source import ReadLog, Source, patient_unit
 from histoforge.ingest.splitting import CONFLICTS_NAME, SplitPlan, SplitSettings, plan_splits
 from histoforge.patches import PatchSetWriter
+from histoforge.patches.patchset import SPLITS
 from histoforge.reports.text.splits import split_lines, splits_markdown
 from histoforge.steps.preprocess_config import PreprocessConfig, PreprocessSummary
 from histoforge.storage import digest_of_source, open_location
@@ -87,7 +88,8 @@ def _finish(
     plan = plan_splits(settings, source, log, collector, index)
     kept = index[plan.keep].assign(split=plan.splits[plan.keep])
     summary = _summarise(config, settings, source, log, kept, plan, digest)
-    split_of_file = dict(zip(kept["file"], kept["split"], strict=True))
+    by_file = kept.sort_values("split", key=lambda split: split != "control", kind="stable")
+    split_of_file = dict(zip(by_file["file"], by_file["split"], strict=True))  # 'control' only where nothing else is
     overview_splits = [split_of_file.get(file, "") for file in collector.overview_files]
     summary = summary.model_copy(update={"overviews": sum(map(bool, overview_splits))})
     made_by = {
@@ -132,6 +134,7 @@ def _summarise(
             "The split is by slide, not by patient: patches of one patient may be in several splits, which makes "
             "all results too optimistic"
         )
+    log.warnings += control_warning(plan.control_by, settings, patient_unit(source))
     log.warnings += split_warnings(
         kept,
         source.classes,
@@ -154,6 +157,7 @@ def _summarise(
         },
         patients_known=source.patients_known,
         split_by=plan.split_by,
+        control_by=plan.control_by,
         files=log.files,
         failed=log.failed,
         dropped=log.dropped,

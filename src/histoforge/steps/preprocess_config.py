@@ -23,6 +23,8 @@ class PreprocessSummary(Settings):
         patients_known: True if the source identifies patients. If not, each image (for slides, each slide) counts as
             one patient, and no result mentions patients.
         split_by: 'patient', 'slide' (weaker: a patient may be in two splits) or 'source' (the source's own).
+        control_by: what was held back for the positive control: 'patient', 'slide', 'patch' (of training patients), or
+            '' if there is no control.
         files: slides or images that yielded patches.
         failed: slides and images that were skipped, with the reason.
         dropped: patches left out, by reason.
@@ -44,6 +46,7 @@ class PreprocessSummary(Settings):
     patients_by_class: dict[str, dict[str, int]]
     patients_known: bool
     split_by: str
+    control_by: str = ""
     files: int
     failed: list[Failure]
     dropped: dict[str, int]
