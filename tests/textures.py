@@ -19,10 +19,12 @@ def stripes(labels, size, seed=0):
     return (noise + wave).clip(0, 255).astype(np.uint8)
 
 
-def write_stripes(path: Path, train=(24, 16), val=(8, 8), test=(8, 8), size=24, classes=CLASSES, seed=0, mpp=0.5):
+def write_stripes(
+    path: Path, train=(24, 16), val=(8, 8), test=(8, 8), size=24, classes=CLASSES, seed=0, mpp=0.5, control=()
+):
     """A patch set of stripes with so many patches of each class in each split; open."""
     with PatchSetWriter.create(path, classes, (size, size), mpp) as writer:
-        for split, counts in (("train", train), ("val", val), ("test", test)):
+        for split, counts in (("train", train), ("val", val), ("test", test), ("control", control)):
             labels = np.repeat(np.arange(len(counts)), counts)
             if len(labels):
                 images = stripes(labels, size, seed + len(split))

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from histoforge.core.errors import PatchSetError
+from histoforge.core.seeds import numpy_rng
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.patches.matching import check_same_format
 
-Use = Literal["both", "real", "synthetic"]
+Use = Literal["both", "real", "synthetic", "control"]
 """The kinds of patches that an arm is trained on."""
 
 
@@ -22,7 +23,8 @@ class TrainingData:
     """The data of an arm, on the device.
 
     Attributes:
-        train: the real training patches, the synthetic ones of the arm, or the former followed by the latter.
+        train: the real training patches, the added ones of the arm (synthetic, or real ones held back for the positive
+            control), or the former followed by the latter.
         val: the real validation patches.
         real: number of real training patches, even if the arm does not train on them; it sets the length of an epoch.
         class_weights: weight of each class in the loss, float32 [classes].
@@ -38,6 +40,8 @@ class TrainingData:
 
 def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device, use: Use = "both") -> TrainingData:
     """Load training and validation patches onto the device; the latter never include synthetic ones.
+
+    With `use` 'control', `synthetic` contains real patches: those that `control_patches` returns.
 
     Raises:
         PatchSetError: a split is empty, `synthetic` has other classes or another patch size, or training uses only
@@ -58,6 +62,34 @@ def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.devic
     return TrainingData(train, val, len(real), weights, weights)
 
 
+def control_patches(patches: PatchSet, synthetic: PatchSet | None, dose: float = 1.0) -> PatchSet:
+    """Return the held-back real patches that take the place of synthetic ones in the positive control.
+
+    Of each class there are `dose` times as many as synthetic ones, or, if the split 'control' has fewer, `dose` times
+    as many as it has. A larger dose contains the patches of a smaller one. The choice does not depend on the seed of a
+    classifier: like synthetic patches, they are one set for all seeds of an arm.
+
+    Args:
+        patches: the real patches.
+        synthetic: the synthetic patches whose numbers count, or None for as many as are held back.
+        dose: factor on the numbers; no class has more than are held back.
+
+    Raises:
+        PatchSetError: no patches are held back, or `synthetic` has other classes.
+    """
+    control = patches.split("control")
+    matched = control.counts
+    if synthetic is not None:
+        advice = "select patches of a generator that was trained on the real one"
+        check_same_format("The synthetic patch set has", synthetic, "the real one", patches, advice, PatchSetError)
+        matched = np.minimum(matched, synthetic.counts)
+    rows = [
+        numpy_rng(0, "control", label).permutation(np.flatnonzero(control.labels == label))[: round(dose * count)]
+        for label, count in enumerate(matched.tolist())
+    ]
+    return control.where(np.sort(np.concatenate(rows)))
+
+
 def class_weights(counts: NDArray[np.int64]) -> Tensor:
     """Return weights N / (C N_c), float32 [classes], for N_c real training patches per class.
 
@@ -66,11 +98,11 @@ def class_weights(counts: NDArray[np.int64]) -> Tensor:
     return torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
 
 
-def count_patches(patches: PatchSet, synthetic: PatchSet | None) -> dict[str, dict[str, int]]:
-    """Count patches by subset (train, val, synthetic) and class name."""
+def count_patches(patches: PatchSet, added: PatchSet | None, use: Use) -> dict[str, dict[str, int]]:
+    """Count patches by subset (train, val, and 'synthetic' or 'control' for those added) and class name."""
     subsets = {"train": patches.split("train"), "val": patches.split("val")}
-    if synthetic is not None:
-        subsets["synthetic"] = synthetic
+    if added is not None:
+        subsets["control" if use == "control" else "synthetic"] = added
     return {name: dict(zip(patches.classes, subset.counts.tolist(), strict=True)) for name, subset in subsets.items()}
 
 

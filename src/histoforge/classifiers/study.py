@@ -13,7 +13,7 @@ from histoforge import __version__
 from histoforge.classifiers.architecture import Architecture
 from histoforge.classifiers.arms import ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
 from histoforge.classifiers.backbones.registry import find_backbone
-from histoforge.classifiers.data import TrainingData, Use, count_patches, load_data
+from histoforge.classifiers.data import TrainingData, Use, control_patches, count_patches, load_data
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.training import FitState, Recipe, fit
 from histoforge.classifiers.weights import load_backbone, read_weights
@@ -57,6 +57,7 @@ def train(
     out: Path,
     use: Use = "both",
     factors: Mapping[str, float | str] | None = None,
+    control_dose: float = 1.0,
 ) -> dict[str, Any]:
     """Train one classifier per seed and write the arm directory `out`: `arm.json` and `seed-<n>/` models.
 
@@ -75,23 +76,26 @@ def train(
         patches: the real patches.
         synthetic: synthetic patches of the same classes and size, or None.
         out: the directory to write.
-        use: patches to train on: 'both' (only the real ones if there is no `synthetic`), 'real' or 'synthetic'.
+        use: patches to train on: 'both' (only the real ones if there is no `synthetic`), 'real', 'synthetic', or
+            'control' (the real ones, and real ones that were held back, as many as `control_patches` returns).
         factors: what sets the arm apart in a study of factors, for `arm.json`.
+        control_dose: see `control_patches`.
 
     Returns:
         The content of `arm.json`.
 
     Raises:
-        PatchSetError: the train or val split is empty, `synthetic` has other classes or another patch size, or training
-            uses only `synthetic` and it is not given or lacks a class.
+        PatchSetError: the train or val split is empty, `synthetic` has other classes or another patch size, training
+            uses only `synthetic` and it is not given or lacks a class, or no patches are held back for 'control'.
         SettingsError: the backbone does not exist, cannot process the patches, or has fewer layers than are to train.
         ModelError: the initial weights do not fit.
         TrainingError: a loss is not finite.
     """
     if use == "real" or (use == "both" and synthetic is None):
         use, synthetic = "real", None
-    data = load_data(patches, synthetic, resolve_device(recipe.device), use)
-    trainings = _plan(architecture, recipe, seeds, patches, synthetic, use)
+    added = control_patches(patches, synthetic, control_dose) if use == "control" else synthetic
+    data = load_data(patches, added, resolve_device(recipe.device), use)
+    trainings = _plan(architecture, recipe, seeds, patches, added, use)
     work = work_beside(out, ".work")
     runs, engines = [], []
     with atomic_directory(out) as directory:
@@ -103,7 +107,7 @@ def train(
             fit(classifier, data, recipe, engine, progress)
             runs.append(_save(directory / training.name, arm, training.seed, classifier, engine, progress))
             engines.append(engine)
-        content = _arm_content(arm, trainings[0].info, count_patches(patches, synthetic), data, runs[: len(seeds)])
+        content = _arm_content(arm, trainings[0].info, count_patches(patches, added, use), data, runs[: len(seeds)])
         if factors:
             content["factors"] = dict(factors)
         if len(runs) > len(seeds):
@@ -120,15 +124,17 @@ def _plan(
     recipe: Recipe,
     seeds: Sequence[int],
     patches: PatchSet,
-    synthetic: PatchSet | None,
+    added: PatchSet | None,
     use: Use,
 ) -> list[_Training]:
     """List the trainings of an arm: one per seed, and that of the judge if the arm has one."""
     if architecture.judge_backbone:
         find_backbone(architecture.judge_backbone)
     weights, digests = None, {"patches": patches.digest}
-    if synthetic is not None:
-        digests["synthetic"] = synthetic.digest
+    if added is not None and use == "control":
+        digests["control"] = added.rows_digest
+    elif added is not None:
+        digests["synthetic"] = added.digest
     if architecture.weights:
         weights, digests["weights"] = read_weights(architecture.weights, architecture.weights_sha256)
     info = describe(architecture, recipe, patches, digests, use)

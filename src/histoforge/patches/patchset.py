@@ -115,6 +115,11 @@ class PatchSet:
         """Identity of the whole set on disk."""
         return self.info.digest
 
+    @property
+    def rows_digest(self) -> str:
+        """Identity of the patches in this view."""
+        return digest_json([self.info.digest, self._rows.tolist()])
+
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """Label of each patch, int64 [N]."""

@@ -19,7 +19,8 @@ def run(
     Args:
         config: the settings.
         patches: patch set of real patches, split into train, val and test; the test split is not read.
-        synthetic: patch set of synthetic patches to add to the training split or to train on exclusively, or None.
+        synthetic: patch set of synthetic patches to add to the training split or to train on exclusively, or None; with
+            `use` 'control', only their numbers count.
         model: the arm directory to write: `arm.json` and one model directory `seed-<n>` per seed.
 
     Raises:
@@ -35,6 +36,7 @@ def run(
         Path(model),
         config.use,
         config.factor_values,
+        config.control_dose,
     )
     runs, counts = arm["runs"], arm["counts"]
     return TrainClassifierSummary(
@@ -43,6 +45,7 @@ def run(
         use=config.use,
         train=sum(counts["train"].values()),
         synthetic=sum(counts.get("synthetic", {}).values()),
+        control=sum(counts.get("control", {}).values()),
         val=sum(counts["val"].values()),
         val_accuracy=fmean(run["val_accuracy"] for run in runs),
         val_balanced_accuracy=fmean(run["val_balanced_accuracy"] for run in runs),

@@ -8,7 +8,7 @@ from histoforge.classifiers.backbones.registry import BACKBONES
 from histoforge.core.settings import Settings, TrainingConfig
 from histoforge.core.text import join_words
 
-Factor = Annotated[str, Field(pattern=r"^(kind=[a-z0-9_]{1,40}|(ratio|pool|fraction)=\d{1,6}(\.\d{1,12})?)$")]
+Factor = Annotated[str, Field(pattern=r"^(kind=[a-z0-9_]{1,40}|(ratio|pool|fraction|dose)=\d{1,6}(\.\d{1,12})?)$")]
 _BACKBONES = f"{join_words(list(BACKBONES), 'or')} (a model of timm)"
 
 
@@ -30,10 +30,18 @@ class TrainClassifierConfig(TrainingConfig):
         "'kind=baseline' and 'fraction=0.1'; the report groups and names arms by it",
     )
     seeds: int = Field(5, ge=1, le=100, description="number of classifiers, with the seeds seed, seed+1, …")
-    use: Literal["both", "real", "synthetic"] = Field(
+    use: Literal["both", "real", "synthetic", "control"] = Field(
         "both",
-        description="patches to train on: 'both' (real ones and, if given, synthetic ones), 'real' or 'synthetic'; "
-        "validation patches are always real",
+        description="patches to train on: 'both' (real ones and, if given, synthetic ones), 'real', 'synthetic', or "
+        "'control' (real ones and, in place of the synthetic ones, as many real ones that preprocess held back by "
+        "control_share); validation patches are always real",
+    )
+    control_dose: float = Field(
+        1.0,
+        gt=0,
+        le=100,
+        description="use=control: factor on the number of held-back patches, of which there are as many as synthetic "
+        "ones, or all if there are fewer",
     )
     backbone: str = Field("resnet34", description=f"network: {_BACKBONES}")
     judge_backbone: str = Field(
@@ -160,7 +168,7 @@ class TrainClassifierSummary(Settings):
         arm: its name.
         seeds: the seeds of the trained classifiers.
         use: the kinds of patches that were used for training.
-        train, synthetic, val: numbers of patches.
+        train, synthetic, control, val: numbers of patches.
         val_accuracy, val_balanced_accuracy, val_loss: means over the seeds, at each seed's best epoch.
         best_epochs: the selected epoch, one per seed.
         seconds: training time of all seeds together.
@@ -171,6 +179,7 @@ class TrainClassifierSummary(Settings):
     use: str
     train: int
     synthetic: int
+    control: int = 0
     val: int
     val_accuracy: float
     val_balanced_accuracy: float
