@@ -2,16 +2,21 @@
 
     python benchmarks/copy_audit.py                                    # phantom patches
     python benchmarks/copy_audit.py --folder data/breakhis400x         # a folder with labels.csv (path, patient)
+    python benchmarks/copy_audit.py --grid --first 1000                # compare bounds of the threshold instead
 
 Half of each patient's patches are training patches. Synthetic sets consist of unseen patches of the same patients, of
-which a share is replaced by copies of training patches. Innocent sets are such sets without copies, blurred ones,
-smooth noise as of an undertrained generator, and glass.
+which a share is replaced by copies of training patches. Innocent sets are such sets without copies, and sets of smooth
+noise as of an undertrained generator; in the sets that are planted also blurred patches and glass. Phantom patients are
+new in every set; those of a folder are divided anew. The bounds of the threshold are chosen with `--grid` on other data
+than those whose rates are shown.
 """
 
 import argparse
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +25,19 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from scipy.stats import binomtest
 from torchvision.transforms import ColorJitter
 
 from histoforge.metrics.audit_pixels import AuditPixels
-from histoforge.metrics.registered_copies import Gallery, find_registered_copies
+from histoforge.metrics.registered_copies import ALPHA, BOUNDS, Gallery, best_matches, judge
+from histoforge.metrics.structure import Structure
 from histoforge.phantom.patches import draw_patches
 
 Pixels = NDArray[np.uint8]
 JITTER = 0.07
 SHARES = (0.03, 0.1, 0.3)
+SIGMAS = (1, 3, 8)
+GRID = [(low, high) for low in (0.5, 0.6, 0.7) for high in (0.75, 0.85, 0.95)]
 
 
 def shifted(image: Pixels, rng: np.random.Generator) -> Pixels:
@@ -63,18 +72,16 @@ COPIES: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
 }
 
 
-def innocent_sets(unseen: Pixels, rng: np.random.Generator) -> dict[str, Pixels]:
-    """Return sets that contain no copies."""
-    noise = [gaussian_filter(rng.normal(size=unseen.shape), (0, sigma, sigma, 0)) for sigma in (1, 3, 8)]
-    return {
-        "unseen patches of the same patients": unseen,
-        "those, blurred": gaussian_filter(unseen, (0, 2, 2, 0)),
-        **{
-            f"smooth noise, sigma {sigma} px": (170 + 40 * field / field.std()).clip(0, 255).astype(np.uint8)
-            for sigma, field in zip((1, 3, 8), noise, strict=True)
-        },
-        "glass": rng.normal(240, 1.5, unseen.shape).clip(0, 255).astype(np.uint8),
-    }
+def smooth_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Pixels:
+    """Draw noise of one of three scales."""
+    sigma = rng.choice(SIGMAS)
+    field = gaussian_filter(rng.normal(size=shape), (0, sigma, sigma, 0))
+    return (170 + 40 * field / field.std()).clip(0, 255).astype(np.uint8)
+
+
+def glass(shape: tuple[int, ...], rng: np.random.Generator) -> Pixels:
+    """Draw patches without tissue."""
+    return rng.normal(240, 1.5, shape).clip(0, 255).astype(np.uint8)
 
 
 def split_by_halves(patients: NDArray[np.str_], rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
@@ -84,21 +91,87 @@ def split_by_halves(patients: NDArray[np.str_], rng: np.random.Generator) -> tup
     return order[::2], order[1::2]
 
 
-def load(folder: Path | None, side: int) -> tuple[Pixels, NDArray[np.str_]]:
-    """Return patches uint8 [N, H, W, 3] and their patients."""
-    if folder is None:
-        patches = draw_patches(600, (side, side), patients=8)
-        return patches.images, patches.patients
-    table = pd.read_csv(folder / "labels.csv")
-    images = np.stack([np.asarray(Image.open(folder / path).convert("RGB")) for path in table["path"]])
-    return images, table["patient"].to_numpy(str)
+@dataclass(frozen=True)
+class Source:
+    """Patches uint8 [N, H, W, 3] with their patients, of a folder or drawn anew for every set."""
+
+    folder: Path | None
+    side: int
+    patches: int
+
+    @cached_property
+    def of_folder(self) -> tuple[Pixels, NDArray[np.str_]]:
+        """The patches of the folder."""
+        assert self.folder is not None
+        table = pd.read_csv(self.folder / "labels.csv")
+        images = np.stack([np.asarray(Image.open(self.folder / path).convert("RGB")) for path in table["path"]])
+        return images, table["patient"].to_numpy(str)
+
+    def load(self, number: int) -> tuple[Pixels, NDArray[np.str_]]:
+        """Return the patches and patients of a set."""
+        if self.folder is not None:
+            return self.of_folder
+        drawn = draw_patches(self.patches // 2, (self.side, self.side), patients=8, seed=number)
+        return drawn.images, drawn.patients
 
 
-def is_reported(synthetic: Pixels, training: Pixels, gallery: Gallery) -> bool:
-    """Return the decision of the audit."""
-    pixels = AuditPixels(synthetic, training)
-    exact = pixels.with_detail(pixels.exact_copies().of_training)
-    return bool(exact) or find_registered_copies(synthetic, gallery).copied
+@dataclass(frozen=True)
+class Searched:
+    """A set of synthetic patches after the search.
+
+    Attributes:
+        exact: for each patch, whether it has the pixels of a training patch and shows detail, bool [S].
+        similarity: highest correlation with a training patch, -1 without detail, float [S].
+    """
+
+    exact: NDArray[np.bool_]
+    similarity: torch.Tensor
+
+    @classmethod
+    def of(cls, images: Pixels, training: Pixels, gallery: Gallery) -> "Searched":
+        """Search the patches."""
+        pixels = AuditPixels(images, training)
+        exact = np.zeros(len(images), bool)
+        exact[[row for row, _ in pixels.with_detail(pixels.exact_copies().of_training)]] = True
+        structure = Structure.of(images)
+        similarity = best_matches(structure, gallery.structure).similarity
+        return cls(exact, similarity.where(structure.has_detail, torch.tensor(-1.0)))
+
+    def mixed_with(self, copies: "Searched", count: int) -> "Searched":
+        """Replace the first patches by copies."""
+        return Searched(
+            np.concatenate([copies.exact[:count], self.exact[count:]]),
+            torch.cat([copies.similarity[:count], self.similarity[count:]]),
+        )
+
+    def is_reported(self, gallery: Gallery, bounds: tuple[float, float]) -> bool:
+        """Return the decision of the audit."""
+        similarity = self.similarity[self.similarity > -1]
+        threshold, p = judge(similarity, gallery, bounds)
+        return bool(self.exact.any() or (p < ALPHA and (similarity > threshold).any()))
+
+
+def search_sets(source: Source, number: int, count: int, training_count: int, planted: bool) -> Iterator:
+    """Yield (name, set, gallery) of the innocent and, if `planted`, of the planted sets."""
+    rng = np.random.default_rng(number)
+    images, patients = source.load(number)
+    training_rows, unseen_rows = split_by_halves(patients, rng)
+    training = images[rng.permutation(training_rows)[:training_count]]
+    unseen = images[rng.permutation(unseen_rows)[:count]]
+    gallery = Gallery.of(training)
+    innocent = Searched.of(unseen, training, gallery)
+    yield "innocent: unseen patches of the same patients", innocent, gallery
+    yield "innocent: smooth noise", Searched.of(smooth_noise(unseen.shape, rng), training, gallery), gallery
+    if not planted:
+        return
+    blurred = gaussian_filter(unseen, (0, 2, 2, 0))
+    yield "innocent: those, blurred", Searched.of(blurred, training, gallery), gallery
+    yield "innocent: glass", Searched.of(glass(unseen.shape, rng), training, gallery), gallery
+    for kind, copy in COPIES.items():
+        originals = rng.choice(len(training), round(max(SHARES) * len(unseen)), replace=False)
+        copies = Searched.of(np.stack([copy(training[row], rng) for row in originals]), training, gallery)
+        for share in SHARES:
+            yield f"{share:.0%} {kind}", innocent.mixed_with(copies, round(share * len(unseen))), gallery
 
 
 def main() -> None:
@@ -106,39 +179,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--side", type=int, default=48, help="patch size of the phantom")
-    parser.add_argument("--sets", type=int, default=20, help="number of innocent sets of each kind")
-    parser.add_argument("--planted", type=int, default=20, help="number of sets with copies of each kind and share")
+    parser.add_argument("--first", type=int, default=0, help="number of the first set, its seed")
+    parser.add_argument("--sets", type=int, default=150, help="number of innocent sets of each kind")
+    parser.add_argument("--planted", type=int, default=30, help="number of sets with copies of each kind and share")
     parser.add_argument("--count", type=int, default=160, help="number of synthetic patches")
-    parser.add_argument("--training", type=int, default=1000, help="maximum number of training patches")
+    parser.add_argument("--training", type=int, default=300, help="maximum number of training patches")
+    parser.add_argument("--grid", action="store_true", help="compare bounds of the threshold")
     arguments = parser.parse_args()
-    images, patients = load(arguments.folder, arguments.side)
-    found: dict[str, list[bool]] = {}
-    seconds = []
+    source = Source(arguments.folder, arguments.side, 2 * arguments.training)
+    grid = GRID if arguments.grid else [BOUNDS]
+    found: dict[str, list[list[bool]]] = {}
+    started = time.perf_counter()
     for number in range(arguments.sets):
-        rng = np.random.default_rng(number)
-        training_rows, unseen_rows = split_by_halves(patients, rng)
-        training = images[rng.permutation(training_rows)[: arguments.training]]
-        unseen = images[rng.permutation(unseen_rows)[: arguments.count]]
-        started = time.perf_counter()
-        gallery = Gallery.of(training)
-        preparation = time.perf_counter() - started
-        sets = innocent_sets(unseen, rng)
-        for kind, copy in COPIES.items() if number < arguments.planted else ():
-            for share in SHARES:
-                synthetic = unseen.copy()
-                count = round(share * len(unseen))
-                originals = rng.choice(len(training), count, replace=False)
-                synthetic[:count] = [copy(training[row], rng) for row in originals]
-                sets[f"{share:.0%} {kind}"] = synthetic
-        for name, synthetic in sets.items():
-            started = time.perf_counter()
-            found.setdefault(name, []).append(is_reported(synthetic, training, gallery))
-            seconds.append(preparation + time.perf_counter() - started)
-    print(f"{len(unseen)} synthetic, {len(training)} training patches of {images.shape[1]} px")
-    print(f"median {np.median(seconds):.1f} s per set")
-    print("| set | reported |\n| --- | --- |")
+        planted = number < arguments.planted
+        sets = search_sets(source, arguments.first + number, arguments.count, arguments.training, planted)
+        for name, searched, gallery in sets:
+            found.setdefault(name, []).append([searched.is_reported(gallery, bounds) for bounds in grid])
+    sizes = f"{len(searched.similarity)} synthetic and {len(gallery.rows)} training patches"
+    print(f"{sizes}, {time.perf_counter() - started:.0f} s")
+    if arguments.grid:
+        print_grid(found)
+    else:
+        print_rates({name: [values[0] for values in results] for name, results in found.items()})
+
+
+def print_rates(found: Mapping[str, Sequence[bool]]) -> None:
+    """Print the share of sets that are reported."""
+    print("| set | reported | 95% interval |\n| --- | --- | --- |")
     for name, results in found.items():
-        print(f"| {name} | {sum(results)} of {len(results)} |")
+        low, high = binomtest(sum(results), len(results)).proportion_ci()
+        print(f"| {name} | {sum(results)} of {len(results)} | {low:.1%} to {high:.1%} |")
+
+
+def print_grid(found: Mapping[str, Sequence[Sequence[bool]]]) -> None:
+    """Print the rates by bounds, over all kinds of copies together."""
+    print("| lowest | highest | innocent | 3% | 10% | 30% |\n| --- | --- | --- | --- | --- | --- |")
+    for index, (low, high) in enumerate(GRID):
+        cells = []
+        for start in ("innocent", "3% ", "10% ", "30% "):
+            results = [values[index] for name, sets in found.items() if name.startswith(start) for values in sets]
+            cells.append(f"{sum(results)} of {len(results)}")
+        print(f"| {low} | {high} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.metrics.registered_copies import Gallery, correlation, find_registered_copies
 from histoforge.metrics.structure import Structure, symmetries
+from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.patches.overlaps import overlapping
 from histoforge.phantom.patches import draw_patches
 
 Images = NDArray[np.uint8]
@@ -144,6 +147,64 @@ def test_duplicates_among_the_training_patches_make_an_innocent_set_with_as_many
     assert len(copies.flagged) == 3
     assert copies.reference_flagged >= 50
     assert not copies.copied
+
+
+def test_a_few_fields_photographed_twice_are_no_copies_when_none_lies_within_the_training_patches():
+    """Of four such pairs, all may lie across the split by chance; Fisher's exact test took this for copies."""
+    training, unseen = phantom()
+    synthetic = unseen[:COUNT].copy()
+    synthetic[:4] = [recompressed(image) for image in training[40:44]]
+    copies = find_registered_copies(synthetic, Gallery.of(training))
+    assert (len(copies.flagged), copies.reference_pairs) == (4, 0)
+    across, within = COUNT * len(training), len(training) * (len(training) - 1) / 2
+    assert copies.p == pytest.approx(2 * (across / (across + within)) ** 4, rel=0.02)
+    assert not copies.copied
+
+
+def test_both_patches_of_a_training_pair_count_once():
+    training, unseen = phantom()
+    training = training.copy()
+    training[-3:] = [recompressed(image) for image in training[:3]]
+    copies = find_registered_copies(unseen[:COUNT], Gallery.of(training))
+    assert (copies.reference_flagged, copies.reference_pairs) == (6, 3)
+
+
+def test_the_matching_view_is_named():
+    training, unseen = phantom()
+    synthetic = with_copies(training, unseen, lambda image: jittered(np.rot90(image)))
+    flagged = find_registered_copies(synthetic, Gallery.of(training)).flagged
+    first = flagged[0]
+    turned = symmetries(torch.from_numpy(synthetic[first.synthetic].astype(np.float32).mean(-1))[None])[first.view, 0]
+    original = training[first.training].astype(np.float32).mean(-1)
+    assert np.corrcoef(turned.numpy().ravel(), original.ravel())[0, 1] > 0.95
+
+
+def overlapping_tiles(folder: Path, stride: int) -> PatchSet:
+    """Tiles of 48 px from one strip of tissue per slide, with 24 level-0 px per `stride` px."""
+    strips = draw_patches(2, (48, 240), patients=2, seed=5).images
+    with PatchSetWriter.create(folder, ["a"], (48, 48), mpp=0.5) as writer:
+        for number, strip in enumerate(strips):
+            starts = np.arange(0, 240 - 47, stride)
+            tiles = np.stack([strip[:, start : start + 48] for start in starts])
+            writer.add(tiles, label=0, patient=f"p{number}", slide=f"s{number}", x=starts * 2, y=np.zeros_like(starts))
+        writer.finish(made_by={"config": {"stride": stride}})
+    return PatchSet.open(folder)
+
+
+def test_tiles_that_overlap_on_their_slide_do_not_raise_the_reference(tmp_path):
+    tiles = overlapping_tiles(tmp_path / "tiles", 3)
+    excluded = overlapping(tiles, np.array([0, 20]))
+    per_strip = (tiles.index["slide"] == "s0").sum()
+    assert excluded[0].sum() == 16, "tiles that start less than 48 px further right"
+    assert not excluded[:, per_strip:].any()
+    unplaced = Gallery.of(tiles.images()).flagged(0.8)[0]
+    assert unplaced > len(tiles) / 2, "without positions, neighbours look like copies"
+    assert Gallery.of(tiles).flagged(0.8)[0] == 0
+
+
+def test_tiles_that_touch_do_not_overlap(tmp_path):
+    tiles = overlapping_tiles(tmp_path / "tiles", 48)
+    assert not overlapping(tiles, np.arange(len(tiles))).any()
 
 
 def test_turned_copies_have_the_same_pixels_and_a_sentence_about_copies():

@@ -6,9 +6,10 @@ Brightness and contrast cancel in it, and a high-pass filter removes what patche
 patch is verified against a few candidates, which a coarse correlation over all training patches picks.
 
 Patches of one tissue resemble each other, and how much depends on the tissue. The threshold is therefore the tail of
-training patches compared with the other training patches, which are of the same patients. Sets of real patches may
-contain duplicates too, so the decision is whether more synthetic patches are flagged than training patches
-(Fisher's exact test). Tiles that overlap by less than a shift of a few pixels do not correlate.
+training patches compared with the other training patches, which are of the same patients; tiles that overlap on their
+slide are not compared. Sets of real patches may contain duplicates too, such as a field that was photographed twice, so
+the decision is whether there are more pairs of a synthetic and a training patch than pairs of training patches
+(`judge`).
 """
 
 from dataclasses import dataclass
@@ -23,24 +24,35 @@ from torch.nn import functional as F
 from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.results import Result
 from histoforge.metrics.structure import CELLS, Images, Structure, rows_of, symmetries
+from histoforge.patches import PatchSet
+from histoforge.patches.overlaps import overlapping
 
 SHIFT = 4
 """Maximum shift after `Structure` shrank the patches, in pixels."""
 CANDIDATES = 5
 QUERY_ROWS, PAIR_ROWS = 256, 1024
 MAX_COMPARED, MAX_REFERENCES = 2000, 500
-LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.6, 0.85
+BOUNDS = (0.6, 0.85)
+"""Lowest and highest threshold on the correlation."""
 MEDIAN_GUMBEL, UPPER_GUMBEL = (float(stats.gumbel_r.ppf(share)) for share in (0.5, 0.9))
 ALPHA = 0.02
 """Maximum probability that an innocent set is reported."""
 
 
 class RegisteredPair(Result):
-    """A synthetic patch and the training patch that it shows, with the correlation of their fine structure."""
+    """A synthetic patch and the training patch that it shows.
+
+    Attributes:
+        synthetic, training: rows in the given sets.
+        correlation: of their fine structure, in [-1, 1].
+        view: the flip or rotation of the synthetic patch that matches, a row of `structure.symmetries`; None in audits
+            of earlier versions.
+    """
 
     synthetic: int
     training: int
     correlation: float
+    view: int | None = None
 
 
 class RegisteredCopies(Result):
@@ -53,9 +65,11 @@ class RegisteredCopies(Result):
         threshold: correlation above which a patch is flagged.
         flagged: the flagged patches, highest correlation first.
         reference_flagged: number of training patches that exceed the threshold.
-        p: one-sided p-value of Fisher's exact test that synthetic patches are flagged no more often than training
+        p: one-sided p-value of pairs of a synthetic and a training patch being no more frequent than pairs of training
             patches.
         copied: whether the test rejects this at `ALPHA`.
+        reference_pairs: number of different pairs that the flagged training patches make; None in audits of earlier
+            versions, which used Fisher's exact test.
     """
 
     n_compared: int
@@ -66,11 +80,27 @@ class RegisteredCopies(Result):
     reference_flagged: int
     p: float
     copied: bool
+    reference_pairs: int | None = None
 
     @property
     def n_with_detail(self) -> int:
         """Number of synthetic patches that were compared and show enough detail."""
         return self.n_compared - self.n_without_detail
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The most similar patch of each query.
+
+    Attributes:
+        similarity: highest correlation, float [Q].
+        rows: row of that patch in the gallery, int64 [Q].
+        views: the flip or rotation of the query, a row of `structure.symmetries`, int64 [Q].
+    """
+
+    similarity: Tensor
+    rows: Tensor
+    views: Tensor
 
 
 @dataclass(frozen=True)
@@ -80,21 +110,43 @@ class Gallery:
     Attributes:
         structure: of the patches with enough detail.
         rows: their rows among all training patches, int64 [G].
-        reference: the highest correlation of some of them with another one, float [R].
+        references: the patches that were compared with the others, int64 [R], rows of `structure`.
+        reference: their matches.
     """
 
     structure: Structure
     rows: Tensor
-    reference: Tensor
+    references: Tensor
+    reference: Matches
 
     @classmethod
     def of(cls, training: Images, seed: int = 0) -> "Gallery":
-        """Take training patches, and compare some of them, drawn with the seed, with the others."""
+        """Take training patches, and compare some of them, drawn with the seed, with the others.
+
+        Tiles that overlap on their slide share pixels, and are not compared.
+        """
         structure = Structure.of(training)
         rows = structure.has_detail.nonzero()[:, 0]
         structure = structure.rows(rows)
         references = torch.from_numpy(_sample(len(rows), MAX_REFERENCES, seed, "reference"))
-        return cls(structure, rows, best_matches(structure.rows(references), structure, excluded=references)[0])
+        excluded = torch.zeros(len(references), len(rows), dtype=torch.bool)
+        if isinstance(training, PatchSet):
+            excluded = torch.from_numpy(overlapping(training.where(rows.numpy()), references.numpy()))
+        excluded[torch.arange(len(references)), references] = True
+        matches = best_matches(structure.rows(references), structure, excluded)
+        return cls(structure, rows, references, matches)
+
+    def flagged(self, threshold: float) -> tuple[int, int]:
+        """Return how many reference patches exceed a threshold, and how many different pairs they make."""
+        above = self.reference.similarity > threshold
+        pairs = torch.stack([self.references[above], self.reference.rows[above]], 1).sort(1).values
+        return int(above.sum()), len(torch.unique(pairs, dim=0))
+
+    @property
+    def reference_comparisons(self) -> float:
+        """Number of different pairs among which the reference pairs were searched."""
+        compared, size = len(self.references), len(self.rows)
+        return compared * (size - 1) - compared * (compared - 1) / 2
 
 
 def find_registered_copies(synthetic: Images, gallery: Gallery, seed: int = 0) -> RegisteredCopies:
@@ -108,45 +160,71 @@ def find_registered_copies(synthetic: Images, gallery: Gallery, seed: int = 0) -
     compared = _sample(len(synthetic), MAX_COMPARED, seed, "synthetic")
     drawn = Structure.of(rows_of(synthetic, compared))
     rows = drawn.has_detail.nonzero()[:, 0]
-    similarity, matches = best_matches(drawn.rows(rows), gallery.structure)
-    threshold = _threshold(gallery.reference.double().numpy(), len(rows))
+    matches = best_matches(drawn.rows(rows), gallery.structure)
+    threshold, p = judge(matches.similarity, gallery)
     flagged = [
         RegisteredPair(
             synthetic=int(compared[rows[number]]),
-            training=int(gallery.rows[matches[number]]),
-            correlation=float(similarity[number]),
+            training=int(gallery.rows[matches.rows[number]]),
+            correlation=float(matches.similarity[number]),
+            view=int(matches.views[number]),
         )
-        for number in similarity.argsort(descending=True, stable=True).tolist()
-        if similarity[number] > threshold
+        for number in matches.similarity.argsort(descending=True, stable=True).tolist()
+        if matches.similarity[number] > threshold
     ]
-    n_reference, reference_flagged = len(gallery.reference), int((gallery.reference > threshold).sum())
-    counts = [[len(flagged), len(rows) - len(flagged)], [reference_flagged, n_reference - reference_flagged]]
-    p = float(stats.fisher_exact(counts, alternative="greater").pvalue)
+    reference_flagged, reference_pairs = gallery.flagged(threshold)
     return RegisteredCopies(
         n_compared=len(compared),
         n_without_detail=len(compared) - len(rows),
-        n_reference=n_reference,
+        n_reference=len(gallery.references),
         threshold=threshold,
         flagged=flagged,
         reference_flagged=reference_flagged,
         p=p,
         copied=bool(flagged) and p < ALPHA,
+        reference_pairs=reference_pairs,
     )
 
 
-def best_matches(queries: Structure, gallery: Structure, excluded: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return the highest correlation of each query with a patch of the gallery, and its row, float and int64 [Q].
+def judge(similarity: Tensor, gallery: Gallery, bounds: tuple[float, float] = BOUNDS) -> tuple[float, float]:
+    """Return the threshold, and the probability of so many pairs above it if nothing was copied.
+
+    Pairs that show the same tissue then lie anywhere among all comparisons alike, so of all such pairs, the number of
+    those with a synthetic patch is binomial. Pairs are counted, and not patches, because both patches of a training
+    pair are flagged. The test is made at the threshold and at the highest one, which real patches reach only where they
+    show the same tissue, and Bonferroni's method corrects for two tests.
+
+    Args:
+        similarity: highest correlation of each synthetic patch with a training patch, float [S].
+        gallery: the training patches.
+        bounds: lowest and highest threshold.
+    """
+    threshold = _threshold(gallery.reference.similarity.double().numpy(), len(similarity), bounds)
+    comparisons = len(similarity) * len(gallery.rows)
+    share = comparisons / max(1.0, comparisons + gallery.reference_comparisons)
+    values = []
+    for level in (threshold, bounds[1]):
+        pairs = int((similarity > level).sum())
+        values.append(float(stats.binom.sf(pairs - 1, pairs + gallery.flagged(level)[1], share)))
+    return threshold, min(1.0, 2 * min(values))
+
+
+def best_matches(queries: Structure, gallery: Structure, excluded: Tensor | None = None) -> Matches:
+    """Return the patch of the gallery with which each query has the highest correlation.
 
     Args:
         queries, gallery: patches of one size.
-        excluded: for each query, a row of the gallery that does not count, int64 [Q].
+        excluded: the pairs that do not count, bool [Q, G]; if given, each query's own row in the gallery is one.
     """
     if not len(queries.fine) or len(gallery.fine) < (1 if excluded is None else 2):
-        return torch.zeros(len(queries.fine)), torch.zeros(len(queries.fine), dtype=torch.int64)
-    similarities, matches = [], []
+        nowhere = torch.zeros(len(queries.fine), dtype=torch.int64)
+        return Matches(torch.zeros(len(queries.fine)), nowhere, nowhere)
+    similarities, matches, best_views = [], [], []
     for rows in torch.arange(len(queries.fine)).split(QUERY_ROWS):
         batch = queries.rows(rows)
-        candidates, views = _candidates(batch.coarse, gallery.coarse, None if excluded is None else excluded[rows])
+        candidates, views, allowed = _candidates(
+            batch.coarse, gallery.coarse, None if excluded is None else excluded[rows]
+        )
         turned = symmetries(batch.fine)  # [V, n, h, w]
         query = torch.arange(len(rows))[:, None].expand_as(candidates)
         triples = torch.stack([views, query, candidates]).flatten(1)
@@ -154,10 +232,11 @@ def best_matches(queries: Structure, gallery: Structure, excluded: Tensor | None
             correlation(turned[view, row].float(), gallery.fine[match].float())
             for view, row, match in triples.split(PAIR_ROWS, dim=1)
         ]
-        best = torch.cat(values).view_as(candidates).max(1)
+        best = torch.cat(values).view_as(candidates).where(allowed, torch.zeros(())).max(1)
         similarities.append(best.values)
         matches.append(candidates.gather(1, best.indices[:, None])[:, 0])
-    return torch.cat(similarities), torch.cat(matches)
+        best_views.append(views.gather(1, best.indices[:, None])[:, 0])
+    return Matches(torch.cat(similarities), torch.cat(matches), torch.cat(best_views))
 
 
 def correlation(templates: Tensor, images: Tensor) -> Tensor:
@@ -190,8 +269,8 @@ def _shift(height: int, width: int) -> int:
     return max(1, min(SHIFT, min(height, width) // 8))
 
 
-def _candidates(queries: Tensor, gallery: Tensor, excluded: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the rows of the patches with the most similar coarse structure and their views, int64 [Q, n]."""
+def _candidates(queries: Tensor, gallery: Tensor, excluded: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rows of the patches with the most similar coarse structure, their views, and if they count, [Q, n]."""
     inner = CELLS - 2
     windows = [_unit(gallery[:, y : y + inner, x : x + inner]) for y in range(3) for x in range(3)]
     best = torch.full((len(queries), len(gallery)), -2.0)
@@ -201,10 +280,9 @@ def _candidates(queries: Tensor, gallery: Tensor, excluded: Tensor | None) -> tu
         best_view[scores > best] = number
         best = torch.maximum(best, scores)
     if excluded is not None:
-        best[torch.arange(len(best)), excluded] = -3
-    count = min(CANDIDATES, len(gallery) - (excluded is not None))
-    rows = best.topk(count, dim=1).indices
-    return rows, best_view.gather(1, rows).long()
+        best[excluded] = -3
+    top = best.topk(min(CANDIDATES, len(gallery)), dim=1)
+    return top.indices, best_view.gather(1, top.indices).long(), top.values > -3
 
 
 def _unit(cells: Tensor) -> Tensor:
@@ -213,16 +291,16 @@ def _unit(cells: Tensor) -> Tensor:
     return F.normalize(vectors - vectors.mean(1, keepdim=True), dim=1)
 
 
-def _threshold(reference: NDArray[np.float64], queries: int) -> float:
+def _threshold(reference: NDArray[np.float64], queries: int, bounds: tuple[float, float]) -> float:
     """Return the correlation that none of the queries exceeds with probability 1 - `ALPHA`.
 
     The correlations of the best matches, after Fisher's transformation, are maxima: a Gumbel distribution through their
     median and 90% quantile withstands duplicates among the training patches.
     """
     if not len(reference):
-        return HIGHEST_THRESHOLD
+        return bounds[1]
     median, upper = np.quantile(np.arctanh(reference.clip(0, 0.9999)), [0.5, 0.9])
     scale = (upper - median) / (UPPER_GUMBEL - MEDIAN_GUMBEL)
     location = median - scale * MEDIAN_GUMBEL
     tail = location + scale * stats.gumbel_r.isf(ALPHA / max(1, queries))
-    return float(np.clip(np.tanh(tail), LOWEST_THRESHOLD, HIGHEST_THRESHOLD))
+    return float(np.clip(np.tanh(tail), *bounds))
