@@ -134,7 +134,8 @@ def test_the_audit_names_rows_of_the_sets(duplicates_page):
     assert "40 held-out patches are few for a quantile of 0.99" in page.text
     assert record["views"] == 4
     assert "patients with held-out patches also have training patches" not in page.text
-    assert len(page.all("img")) == 18 * 3 + len(record["within"]["closest"]) * 2
+    assert "1. tumour: same pixels" in page.text
+    assert len(page.all("img")) == 3 + 18 * 3 + len(record["within"]["closest"]) * 2
 
 
 def test_patients_in_both_splits_give_a_warning(capsys, inputs, tmp_path):

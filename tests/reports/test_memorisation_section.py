@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 from made_up import CLASSES, make_findings, make_study
+from tiny_guide import write_set
 
+from histoforge.evaluation.copies import copy_pairs
 from histoforge.metrics.audit_pixels import AuditPixels
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.memorisation import audit_memorisation
-from histoforge.reports.layout.blocks import Table
+from histoforge.reports.layout.blocks import Gallery, Table
 from histoforge.reports.layout.page import render
 from histoforge.reports.sections.memorisation import audit_section
 from histoforge.reports.study_page import build_study_page
@@ -73,3 +75,26 @@ def test_an_audit_of_an_earlier_version_is_shown():
     earlier = type(audit).model_validate(audit.model_dump(mode="json", exclude={"nearer", "nearer_verdict"}))
     assert (earlier.nearer, earlier.registered) == (None, None)
     assert audit_section(earlier, []).blocks[0].paragraphs == [earlier.verdict]
+
+
+def test_flagged_pairs_are_pictured_with_the_reason(tmp_path):
+    rng = np.random.default_rng(4)
+    images = rng.integers(0, 256, (80, 32, 32, 3), dtype=np.uint8)
+    drawn = rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
+    drawn[:9] = np.rot90(images[20:29], axes=(1, 2)) // 2 + 60
+    drawn[40] = images[70, :, ::-1]
+    synthetic = write_set(tmp_path / "synthetic", drawn, synthetic=True)
+    training = write_set(tmp_path / "real", images)
+    features = (rng.normal(size=(count, 4)) for count in (60, 80, 60))
+    audit = audit_memorisation(EuclideanSpace(*features, "net b"), pixels=AuditPixels(synthetic, training))
+    copies = copy_pairs(audit, synthetic, training, 4)
+    assert [copy.reason.split(", correlation")[0] for copy in copies] == [
+        "same pixels, mirrored",
+        *["same structure"] * 3,
+    ]
+    assert all(copy.reason.endswith("rotated by 270 degrees") for copy in copies[1:])
+    np.testing.assert_array_equal(copies[0].turned, copies[0].training)
+    np.testing.assert_array_equal(copies[1].turned, copies[1].training // 2 + 60)
+    (gallery,) = [block for block in audit_section(audit, [], copies).blocks if isinstance(block, Gallery)]
+    assert gallery.rows[0][0] == f"1. {copies[0].class_name}: same pixels, mirrored"
+    assert [thumbnail.text for thumbnail in gallery.rows[0][1]] == ["synthetic", "synthetic, turned", "training"]

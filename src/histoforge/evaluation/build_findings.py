@@ -77,6 +77,7 @@ def build_findings(
         projection=inputs.comparison.projection,
         audit=inputs.comparison.audit,
         pairs=inputs.comparison.pairs,
+        copies=inputs.comparison.copies,
         samples=sample_patches(training_patches(real), inputs.synthetic, shown_patches, seed),
         curves=record.curves,
         chosen_epochs=record.chosen_epochs,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.evaluation.copies import CopyPair
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
@@ -75,6 +76,7 @@ class SyntheticFindings:
     generative: Sequence[GenerativeRow] = ()
     audit: MemorisationAudit | None = None
     pairs: Sequence[Pair] = ()
+    copies: Sequence[CopyPair] = ()
     projection: Projection | None = None
 
 
@@ -147,6 +149,7 @@ class Findings:
     projection: Projection | None = None
     audit: MemorisationAudit | None = None
     pairs: Sequence[Pair] = ()
+    copies: Sequence[CopyPair] = ()
     samples: Mapping[str, Mapping[str, Sequence[SamplePatch]]] = field(default_factory=dict)
     curves: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     chosen_epochs: Mapping[str, int] = field(default_factory=dict)

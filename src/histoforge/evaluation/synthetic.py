@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from histoforge.core.progress import say
+from histoforge.evaluation.copies import copy_pairs
 from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SamplePatch, SyntheticFindings
 from histoforge.evaluation.synthetic_sets import SyntheticSets, draw_rows
 from histoforge.metrics.audit_pixels import AuditPixels
@@ -89,6 +90,7 @@ def compare_synthetic(
         generative=_generative_rows(features, sets, settings),
         audit=audit,
         pairs=pairs,
+        copies=[] if audit is None else copy_pairs(audit, sets.patches, real.train, settings.shown_pairs),
         projection=_project(features[0], real, sets, settings),
     )
 

@@ -54,6 +54,11 @@ def symmetries(images: Tensor) -> Tensor:
     return torch.stack([*rotated, *(view.flip(2) for view in rotated)])
 
 
+def turned(image: NDArray[np.uint8], view: int) -> NDArray[np.uint8]:
+    """Return a flip or rotation of an image [H, W, 3], a row of `symmetries`."""
+    return symmetries(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1))[view].permute(1, 2, 0).numpy()
+
+
 def rows_of(patches: Images, rows: NDArray[np.int64]) -> Images:
     """Return some of the patches, int64 [n]."""
     return patches.where(rows) if isinstance(patches, PatchSet) else patches[rows]

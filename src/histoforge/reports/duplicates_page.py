@@ -2,14 +2,17 @@
 
 import numpy as np
 
+from histoforge.evaluation.copies import copy_pairs
 from histoforge.metrics.near_copies import NearCopies, Nearness
 from histoforge.patches import PatchSet
 from histoforge.reports.layout.blocks import Block, Figure, Figures, Gallery, Page, Section, Table, Thumbnail, cells
 from histoforge.reports.layout.drawing import FAINT, INK, colour, draw
 from histoforge.reports.layout.pictures import thumbnail
+from histoforge.reports.sections.memorisation import copies_gallery
 from histoforge.siamese.duplicates import DuplicateFindings
 
 BINS = 50
+MAX_COPIES = 12
 
 
 def build_duplicates_page(
@@ -43,6 +46,7 @@ def build_duplicates_page(
         ],
         warnings=findings.warnings,
         sections=[
+            _copies_section(findings, synthetic, real),
             _similarity_section(findings),
             _pairs_section(findings, synthetic, real),
             _within_section(findings.near_copies, synthetic),
@@ -70,6 +74,12 @@ def _reference_line(near_copies: NearCopies) -> str:
         "compared with the other training patches. Synthetic patches resemble the patients of the training split, so "
         "the median of a generator that copies nothing is expected between the last two."
     )
+
+
+def _copies_section(findings: DuplicateFindings, synthetic: PatchSet, real: PatchSet) -> Section:
+    copies = copy_pairs(findings.audit, synthetic, real, MAX_COPIES)
+    lead = "Which synthetic patches show a training patch?"
+    return Section("copies", "Copies", lead, [copies_gallery(copies)] if copies else [])
 
 
 def _similarity_section(findings: DuplicateFindings) -> Section:

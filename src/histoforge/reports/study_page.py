@@ -40,7 +40,7 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
             class_galleries_section(findings),
             selection_section(findings),
             generator_section(findings),
-            audit_section(findings.audit, findings.pairs),
+            audit_section(findings.audit, findings.pairs, findings.copies),
             data_section(findings),
             slides_section(findings),
             classifiers_section(study),

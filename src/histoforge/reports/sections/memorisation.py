@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from histoforge.core.text import counted
+from histoforge.evaluation.copies import CopyPair
 from histoforge.evaluation.findings import Pair
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings, Spread
 from histoforge.metrics.copying import CopyingByCell, CopyingCell
@@ -21,11 +23,13 @@ COPYING_NOTE = (
 )
 
 
-def audit_section(audit: MemorisationAudit | None, pairs: Sequence[Pair]) -> Section:
-    """Show the audit of one generator, within cells and classes too, and its closest pairs."""
+def audit_section(audit: MemorisationAudit | None, pairs: Sequence[Pair], copies: Sequence[CopyPair] = ()) -> Section:
+    """Show the audit of one generator, the pairs taken for copies, cells and classes, and the closest pairs."""
     if audit is None:
         return Section(ID, TITLE, "", [])
     blocks: list[Block] = [Text(list(filter(None, (audit.verdict, audit.nearer_verdict)))), _audit_table(audit)]
+    if copies:
+        blocks.append(copies_gallery(copies))
     if audit.cells is not None:
         title = "Nearness within cells of the feature space (k-means of the training patches)"
         blocks.append(_copying_table(title, "Cell", "cells", audit.cells))
@@ -100,6 +104,8 @@ def _registered_rows(registered: RegisteredCopies | None) -> list[tuple[str, str
         return []
     flagged = f"{len(registered.flagged):,} of {registered.n_with_detail:,} with a correlation above "
     reference = f"{registered.reference_flagged:,} of {registered.n_reference:,} training patches with another one"
+    if registered.reference_pairs is not None:
+        reference += f" ({counted(registered.reference_pairs, 'pairs')})"
     pairs = [f"{pair.synthetic} and {pair.training} ({pair.correlation:.2f})" for pair in registered.flagged[:LISTED]]
     return [
         (
@@ -127,6 +133,26 @@ def _copying_row(cell: CopyingCell, copied: bool) -> list[Cell]:
         return cells(cell.name, *counts, "too few", MISSING, MISSING)
     p = Cell(f"{cell.p:.2g}", "nearer to training" if copied else "", "bad" if copied else "")
     return cells(cell.name, *counts, f"{cell.nearer:.1%}", large_text(cell.z, 2), p)
+
+
+def copies_gallery(copies: Sequence[CopyPair]) -> Gallery:
+    """Show the pairs that were taken for copies, with the reasons."""
+    rows = [
+        (
+            f"{number}. {copy.class_name}: {copy.reason}",
+            [
+                thumbnail(copy.synthetic, f"synthetic {copy.class_name} patch of copy {number}", "synthetic"),
+                thumbnail(copy.turned, f"the same patch, turned like the training patch {number}", "synthetic, turned"),
+                thumbnail(copy.training, f"training patch of copy {number}", "training"),
+            ],
+        )
+        for number, copy in enumerate(copies, start=1)
+    ]
+    caption = (
+        "Synthetic patches with the pixels or the structure of a training patch. A few pairs are no evidence: real "
+        "patches too may show the same tissue twice. The table says how many pairs of training patches do."
+    )
+    return Gallery(caption, rows, paired=True)
 
 
 def _pairs_gallery(pairs: Sequence[Pair]) -> Gallery:
