@@ -39,5 +39,11 @@ def pure_noise(images: Pixels, rng: np.random.Generator) -> Pixels:
     return _to_uint8(127.5 + 127.5 * rng.standard_normal(images.shape, dtype=np.float32))
 
 
+def coloured_noise(images: Pixels, rng: np.random.Generator) -> Pixels:
+    """Return as many patches of independent noise with the means and deviations that the channels of `images` have."""
+    means, deviations = images.mean((0, 1, 2)), images.std((0, 1, 2))
+    return _to_uint8(means + deviations * rng.standard_normal(images.shape, dtype=np.float32))
+
+
 def _to_uint8(images: NDArray[np.floating]) -> Pixels:
     return images.round().clip(0, 255).astype(np.uint8)

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.core.text import join_words
-from histoforge.metrics.corruptions import blurred, pure_noise, shuffled_pixels, with_noise, with_shifted_colours
+from histoforge.metrics.corruptions import (
+    blurred,
+    coloured_noise,
+    pure_noise,
+    shuffled_pixels,
+    with_noise,
+    with_shifted_colours,
+)
 from histoforge.metrics.extract import Extractor, extract_features
 from histoforge.metrics.frechet import FrechetReference
 from histoforge.metrics.results import Result
@@ -25,12 +32,13 @@ PATCHES = 256
 """Maximum number of real patches; half of them are corrupted."""
 MIN_PATCHES = 20
 FLOORS = 5
-NOISE = "noise alone"
+NOISE, COLOURED_NOISE = "noise alone", "noise in the colours of real patches"
 WEAK_AND_STRONG = (
     ("weak noise", "strong noise"),
     ("weak blur", "strong blur"),
     ("weak colour shifts", "strong colour shifts"),
 )
+BETTER_THAN_COLOURED_NOISE = ("weak blur", "weak colour shifts", "strong colour shifts")
 
 
 class ExtractorCheck(Result):
@@ -71,8 +79,9 @@ def corrupted_copies(images: Pixels, rng: np.random.Generator) -> dict[str, Pixe
         "weak blur": blurred(images, side / 48),
         "strong blur": blurred(images, side / 12),
         "weak colour shifts": with_shifted_colours(images, rng, 15),
-        "strong colour shifts": with_shifted_colours(images, rng, 45),
+        "strong colour shifts": with_shifted_colours(images, rng, 30),
         "shuffled pixels": shuffled_pixels(images, rng),
+        COLOURED_NOISE: coloured_noise(images, rng),
         NOISE: pure_noise(images, rng),
     }
 
@@ -87,9 +96,12 @@ def check_extractor(
 ) -> ExtractorCheck | None:
     """Check an extractor on up to 256 real patches; None for fewer than 20, from which nothing follows.
 
-    Each corrupted half must be farther (FID) from the other half than any of five random halves of the real patches
-    are from each other. The distance must grow with the strength of the corruption, and noise alone must be the
-    farthest of all.
+    FID is computed between one half of the patches and corrupted copies of the other half. Three things are required:
+
+    - It exceeds the floor, the largest FID of five random pairs of halves, for all strong corruptions.
+    - It grows with the strength of the corruption.
+    - Noise alone is the farthest of all, and noise in the colours of real patches is farther than real patches that are
+      slightly blurred or have other colours.
 
     Args:
         real: real patches, at best such that the extractor was not trained on, or uint8 [N, H, W, 3].
@@ -134,13 +146,15 @@ def _distance_of_halves(features: NDArray[np.float32], half: int, rng: np.random
 def _failures(floor: float, distances: Mapping[str, float]) -> list[str]:
     """Return what the distances get wrong, each as the end of a sentence about the extractor."""
     failures = []
-    unseen = [name for name, distance in distances.items() if distance <= floor]
+    weak = [name for name, _ in WEAK_AND_STRONG]
+    unseen = [name for name, distance in distances.items() if name not in weak and distance <= floor]
     if unseen:
-        failures.append(f"does not tell real patches from those with {join_words(unseen)}")
-    shrinking = [strong for weak, strong in WEAK_AND_STRONG if distances[strong] <= distances[weak]]
+        failures.append(f"does not tell real patches from {join_words(unseen)}")
+    shrinking = [strong for name, strong in WEAK_AND_STRONG if distances[strong] <= distances[name]]
     if shrinking:
         failures.append(f"puts {join_words(shrinking)} nearer to real patches than the weak form")
-    preferred = [name for name, distance in distances.items() if name != NOISE and distance >= distances[NOISE]]
-    if preferred:
-        failures.append(f"prefers noise to real patches with {join_words(preferred)}")
+    for noise, worse_than in ((NOISE, list(distances)), (COLOURED_NOISE, BETTER_THAN_COLOURED_NOISE)):
+        preferred = [name for name in worse_than if name != noise and distances[name] >= distances[noise]]
+        if preferred:
+            failures.append(f"puts {noise} nearer to real patches than {join_words(preferred)}")
     return failures

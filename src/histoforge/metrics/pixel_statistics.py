@@ -18,8 +18,8 @@ from histoforge.patches.patchset import PatchSet
 
 BANDS = 12
 QUANTILES = (0.05, 0.5, 0.95)
-QUANTISATION_NOISE = 1 / 12 / 255**2
-"""Variance that rounding to 256 levels adds to an image in [0, 1]; a lower power is not measurable."""
+VISIBLE_NOISE = (2 / 255) ** 2
+"""Power of white noise of two grey levels; powers far below it count as equal, because no eye tells them apart."""
 LUMA = (0.299, 0.587, 0.114)
 SMALLEST_DEVIATION = 0.02
 QUANTILE_PIXELS = 4096
@@ -79,7 +79,7 @@ def power_spectrum(images: Tensor) -> Tensor:
     bands = max(1, min(BANDS, min(height, width) // 2))
     band = (frequency * 2 * bands).long().clamp(max=bands - 1).flatten()[1:]  # without the mean
     sums = power.new_zeros(len(power), bands).index_add_(1, band, power.flatten(1)[:, 1:])
-    return (sums / torch.bincount(band, minlength=bands) + QUANTISATION_NOISE).log10()
+    return (sums / torch.bincount(band, minlength=bands) + VISIBLE_NOISE).log10()
 
 
 def colour_statistics(images: Tensor) -> Tensor:
