@@ -45,7 +45,7 @@ def make_study(
             "patient": np.repeat(patient_names, patches),
         }
     )
-    info = PatchSetInfo.model_construct(classes=list(classes))
+    info = PatchSetInfo.model_construct(classes=list(classes), made_by={})
     test = PatchSet(info, index, reader=None, rows=np.arange(len(index)))  # type: ignore[arg-type]
     truth = np.eye(len(classes))[test.labels]
     noise = [rng.normal(size=truth.shape) for _ in range(seeds)]
@@ -113,6 +113,8 @@ def _arm(name: str, seeds: int, classes: Sequence[str]) -> dict[str, object]:
     if name.startswith(("gan", "selective", "single")):
         counts["synthetic"] = dict.fromkeys(classes, 15)
         digests["synthetic"] = "ef" * 32
+    if name.startswith("control"):
+        counts["control"] = dict.fromkeys(classes, int(name.removeprefix("control_")))
     return {
         "arm": name,
         "seeds": list(range(seeds)),

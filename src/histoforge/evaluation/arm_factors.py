@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Factors = dict[str, float | str]
-"""'kind', and either 'ratio' and 'pool' (multiples of the training patches) or 'fraction' (of them)."""
+"""'kind', and either 'ratio' and 'pool' (multiples of the training patches), 'fraction' (of them), or 'dose'."""
 
 _CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
 _FRACTION = re.compile(r"(?P<kind>\w+?)_(?P<percent>\d+(?:_\d+)?)pct")
@@ -17,10 +17,12 @@ def arm_factors(arm: Mapping[str, Any]) -> Factors:
 
 
 def arm_title(name: str, factors: Mapping[str, float | str]) -> str:
-    """Return an arm's name for display: 'single filter', 'gan at 10%', or 'selective r=0.5 of 4N'."""
+    """Return an arm's name for display: 'single filter', 'gan at 10%', 'selective r=0.5 of 4N', 'control x 0.5'."""
     kind = str(factors.get("kind", name)).replace("_", " ")
     if "fraction" in factors:
         return f"{kind} at {float(factors['fraction']) * 100:.3g}%"
+    if "dose" in factors:
+        return f"{kind} x {factors['dose']:g}"
     return f"{kind} r={factors['ratio']:g} of {factors['pool']:g}N" if "ratio" in factors else kind
 
 

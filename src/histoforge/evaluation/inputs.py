@@ -34,6 +34,11 @@ class ArmInput:
         return arm_factors(self.document)
 
     @property
+    def is_control(self) -> bool:
+        """True if held-back real patches took the place of synthetic ones."""
+        return bool(self.document.get("counts", {}).get("control"))
+
+    @property
     def seeds(self) -> list[int]:
         """Its seeds in ascending order."""
         return sorted(self.document["seeds"])
@@ -59,7 +64,7 @@ class TestUnits:
 
 
 def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[list[ArmInput], str, list[str]]:
-    """Return the arms with the reference first, the name of the reference, and warnings about them.
+    """Return the arms, the reference first and positive controls last, the reference's name, and warnings about them.
 
     Raises:
         SettingsError: if there are no arms, or two arms share a name.
@@ -83,7 +88,7 @@ def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[li
         if len(arms) > 1 and not same_kind:
             warnings.append(f"There is no arm '{reference}': all arms are compared with '{replacement}' instead.")
         reference = replacement
-    return sorted(arms, key=lambda arm: arm.name != reference), reference, warnings
+    return sorted(arms, key=lambda arm: (arm.name != reference, arm.is_control)), reference, warnings
 
 
 def test_units(real: PatchSet) -> TestUnits:

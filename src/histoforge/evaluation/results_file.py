@@ -1,7 +1,7 @@
 """`metrics.json`: the results of an evaluation, written by `evaluate` and read by `publish_model`.
 
-Version 3 of the schema adds `caveats` to the answer. Version 2 has `inputs`, the digests of what was evaluated. In
-version 1 they are found only among the labels of `provenance`.
+Version 3 of the schema adds `caveats` to the answer, and `control`. Version 2 has `inputs`, the digests of what was
+evaluated. In version 1 they are found only among the labels of `provenance`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,15 @@ from histoforge.core.documents import json_values, read_json
 from histoforge.core.errors import SourceError
 from histoforge.evaluation.arm_factors import Factors
 from histoforge.evaluation.findings import Findings, InputDigests, PoolFindings
-from histoforge.evaluation.study_findings import ArmFindings, ClassifierTraining, Difference, PatientRow, Score, Verdict
+from histoforge.evaluation.study_findings import (
+    ArmFindings,
+    ClassifierTraining,
+    ControlFindings,
+    Difference,
+    PatientRow,
+    Score,
+    Verdict,
+)
 from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
@@ -105,6 +113,7 @@ class EvaluationResults(Record):
         inputs: digests of what was evaluated.
         differences: all paired differences between arms.
         patients: one row per test patient.
+        control: the positive control; None without one.
         memorisation: the audit of the synthetic patches; None if there were none.
         provenance: labels and values for display, as in the report.
     """
@@ -118,6 +127,7 @@ class EvaluationResults(Record):
     arms: dict[str, ArmRecord]
     differences: list[Difference]
     patients: list[PatientRow]
+    control: ControlFindings | None = None
     generative: list[GenerativeRecord]
     memorisation: MemorisationAudit | None
     selection: SelectionRecord | None
@@ -144,6 +154,7 @@ def evaluation_results(findings: Findings, answer: AnswerRecord) -> EvaluationRe
         arms={arm.name: _arm(arm) for arm in study.arms},
         differences=study.differences,
         patients=study.patients,
+        control=study.control,
         generative=[
             GenerativeRecord(synthetic=row.subset, against=row.against, **row.metrics.model_dump())
             for row in findings.generative

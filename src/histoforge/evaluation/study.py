@@ -1,7 +1,7 @@
 """Evaluate arms on the test split: predictions, scores with their intervals, and paired differences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from histoforge.evaluation.inputs import ArmInput
 from histoforge.evaluation.study_findings import (
     ArmFindings,
     ClassifierTraining,
+    ControlFindings,
     Difference,
     PatientRow,
     Score,
@@ -22,6 +23,7 @@ from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
 from histoforge.metrics.compare import holm, paired_effect, sample_std
 from histoforge.metrics.crossed import CrossedEffect, Jackknife, crossed_difference
+from histoforge.metrics.price import price
 from histoforge.metrics.results import Effect, Statistic
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
@@ -91,8 +93,10 @@ def build_study(
         differences=[],
         patients=_patients(predictions, test, units),
     )
-    study.differences.extend(_differences(study, statistics, bootstrap, Jackknife(units, seed)))
-    return study
+    jackknife = Jackknife(units, seed)
+    study.differences.extend(_differences(study, statistics, bootstrap, jackknife))
+    held_back = str((test.info.made_by.get("summary") or {}).get("control_by", ""))
+    return replace(study, control=_control(study, statistics, bootstrap, jackknife, held_back))
 
 
 def _arm(
@@ -154,6 +158,42 @@ def _differences(
             for pair, separate, together in zip([*pairs, *extra], corrected, overall, strict=True)
         ]
     return differences
+
+
+def _control(
+    study: StudyFindings,
+    statistics: Mapping[str, Mapping[str, list[Statistic]]],
+    bootstrap: PatientBootstrap,
+    jackknife: Jackknife,
+    held_back: str,
+) -> ControlFindings | None:
+    """Compare the positive control with the reference, and price the synthetic patches by it; None without one."""
+    controls = sorted(
+        (arm for arm in study.arms if arm.control and study.reference_of(arm) == study.reference),
+        key=lambda arm: arm.control,
+    )
+    if not controls:
+        return None
+    differences = []
+    for score in COMPARED:
+        for arm in controls:
+            overall = _overall(study, statistics, jackknife, score, [(arm.name, study.reference)])[0]
+            separate = _effects(study, statistics, bootstrap, score, arm.name, study.reference)
+            alone = overall.model_copy(update={"p_adjusted": None})
+            differences.append(Difference(arm.name, study.reference, score, *separate, alone))
+    runs = {
+        arm.name: jackknife.score(statistics[arm.name][study.score], arm.generators)
+        for arm in study.arms
+        if study.reference_of(arm) == study.reference
+    }
+    curve = {arm.control: runs[arm.name] for arm in controls}
+    prices = {
+        arm.name: price(runs[arm.name], runs[study.reference], curve, study.confidence)
+        for arm in study.challengers
+        if arm.synthetic and arm.name in runs
+    }
+    added = {arm.name: arm.control for arm in controls}
+    return ControlFindings(controls[-1].name, added, differences, prices, held_back)
 
 
 def _overall(

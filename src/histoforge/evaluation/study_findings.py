@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from histoforge.evaluation.arm_factors import Factors, arm_title
 from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.crossed import CrossedEffect
+from histoforge.metrics.price import Price
 from histoforge.metrics.results import Effect
 
 TABLE_SCORES = ("accuracy", "auc", "sensitivity", "specificity")
@@ -140,6 +141,11 @@ class ArmFindings:
         """Number of synthetic patches that the arm was trained with."""
         return sum(self.counts.get("synthetic", {}).values())
 
+    @property
+    def control(self) -> int:
+        """Number of held-back real patches that the arm was trained with; above 0 in a positive control."""
+        return sum(self.counts.get("control", {}).values())
+
 
 @dataclass(frozen=True)
 class PatientRow:
@@ -151,6 +157,28 @@ class PatientRow:
 
 
 @dataclass(frozen=True)
+class ControlFindings:
+    """The positive control: arms with held-back real patches in place of the synthetic ones.
+
+    It asks whether the experiment could have shown a benefit, not whether synthetic patches help. Its comparisons are
+    therefore not among those that Holm's method corrects, and its arms are never the best arm.
+
+    Attributes:
+        arm: the arm with the most held-back patches, by which the control is judged.
+        added: number of held-back patches by arm, in ascending order.
+        differences: of each of these arms from the reference, uncorrected.
+        prices: what the synthetic patches of an arm were worth in the study's score, by arm.
+        held_back: what was held back, 'patient', 'slide' or 'patch' (of training patients); '' if unknown.
+    """
+
+    arm: str
+    added: dict[str, int]
+    differences: list[Difference]
+    prices: dict[str, Price]
+    held_back: str = ""
+
+
+@dataclass(frozen=True)
 class StudyFindings:
     """All arms on the test split.
 
@@ -158,6 +186,7 @@ class StudyFindings:
         score: the score that the answer is based on.
         reference: the arm that the others are compared with.
         units: what the bootstrap draws: 'patients', 'slides', or 'images' if the source names no patients.
+        control: the positive control; None without one.
     """
 
     score: str
@@ -167,6 +196,7 @@ class StudyFindings:
     arms: list[ArmFindings]
     differences: list[Difference]
     patients: list[PatientRow]
+    control: ControlFindings | None = None
 
     def arm(self, name: str) -> ArmFindings:
         """Return the arm of that name."""
@@ -185,11 +215,12 @@ class StudyFindings:
 
     @property
     def challengers(self) -> list[ArmFindings]:
-        """Return the arms that are compared with another arm."""
-        return [arm for arm in self.arms if self.reference_of(arm) != arm.name]
+        """Return the arms that are compared with another arm, without the positive control."""
+        return [arm for arm in self.arms if self.reference_of(arm) != arm.name and not arm.control]
 
     def difference(self, arm: str, score: str, against: str | None = None) -> Difference | None:
         """Return the difference of `arm` from `against` (by default its reference) in one score; None if missing."""
         against = against or self.reference_of(self.arm(arm))
-        matches = (each for each in self.differences if (each.arm, each.against, each.score) == (arm, against, score))
+        differences = [*self.differences, *(self.control.differences if self.control else [])]
+        matches = (each for each in differences if (each.arm, each.against, each.score) == (arm, against, score))
         return next(matches, None)

@@ -167,6 +167,54 @@ def crossed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float
     )
 
 
+@dataclass(frozen=True)
+class CrossedParts:
+    """The means of several arms without common generators, and what the variance of any contrast of them consists of.
+
+    For weights w, the variance of w @ means is w**2 @ run_variances + w @ patients @ w.
+
+    Attributes:
+        means: mean score of each arm, float64 [K].
+        run_variances, run_df: variance of each mean that comes from training, and its degrees of freedom, [K].
+        patients: covariance of the means over the choice of patients, float64 [K, K].
+        patient_df: its degrees of freedom.
+        note: why the variances cannot be estimated, or ''; they are zero then.
+    """
+
+    means: Floats
+    run_variances: Floats
+    run_df: Floats
+    patients: Floats
+    patient_df: int
+    note: str = ""
+
+
+def crossed_parts(arms: Sequence[ScoredRuns]) -> CrossedParts:
+    """Return the parts of the variance of any contrast of arms that were tested on the same patients."""
+    means = np.array([arm.scores.mean() for arm in arms])
+    note = next(filter(None, (_missing(arm, arms[0]) for arm in arms)), "")
+    if note:
+        zeros = np.zeros(len(arms))
+        return CrossedParts(means, zeros, zeros, np.zeros((len(arms), len(arms))), 0, note)
+    runs = [_variance_of_mean(np.array(list(arm.replicate_means().values()))) for arm in arms]
+    variances, counts = zip(*runs, strict=True)
+    patients = np.array([[_shared_variance(first, second) for second in arms] for first in arms])
+    df = arms[0].left_out.shape[1] - 1
+    return CrossedParts(means, np.array(variances), np.array(counts, float), patients, df)
+
+
+def _shared_variance(first: ScoredRuns, second: ScoredRuns) -> float:
+    """Return the covariance of two arms' means over patients, from pairs of different runs; a variance if they are one.
+
+    The jackknife's covariance of two different runs has no part from the noise between a run and a patient.
+    """
+    count = first.left_out.shape[1]
+    a, b = (arm.left_out - arm.left_out.mean(1, keepdims=True) for arm in (first, second))
+    covariance = (count - 1) / count * a @ b.T
+    same = first is second
+    return float(covariance[_different(first.replicates, first.replicates)].mean() if same else covariance.mean())
+
+
 def _missing(arm: ScoredRuns, reference: ScoredRuns) -> str:
     """Return why there is no interval, or ''."""
     if not (np.isfinite(arm.scores).all() and np.isfinite(reference.scores).all()):

@@ -2,6 +2,7 @@
 
 from histoforge.evaluation.findings import Findings
 from histoforge.reports.layout.blocks import Page
+from histoforge.reports.sections.control import control_section
 from histoforge.reports.sections.distances import generator_section
 from histoforge.reports.sections.memorisation import audit_section
 from histoforge.reports.sections.patches import class_galleries_section, slides_section
@@ -33,6 +34,7 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
         warnings=findings.warnings,
         sections=[
             arms_section(study),
+            control_section(study),
             factors_section(study),
             classes_section(study, classes),
             calibration_section(study),

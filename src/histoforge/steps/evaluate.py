@@ -34,6 +34,7 @@ from histoforge.patches.device import DevicePatches
 from histoforge.reports.layout.page import write_page
 from histoforge.reports.study_page import build_study_page
 from histoforge.reports.text.caveats import study_caveats
+from histoforge.reports.text.control import with_control
 from histoforge.reports.text.markdown import study_markdown
 from histoforge.reports.text.study_answer import study_answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
@@ -182,6 +183,7 @@ def _write(
 ) -> EvaluateSummary:
     n_units = findings.units["test"][""]
     answer = study_answer(findings.study, len(test), n_units, study_caveats(findings))
+    answer = with_control(answer, findings.study)
     record = AnswerRecord(score=findings.study.score, reference=answer.reference, **vars(answer))
     write_json(metrics, evaluation_results(findings, record).as_json())
     size = write_page(report, build_study_page(findings, answer))

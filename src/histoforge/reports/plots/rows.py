@@ -25,13 +25,15 @@ def scores_figure(study: StudyFindings) -> Figure:
             if score.low is not None and score.high is not None:
                 axes.plot([score.low, score.high], [row, row], color=tint, linewidth=1.4)
             if score.mean is not None:
-                axes.plot(score.mean, row, "D", markersize=5.5, color=tint)
+                fill = "none" if arm.control else tint
+                axes.plot(score.mean, row, "D", markersize=5.5, color=tint, markerfacecolor=fill)
     means = "; ".join(
         f"{arm.title} {value_text(arm.scores[study.score].mean, missing=UNDEFINED)}" for arm in study.arms
     )
+    control = ", open for the positive control" if study.control else ""
     return Figure(
         alt=f"{name} of each arm: {means}.",
-        caption=f"{name} on the test split. Diamond: mean over seeds; small dots: single seeds; line: "
+        caption=f"{name} on the test split. Diamond: mean over seeds{control}; small dots: single seeds; line: "
         f"{study.confidence:.0%} interval of the mean over test {study.units}. Overlapping intervals do not show that "
         "two arms are equal: compare arms by their differences.",
         svg=drawing.svg,

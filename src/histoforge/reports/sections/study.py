@@ -46,7 +46,8 @@ def arms_section(study: StudyFindings) -> Section:
 
 def _arm_row(study: StudyFindings, arm: ArmFindings) -> list[Cell]:
     real, synthetic = sum(arm.counts.get("train", {}).values()), arm.synthetic
-    patches = Cell(f"{real:,} real" if real else "", f"+ {synthetic:,} synthetic" if synthetic else "")
+    added = f"+ {synthetic:,} synthetic" if synthetic else f"+ {arm.control:,} held-back real" if arm.control else ""
+    patches = Cell(f"{real:,} real" if real else "", added)
     return [Cell(arm.title), patches, *(_score_cell(study, arm, score) for score in TABLE_SCORES)]
 
 
