@@ -13,7 +13,7 @@ def train_classifier(
     synthetic: dsl.Input[dsl.Dataset] = None,
     arm: str = "baseline",
     use: str = "",
-    control_dose: float = 0.0,
+    control_ratio: float = 0.0,
     augmentation: str = "",
     seeds: int = 0,
     checkpoints: str = "",
@@ -28,9 +28,9 @@ def train_classifier(
         patches: patch set of real patches; its test split is not read.
         synthetic: patch set of synthetic patches to add to the training split, or to train on instead.
         arm: name of the arm, such as 'baseline' or 'selective'.
-        use: patches to train on: 'both', 'real', 'synthetic', or 'control' (real patches that preprocess held back, in
-            place of the synthetic ones, of which only the numbers count); '' leaves it to the preset.
-        control_dose: factor on the number of held-back patches for 'control'; 0 leaves it to the preset.
+        use: patches to train on: 'both', 'real', 'synthetic', or 'control' (real ones that preprocess held back, in
+            place of synthetic ones); '' leaves it to the preset.
+        control_ratio: held-back patches per real training patch, for 'control'; 0 leaves it to the preset.
         augmentation: 'none' or 'traditional' (flips and colour jitter); '' leaves it to the preset.
         seeds: number of classifiers to train; 0 leaves it to the preset.
         checkpoints: folder or s3:// prefix for checkpoints, from which a retry on another node continues; '' for none.
@@ -54,7 +54,7 @@ def train_classifier(
         given={
             "arm": arm,
             "use": use,
-            "control_dose": control_dose,
+            "control_ratio": control_ratio,
             "augmentation": augmentation,
             "seeds": seeds,
             "checkpoints": checkpoints,

@@ -23,64 +23,53 @@ def patches(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def synthetic(tmp_path_factory):
-    path = tmp_path_factory.mktemp("synthetic") / "synthetic"
-    write_stripes(path, (6, 8), (), ())
-    return path
-
-
-@pytest.mark.parametrize(
-    ("given", "dose", "expected"),
-    [(True, 1.0, (6, 6)), (True, 0.5, (3, 3)), (True, 1.5, (9, 6)), (False, 1.0, (10, 6)), (False, 0.5, (5, 3))],
-)
-def test_there_are_as_many_per_class_as_synthetic_ones_or_as_are_held_back(patches, synthetic, given, dose, expected):
-    real = PatchSet.open(patches)
-    chosen = control_patches(real, PatchSet.open(synthetic) if given else None, dose)
+@pytest.mark.parametrize(("ratio", "expected"), [(0.5, (6, 4)), (0.25, (3, 2)), (0.8, (10, 6)), (2.0, (10, 6))])
+def test_there_are_as_many_per_class_as_the_ratio_says_or_as_are_held_back(patches, ratio, expected):
+    chosen = control_patches(PatchSet.open(patches), ratio)
     assert tuple(chosen.counts) == expected
     assert set(chosen.index["split"]) == {"control"}
 
 
-def test_a_larger_dose_contains_a_smaller_one(patches):
+def test_a_larger_ratio_contains_the_patches_of_a_smaller_one(patches):
     real = PatchSet.open(patches)
-    small, large = (control_patches(real, None, dose).images() for dose in (0.5, 1.0))
+    small, large = (control_patches(real, ratio).images() for ratio in (0.5, 1.0))
     held = {image.tobytes() for image in large}
     assert len(held) == 16
     assert all(image.tobytes() in held for image in small)
 
 
-def test_the_arm_trains_on_the_real_and_the_held_back_patches_for_the_same_steps(patches, synthetic, tmp_path):
-    summary = run(TrainClassifierConfig.make(CONTROL), patches=patches, synthetic=synthetic, model=tmp_path / "control")
+def test_the_arm_trains_on_the_real_and_the_held_back_patches_for_the_same_steps(patches, tmp_path):
+    summary = run(TrainClassifierConfig.make(CONTROL), patches=patches, model=tmp_path / "control")
     baseline = run(TrainClassifierConfig.make({**QUICK, "seeds": 1}), patches=patches, model=tmp_path / "baseline")
-    assert (summary.train, summary.control, summary.synthetic) == (20, 12, 0)
+    assert (summary.train, summary.control, summary.synthetic) == (20, 10, 0)
     control, plain = (read_arm(tmp_path / name) for name in ("control", "baseline"))
-    assert control["counts"]["control"] == {"coarse": 6, "fine": 6}
+    assert control["counts"]["control"] == {"coarse": 6, "fine": 4}
     assert "synthetic" not in control["digests"]
     assert control["runs"][0]["steps"] == plain["runs"][0]["steps"]
     assert control["runs"][0]["digest"] != plain["runs"][0]["digest"]
     assert (baseline.control, plain["config"]["use"]) == (0, "real")
 
 
-def test_another_number_of_held_back_patches_is_another_training(patches, synthetic, tmp_path):
+def test_another_number_of_held_back_patches_is_another_training(patches, tmp_path):
     digests = []
-    for dose in (1.0, 0.5):
+    for ratio in (0.5, 0.25):
         run(
-            TrainClassifierConfig.make({**CONTROL, "control_dose": dose}),
-            patches=patches, synthetic=synthetic, model=tmp_path / f"{dose}",
+            TrainClassifierConfig.make({**CONTROL, "control_ratio": ratio}),
+            patches=patches, model=tmp_path / f"{ratio}",
         )  # fmt: skip
-        digests.append(read_arm(tmp_path / f"{dose}")["digests"]["control"])
+        digests.append(read_arm(tmp_path / f"{ratio}")["digests"]["control"])
     assert digests[0] != digests[1]
 
 
-def test_a_killed_control_resumes_to_the_same_weights(patches, synthetic, tmp_path, monkeypatch):
+def test_a_killed_control_resumes_to_the_same_weights(patches, tmp_path, monkeypatch):
     config = TrainClassifierConfig.make({**CONTROL, "checkpoint_every": 1})
-    run(config, patches=patches, synthetic=synthetic, model=tmp_path / "whole")
+    run(config, patches=patches, model=tmp_path / "whole")
     monkeypatch.setattr("histoforge.classifiers.study.Engine", InterruptedEngine)
     monkeypatch.setattr(InterruptedEngine, "end_at", 3)
     with pytest.raises(InterruptedTrainingError):
-        run(config, patches=patches, synthetic=synthetic, model=tmp_path / "arm")
+        run(config, patches=patches, model=tmp_path / "arm")
     monkeypatch.setattr(InterruptedEngine, "end_at", 0)
-    run(config, patches=patches, synthetic=synthetic, model=tmp_path / "arm")
+    run(config, patches=patches, model=tmp_path / "arm")
     first, second = (tmp_path / name / "seed-0" / "model.safetensors" for name in ("whole", "arm"))
     assert first.read_bytes() == second.read_bytes()
 

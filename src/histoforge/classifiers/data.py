@@ -62,30 +62,20 @@ def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.devic
     return TrainingData(train, val, len(real), weights, weights)
 
 
-def control_patches(patches: PatchSet, synthetic: PatchSet | None, dose: float = 1.0) -> PatchSet:
+def control_patches(patches: PatchSet, ratio: float) -> PatchSet:
     """Return the held-back real patches that take the place of synthetic ones in the positive control.
 
-    Of each class there are `dose` times as many as synthetic ones, or, if the split 'control' has fewer, `dose` times
-    as many as it has. A larger dose contains the patches of a smaller one. The choice does not depend on the seed of a
-    classifier: like synthetic patches, they are one set for all seeds of an arm.
-
-    Args:
-        patches: the real patches.
-        synthetic: the synthetic patches whose numbers count, or None for as many as are held back.
-        dose: factor on the numbers; no class has more than are held back.
+    Of each class there are `ratio` times as many as real training patches, like kept synthetic ones (`ratio` of
+    `select_samples`), or all that are held back if these are fewer. A larger ratio contains the patches of a smaller
+    one. The choice does not depend on the seed of a classifier: like synthetic patches, they are one set for all seeds.
 
     Raises:
-        PatchSetError: no patches are held back, or `synthetic` has other classes.
+        PatchSetError: no patches are held back, or the train split is empty.
     """
-    control = patches.split("control")
-    matched = control.counts
-    if synthetic is not None:
-        advice = "select patches of a generator that was trained on the real one"
-        check_same_format("The synthetic patch set has", synthetic, "the real one", patches, advice, PatchSetError)
-        matched = np.minimum(matched, synthetic.counts)
+    control, wanted = patches.split("control"), np.round(ratio * patches.split("train").counts).astype(np.int64)
     rows = [
-        numpy_rng(0, "control", label).permutation(np.flatnonzero(control.labels == label))[: round(dose * count)]
-        for label, count in enumerate(matched.tolist())
+        numpy_rng(0, "control", label).permutation(np.flatnonzero(control.labels == label))[:count]
+        for label, count in enumerate(wanted.tolist())
     ]
     return control.where(np.sort(np.concatenate(rows)))
 

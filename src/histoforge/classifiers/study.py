@@ -57,7 +57,7 @@ def train(
     out: Path,
     use: Use = "both",
     factors: Mapping[str, float | str] | None = None,
-    control_dose: float = 1.0,
+    control_ratio: float = 0.5,
 ) -> dict[str, Any]:
     """Train one classifier per seed and write the arm directory `out`: `arm.json` and `seed-<n>/` models.
 
@@ -79,7 +79,7 @@ def train(
         use: patches to train on: 'both' (only the real ones if there is no `synthetic`), 'real', 'synthetic', or
             'control' (the real ones, and real ones that were held back, as many as `control_patches` returns).
         factors: what sets the arm apart in a study of factors, for `arm.json`.
-        control_dose: see `control_patches`.
+        control_ratio: see `control_patches`.
 
     Returns:
         The content of `arm.json`.
@@ -93,7 +93,7 @@ def train(
     """
     if use == "real" or (use == "both" and synthetic is None):
         use, synthetic = "real", None
-    added = control_patches(patches, synthetic, control_dose) if use == "control" else synthetic
+    added = control_patches(patches, control_ratio) if use == "control" else synthetic
     data = load_data(patches, added, resolve_device(recipe.device), use)
     trainings = _plan(architecture, recipe, seeds, patches, added, use)
     work = work_beside(out, ".work")

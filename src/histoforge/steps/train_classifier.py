@@ -19,8 +19,7 @@ def run(
     Args:
         config: the settings.
         patches: patch set of real patches, split into train, val and test; the test split is not read.
-        synthetic: patch set of synthetic patches to add to the training split or to train on exclusively, or None; with
-            `use` 'control', only their numbers count.
+        synthetic: patch set of synthetic patches to add to the training split or to train on exclusively, or None.
         model: the arm directory to write: `arm.json` and one model directory `seed-<n>` per seed.
 
     Raises:
@@ -36,7 +35,7 @@ def run(
         Path(model),
         config.use,
         config.factor_values,
-        config.control_dose,
+        config.control_ratio,
     )
     runs, counts = arm["runs"], arm["counts"]
     return TrainClassifierSummary(

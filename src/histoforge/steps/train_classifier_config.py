@@ -33,15 +33,15 @@ class TrainClassifierConfig(TrainingConfig):
     use: Literal["both", "real", "synthetic", "control"] = Field(
         "both",
         description="patches to train on: 'both' (real ones and, if given, synthetic ones), 'real', 'synthetic', or "
-        "'control' (real ones and, in place of the synthetic ones, as many real ones that preprocess held back by "
-        "control_share); validation patches are always real",
+        "'control' (real ones and, in place of synthetic ones, those that preprocess held back by control_share); "
+        "validation patches are always real",
     )
-    control_dose: float = Field(
-        1.0,
+    control_ratio: float = Field(
+        0.5,
         gt=0,
-        le=100,
-        description="use=control: factor on the number of held-back patches, of which there are as many as synthetic "
-        "ones, or all if there are fewer",
+        le=10,
+        description="use=control: number of held-back patches of each class per real training patch, as 'ratio' of "
+        "select_samples; all if there are fewer",
     )
     backbone: str = Field("resnet34", description=f"network: {_BACKBONES}")
     judge_backbone: str = Field(
