@@ -108,6 +108,12 @@ BACKBONES: Registry[BackboneEntry] = Registry(
         *(BackboneEntry(name, f"{_PACKAGE}.densenet", minimum_size=32) for name in _DENSENETS),
         BackboneEntry("convnext_tiny", f"{_PACKAGE}.convnext", minimum_size=32),
         BackboneEntry("vit_b_16", f"{_PACKAGE}.vision_transformer", minimum_size=16, size_multiple=16),
+        *(
+            BackboneEntry(
+                f"multiscale_vit_{step}", f"{_PACKAGE}.multiscale_vit", minimum_size=8 * step, size_multiple=8 * step
+            )
+            for step in (2, 4)
+        ),
         BackboneEntry(f"timm{MODEL_PLACEHOLDER}", f"{_PACKAGE}.timm_models", has_width=False),
     ),
 )

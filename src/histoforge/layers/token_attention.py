@@ -1,0 +1,75 @@
+"""Multi-head self-attention over tokens, in windows of a map or over all of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Grid = tuple[int, int]
+"""Rows and columns of a map of tokens."""
+
+
+class TokenAttention(nn.Module):
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2).
+
+    Given a window, the tokens are a map whose non-overlapping windows attend within themselves only: the grid
+    self-attention of TransGAN (Jiang et al. 2021, section 3.3).
+
+    torch's fused kernels have no second derivative. Where a gradient penalty needs one, run the layer within
+    `twice_differentiable()`.
+
+    Args:
+        channels: length of a token, a multiple of `heads`.
+        heads: number of attention heads.
+        grid: rows and columns of the map; None if the tokens are not a map, or all of them attend to each other.
+        window: rows and columns of a window, divisors of those of the map.
+    """
+
+    def __init__(self, channels: int, heads: int, grid: Grid | None = None, window: Grid | None = None) -> None:
+        super().__init__()
+        self.heads, self.grid = heads, grid
+        self.window = None if window == grid else window
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map tokens [B, N, C] to [B, N, C]."""
+        windows = tokens if self.window is None else _split(tokens, self.grid, self.window)
+        query, key, value = self.qkv(windows).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        attended = self.out(attended)
+        return attended if self.window is None else _join(attended, self.grid, self.window)
+
+
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Make attention use matrix products and a softmax, which can be differentiated any number of times."""
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def largest_window(side: int, limit: int) -> int:
+    """Return the largest divisor of a side of the map that is at most `limit`.
+
+    A2-7: the paper's window of 32 does not divide the map of 48x48 that its patches of 96 px have; TransGAN's code has
+    maps that its windows divide.
+    """
+    return max(size for size in range(1, min(side, limit) + 1) if side % size == 0)
+
+
+def _split(tokens: Tensor, grid: Grid | None, window: Grid) -> Tensor:
+    """Cut maps [B, H W, C] into windows [B n, h w, C]."""
+    assert grid is not None, "windows need a map"
+    (rows, columns), (height, width) = grid, window
+    cut = tokens.unflatten(1, (rows // height, height, columns // width, width))  # [B, n_h, h, n_w, w, C]
+    return cut.transpose(2, 3).flatten(3, 4).flatten(0, 2)
+
+
+def _join(windows: Tensor, grid: Grid | None, window: Grid) -> Tensor:
+    """Put windows [B n, h w, C] together again, the inverse of `_split`."""
+    assert grid is not None, "windows need a map"
+    (rows, columns), (height, width) = grid, window
+    cut = windows.unflatten(1, window).unflatten(0, (-1, rows // height, columns // width))  # [B, n_h, n_w, h, w, C]
+    return cut.transpose(2, 3).flatten(1, 4)
