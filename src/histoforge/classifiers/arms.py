@@ -7,16 +7,12 @@ from typing import Annotated, Any
 import torch
 from pydantic import BaseModel, Field, ValidationError
 
+from histoforge.classifiers.arm_files import ADVICE, ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
 from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError
 from histoforge.core.seals import read_sealed
 from histoforge.core.validation import reason_of
 from histoforge.training.model_files import INFO_NAME, load_model, read_model_info
-
-ARM_NAME = "arm.json"
-SCHEMA_VERSION, ADVICE = 1, "train the arm again"
-JUDGE = "judge"
-"""Model directory and `arm.json` entry of the classifier with another backbone."""
 
 
 class _Run(BaseModel):
@@ -36,11 +32,6 @@ class _Arm(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     digests: dict[str, str] = Field(default_factory=dict)
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
-
-
-def seed_directory(seed: int) -> str:
-    """Return the name of a seed's model directory inside an arm directory."""
-    return f"seed-{seed}"
 
 
 def read_arm(path: Path) -> dict[str, Any]:

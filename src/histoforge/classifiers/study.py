@@ -11,7 +11,7 @@ from torch import Tensor
 
 from histoforge import __version__
 from histoforge.classifiers.architecture import Architecture
-from histoforge.classifiers.arms import ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
+from histoforge.classifiers.arm_files import ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
 from histoforge.classifiers.backbones.registry import find_backbone
 from histoforge.classifiers.data import TrainingData, Use, control_patches, count_patches, load_data
 from histoforge.classifiers.network import Classifier

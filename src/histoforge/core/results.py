@@ -55,7 +55,9 @@ KINDS = {
         "patchset.json",
         ("images.npy", "images.parquet", "index.parquet", "summary.json", "pictures/*.png", "pictures/*.json"),
     ),
-    "generator": ResultKind("generator", "model.json", _MODEL, (("kind", "generator"),)),
+    "generator": ResultKind(
+        "generator", "model.json", (*_MODEL, *(f"classifier/{file}" for file in _MODEL)), (("kind", "generator"),)
+    ),
     "guide": ResultKind("guide", "model.json", _MODEL, (("kind", "guide"),)),
     "classifier": ResultKind("classifier", "model.json", _MODEL, (("kind", "classifier"),)),
     "arm": ResultKind("arm", "arm.json", tuple(f"{model}/{file}" for model in ("seed-*", "judge") for file in _MODEL)),

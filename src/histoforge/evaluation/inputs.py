@@ -178,6 +178,7 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
             f"Trained on another patch set than the one tested on here: {', '.join(other)}; the test split may contain "
             "their training patients."
         )
+    warnings += [f"{arm.name}: {text}" for arm in arms for text in arm.document.get("warnings", [])]
     if len({tuple(arm.seeds) for arm in arms}) > 1:
         warnings.append("The arms have different seeds: paired tests use those that both have.")
     settings = [

@@ -67,9 +67,9 @@ class EpochTracker:
         """Record a step's values, scalars; at the end of an epoch, score it, finish its row and save its picture."""
         self.history.add_step(dict(zip(values, mean(torch.stack(list(values.values()))), strict=True)))
         if self.engine.epoch_ended:
-            fid = self._score()
+            values_of_epoch = self._epoch_values()
             seconds, self._started = time.monotonic() - self._started, time.monotonic()
-            self.history.end_epoch(self.engine.epoch, self.engine.global_step + 1, fid=fid, seconds=seconds)
+            self.history.end_epoch(self.engine.epoch, self.engine.global_step + 1, **values_of_epoch, seconds=seconds)
             self._take_snapshot()
 
     def result(self, sizes: tuple[tuple[int, int], ...], parameters: dict[str, int]) -> TrainingResult:
@@ -86,19 +86,21 @@ class EpochTracker:
         history.snapshots[chosen] = snapshot(self.trained, self.config.seed)
         return TrainingResult(self.trained, network.state_dict(), selection, history, chosen, sizes, parameters)
 
-    def _score(self) -> float | None:
-        """Return the epoch's FID, or None if this epoch is not scored.
+    def _epoch_values(self) -> dict[str, float | None]:
+        """Score the epoch if it is due, and return its values for the history: its FID, None if it is not scored."""
+        if self.scorer is None or not self._is_due():
+            return {"fid": None}
+        fid = from_main(self.scorer.score(self.trained))
+        self.selection.add(self.engine.epoch, fid, self.trained.network)
+        return {"fid": fid}
 
-        The scorer scores every `fid_every`-th epoch from `select_from_epoch` on, and always the last one.
-        """
+    def _is_due(self) -> bool:
+        """Return whether this epoch may be chosen: every `fid_every`-th from `select_from_epoch` on, and the last."""
         config, epoch = self.config, self.engine.epoch
         last = self.engine.global_step + 1 == self.engine.total_steps
-        due = epoch >= config.select_from_epoch and (epoch - config.select_from_epoch) % config.fid_every == 0
-        if self.scorer is None or not (due or last):
-            return None
-        fid = from_main(self.scorer.score(self.trained))
-        self.selection.add(epoch, fid, self.trained.network)
-        return fid
+        return last or (
+            epoch >= config.select_from_epoch and (epoch - config.select_from_epoch) % config.fid_every == 0
+        )
 
     def _take_snapshot(self) -> None:
         """Save pictures of the first, the middle and the last epoch."""

@@ -28,9 +28,12 @@ class History:
 
     def end_epoch(self, epoch: int, step: int, **epoch_values: float | None) -> None:
         """Finish an epoch's row."""
-        means = {name: float(total) / self._steps for name, total in self._sums.items()}
-        self.rows.append({"epoch": epoch, "step": step, **means, **epoch_values})
+        self.rows.append({"epoch": epoch, "step": step, **self.means(), **epoch_values})
         self._sums, self._steps = {}, 0
+
+    def means(self) -> dict[str, float]:
+        """Return the means over the steps of the current epoch."""
+        return {name: float(total) / self._steps for name, total in self._sums.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state."""

@@ -16,7 +16,8 @@ from histoforge.generators.history_file import FILE_NAME as HISTORY
 from histoforge.generators.history_file import read_history, write_history
 from histoforge.training.model_files import ModelInfo, load_arrays, save_arrays
 
-PICTURES = "pictures"
+PICTURES, CLASSIFIER = "pictures", "classifier"
+"""Folders in the model directory of a generator: its pictures, and the classifier that was trained with it, if any."""
 ADVICE = "train the generator again"
 State = dict[str, NDArray[np.generic]]
 Weights = TypeVar("Weights")
@@ -113,7 +114,13 @@ def _join_histories(paths: Sequence[Path], folder: Path) -> None:
     """Write one `history.json` of all classes, and all pictures; for a single model, copy all files beside it."""
     histories = [read_history(path, ADVICE) for path in paths]
     if len(paths) == 1:
-        shutil.copytree(paths[0], folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("model.*", RECORD))
+        written = shutil.ignore_patterns("model.*", RECORD)
+        shutil.copytree(
+            paths[0],
+            folder,
+            dirs_exist_ok=True,
+            ignore=lambda parent, names: written(parent, names) if Path(parent) == paths[0] else set(),
+        )
         return
     for path in paths:
         shutil.copytree(path / PICTURES, folder / PICTURES, dirs_exist_ok=True)

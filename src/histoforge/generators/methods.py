@@ -22,6 +22,7 @@ from histoforge.generators.dcgan.config import (
 from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.histogan.config import HistoganConfig
 from histoforge.generators.rleo.config import REWARDS, RleoConfig
+from histoforge.generators.vitgan.config import MedvitganConfig, VitganConfig
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Method:
             module `trained` has `load(info, state, device) -> Generator`, and the module `geometry`, which imports
             nothing heavy, has `check_size(config, patch_size, method)`.
         guided: True if `train` also takes a guide, as `guide`.
+        classifies: True if it trains a classifier together with the generator: `train` also takes the validation
+            patches, as `validation`, and its result has a `classifier`.
         variant_parameter: the parameter that distinguishes variants of the method, such as `reward`; '' for none. Each
             variant is a separate entry of a leaderboard, with a title such as 'rleo:literal'.
         variant_label: the words for that parameter on the leaderboard's page.
@@ -46,6 +49,7 @@ class Method:
     config_class: type[GeneratorConfig]
     package: str
     guided: bool = False
+    classifies: bool = False
     variant_parameter: str = ""
     variant_label: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
@@ -103,6 +107,8 @@ METHODS = Registry(
             control="literal",
         ),
         Method("ddpm", DdpmConfig, "histoforge.generators.ddpm"),
+        Method("vitgan", VitganConfig, "histoforge.generators.vitgan", classifies=True),
+        Method("medvitgan", MedvitganConfig, "histoforge.generators.vitgan", classifies=True),
     ],
 )
 

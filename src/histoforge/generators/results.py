@@ -1,6 +1,6 @@
 """The result of every generator's training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,9 +10,23 @@ from histoforge.core.seeds import derive_seed
 from histoforge.generators.history import History
 from histoforge.generators.loading import Generator, draw
 from histoforge.generators.model_selection import ModelSelection
+from histoforge.training.model_files import ModelInfo
 
 COLUMNS = 8
 """Number of patches per row of a picture."""
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """The classifier that a method trained together with its generator.
+
+    Attributes:
+        info: its description, with the record of its training.
+        state: its weights.
+    """
+
+    info: ModelInfo
+    state: dict[str, Tensor]
 
 
 @dataclass
@@ -27,6 +41,9 @@ class TrainingResult:
         chosen_epoch: the epoch of the chosen weights.
         sizes: sizes of the images of its stages, height and width, px.
         parameters: number of weights of the generator and the critics, by name.
+        classifier: the classifier of a method that trains one, else None.
+        chosen_by: how the epoch was chosen; '' for the lowest smoothed FID, or the last epoch without a scorer.
+        warnings: one sentence each.
     """
 
     generator: Generator
@@ -36,6 +53,9 @@ class TrainingResult:
     chosen_epoch: int
     sizes: tuple[tuple[int, int], ...]
     parameters: dict[str, int]
+    classifier: TrainedClassifier | None = None
+    chosen_by: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def fid(self) -> tuple[float, float] | None:

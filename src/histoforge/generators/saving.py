@@ -9,7 +9,7 @@ import torch
 
 from histoforge.core.seeds import derive_seed
 from histoforge.generators.history_file import write_history
-from histoforge.generators.joining import merged
+from histoforge.generators.joining import CLASSIFIER, merged
 from histoforge.generators.results import COLUMNS, TrainingResult, snapshot_labels
 from histoforge.patches.device import to_uint8
 from histoforge.patches.pictures import attention_overlay, grid, save_png
@@ -22,7 +22,7 @@ def save_generator(
     """Write the model directory of a generator that was trained on all classes together.
 
     Beside the weights there are `history.json` and `pictures/`: `epoch-<n>.png` with one row per class, and
-    `attention.png`.
+    `attention.png`. A method that also trains a classifier adds it as a model directory, `classifier/`.
 
     Args:
         path: the directory.
@@ -34,6 +34,8 @@ def save_generator(
 
     def add_files(folder: Path) -> None:
         write_history(folder, _history(result, folder, "pictures", history_values, seed))
+        if result.classifier is not None:
+            save_model(folder / CLASSIFIER, result.classifier.info, result.classifier.state)
 
     return save_model(path, info, result.state, add_files)
 

@@ -94,7 +94,10 @@ def run(
         paths=paths,
         paths_note=paths_note,
         drawing=drawing,
-        warnings=_warnings(config, train, held_out, classifiers, drawing),
+        warnings=[
+            *model.info.training.get("warnings", []),
+            *_warnings(config, train, held_out, classifiers, drawing),
+        ],
     )
     judge_features = next(row for row in features if row.extractor == result.judge)
     _write_scores(scores, result, judge_features, train, pixels, labels, generator, config)

@@ -70,6 +70,13 @@ STEPS = Registry(
             outputs=(Port("generator", "the generator of all classes", kind="generator"),),
         ),
         Step(
+            name="join_classifiers",
+            about="Collect the classifiers that were trained together with generators into one arm.",
+            inputs=(Port("generators", "generator that was trained together with a classifier", many=True),),
+            outputs=(Port("model", "the arm: one classifier per seed", kind="arm"),),
+            label={"arm": " {}"},
+        ),
+        Step(
             name="select_samples",
             about="Draw synthetic patches, score them, and keep those that a rule chooses.",
             inputs=(

@@ -62,12 +62,14 @@ def run(
 
     Args:
         config: the settings.
-        patches: patch set of real patches; its val and test splits are not read.
+        patches: patch set of real patches; its test split is not read, and its val split only by methods that also
+            train a classifier.
         extractor: a classifier, or an arm (then its lowest seed), whose features choose the epoch by FID; None keeps
             the last epoch.
         guide: a guide, for the methods that use one; others ignore it.
-        generator: the model directory to write, with `history.json` and `pictures/` beside the weights. The log and
-            the checkpoint of the training are in `<generator>-training`, from which a killed training resumes.
+        generator: the model directory to write, with `history.json` and `pictures/` beside the weights, and with
+            `classifier/` if the method trains one. The log and the checkpoint of the training are in
+            `<generator>-training`, from which a killed training resumes.
 
     Raises:
         HistoforgeError: if the patch size does not fit the settings, the extractor or the guide does not fit the
@@ -78,12 +80,13 @@ def run(
     METHODS[config.method].check_size(settings, data.patch_size)
     networks = _load_networks(config.method, data, extractor, guide, resolve_device(settings.device), config.precision)
     data = limit_patches(data, settings.max_patches, settings.seed)
+    validation = PatchSet.open(patches).split("val") if METHODS[config.method].classifies else None
     info = _describe(config.method, settings, data, networks)
     trainings = class_trainings(settings, data, info)
     engines, results = [], []
     for index, training in enumerate(trainings):
         engines.append(_engine(settings, training, work_beside(generator, "-training"), len(trainings) - index))
-        results.append(_train(settings, training, engines[-1], networks))
+        results.append(_train(settings, training, engines[-1], networks, validation))
     summary = _summary(settings, trainings, results, engines, networks.extractor)
     info = _save(generator, settings, info, trainings, results, summary, data.classes)
     for engine in engines:
@@ -134,16 +137,21 @@ def _engine(config: GeneratorConfig, training: ClassTraining, work: Path, traini
 
 
 def _train(
-    config: GeneratorConfig, training: ClassTraining, engine: Engine, networks: FrozenNetworks
+    config: GeneratorConfig,
+    training: ClassTraining,
+    engine: Engine,
+    networks: FrozenNetworks,
+    validation: PatchSet | None,
 ) -> TrainingResult:
     scorer = None
     if networks.extractor is not None:
         scorer = FidScorer(
             networks.extractor, training.data, config.fid_samples, config.seed, engine.device, engine.dtype
         )
-    guided = {} if networks.guide is None else {"guide": networks.guide}
+    extra = {"guide": networks.guide, "validation": validation}
+    given = {name: value for name, value in extra.items() if value is not None}
     method = METHODS[training.info.method]
-    result: TrainingResult = method.train(config, training.data, engine, scorer, training.info, **guided)
+    result: TrainingResult = method.train(config, training.data, engine, scorer, training.info, **given)
     return result
 
 
@@ -195,7 +203,7 @@ def _summary(
         epochs=max(summary.epochs for summary in summaries),
         steps=sum(summary.steps for summary in summaries),
         chosen_epoch=single.chosen_epoch if single else None,
-        chosen_by="last epoch" if first.fid is None else "lowest smoothed FID",
+        chosen_by=first.chosen_by or ("last epoch" if first.fid is None else "lowest smoothed FID"),
         extractor="" if extractor is None else extractor.name,
         fid=single.fid if single else None,
         fid_smoothed=single.fid_smoothed if single else None,
@@ -204,6 +212,7 @@ def _summary(
         device=engine.device.type,
         seconds=round(sum(summary.seconds for summary in summaries), 2),
         by_class=dict(zip(names, summaries, strict=True)) if config.class_wise else {},
+        warnings=[warning for result in results for warning in result.warnings],
         digest="",
     )
 

@@ -86,13 +86,15 @@ class TrainGeneratorSummary(Settings):
         epochs, steps: length of the training; with one model per class, the largest number of epochs and the sum of
             steps.
         chosen_epoch: the epoch with the selected weights; None if each class has its own.
-        chosen_by: the criterion: 'lowest smoothed FID', or 'last epoch' if no extractor was given.
+        chosen_by: the criterion: 'lowest smoothed FID', or 'last epoch' if no extractor was given; methods that also
+            train a classifier have others.
         extractor: the extractor whose features the FID uses, or ''.
         fid, fid_smoothed: FID of the chosen epoch, or None.
         parameters: number in the generator and its critics together; with one model per class, in all of them.
         precision, device: numerical precision and device of the training.
         seconds: time spent training.
         by_class: the training of each class, if there is one model per class.
+        warnings: one sentence each.
         digest: the generator's identity.
     """
 
@@ -111,4 +113,5 @@ class TrainGeneratorSummary(Settings):
     device: str
     seconds: float
     by_class: dict[str, ClassSummary] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
     digest: str

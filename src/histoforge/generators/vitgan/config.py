@@ -24,7 +24,10 @@ class VitganConfig(GeneratorConfig):
     batch_size: int = Field(12, ge=2, description="patches per step", json_schema_extra={"unit": "patches"})
     z_dim: int = Field(320, ge=1, le=4096, description="length of the noise vector z")
     generator_channels: int = Field(
-        1024, ge=64, le=4096, description="generator channels of the first two maps, a quarter after each later doubling"
+        1024,
+        ge=64,
+        le=4096,
+        description="generator channels of the first two maps, a quarter after each later doubling",
     )
     encoders: int = Field(4, ge=1, le=12, description="transformer encoders per stage of the generator")
     heads: int = Field(4, ge=1, le=16, description="attention heads of the generator's encoders")

@@ -57,7 +57,7 @@ def classifier_info(config: VitganConfig, info: ModelInfo) -> ModelInfo:
     return ModelInfo(
         kind="classifier",
         method=backbone(config),
-        config={**architecture, **info.config},
+        config={**architecture, **{name: value for name, value in info.config.items() if name != "seed"}},
         classes=info.classes,
         patch_size=info.patch_size,
         mpp=info.mpp,
