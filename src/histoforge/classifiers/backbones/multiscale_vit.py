@@ -9,7 +9,7 @@ from histoforge.classifiers.backbones.registry import Stem
 from histoforge.layers.token_attention import Grid
 from histoforge.layers.transformer_encoder import TransformerEncoder, initialise
 
-BASE_CHANNELS, HEADS, STAGES = 96, 4, 3
+BASE_CHANNELS, HEADS = 96, 4
 CLASS_TOKEN, SOURCE_TOKEN = 0, 1
 TOKENS = 2
 """Number of tokens before those of the image."""
@@ -38,18 +38,13 @@ class MultiscaleVit(Backbone):
     def __init__(self, patch_size: tuple[int, int], step: int, channels: int) -> None:
         """Build the network with random weights."""
         super().__init__()
-        widths = [channels, 2 * channels, 4 * channels]
-        new = [channels, channels, 2 * channels]
-        self.channels, self.steps = widths[-1], [step << stage for stage in range(STAGES)]
-        self.grids: list[Grid] = [(patch_size[0] // size, patch_size[1] // size) for size in self.steps]
-        self.embeddings = nn.ModuleList(
-            nn.Linear(3 * size * size, width) for size, width in zip(self.steps, new, strict=True)
+        self.channels = 4 * channels
+        new = (channels, channels, 2 * channels)
+        self.stages = nn.ModuleList(
+            _Stage(patch_size, step << stage, embedded, channels << stage) for stage, embedded in enumerate(new)
         )
-        self.positions = nn.ParameterList(
-            torch.empty(1, rows * columns, width).normal_(std=0.02)
-            for (rows, columns), width in zip(self.grids, widths, strict=True)
-        )
-        self.encoders = nn.ModuleList(TransformerEncoder(width, HEADS) for width in widths)
+        side = 8 * step
+        self.last_grid: Grid = (patch_size[0] // side, patch_size[1] // side)
         self.tokens = nn.Parameter(torch.empty(1, TOKENS, self.channels).normal_(std=0.02))
         self.class_encoder = TransformerEncoder(self.channels, HEADS)
         self.norm = nn.LayerNorm(self.channels)
@@ -57,28 +52,44 @@ class MultiscaleVit(Backbone):
 
     def trunk(self, images: Tensor, layers: Layers) -> Trunk:
         """Run the three stages; a stage is one block."""
-        hidden, maps = self._embed(images, 0), []
-        for stage, encoder in enumerate(self.encoders):
-            if stage:
-                hidden = torch.cat([hidden, self._embed(images, stage)], dim=2)
-            hidden = encoder(hidden + self.positions[stage])
-            pooled = F.avg_pool2d(_as_map(hidden, self.grids[stage]), 2)
+        hidden: Tensor | None = None
+        maps = []
+        for stage in self.stages:
+            pooled = stage(images, hidden)
             maps.append(pooled)
             hidden = pooled.flatten(2).transpose(1, 2)
+        assert hidden is not None, "there are stages"
         return Trunk(maps, torch.cat([self.tokens.to(hidden.dtype).expand(len(images), -1, -1), hidden], dim=1))
 
     def tail(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Run the last encoder."""
         hidden = self.class_encoder(hidden)
-        rows, columns = self.grids[-1]
-        last = _as_map(hidden[:, TOKENS:], (rows // 2, columns // 2))
+        last = _as_map(hidden[:, TOKENS:], self.last_grid)
         return last, self.norm(hidden[:, CLASS_TOKEN]).float()
 
-    def _embed(self, images: Tensor, stage: int) -> Tensor:
-        """Embed the tokens of a stage: [B, 3, H, W] to [B, N, C]."""
-        cut = F.pixel_unshuffle(images, self.steps[stage])  # [B, 3 p p, H / p, W / p]
-        embedded: Tensor = self.embeddings[stage](cut.flatten(2).transpose(1, 2))
-        return embedded
+
+class _Stage(nn.Module):
+    """Embeddings of the image's tokens, joined to those of the stage before, one encoder, and average pooling.
+
+    Attributes:
+        grid: rows and columns of the tokens.
+    """
+
+    def __init__(self, patch_size: tuple[int, int], step: int, embedded: int, channels: int) -> None:
+        super().__init__()
+        self.step = step
+        self.grid: Grid = (patch_size[0] // step, patch_size[1] // step)
+        self.embedding = nn.Linear(3 * step * step, embedded)
+        self.positions = nn.Parameter(torch.empty(1, self.grid[0] * self.grid[1], channels).normal_(std=0.02))
+        self.encoder = TransformerEncoder(channels, HEADS)
+
+    def forward(self, images: Tensor, before: Tensor | None) -> Tensor:
+        """Map images and the tokens of the stage before, [B, N, C'], to a map of half this stage's grid."""
+        cut = F.pixel_unshuffle(images, self.step)  # [B, 3 p p, H / p, W / p]
+        tokens: Tensor = self.embedding(cut.flatten(2).transpose(1, 2))
+        if before is not None:
+            tokens = torch.cat([before, tokens], dim=2)
+        return F.avg_pool2d(_as_map(self.encoder(tokens + self.positions), self.grid), 2)
 
 
 def _as_map(tokens: Tensor, grid: Grid) -> Tensor:

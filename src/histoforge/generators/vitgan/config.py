@@ -37,9 +37,10 @@ class VitganConfig(GeneratorConfig):
     fourth_window: int = Field(
         16, ge=2, le=256, description="largest side of the windows in which the generator's fourth stage attends"
     )
-    discriminator_step: Literal[2, 4] = Field(
+    discriminator_step: Literal[0, 2, 4] = Field(
         2,
-        description="side of the discriminator's smallest tokens; 4 needs a sixteenth of the memory for attention",
+        description="side of the discriminator's smallest tokens (0: 4 if the patch size is a multiple of 32, else 2); "
+        "4 needs a sixteenth of the memory for attention",
         json_schema_extra={"unit": "px"},
     )
     discriminator_width: float = Field(

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from histoforge.classifiers.backbones.multiscale_vit import SOURCE_TOKEN
+from histoforge.classifiers.backbones.multiscale_vit import HEADS, SOURCE_TOKEN
 from histoforge.classifiers.network import Classifier
 from histoforge.generators.vitgan.config import VitganConfig
 from histoforge.generators.vitgan.geometry import backbone
@@ -24,8 +24,7 @@ class VitganDiscriminator(nn.Module):
         super().__init__()
         self.classifier = classifier
         channels = classifier.backbone.channels
-        heads = next(layer.heads for layer in classifier.modules() if hasattr(layer, "heads"))
-        self.source_encoder = TransformerEncoder(channels, heads)
+        self.source_encoder = TransformerEncoder(channels, HEADS)
         self.source_norm = nn.LayerNorm(channels)
         self.source_head = nn.Linear(channels, 1)
         for layer in (self.source_encoder, self.source_head, classifier.fc):
@@ -56,7 +55,7 @@ def classifier_info(config: VitganConfig, info: ModelInfo) -> ModelInfo:
     }
     return ModelInfo(
         kind="classifier",
-        method=backbone(config),
+        method=backbone(config, info.patch_size),
         config={**architecture, **{name: value for name, value in info.config.items() if name != "seed"}},
         classes=info.classes,
         patch_size=info.patch_size,

@@ -15,8 +15,9 @@ def base_size(config: VitganConfig, patch_size: tuple[int, int], method: str) ->
     Raises:
         SettingsError: no map gives this size, or the discriminator cannot divide it; the message suggests nearby sizes.
     """
-    multiple = max(2**STAGES, 8 * config.discriminator_step)
-    smallest = max(MIN_BASE * 2**STAGES, find_backbone(backbone(config)).minimum_size)
+    entry = find_backbone(backbone(config, patch_size))
+    multiple = max(2**STAGES, entry.size_multiple)
+    smallest = max(MIN_BASE * 2**STAGES, entry.minimum_size)
     if any(side % multiple or side < smallest for side in patch_size):
         lower = tuple(max(side // multiple * multiple, smallest) for side in patch_size)
         upper = tuple(max(-(-side // multiple) * multiple, smallest) for side in patch_size)
@@ -38,6 +39,7 @@ def check_size(config: VitganConfig, patch_size: tuple[int, int], method: str) -
     base_size(config, patch_size, method)
 
 
-def backbone(config: VitganConfig) -> str:
+def backbone(config: VitganConfig, patch_size: tuple[int, int]) -> str:
     """Return the name of the classifier's backbone."""
-    return f"multiscale_vit_{config.discriminator_step}"
+    divisible = all(side % 32 == 0 for side in patch_size)
+    return f"multiscale_vit_{config.discriminator_step or (4 if divisible else 2)}"
