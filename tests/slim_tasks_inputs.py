@@ -1,9 +1,10 @@
-"""Inputs for the tasks of the slim image: images, slides, and generators of one class each."""
+"""Inputs for the tasks of the slim image: images, slides, generators of one class each, and unified models."""
 
 from pathlib import Path
 
 import numpy as np
 from tiny_study import CLASSES, write_images
+from unified_models import save_unified
 
 from histoforge.core.files import write_json
 from histoforge.phantom.slides import draw_slides
@@ -27,3 +28,5 @@ def write_inputs(folder: Path) -> None:
 
         weights = {"0.weight": np.ones((2, 2), np.float32), "0.count": np.array(3)}
         save_arrays(folder / "members" / name, info, weights, add_history)
+    for seed in (0, 1):
+        save_unified(folder / "unified" / str(seed), seed)

@@ -68,6 +68,8 @@ def run_all(folder):
     run("plan_classes", patches=patches, method=runs[0]["method"], reward=runs[0]["reward"])
     members = [dsl.Model(name=path.name, uri=str(path)) for path in sorted((folder / "members").iterdir())]
     run("join_generators", {"generator": dsl.Model, **report}, generators=members)
+    unified = [dsl.Model(name=path.name, uri=str(path)) for path in sorted((folder / "unified").iterdir())]
+    run("join_classifiers", {"model": dsl.Model, **report}, generators=unified)
     return ran
 
 
