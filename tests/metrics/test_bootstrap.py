@@ -1,5 +1,7 @@
 """The patient bootstrap: what is drawn, what the intervals cover, and what happens where a class is not drawn."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -84,20 +86,29 @@ def test_resamples_without_a_class_are_left_out_and_counted():
 
 
 def test_no_interval_where_most_resamples_lack_a_class():
-    """Three patients, each with its own class: 6 of the 27 resamples hold all of them."""
-    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.1, 0.4, 0.5]])
-    auc = statistic("auc", probabilities, np.array([0, 1, 2]))
-    lacking = PatientBootstrap(["a", "b", "c"], 2000).interval(auc)
-    assert lacking.undefined == pytest.approx(2000 * 21 / 27, abs=80)
+    """Five patients, three of whom have a class of their own: 1,230 of the 3,125 resamples hold all classes."""
+    rng = np.random.default_rng(0)
+    auc = statistic("auc", rng.dirichlet([1, 1, 1, 1], 5), np.array([0, 1, 2, 3, 3]))
+    lacking = PatientBootstrap(list("abcde"), 2000).interval(auc)
+    held = [set(draw) >= {0, 1, 2} and bool(set(draw) & {3, 4}) for draw in itertools.product(range(5), repeat=5)]
+    assert lacking.undefined == pytest.approx(2000 * (1 - np.mean(held)), abs=80)
     assert (lacking.low, lacking.high) == (None, None)
     assert "lack a class" in lacking.note
-    single = PatientBootstrap(["a", "a", "a"], 50).interval(auc)
-    assert (single.low, single.high, single.note) == (None, None, "one patient gives no interval")
+    single = PatientBootstrap(["a"] * 5, 50).interval(auc)
+    assert (single.low, single.high, single.note) == (None, None, "1 patient is too few for an interval")
     assert single.value is not None
 
 
-def test_few_patients_are_named():
-    assert "3 patients are too few" in PatientBootstrap(["a", "b", "c"], 50).interval(mean_of(np.arange(3.0))).note
+@pytest.mark.parametrize("patients", [2, 3, 4])
+def test_few_patients_give_no_interval_but_the_reason(patients):
+    values = np.arange(float(patients))
+    bootstrap = PatientBootstrap(np.arange(patients), 50)
+    interval = bootstrap.interval(mean_of(values))
+    assert (interval.value, interval.low, interval.high) == (values.mean(), None, None)
+    assert f"{patients} patients are too few for an interval" in interval.note
+    effect = bootstrap.difference(mean_of(values), mean_of(values**2))
+    assert (effect.low, effect.high, effect.p) == (None, None, None)
+    assert PatientBootstrap(np.arange(5), 50).interval(mean_of(np.arange(5.0))).low is not None
 
 
 def test_the_mean_over_seeds_is_a_statistic():

@@ -7,7 +7,6 @@ from scipy import stats
 from histoforge.metrics.classification import statistic
 from histoforge.metrics.crossed import (
     ALONE_IN_A_CLASS,
-    ONE_PATIENT,
     ONE_RUN,
     Jackknife,
     ScoredRuns,
@@ -117,12 +116,20 @@ def test_what_cannot_be_estimated_has_a_reason() -> None:
     table = rng.normal(0.6, 0.1, (3, 5))
     assert crossed_difference(runs_of(table[:1]), runs_of(table)).note == ONE_RUN
     one = ScoredRuns(table[:, 0], np.full((3, 1), np.nan), 1, [None] * 3)
-    assert crossed_difference(one, one).note == ONE_PATIENT
+    assert crossed_difference(one, one).note == "1 patient is too few for an interval"
     gap = runs_of(table)
     gap.left_out[1, 2] = np.nan
     effect = crossed_difference(gap, runs_of(table))
     assert (effect.note, effect.low, effect.p) == (ALONE_IN_A_CLASS, None, None)
     assert effect.difference == 0
+
+
+@pytest.mark.parametrize("patients", [2, 3, 4])
+def test_few_patients_give_no_interval_but_the_reason(patients: int) -> None:
+    rng = np.random.default_rng(7)
+    effect = crossed_difference(*(runs_of(rng.normal(0.6, 0.1, (3, patients))) for _ in range(2)))
+    assert (effect.low, effect.high, effect.p, effect.better, effect.detectable) == (None,) * 5
+    assert effect.note == f"{patients} patients are too few for an interval"
 
 
 def test_many_patients_are_left_out_in_groups() -> None:

@@ -165,6 +165,20 @@ def test_the_difference_is_paired_and_from_the_reference(full):
     assert summary.answer[0] == metrics["answer"]["headline"]
 
 
+def test_what_makes_an_arm_is_no_other_setting(full):
+    _, summary, _ = full
+    assert not any("other settings" in warning for warning in summary.warnings)
+
+
+def test_other_settings_are_named(given, tmp_path):
+    shutil.copytree(given / "selective", tmp_path / "arm")
+    document = read_json(tmp_path / "arm" / "arm.json")
+    config = {**document["config"], "batch_size": 8}
+    write_sealed(tmp_path / "arm" / "arm.json", {**document, "config": config}, 1)
+    result = evaluate(given, tmp_path, arms=[given / "baseline", tmp_path / "arm"])
+    assert "Trained with other settings than baseline: selective" in "\n".join(result.warnings)
+
+
 def test_synthetic_patches_are_compared_in_equal_numbers_by_two_extractors(full):
     _, _, metrics = full
     rows = metrics["generative"]
@@ -254,20 +268,24 @@ def test_what_lessens_trust_is_said(given, tmp_path):
     assert "Trained on another patch set" in warnings
 
 
-def test_a_patient_in_two_splits_is_told(given, tmp_path):
+def test_a_patient_in_two_splits_is_told_in_the_headline_box(given, tmp_path):
     with PatchSetWriter.create(tmp_path / "patches", CLASSES, (SIZE, SIZE), mpp=0.5) as writer:
         for split in ("train", "val", "test"):
             labels = np.arange(12) % 2
             writer.add(draw(labels, 1), label=labels, patient=[f"p{i % 6}" for i in range(12)], slide="s", split=split)
         writer.finish({"step": "preprocess"})
     result = evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
-    assert any("6 of the test patients also have patches in another split" in text for text in result.warnings)
+    (caveat,) = result.caveats
+    assert "6 of 6 test patients also have patches in other splits" in caveat
+    assert "not for new patients" in caveat
+    assert caveat in read_json(tmp_path / "metrics.json")["answer"]["caveats"]
+    assert caveat in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_unknown_patients_are_not_called_patients(given, tmp_path):
     write_real(tmp_path / "patches", summary={"kind": "images", "patients_known": False})
     result = evaluate(tmp_path, tmp_path, arms=[given / "baseline"])
-    assert any("names no patients" in text for text in result.warnings)
+    assert any("names no patients" in text for text in result.caveats)
     assert read_json(tmp_path / "metrics.json")["data"]["unit"] == "images"
 
 

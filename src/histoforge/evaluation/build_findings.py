@@ -36,6 +36,7 @@ class EvaluationInputs:
     generator: Path | None
     overviews: Path | None
     warnings: Sequence[str]
+    caveats: Sequence[str]
 
 
 def build_findings(
@@ -72,6 +73,7 @@ def build_findings(
         units=count_units(real, inputs.units),
         study=study,
         warnings=list(inputs.warnings),
+        caveats=list(inputs.caveats),
         pool=inputs.comparison.pool,
         generative=inputs.comparison.generative,
         projection=inputs.comparison.projection,

@@ -15,6 +15,9 @@ from histoforge.patches import PatchSet
 from histoforge.patches.matching import PatchFormat, check_same_format
 from histoforge.patches.patchset import SPLITS
 
+OF_AN_ARM = ("augmentation", "use")
+"""Settings in which arms differ by definition: they are what a study compares."""
+
 
 @dataclass(frozen=True)
 class ArmInput:
@@ -145,18 +148,28 @@ def data_warnings(real: PatchSet, arms: Sequence[ArmInput], units: TestUnits) ->
     return [*warnings, *_split_warnings(real, units), *_arm_warnings(real, arms)]
 
 
+def data_caveats(real: PatchSet, units: TestUnits) -> list[str]:
+    """Return what limits the answer to patients like those in training, one sentence each."""
+    names, test = units.of(real), (real.index["split"] == "test").to_numpy()
+    shared = set(names[test]) & set(names[~test]) if units.column else set()
+    caveats = []
+    if shared:
+        caveats.append(
+            f"{len(shared)} of {len(set(names[test]))} test {units.name} also have patches in other splits, so the "
+            f"results of all arms are too good: they hold for new patches of these {units.name}, not for new patients."
+        )
+    if units.name != "patients":
+        caveats.append(
+            f"The source names no patients: intervals are computed over {units.name} and are too narrow, and test "
+            "patches may come from patients in training."
+        )
+    return caveats
+
+
 def _split_warnings(real: PatchSet, units: TestUnits) -> list[str]:
     index, warnings = real.index, []
     names = units.of(real)
     test = (index["split"] == "test").to_numpy()
-    shared = set(names[test]) & set(names[~test]) if units.column else set()
-    if shared:
-        warnings.append(
-            f"{len(shared)} of the test {units.name} also have patches in another split, so the results of all arms "
-            "are too good."
-        )
-    if units.name != "patients":
-        warnings.append(f"The source names no patients: intervals are computed over {units.name}, and are too narrow.")
     for label, name in enumerate(real.classes):
         in_class = test & (index["label"] == label).to_numpy()
         count = len(set(names[in_class]))
@@ -182,7 +195,7 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
     if len({tuple(arm.seeds) for arm in arms}) > 1:
         warnings.append("The arms have different seeds: paired tests use those that both have.")
     settings = [
-        {k: v for k, v in arm.document.get("config", {}).items() if k != "augmentation"}
+        {k: v for k, v in arm.document.get("config", {}).items() if k not in OF_AN_ARM}
         | {"method": arm.document.get("method")}
         for arm in arms
     ]

@@ -218,6 +218,10 @@ class _Extractor(Record):
     extractor: str
 
 
+class _Answer(Record):
+    caveats: list[str] = []
+
+
 class PublishableResults(Record):
     """The part of `EvaluationResults` that `publish_model` reads."""
 
@@ -226,6 +230,12 @@ class PublishableResults(Record):
     generative: list[_Extractor]
     memorisation: AuditDecision | None = None
     warnings: list[str] = []
+    answer: _Answer = _Answer()
+
+    @property
+    def cautions(self) -> list[str]:
+        """What the evaluation warned about, the most serious first."""
+        return [*self.answer.caveats, *self.warnings]
 
     @property
     def models(self) -> set[str]:

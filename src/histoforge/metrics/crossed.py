@@ -29,13 +29,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from histoforge.core.seeds import numpy_rng
+from histoforge.metrics.bootstrap import MIN_PATIENTS, too_few_patients
 from histoforge.metrics.results import Floats, Result, Statistic, finite
 
 POWER = 0.8
 MAX_GROUPS = 200
 WEIGHT_ELEMENTS = 1 << 23
 ONE_RUN = "one training run does not show how much training alone moves the score"
-ONE_PATIENT = "one patient does not show how much the choice of patients moves the score"
 ALONE_IN_A_CLASS = "the score is undefined without one of the patients, who alone has patches of a class"
 
 
@@ -219,8 +219,8 @@ def _missing(arm: ScoredRuns, reference: ScoredRuns) -> str:
     """Return why there is no interval, or ''."""
     if not (np.isfinite(arm.scores).all() and np.isfinite(reference.scores).all()):
         return "the score is undefined"
-    if arm.left_out.shape[1] < 2:
-        return ONE_PATIENT
+    if arm.patients < MIN_PATIENTS:
+        return too_few_patients(arm.patients)
     if min(len(arm.scores), len(reference.scores)) < 2:
         return ONE_RUN
     if not (np.isfinite(arm.left_out).all() and np.isfinite(reference.left_out).all()):

@@ -16,6 +16,7 @@ from histoforge.evaluation.findings import Findings, SyntheticFindings
 from histoforge.evaluation.flat_metrics import flat_metrics
 from histoforge.evaluation.inputs import (
     ArmInput,
+    data_caveats,
     data_warnings,
     open_arms,
     open_synthetic,
@@ -94,7 +95,18 @@ def run(
         warnings += _synthetic_warnings(train, extractors)
     comparison = _compare(config, synthetic, train, test, [*extractors, *inception], device)
     findings = build_findings(
-        EvaluationInputs(real, units, arm_inputs, study, synthetic, comparison, generator, overviews, warnings),
+        EvaluationInputs(
+            real,
+            units,
+            arm_inputs,
+            study,
+            synthetic,
+            comparison,
+            generator,
+            overviews,
+            warnings,
+            data_caveats(real, units),
+        ),
         heading=config.heading,
         shown_patches=config.shown_patches,
         shown_slides=config.shown_slides,

@@ -167,7 +167,7 @@ def _limits(
         f"Its scores were measured on {comparison.n_units} {comparison.units.name}; the same test split was used to "
         "choose between published models.",
     ]
-    return [*limits, *results.warnings, *([config.limits] if config.limits else [])]
+    return [*limits, *results.cautions, *([config.limits] if config.limits else [])]
 
 
 def _summary(
