@@ -148,10 +148,9 @@ def crossed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float
     if note:
         return CrossedEffect(difference=finite(difference), note=note, **size)
     parts = [*_run_parts(arm, reference), (_patient_part(arm, reference), arm.left_out.shape[1] - 1)]
-    variance = sum(part for part, _ in parts)
-    if variance <= 1e-24:
+    error, df = pooled_error(parts)
+    if error <= 1e-12:
         return CrossedEffect(difference=difference, note="all runs and patients agree exactly", **size)
-    error, df = variance**0.5, variance**2 / sum(part**2 / count for part, count in parts)
     reach = float(stats.t.ppf((1 + confidence) / 2, df))
     return CrossedEffect(
         difference=difference,
@@ -160,8 +159,8 @@ def crossed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float
         p=float(2 * stats.t.sf(abs(difference) / error, df)),
         std_error=error,
         df=float(df),
-        share_of_patients=parts[-1][0] / variance,
-        detectable=(reach + float(stats.t.ppf(POWER, df))) * error,
+        share_of_patients=parts[-1][0] / error**2,
+        detectable=detectable_difference(error, df, confidence),
         better=float(stats.t.cdf(difference / error, df)),
         **size,
     )
@@ -196,8 +195,7 @@ def crossed_parts(arms: Sequence[ScoredRuns]) -> CrossedParts:
     if note:
         zeros = np.zeros(len(arms))
         return CrossedParts(means, zeros, zeros, np.zeros((len(arms), len(arms))), 0, note)
-    runs = [_variance_of_mean(np.array(list(arm.replicate_means().values()))) for arm in arms]
-    variances, counts = zip(*runs, strict=True)
+    variances, counts = zip(*map(run_part, arms), strict=True)
     patients = np.array([[_shared_variance(first, second) for second in arms] for first in arms])
     df = arms[0].left_out.shape[1] - 1
     return CrossedParts(means, np.array(variances), np.array(counts, float), patients, df)
@@ -211,8 +209,41 @@ def _shared_variance(first: ScoredRuns, second: ScoredRuns) -> float:
     count = first.left_out.shape[1]
     a, b = (arm.left_out - arm.left_out.mean(1, keepdims=True) for arm in (first, second))
     covariance = (count - 1) / count * a @ b.T
-    same = first is second
-    return float(covariance[_different(first.replicates, first.replicates)].mean() if same else covariance.mean())
+    pairs = _different(first.replicates, first.replicates) if first is second else np.ones(covariance.shape, bool)
+    return float(covariance[pairs].mean() if pairs.any() else covariance.mean())
+
+
+def detectable_difference(std_error: float, df: float, confidence: float = 0.95, comparisons: int = 1) -> float:
+    """Return the smallest true difference that is found with a power of 80%, given its standard error.
+
+    Args:
+        std_error, df: of the difference.
+        confidence: 1 minus the level of the two-sided test.
+        comparisons: number of comparisons between which the level is divided (Bonferroni, the first step of Holm).
+    """
+    level = (1 - confidence) / comparisons
+    return (float(stats.t.ppf(1 - level / 2, df)) + float(stats.t.ppf(POWER, df))) * std_error
+
+
+def pooled_error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """Return the standard error of a sum of variances and Satterthwaite's degrees of freedom, given each part's."""
+    variance = sum(part for part, _ in parts)
+    if variance <= 1e-24:
+        return 0.0, 1.0
+    return variance**0.5, variance**2 / sum(part**2 / count for part, count in parts)
+
+
+def run_part(runs: ScoredRuns) -> tuple[float, int]:
+    """Return the variance of an arm's mean score that comes from training, with its degrees of freedom."""
+    return _variance_of_mean(np.array(list(runs.replicate_means().values())))
+
+
+def shared_part(runs: ScoredRuns) -> float:
+    """Return the variance of an arm's mean score that comes from the choice of patients; at least 0.
+
+    It is the covariance of different replicates, or the variance of the only run, which includes that run's noise.
+    """
+    return max(0.0, _shared_variance(runs, runs))
 
 
 def _missing(arm: ScoredRuns, reference: ScoredRuns) -> str:
@@ -233,10 +264,10 @@ def _run_parts(arm: ScoredRuns, reference: ScoredRuns) -> list[tuple[float, int]
 
     Arms that share several generators are paired by generator, so that what the generators have in common cancels.
     """
-    first, second = arm.replicate_means(), reference.replicate_means()
     if _shared_generators(arm, reference):
+        first, second = arm.replicate_means(), reference.replicate_means()
         return [_variance_of_mean(np.array([first[key] - second[key] for key in first]))]
-    return [_variance_of_mean(np.array(list(means.values()))) for means in (first, second)]
+    return [run_part(arm), run_part(reference)]
 
 
 def _shared_generators(arm: ScoredRuns, reference: ScoredRuns) -> bool:
