@@ -35,13 +35,18 @@ def make_study(
     score: str = "accuracy",
     patches: int = 40,
     names: Sequence[str] | None = None,
+    labels: Sequence[int] | None = None,
+    reference: str = "",
 ) -> StudyFindings:
-    """Return a study of arms that predict better the higher their skill; all arms of a seed share the same noise."""
+    """Return a study of arms that predict better the higher their skill; all arms of a seed share the same noise.
+
+    The classes take turns, or follow `labels`, which are repeated.
+    """
     rng = np.random.default_rng(7)
     patient_names = list(names) if names is not None else [f"p{i:02d}" for i in range(patients)]
     index = pd.DataFrame(
         {
-            "label": np.tile(np.arange(len(classes)), patients * patches // len(classes)),
+            "label": np.resize(np.arange(len(classes)) if labels is None else labels, patients * patches),
             "patient": np.repeat(patient_names, patches),
         }
     )
@@ -57,7 +62,7 @@ def make_study(
         predictions.append(ArmPredictions(ArmInput(Path(name), _arm(name, seeds, classes)), probabilities))
     return build_study(
         predictions, test, index["patient"].to_numpy(), "patients",
-        reference=next(iter(skills)), score=score, confidence=0.95, resamples=400, seed=0,
+        reference=reference or next(iter(skills)), score=score, confidence=0.95, resamples=400, seed=0,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 from made_up import make_findings, make_study
 
 from histoforge.evaluation.flat_metrics import flat_metrics
+from histoforge.evaluation.learning import CHECKED as LEARNING_SCORES
 from histoforge.evaluation.results_file import AnswerRecord, EvaluationResults, evaluation_results, read_results
 from histoforge.reports.text.caveats import study_caveats
 from histoforge.reports.text.markdown import study_markdown
@@ -39,6 +40,9 @@ def test_the_record_is_strict_json_with_every_part(findings):
     assert len(record["patients"]) == 12
     assert record["selection"]["classes"]["normal"]["kept"] == 30
     assert record["memorisation"]["extractor"] == "net b"
+    assert record["constant"] == {"class_name": "normal", "scores": dict.fromkeys(LEARNING_SCORES, 0.5)}
+    assert record["arms"]["gan"]["learned"] is True
+    assert record["arms"]["gan"]["above_constant"]["balanced_accuracy"]["p_above"] < 0.001
 
 
 def test_a_written_record_is_read_as_typed_results(findings, tmp_path):
@@ -76,8 +80,14 @@ def test_markdown_has_the_answer_and_one_row_per_arm(findings):
     text = study_markdown(findings, answer)
     assert text.startswith(f"## {answer.headline}")
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 3
-    assert len({row.count("|") for row in rows}) == 1
+    table, comparisons = rows[: 2 + 3 + 1], rows[2 + 3 + 1 :]
+    assert len({row.count("|") for row in table}) == 1
+    assert table[-1].startswith("| always 'normal' | 0.500 |")
+    assert len(comparisons) == 2 + 3
+    assert len({row.count("|") for row in comparisons}) == 1
+    assert "| Generators | Seeds | Patients |" in comparisons[0]
+    assert "P(better)" in comparisons[0]
+    assert "| 1 | 5 | 12 | better |" in comparisons[3]
     assert "- A warning." in text
 
 

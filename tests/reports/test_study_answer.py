@@ -1,16 +1,17 @@
 """The answer claims what the numbers show, and no more."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import make_study
+from made_up import make_findings, make_study
 
-from histoforge.evaluation.study_findings import Difference
 from histoforge.metrics.compare import holm
 from histoforge.metrics.crossed import ALONE_IN_A_CLASS, CrossedEffect
-from histoforge.metrics.results import Effect
-from histoforge.reports.text.study_answer import difference_verdict, study_answer
+from histoforge.reports.text.caveats import study_caveats
+from histoforge.reports.text.study_answer import study_answer
+from histoforge.reports.text.study_verdicts import effect_verdict
 
 
 def overall(difference: float, p: float, p_adjusted: float | None = None, **size: object) -> CrossedEffect:
@@ -37,7 +38,7 @@ def test_equal_arms_have_no_difference():
     assert answer.headline.startswith("No difference found")
     assert "Selected patches compared with unselected ones: selective is" in answer.lines[-1]
     assert "no difference found" in answer.lines[-1]
-    assert "after Holm's correction)." in answer.lines[-1]
+    assert "after Holm's correction; P(better) " in answer.lines[-1]
 
 
 def test_a_loss_is_called_a_loss():
@@ -71,8 +72,7 @@ def test_few_patients_or_seeds_are_too_few_to_tell_however_large_the_gain(patien
     ],
 )
 def test_the_verdict_follows_the_corrected_comparison(effect, expected):
-    unused = Effect(difference=0.1, low=None, high=None, p=None, n=1, unit="patients")
-    assert difference_verdict(Difference("a", "b", "accuracy", unused, None, effect)) == expected
+    assert effect_verdict(effect) == expected
 
 
 def test_every_arm_is_judged_and_the_best_of_the_better_leads():
@@ -106,6 +106,151 @@ def test_the_best_synthetic_arm_is_named_if_another_arm_wins():
     answer = study_answer(make_study({"baseline": 0.5, "traditional": 2.0, "gan": 0.6}), 480, 12)
     assert answer.best == "traditional"
     assert any("best arm with synthetic patches, gan, is" in line for line in answer.lines)
+
+
+def claims_in(answer) -> list[str]:
+    """Words of the answer that claim something about a difference."""
+    text = " ".join([answer.headline, *answer.lines])
+    return [claim for claim in ("better", "worse", "No difference", "no difference", "significant") if claim in text]
+
+
+@pytest.mark.parametrize("score", ["accuracy", "balanced_accuracy", "auc"])
+def test_a_study_in_which_nothing_was_learned_claims_nothing(score):
+    study = make_study({"baseline": 0.0, "traditional": 0.0, "gan": 0.0, "selective": 0.0}, score=score)
+    answer = study_answer(study, 480, 12)
+    assert answer.verdict == "not_learned"
+    assert answer.headline.startswith("No sign that these classifiers learned anything (")
+    assert "guessing reaches 0.50): this study cannot answer." in answer.headline
+    assert claims_in(answer) == []
+    assert "Epochs kept, of those run: baseline 3, 3, 3, 3, 3 of 4; traditional" in answer.lines[-1]
+
+
+def test_no_claim_is_made_of_an_arm_that_did_not_learn():
+    study = make_study({"baseline": 0.5, "gan": 0.0, "selective": 1.0})
+    answer = study_answer(study, 480, 12)
+    assert (answer.verdict, answer.best) == ("better", "selective")
+    assert "No sign that gan learned anything (balanced accuracy 0.50, and guessing reaches 0.50)" in answer.headline
+    assert "so no claim is made of it" in answer.headline
+    (selection,) = [line for line in answer.lines if line.startswith("Selected patches")]
+    assert "no claim" in selection
+    assert "p " not in selection
+    only = study_answer(make_study({"baseline": 0.5, "gan": 0.0}), 480, 12)
+    assert only.verdict == "not_learned"
+    assert claims_in(only) == []
+
+
+def test_nothing_is_compared_with_a_reference_that_did_not_learn():
+    answer = study_answer(make_study({"baseline": 0.0, "gan": 1.0}), 480, 12)
+    assert answer.verdict == "not_learned"
+    assert answer.headline.startswith("No sign that baseline learned anything (")
+    assert answer.headline.endswith("there is nothing to compare with: this study cannot answer.")
+    assert claims_in(answer) == []
+
+
+def test_an_only_arm_that_did_not_learn_is_named():
+    assert "No sign that baseline learned" in study_answer(make_study({"baseline": 0.0}), 480, 12).headline
+    assert "No sign" not in study_answer(make_study({"baseline": 1.0}), 480, 12).headline
+
+
+def test_an_arm_below_the_majority_rate_is_a_caveat_even_if_it_learned():
+    """Three of four patches are normal: an arm that tells classes apart a little is still below always answering so."""
+    study = make_study({"baseline": 0.6, "gan": 3.0}, labels=[0, 0, 0, 1])
+    assert study.constant.scores == pytest.approx({"accuracy": 0.75, "balanced_accuracy": 0.5, "auc": 0.5})
+    assert study.learned("baseline") is study.learned("gan") is True
+    assert study.arm("baseline").above_constant["accuracy"].p_above > 0.9
+    (caveat,) = study_caveats(make_findings(study))
+    assert caveat.startswith("Always answering 'normal' would classify at least as many test patches correctly (0.750)")
+    assert "baseline (0." in caveat
+    assert "gan" not in caveat
+
+
+def test_a_perfect_arm_learned():
+    assert make_study({"baseline": 50.0}).learned("baseline") is True
+
+
+def test_too_few_patients_do_not_show_whether_an_arm_learned():
+    study = make_study({"baseline": 0.0, "gan": 0.0}, patients=4)
+    assert study.learned("gan") is None
+    assert study_answer(study, 160, 4).verdict == "too_few"
+
+
+def test_a_synthetic_arm_must_beat_every_arm_without_synthetic_patches():
+    study = make_study({"baseline": 0.5, "traditional": 0.7, "selective": 1.2})
+    answer = study_answer(study, 480, 12)
+    assert (answer.verdict, answer.best) == ("better", "selective")
+    assert "it beats every arm without synthetic patches" in answer.headline
+    (line,) = [line for line in answer.lines if line.startswith("Hardest to beat of the 2 arms without")]
+    assert "is traditional: selective is" in line
+    assert "p < 0.001 against all of them" in line
+
+
+@pytest.mark.parametrize(
+    ("traditional", "expected"),
+    [(1.15, "but it is not shown to be better than traditional"), (2.0, "percentage points below traditional")],
+)
+def test_a_gain_over_the_reference_alone_is_no_gain_of_synthetic_patches(traditional, expected):
+    answer = study_answer(make_study({"baseline": 0.5, "traditional": traditional, "selective": 1.2}), 480, 12)
+    assert (answer.verdict, answer.best) == ("better_than_reference", "selective")
+    assert "above baseline in accuracy, which is significant" in answer.headline
+    assert expected in answer.headline
+    assert answer.headline.endswith("traditional, which has no synthetic patches.")
+
+
+def test_an_arm_without_synthetic_patches_does_not_answer_whether_they_help():
+    answer = study_answer(make_study({"baseline": 0.5, "traditional": 2.0, "gan": 0.5}), 480, 12)
+    assert (answer.verdict, answer.best) == ("better_than_reference", "traditional")
+    assert "but no arm with synthetic patches is shown to be better" in answer.headline
+    assert study_answer(make_study({"baseline": 0.5, "traditional": 2.0}), 480, 12).verdict == "better"
+
+
+def test_the_test_against_all_rests_on_the_hardest_rival_and_not_on_the_best_mean():
+    study = make_study({"baseline": 0.5, "traditional": 0.7, "other": 0.71, "selective": 0.8})
+    tested = study.beaten("selective", "accuracy")
+    assert tested.rivals == ["baseline", "traditional", "other"]
+    alone = {rival: crossed_p(study, rival) for rival in tested.rivals}
+    assert tested.effect.p == max(alone.values()) == alone[tested.closest]
+    assert tested.effect.p_adjusted >= tested.effect.p
+
+
+def crossed_p(study, rival):
+    """The p-value of selective against another arm, from a study with this arm as the reference."""
+    skills = {"baseline": 0.5, "traditional": 0.7, "other": 0.71, "selective": 0.8}
+    return next(
+        each.overall.p
+        for each in make_study(skills, reference=rival).differences
+        if (each.arm, each.against, each.score) == ("selective", rival, "accuracy")
+    )
+
+
+def test_a_positive_control_is_neither_judged_nor_a_rival():
+    study = make_study({"baseline": 0.5, "selective": 0.6, "control_15": 3.0})
+    answer = study_answer(study, 480, 12)
+    assert answer.best == "selective"
+    assert study.beaten("selective", "accuracy") is None
+    effects = [each.overall for each in study.differences if (each.arm, each.score) == ("selective", "accuracy")]
+    assert effects[0].p_adjusted == effects[0].p
+    assert study.difference("control_15", "accuracy").overall.p_adjusted is None
+
+
+def test_the_detectable_difference_grows_with_the_number_of_comparisons():
+    few = make_study({"baseline": 0.5, "gan": 0.6}).difference("gan", "accuracy").overall
+    many = make_study({"baseline": 0.5, "gan": 0.6, "single": 0.6, "selective": 0.7}).difference("gan", "accuracy")
+    assert many.overall.std_error == pytest.approx(few.std_error)
+    assert many.overall.detectable > 1.1 * few.detectable
+
+
+def test_the_answer_gives_the_probability_of_better_and_the_numbers_it_rests_on():
+    line = study_answer(make_study({"baseline": 0.5, "gan": 0.55}), 480, 12).lines[1]
+    assert line.startswith("One analysis over 12 patients, 5 seeds and 1 generator: p = ")
+    assert re.search(r"P\(better\), taken alone: (over )?\d+%", line)
+
+
+def test_no_sentence_says_that_chance_explains_a_difference():
+    for skills in ({"baseline": 0.5, "gan": 0.45}, {"baseline": 0.5, "gan": 0.5}, {"baseline": 0.9, "gan": 0.5}):
+        answer = study_answer(make_study(skills), 480, 12)
+        effect = answer.difference.overall
+        assert "chance" not in " ".join([answer.headline, *answer.lines])
+        assert (answer.verdict == "no_difference") == (effect.low <= 0 <= effect.high) == (effect.p_adjusted >= 0.05)
 
 
 def test_one_arm_is_reported_without_a_comparison():

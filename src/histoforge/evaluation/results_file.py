@@ -1,7 +1,8 @@
 """`metrics.json`: the results of an evaluation, written by `evaluate` and read by `publish_model`.
 
-Version 3 of the schema adds `caveats` to the answer, and `control`. Version 2 has `inputs`, the digests of what was
-evaluated. In version 1 they are found only among the labels of `provenance`.
+Version 3 of the schema adds `caveats` and `score_reason` to the answer, `against_all`, `constant` and `control`, and
+`learned` and `above_constant` to each arm. Version 2 has `inputs`, the digests of what was evaluated. In version 1 they
+are found only among the labels of `provenance`.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from histoforge.core.documents import json_values, read_json
 from histoforge.core.errors import SourceError
 from histoforge.evaluation.arm_factors import Factors
+from histoforge.evaluation.comparisons import AgainstAll
 from histoforge.evaluation.findings import Findings, InputDigests, PoolFindings
+from histoforge.evaluation.learning import ConstantClassifier
 from histoforge.evaluation.study_findings import (
     ArmFindings,
     ClassifierTraining,
@@ -22,9 +25,11 @@ from histoforge.evaluation.study_findings import (
     Difference,
     PatientRow,
     Score,
+    StudyFindings,
     Verdict,
 )
 from histoforge.metrics.classification import ClassificationMetrics
+from histoforge.metrics.crossed_mean import CrossedMean
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
 
@@ -48,6 +53,7 @@ class AnswerRecord(Record):
     score: str
     difference: Difference | None
     caveats: list[str] = []
+    score_reason: str = ""
 
 
 class DataRecord(Record):
@@ -74,6 +80,8 @@ class ArmRecord(Record):
         confusion: counts [C, C] averaged over seeds, true classes in rows.
         runs: one per seed.
         training: how its classifiers were trained; `models` are their digests.
+        learned: whether it is above a classifier that always gives the same answer; None if that cannot be tested.
+        above_constant: by how much it is above that classifier, by score.
     """
 
     factors: Factors
@@ -83,6 +91,8 @@ class ArmRecord(Record):
     confusion: list[list[float]]
     runs: list[RunRecord]
     training: ClassifierTraining
+    learned: bool | None = None
+    above_constant: dict[str, CrossedMean] = {}
 
 
 class GenerativeRecord(GenerativeMetrics):
@@ -112,6 +122,8 @@ class EvaluationResults(Record):
     Attributes:
         inputs: digests of what was evaluated.
         differences: all paired differences between arms.
+        against_all: tests of whether an arm with synthetic patches is better than every arm without them.
+        constant: scores of a classifier that always names the most frequent class of the test split.
         patients: one row per test patient.
         control: the positive control; None without one.
         memorisation: the audit of the synthetic patches; None if there were none.
@@ -126,6 +138,8 @@ class EvaluationResults(Record):
     data: DataRecord
     arms: dict[str, ArmRecord]
     differences: list[Difference]
+    against_all: list[AgainstAll] = []
+    constant: ConstantClassifier | None = None
     patients: list[PatientRow]
     control: ControlFindings | None = None
     generative: list[GenerativeRecord]
@@ -151,8 +165,10 @@ def evaluation_results(findings: Findings, answer: AnswerRecord) -> EvaluationRe
         classes=findings.classes,
         inputs=findings.digests,
         data=DataRecord(patches=findings.counts, units=findings.units, unit=study.units),
-        arms={arm.name: _arm(arm) for arm in study.arms},
+        arms={arm.name: _arm(study, arm) for arm in study.arms},
         differences=study.differences,
+        against_all=study.against_all,
+        constant=study.constant,
         patients=study.patients,
         control=study.control,
         generative=[
@@ -166,7 +182,7 @@ def evaluation_results(findings: Findings, answer: AnswerRecord) -> EvaluationRe
     )
 
 
-def _arm(arm: ArmFindings) -> ArmRecord:
+def _arm(study: StudyFindings, arm: ArmFindings) -> ArmRecord:
     return ArmRecord(
         factors=arm.factors,
         seeds=arm.seeds,
@@ -175,6 +191,8 @@ def _arm(arm: ArmFindings) -> ArmRecord:
         confusion=arm.mean_confusion.tolist(),
         runs=[RunRecord(seed=seed, **run.model_dump()) for seed, run in zip(arm.seeds, arm.runs, strict=True)],
         training=arm.training,
+        learned=study.learned(arm.name),
+        above_constant=arm.above_constant,
     )
 
 

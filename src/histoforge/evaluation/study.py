@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
+from histoforge.evaluation.comparisons import Planned, compare
 from histoforge.evaluation.inputs import ArmInput
+from histoforge.evaluation.learning import LearningTest
 from histoforge.evaluation.study_findings import (
     ArmFindings,
     ClassifierTraining,
@@ -22,7 +24,8 @@ from histoforge.evaluation.study_findings import (
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
 from histoforge.metrics.compare import holm, paired_effect, sample_std
-from histoforge.metrics.crossed import CrossedEffect, Jackknife, crossed_difference
+from histoforge.metrics.crossed import Jackknife, ScoredRuns, crossed_difference
+from histoforge.metrics.crossed_mean import crossed_mean
 from histoforge.metrics.price import price
 from histoforge.metrics.results import Effect, Statistic
 from histoforge.patches import PatchSet
@@ -65,6 +68,7 @@ def build_study(
     confidence: float,
     resamples: int,
     seed: int,
+    score_reason: str = "",
 ) -> StudyFindings:
     """Compute all scores of all arms, and each arm's differences from the reference.
 
@@ -74,8 +78,10 @@ def build_study(
         units: the patient (slide, image) of each test patch, [N].
         units_name: 'patients', 'slides' or 'images'.
         score: the score that decides the answer.
+        score_reason: why this score; '' if it was given.
     """
     bootstrap = PatientBootstrap(units, max(resamples, RESAMPLES_PER_ARM * len(predictions)), seed, confidence)
+    jackknife = Jackknife(units, seed)
     statistics = {
         each.arm.name: {
             name: [statistic(name, probabilities, test.labels) for probabilities in each.probabilities]
@@ -83,7 +89,14 @@ def build_study(
         }
         for each in predictions
     }
-    arms = [_arm(each, test, bootstrap, statistics[each.arm.name]) for each in predictions]
+    learning = LearningTest(test.labels, test.classes, jackknife)
+    arms, scored = [], {}
+    for each in predictions:
+        arm = _arm(each, test)
+        runs = {name: jackknife.score(of_runs, arm.generators) for name, of_runs in statistics[arm.name].items()}
+        scores = {name: _score(name, arm.runs, runs[name], confidence) for name in SCORES}
+        arms.append(replace(arm, scores=scores, above_constant=learning.above(runs, confidence)))
+        scored[arm.name] = runs
     study = StudyFindings(
         score=score,
         reference=reference,
@@ -92,16 +105,16 @@ def build_study(
         arms=arms,
         differences=[],
         patients=_patients(predictions, test, units),
+        constant=learning.constant,
+        score_reason=score_reason,
     )
-    jackknife = Jackknife(units, seed)
-    study.differences.extend(_differences(study, statistics, bootstrap, jackknife))
+    _compare(study, scored, statistics, bootstrap)
     held_back = str((test.info.made_by.get("summary") or {}).get("control_by", ""))
-    return replace(study, control=_control(study, statistics, bootstrap, jackknife, held_back))
+    return replace(study, control=_control(study, scored, statistics, bootstrap, held_back))
 
 
-def _arm(
-    predictions: ArmPredictions, test: PatchSet, bootstrap: PatientBootstrap, statistics: Mapping[str, list[Statistic]]
-) -> ArmFindings:
+def _arm(predictions: ArmPredictions, test: PatchSet) -> ArmFindings:
+    """Return an arm with the metrics of its runs, without scores over all of them."""
     arm = predictions.arm.document
     runs = [
         classification_metrics(probabilities, test.labels, test.classes) for probabilities in predictions.probabilities
@@ -112,7 +125,7 @@ def _arm(
         factors=predictions.arm.factors,
         seeds=predictions.arm.seeds,
         counts=arm.get("counts", {}),
-        scores={name: _score(name, runs, statistics[name], bootstrap) for name in SCORES},
+        scores={},
         runs=runs,
         histories=[run.get("history", []) for run in trained],
         training=ClassifierTraining(
@@ -128,43 +141,50 @@ def _arm(
     )
 
 
-def _score(name: str, runs: Sequence[Any], statistics: list[Statistic], bootstrap: PatientBootstrap) -> Score:
+def _score(name: str, runs: Sequence[Any], scored: ScoredRuns, confidence: float) -> Score:
     seeds = [getattr(run, name) for run in runs]
     known = [value for value in seeds if value is not None]
     if len(known) < len(seeds):
-        return Score(None, None, None, None, seeds)
-    interval = bootstrap.interval(mean_statistic(statistics))
-    return Score(float(np.mean(known)), sample_std(known), interval.low, interval.high, seeds)
+        return Score(None, None, None, None, seeds, "the score is undefined")
+    interval = crossed_mean(scored, confidence)
+    low, high = interval.low, interval.high
+    if low is not None and high is not None:
+        low, high = max(low, 0.0), high if name == "brier" else min(high, 1.0)
+    return Score(float(np.mean(known)), sample_std(known), low, high, seeds, interval.note)
 
 
-def _differences(
+def _compare(
     study: StudyFindings,
+    scored: Mapping[str, Mapping[str, ScoredRuns]],
     statistics: Mapping[str, Mapping[str, list[Statistic]]],
     bootstrap: PatientBootstrap,
-    jackknife: Jackknife,
-) -> list[Difference]:
-    """Compare each arm with the reference, and 'selective' with 'gan', in all scores for which higher is better."""
-    pairs = [(arm.name, study.reference_of(arm)) for arm in study.challengers]
-    names = {arm.name for arm in study.arms}
-    extra = [("selective", "gan")] if {"selective", "gan"} <= names and study.reference != "gan" else []
-    differences = []
+) -> None:
+    """Compare the arms in all scores for which higher is better, and add the differences to the study.
+
+    One correction covers all comparisons in a score: each arm with its reference, arms with synthetic patches with
+    all arms without them, and 'selective' with 'gan'. The positive control stays outside.
+    """
+    plan = [Planned(arm.name, study.reference_of(arm), tuple(study.rivals_of(arm))) for arm in study.challengers]
+    if {"selective", "gan"} <= scored.keys() and study.reference != "gan":
+        plan.append(Planned("selective", "gan"))
     for score in COMPARED:
-        overall = _overall(study, statistics, jackknife, score, [*pairs, *extra])
+        runs = {name: of_arm[score] for name, of_arm in scored.items()}
+        compared = compare(runs, plan, score, study.confidence)
+        pairs = [(planned.arm, planned.against) for planned in plan]
         effects = [_effects(study, statistics, bootstrap, score, *pair) for pair in pairs]
         corrected = list(zip(_corrected([e[0] for e in effects]), _corrected([e[1] for e in effects]), strict=True))
-        corrected += [_effects(study, statistics, bootstrap, score, *pair) for pair in extra]
-        differences += [
-            Difference(*pair, score, *separate, together)  # type: ignore[arg-type]
-            for pair, separate, together in zip([*pairs, *extra], corrected, overall, strict=True)
-        ]
-    return differences
+        study.differences.extend(
+            Difference(*pair, score, *separate, together.effect)  # type: ignore[arg-type]
+            for pair, separate, together in zip(pairs, corrected, compared, strict=True)
+        )
+        study.against_all.extend(each.against_all for each in compared if each.against_all is not None)
 
 
 def _control(
     study: StudyFindings,
+    scored: Mapping[str, Mapping[str, ScoredRuns]],
     statistics: Mapping[str, Mapping[str, list[Statistic]]],
     bootstrap: PatientBootstrap,
-    jackknife: Jackknife,
     held_back: str,
 ) -> ControlFindings | None:
     """Compare the positive control with the reference, and price the synthetic patches by it; None without one."""
@@ -177,15 +197,10 @@ def _control(
     differences = []
     for score in COMPARED:
         for arm in controls:
-            overall = _overall(study, statistics, jackknife, score, [(arm.name, study.reference)])[0]
+            overall = crossed_difference(scored[arm.name][score], scored[study.reference][score], study.confidence)
             separate = _effects(study, statistics, bootstrap, score, arm.name, study.reference)
-            alone = overall.model_copy(update={"p_adjusted": None})
-            differences.append(Difference(arm.name, study.reference, score, *separate, alone))
-    runs = {
-        arm.name: jackknife.score(statistics[arm.name][study.score], arm.generators)
-        for arm in study.arms
-        if study.reference_of(arm) == study.reference
-    }
+            differences.append(Difference(arm.name, study.reference, score, *separate, overall))
+    runs = {arm.name: scored[arm.name][study.score] for arm in study.arms if study.reference_of(arm) == study.reference}
     curve = {arm.control: runs[arm.name] for arm in controls}
     prices = {
         arm.name: price(runs[arm.name], runs[study.reference], curve, study.confidence)
@@ -194,21 +209,6 @@ def _control(
     }
     added = {arm.name: arm.control for arm in controls}
     return ControlFindings(controls[-1].name, added, differences, prices, held_back)
-
-
-def _overall(
-    study: StudyFindings,
-    statistics: Mapping[str, Mapping[str, list[Statistic]]],
-    jackknife: Jackknife,
-    score: str,
-    pairs: Sequence[tuple[str, str]],
-) -> list[CrossedEffect]:
-    """Compare pairs of arms over patients and training runs together, with one correction for all of them."""
-    names = dict.fromkeys(name for pair in pairs for name in pair)
-    runs = {name: jackknife.score(statistics[name][score], study.arm(name).generators) for name in names}
-    effects = [crossed_difference(runs[arm], runs[against], study.confidence) for arm, against in pairs]
-    adjusted = holm([effect.p for effect in effects])
-    return [effect.model_copy(update={"p_adjusted": p}) for effect, p in zip(effects, adjusted, strict=True)]
 
 
 def _effects(

@@ -1,14 +1,17 @@
 """The findings of a study: the arms on the test split, and their differences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.evaluation.arm_factors import Factors, arm_title
+from histoforge.evaluation.comparisons import AgainstAll
+from histoforge.evaluation.learning import ConstantClassifier, has_learned, learning_score
 from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.crossed import CrossedEffect
+from histoforge.metrics.crossed_mean import CrossedMean
 from histoforge.metrics.price import Price
 from histoforge.metrics.results import Effect
 
@@ -25,7 +28,9 @@ SCORE_NAMES = {
     "brier": "Brier score",
     "calibration_error": "Calibration error",
 }
-Verdict = Literal["better", "worse", "no_difference", "too_few", "no_comparison"]
+Verdict = Literal[
+    "better", "better_than_reference", "worse", "no_difference", "too_few", "not_learned", "no_comparison"
+]
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Score:
     Attributes:
         mean: over seeds; None if undefined.
         deviation: sample standard deviation over seeds; None for one seed.
-        low, high: bootstrap interval of the mean, over test patients.
+        low, high: interval of the mean, over test patients and training runs; None for the reason in `note`.
         seeds: the score of each seed.
     """
 
@@ -44,6 +49,7 @@ class Score:
     low: float | None
     high: float | None
     seeds: list[float | None]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ class ArmFindings:
         runs: all metrics of each seed, in the order of `seeds`.
         histories: one list of epochs per seed, each with val_loss and similar values.
         training: settings, digests and durations.
+        above_constant: by how much it is above a classifier that always gives the same answer, by score.
     """
 
     name: str
@@ -112,6 +119,7 @@ class ArmFindings:
     runs: list[ClassificationMetrics]
     histories: list[list[dict[str, float]]]
     training: ClassifierTraining
+    above_constant: dict[str, CrossedMean] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -185,8 +193,12 @@ class StudyFindings:
     Attributes:
         score: the score that the answer is based on.
         reference: the arm that the others are compared with.
-        units: what the bootstrap draws: 'patients', 'slides', or 'images' if the source names no patients.
+        units: what an interval is over: 'patients', 'slides', or 'images' if the source names no patients.
         control: the positive control; None without one.
+        against_all: the tests of whether an arm with synthetic patches is better than every arm without them, by arm
+            and score; only where there are several of the latter.
+        constant: the classifier that always gives the same answer; None in results of earlier versions.
+        score_reason: why `score` decides the answer; '' if it was given.
     """
 
     score: str
@@ -197,6 +209,9 @@ class StudyFindings:
     differences: list[Difference]
     patients: list[PatientRow]
     control: ControlFindings | None = None
+    against_all: list[AgainstAll] = field(default_factory=list)
+    constant: ConstantClassifier | None = None
+    score_reason: str = ""
 
     def arm(self, name: str) -> ArmFindings:
         """Return the arm of that name."""
@@ -218,9 +233,27 @@ class StudyFindings:
         """Return the arms that are compared with another arm, without the positive control."""
         return [arm for arm in self.arms if self.reference_of(arm) != arm.name and not arm.control]
 
+    def rivals_of(self, arm: ArmFindings) -> list[str]:
+        """Return the arms that `arm` must beat: its reference and, with synthetic patches, all arms without them."""
+        fraction, reference = arm.factors.get("fraction"), self.reference_of(arm)
+        without = [
+            each.name
+            for each in self.arms
+            if not (each.synthetic or each.control) and each.factors.get("fraction") == fraction
+        ]
+        return list(dict.fromkeys([reference, *(without if arm.synthetic else [])]))
+
+    def learned(self, name: str) -> bool | None:
+        """Return whether an arm learned anything; None if that cannot be tested."""
+        return has_learned(self.arm(name).above_constant.get(learning_score(self.score)))
+
     def difference(self, arm: str, score: str, against: str | None = None) -> Difference | None:
         """Return the difference of `arm` from `against` (by default its reference) in one score; None if missing."""
         against = against or self.reference_of(self.arm(arm))
         differences = [*self.differences, *(self.control.differences if self.control else [])]
         matches = (each for each in differences if (each.arm, each.against, each.score) == (arm, against, score))
         return next(matches, None)
+
+    def beaten(self, arm: str, score: str) -> AgainstAll | None:
+        """Return the test of `arm` against all arms without synthetic patches; None if there is only one of them."""
+        return next((each for each in self.against_all if (each.arm, each.score) == (arm, score)), None)

@@ -71,6 +71,37 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
+def nested_holm(
+    p_values: Sequence[float | None], harder: Sequence[float | None]
+) -> tuple[list[float | None], list[float | None]]:
+    """Apply Holm's correction to pairs of hypotheses of which rejecting the second implies rejecting the first.
+
+    Each pair takes one place: at the level a, the first of a pair is rejected if its p-value is at most
+    a / (number of pairs - number of pairs rejected in full). If both p-values of each pair are equal, this is Holm's
+    method. The family-wise error rate is a, since of a pair only the first true hypothesis counts.
+
+    Args:
+        p_values: of the first hypothesis of each pair; None stays None and does not count.
+        harder: of the second hypothesis of each pair, at least as large; None is never rejected.
+
+    Returns:
+        The corrected p-values of the first and of the second hypotheses.
+    """
+    counted_pairs = [index for index, p in enumerate(p_values) if p is not None]
+    in_full = holm([1.0 if (p := harder[index]) is None else p for index in counted_pairs])
+    levels = [0.0, *sorted(p for p in in_full if p is not None)]
+    adjusted: list[float | None] = [None] * len(p_values)
+    adjusted_harder: list[float | None] = [None] * len(p_values)
+    for index, p_in_full in zip(counted_pairs, in_full, strict=True):
+        p = p_values[index]
+        if p is None or p_in_full is None:
+            continue
+        left = (min(1.0, p * (len(counted_pairs) - rejected)) for rejected in range(len(counted_pairs)))
+        adjusted[index] = min(p_in_full, *(max(level, at) for level, at in zip(levels, left, strict=False)))
+        adjusted_harder[index] = None if harder[index] is None else p_in_full
+    return adjusted, adjusted_harder
+
+
 def effect_text(effect: Effect) -> str:
     """Describe the effect of a score of which higher is better, in percentage points, claiming no more than it shows.
 

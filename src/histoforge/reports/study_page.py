@@ -58,6 +58,9 @@ def _key_numbers(findings: Findings, answer: StudyAnswer) -> list[tuple[str, str
     numbers = [
         (f"{mean:.3f}", f"{score_name(study.score)} of {study.title(name)}") for name, mean in means if mean is not None
     ]
+    chance = study.constant.scores.get(study.score) if study.constant else None
+    if study.constant is not None and chance is not None:
+        numbers.append((f"{chance:.3f}", f"always answering '{study.constant.class_name}'"))
     synthetic = max((arm.synthetic for arm in study.arms), default=0)
     if synthetic:
         numbers.append((f"{synthetic:,}", "synthetic patches added at most"))

@@ -196,7 +196,12 @@ def _write(
     n_units = findings.units["test"][""]
     answer = study_answer(findings.study, len(test), n_units, study_caveats(findings))
     answer = with_control(answer, findings.study)
-    record = AnswerRecord(score=findings.study.score, reference=answer.reference, **vars(answer))
+    record = AnswerRecord(
+        score=findings.study.score,
+        score_reason=findings.study.score_reason,
+        reference=answer.reference,
+        **vars(answer),
+    )
     write_json(metrics, evaluation_results(findings, record).as_json())
     size = write_page(report, build_study_page(findings, answer))
     for text in (answer.headline, *answer.caveats):

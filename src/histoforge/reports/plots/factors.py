@@ -7,7 +7,8 @@ import numpy as np
 
 from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Figure
-from histoforge.reports.layout.drawing import INK, draw, line_style, marker
+from histoforge.reports.layout.drawing import FAINT, INK, draw, line_style, marker
+from histoforge.reports.text.formatting import constant_caption
 
 
 def ratio_figure(study: StudyFindings) -> Figure | None:
@@ -58,9 +59,12 @@ def _factor_figure(
         mean = reference.scores[study.score].mean
         if mean is not None and factor not in reference.factors:
             drawing.axes.axhline(mean, color=INK, linewidth=1, linestyle=":", label=reference.title)
+        constant = study.constant.scores.get(study.score) if study.constant else None
+        if constant is not None:
+            drawing.axes.axhline(constant, color=FAINT, linewidth=1, linestyle=":")
         drawing.legend()
     return Figure(
         alt=f"{SCORE_NAMES[study.score]} by {label.lower()} for {', '.join(lines)}.",
-        caption=f"{caption} Points: mean over seeds; bars: standard deviation over seeds.",
+        caption=f"{constant_caption(study)}{caption} Points: mean over seeds; bars: standard deviation over seeds.",
         svg=drawing.svg,
     )

@@ -8,8 +8,8 @@ from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
 from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.metrics.table import Metric
 from histoforge.reports.layout.blocks import Figure
-from histoforge.reports.layout.drawing import INK, colour, draw_rows
-from histoforge.reports.text.formatting import UNDEFINED, reference_title, value_text
+from histoforge.reports.layout.drawing import FAINT, INK, colour, draw_rows
+from histoforge.reports.text.formatting import UNDEFINED, constant_caption, reference_title, value_text
 
 
 def scores_figure(study: StudyFindings) -> Figure:
@@ -27,6 +27,9 @@ def scores_figure(study: StudyFindings) -> Figure:
             if score.mean is not None:
                 fill = "none" if arm.control else tint
                 axes.plot(score.mean, row, "D", markersize=5.5, color=tint, markerfacecolor=fill)
+        constant = study.constant.scores.get(study.score) if study.constant else None
+        if constant is not None:
+            axes.axvline(constant, color=FAINT, linewidth=1, linestyle=":")
     means = "; ".join(
         f"{arm.title} {value_text(arm.scores[study.score].mean, missing=UNDEFINED)}" for arm in study.arms
     )
@@ -34,7 +37,8 @@ def scores_figure(study: StudyFindings) -> Figure:
     return Figure(
         alt=f"{name} of each arm: {means}.",
         caption=f"{name} on the test split. Diamond: mean over seeds{control}; small dots: single seeds; line: "
-        f"{study.confidence:.0%} interval of the mean over test {study.units}. Overlapping intervals do not show that "
+        f"{study.confidence:.0%} interval of the mean over test {study.units} and training runs. "
+        f"{constant_caption(study)}Overlapping intervals do not show that "
         "two arms are equal: compare arms by their differences.",
         svg=drawing.svg,
     )

@@ -5,11 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from histoforge.core.text import counted
-from histoforge.evaluation.study_findings import SCORE_NAMES, TABLE_SCORES, ArmFindings, StudyFindings
+from histoforge.evaluation.learning import learning_score
+from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, StudyFindings
+from histoforge.metrics.compare import p_text
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
 from histoforge.reports.plots.factors import fraction_figure, ratio_figure
 from histoforge.reports.plots.probabilities import calibration_figure, leading, roc_figure
 from histoforge.reports.plots.rows import differences_figure, scores_figure
+from histoforge.reports.text.comparison_table import (
+    COLUMNS,
+    NOTE,
+    comparison_caption,
+    comparison_rows,
+    shown_scores,
+)
 from histoforge.reports.text.formatting import (
     UNDEFINED,
     interval_text,
@@ -17,8 +26,10 @@ from histoforge.reports.text.formatting import (
     p_value,
     reference_title,
     score_text,
+    value_text,
 )
-from histoforge.reports.text.study_answer import difference_verdict
+from histoforge.reports.text.learning import kept_epochs
+from histoforge.reports.text.study_verdicts import verdict_of
 
 MAX_PATIENTS = 60
 MAX_MATRICES = 8
@@ -30,25 +41,51 @@ def arms_section(study: StudyFindings) -> Section:
     """Compare the arms in the scores of the paper's tables."""
     table = Table(
         caption="Classification of the test split: mean ± standard deviation over seeds",
-        columns=["Arm", "Training patches", *(SCORE_NAMES[score] for score in TABLE_SCORES)],
-        rows=[_arm_row(study, arm) for arm in study.arms],
-        note=f"In square brackets: {study.confidence:.0%} bootstrap interval over test {study.units}. Difference: from "
-        f"{reference_title(study)}, with its interval and p-value over {study.units} and training runs together, "
-        "after Holm's correction over all comparisons. Sensitivity and specificity: "
-        f"{study.arms[0].runs[0].averaging}.",
+        columns=["Arm", "Training patches", *(SCORE_NAMES[score] for score in shown_scores(study))],
+        rows=[*(_arm_row(study, arm) for arm in study.arms), *_constant_row(study)],
+        note=f"In square brackets: {study.confidence:.0%} interval over test {study.units} and training runs. "
+        f"Difference: from {reference_title(study)}, with its interval and p-value, after Holm's correction over all "
+        f"comparisons. Learned: the arm is above a classifier that always gives the same answer (one-sided test over "
+        f"{study.units} and training runs). Sensitivity and specificity: {study.arms[0].runs[0].averaging}.",
         stacked=True,
         marked=next(index for index, arm in enumerate(study.arms) if arm.name == study.reference),
     )
     figures = [scores_figure(study), differences_figure(study)]
-    blocks: list[Block] = [table, Figures([figure for figure in figures if figure is not None])]
-    return Section("study", "The arms compared", "Which way of training classifies unseen patients best?", blocks)
+    comparisons = comparison_rows(study)
+    compared = Table(
+        caption=comparison_caption(study),
+        columns=COLUMNS,
+        rows=[cells(*row) for row in comparisons],
+        note=NOTE,
+        stacked=True,
+    )
+    blocks: list[Block] = [
+        table,
+        Figures([figure for figure in figures if figure is not None]),
+        *([compared] if comparisons else []),
+    ]
+    return Section("study", "The arms compared", "Which way of training classifies the test split best?", blocks)
 
 
 def _arm_row(study: StudyFindings, arm: ArmFindings) -> list[Cell]:
     real, synthetic = sum(arm.counts.get("train", {}).values()), arm.synthetic
     added = f"+ {synthetic:,} synthetic" if synthetic else f"+ {arm.control:,} held-back real" if arm.control else ""
     patches = Cell(f"{real:,} real" if real else "", added)
-    return [Cell(arm.title), patches, *(_score_cell(study, arm, score) for score in TABLE_SCORES)]
+    learned = {True: "learned", False: "no sign of learning", None: ""}[study.learned(arm.name)]
+    above = arm.above_constant.get(learning_score(study.score))
+    if learned and above is not None and above.p_above is not None:
+        learned += f" ({p_text(above.p_above)})"
+    epochs = f"epochs kept: {kept}" if (kept := kept_epochs(arm)) else ""
+    title = Cell(arm.title, "\n".join(filter(None, [learned, epochs])))
+    return [title, patches, *(_score_cell(study, arm, score) for score in shown_scores(study))]
+
+
+def _constant_row(study: StudyFindings) -> list[list[Cell]]:
+    """Return the scores of a classifier that always gives the same answer."""
+    if study.constant is None:
+        return []
+    scores = (value_text(study.constant.scores.get(score), missing="") for score in shown_scores(study))
+    return [cells(f"always '{study.constant.class_name}'", "", *scores)]
 
 
 def _score_cell(study: StudyFindings, arm: ArmFindings, name: str) -> Cell:
@@ -59,7 +96,7 @@ def _score_cell(study: StudyFindings, arm: ArmFindings, name: str) -> Cell:
     if difference is not None and effect is not None and effect.difference is not None:
         interval = interval_text(effect.low, effect.high, "+.3f")
         lines += [f"difference {effect.difference:+.3f}", interval, p_value(effect)]
-        tone = {"better": "good", "worse": "bad"}.get(difference_verdict(difference), "")
+        tone = {"better": "good", "worse": "bad"}.get(verdict_of(study, difference), "")
     return Cell(score_text(score), "\n".join(line for line in lines if line), tone)
 
 

@@ -7,7 +7,8 @@ from histoforge.evaluation.study_findings import ArmFindings, StudyFindings, Ver
 from histoforge.metrics.crossed import CrossedEffect
 from histoforge.metrics.price import Price
 from histoforge.reports.text.formatting import UNDEFINED, amount, effect_interval, p_value, score_name, size_text
-from histoforge.reports.text.study_answer import StudyAnswer, difference_verdict
+from histoforge.reports.text.study_answer import StudyAnswer
+from histoforge.reports.text.study_verdicts import verdict_of
 
 NO_CONTROL = (
     "There is no positive control (control_share of preprocess), so it stays open whether this experiment could have "
@@ -24,7 +25,7 @@ def with_control(answer: StudyAnswer, study: StudyFindings) -> StudyAnswer:
     enough.
     """
     with_synthetic = [arm for arm in study.challengers if arm.synthetic]
-    if not with_synthetic or answer.verdict in ("too_few", "no_comparison"):
+    if not with_synthetic or answer.verdict in ("too_few", "not_learned", "no_comparison"):
         return answer
     better = any(_verdict(study, arm.name) == "better" for arm in study.challengers)
     if study.control is None:
@@ -53,7 +54,7 @@ def price_text(price: Price) -> str:
 
 def _verdict(study: StudyFindings, arm: str) -> Verdict:
     difference = study.difference(arm, study.score)
-    return "no_comparison" if difference is None or difference.overall is None else difference_verdict(difference)
+    return "no_comparison" if difference is None or difference.overall is None else verdict_of(study, difference)
 
 
 def _control_effect(study: StudyFindings) -> tuple[str, CrossedEffect]:

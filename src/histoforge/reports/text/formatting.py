@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from histoforge.core.text import counted
 from histoforge.evaluation.leaderboard_findings import Spread
 from histoforge.evaluation.study_findings import SCORE_NAMES, Score, StudyFindings
 from histoforge.metrics.bootstrap import MIN_PATIENTS
@@ -28,6 +29,14 @@ def reference_title(study: StudyFindings) -> str:
     """Return the name of the arm that others are compared with, or 'the reference' if it differs between arms."""
     names = {study.reference_of(arm) for arm in study.challengers}
     return study.title(names.pop()) if len(names) == 1 else "the reference"
+
+
+def constant_caption(study: StudyFindings) -> str:
+    """Explain the line of a plot at the score of a classifier that always gives the same answer; '' without one."""
+    constant = study.constant
+    if constant is None or constant.scores.get(study.score) is None:
+        return ""
+    return f"Faint dotted line: always answering '{constant.class_name}'. "
 
 
 def value_text(value: float | None, form: str = ".3f", missing: str = MISSING) -> str:
@@ -97,3 +106,21 @@ def p_value(effect: CrossedEffect) -> str:
     p = effect.p if effect.p_adjusted is None else effect.p_adjusted
     few = effect.patients < MIN_PATIENTS or min(effect.runs, effect.reference_runs) < MIN_SEEDS
     return "" if p is None or few else p_text(p)
+
+
+def better_text(effect: CrossedEffect) -> str:
+    """Return the probability that the true difference is above zero, such as '97%'; '' if there is none."""
+    if effect.better is None:
+        return ""
+    if effect.better > 0.99:
+        return "over 99%"
+    return "under 1%" if effect.better < 0.01 else f"{effect.better:.0%}"
+
+
+def study_size(effect: CrossedEffect, units: str) -> str:
+    """Return what a comparison rests on: '12 patients, 5 seeds and 1 generator'."""
+    generators = effect.generators
+    seeds = counted(effect.runs // max(generators, 1), "seeds")
+    if generators > 1:
+        return f"{counted(effect.patients, units)} and {seeds} of each of {generators} generators"
+    return f"{counted(effect.patients, units)}" + (f", {seeds} and 1 generator" if generators else f" and {seeds}")

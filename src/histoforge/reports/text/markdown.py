@@ -5,26 +5,47 @@ from collections.abc import Sequence
 from histoforge.core.text import counted
 from histoforge.evaluation.findings import Findings, GenerativeRow
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
-from histoforge.evaluation.study_findings import SCORE_NAMES, TABLE_SCORES, ArmFindings
+from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings
 from histoforge.reports.text.answer import Answer
+from histoforge.reports.text.comparison_table import (
+    COLUMNS,
+    NOTE,
+    comparison_caption,
+    comparison_rows,
+    shown_scores,
+)
 from histoforge.reports.text.formatting import (
     large_text,
-    p_value,
-    score_name,
     score_text,
     spread_text,
+    value_text,
 )
+from histoforge.reports.text.learning import kept_epochs
 
 
 def study_markdown(findings: Findings, answer: Answer) -> str:
     """Return the answer, the study table, the distances of selected patches, the audit's verdict, and the warnings."""
     study = findings.study
-    header = ["Arm", *(SCORE_NAMES[name] for name in TABLE_SCORES), f"Difference in {score_name(study.score)}"]
+    scores = shown_scores(study)
+    header = ["Arm", *(SCORE_NAMES[name] for name in scores), "Learned", "Epochs kept"]
     rows = [
-        [arm.title, *(score_text(arm.scores[name]) for name in TABLE_SCORES), _gain(findings, arm)]
+        [
+            arm.title,
+            *(score_text(arm.scores[name]) for name in scores),
+            _learned(findings, arm),
+            kept_epochs(arm) or "-",
+        ]
         for arm in study.arms
     ]
+    if study.constant is not None:
+        values = (value_text(study.constant.scores.get(name), missing="") for name in scores)
+        rows.append([f"always '{study.constant.class_name}'", *values, "", ""])
+    comparisons = comparison_rows(study)
+    tables: list[Sequence[Sequence[str]]] = [[header, *rows]]
+    if comparisons:
+        tables.append([COLUMNS, *comparisons])
     notes = [f"Mean ± standard deviation over {counted(max(len(arm.seeds) for arm in study.arms), 'seeds')}."]
+    notes += [f"{comparison_caption(study)}. {NOTE}"] if comparisons else []
     notes += [
         _distance_note(row)
         for row in findings.generative
@@ -32,7 +53,7 @@ def study_markdown(findings: Findings, answer: Answer) -> str:
     ]
     if findings.audit is not None:
         notes.append(findings.audit.verdict)
-    return _markdown(answer, [header, *rows], notes, findings.warnings)
+    return _markdown(answer, tables, notes, findings.warnings)
 
 
 def leaderboard_markdown(findings: LeaderboardFindings, answer: Answer) -> str:
@@ -44,14 +65,18 @@ def leaderboard_markdown(findings: LeaderboardFindings, answer: Answer) -> str:
         for entry in findings.entries
     ]
     note = f"Mean ± standard deviation over seeds; features of {', '.join(findings.judges)}."
-    return _markdown(answer, [header, *rows], [note], findings.warnings)
+    return _markdown(answer, [[header, *rows]], [note], findings.warnings)
 
 
-def _markdown(answer: Answer, table: Sequence[Sequence[str]], notes: Sequence[str], warnings: Sequence[str]) -> str:
-    rows = [table[0], ["---"] * len(table[0]), *table[1:]]
+def _markdown(
+    answer: Answer, tables: Sequence[Sequence[Sequence[str]]], notes: Sequence[str], warnings: Sequence[str]
+) -> str:
     lines = [f"## {answer.headline}", "", *(f"{line}\n" for line in answer.lines)]
     lines += [*(f"- **{caveat}**" for caveat in answer.caveats), *([""] if answer.caveats else [])]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    for table in tables:
+        rows = [table[0], ["---"] * len(table[0]), *table[1:]]
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        lines += [""] if table is not tables[-1] else []
     lines += [f"\n{note}" for note in notes]
     if warnings:
         lines += ["", "**Read with care**", "", *(f"- {warning}" for warning in warnings)]
@@ -67,10 +92,5 @@ def _distance_note(row: GenerativeRow) -> str:
     )
 
 
-def _gain(findings: Findings, arm: ArmFindings) -> str:
-    difference = findings.study.difference(arm.name, findings.study.score)
-    effect = difference.overall if difference else None
-    if effect is None or effect.difference is None:
-        return "reference" if arm.name == findings.study.reference else "-"
-    interval = "" if effect.low is None or effect.high is None else f" ({effect.low:+.3f} to {effect.high:+.3f})"
-    return f"{effect.difference:+.3f}{interval}" + (f", {p}" if (p := p_value(effect)) else "")
+def _learned(findings: Findings, arm: ArmFindings) -> str:
+    return {True: "yes", False: "no sign of it", None: "-"}[findings.study.learned(arm.name)]
