@@ -146,9 +146,7 @@ def _certainty_line(study: StudyFindings, judged: StudyVerdict) -> str:
             "class. With fewer, there are no reliable intervals, and the numbers below describe this test split only."
         )
     effect = overall(judged.difference)
-    comparisons = sum(
-        each.score == study.score and not study.arm(each.arm).is_control for each in study.differences
-    )  # fmt: skip
+    comparisons = sum(each.score == study.score for each in study.differences)
     line = f"One analysis over {study_size(effect, study.units)}: {p_value(effect) or 'no test'}"
     line += f" after Holm's correction over {comparisons} comparisons" if comparisons > 1 else ""
     line += f"; P(better), taken alone: {better_text(effect)}." if effect.better is not None else "."
@@ -210,7 +208,7 @@ def _comparison(study: StudyFindings, difference: Difference) -> str:
 
 
 def _only_arm(study: StudyFindings, patches: int, units: int, caveats: Sequence[str]) -> StudyAnswer:
-    arm = next(arm for arm in study.arms if not arm.is_control)
+    arm = study.arms[0]
     score = arm.scores[study.score]
     value = value_text(score.mean, missing=UNDEFINED)
     if score.low is not None and score.high is not None:
