@@ -8,7 +8,7 @@ from torch import Tensor
 from histoforge.metrics.corruptions import blurred, coloured_noise, pure_noise, shuffled_pixels, with_shifted_colours
 from histoforge.metrics.extract import NamedExtractor, extract_features
 from histoforge.metrics.extractor_check import MIN_PATCHES, check_extractor, check_extractors
-from histoforge.metrics.pixel_statistics import PixelStatistics, colour_statistics, power_spectrum
+from histoforge.metrics.pixel_statistics import PixelStatistics, colour_statistics, pixel_statistics, power_spectrum
 from histoforge.metrics.random_features import RandomFeatures
 from histoforge.phantom import draw_patches
 
@@ -70,6 +70,12 @@ def test_a_wave_has_its_power_in_its_band():
     spectrum = power_spectrum(wave)[0]
     assert spectrum.argmax() == 4  # 9 of 48 cycles per px are in the fifth band of 1/24
     assert spectrum[4] > spectrum[10] + 2
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 16), (17, 31), (48, 96)])
+def test_patches_of_any_size_have_finite_statistics(size):
+    statistics = pixel_statistics(torch.rand(2, 3, *size) * 2 - 1)
+    assert bool(torch.isfinite(statistics).all())
 
 
 def test_optical_densities_follow_beer_and_lambert():

@@ -17,6 +17,7 @@ from histoforge.core.files import write_json
 from histoforge.core.seals import write_sealed
 from histoforge.evaluation.arm_factors import arm_title
 from histoforge.evaluation.inputs import open_arms
+from histoforge.metrics.untrained import UNTRAINED
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import to_unit
 from histoforge.steps import train_classifier
@@ -179,21 +180,39 @@ def test_other_settings_are_named(given, tmp_path):
     assert "Trained with other settings than baseline: selective" in "\n".join(result.warnings)
 
 
-def test_synthetic_patches_are_compared_in_equal_numbers_by_two_extractors(full):
+def test_all_patches_are_compared_with_training_patches_in_equal_numbers(full):
     _, _, metrics = full
     rows = metrics["generative"]
-    assert len({row["extractor"] for row in rows}) == 2
+    *classifiers, pixels, convolutions = dict.fromkeys(row["extractor"] for row in rows)
+    assert len(classifiers) == 2
+    assert (pixels, convolutions) == UNTRAINED
     kinds = {(row["synthetic"], row["against"]) for row in rows}
     assert {
         (s, f"{a} patches") for s in ("unselected", "selected", "rejected") for a in ("training", "held-out")
     } < kinds
-    assert {row["n_fake"] for row in rows if row["synthetic"] != "real held-out"} == {12}
+    assert {(s, "training patches") for s in ("real held-out", "blurred real", "shuffled pixels")} < kinds
+    assert {row["n_fake"] for row in rows} == {12}
     assert all(row["fid"] is not None and row["note"] for row in rows)
     assert metrics["memorisation"]["duplicates"] == []
-    assert metrics["memorisation"]["extractor"] == rows[-1]["extractor"]
+    assert metrics["memorisation"]["extractor"] == classifiers[-1]
     assert metrics["selection"]["classes"]["dark"] | {"entropy": 0, "distance": 0, "confidence": 0} == {
         "candidates": 20, "kept": 6, "entropy": 0, "distance": 0, "confidence": 0,
     }  # fmt: skip
+
+
+def test_what_the_synthetic_patches_are_is_judged_by_the_second_seed(full, given):
+    _, summary, metrics = full
+    realism, checks = metrics["realism"], metrics["extractor_checks"]
+    assert realism["subset"] == "selected"
+    assert (realism["judge"], realism["judge_selected"]) == (checks[1]["extractor"], False)
+    assert [check["extractor"] for check in checks[2:]] == list(UNTRAINED)
+    pool = PatchSet.open(given / "pool")
+    dark = pool.images()[pool.index["kept"] & (pool.labels == 0)]
+    judge = load_arm(given / "baseline", "cpu")[1]
+    with torch.inference_mode():
+        probabilities = judge(to_unit(torch.from_numpy(dark).permute(0, 3, 1, 2))).softmax(1)[:, 0]
+    assert realism["classes"][0]["probability"] == pytest.approx(float(probabilities.quantile(0.5)), rel=1e-3)
+    assert all(caveat in metrics["answer"]["caveats"] for caveat in summary.caveats)
 
 
 def test_the_generators_record_and_the_slides_are_shown(full):
@@ -204,7 +223,17 @@ def test_the_generators_record_and_the_slides_are_shown(full):
     assert "Samples after epoch 3 (kept)" in html
     assert "attention maps" in html
     assert "s1, patient p1: 3 dark patches; tissue on 25% of the slide; 0.5 um/px." in html
-    for section in ("study", "classes", "patients", "selection", "generator", "memorisation", "slides", "training"):
+    for section in (
+        "study",
+        "classes",
+        "patients",
+        "realism",
+        "selection",
+        "generator",
+        "memorisation",
+        "slides",
+        "training",
+    ):
         assert f'<section id="{section}"' in html
     assert len(html) < 3_000_000
 
@@ -244,7 +273,7 @@ def test_the_same_inputs_give_the_same_numbers(full, given, tmp_path):
 def test_selected_patches_alone_are_judged_without_a_pool(given, tmp_path):
     evaluate(given, tmp_path, selected=given / "pool")
     rows = read_json(tmp_path / "metrics.json")["generative"]
-    assert {row["synthetic"] for row in rows} == {"selected", "real held-out"}
+    assert {row["synthetic"] for row in rows} == {"selected", "real held-out", "blurred real", "shuffled pixels"}
     assert {row["n_fake"] for row in rows if row["synthetic"] == "selected"} == {40}
 
 

@@ -79,6 +79,8 @@ def build_findings(
         projection=inputs.comparison.projection,
         audit=inputs.comparison.audit,
         pairs=inputs.comparison.pairs,
+        checks=inputs.comparison.checks,
+        realism=inputs.comparison.realism,
         copies=inputs.comparison.copies,
         samples=sample_patches(training_patches(real), inputs.synthetic, shown_patches, seed),
         curves=record.curves,

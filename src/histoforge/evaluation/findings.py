@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.evaluation.copies import CopyPair
+from histoforge.evaluation.realism import Realism
 from histoforge.evaluation.study_findings import StudyFindings
+from histoforge.metrics.extractor_check import ExtractorCheck
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
 
@@ -78,6 +80,8 @@ class SyntheticFindings:
     pairs: Sequence[Pair] = ()
     copies: Sequence[CopyPair] = ()
     projection: Projection | None = None
+    checks: Sequence[ExtractorCheck] = ()
+    realism: Realism | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ class Findings:
         digests: digests of the inputs.
         provenance: (name, value) rows to display.
         caveats: what lessens the worth of the whole answer, one short sentence each.
+        checks: whether each extractor ranks corrupted real patches sanely.
+        realism: what the synthetic patches are.
     """
 
     title: str
@@ -158,3 +164,5 @@ class Findings:
     settings: Sequence[tuple[str, str]] = ()
     provenance: Sequence[tuple[str, str]] = ()
     caveats: Sequence[str] = ()
+    checks: Sequence[ExtractorCheck] = ()
+    realism: Realism | None = None

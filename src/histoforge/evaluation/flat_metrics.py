@@ -4,13 +4,14 @@ import math
 
 from histoforge.evaluation.findings import Findings
 from histoforge.metrics.table import feature_metrics
+from histoforge.metrics.untrained import UNTRAINED
 
 
 def flat_metrics(findings: Findings) -> dict[str, float]:
     """Return finite numbers with names such as 'selective_accuracy' or 'fid_selected_training'.
 
     Generative metrics are those of the last classifier among the extractors, which chose nothing if there is such a
-    one, and never Inception's.
+    one, and never Inception's or those of extractors without training.
     """
     study = findings.study
     flat: dict[str, float | None] = {}
@@ -24,7 +25,7 @@ def flat_metrics(findings: Findings) -> dict[str, float]:
                 f"{arm.name}_gain_low": effect.low,
                 f"{arm.name}_gain_high": effect.high,
             }
-    in_domain = [row for row in findings.generative if not row.metrics.extractor.startswith("Inception")]
+    in_domain = [row for row in findings.generative if not row.metrics.extractor.startswith(("Inception", *UNTRAINED))]
     for row in in_domain:
         if row.metrics.extractor == in_domain[-1].metrics.extractor:
             sets = f"{row.subset}_{row.against}".replace(" patches", "").replace(" ", "_").replace("-", "_")
@@ -32,4 +33,6 @@ def flat_metrics(findings: Findings) -> dict[str, float]:
     if findings.audit is not None:
         flat["memorisation_c_t"] = findings.audit.c_t
         flat["memorisation_copies"] = float(len(findings.audit.duplicates or []))
+    if findings.realism is not None and findings.realism.two_sample is not None:
+        flat["told_from_real_auc"] = findings.realism.two_sample.auc
     return {name: float(value) for name, value in flat.items() if value is not None and math.isfinite(value)}

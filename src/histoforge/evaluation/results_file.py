@@ -18,6 +18,7 @@ from histoforge.evaluation.arm_factors import Factors
 from histoforge.evaluation.comparisons import AgainstAll
 from histoforge.evaluation.findings import Findings, InputDigests, PoolFindings
 from histoforge.evaluation.learning import ConstantClassifier
+from histoforge.evaluation.realism import Realism
 from histoforge.evaluation.study_findings import (
     ArmFindings,
     ClassifierTraining,
@@ -30,6 +31,7 @@ from histoforge.evaluation.study_findings import (
 )
 from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.crossed_mean import CrossedMean
+from histoforge.metrics.extractor_check import ExtractorCheck
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
 
@@ -126,6 +128,8 @@ class EvaluationResults(Record):
         constant: scores of a classifier that always names the most frequent class of the test split.
         patients: one row per test patient.
         control: the positive control; None without one.
+        extractor_checks: for each extractor, the distances of corrupted real patches, and what is wrong with them.
+        realism: what the synthetic patches are: told from real ones, tissue, and of their class; None without any.
         memorisation: the audit of the synthetic patches; None if there were none.
         provenance: labels and values for display, as in the report.
     """
@@ -143,6 +147,8 @@ class EvaluationResults(Record):
     patients: list[PatientRow]
     control: ControlFindings | None = None
     generative: list[GenerativeRecord]
+    extractor_checks: list[ExtractorCheck] = []
+    realism: Realism | None = None
     memorisation: MemorisationAudit | None
     selection: SelectionRecord | None
     generator: GeneratorTrainingRecord | None
@@ -175,6 +181,8 @@ def evaluation_results(findings: Findings, answer: AnswerRecord) -> EvaluationRe
             GenerativeRecord(synthetic=row.subset, against=row.against, **row.metrics.model_dump())
             for row in findings.generative
         ],
+        extractor_checks=list(findings.checks),
+        realism=findings.realism,
         memorisation=findings.audit,
         selection=None if findings.pool is None else _selection(findings.pool, findings.classes),
         generator=generator if findings.curves else None,

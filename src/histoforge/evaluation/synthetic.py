@@ -8,23 +8,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import nn
 
+from histoforge.classifiers.network import Classifier
 from histoforge.core.progress import say
+from histoforge.core.seeds import numpy_rng
 from histoforge.evaluation.copies import copy_pairs
 from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SamplePatch, SyntheticFindings
-from histoforge.evaluation.synthetic_sets import SyntheticSets, draw_rows
+from histoforge.evaluation.realism import Judgement, Realism, Sides, measure_realism
+from histoforge.evaluation.synthetic_sets import SELECTED, UNSELECTED, SyntheticSets, draw_rows
 from histoforge.metrics.audit_pixels import AuditPixels
-from histoforge.metrics.extract import Extractor, extract_features
+from histoforge.metrics.corruptions import blurred, shuffled_pixels
+from histoforge.metrics.extract import Extractor, NamedExtractor, extract_features
+from histoforge.metrics.extractor_check import check_extractors
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.frechet import FrechetReference
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
+from histoforge.metrics.pixel_statistics import PixelStatistics
 from histoforge.metrics.tsne import embed
+from histoforge.metrics.untrained import UNTRAINED, untrained_extractors
 from histoforge.patches import PatchSet
 from histoforge.selection.rules import RULES
 
 TRAIN, HELD_OUT = "training patches", "held-out patches"
+REAL, BLURRED, SHUFFLED = "real held-out", "blurred real", "shuffled pixels"
+BLUR_PX = 2
+REFERENCE_PATCHES = 1000
+"""Maximum number of held-out patches that are blurred or shuffled."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +70,13 @@ class RealSets:
 
 @dataclass(frozen=True)
 class PatchFeatures:
-    """Features [N, D] of all patches, computed by one extractor."""
+    """Features [N, D] of all patches, computed by one extractor; `corrupted` by the name of the corruption."""
 
     extractor: str
     train: NDArray[np.float32]
     held_out: NDArray[np.float32]
     synthetic: NDArray[np.float32]
+    corrupted: Mapping[str, NDArray[np.float32]]
 
 
 def compare_synthetic(
@@ -77,14 +88,20 @@ def compare_synthetic(
 ) -> SyntheticFindings:
     """Compare synthetic patches with training and held-out ones, in the features of each extractor.
 
-    The audit uses the last extractor that is a classifier, and the map the first extractor.
+    Two extractors without training are added to those given. The audit and the probabilities of classes use the last
+    extractor that is a classifier, and the map the first extractor.
     """
     sets = synthetic.sample(settings.metric_patches, settings.seed)
     real = RealSets(_sample(train, settings, "train"), _sample(held_out, settings, "held out"))
-    features = [_extract(extractor, real, sets.patches, settings) for extractor in extractors]
+    extractors = [*extractors, *untrained_extractors(real.train if len(real.train) else real.held_out)]
+    checks = check_extractors(
+        extractors, real.held_out, settings.device, seed=settings.seed, batch_size=settings.batch_size
+    )
+    corrupted = _corrupted_copies(real.held_out, settings.seed)
+    features = [_extract(extractor, real, sets.patches, corrupted, settings) for extractor in extractors]
     say(f"evaluate: {len(features)} extractors computed the features of {len(sets.patches)} synthetic patches")
-    classifiers = sum(isinstance(extractor, nn.Module) for extractor in extractors)  # the others use Inception
-    audit, pairs = _audit(features[max(1, classifiers) - 1], real, sets, settings)
+    classifiers = [extractor for extractor in extractors if isinstance(extractor, Classifier)]
+    audit, pairs = _audit(features[max(1, len(classifiers)) - 1], real, sets, settings)
     return SyntheticFindings(
         pool=_pool(synthetic) if synthetic.is_pool and synthetic.scores else None,
         generative=_generative_rows(features, sets, settings),
@@ -92,6 +109,8 @@ def compare_synthetic(
         pairs=pairs,
         copies=[] if audit is None else copy_pairs(audit, sets.patches, real.train, settings.shown_pairs),
         projection=_project(features[0], real, sets, settings),
+        checks=checks,
+        realism=_realism(features, classifiers, real, sets, settings),
     )
 
 
@@ -121,10 +140,22 @@ def _sample(patches: PatchSet, settings: ComparisonSettings, purpose: str) -> Pa
     return patches.where(draw_rows(len(patches), settings.metric_patches, settings.seed, purpose))
 
 
-def _extract(extractor: Extractor, real: RealSets, synthetic: PatchSet, settings: ComparisonSettings) -> PatchFeatures:
+def _corrupted_copies(held_out: PatchSet, seed: int) -> dict[str, NDArray[np.uint8]]:
+    """Return blurred and shuffled copies of held-out patches, which show what a metric takes for real."""
+    images = held_out.images(draw_rows(len(held_out), REFERENCE_PATCHES, seed, "corrupted"))
+    return {BLURRED: blurred(images, BLUR_PX), SHUFFLED: shuffled_pixels(images, numpy_rng(seed, "corrupted"))}
+
+
+def _extract(
+    extractor: Extractor,
+    real: RealSets,
+    synthetic: PatchSet,
+    corrupted: Mapping[str, NDArray[np.uint8]],
+    settings: ComparisonSettings,
+) -> PatchFeatures:
     """Compute all features of one extractor, each patch once."""
 
-    def features(patches: PatchSet, name: str) -> NDArray[np.float32]:
+    def features(patches: PatchSet | NDArray[np.uint8], name: str) -> NDArray[np.float32]:
         label = f"features of {name} patches"
         return extract_features(extractor, patches, settings.device, batch_size=settings.batch_size, label=label)
 
@@ -134,6 +165,7 @@ def _extract(extractor: Extractor, real: RealSets, synthetic: PatchSet, settings
         train=features(real.train, "training") if len(real.train) else held_out[:0],
         held_out=held_out,
         synthetic=features(synthetic, "synthetic"),
+        corrupted={name: features(copies, name) for name, copies in corrupted.items()},
     )
 
 
@@ -142,17 +174,26 @@ def _generative_rows(
 ) -> list[GenerativeRow]:
     """Compute all generative metrics of each subset against training and held-out patches, with each extractor.
 
-    The last rows of an extractor compare held-out with training patches. They show what real patches of other patients
-    reach.
+    The last rows of an extractor compare held-out patches, and blurred and shuffled copies of them, with training
+    patches. They show what real patches of other patients reach, and what no patch should reach. All rows have the same
+    number of patches, as far as there are enough.
     """
     subsets = sets.subsets(settings.seed)
+    count = min(len(features[0].held_out), max(len(rows) for rows in subsets.values()))
     rows = []
     for each in features:
         references = {TRAIN: each.train, HELD_OUT: each.held_out}
         frechet = {name: FrechetReference(real) for name, real in references.items() if len(real) > 1}
-        fakes = {name: each.synthetic[subset_rows] for name, subset_rows in subsets.items()}
+        fakes = {
+            name: each.synthetic[subset_rows[draw_rows(len(subset_rows), count, settings.seed, "equal numbers")]]
+            for name, subset_rows in subsets.items()
+        }
         pairs = [(subset, against, fake) for subset, fake in fakes.items() for against in references]
-        pairs.append(("real held-out", TRAIN, each.held_out))
+        real_sets = {REAL: each.held_out, **each.corrupted}
+        pairs += [
+            (name, TRAIN, patches[draw_rows(len(patches), count, settings.seed, "equal numbers")])
+            for name, patches in real_sets.items()
+        ]
         for subset, against, fake in pairs:
             real = references[against]
             if not len(real) or not len(fake):
@@ -167,6 +208,47 @@ def _generative_rows(
             )
             rows.append(GenerativeRow(subset, against, metrics))
     return rows
+
+
+def _realism(
+    features: Sequence[PatchFeatures],
+    classifiers: Sequence[Classifier],
+    real: RealSets,
+    sets: SyntheticSets,
+    settings: ComparisonSettings,
+) -> Realism:
+    """Measure what the kept patches are, or all of them if none are kept."""
+    rows = np.flatnonzero(sets.kept) if sets.kept.any() else np.arange(len(sets.kept))
+    patches = sets.patches.where(rows)
+    spaces = {
+        each.extractor: Sides(each.synthetic[rows], each.train, each.held_out)
+        for each in features
+        if each.extractor in UNTRAINED
+    }
+    return measure_realism(
+        SELECTED if sets.kept.any() else UNSELECTED,
+        patches,
+        patches.labels,
+        real.train,
+        real.held_out,
+        pixels=spaces[PixelStatistics.name],
+        spaces=Sides.join(list(spaces.values())),
+        features=" and ".join(spaces),
+        judgement=_judgement(classifiers[-1], patches, real.held_out, settings) if classifiers else None,
+        seed=settings.seed,
+    )
+
+
+def _judgement(
+    classifier: Classifier, synthetic: PatchSet, held_out: PatchSet, settings: ComparisonSettings
+) -> Judgement:
+    predictor = NamedExtractor(classifier.name, lambda images: classifier(images).softmax(1))
+    probabilities = [
+        extract_features(predictor, patches, settings.device, batch_size=settings.batch_size, label="probabilities")
+        for patches in (synthetic, held_out)
+    ]
+    scoring = synthetic.info.made_by.get("scoring", {})
+    return Judgement(classifier.name, scoring.get("extractor") == classifier.info.digest, *probabilities)
 
 
 def _audit(

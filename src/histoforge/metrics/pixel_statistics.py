@@ -66,7 +66,8 @@ def power_spectrum(images: Tensor) -> Tensor:
     """Return the decadic logarithm of the luminance's power in bands of spatial frequency, [B, bands].
 
     Up to 12 bands of equal width from 0 to 0.5 cycles per pixel; frequencies above that, of diagonal waves, count in
-    the last band. A Hann window keeps the edges from showing up as high frequencies.
+    the last band. Patches of less than 48 px have fewer bands. A Hann window keeps the edges from showing up as high
+    frequencies.
     """
     height, width = images.shape[2:]
     luminance = torch.einsum("bchw,c->bhw", (images + 1) / 2, images.new_tensor(LUMA))
@@ -76,7 +77,7 @@ def power_spectrum(images: Tensor) -> Tensor:
     frequency = torch.hypot(
         torch.fft.fftfreq(height, device=images.device)[:, None], torch.fft.fftfreq(width, device=images.device)
     )
-    bands = max(1, min(BANDS, min(height, width) // 2))
+    bands = max(1, min(BANDS, min(height, width) // 4))
     band = (frequency * 2 * bands).long().clamp(max=bands - 1).flatten()[1:]  # without the mean
     sums = power.new_zeros(len(power), bands).index_add_(1, band, power.flatten(1)[:, 1:])
     return (sums / torch.bincount(band, minlength=bands) + VISIBLE_NOISE).log10()

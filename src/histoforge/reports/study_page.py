@@ -7,6 +7,7 @@ from histoforge.reports.sections.distances import generator_section
 from histoforge.reports.sections.memorisation import audit_section
 from histoforge.reports.sections.patches import class_galleries_section, slides_section
 from histoforge.reports.sections.provenance import data_section, settings_section
+from histoforge.reports.sections.realism import realism_section
 from histoforge.reports.sections.selection import selection_section
 from histoforge.reports.sections.study import (
     arms_section,
@@ -40,6 +41,7 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
             calibration_section(study),
             patients_section(study, classes),
             class_galleries_section(findings),
+            realism_section(findings.realism, findings.checks),
             selection_section(findings),
             generator_section(findings),
             audit_section(findings.audit, findings.pairs, findings.copies),

@@ -24,6 +24,7 @@ from histoforge.evaluation.inputs import (
     training_patches,
 )
 from histoforge.evaluation.results_file import AnswerRecord, evaluation_results
+from histoforge.evaluation.spaces import check_warnings, selection_warnings
 from histoforge.evaluation.study import ArmPredictions, build_study, predict
 from histoforge.evaluation.synthetic import ComparisonSettings, compare_synthetic
 from histoforge.evaluation.synthetic_sets import SyntheticSets
@@ -94,6 +95,7 @@ def run(
     if synthetic is not None:
         warnings += _synthetic_warnings(train, extractors)
     comparison = _compare(config, synthetic, train, test, [*extractors, *inception], device)
+    warnings += [*check_warnings(comparison.checks), *selection_warnings(comparison.generative)]
     findings = build_findings(
         EvaluationInputs(
             real,

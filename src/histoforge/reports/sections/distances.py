@@ -10,12 +10,14 @@ from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Tabl
 from histoforge.reports.plots.training import generator_figures
 from histoforge.reports.sections.patches import file_figure
 from histoforge.reports.text.formatting import MISSING, metric_text, value_text
+from histoforge.reports.text.realism import precision_text
 
 STUDY_READING = (
     "Selection uses the first extractor, which therefore favours selected patches; rely on the last of the "
-    "classifiers. A second seed is the same network trained on the same patches and shares much of the first one's "
-    "view; another architecture (train_classifier's judge_backbone) shares less of it. Real patches against real "
-    "patches of other patients show how low a distance can be here."
+    "classifiers, and on pixel statistics and random convolutions, which no patches have trained. A second seed is the "
+    "same network trained on the same patches and shares much of the first one's view; another architecture "
+    "(train_classifier's judge_backbone) shares less of it. Real patches of other patients show how low a distance can "
+    "be here, and blurred and shuffled copies of them what it takes for real."
 )
 LEADERBOARD_READING = (
     "Values of different extractors cannot be compared, and an FID can be compared only at equal numbers of patches. "
@@ -33,11 +35,13 @@ def generator_section(findings: Findings) -> Section:
     blocks: list[Block] = [Figures(figures)] if figures else []
     if findings.pictures:
         blocks.append(Figures([file_figure(file, 720) for file in findings.pictures], wide=True))
+    failed = {check.extractor for check in findings.checks if not check.passed}
     for extractor in dict.fromkeys(row.metrics.extractor for row in findings.generative):
         rows = [row for row in findings.generative if row.metrics.extractor == extractor]
         smallest = min(rows, key=lambda row: min(row.metrics.n_fake, row.metrics.n_real))
         named_rows = [[Cell(row.subset, f"against {row.against}"), *_metric_cells(row.metrics)] for row in rows]
-        blocks.append(_distance_table(extractor, named_rows, smallest.metrics.note))
+        note = " ".join(filter(None, (precision_text(rows), smallest.metrics.note)))
+        blocks.append(_distance_table(extractor, named_rows, note, failed=extractor in failed))
     if findings.generative:
         blocks.append(Text([_metric_texts(), STUDY_READING]))
     lead = "Did the generator learn, and how close are its patches to real ones?"
@@ -66,9 +70,11 @@ def _separate_models(findings: Findings) -> list[str]:
     return names or [""]
 
 
-def _distance_table(extractor: str, rows: Sequence[Sequence[Cell]], note: str) -> Table:
+def _distance_table(extractor: str, rows: Sequence[Sequence[Cell]], note: str, failed: bool = False) -> Table:
     columns = ["Patches", "Number", *(metric.title for metric in feature_metrics())]
-    return Table(f"Distance of synthetic to real patches in the features of {extractor}", columns, rows, note=note)
+    mark = " (failed its check)" if failed else ""
+    caption = f"Distance of synthetic to real patches in the features of {extractor}{mark}"
+    return Table(caption, columns, rows, note=note)
 
 
 def _metric_texts() -> str:

@@ -10,12 +10,16 @@ from histoforge.reports.layout.blocks import Block, Figures, Section, Table, Tex
 from histoforge.reports.plots.maps import selection_maps
 from histoforge.reports.plots.selection import score_figures, score_label
 from histoforge.reports.text.formatting import MISSING
+from histoforge.reports.text.realism import class_caveats
 
 
 def selection_section(findings: Findings) -> Section:
     """Show what the selection kept: counts, scores with cut-offs, and maps before and after."""
     pool, projection = findings.pool, findings.projection
     blocks: list[Block] = []
+    caveats = class_caveats(findings.realism) if findings.realism is not None and pool is not None else []
+    if caveats:
+        blocks.append(Text(caveats))
     if pool is not None:
         blocks += [_counts_table(pool, findings.classes), Figures(score_figures(pool, findings.classes))]
     if projection is not None:

@@ -7,11 +7,12 @@ into `Findings.warnings` instead, which the page shows below that box.
 from histoforge.core.text import join_words
 from histoforge.evaluation.findings import Findings
 from histoforge.evaluation.study_findings import StudyFindings
+from histoforge.reports.text.realism import realism_caveats
 
 
 def study_caveats(findings: Findings) -> list[str]:
     """Return the caveats of a study, one short sentence each, the most serious first."""
-    return [*findings.caveats, *_below_majority(findings.study)]
+    return [*findings.caveats, *_below_majority(findings.study), *realism_caveats(findings.realism)]
 
 
 def _below_majority(study: StudyFindings) -> list[str]:

@@ -21,6 +21,7 @@ from histoforge.reports.text.formatting import (
     value_text,
 )
 from histoforge.reports.text.learning import kept_epochs
+from histoforge.reports.text.realism import precision_text, two_sample_text
 
 
 def study_markdown(findings: Findings, answer: Answer) -> str:
@@ -46,11 +47,9 @@ def study_markdown(findings: Findings, answer: Answer) -> str:
         tables.append([COLUMNS, *comparisons])
     notes = [f"Mean ± standard deviation over {counted(max(len(arm.seeds) for arm in study.arms), 'seeds')}."]
     notes += [f"{comparison_caption(study)}. {NOTE}"] if comparisons else []
-    notes += [
-        _distance_note(row)
-        for row in findings.generative
-        if row.subset == "selected" and row.against.startswith("held-out")
-    ]
+    notes += _distance_notes(findings.generative)
+    if findings.realism is not None:
+        notes.append(two_sample_text(findings.realism))
     if findings.audit is not None:
         notes.append(findings.audit.verdict)
     return _markdown(answer, tables, notes, findings.warnings)
@@ -81,6 +80,16 @@ def _markdown(
     if warnings:
         lines += ["", "**Read with care**", "", *(f"- {warning}" for warning in warnings)]
     return "\n".join(lines) + "\n"
+
+
+def _distance_notes(rows: Sequence[GenerativeRow]) -> list[str]:
+    """Describe the distance of selected patches from held-out ones, and their precision beside that of real patches."""
+    notes = []
+    for row in rows:
+        if row.subset == "selected" and row.against.startswith("held-out"):
+            of_extractor = [each for each in rows if each.metrics.extractor == row.metrics.extractor]
+            notes.append(" ".join(filter(None, (_distance_note(row), precision_text(of_extractor)))))
+    return notes
 
 
 def _distance_note(row: GenerativeRow) -> str:
