@@ -97,6 +97,7 @@ def augmentation_study(
     ratios: list = [0.5, 1.0],
     pool_multiples: list = [4.0, 8.0],
     fractions: list = [0.5],
+    test_source: str = "",
 ) -> Outputs:
     """Vary ratio and pool size of selective augmentation, and the number of real training patches.
 
@@ -109,7 +110,7 @@ def augmentation_study(
         pool_multiples: numbers of candidates per real training patch; the paper has 2, 4, 6 and 8.
         fractions: fractions of the training patches to train on; the paper has 0.03, 0.05, 0.1 and 0.2.
     """
-    checked = check(run)
+    checked = check(run, test_source)
     cells = plan_cells(ratios=ratios, pool_multiples=pool_multiples)
     checked.assign(cells, "Plan ratios and pools")
     fraction_plan = plan_fractions(fractions=fractions)
@@ -147,7 +148,7 @@ def augmentation_study(
         generator=generating.outputs["generator"],
         pool=pool,
         overviews=cutting.outputs["overviews"],
-        **checked.settings("evaluate"),
+        **checked.testing,
     )
     checked.assign(evaluation, "Evaluate and report")
     return Outputs(

@@ -17,11 +17,13 @@ class Checked:
         run: its parameters.
         scan: the task of `scan_source`.
         pool: placement of the heavy tasks, with the sizes that `scan_source` resolved.
+        test_source: location of an external test; '' for none.
     """
 
     run: RunParameters
     scan: dsl.PipelineTask
     pool: resources.Pool
+    test_source: Any = ""
 
     def settings(self, step: str, **more: Any) -> dict[str, Any]:
         """Return `seed`, `preset` and `overrides` of a step, updated by `more`.
@@ -37,13 +39,26 @@ class Checked:
         """The inputs of `preprocess`."""
         return {"dataset_digest": self.scan.outputs["Output"], **self.run.slides, **self.settings("preprocess")}
 
+    @property
+    def testing(self) -> dict[str, Any]:
+        """The inputs of `evaluate` besides artifacts."""
+        digest = self.scan.outputs["test_digest"]
+        return {"test_source": self.test_source, "test_digest": digest, **self.settings("evaluate")}
+
     def assign(self, task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
         """Set the resources and the title of a task; see `resources.assign`."""
         return resources.assign(task, self.pool, title)
 
 
-def check(run: RunParameters) -> Checked:
-    """Check the settings of all steps and the source, before any long task starts."""
-    scan = scan_source(seeds=run.seeds, fixed=dict(run.fixed), **run.slides, **run.settings, **run.pool.sizes)
+def check(run: RunParameters, test_source: Any = "") -> Checked:
+    """Check the settings of all steps, the source and the external test, before any long task starts."""
+    scan = scan_source(
+        seeds=run.seeds,
+        test_source=test_source,
+        fixed=dict(run.fixed),
+        **run.slides,
+        **run.settings,
+        **run.pool.sizes,
+    )
     resources.assign(scan, run.pool, "Check settings and source")
-    return Checked(run, scan, run.pool.sized_by(scan))
+    return Checked(run, scan, run.pool.sized_by(scan), test_source)

@@ -41,6 +41,14 @@ COMMON = {
 }
 """Parameters about data and settings."""
 
+TEST_SOURCE = Parameter(
+    str,
+    "",
+    "folder, or s3:// or minio:// prefix, of slides or images of other patients, such as those of another hospital, on "
+    "which all arms are tested as well; nothing is chosen on them; '' for none.",
+)
+"""Parameter of the pipelines that compare arms: an external test."""
+
 RESOURCES = {
     "gpu_count": Parameter(str, resources.GPU_COUNT, "number of GPUs of a task; '0' to run on CPUs only."),
     "gpu_type": Parameter(str, resources.GPU_TYPE, "resource name of the GPU."),
@@ -165,5 +173,7 @@ def _docstring(function: Callable[..., Any]) -> str:
     documented = [each for each in docstring_parser.parse(text).params if each.arg_name != "run"]
     specific_descriptions = {each.arg_name: str(each.description) for each in documented}
     descriptions = {name: common.about for name, common in {**COMMON, **RESOURCES}.items()} | specific_descriptions
+    if "test_source" in inspect.signature(function).parameters:
+        descriptions["test_source"] = TEST_SOURCE.about
     lines = [f"    {name}: {' '.join(about.split())}" for name, about in descriptions.items()]
     return "\n".join([text.partition("\nArgs:")[0].strip(), "", "Args:", *lines])

@@ -20,7 +20,7 @@ def _evaluate(checked: Checked, selection: Selection, selective: dsl.PipelineTas
         pool=selection.pool,
         selected=selection.selected,
         overviews=selection.overviews,
-        **checked.settings("evaluate"),
+        **checked.testing,
     )
     return checked.assign(evaluation, "Evaluate and report")
 
@@ -33,6 +33,7 @@ def retraining(
     model_name: str = "classifier",
     score: str = "accuracy",
     margin: float = 0.0,
+    test_source: str = "",
 ):
     """If the source has changed since the last run: selective augmentation, then the gate of the published model.
 
@@ -45,7 +46,7 @@ def retraining(
         margin: how much worse than the champion the challenger may be; 0 leaves it to the preset and the overrides,
             and if they do not set it, only a better challenger passes.
     """
-    checked = check(run)
+    checked = check(run, test_source)
     change = find_news(
         dataset_digest=checked.scan.outputs["Output"],
         state=state,

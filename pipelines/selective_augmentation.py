@@ -82,9 +82,9 @@ def generate_and_select(checked: Checked) -> Selection:
 
 
 @pipeline("selective-augmentation")
-def selective_augmentation(run: RunParameters) -> Outputs:
+def selective_augmentation(run: RunParameters, test_source: str = "") -> Outputs:
     """Train HistoGAN on the patches of slides, keep the synthetic patches that help, and compare five classifiers."""
-    checked = check(run)
+    checked = check(run, test_source)
     selection = generate_and_select(checked)
     training = selection.training
 
@@ -114,7 +114,7 @@ def selective_augmentation(run: RunParameters) -> Outputs:
         pool=selection.pool,
         selected=selection.selected,
         overviews=selection.overviews,
-        **checked.settings("evaluate"),
+        **checked.testing,
     )
     checked.assign(evaluation, "Evaluate and report")
     return Outputs(

@@ -24,6 +24,8 @@ def evaluate(
     pool: dsl.Input[dsl.Dataset] = None,
     selected: dsl.Input[dsl.Dataset] = None,
     overviews: dsl.Input[dsl.Dataset] = None,
+    test_source: str = "",
+    test_digest: str = "",
     seed: int = -1,
     preset: str = "",
     overrides: dict = {},
@@ -42,6 +44,8 @@ def evaluate(
         pool: scored candidate pool.
         selected: patch set of the kept synthetic patches.
         overviews: overviews of the slides, for their pictures.
+        test_source: folder, or s3:// or minio:// prefix, of slides or images of an external test; '' for none.
+        test_digest: digest of the external test, from scan_source; if it changes, a cached evaluation is not reused.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
@@ -58,7 +62,7 @@ def evaluate(
     run_evaluate(
         preset=preset,
         overrides=overrides,
-        given={"seed": seed},
+        given={"seed": seed, "test_source": test_source},
         inputs={
             "patches": patches,
             "arms": [

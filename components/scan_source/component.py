@@ -13,6 +13,7 @@ def scan_source(
     summary: dsl.Output[dsl.Markdown],
     patch_size: str = "",
     slide_mpp: float = 0.0,
+    test_source: str = "",
     seeds: int = 0,
     seed: int = -1,
     preset: str = "",
@@ -45,6 +46,7 @@ def scan_source(
         ("memory_for_cutting", str),
         ("memory_for_training", str),
         ("memory_for_evaluating", str),
+        ("test_digest", str),
     ],
 ):
     """Check a pipeline's settings and list its source, before any long task starts.
@@ -55,6 +57,7 @@ def scan_source(
         source: folder, or s3:// or minio:// prefix, of the slides or images.
         patch_size: patch size, as for preprocess; '' leaves it to the preset.
         slide_mpp: resolution of slides without one, as for preprocess; 0 if it is unknown.
+        test_source: folder, or s3:// or minio:// prefix, of an external test, as for evaluate; '' for none.
         seeds: number of classifiers, as for train_classifier; 0 leaves it to the preset.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
@@ -89,6 +92,7 @@ def scan_source(
         memory_for_cutting: memory_cutting, or memory if that is empty.
         memory_for_training: memory_training, or memory.
         memory_for_evaluating: memory_evaluating, or memory.
+        test_digest: digest of the names, sizes and versions of all files of the external test; '' if there is none.
     """
     from histoforge.tasks.small_tasks import run_scan
 
@@ -99,6 +103,7 @@ def scan_source(
         {
             **fixed,
             "preprocess": {"patch_size": patch_size, "slide_mpp": slide_mpp, "seed": seed},
+            "evaluate": {"test_source": test_source},
             "train_classifier": {**fixed.get("train_classifier", {}), "seeds": seeds},
         },
         {

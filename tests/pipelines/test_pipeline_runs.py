@@ -10,8 +10,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from running import ENVIRONMENT, PROGRAM, command, run, start
+from tiny_study import write_images
 
 
 def children(process):
@@ -105,6 +108,20 @@ def test_a_copied_folder_is_taken_over_and_a_setting_reruns_only_what_depends_on
     assert "train_generator: done in" in done.stderr
     artifacts = [(moved / name).resolve() for name in ("patches", "baseline", "generator")]
     assert all(path.is_relative_to(moved) and path.exists() for path in artifacts)
+
+
+def test_an_external_test_repeats_only_the_evaluation(finished, tmp_path_factory, tmp_path):
+    moved = shutil.copytree(finished[0], tmp_path / "moved", symlinks=True)
+    source = json.loads((moved / "run.json").read_text())["source"]
+    external = write_images(tmp_path_factory.mktemp("external"), per_class=12, patients=6)
+    for path in external.rglob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    done = run("selective-augmentation", source, moved, "--overwrite", "--test-source", str(external))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(re.findall("result reused", done.stderr)) == 10
+    results = json.loads((moved / "metrics.json").read_text())
+    assert results["external"]["units"][""] == 6
+    assert set(results["external"]["arms"]) == set(results["arms"])
 
 
 def test_inspect_shows_what_a_run_holds(finished):

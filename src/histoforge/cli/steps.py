@@ -36,6 +36,14 @@ SET = Annotated[
         help="set a parameter: 'epochs=3' or 'train_generator.epochs=3'; repeatable",
     ),
 ]
+TEST_SOURCE = Annotated[
+    str,
+    typer.Option(
+        "--test-source",
+        help="folder, or s3:// or minio:// prefix, of slides or images of other patients, on which all arms are tested "
+        "as well",
+    ),
+]
 FILE = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings, with one section per step")
 ]

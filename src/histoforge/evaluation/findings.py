@@ -121,6 +121,32 @@ class InputDigests:
 
 
 @dataclass(frozen=True)
+class ExternalFindings:
+    """The arms on a second source, on which nothing was chosen.
+
+    Attributes:
+        source: its location.
+        source_digest: digest over names, sizes and versions of its files.
+        counts: patches by class.
+        units: patients (slides, images) by class, and under '' of all classes together.
+        study: the arms on all its patches.
+        warnings: what lessens the worth of this test, one sentence each.
+    """
+
+    source: str
+    source_digest: str
+    counts: dict[str, int]
+    units: dict[str, int]
+    study: StudyFindings
+    warnings: Sequence[str] = ()
+
+    @property
+    def patches(self) -> int:
+        """Number of patches."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything the report shows; parts without input are empty or None.
 
@@ -137,6 +163,7 @@ class Findings:
         settings: a title and a text for each.
         digests: digests of the inputs.
         provenance: (name, value) rows to display.
+        external: the arms on an external test source; None if there was none.
         caveats: what lessens the worth of the whole answer, one short sentence each.
         checks: whether each extractor ranks corrupted real patches sanely.
         realism: what the synthetic patches are.
@@ -163,6 +190,7 @@ class Findings:
     slides: Sequence[PictureFile] = ()
     settings: Sequence[tuple[str, str]] = ()
     provenance: Sequence[tuple[str, str]] = ()
+    external: ExternalFindings | None = None
     caveats: Sequence[str] = ()
     checks: Sequence[ExtractorCheck] = ()
     realism: Realism | None = None

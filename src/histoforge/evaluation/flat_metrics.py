@@ -3,6 +3,7 @@
 import math
 
 from histoforge.evaluation.findings import Findings
+from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.metrics.table import feature_metrics
 from histoforge.metrics.untrained import UNTRAINED
 
@@ -10,21 +11,14 @@ from histoforge.metrics.untrained import UNTRAINED
 def flat_metrics(findings: Findings) -> dict[str, float]:
     """Return finite numbers with names such as 'selective_accuracy' or 'fid_selected_training'.
 
+    Those of the external test begin with 'external_'.
+
     Generative metrics are those of the last classifier among the extractors, which chose nothing if there is such a
     one, and never Inception's or those of extractors without training.
     """
-    study = findings.study
-    flat: dict[str, float | None] = {}
-    for arm in study.arms:
-        flat |= {f"{arm.name}_{name}": score.mean for name, score in arm.scores.items()}
-        difference = study.difference(arm.name, study.score)
-        if difference is not None and difference.overall is not None:
-            effect = difference.overall
-            flat |= {
-                f"{arm.name}_gain": effect.difference,
-                f"{arm.name}_gain_low": effect.low,
-                f"{arm.name}_gain_high": effect.high,
-            }
+    flat = _study_metrics(findings.study)
+    if findings.external is not None:
+        flat |= {f"external_{name}": value for name, value in _study_metrics(findings.external.study).items()}
     in_domain = [row for row in findings.generative if not row.metrics.extractor.startswith(("Inception", *UNTRAINED))]
     for row in in_domain:
         if row.metrics.extractor == in_domain[-1].metrics.extractor:
@@ -36,3 +30,18 @@ def flat_metrics(findings: Findings) -> dict[str, float]:
     if findings.realism is not None and findings.realism.two_sample is not None:
         flat["told_from_real_auc"] = findings.realism.two_sample.auc
     return {name: float(value) for name, value in flat.items() if value is not None and math.isfinite(value)}
+
+
+def _study_metrics(study: StudyFindings) -> dict[str, float | None]:
+    flat: dict[str, float | None] = {}
+    for arm in study.arms:
+        flat |= {f"{arm.name}_{name}": score.mean for name, score in arm.scores.items()}
+        difference = study.difference(arm.name, study.score)
+        if difference is not None and difference.overall is not None:
+            effect = difference.overall
+            flat |= {
+                f"{arm.name}_gain": effect.difference,
+                f"{arm.name}_gain_low": effect.low,
+                f"{arm.name}_gain_high": effect.high,
+            }
+    return flat

@@ -110,13 +110,14 @@ def test_units(real: PatchSet) -> TestUnits:
 
 def count_units(real: PatchSet, units: TestUnits) -> dict[str, dict[str, int]]:
     """Count patients (slides, images) by split and class name; '' stands for all classes together."""
-    counts: dict[str, dict[str, int]] = {}
-    for split in (name for name in SPLITS if name in real.info.counts):
-        patches = real.split(split)
-        names, labels = units.of(patches), patches.labels
-        by_class = {name: len(set(names[labels == label])) for label, name in enumerate(real.classes)}
-        counts[split] = {"": len(set(names)), **by_class}
-    return counts
+    return {split: units_by_class(real.split(split), units) for split in SPLITS if split in real.info.counts}
+
+
+def units_by_class(patches: PatchSet, units: TestUnits) -> dict[str, int]:
+    """Count patients (slides, images) by class name; '' stands for all classes together."""
+    names, labels = units.of(patches), patches.labels
+    by_class = {name: len(set(names[labels == label])) for label, name in enumerate(patches.classes)}
+    return {"": len(set(names)), **by_class}
 
 
 def training_patches(real: PatchSet) -> PatchSet:

@@ -1,11 +1,11 @@
 """`metrics.json`: the results of an evaluation, written by `evaluate` and read by `publish_model`.
 
-Version 3 of the schema adds `caveats` and `score_reason` to the answer, `against_all`, `constant` and `control`, and
-`learned` and `above_constant` to each arm. Version 2 has `inputs`, the digests of what was evaluated. In version 1 they
-are found only among the labels of `provenance`.
+Version 3 of the schema adds `caveats` and `score_reason` to the answer, `against_all`, `constant`, `control`
+and `external`, and `learned` and `above_constant` to each arm. Version 2 has `inputs`, the digests of what was
+evaluated. In version 1 they are found only among the labels of `provenance`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from histoforge.core.documents import json_values, read_json
 from histoforge.core.errors import SourceError
 from histoforge.evaluation.arm_factors import Factors
 from histoforge.evaluation.comparisons import AgainstAll
-from histoforge.evaluation.findings import Findings, InputDigests, PoolFindings
+from histoforge.evaluation.findings import ExternalFindings, Findings, InputDigests, PoolFindings
 from histoforge.evaluation.learning import ConstantClassifier
 from histoforge.evaluation.realism import Realism
 from histoforge.evaluation.study_findings import (
@@ -97,6 +97,28 @@ class ArmRecord(Record):
     above_constant: dict[str, CrossedMean] = {}
 
 
+class ExternalRecord(Record):
+    """The external test.
+
+    Attributes:
+        source, source_digest: location of the external source, and digest of its files.
+        lines: the answer on it.
+        patches, units: patches and patients (slides, images) by class; '' counts the units of all classes together.
+        unit: what the units are.
+        arms, differences, patients: as for the internal test.
+    """
+
+    source: str
+    source_digest: str
+    lines: list[str]
+    patches: dict[str, int]
+    units: dict[str, int]
+    unit: str
+    arms: dict[str, ArmRecord]
+    differences: list[Difference]
+    patients: list[PatientRow]
+
+
 class GenerativeRecord(GenerativeMetrics):
     """Generative metrics of a set of synthetic patches against a set of real ones."""
 
@@ -132,6 +154,7 @@ class EvaluationResults(Record):
         realism: what the synthetic patches are: told from real ones, tissue, and of their class; None without any.
         memorisation: the audit of the synthetic patches; None if there were none.
         provenance: labels and values for display, as in the report.
+        external: the external test; None if there was none.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -153,14 +176,17 @@ class EvaluationResults(Record):
     selection: SelectionRecord | None
     generator: GeneratorTrainingRecord | None
     provenance: dict[str, str]
+    external: ExternalRecord | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the document as JSON values, with None for numbers that are not finite."""
         return dict(json_values(self.model_dump()))
 
 
-def evaluation_results(findings: Findings, answer: AnswerRecord) -> EvaluationResults:
-    """Return the results of the findings."""
+def evaluation_results(
+    findings: Findings, answer: AnswerRecord, external_lines: Sequence[str] = ()
+) -> EvaluationResults:
+    """Return the results of the findings, with the lines of the answer on the external test."""
     study, chosen = findings.study, findings.chosen_epochs
     generator = GeneratorTrainingRecord(
         chosen_epoch=chosen[""] if "" in chosen else dict(chosen) or None, curves=dict(findings.curves)
@@ -187,6 +213,21 @@ def evaluation_results(findings: Findings, answer: AnswerRecord) -> EvaluationRe
         selection=None if findings.pool is None else _selection(findings.pool, findings.classes),
         generator=generator if findings.curves else None,
         provenance=dict(findings.provenance),
+        external=None if findings.external is None else _external(findings.external, external_lines),
+    )
+
+
+def _external(external: ExternalFindings, lines: Sequence[str]) -> ExternalRecord:
+    return ExternalRecord(
+        source=external.source,
+        source_digest=external.source_digest,
+        lines=list(lines),
+        patches=external.counts,
+        units=external.units,
+        unit=external.study.units,
+        arms={arm.name: _arm(external.study, arm) for arm in external.study.arms},
+        differences=external.study.differences,
+        patients=external.study.patients,
     )
 
 

@@ -4,6 +4,7 @@ from histoforge.evaluation.findings import Findings
 from histoforge.reports.layout.blocks import Page
 from histoforge.reports.sections.control import control_section
 from histoforge.reports.sections.distances import generator_section
+from histoforge.reports.sections.external import external_section
 from histoforge.reports.sections.memorisation import audit_section
 from histoforge.reports.sections.patches import class_galleries_section, slides_section
 from histoforge.reports.sections.provenance import data_section, settings_section
@@ -36,6 +37,7 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
         sections=[
             arms_section(study),
             control_section(study),
+            external_section(findings.external),
             factors_section(study),
             classes_section(study, classes),
             calibration_section(study),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from histoforge.classifiers.network import Classifier
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
-from histoforge.evaluation.findings import Findings, SyntheticFindings
+from histoforge.evaluation.findings import ExternalFindings, Findings, SyntheticFindings
 from histoforge.evaluation.flat_metrics import flat_metrics
 from histoforge.evaluation.inputs import (
     ArmInput,
@@ -22,10 +23,12 @@ from histoforge.evaluation.inputs import (
     open_synthetic,
     test_units,
     training_patches,
+    units_by_class,
 )
 from histoforge.evaluation.results_file import AnswerRecord, evaluation_results
 from histoforge.evaluation.spaces import check_warnings, selection_warnings
 from histoforge.evaluation.study import ArmPredictions, build_study, predict
+from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.evaluation.synthetic import ComparisonSettings, compare_synthetic
 from histoforge.evaluation.synthetic_sets import SyntheticSets
 from histoforge.metrics.extract import Extractor
@@ -37,9 +40,11 @@ from histoforge.reports.layout.page import write_page
 from histoforge.reports.study_page import build_study_page
 from histoforge.reports.text.caveats import study_caveats
 from histoforge.reports.text.control import with_control
+from histoforge.reports.text.external import external_lines
 from histoforge.reports.text.markdown import study_markdown
 from histoforge.reports.text.study_answer import study_answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
+from histoforge.steps.external_test import external_patches, external_warnings
 from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.model_files import read_model_info
 
@@ -91,6 +96,7 @@ def run(
         seed=config.seed,
     )  # fmt: skip
     say(f"evaluate: {len(arm_inputs)} arms compared on {len(test)} test patches")
+    external = _test_externally(config, real, arm_inputs, study, device) if config.test_source else None
     train = training_patches(real)
     if synthetic is not None:
         warnings += _synthetic_warnings(train, extractors)
@@ -117,7 +123,33 @@ def run(
         computed_on=f"{device} at precision {config.precision}",
         seconds=time.monotonic() - started,
     )
+    findings = replace(findings, external=external)
     return _write(findings, predictions, test, Path(report), Path(metrics), started)
+
+
+def _test_externally(
+    config: EvaluateConfig, real: PatchSet, arms: Sequence[ArmInput], internal: StudyFindings, device: torch.device
+) -> ExternalFindings:
+    """Test all arms on the external source, in the score of the internal test."""
+    dtype = resolve_precision(config.precision, device)
+    with external_patches(config.test_source, real, config.test_patient_pattern) as patches:
+        on_device = DevicePatches.load(patches, device)
+        predictions, _ = _predict(arms, on_device, patches, config.batch_size, dtype)
+        units = test_units(patches)
+        study = build_study(
+            predictions, patches, units.of(patches), units.name,
+            reference=internal.reference, score=internal.score, confidence=config.confidence,
+            resamples=config.resamples, seed=config.seed,
+        )  # fmt: skip
+        say(f"evaluate: {len(arms)} arms compared on {len(patches)} external test patches")
+        return ExternalFindings(
+            source=config.test_source,
+            source_digest=str(patches.info.made_by.get("source_digest") or ""),
+            counts=dict(zip(patches.classes, patches.counts.tolist(), strict=True)),
+            units=units_by_class(patches, units),
+            study=study,
+            warnings=external_warnings(patches, real, units),
+        )
 
 
 def _synthetic(pool: Path | None, selected: Path | None, real: PatchSet) -> SyntheticSets | None:
@@ -198,13 +230,15 @@ def _write(
     n_units = findings.units["test"][""]
     answer = study_answer(findings.study, len(test), n_units, study_caveats(findings))
     answer = with_control(answer, findings.study)
+    external = [] if findings.external is None else external_lines(findings.external)
+    answer = replace(answer, lines=[*answer.lines, *external[:1]])
     record = AnswerRecord(
         score=findings.study.score,
         score_reason=findings.study.score_reason,
         reference=answer.reference,
         **vars(answer),
     )
-    write_json(metrics, evaluation_results(findings, record).as_json())
+    write_json(metrics, evaluation_results(findings, record, external).as_json())
     size = write_page(report, build_study_page(findings, answer))
     for text in (answer.headline, *answer.caveats):
         say(f"evaluate: {text}")
@@ -221,6 +255,7 @@ def _write(
         difference=effect.difference if effect else None,
         low=effect.low if effect else None,
         high=effect.high if effect else None,
+        external=external,
         test_patches=len(test),
         test_units=n_units,
         metrics=flat_metrics(findings),

@@ -19,6 +19,17 @@ class EvaluateConfig(TrainingConfig):
     score: Literal["accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
         "accuracy", description="score that decides the answer; the report has all scores"
     )
+    test_source: str = Field(
+        "",
+        description="folder, or s3:// or minio:// prefix, of slides or images of other patients, such as those of "
+        "another hospital, on which all arms are tested as well (external test); nothing is chosen on them. They are "
+        "cut like the patch set; '' for no external test",
+    )
+    test_patient_pattern: str = Field(
+        "",
+        description="patient_pattern of test_source, whose files may name patients in another way; '' for that of the "
+        "patch set",
+    )
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
     resamples: int = Field(
         2000,
@@ -93,6 +104,7 @@ class EvaluateSummary(Settings):
         reference: the arm that `best` is compared with.
         difference: `best` minus `reference` in `score`; None without a comparison.
         low, high: its bootstrap interval over test patients.
+        external: the first lines on the external test; empty if there was none.
         test_patches, test_units: numbers of patches and units in the test; units are patients, or slides or images if
             no patients are known.
         metrics: all numbers under flat names, such as 'selective_accuracy' or 'fid_selected_held_out'; finite.
@@ -111,6 +123,7 @@ class EvaluateSummary(Settings):
     difference: float | None
     low: float | None
     high: float | None
+    external: list[str] = Field(default_factory=list)
     test_patches: int
     test_units: int
     metrics: dict[str, float]

@@ -164,6 +164,7 @@ STEPS = Registry(
                 Port("report", "the report, one HTML page", file="report.html", kind="page"),
                 Port("metrics", "all results as JSON", file="metrics.json", kind="metrics"),
             ),
+            reads_slides=True,
             size="evaluating",
             gpu=True,
             torch=True,

@@ -2,12 +2,15 @@
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from histoforge.core.digests import digest_json
-from histoforge.core.errors import HistoforgeError, SettingsError
+from histoforge.core.errors import HistoforgeError, SettingsError, SourceError
 from histoforge.core.settings import Settings, StepConfig
+from histoforge.ingest.external import check_classes, external_config
+from histoforge.steps.evaluate_config import EvaluateConfig
 from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.steps.table import all_settings
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
@@ -28,12 +31,14 @@ class ScanSummary(Settings):
             table of labels and small annotations show.
         digest: over the names, sizes and versions of all files that `preprocess` may read, wherever they are; other
             files, or files changed in place, give another digest.
+        test_digest: the same of the external test source; '' if there is none.
     """
 
     source: str
     files: int
     bytes: int
     digest: str
+    test_digest: str = ""
     warnings: list[str]
 
 
@@ -69,8 +74,45 @@ def run(
         files=len(entries),
         bytes=sum(entry.size for entry in entries),
         digest=_digest(cutting),
+        test_digest=_check_test_source(settings, cutting, location, entries),
         warnings=[*expected_warnings(cutting, location, entries), *_seed_warning(settings, given)],
     )
+
+
+def _check_test_source(
+    settings: Mapping[str, StepConfig], cutting: PreprocessConfig, location: Location, entries: list[Entry]
+) -> str:
+    """Check the external test source of `evaluate`, and return its digest; '' if there is none.
+
+    Raises:
+        SettingsError: it is the source itself.
+        SourceError: its table or the names of its files cannot be used.
+        PatchSetError: its classes, as far as file names, table and small annotations show, are others.
+        StorageError: it does not exist, is empty, or does not answer.
+    """
+    evaluation = settings.get("evaluate")
+    if not isinstance(evaluation, EvaluateConfig) or not evaluation.test_source:
+        return ""
+    config = external_config(evaluation.test_source, cutting, evaluation.test_patient_pattern)
+    test = open_location(config.source)
+    external = _classes(config, test, test.source_entries())
+    with suppress(SourceError):  # `preprocess` will say what is wrong with the source itself
+        if external and (classes := _classes(cutting, location, entries)):
+            check_classes(external, classes, config.source)
+    return _digest(config)
+
+
+def _classes(config: PreprocessConfig, location: Location, entries: list[Entry]) -> list[str]:
+    """Return the classes of a source; empty if its annotations are too large to be read now."""
+    from histoforge.ingest.opening import open_source
+    from histoforge.ingest.source import ReadLog
+    from histoforge.slides.annotations import EXTENSIONS
+
+    if sum(entry.size for entry in entries if entry.name.lower().endswith(EXTENSIONS)) > MAX_ANNOTATION_BYTES:
+        return []
+    with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
+        log = ReadLog(str(location), config.max_failed_slides, Path(temporary))
+        return list(open_source(config, location, entries, log).classes)
 
 
 def expected_warnings(config: PreprocessConfig, location: Location, entries: list[Entry]) -> list[str]:

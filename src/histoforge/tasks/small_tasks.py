@@ -23,7 +23,8 @@ def run_scan(
     """Check a pipeline's settings and list its source; see `scan_source.run` and `sizes.resolve_sizes`.
 
     Returns:
-        The source's digest; the overrides of each step with `separate_overrides`, in the order of `STEPS`; the sizes.
+        The source's digest; the overrides of each step with `separate_overrides`, in the order of `STEPS`; the sizes;
+        the digest of the external test source.
     """
     from histoforge.tasks import scan_source
     from histoforge.tasks.sizes import resolve_sizes
@@ -37,7 +38,7 @@ def run_scan(
         values = result.model_dump()
         write_report(metrics, summary, values, markdown_table("scan_source", values), meter)
     overrides_of_steps = (step_overrides(step, overrides) for step in STEPS.values() if step.separate_overrides)
-    return result.digest, *overrides_of_steps, *resolved
+    return result.digest, *overrides_of_steps, *resolved, result.test_digest
 
 
 def run_plan_cells(

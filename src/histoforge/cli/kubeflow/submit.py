@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from histoforge import __version__
-from histoforge.cli.steps import FILE, SET, read_settings
+from histoforge.cli.steps import FILE, SET, TEST_SOURCE, read_settings
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
 from histoforge.core.settings import parse_overrides
@@ -35,6 +35,7 @@ VERSION = Annotated[
 def submit(
     pipeline: Annotated[str, typer.Argument(help="an uploaded pipeline, such as 'selective-augmentation'")],
     source: Annotated[str, typer.Option("--source", help="s3:// or minio:// prefix of slides or images")] = "",
+    test_source: TEST_SOURCE = "",
     preset: Annotated[str, typer.Option("--preset", metavar="NAME", help="settings to start from")] = "",
     assignments: SET = None,
     config_file: FILE = None,
@@ -67,7 +68,9 @@ def submit(
 
     package = open_package(pipeline)
     given = {**read_settings(config_file), **parse_overrides(assignments or [])}
-    parameters = run_parameters(package, profile, _pipeline_arguments(package, given, source=source, preset=preset))
+    parameters = run_parameters(
+        package, profile, _pipeline_arguments(package, given, source=source, test_source=test_source, preset=preset)
+    )
     kubeflow = KubeflowClient()
     ids = version_on(kubeflow, package.name, version or __version__, profile)
     check_namespace(kubeflow.namespace, profile, parameters, pipeline_root)

@@ -19,7 +19,7 @@ from histoforge.cli.run.folder import METRICS, REPORT, claimed_run
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_json
-from histoforge.core.errors import HistoforgeError
+from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import atomic_file, write_json
 from histoforge.core.progress import say
 from histoforge.core.results import remove_work
@@ -29,6 +29,8 @@ from histoforge.tasks.task_log import RUN
 
 SEEDS = ("seed", "seeds")
 """Parameters that a pipeline sets differently for each of its tasks: other seeds per run, fewer for some arms."""
+LOCATIONS = ("test_source",)
+"""Parameters of a pipeline itself that name a location to read, besides the source."""
 AT_ONCE = 2
 """Number of a loop's tasks that kfp's local runner runs at the same time."""
 
@@ -117,18 +119,25 @@ def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> 
 
 def _check_request(name: str, source: str, preset: str, overrides: dict[str, Any]) -> _Request:
     entry = local_pipelines().named(name)
-    source = source if "://" in source else str(Path(os.path.expanduser(source)).resolve())
+    source = _absolute(source)
     pipeline = entry.load()
     values, for_steps = split_overrides(overrides, set(pipeline.component_spec.inputs))
     values = open_package(name).check({"source": source, **values})
-    for_all = for_steps | {name: values[name] for name in SEEDS if name in values}
+    if unused := [name for name in LOCATIONS if name in for_steps]:
+        raise SettingsError(f"The pipeline {entry.name} has no '{unused[0]}': it compares no arms on test patches.")
+    values |= {name: _absolute(str(values[name])) for name in LOCATIONS if values.get(name)}
+    for_all = for_steps | {name: values[name] for name in (*SEEDS, *LOCATIONS) if name in values}
     scan = scan_source.run(source, preset, for_all, entry.fixed)
     return _Request(pipeline, source, values, for_steps, for_all, dict(entry.fixed), scan)
 
 
+def _absolute(location: str) -> str:
+    return location if "://" in location else str(Path(os.path.expanduser(location)).resolve())
+
+
 def split_overrides(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split overrides into those of the pipeline itself, whose parameters are `inputs`, and those of its steps."""
-    for_steps = parameters() - set(SEEDS)
+    for_steps = parameters() - {*SEEDS, *LOCATIONS}
     for_pipeline = {key: value for key, value in overrides.items() if key in inputs - for_steps}
     return for_pipeline, {key: value for key, value in overrides.items() if key not in for_pipeline}
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from histoforge.core.text import counted
 from histoforge.evaluation.findings import Findings, GenerativeRow
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
-from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings
+from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, StudyFindings
 from histoforge.reports.text.answer import Answer
 from histoforge.reports.text.comparison_table import (
     COLUMNS,
@@ -27,24 +27,13 @@ from histoforge.reports.text.realism import precision_text, two_sample_text
 def study_markdown(findings: Findings, answer: Answer) -> str:
     """Return the answer, the study table, the distances of selected patches, the audit's verdict, and the warnings."""
     study = findings.study
-    scores = shown_scores(study)
-    header = ["Arm", *(SCORE_NAMES[name] for name in scores), "Learned", "Epochs kept"]
-    rows = [
-        [
-            arm.title,
-            *(score_text(arm.scores[name]) for name in scores),
-            _learned(findings, arm),
-            kept_epochs(arm) or "-",
-        ]
-        for arm in study.arms
-    ]
-    if study.constant is not None:
-        values = (value_text(study.constant.scores.get(name), missing="") for name in scores)
-        rows.append([f"always '{study.constant.class_name}'", *values, "", ""])
     comparisons = comparison_rows(study)
-    tables: list[Sequence[Sequence[str]]] = [[header, *rows]]
+    tables = [_arms_table(study)]
     if comparisons:
         tables.append([COLUMNS, *comparisons])
+    if findings.external is not None:
+        (first, *others), *rows = _arms_table(findings.external.study)
+        tables.append([[f"External test: {first}", *others], *rows])
     notes = [f"Mean ± standard deviation over {counted(max(len(arm.seeds) for arm in study.arms), 'seeds')}."]
     notes += [f"{comparison_caption(study)}. {NOTE}"] if comparisons else []
     notes += _distance_notes(findings.generative)
@@ -101,5 +90,23 @@ def _distance_note(row: GenerativeRow) -> str:
     )
 
 
-def _learned(findings: Findings, arm: ArmFindings) -> str:
-    return {True: "yes", False: "no sign of it", None: "-"}[findings.study.learned(arm.name)]
+def _arms_table(study: StudyFindings) -> list[Sequence[str]]:
+    scores = shown_scores(study)
+    header = ["Arm", *(SCORE_NAMES[name] for name in scores), "Learned", "Epochs kept"]
+    rows = [
+        [
+            arm.title,
+            *(score_text(arm.scores[name]) for name in scores),
+            _learned(study, arm),
+            kept_epochs(arm) or "-",
+        ]
+        for arm in study.arms
+    ]
+    if study.constant is not None:
+        values = (value_text(study.constant.scores.get(name), missing="") for name in scores)
+        rows.append([f"always '{study.constant.class_name}'", *values, "", ""])
+    return [header, *rows]
+
+
+def _learned(study: StudyFindings, arm: ArmFindings) -> str:
+    return {True: "yes", False: "no sign of it", None: "-"}[study.learned(arm.name)]
