@@ -17,7 +17,7 @@ from histoforge.tasks.table import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
-PLAIN = {"preset", "overrides", "dataset_digest"}
+PLAIN = {"preset", "overrides", "dataset_digest", "test_digest"}
 """Parameters of components that are not settings of a step."""
 
 
