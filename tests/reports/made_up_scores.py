@@ -88,6 +88,7 @@ def make_scores(
             classifier=first, n=N, micro=micro, precision=micro, recall=micro - 0.01, f1=micro - 0.02,
             classes=[(class_name, N // len(classes), micro, micro, micro) for class_name in classes],
         ),
+        block_edges=1 + far / 10,
         paths=paths if walked else None,
         paths_note="" if walked else f"{method} has no latent space to walk",
         diversity=diversity(real, labels, fake, labels, list(classes), judge),

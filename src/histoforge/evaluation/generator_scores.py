@@ -91,6 +91,8 @@ class GeneratorScores(Result):
         labels: Table IV.
         paths: both path lengths; None if the method has no latent space to walk, with the reason in `paths_note`.
         diversity: signs of mode collapse.
+        block_edges: gradient energy at the borders of blocks, divided by that elsewhere; None in files of earlier
+            versions.
         memorisation: the memorisation audit; None without validation patches.
         drawing: time and memory taken to draw the patches.
         training_seconds, training_steps, parameters: of the generator's training, as far as its record states them.
@@ -122,6 +124,7 @@ class GeneratorScores(Result):
     parameters: dict[str, int]
     warnings: list[str]
     other_architecture: bool = False
+    block_edges: float | None = None
     schema_version: int = SCHEMA_VERSION
     features: str = ""
     digest: str = ""

@@ -131,6 +131,11 @@ METRICS = Registry(
             source="diversity.distinct", main=False,
         ),
         Metric(
+            "block_edges", "Block edges", "", TWO_DECIMALS,
+            "gradient energy at the borders of 8 px blocks, divided by that elsewhere (1: no grid is visible)",
+            source="block_edges",
+        ),
+        Metric(
             "label_accuracy", "Micro", "higher", THREE_DECIMALS,
             "share of synthetic patches in which a classifier trained on real patches finds their class",
             source="labels.micro", main=False,

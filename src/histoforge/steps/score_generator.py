@@ -26,6 +26,7 @@ from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
 from histoforge.generators.loading import Generator, load_generator
 from histoforge.generators.methods import METHODS, title
 from histoforge.metrics.audit_pixels import AuditPixels
+from histoforge.metrics.block_edges import block_edges
 from histoforge.metrics.diversity import diversity
 from histoforge.metrics.extract import Extractor
 from histoforge.metrics.feature_space import EuclideanSpace
@@ -90,6 +91,7 @@ def run(
     result = GeneratorScores(
         **_identity(model, config, real, samples_digest, classifiers),
         **_feature_scores(classifiers, features, train, held_out, (pixels, labels), config),
+        block_edges=block_edges(pixels),
         labels=scoring.label_scores(classifiers[0], pixels, labels, config.batch_size, device),
         paths=paths,
         paths_note=paths_note,

@@ -11,6 +11,7 @@ from histoforge.evaluation.study_findings import ArmFindings, StudyFindings
 from histoforge.reports.layout.blocks import Figure
 from histoforge.reports.layout.drawing import FAINT, colour, draw, line_style
 from histoforge.reports.plots.probabilities import arm_style, leading
+from histoforge.reports.plots.unified_training import is_unified
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Epochs and values."""
@@ -51,7 +52,7 @@ def classifier_figures(study: StudyFindings) -> list[Figure]:
 def generator_figures(curves: Mapping[str, Curve], chosen: int | None, class_name: str = "") -> list[Figure]:
     """Plot the FID, the losses, and the discriminator's outputs of one generator, as far as its history has them."""
     of_class = f" of class {class_name}" if class_name else ""
-    losses = {name: curve for name, curve in curves.items() if not name.startswith(("fid", "d_")) and len(curve[0]) > 1}
+    losses = {} if is_unified(curves) else _losses(curves)
     figures = [_generator_fid(curves, chosen, of_class)] if "fid" in curves else []
     figures += _curves_figure(
         {name.replace("_", " "): curve for name, curve in losses.items()},
@@ -72,6 +73,10 @@ def generator_figures(curves: Mapping[str, Curve], chosen: int | None, class_nam
             "that move apart for good mean that the generator has fallen behind.",
         )
     return figures
+
+
+def _losses(curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    return {name: curve for name, curve in curves.items() if not name.startswith(("fid", "d_")) and len(curve[0]) > 1}
 
 
 def _generator_fid(curves: Mapping[str, Curve], chosen: int | None, of_class: str) -> Figure:

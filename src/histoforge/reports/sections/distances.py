@@ -8,6 +8,7 @@ from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.table import feature_metrics
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
 from histoforge.reports.plots.training import generator_figures
+from histoforge.reports.plots.unified_training import unified_figures
 from histoforge.reports.sections.patches import file_figure
 from histoforge.reports.text.formatting import MISSING, metric_text, value_text
 from histoforge.reports.text.realism import precision_text
@@ -32,6 +33,7 @@ def generator_section(findings: Findings) -> Section:
         prefix = f"{name}: " if name else ""
         curves = {key.removeprefix(prefix): curve for key, curve in findings.curves.items() if key.startswith(prefix)}
         figures += generator_figures(curves, findings.chosen_epochs.get(name), name)
+        figures += unified_figures(curves, findings.classes)
     blocks: list[Block] = [Figures(figures)] if figures else []
     if findings.pictures:
         blocks.append(Figures([file_figure(file, 720) for file in findings.pictures], wide=True))

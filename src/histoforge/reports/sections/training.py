@@ -6,6 +6,7 @@ from histoforge.evaluation.study_findings import ArmFindings, StudyFindings
 from histoforge.metrics.table import INTEGER, TWO_DECIMALS
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, cells
 from histoforge.reports.plots.training import classifier_figures, methods_fid_figure
+from histoforge.reports.plots.unified_training import unified_figures
 from histoforge.reports.text.formatting import MISSING, spread_text
 
 
@@ -33,6 +34,10 @@ def _classifiers_row(arm: ArmFindings) -> list[Cell]:
 def generators_section(findings: LeaderboardFindings) -> Section:
     """Show the FID of the generators by epoch."""
     figures = methods_fid_figure(findings.entries)
+    for entry in findings.entries:
+        figures += unified_figures(
+            entry.curves[min(entry.curves)] if entry.curves else {}, findings.classes, entry.name
+        )
     lead = "Did each generator learn, and was it still improving when its training stopped?"
     return Section("training", "Training of the generators", lead, [Figures(figures)] if figures else [])
 
