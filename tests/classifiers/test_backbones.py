@@ -18,9 +18,10 @@ from histoforge.layers.cbam import CBAM
 from histoforge.training.model_files import ModelInfo
 
 TIMM = ("timm:test_resnet", "timm:test_vit", "timm:test_efficientnet", "timm:test_convnext", "timm:vgg11")
-FAMILIES = ("resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "vit_b_16", *TIMM)
+FAMILIES = ("resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "vit_b_16", "multiscale_vit_4", *TIMM)
 MAPS = {
     "resnet10": (3, 3), "resnet50_cbam": (3, 15), "densenet121": (3, 57), "convnext_tiny": (3, 17), "vit_b_16": (3, 11),
+    "multiscale_vit_4": (3, 3),
     "timm:test_resnet": (3, 4), "timm:test_vit": (3, 5), "timm:test_efficientnet": (3, 4),
     "timm:test_convnext": (3, 3), "timm:vgg11": (3, 5),
 }  # fmt: skip

@@ -26,7 +26,8 @@ def inputs(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "backbone", ["resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "vit_b_16", "timm:test_vit"]
+    "backbone",
+    ["resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "vit_b_16", "multiscale_vit_2", "timm:test_vit"],
 )
 @pytest.mark.parametrize("layers", ["stages", "blocks"])
 def test_a_backbone_is_trained_and_selects(inputs, tmp_path, backbone, layers):
