@@ -45,17 +45,36 @@ class Checked:
         digest = self.scan.outputs["test_digest"]
         return {"test_source": self.test_source, "test_digest": digest, **self.settings("evaluate")}
 
+    @property
+    def folds(self) -> Any:
+        """The folds to train on, for a loop: each item has `fold`, which is -1 without cross-validation."""
+        return self.scan.outputs["folds"]
+
+    @property
+    def generators(self) -> Any:
+        """The generators to train in each fold, for a loop: each item has `seed`."""
+        return self.scan.outputs["generators"]
+
     def assign(self, task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
         """Set the resources and the title of a task; see `resources.assign`."""
         return resources.assign(task, self.pool, title)
 
 
-def check(run: RunParameters, test_source: Any = "") -> Checked:
-    """Check the settings of all steps, the source and the external test, before any long task starts."""
+def check(run: RunParameters, test_source: Any = "", folds: Any = 0, generator_seeds: Any = 1) -> Checked:
+    """Check the settings of all steps, the source and the external test, before any long task starts.
+
+    Args:
+        run: the pipeline's parameters.
+        test_source: location of an external test; '' for none.
+        folds: number of folds of a cross-validation; 0 leaves it to the preset.
+        generator_seeds: number of generators to train in each fold.
+    """
     scan = scan_source(
         seeds=run.seeds,
         test_source=test_source,
         fixed=dict(run.fixed),
+        folds=folds,
+        generator_seeds=generator_seeds,
         **run.slides,
         **run.settings,
         **run.pool.sizes,

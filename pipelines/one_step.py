@@ -35,9 +35,13 @@ POOL = {
 """Parameters of each such pipeline besides the component's inputs."""
 
 VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "evaluate": ((), ("selective",), ("selective", "generator", "pool", "selected", "overviews")),
+    "evaluate": (
+        ("baseline",),
+        ("baseline", "selective"),
+        ("baseline", "selective", "generator", "pool", "selected", "overviews"),
+    ),
     "finetune-snn": ((),),
-    "publish-model": ((),),
+    "publish-model": (("challenger",),),
     "select-samples": (("generator",), ("pool_in",)),
     "train-classifier": ((),),
     "train-generator": ((), ("extractor",), ("guide",)),

@@ -2,27 +2,14 @@
 
 from histoforge_components.evaluate.component import evaluate
 from histoforge_components.find_news.component import find_news
+from histoforge_components.preprocess.component import preprocess
 from histoforge_components.publish_model.component import publish_model
 from histoforge_components.record_source.component import record_source
-from histoforge_components.train_classifier.component import train_classifier
-from histoforge_pipelines.checking import Checked, check
+from histoforge_pipelines import resources
+from histoforge_pipelines.checking import check
 from histoforge_pipelines.parameters import RunParameters, pipeline
-from histoforge_pipelines.selective_augmentation import Selection, generate_and_select
+from histoforge_pipelines.selective_augmentation import draw_and_select, train_baseline, training_inputs
 from kfp import dsl
-
-
-def _evaluate(checked: Checked, selection: Selection, selective: dsl.PipelineTask) -> dsl.PipelineTask:
-    evaluation = evaluate(
-        patches=selection.patches,
-        baseline=selection.baseline,
-        selective=selective.outputs["model"],
-        generator=selection.generator,
-        pool=selection.pool,
-        selected=selection.selected,
-        overviews=selection.overviews,
-        **checked.testing,
-    )
-    return checked.assign(evaluation, "Evaluate and report")
 
 
 @pipeline("retraining")
@@ -34,6 +21,8 @@ def retraining(
     score: str = "accuracy",
     margin: float = 0.0,
     test_source: str = "",
+    folds: int = 0,
+    generator_seeds: int = 1,
 ):
     """If the source has changed since the last run: selective augmentation, then the gate of the published model.
 
@@ -45,29 +34,49 @@ def retraining(
         score: score of the test patients by which champion and challenger are compared.
         margin: how much worse than the champion the challenger may be; 0 leaves it to the preset and the overrides,
             and if they do not set it, only a better challenger passes.
+        folds: number of parts for cross-validation, at least 2; the report speaks of the patients of all folds, and the
+            classifiers of the first fold are published if they pass the gate. 0 leaves it to the preset, which has a
+            single split.
+        generator_seeds: number of generators to train (in each fold), with the seeds seed, seed + 1, …; the classifiers
+            of the first one are published.
     """
-    checked = check(run, test_source)
+    checked = check(run, test_source, folds, generator_seeds)
     change = find_news(
         dataset_digest=checked.scan.outputs["Output"],
         state=state,
         models=models,
         checkpoints=run.checkpoints,
         seeds=run.seeds,
+        folds=folds,
+        generator_seeds=generator_seeds,
         **run.slides,
         **run.settings,
     )
     checked.assign(change, "Look for new slides")
 
     with dsl.If(change.outputs["Output"] == True, name="New slides"):  # noqa: E712 - kfp records the comparison
-        selection = generate_and_select(checked)
-        selective = train_classifier(
-            arm="selective", augmentation="none", synthetic=selection.selected, **selection.training
+        cutting = preprocess(folds=folds, **checked.cutting)
+        checked.assign(cutting, "Cut patches")
+        patches = cutting.outputs["patches"]
+        with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:
+            training = training_inputs(checked, patches, fold)
+            baseline = train_baseline(checked, training)
+            with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE) as generator:
+                drawing = draw_and_select(checked, training, fold, generator, baseline)
+                selective = drawing.train("selective", drawing.selected, "Train with selected patches")
+        evaluation = evaluate(
+            patches=patches,
+            baselines=dsl.Collected(baseline),
+            selectives=dsl.Collected(selective),
+            generators=dsl.Collected(drawing.generator),
+            pools=dsl.Collected(drawing.pool),
+            overviews=cutting.outputs["overviews"],
+            **checked.testing,
         )
-        checked.assign(selective, "Train with selected patches")
-        evaluation = _evaluate(checked, selection, selective)
+        checked.assign(evaluation, "Evaluate and report")
         publication = publish_model(
-            patches=selection.patches,
-            challenger=selective.outputs["model"],
+            patches=patches,
+            challengers=dsl.Collected(selective),
             results=evaluation.outputs["results"],
             models=models,
             name=model_name,

@@ -1,6 +1,7 @@
 """From slides to a report that tests whether selected synthetic patches helped (Xue et al. 2021)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, List, NamedTuple
 
 from histoforge_components.evaluate.component import evaluate
@@ -8,125 +9,169 @@ from histoforge_components.preprocess.component import preprocess
 from histoforge_components.select_samples.component import select_samples
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_components.train_generator.component import train_generator
+from histoforge_pipelines import resources
 from histoforge_pipelines.checking import Checked, check
 from histoforge_pipelines.parameters import RunParameters, pipeline
 from kfp import dsl
 
-RULES = [{"arm": "gan", "rule": "random"}, {"arm": "single_filter", "rule": "distance"}]
+RULES = {"gan": "random", "single_filter": "distance"}
 
 
 class Outputs(NamedTuple):
-    """Outputs of the pipeline."""
+    """Outputs of the pipeline; lists are in the order of the folds and, within a fold, of the generators."""
 
     report: dsl.HTML
     metrics: dsl.Artifact
     patches: dsl.Dataset
     overviews: dsl.Dataset
-    generator: dsl.Model
-    pool: dsl.Dataset
-    selected: dsl.Dataset
-    baseline: dsl.Model
-    traditional: dsl.Model
-    arms: List[dsl.Model]
-    selective: dsl.Model
+    generator: List[dsl.Model]
+    pool: List[dsl.Dataset]
+    selected: List[dsl.Dataset]
+    baseline: List[dsl.Model]
+    traditional: List[dsl.Model]
+    gan: List[dsl.Model]
+    single_filter: List[dsl.Model]
+    selective: List[dsl.Model]
 
 
-class Selection(NamedTuple):
-    """Training parameters and artifacts that exist before the arms are compared."""
+@dataclass(frozen=True)
+class Drawing:
+    """The tasks that train one generator of one fold, and draw and select its patches.
 
+    Attributes:
+        checked: the pipeline's parameters, after `scan_source`.
+        fold: the item of the loop over the folds.
+        inputs: the inputs of `select_samples` that all rules have.
+        training: the inputs of `train_classifier` that all arms of the fold have.
+        generator, pool, selected: the artifacts.
+    """
+
+    checked: Checked
+    fold: Any
+    inputs: Mapping[str, Any]
     training: Mapping[str, Any]
-    patches: Any
-    overviews: Any
     generator: Any
     pool: Any
     selected: Any
-    baseline: Any
+
+    def train(self, arm: str, synthetic: Any, title: str) -> Any:
+        """Train an arm with synthetic patches, and return its model."""
+        training = train_classifier(arm=arm, augmentation="none", synthetic=synthetic, **self.training)
+        self.checked.assign(training, title)
+        return training.outputs["model"]
+
+    def train_by_rule(self, arm: str, rule: str) -> Any:
+        """Select patches from the same pool by another rule, and train an arm with them."""
+        name = arm.replace("_", " ")
+        selecting = select_samples(pool_in=self.pool, rule=rule, **self.inputs)
+        self.checked.assign(selecting, f"Select patches: {name}")
+        return self.train(arm, selecting.outputs["selected"], f"Train with the selection: {name}")
 
 
-def generate_and_select(checked: Checked) -> Selection:
-    """Add the tasks from slides to selected patches, to the pipeline or branch in which this is called."""
-    cutting = preprocess(**checked.cutting)
-    checked.assign(cutting, "Cut patches")
-    patches, checkpoints = cutting.outputs["patches"], checked.run.checkpoints
-    training = {
+def training_inputs(checked: Checked, patches: Any, fold: Any) -> dict[str, Any]:
+    """Return the inputs of `train_classifier` that all arms of a fold have."""
+    return {
         "patches": patches,
+        "fold": fold.fold,
         "seeds": checked.run.seeds,
-        "checkpoints": checkpoints,
+        "checkpoints": checked.run.checkpoints,
         **checked.settings("train_classifier"),
     }
+
+
+def train_baseline(checked: Checked, training: Mapping[str, Any]) -> Any:
+    """Train the baseline of a fold, and return its model."""
     baseline = train_classifier(arm="baseline", augmentation="none", **training)
     checked.assign(baseline, "Train the baseline")
-    extractor = baseline.outputs["model"]
+    return baseline.outputs["model"]
 
+
+def draw_and_select(
+    checked: Checked, training: Mapping[str, Any], fold: Any, generator: Any, extractor: Any
+) -> Drawing:
+    """Train a generator on a fold, and draw and select its patches.
+
+    Args:
+        checked: the pipeline's parameters, after `scan_source`.
+        training: the inputs of the fold's classifiers.
+        fold, generator: the items of the loops.
+        extractor: the fold's baseline.
+    """
+    patches = training["patches"]
     generating = train_generator(
-        patches=patches, extractor=extractor, checkpoints=checkpoints, **checked.settings("train_generator")
-    )
-    checked.assign(generating, "Train HistoGAN")
-    selecting = select_samples(
         patches=patches,
         extractor=extractor,
-        generator=generating.outputs["generator"],
-        rule="entropy_centroid",
-        **checked.settings("select_samples"),
+        fold=fold.fold,
+        checkpoints=checked.run.checkpoints,
+        **checked.settings("train_generator", seed=generator.seed),
     )
+    checked.assign(generating, "Train HistoGAN")
+    inputs = {"patches": patches, "extractor": extractor, "fold": fold.fold, **checked.settings("select_samples")}
+    selecting = select_samples(generator=generating.outputs["generator"], rule="entropy_centroid", **inputs)
     checked.assign(selecting, "Draw and select patches")
-    return Selection(
+    return Drawing(
+        checked=checked,
+        fold=fold,
+        inputs=inputs,
         training=training,
-        patches=patches,
-        overviews=cutting.outputs["overviews"],
         generator=generating.outputs["generator"],
         pool=selecting.outputs["pool"],
         selected=selecting.outputs["selected"],
-        baseline=extractor,
     )
 
 
 @pipeline("selective-augmentation")
-def selective_augmentation(run: RunParameters, test_source: str = "") -> Outputs:
-    """Train HistoGAN on the patches of slides, keep the synthetic patches that help, and compare five classifiers."""
-    checked = check(run, test_source)
-    selection = generate_and_select(checked)
-    training = selection.training
+def selective_augmentation(
+    run: RunParameters, test_source: str = "", folds: int = 0, generator_seeds: int = 1
+) -> Outputs:
+    """Train HistoGAN on the patches of slides, keep the synthetic patches that help, and compare five classifiers.
 
-    with dsl.ParallelFor(RULES, name="Other rules") as other:
-        chosen = select_samples(
-            patches=selection.patches,
-            extractor=selection.baseline,
-            pool_in=selection.pool,
-            rule=other.rule,
-            **checked.settings("select_samples"),
-        )
-        checked.assign(chosen, "Select patches")
-        arm = train_classifier(arm=other.arm, augmentation="none", synthetic=chosen.outputs["selected"], **training)
-        checked.assign(arm, "Train with the selection")
-    traditional = train_classifier(arm="traditional", augmentation="traditional", **training)
-    checked.assign(traditional, "Train with traditional augmentation")
-    selective = train_classifier(arm="selective", augmentation="none", synthetic=selection.selected, **training)
-    checked.assign(selective, "Train with selected patches")
+    Args:
+        run: the parameters of all pipelines.
+        folds: number of parts for cross-validation, at least 2: every patient is tested once, and generators, selection
+            and classifiers are trained in each fold, at that many times the cost; 0 leaves it to the preset, which has
+            a single split.
+        generator_seeds: number of generators to train (in each fold), with the seeds seed, seed + 1, …; from two on,
+            the report speaks of the method and not of one generator alone.
+    """
+    checked = check(run, test_source, folds, generator_seeds)
+    cutting = preprocess(folds=folds, **checked.cutting)
+    checked.assign(cutting, "Cut patches")
+    patches = cutting.outputs["patches"]
+    with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:
+        training = training_inputs(checked, patches, fold)
+        baseline = train_baseline(checked, training)
+        traditional = train_classifier(arm="traditional", augmentation="traditional", **training)
+        checked.assign(traditional, "Train with traditional augmentation")
+        with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE) as generator:
+            drawing = draw_and_select(checked, training, fold, generator, baseline)
+            selective = drawing.train("selective", drawing.selected, "Train with selected patches")
+            gan, single_filter = (drawing.train_by_rule(arm, rule) for arm, rule in RULES.items())
 
     evaluation = evaluate(
-        patches=selection.patches,
-        baseline=selection.baseline,
-        traditional=traditional.outputs["model"],
-        arms=dsl.Collected(arm.outputs["model"]),
-        selective=selective.outputs["model"],
-        generator=selection.generator,
-        pool=selection.pool,
-        selected=selection.selected,
-        overviews=selection.overviews,
+        patches=patches,
+        baselines=dsl.Collected(baseline),
+        traditionals=dsl.Collected(traditional.outputs["model"]),
+        gans=dsl.Collected(gan),
+        single_filters=dsl.Collected(single_filter),
+        selectives=dsl.Collected(selective),
+        generators=dsl.Collected(drawing.generator),
+        pools=dsl.Collected(drawing.pool),
+        overviews=cutting.outputs["overviews"],
         **checked.testing,
     )
     checked.assign(evaluation, "Evaluate and report")
     return Outputs(
         report=evaluation.outputs["report"],
         metrics=evaluation.outputs["results"],
-        patches=selection.patches,
-        overviews=selection.overviews,
-        generator=selection.generator,
-        pool=selection.pool,
-        selected=selection.selected,
-        baseline=selection.baseline,
-        traditional=traditional.outputs["model"],
-        arms=dsl.Collected(arm.outputs["model"]),
-        selective=selective.outputs["model"],
+        patches=patches,
+        overviews=cutting.outputs["overviews"],
+        generator=dsl.Collected(drawing.generator),
+        pool=dsl.Collected(drawing.pool),
+        selected=dsl.Collected(drawing.selected),
+        baseline=dsl.Collected(baseline),
+        traditional=dsl.Collected(traditional.outputs["model"]),
+        gan=dsl.Collected(gan),
+        single_filter=dsl.Collected(single_filter),
+        selective=dsl.Collected(selective),
     )

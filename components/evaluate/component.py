@@ -9,12 +9,12 @@ from kfp import dsl
 @dsl.component(base_image=image_of("evaluate"), install_kfp_package=False)
 def evaluate(
     patches: dsl.Input[dsl.Dataset],
-    baseline: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.HTML],
     results: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     classification: dsl.Output[dsl.ClassificationMetrics],
     summary: dsl.Output[dsl.Markdown],
+    baseline: dsl.Input[dsl.Model] = None,
     traditional: dsl.Input[dsl.Model] = None,
     selective: dsl.Input[dsl.Model] = None,
     arms: Optional[dsl.Input[List[dsl.Model]]] = None,
@@ -26,6 +26,13 @@ def evaluate(
     overviews: dsl.Input[dsl.Dataset] = None,
     test_source: str = "",
     test_digest: str = "",
+    baselines: Optional[dsl.Input[List[dsl.Model]]] = None,
+    traditionals: Optional[dsl.Input[List[dsl.Model]]] = None,
+    gans: Optional[dsl.Input[List[dsl.Model]]] = None,
+    single_filters: Optional[dsl.Input[List[dsl.Model]]] = None,
+    selectives: Optional[dsl.Input[List[dsl.Model]]] = None,
+    generators: Optional[dsl.Input[List[dsl.Model]]] = None,
+    pools: Optional[dsl.Input[List[dsl.Dataset]]] = None,
     seed: int = -1,
     preset: str = "",
     overrides: dict = {},
@@ -46,6 +53,13 @@ def evaluate(
         overviews: overviews of the slides, for their pictures.
         test_source: folder, or s3:// or minio:// prefix, of slides or images of an external test; '' for none.
         test_digest: digest of the external test, from scan_source; if it changes, a cached evaluation is not reused.
+        baselines: the folds of the baseline, as collected from a loop.
+        traditionals: the folds of the arm with traditional augmentation.
+        gans: the arm with synthetic patches as they were drawn, of all folds and generators.
+        single_filters: the arm with synthetic patches selected by distance alone, of all folds and generators.
+        selectives: the arm with selected synthetic patches, of all folds and generators.
+        generators: the generators of all folds.
+        pools: scored candidate pools of all generators.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
@@ -67,15 +81,20 @@ def evaluate(
             "patches": patches,
             "arms": [
                 baseline,
+                *(baselines or []),
                 traditional,
+                *(traditionals or []),
                 *(arms or []),
+                *(gans or []),
+                *(single_filters or []),
                 selective,
+                *(selectives or []),
                 *(fraction_baselines or []),
                 *(fraction_selectives or []),
             ],
-            "generator": generator,
-            "pool": pool,
-            "selected": selected,
+            "generator": [generator, *(generators or [])],
+            "pool": [pool, *(pools or [])],
+            "selected": [selected],
             "overviews": overviews,
         },
         outputs={"report": report, "metrics": results},

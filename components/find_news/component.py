@@ -21,6 +21,8 @@ def find_news(
     seed: int = -1,
     models: str = "",
     checkpoints: str = "",
+    folds: int = 0,
+    generator_seeds: int = 1,
 ) -> NamedTuple("News", [("Output", bool), ("record", str)]):
     """Detect whether the slides at a source, or the settings, have changed since the last training.
 
@@ -38,6 +40,8 @@ def find_news(
         seed: seed of the run.
         models: location where the run will publish; if the run continues, write access is checked now. '' for none.
         checkpoints: location of the run's checkpoints, checked in the same way.
+        folds: number of folds of the run.
+        generator_seeds: number of generators of the run in each fold.
 
     Returns:
         metrics: 1 if something has changed, otherwise 0; the task's time and memory.
@@ -58,6 +62,8 @@ def find_news(
             "slide_mpp": slide_mpp,
             "seeds": seeds,
             "seed": max(seed, 0),
+            **({"folds": folds} if folds else {}),
+            **({"generator_seeds": generator_seeds} if generator_seeds > 1 else {}),
         },
         state,
         (models, checkpoints),

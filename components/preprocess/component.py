@@ -16,6 +16,7 @@ def preprocess(
     mpp: float = 0.0,
     slide_mpp: float = 0.0,
     train_fraction: float = 0.0,
+    folds: int = 0,
     seed: int = -1,
     preset: str = "",
     overrides: dict = {},
@@ -29,6 +30,7 @@ def preprocess(
         mpp: resolution of the patches, um/px; 0 leaves it to the preset.
         slide_mpp: resolution of slides whose file does not state it, um/px; 0 if it is unknown.
         train_fraction: fraction of the training patches of each class to keep; 0 leaves it to the preset.
+        folds: number of folds of a cross-validation by patient; 0 leaves it to the preset, which has a single split.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
@@ -51,6 +53,7 @@ def preprocess(
             "mpp": mpp,
             "slide_mpp": slide_mpp,
             "train_fraction": train_fraction,
+            "folds": folds,
             "seed": seed,
         },
         inputs={},

@@ -1,5 +1,7 @@
 """The component `publish_model`."""
 
+from typing import List, Optional
+
 from histoforge_components.image import image_of
 from kfp import dsl
 
@@ -7,10 +9,11 @@ from kfp import dsl
 @dsl.component(base_image=image_of("publish_model"), install_kfp_package=False)
 def publish_model(
     patches: dsl.Input[dsl.Dataset],
-    challenger: dsl.Input[dsl.Model],
     publication: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
+    challenger: dsl.Input[dsl.Model] = None,
+    challengers: Optional[dsl.Input[List[dsl.Model]]] = None,
     results: dsl.Input[dsl.Artifact] = None,
     models: str = "",
     name: str = "classifier",
@@ -25,6 +28,7 @@ def publish_model(
     Args:
         patches: patch set that the challenger was trained on; its test split compares champion and challenger.
         challenger: arm or classifier to publish.
+        challengers: an arm of several folds or generators, as collected from a loop: that of the first is published.
         models: location of the published models, such as 's3://pathology/models'.
         results: results of the evaluation of the challenger, for the memorisation audit of its synthetic patches.
         name: name of the published model, shared by champion and challenger.
@@ -48,7 +52,7 @@ def publish_model(
         preset=preset,
         overrides=overrides,
         given={"models": models, "name": name, "score": score, "margin": margin, "trained_with": preset, "seed": seed},
-        inputs={"patches": patches, "challenger": challenger, "results": results},
+        inputs={"patches": patches, "challenger": [challenger, *(challengers or [])], "results": results},
         outputs={"publication": publication},
         metrics=metrics,
         summary=summary,

@@ -19,6 +19,8 @@ def scan_source(
     preset: str = "",
     overrides: dict = {},
     fixed: dict = {},
+    folds: int = 0,
+    generator_seeds: int = 1,
     cpu: str = "",
     cpu_cutting: str = "",
     cpu_training: str = "",
@@ -47,6 +49,8 @@ def scan_source(
         ("memory_for_training", str),
         ("memory_for_evaluating", str),
         ("test_digest", str),
+        ("folds", list),
+        ("generators", list),
     ],
 ):
     """Check a pipeline's settings and list its source, before any long task starts.
@@ -64,6 +68,8 @@ def scan_source(
         overrides: values for parameters of the pipeline's steps, by 'step.parameter'.
         fixed: parameters that the pipeline sets itself and no override may change, by step; false if another task
             checks the step's settings.
+        folds: number of folds of a cross-validation, as for preprocess; 0 leaves it to the preset.
+        generator_seeds: number of generators to train in each fold, with the seeds seed, seed + 1, …
         cpu: number of CPU cores of a task, such as '8'.
         cpu_cutting: cores of preprocess; '' for the value of cpu.
         cpu_training: cores of finetune_snn, train_generator and train_classifier; '' for the value of cpu.
@@ -93,6 +99,8 @@ def scan_source(
         memory_for_training: memory_training, or memory.
         memory_for_evaluating: memory_evaluating, or memory.
         test_digest: digest of the names, sizes and versions of all files of the external test; '' if there is none.
+        folds: the folds to train on, each with 'fold'; a single one with fold -1 without cross-validation.
+        generators: the generators to train in each fold, each with 'seed'.
     """
     from histoforge.tasks.small_tasks import run_scan
 
@@ -102,7 +110,7 @@ def scan_source(
         overrides,
         {
             **fixed,
-            "preprocess": {"patch_size": patch_size, "slide_mpp": slide_mpp, "seed": seed},
+            "preprocess": {"patch_size": patch_size, "slide_mpp": slide_mpp, "seed": seed, "folds": folds},
             "evaluate": {"test_source": test_source},
             "train_classifier": {**fixed.get("train_classifier", {}), "seeds": seeds},
         },
@@ -116,6 +124,8 @@ def scan_source(
             "memory_training": memory_training,
             "memory_evaluating": memory_evaluating,
         },
+        seed,
+        generator_seeds,
         metrics,
         summary,
     )

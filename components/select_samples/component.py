@@ -18,6 +18,7 @@ def select_samples(
     ratio: float = 0.0,
     pool_multiple: float = 0.0,
     seed: int = -1,
+    fold: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
@@ -32,6 +33,7 @@ def select_samples(
         ratio: number of kept patches per real training patch; 0 leaves it to the preset.
         pool_multiple: number of candidates per real training patch; 0 leaves it to the preset, or is 4 times ratio.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
+        fold: fold of the patch set whose training patches count, from 0; -1 for a patch set with a single split.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
 
@@ -47,7 +49,7 @@ def select_samples(
         "select_samples",
         preset=preset,
         overrides=overrides,
-        given={"rule": rule, "ratio": ratio, "pool_multiple": pool_multiple, "seed": seed},
+        given={"rule": rule, "ratio": ratio, "pool_multiple": pool_multiple, "seed": seed, "fold": fold},
         inputs={"patches": patches, "extractor": extractor, "generator": generator, "pool_in": pool_in},
         outputs={"selected": selected, "pool": pool},
         metrics=metrics,

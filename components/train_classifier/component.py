@@ -19,6 +19,7 @@ def train_classifier(
     checkpoints: str = "",
     seed: int = -1,
     factors: list = [],
+    fold: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
@@ -37,6 +38,7 @@ def train_classifier(
         seed: seed of the first classifier; the next have seed + 1, seed + 2, …; -1 leaves it to the preset and the
             overrides.
         factors: what sets the arm apart in a study of factors, such as 'kind=selective', 'ratio=0.5' and 'pool=4'.
+        fold: fold of the patch set to train on, counted from 0; -1 for a patch set with a single split.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
 
@@ -60,6 +62,7 @@ def train_classifier(
             "checkpoints": checkpoints,
             "seed": seed,
             "factors": factors,
+            "fold": fold,
         },
         inputs={"patches": patches, "synthetic": synthetic},
         outputs={"model": model},

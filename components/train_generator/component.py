@@ -17,6 +17,7 @@ def train_generator(
     only_class: str = "",
     checkpoints: str = "",
     seed: int = -1,
+    fold: int = -1,
     preset: str = "",
     overrides: dict = {},
 ):
@@ -31,6 +32,7 @@ def train_generator(
         only_class: the only class to train, for a method with one network per class; '' trains all classes in turn.
         checkpoints: folder or s3:// prefix for checkpoints, from which a retry on another node continues; '' for none.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
+        fold: fold of the patch set to train on, counted from 0; -1 for a patch set with a single split.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
 
@@ -51,6 +53,7 @@ def train_generator(
             "only_class": only_class,
             "checkpoints": checkpoints,
             "seed": seed,
+            "fold": fold,
         },
         inputs={"patches": patches, "extractor": extractor, "guide": guide},
         outputs={"generator": generator},

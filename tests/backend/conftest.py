@@ -63,8 +63,9 @@ def fractions(start: Any) -> Run:
 @pytest.fixture(scope="session")
 def locations(study: Run, guided: Run, fractions: Run) -> dict[str, Any]:
     """The location of an artifact, or of a list of them, for each input of the components."""
-    names = ("patches", "overviews", "baseline", "traditional", "selective", "generator", "pool", "selected")
-    outputs = {name: study.output(name) for name in names}
+    names = ("baseline", "traditional", "selective", "generator", "pool", "selected")
+    outputs: dict[str, Any] = {name: study.output(name) for name in ("patches", "overviews")}
+    outputs |= {name: study.outputs(name)[0] for name in names}
     return {
         **outputs,
         "extractor": outputs["baseline"],

@@ -21,8 +21,9 @@ def states(run, kind="container"):
 def test_selective_augmentation_compares_five_arms(study):
     assert set(results(study)["arms"]) == {"baseline", "traditional", "gan", "single_filter", "selective"}
     assert study.stored("report").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
-    arms = [study.launcher.stored(uri) / "arm.json" for uri in study.outputs("arms")]
-    assert [json.loads(arm.read_text())["arm"] for arm in arms] == ["gan", "single_filter"]
+    for name in ("baseline", "gan", "single_filter"):
+        (uri,) = study.outputs(name)
+        assert json.loads((study.launcher.stored(uri) / "arm.json").read_text())["arm"] == name
     assert set(states(study)) == {"COMPLETE"}
 
 

@@ -14,6 +14,7 @@ def loop_over_cells_of_a_task():
         spec.inputs.parameters[name].task_output_parameter.producer_task = "scan-source"
         spec.inputs.parameters[name].task_output_parameter.output_parameter_key = name
     spec.inputs.parameters["seed"].component_input_parameter = "seed"
+    spec.inputs.parameters["folds-loop-item"].component_input_parameter = "folds-loop-item"
     return spec
 
 
@@ -27,4 +28,5 @@ def test_a_returned_parameter_is_not_replaced_by_the_item_of_the_loop():
     assert inputs["overrides"].task_output_parameter.output_parameter_key == "overrides"
     assert inputs["cells-loop-item"].runtime_value.constant.struct_value["a"] == 1
     assert inputs["seed"].component_input_parameter == "seed"
+    assert inputs["folds-loop-item"].component_input_parameter == "folds-loop-item", "the item of an outer loop"
     assert task_spec_utils.create_parameter_loop_iteration_task_spec is plain

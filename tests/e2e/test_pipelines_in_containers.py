@@ -50,7 +50,7 @@ def pipeline(name):
     from histoforge.cli.run.runner import _prepare
 
     found = getattr(import_module(f"histoforge_pipelines.{name}"), name)
-    _prepare(found.pipeline_spec)
+    _prepare(found.pipeline_spec, 0)
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from histoforge.evaluation.arm_inputs import ArmInput, ArmPart
 from histoforge.evaluation.findings import (
     Findings,
     GenerativeRow,
@@ -15,7 +16,6 @@ from histoforge.evaluation.findings import (
     Projection,
     SamplePatch,
 )
-from histoforge.evaluation.inputs import ArmInput
 from histoforge.evaluation.study import ArmPredictions, build_study
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.metrics.feature_space import EuclideanSpace
@@ -59,7 +59,7 @@ def make_study(
         seed_skills = [skill + 0.02 * np.sin(arm_index + seed) for seed in range(seeds)]
         logits = [s * truth + n for s, n in zip(seed_skills, noise, strict=True)]
         probabilities = [np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in logits]
-        predictions.append(ArmPredictions(ArmInput(Path(name), _arm(name, seeds, classes)), probabilities))
+        predictions.append(ArmPredictions(ArmInput((ArmPart(Path(name), _arm(name, seeds, classes)),)), probabilities))
     return build_study(
         predictions, test, index["patient"].to_numpy(), "patients",
         reference=reference or next(iter(skills)), score=score, confidence=0.95, resamples=400, seed=0,

@@ -45,9 +45,11 @@ def test_too_few_test_patients_are_reported_before_and_after_reading(
     assert "large enough for a conclusion" in enough.summary.markdown
 
 
-def test_no_ratio_is_suggested_if_none_suffices(tmp_path: Path) -> None:
-    text = warning(preprocess(folder_by_patient(tmp_path / "in"), tmp_path, patch_size=32).summary.warnings)
+def test_no_ratio_and_no_folds_are_suggested_if_none_suffice(tmp_path: Path) -> None:
+    source = folder_by_patient(tmp_path / "in", patients=4)
+    text = warning(preprocess(source, tmp_path, patch_size=32).summary.warnings)
     assert "split_ratios" not in text
+    assert "folds" not in text
     assert text.endswith("add patients, or set split_by=slide, which makes all results too optimistic")
 
 

@@ -12,6 +12,7 @@ from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError
 from histoforge.core.seals import read_sealed
 from histoforge.core.validation import reason_of
+from histoforge.patches import PatchSet
 from histoforge.training.model_files import INFO_NAME, load_model, read_model_info
 
 
@@ -32,12 +33,17 @@ class _Arm(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     digests: dict[str, str] = Field(default_factory=dict)
     counts: dict[str, dict[str, int]] = Field(default_factory=dict)
+    fold: Annotated[int, Field(strict=True, ge=0)] | None = None
+    generator: str = ""
+    generator_seed: Annotated[int, Field(strict=True, ge=0)] | None = None
 
 
 def read_arm(path: Path) -> dict[str, Any]:
     """Return the content of `arm.json`.
 
-    Its entries are arm, seeds, config, digests, counts, class_weights and runs (one dict per seed).
+    Its entries are arm, seeds, config, digests, counts, class_weights and runs (one dict per seed); for one fold of a
+    cross-validation also fold, and for synthetic patches of one generator also generator (its digest) and
+    generator_seed.
 
     Raises:
         ModelError: it is missing or damaged.
@@ -53,6 +59,13 @@ def read_arm(path: Path) -> dict[str, Any]:
     if seeds != [run["seed"] for run in arm["runs"]]:
         raise ModelError(f"{file} is damaged (its runs are not those of its seeds): {ADVICE}.")
     return arm
+
+
+def arm_origin(patches: PatchSet, synthetic: PatchSet | None) -> dict[str, Any]:
+    """Return the entries of `arm.json` that say what sets an arm apart from others of its name: fold and generator."""
+    origin: dict[str, Any] = {"fold": patches.fold} if patches.fold >= 0 else {}
+    made_by = {} if synthetic is None else synthetic.info.made_by
+    return origin | {name: made_by[name] for name in ("generator", "generator_seed") if made_by.get(name) is not None}
 
 
 def check_model(path: Path, run: Mapping[str, Any], name: str) -> Path:

@@ -12,7 +12,7 @@ from histoforge.core.errors import PatchSetError
 from histoforge.core.seeds import numpy_rng
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
-from histoforge.patches.matching import check_same_format
+from histoforge.patches.matching import check_same_fold, check_same_format
 
 Use = Literal["both", "real", "synthetic", "control"]
 """The kinds of patches that an arm is trained on."""
@@ -52,6 +52,10 @@ def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.devic
     if synthetic is not None:
         advice = "select patches of a generator that was trained on the real one"
         check_same_format("The synthetic patch set has", synthetic, "the real one", patches, advice, PatchSetError)
+        made_by = synthetic.info.made_by
+        trained_on = (made_by.get("scoring") or {}).get("patches", "")
+        fold = (made_by.get("config") or {}).get("fold", -1)
+        check_same_fold("The generator of the synthetic patches", trained_on, fold, patches)
     if use == "synthetic":
         synthetic = _check_complete(synthetic)
         train = DevicePatches.load(synthetic, device)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from histoforge.classifiers.backbones.base import Layers, Trunk
 from histoforge.classifiers.backbones.registry import Stem, find_backbone
 from histoforge.classifiers.freezing import freeze_all_but
-from histoforge.patches.matching import PatchFormat, check_same_format
+from histoforge.patches import PatchSet
+from histoforge.patches.matching import PatchFormat, check_same_fold, check_same_format
 from histoforge.training.model_files import ModelInfo
 
 
@@ -68,6 +69,15 @@ class Classifier(nn.Module):
         self.register_buffer("scale", (0.5 / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", ((0.5 - torch.tensor(mean)) / torch.tensor(std)).view(1, 3, 1, 1), False)
         self.frozen = freeze_all_but(self.backbone, info.config.get("trainable_layers", 0))
+
+    def check_fold(self, patches: PatchSet) -> None:
+        """Check that it was not trained on another fold of `patches` than the one that they were opened for.
+
+        Raises:
+            ModelError: it was, and has seen test patients of this fold.
+        """
+        fold = self.info.config.get("fold", -1)
+        check_same_fold(f"The classifier {self.name}", self.info.digests.get("patches", ""), fold, patches)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Set the training mode, but keep frozen layers in evaluation mode so that their statistics stay fixed."""

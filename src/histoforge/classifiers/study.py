@@ -12,6 +12,7 @@ from torch import Tensor
 from histoforge import __version__
 from histoforge.classifiers.architecture import Architecture
 from histoforge.classifiers.arm_files import ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
+from histoforge.classifiers.arms import arm_origin
 from histoforge.classifiers.backbones.registry import find_backbone
 from histoforge.classifiers.data import TrainingData, Use, control_patches, count_patches, load_data
 from histoforge.classifiers.network import Classifier
@@ -108,6 +109,7 @@ def train(
             runs.append(_save(directory / training.name, arm, training.seed, classifier, engine, progress))
             engines.append(engine)
         content = _arm_content(arm, trainings[0].info, count_patches(patches, added, use), data, runs[: len(seeds)])
+        content |= arm_origin(patches, None if use == "control" else synthetic)
         if factors:
             content["factors"] = dict(factors)
         if len(runs) > len(seeds):
@@ -162,6 +164,7 @@ def describe(
         "head_width": architecture.head_width,
         "use": use,
         **{name: value for name, value in asdict(recipe).items() if name not in NOT_IN_IDENTITY},
+        **({"fold": patches.fold} if patches.fold >= 0 else {}),
     }
     return ModelInfo(
         kind="classifier",

@@ -81,6 +81,18 @@ class TrainingConfig(StepConfig):
     )
 
 
+class FoldConfig(TrainingConfig):
+    """Settings of every step that trains on one fold of a patch set, or draws patches for it."""
+
+    fold: int = Field(
+        -1,
+        ge=-1,
+        le=49,
+        description="fold of a patch set that was cut with folds, counted from 0: its test patients are not seen; -1 "
+        "for a patch set with a single split",
+    )
+
+
 def preset_names() -> list[str]:
     """Return the names of the presets that come with the package."""
     return sorted(file.name.removesuffix(".yaml") for file in _presets().iterdir() if file.name.endswith(".yaml"))

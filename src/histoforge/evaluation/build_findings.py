@@ -12,22 +12,29 @@ import torch
 
 from histoforge import __version__
 from histoforge.core.text import dimensions, duration, join_words
+from histoforge.evaluation.arm_inputs import ArmInput, TestPatches
 from histoforge.evaluation.findings import Findings, InputDigests, SyntheticFindings
-from histoforge.evaluation.inputs import ArmInput, TestUnits, count_units, training_patches
+from histoforge.evaluation.inputs import TestUnits, count_tested, training_patches
 from histoforge.evaluation.pictures import GeneratorRecord, generator_record, slide_pictures
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.evaluation.synthetic import sample_patches
 from histoforge.evaluation.synthetic_sets import SyntheticSets
 from histoforge.patches import PatchSet
-from histoforge.patches.patchset import SPLITS
 from histoforge.training.model_files import read_model_info
 
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """The opened inputs of an evaluation, and what was computed from them."""
+    """The opened inputs of an evaluation, and what was computed from them.
+
+    Attributes:
+        real: the real patches, opened for the first fold that is tested.
+        test: the tested patches.
+        synthetic, generator: those that are shown in detail: of the first fold and generator.
+    """
 
     real: PatchSet
+    test: TestPatches
     units: TestUnits
     arms: Sequence[ArmInput]
     study: StudyFindings
@@ -65,12 +72,13 @@ def build_findings(
     real, study = inputs.real, inputs.study
     size = f"{dimensions(real.patch_size)} px{f' at {real.info.mpp:.3g} um/px' if real.info.mpp else ''}"
     digests = _digests(inputs)
+    counts, units = count_tested(real, inputs.test, inputs.units)
     return Findings(
         title=heading or f"{_question(study)} {join_words(real.classes)} apart?",
         subtitle=f"histoforge evaluation, {time.strftime('%Y-%m-%d')}: patches of {size}",
         classes=real.classes,
-        counts=_counts(real),
-        units=count_units(real, inputs.units),
+        counts=counts,
+        units=units,
         study=study,
         warnings=list(inputs.warnings),
         caveats=list(inputs.caveats),
@@ -111,10 +119,6 @@ def _digests(inputs: EvaluationInputs) -> InputDigests:
     )
 
 
-def _counts(real: PatchSet) -> dict[str, dict[str, int]]:
-    return {split: dict(real.info.counts[split]) for split in SPLITS if split in real.info.counts}
-
-
 def _settings(inputs: EvaluationInputs, record: GeneratorRecord, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     made_by = inputs.real.info.made_by
     documents: list[tuple[str, Any]] = [("Preprocess", {k: v for k, v in made_by.items() if k != "summary"})]
@@ -145,7 +149,8 @@ def _input_rows(inputs: EvaluationInputs, digests: InputDigests) -> list[tuple[s
 
 
 def _code_versions(arms: Sequence[ArmInput]) -> list[str]:
-    return sorted(filter(None, {str(arm.document.get("code_version", "")) for arm in arms} | {__version__}))
+    recorded = {str(part.document.get("code_version", "")) for arm in arms for part in arm.parts}
+    return sorted(filter(None, recorded | {__version__}))
 
 
 def _question(study: StudyFindings) -> str:

@@ -1,6 +1,6 @@
 """Open the challenger and its evaluation, and check them against each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ import torch
 from histoforge.classifiers.arms import ARM_NAME, load_arm, load_classifier, read_arm, seed_model
 from histoforge.classifiers.network import Classifier
 from histoforge.core.digests import digest_json
-from histoforge.core.errors import ModelError, PatchSetError, SourceError
+from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError
+from histoforge.evaluation.arm_inputs import open_parts
 from histoforge.evaluation.findings import InputDigests
 from histoforge.evaluation.results_file import PublishableResults, read_results
 from histoforge.models import ModelCard
@@ -39,9 +40,32 @@ class Challenger:
     digest: str
 
     @property
+    def fold(self) -> int:
+        """The fold that it was trained on; -1 for a single split."""
+        return int(self.description.get("fold", -1))
+
+    @property
     def synthetic(self) -> bool:
         """True if it was trained on synthetic patches."""
         return "synthetic" in self.description["digests"]
+
+
+def first_part(paths: Path | Sequence[Path]) -> Path:
+    """Return the directory of the first generator and fold of an arm; other models are given alone.
+
+    Raises:
+        SettingsError: there is none, or there are several that are not one arm.
+    """
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if len(given) == 1:
+        return Path(given[0])
+    arms = open_parts(given)
+    if len(arms) > 1:
+        raise SettingsError(
+            f"publish_model has {len(arms)} challengers, '{arms[0].name}' and others: give one arm, of which there may "
+            "be several folds and generators."
+        )
+    return arms[0].parts[0].path
 
 
 def open_challenger(path: Path, patches: PatchSet) -> Challenger:

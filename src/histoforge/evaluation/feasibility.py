@@ -7,6 +7,7 @@ import pandas as pd
 
 from histoforge.core.errors import SourceError
 from histoforge.core.text import counted
+from histoforge.ingest.folds import fold_warnings, split_folds
 from histoforge.ingest.source import Source, patient_unit
 from histoforge.ingest.splitting import SplitSettings, split_outline
 from histoforge.metrics.bootstrap import MIN_PATIENTS
@@ -17,6 +18,7 @@ MIN_CLASS_PATIENTS = 2
 """Minimum number of test patients of each class: if one of them is left out, the class remains."""
 LARGE_ENOUGH = f"The test split is large enough for a conclusion, which also needs at least {MIN_SEEDS} seeds per arm"
 SHOWN_CLASSES = 3
+PROPOSED_FOLDS = (5, 4, 3, 2)
 TEST_SHARES = (0.2, 0.3, 0.4, 0.5)
 MAX_SEARCHED_PATIENTS = 1000
 
@@ -37,6 +39,7 @@ def outline_warnings(settings: SplitSettings, source: Source) -> list[str]:
         split_by=split_by,
         ratios=settings.ratios,
         seed=settings.seed,
+        folds=settings.folds,
         expected=True,
     )
 
@@ -49,6 +52,7 @@ def split_warnings(
     split_by: str,
     ratios: tuple[float, float, float],
     seed: int,
+    folds: int = 0,
     expected: bool = False,
 ) -> list[str]:
     """Return warnings about what the splits are too small for, one sentence each.
@@ -60,6 +64,7 @@ def split_warnings(
         split_by: origin of the split: 'patient', 'slide' or 'source'.
         ratios: ratios of the split, which sum to 1.
         seed: seed of the split.
+        folds: number of folds, which together test every patient; 0 for a single split.
         expected: True if the split is only expected, because no file has been read.
     """
     present = set(patches["split"])
@@ -73,11 +78,14 @@ def split_warnings(
         warnings.append(
             "There are no test patches, which evaluate needs: give the third number of split_ratios a value above 0"
         )
-    elif shortages := _shortages(patches, classes, unit):
-        verb = "will probably be" if expected else "is"
-        advice = _advice(patches, classes, unit, split_by, ratios, seed)
-        warnings.append(f"The test split {verb} too small for a conclusion ({'; '.join(shortages)}): {advice}")
-    return warnings
+    else:
+        tested = patches.assign(split="test") if folds else patches
+        if shortages := _shortages(tested, classes, unit):
+            subject = "The test of all folds together" if folds else "The test split"
+            verb = "will probably be" if expected else "is"
+            advice = _advice(tested, classes, unit, split_by, ratios, seed)
+            warnings.append(f"{subject} {verb} too small for a conclusion ({'; '.join(shortages)}): {advice}")
+    return [*warnings, *(fold_warnings(patches, classes, split_by, unit, folds) if folds else [])]
 
 
 def control_warning(held_back: str, settings: SplitSettings, unit: str) -> list[str]:
@@ -135,12 +143,38 @@ def _advice(
 ) -> str:
     if split_by == "source":
         return f"add {unit} to the source's test split"
-    suggestion = _larger_test_split(patches, classes, unit, split_by, ratios, seed) if ratios[0] else ""
-    if suggestion:
-        return f"add {unit}, or set split_ratios={suggestion}"
-    if split_by == "patient" and ratios[0] and patches["slide"].nunique() > patches["patient"].nunique():
-        return f"add {unit}, or set split_by=slide, which makes all results too optimistic"
-    return f"add {unit}"
+    if not ratios[0] or set(patches["split"]) == {"test"}:
+        return f"add {unit}"
+    remedies = []
+    if folds := _sufficient_folds(patches, classes, unit, split_by, ratios, seed):
+        remedies.append(f"set folds={folds}, which tests each of the {patches[split_by].nunique()} {unit} once")
+    if suggestion := _larger_test_split(patches, classes, unit, split_by, ratios, seed):
+        remedies.append(f"set split_ratios={suggestion}")
+    if not remedies and split_by == "patient" and patches["slide"].nunique() > patches["patient"].nunique():
+        remedies.append("set split_by=slide, which makes all results too optimistic")
+    return ", ".join([f"add {unit}", *remedies[:-1], *(f"or {remedy}" for remedy in remedies[-1:])])
+
+
+def _sufficient_folds(
+    patches: pd.DataFrame,
+    classes: Sequence[str],
+    unit: str,
+    split_by: str,
+    ratios: tuple[float, float, float],
+    seed: int,
+) -> int:
+    """Return a number of folds that together test enough patients, or 0 if there is none."""
+    groups = patches[split_by].astype(str).tolist()
+    labels = patches["class_name"].map(list(classes).index).to_numpy(np.int64)
+    if len(set(groups)) > MAX_SEARCHED_PATIENTS or _shortages(patches.assign(split="test"), classes, unit):
+        return 0
+    for folds in PROPOSED_FOLDS:
+        try:
+            split_folds(groups, labels, classes, ratios, folds, seed, split_by)
+        except SourceError:
+            continue
+        return folds
+    return 0
 
 
 def _larger_test_split(

@@ -8,43 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histoforge.classifiers.arms import read_arm
-from histoforge.core.errors import PatchSetError, SettingsError
-from histoforge.evaluation.arm_factors import Factors, arm_factors
+from histoforge.core.errors import PatchSetError
+from histoforge.evaluation.arm_inputs import ArmInput, ArmPart, TestPatches, open_parts
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import PatchFormat, check_same_format
 from histoforge.patches.patchset import SPLITS
 
-OF_AN_ARM = ("augmentation", "use")
+OF_AN_ARM = ("augmentation", "use", "fold")
 """Settings in which arms differ by definition: they are what a study compares."""
-
-
-@dataclass(frozen=True)
-class ArmInput:
-    """An arm directory and the contents of its `arm.json`."""
-
-    path: Path
-    document: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The arm's name."""
-        return str(self.document["arm"])
-
-    @property
-    def factors(self) -> Factors:
-        """Its factors in a study; empty otherwise."""
-        return arm_factors(self.document)
-
-    @property
-    def is_control(self) -> bool:
-        """True if held-back real patches took the place of synthetic ones."""
-        return bool(self.document.get("counts", {}).get("control"))
-
-    @property
-    def seeds(self) -> list[int]:
-        """Its seeds in ascending order."""
-        return sorted(self.document["seeds"])
 
 
 @dataclass(frozen=True)
@@ -70,21 +41,18 @@ def open_arms(paths: Sequence[Path], real: PatchSet, reference: str) -> tuple[li
     """Return the arms, the reference first and positive controls last, the reference's name, and warnings about them.
 
     Raises:
-        SettingsError: if there are no arms, or two arms share a name.
+        SettingsError: if there are no arms, two arms of one name have the same fold and generator, or an arm lacks a
+            fold.
         ModelError: if an arm is damaged, or was trained on other classes or another patch size.
     """
-    if not paths:
-        raise SettingsError("evaluate has no arms to compare: give at least one folder that train_classifier made.")
-    arms = [ArmInput(Path(path), read_arm(Path(path))) for path in paths]
+    arms = open_parts(paths)
     for arm in arms:
-        _check_arm(arm, real)
+        for part in arm.parts:
+            _check_arm(part, real)
     names = [arm.name for arm in arms]
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise SettingsError(
-            f"Two arms are called '{repeated[0]}': train one of them again under another name of 'arm'."
-        )
-    warnings = []
+    folds, warnings = arms[0].folds, []
+    if folds[0] >= 0 and len(folds) < real.folds:
+        warnings.append(f"Only the folds {', '.join(map(str, folds))} of {real.folds} were evaluated.")
     if reference not in names:
         same_kind = [arm.name for arm in arms if arm.factors.get("kind") == reference]
         replacement = (same_kind or names)[0]
@@ -120,6 +88,24 @@ def units_by_class(patches: PatchSet, units: TestUnits) -> dict[str, int]:
     return {"": len(set(names)), **by_class}
 
 
+def count_tested(
+    real: PatchSet, test: TestPatches, units: TestUnits
+) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
+    """Count patches, and patients (slides, images), by split and class name.
+
+    With folds, the test is that of all of them, and the other splits are those of the first fold.
+
+    Args:
+        real: the patch set, opened for the first fold that is tested.
+        test: the tested patches.
+    """
+    patches = {split: dict(real.info.counts[split]) for split in SPLITS if split in real.info.counts}
+    names, labels = units.of(test.patches), test.patches.labels
+    by_class = {name: len(set(names[labels == label])) for label, name in enumerate(real.classes)}
+    patches["test"] = dict(zip(real.classes, test.patches.counts.tolist(), strict=True))
+    return patches, {**count_units(real, units), "test": {"": len(set(names)), **by_class}}
+
+
 def training_patches(real: PatchSet) -> PatchSet:
     """Return the training patches, none if the patch set is an external test set (`split_ratios=0:0:1`)."""
     return real.where(np.flatnonzero(real.index["split"].to_numpy() == "train"))
@@ -146,17 +132,24 @@ def data_warnings(real: PatchSet, arms: Sequence[ArmInput], units: TestUnits) ->
         named = ", ".join(f"{item['name']} ({item['reason'].rstrip('.')})" for item in failed[:5])
         more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
         warnings.append(f"{len(failed)} of the source's slides or images were skipped: {named}{more}.")
-    return [*warnings, *_split_warnings(real, units), *_arm_warnings(real, arms)]
+    return [*warnings, *_split_warnings(real, np.any(_tests(real, arms), axis=0), units), *_arm_warnings(real, arms)]
 
 
-def data_caveats(real: PatchSet, units: TestUnits) -> list[str]:
+def _tests(real: PatchSet, arms: Sequence[ArmInput]) -> list[NDArray[np.bool_]]:
+    """Return a mask of the patches that each fold tests, bool [N] each; of the test split if there are no folds."""
+    return [(real.in_fold(fold).index["split"] == "test").to_numpy() for fold in arms[0].folds]
+
+
+def data_caveats(real: PatchSet, arms: Sequence[ArmInput], units: TestUnits) -> list[str]:
     """Return what limits the answer to patients like those in training, one sentence each."""
-    names, test = units.of(real), (real.index["split"] == "test").to_numpy()
-    shared = set(names[test]) & set(names[~test]) if units.column else set()
+    names, tests = units.of(real), _tests(real, arms)
+    both_sides = (set(names[test]) & set(names[~test]) for test in tests if units.column)
+    shared: set[Any] = set().union(*both_sides)
     caveats = []
     if shared:
+        tested = len(set(names[np.any(tests, axis=0)]))
         caveats.append(
-            f"{len(shared)} of {len(set(names[test]))} test {units.name} also have patches in other splits, so the "
+            f"{len(shared)} of {tested} test {units.name} also have patches in other splits, so the "
             f"results of all arms are too good: they hold for new patches of these {units.name}, not for new patients."
         )
     if units.name != "patients":
@@ -167,10 +160,9 @@ def data_caveats(real: PatchSet, units: TestUnits) -> list[str]:
     return caveats
 
 
-def _split_warnings(real: PatchSet, units: TestUnits) -> list[str]:
+def _split_warnings(real: PatchSet, test: NDArray[np.bool_], units: TestUnits) -> list[str]:
     index, warnings = real.index, []
     names = units.of(real)
-    test = (index["split"] == "test").to_numpy()
     for label, name in enumerate(real.classes):
         in_class = test & (index["label"] == label).to_numpy()
         count = len(set(names[in_class]))
@@ -192,8 +184,10 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
             f"Trained on another patch set than the one tested on here: {', '.join(other)}; the test split may contain "
             "their training patients."
         )
-    warnings += [f"{arm.name}: {text}" for arm in arms for text in arm.document.get("warnings", [])]
-    if len({tuple(arm.seeds) for arm in arms}) > 1:
+    warnings += [
+        f"{arm.name}: {text}" for arm in arms for part in arm.parts for text in part.document.get("warnings", [])
+    ]
+    if len({tuple(sorted(set(arm.seeds))) for arm in arms}) > 1:
         warnings.append("The arms have different seeds: paired tests use those that both have.")
     settings = [
         {k: v for k, v in arm.document.get("config", {}).items() if k not in OF_AN_ARM}
@@ -208,7 +202,7 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
     return warnings
 
 
-def _check_arm(arm: ArmInput, real: PatchSet) -> None:
+def _check_arm(arm: ArmPart, real: PatchSet) -> None:
     patches = PatchFormat(arm.document.get("classes", real.classes), arm.document.get("patch_size", real.patch_size))
     subject = f"The arm {arm.path} was trained on"
     check_same_format(subject, patches, "the patch set", real, "train it on that patch set")

@@ -1,8 +1,8 @@
 """`metrics.json`: the results of an evaluation, written by `evaluate` and read by `publish_model`.
 
-Version 3 of the schema adds `caveats` and `score_reason` to the answer, `against_all`, `constant`, `control`
-and `external`, and `learned` and `above_constant` to each arm. Version 2 has `inputs`, the digests of what was
-evaluated. In version 1 they are found only among the labels of `provenance`.
+Version 3 of the schema adds `caveats` and `score_reason` to the answer, `against_all`, `constant`, `control` and
+`external`, and `learned`, `above_constant`, folds and generators to each arm. Version 2 has `inputs`, the digests of
+what was evaluated. In version 1 they are found only among the labels of `provenance`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,9 +67,10 @@ class DataRecord(Record):
 
 
 class RunRecord(ClassificationMetrics):
-    """All metrics of the classifier of one seed."""
+    """All metrics of one run: one seed of the classifiers, with one seed of the generator (None without one)."""
 
     seed: int
+    generator_seed: int | None = None
 
 
 class ArmRecord(Record):
@@ -80,7 +81,8 @@ class ArmRecord(Record):
         counts: training patches by origin and class.
         scores: mean, standard deviation and interval by name.
         confusion: counts [C, C] averaged over seeds, true classes in rows.
-        runs: one per seed.
+        runs: one per seed and generator; with folds, over the patients of all folds.
+        folds: the folds of a cross-validation; empty for a single split.
         training: how its classifiers were trained; `models` are their digests.
         learned: whether it is above a classifier that always gives the same answer; None if that cannot be tested.
         above_constant: by how much it is above that classifier, by score.
@@ -95,6 +97,7 @@ class ArmRecord(Record):
     training: ClassifierTraining
     learned: bool | None = None
     above_constant: dict[str, CrossedMean] = {}
+    folds: list[int] = []
 
 
 class ExternalRecord(Record):
@@ -238,7 +241,11 @@ def _arm(study: StudyFindings, arm: ArmFindings) -> ArmRecord:
         counts=arm.counts,
         scores=arm.scores,
         confusion=arm.mean_confusion.tolist(),
-        runs=[RunRecord(seed=seed, **run.model_dump()) for seed, run in zip(arm.seeds, arm.runs, strict=True)],
+        runs=[
+            RunRecord(seed=seed, generator_seed=generator_seed, **run.model_dump())
+            for (generator_seed, seed), run in zip(arm.run_keys, arm.runs, strict=True)
+        ],
+        folds=arm.folds,
         training=arm.training,
         learned=study.learned(arm.name),
         above_constant=arm.above_constant,

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
+from histoforge.evaluation.arm_inputs import ArmInput
 from histoforge.evaluation.comparisons import Planned, compare
-from histoforge.evaluation.inputs import ArmInput
 from histoforge.evaluation.learning import LearningTest
 from histoforge.evaluation.study_findings import (
     ArmFindings,
@@ -40,17 +40,24 @@ COMPARED = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity"
 
 @dataclass(frozen=True)
 class ArmPredictions:
-    """An arm and its probabilities on the test split, [N, C] for each of its seeds in ascending order."""
+    """An arm and its probabilities of all tested patches, [N, C] for each of its runs in their order."""
 
     arm: ArmInput
     probabilities: list[Probabilities]
 
 
 @torch.inference_mode()
-def predict(classifier: Classifier, patches: DevicePatches, batch_size: int, dtype: torch.dtype) -> Probabilities:
-    """Return the probabilities float64 [N, C] of all patches; each row sums to 1."""
+def predict(
+    classifier: Classifier,
+    patches: DevicePatches,
+    batch_size: int,
+    dtype: torch.dtype,
+    only: NDArray[np.int64] | None = None,
+) -> Probabilities:
+    """Return the probabilities of all patches, or of `only` some rows, float64 [N, C]; each row sums to 1."""
     probabilities = []
-    for rows in torch.arange(len(patches)).split(batch_size):
+    wanted = torch.arange(len(patches)) if only is None else torch.from_numpy(only)
+    for rows in wanted.split(batch_size):
         with autocast(patches.device, dtype):
             logits = classifier(patches.batch(rows).images)
         probabilities.append(logits.double().softmax(1).cpu())
@@ -74,7 +81,7 @@ def build_study(
 
     Args:
         predictions: the arms, including the reference.
-        test: the test split.
+        test: the tested patches; with folds, those of all folds.
         units: the patient (slide, image) of each test patch, [N].
         units_name: 'patients', 'slides' or 'images'.
         score: the score that decides the answer.
@@ -115,16 +122,20 @@ def build_study(
 
 def _arm(predictions: ArmPredictions, test: PatchSet) -> ArmFindings:
     """Return an arm with the metrics of its runs, without scores over all of them."""
-    arm = predictions.arm.document
+    arm, document = predictions.arm, predictions.arm.document
     runs = [
         classification_metrics(probabilities, test.labels, test.classes) for probabilities in predictions.probabilities
     ]
-    trained = sorted(arm["runs"], key=lambda run: run["seed"])
+    classifiers = [(part, run.seed) for run in arm.runs for part in arm.parts_of(run)]
+    trained = [part.training(seed) for part, seed in classifiers]
     return ArmFindings(
-        name=predictions.arm.name,
-        factors=predictions.arm.factors,
-        seeds=predictions.arm.seeds,
-        counts=arm.get("counts", {}),
+        name=arm.name,
+        factors=arm.factors,
+        seeds=arm.seeds,
+        generator_seeds=[run.generator_seed for run in arm.runs],
+        generators=[arm.generator_of(run) for run in arm.runs],
+        folds=[fold for fold in arm.folds if fold >= 0],
+        counts=document.get("counts", {}),
         scores={},
         runs=runs,
         histories=[run.get("history", []) for run in trained],
@@ -134,9 +145,12 @@ def _arm(predictions: ArmPredictions, test: PatchSet) -> ArmFindings:
             steps=[run.get("steps") for run in trained],
             seconds=[run.get("seconds", 0.0) for run in trained],
             models=[run.get("digest", "") for run in trained],
-            method=arm.get("method", ""),
-            config=arm.get("config", {}),
-            digests=arm.get("digests", {}),
+            seeds=[seed for _, seed in classifiers],
+            folds=[part.fold for part, _ in classifiers],
+            generator_seeds=[part.generator_seed for part, _ in classifiers],
+            method=document.get("method", ""),
+            config=dict(document.get("config", {})),
+            digests=dict(document.get("digests", {})),
         ),
     )
 
@@ -223,14 +237,26 @@ def _effects(
     over_patients = bootstrap.difference(
         mean_statistic(statistics[arm][score]), mean_statistic(statistics[against][score])
     )
-    by_seed = dict(zip(first.seeds, first.scores[score].seeds, strict=True))
-    baseline_by_seed = dict(zip(second.seeds, second.scores[score].seeds, strict=True))
-    pairs = [(by_seed[seed], baseline_by_seed[seed]) for seed in by_seed if seed in baseline_by_seed]
+    pairs = _paired_scores(first, second, score)
     defined = [(value, baseline) for value, baseline in pairs if value is not None and baseline is not None]
     if not defined:
         return over_patients, None
     values, baseline_values = zip(*defined, strict=True)
     return over_patients, paired_effect(values, baseline_values, study.confidence)
+
+
+def _paired_scores(first: ArmFindings, second: ArmFindings, score: str) -> list[tuple[float | None, float | None]]:
+    """Return the scores of two arms by run, or as means by seed if the arms have other generators."""
+    scores, others = (dict(zip(arm.run_keys, arm.scores[score].seeds, strict=True)) for arm in (first, second))
+    if set(scores) == set(others):
+        return [(scores[run], others[run]) for run in scores]
+    seeds = {seed for _, seed in scores} & {seed for _, seed in others}
+    return [(_mean_of_seed(scores, seed), _mean_of_seed(others, seed)) for seed in sorted(seeds)]
+
+
+def _mean_of_seed(scores: Mapping[tuple[int | None, int], float | None], seed: int) -> float | None:
+    values = [value for (_, other), value in scores.items() if other == seed]
+    return None if None in values else float(np.mean(values))  # type: ignore[arg-type]
 
 
 def _corrected(effects: list[Effect | None]) -> list[Effect | None]:

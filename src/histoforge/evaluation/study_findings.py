@@ -79,9 +79,11 @@ class ClassifierTraining:
     """Training of the classifiers of an arm.
 
     Attributes:
-        epochs, best_epochs, steps: of each seed; None if its record lacks them.
-        seconds: training time of each seed.
-        models: digest of the classifier of each seed.
+        epochs, best_epochs, steps: of each classifier; None if its record lacks them.
+        seconds: training time of each classifier.
+        models: digest of each classifier.
+        seeds, folds, generator_seeds: which each classifier is: its seed, its fold (-1 for a single split), and the
+            seed of its generator (None without one). Empty in results of earlier versions.
         method: the backbone.
         config: the settings.
         digests: digests of the patch sets that it was trained on.
@@ -95,6 +97,9 @@ class ClassifierTraining:
     method: str
     config: dict[str, Any]
     digests: dict[str, str]
+    seeds: list[int] = field(default_factory=list)
+    folds: list[int] = field(default_factory=list)
+    generator_seeds: list[int | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -103,10 +108,15 @@ class ArmFindings:
 
     Attributes:
         factors: what distinguishes the arm in a study, such as ratio, pool and fraction.
-        counts: training patches by origin ('real', 'synthetic') and class.
+        seeds: the seed of each run. In a cross-validation, the classifiers of a seed in all folds are one run.
+        generator_seeds: the seed of the generator behind each run; None without one.
+        generators: the origin of the synthetic patches behind each run, by which runs with the same generator are told
+            from runs with another; None for an arm of real patches alone.
+        folds: the folds of a cross-validation; empty for a single split.
+        counts: training patches by origin ('real', 'synthetic') and class; those of the first fold and generator.
         scores: by name.
-        runs: all metrics of each seed, in the order of `seeds`.
-        histories: one list of epochs per seed, each with val_loss and similar values.
+        runs: all metrics of each run.
+        histories: one list of epochs per classifier, each with val_loss and similar values.
         training: settings, digests and durations.
         above_constant: by how much it is above a classifier that always gives the same answer, by score.
     """
@@ -114,6 +124,9 @@ class ArmFindings:
     name: str
     factors: Factors
     seeds: list[int]
+    generator_seeds: list[int | None]
+    generators: list[str | None]
+    folds: list[int]
     counts: dict[str, dict[str, int]]
     scores: dict[str, Score]
     runs: list[ClassificationMetrics]
@@ -137,12 +150,9 @@ class ArmFindings:
         return np.mean([run.confusion for run in self.runs], axis=0)
 
     @property
-    def generators(self) -> list[str | None]:
-        """The origin of the synthetic patches behind each seed's classifier; None for an arm of real patches alone.
-
-        All seeds of an arm share one set of synthetic patches, and therefore one generator.
-        """
-        return [self.training.digests.get("synthetic") for _ in self.seeds]
+    def run_keys(self) -> list[tuple[int | None, int]]:
+        """The seeds of generator and classifier of each run."""
+        return list(zip(self.generator_seeds, self.seeds, strict=True))
 
     @property
     def synthetic(self) -> int:

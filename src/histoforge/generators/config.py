@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from histoforge.core.settings import TrainingConfig
+from histoforge.core.settings import FoldConfig
 
 
-class GeneratorConfig(TrainingConfig):
+class GeneratorConfig(FoldConfig):
     """Length of a generator's training, choice of its weights, and the location of its checkpoints."""
 
     epochs: int = Field(

@@ -70,6 +70,13 @@ class IngestConfig(StepConfig):
         pattern=r"^\d+(\.\d+)?(:\d+(\.\d+)?){2}$",
         description="ratios train:val:test; 0 leaves a split out, and '0:0:1' puts everything into the test split",
     )
+    folds: int = Field(
+        0,
+        ge=0,
+        le=50,
+        description="number of parts for cross-validation: every patient is tested once, by classifiers that were "
+        "trained on the patients of the other parts; 0 for a single split",
+    )
     patient_pattern: str = Field(
         "",
         description="regular expression to search for in each file's path; its first group is the patient, as in "
@@ -115,6 +122,10 @@ class IngestConfig(StepConfig):
             raise ValueError("patch_size must be at least 8 px")
         if not sum(self.ratios):
             raise ValueError("split_ratios must not all be 0")
+        if self.folds == 1:
+            raise ValueError("folds must be 0 (a single split) or at least 2")
+        if self.folds and not self.ratios[0]:
+            raise ValueError(f"folds={self.folds} needs training patches: give split_ratios a first number above 0")
         return self
 
     @property

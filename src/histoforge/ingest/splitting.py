@@ -1,6 +1,6 @@
 """Decide which patches to keep, and assign them to splits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from histoforge.core.errors import SourceError
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import SPLITS, IngestConfig
+from histoforge.ingest.folds import later_copies, make_folds, tested_in
 from histoforge.ingest.source import THINNED, ReadLog, Source
 from histoforge.patches.duplicates import DuplicatePixels, find_duplicates
+from histoforge.patches.patchset import UNUSED, fold_column
 from histoforge.patches.splits import (
     check_every_class,
     check_given_split,
@@ -34,6 +36,7 @@ class SplitSettings:
         train_fraction: fraction of the training patches of each class to keep.
         control_share: share of the training patches to hold back for the positive control.
         drop_conflicts: whether to leave out patches whose pixels occur under two classes or in two splits.
+        folds: number of folds of a cross-validation; 0 for a single split.
     """
 
     split_by: str
@@ -42,6 +45,7 @@ class SplitSettings:
     train_fraction: float = 1.0
     drop_conflicts: bool = False
     control_share: float = 0.0
+    folds: int = 0
 
     @classmethod
     def of(cls, config: IngestConfig) -> Self:
@@ -53,6 +57,7 @@ class SplitSettings:
             config.train_fraction,
             config.drop_conflicts,
             config.control_share,
+            config.folds,
         )
 
 
@@ -62,15 +67,22 @@ class SplitPlan:
 
     Attributes:
         keep: bool [N].
-        splits: [N]; '' if not kept.
+        splits: [N]; '' if not kept. With folds, the splits of the first fold.
         split_by: the origin of train, val and test, as `make_splits` returns it.
         control_by: the unit held back for the positive control, as `hold_back_control` returns it; '' if there is none.
+        folds: the splits of each fold, [N] each; empty without folds.
     """
 
     keep: NDArray[np.bool_]
     splits: NDArray[np.object_]
     split_by: str
     control_by: str = ""
+    folds: list[NDArray[np.object_]] = field(default_factory=list)
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.object_]]:
+        """The columns of the folds in the patch set's index."""
+        return {fold_column(fold): splits for fold, splits in enumerate(self.folds)}
 
 
 def split_outline(settings: SplitSettings, source: Source) -> tuple[pd.DataFrame, str, str]:
@@ -88,6 +100,9 @@ def split_outline(settings: SplitSettings, source: Source) -> tuple[pd.DataFrame
     if not len(table):
         return table, settings.split_by, ""
     table = table.assign(label=table["class_name"].map(source.classes.index))
+    if settings.folds:
+        splits, control_by = hold_back_control(settings, source, table, make_folds(settings, source, table)[0])
+        return table.assign(split=splits), settings.split_by, control_by
     splits, split_by = make_splits(settings, source, table)
     splits, control_by = hold_back_control(settings, source, table, splits)
     return table.assign(split=splits), split_by, control_by
@@ -116,6 +131,8 @@ def plan_splits(
     keep = _resolve_conflicts(conflicts, conflicts.rows, "under two classes", keep, index, settings, log)
     if not keep.any():
         raise SourceError(f"All images in {log.source} have two classes: correct their labels.")
+    if settings.folds:
+        return _plan_folds(settings, source, log, collector, index, keep)
     splits = np.full(len(index), "", dtype=object)
     splits[keep], split_by = make_splits(settings, source, index[keep])
     for table in log.conflicts:
@@ -168,6 +185,45 @@ def hold_back_control(
         splits[train[mask]] = "control"
         return splits, unit
     return splits, "patch" if (splits == "control").any() else ""
+
+
+def _plan_folds(
+    settings: SplitSettings,
+    source: Source,
+    log: ReadLog,
+    collector: PatchCollector,
+    index: pd.DataFrame,
+    keep: NDArray[np.bool_],
+) -> SplitPlan:
+    """Split the patches to keep into folds. Training patches that are thinned are 'unused' in their fold.
+
+    Every patch remains in the patch set, because one of the folds tests it.
+    """
+    labels = index["label"].to_numpy(np.int64)
+    folds = [_spread(splits, keep) for splits in make_folds(settings, source, index[keep])]
+    for table in log.conflicts:
+        table["split"] = folds[0][table.index.to_numpy()]
+    tested = tested_in([splits[keep] for splits in folds])
+    names = [f"fold {fold}" for fold in tested.tolist()]
+    leaks = find_duplicates(collector.keys[keep], names, index["file"][keep])
+    rows = later_copies(leaks, tested)
+    keep = _resolve_conflicts(leaks, rows, "in two folds", keep, index.assign(split=folds[0]), settings, log)
+    train_and_val = [split for split in SPLITS[:2] if split in folds[0]]
+    held_back = set()
+    for splits in folds:
+        check_every_class(labels[keep], splits[keep], source.classes, train_and_val)
+        splits[keep], control_by = hold_back_control(settings, source, index[keep], splits[keep])
+        splits[keep & (splits == "")] = UNUSED
+        held_back.add(control_by)
+    weakest = next(unit for unit in ("patch", "slide", "patient", "") if unit in held_back)
+    return SplitPlan(keep, folds[0], settings.split_by, weakest, folds)
+
+
+def _spread(splits: NDArray[np.object_], keep: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """Return the splits of all patches, given those of the patches to keep; '' for the others."""
+    spread = np.full(len(keep), "", dtype=object)
+    spread[keep] = splits
+    return spread
 
 
 def make_splits(settings: SplitSettings, source: Source, index: pd.DataFrame) -> tuple[NDArray[np.object_], str]:

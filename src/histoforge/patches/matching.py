@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from histoforge.core.errors import HistoforgeError, ModelError
 from histoforge.core.text import dimensions
+from histoforge.patches.patchset import PatchSet
 
 
 class HasPatchFormat(Protocol):
@@ -56,3 +57,23 @@ def check_same_format(
     if tuple(first.patch_size) != tuple(second.patch_size):
         sizes = [dimensions(artifact.patch_size) for artifact in (first, second)]
         raise error(f"{subject} patches of {sizes[0]} px, and {name} has {sizes[1]} px: {advice}.")
+
+
+def check_same_fold(name: str, trained_on: str, fold: int, patches: PatchSet) -> None:
+    """Check that what was trained on a patch set was trained on the fold for which it is used here.
+
+    Args:
+        name: its name in the message, such as 'The extractor x'.
+        trained_on: digest of the patch set that it was trained on, or ''.
+        fold: the fold that it was trained on; -1 for a single split.
+        patches: the patch set, opened for the fold in question.
+
+    Raises:
+        ModelError: it was trained on another fold of this patch set, so that it has seen test patients of this one.
+    """
+    if trained_on == patches.digest and fold != patches.fold:
+        folds = [f"fold {number}" if number >= 0 else "the single split" for number in (fold, patches.fold)]
+        raise ModelError(
+            f"{name} was trained on {folds[0]} of this patch set, and has seen test patients of {folds[1]}: give the "
+            f"one of {folds[1]}."
+        )

@@ -1,5 +1,7 @@
 """Open and read a patch set."""
 
+import itertools
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ IMAGE_NAMES = ("images.npy", "images.parquet")
 COLUMNS = ("label", "split", "patient", "slide")
 SPLITS = ("train", "val", "test", "control")
 """`control` is held back from training: real patches that one arm, the positive control, trains on."""
+UNUSED = "unused"
+"""Split of a patch that a fold leaves out, such as a training patch beyond `train_fraction`."""
+FOLD_PREFIX = "fold_"
 
 
 class PatchSetInfo(Settings):
@@ -53,6 +58,11 @@ class PatchSetInfo(Settings):
         return digest_json(self.model_dump(mode="json", exclude={"digest"}))
 
 
+def fold_column(fold: int) -> str:
+    """Return the column of the index with the splits of a fold."""
+    return f"{FOLD_PREFIX}{fold}"
+
+
 class PatchSet:
     """Labelled patches: `index` has one row per patch, and `images(rows)` reads pixels.
 
@@ -61,21 +71,31 @@ class PatchSet:
     Attributes:
         info: content of `patchset.json`, which describes the whole set on disk.
         index: one row per patch: label, class_name, patient, slide, level, x, y (level 0, px), mpp (um/px), split, and
-            for synthetic patches method, generator (digest), seed and scores.
+            for synthetic patches method, generator (digest), seed and scores. A set with folds also has fold_0,
+            fold_1, …: the split of each patch in each fold.
+        fold: the fold whose splits are in the column 'split'; -1 if none was chosen.
     """
 
-    def __init__(self, info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader, rows: NDArray[np.int64]) -> None:
+    def __init__(
+        self, info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader, rows: NDArray[np.int64], fold: int = -1
+    ) -> None:
         self.info = info
         self.index = index
+        self.fold = fold
         self._reader = reader
         self._rows = rows
 
     @classmethod
-    def open(cls, path: Path) -> "PatchSet":
+    def open(cls, path: Path, fold: int = -1) -> "PatchSet":
         """Open a patch set and verify its schema, sizes and digests.
 
+        Args:
+            path: its directory.
+            fold: the fold whose splits to use, counted from 0; -1 for the column 'split'.
+
         Raises:
-            PatchSetError: the set is missing, damaged, or has a newer schema; the message names the file.
+            PatchSetError: the set is missing, damaged, or has a newer schema, and the message names the file; or it
+                does not have the fold.
         """
         path = Path(path)
         info = read_info(path)
@@ -95,7 +115,7 @@ class PatchSet:
             raise PatchSetError(
                 f"The patch set {path} does not match its description ({reason}): make it again."
             ) from None
-        return cls(info, index, reader, np.arange(len(index)))
+        return cls(info, index, reader, np.arange(len(index))).in_fold(fold)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -136,13 +156,37 @@ class PatchSet:
 
     def where(self, rows: NDArray[Any]) -> "PatchSet":
         """Return a view of some rows, given by a boolean mask or by indices."""
-        return PatchSet(self.info, self.index.iloc[rows].reset_index(drop=True), self._reader, self._rows[rows])
+        index = self.index.iloc[rows].reset_index(drop=True)
+        return PatchSet(self.info, index, self._reader, self._rows[rows], self.fold)
+
+    @property
+    def folds(self) -> int:
+        """Number of folds; 0 for a set with a single split."""
+        return next(fold for fold in itertools.count() if fold_column(fold) not in self.index)
+
+    def in_fold(self, fold: int) -> "PatchSet":
+        """Return a view in which the column 'split' has the splits of a fold; of the same splits for -1.
+
+        Raises:
+            PatchSetError: the set does not have the fold.
+        """
+        if fold < 0:
+            return self
+        if fold >= self.folds:
+            folds = f"the folds 0 to {self.folds - 1}" if self.folds else "a single split"
+            raise PatchSetError(
+                f"The patch set has {folds}, and fold {fold} was asked for: choose one that it has, or run 'histoforge "
+                "preprocess' again with more folds."
+            )
+        index = self.index.assign(split=self.index[fold_column(fold)])
+        info = self.info.model_copy(update={"counts": count_splits(index, self.classes)})
+        return PatchSet(info, index, self._reader, self._rows, fold)
 
     def of_class(self, label: int) -> "PatchSet":
         """Return a view of one class as a set with only this class, so that its labels are 0."""
         view = self.where(self.labels == label)
         info = self.info.model_copy(update={"classes": [self.classes[label]]})
-        return PatchSet(info, view.index.assign(label=0), view._reader, view._rows)
+        return PatchSet(info, view.index.assign(label=0), view._reader, view._rows, view.fold)
 
     def split(self, name: str) -> "PatchSet":
         """Return a view of one split: 'train', 'val', 'test' or 'control'.
@@ -173,10 +217,21 @@ def _check_content(info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader)
     labels = index["label"]
     if not pd.api.types.is_integer_dtype(labels) or not labels.between(0, len(info.classes) - 1).all():
         raise ValueError(f"{INDEX_NAME} has a label outside its {len(info.classes)} classes")
-    if not index["split"].isin(SPLITS).all():
-        raise ValueError(f"{INDEX_NAME} has a split other than {', '.join(SPLITS)}")
+    names = (*SPLITS, UNUSED)
+    for column in ("split", *(name for name in map(str, index) if name.startswith(FOLD_PREFIX))):
+        if not index[column].isin(names).all():
+            raise ValueError(f"{INDEX_NAME} has a {column} other than {', '.join(names)}")
     if reader.shape[0] != len(index) or reader.shape[1:] not in ((), (*info.patch_size, 3)):
         raise ValueError(f"the images have the shape {reader.shape}, and there are {len(index)} rows")
+
+
+def count_splits(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Count the patches of an index by split and class name."""
+    return {
+        split: {name: int(((index["split"] == split) & (index["class_name"] == name)).sum()) for name in classes}
+        for split in SPLITS
+        if (index["split"] == split).any()
+    }
 
 
 def read_info(path: Path) -> PatchSetInfo:

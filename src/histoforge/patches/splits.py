@@ -22,6 +22,8 @@ SWAP_PARTNERS = 256
 SWEEPS = 30
 MIN_GROUPS = 4
 """Minimum number of training patients of a class from which some are held back: at least two remain."""
+IMPORTANCE = (4.0, 1.0, 2.0)
+"""Weights of train, val and test: of a class that cannot be in all of them, test is given up before train."""
 REMEDIES = {
     "patient": "name the patients in a column 'patient' of labels.csv or slides.csv, or by patient_pattern",
     "slide": "name the slides in a column 'slide' of labels.csv or slides.csv",
@@ -56,10 +58,32 @@ def split_by_group(
     counts = np.zeros((len(names), len(classes)), np.int64)
     np.add.at(counts, (group_of, labels), 1)
     _check(counts, classes, ratios, unit)
-    rng = numpy_rng(seed, "split")
-    splits = _assign(counts, classes, ratios, unit, rng)
-    _Balancer(splits, counts, np.asarray(ratios)).improve(rng)
+    splits, missing = _distribute(counts, ratios, IMPORTANCE, numpy_rng(seed, "split"))
+    if missing:
+        raise _missing_class(missing, classes, counts > 0, unit)
     return np.asarray(SPLITS, dtype=object)[splits][group_of]
+
+
+def split_into_folds(
+    groups: Sequence[str], labels: NDArray[np.int64], n_classes: int, folds: int, seed: int = 0
+) -> NDArray[np.int64]:
+    """Return the fold in which each patch is tested, int64 [N], keeping groups together.
+
+    The folds have about equally many patches of each class and equally many groups, like the splits of
+    `split_by_group`. A class with fewer groups than folds is in as many folds as it has groups.
+
+    Args:
+        groups: the patient (or slide) of each patch, [N]; at least `folds` different ones.
+        labels: the class of each patch, int64 [N].
+        n_classes: number of classes.
+        folds: number of folds, at least 2.
+    """
+    names, group_of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    counts = np.zeros((len(names), n_classes), np.int64)
+    np.add.at(counts, (group_of, labels), 1)
+    equal = (1 / folds,) * folds
+    fold_of_group, _ = _distribute(counts, equal, (1.0,) * folds, numpy_rng(seed, "folds"))
+    return fold_of_group[group_of]
 
 
 def fraction_of_each_class(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
@@ -150,25 +174,35 @@ def _check(counts: NDArray[np.int64], classes: Sequence[str], ratios: tuple[floa
         )
 
 
-def _assign(
-    counts: NDArray[np.int64],
-    classes: Sequence[str],
-    ratios: tuple[float, float, float],
-    unit: str,
-    rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Assign as few groups as put each class into each split, and distribute the others by the ratios.
+def _distribute(
+    counts: NDArray[np.int64], ratios: Sequence[float], importance: Sequence[float], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
+    """Distribute groups over splits: each class into each split where possible, then by the ratios.
+
+    Args:
+        counts: patches by group and class, int64 [groups, classes].
+        ratios: share of each split, which sum to 1; a share of 0 omits the split.
+        importance: weight of having all classes in a split, where not every split can have them.
+        rng: source of all random choices.
 
     Returns:
-        The index of each group's split, int64 [groups].
+        The index of each group's split, int64 [groups], and the pairs of class and split for which no group is left.
     """
-    present = counts > 0
-    class_sets, set_of = np.unique(present, axis=0, return_inverse=True)
-    reserved = _reserve(class_sets, np.bincount(set_of, minlength=len(class_sets)), classes, ratios, present, unit)
+    splits, missing = _assign(counts, ratios, importance, rng)
+    _Balancer(splits, counts, np.asarray(ratios)).improve(rng)
+    return splits, missing
+
+
+def _assign(
+    counts: NDArray[np.int64], ratios: Sequence[float], importance: Sequence[float], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
+    """Assign as few groups as put each class into each split, and distribute the others by the ratios."""
+    class_sets, set_of = np.unique(counts > 0, axis=0, return_inverse=True)
+    reserved, missing = _reserve(class_sets, np.bincount(set_of, minlength=len(class_sets)), ratios, importance)
     splits = np.empty(len(counts), np.int64)
     for class_set in range(len(class_sets)):
         members = rng.permutation(np.flatnonzero(set_of == class_set))
-        required = np.repeat(np.arange(3), reserved[class_set])
+        required = np.repeat(np.arange(len(ratios)), reserved[class_set])
         target = np.asarray(ratios) * len(members)
         remaining = np.empty(len(members) - len(required), np.int64)
         assigned = reserved[class_set].astype(float)
@@ -176,18 +210,13 @@ def _assign(
             remaining[index] = np.argmax(np.where(np.asarray(ratios) > 0, target - assigned, -np.inf))
             assigned[remaining[index]] += 1
         splits[members] = np.concatenate([required, remaining])
-    return splits
+    return splits, missing
 
 
 def _reserve(
-    class_sets: NDArray[np.bool_],
-    sizes: NDArray[np.int64],
-    classes: Sequence[str],
-    ratios: tuple[float, float, float],
-    present: NDArray[np.bool_],
-    unit: str,
-) -> NDArray[np.int64]:
-    """Return how many groups with each set of classes a split needs so that it has all classes, int64 [sets, 3].
+    class_sets: NDArray[np.bool_], sizes: NDArray[np.int64], ratios: Sequence[float], importance: Sequence[float]
+) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
+    """Find how many groups with each set of classes a split needs so that it has all classes.
 
     This maximises sum(w z) - e sum(y), where y is the number of groups with a set of classes in a split, and z = 1 if a
     class is in a split.
@@ -195,23 +224,25 @@ def _reserve(
     Args:
         class_sets: the distinct sets of classes that groups have, bool [sets, classes].
         sizes: number of groups with each of them, int64 [sets].
-        classes, ratios, unit: see `split_by_group`.
-        present: whether a group has patches of a class, bool [groups, classes].
+        ratios, importance: see `_distribute`.
+
+    Returns:
+        y, int64 [sets, splits], and the pairs of class and split with z = 0.
     """
+    count, n_classes = len(ratios), class_sets.shape[1]
     wanted = [split for split, ratio in enumerate(ratios) if ratio > 0]
-    cells = [(label, split) for split in wanted for label in range(len(classes))]
-    y_count = len(class_sets) * 3
+    cells = [(label, split) for split in wanted for label in range(n_classes)]
+    y_count = len(class_sets) * count
     cover = lil_matrix((len(cells), y_count + len(cells)))
     for row, (label, split) in enumerate(cells):
-        cover[row, np.flatnonzero(class_sets[:, label]) * 3 + split] = 1
+        cover[row, np.flatnonzero(class_sets[:, label]) * count + split] = 1
         cover[row, y_count + row] = -1
     capacity = lil_matrix((len(class_sets), y_count + len(cells)))
     for row in range(len(class_sets)):
-        capacity[row, row * 3 : row * 3 + 3] = 1
-    importance = {0: 4.0, 2: 2.0, 1: 1.0}
+        capacity[row, row * count : (row + 1) * count] = 1
     cost = np.concatenate([np.full(y_count, 1e-4), [-importance[split] for _, split in cells]])
     upper = np.concatenate(
-        [np.where(np.isin(np.arange(y_count) % 3, wanted), np.repeat(sizes, 3), 0), np.ones(len(cells))]
+        [np.where(np.isin(np.arange(y_count) % count, wanted), np.repeat(sizes, count), 0), np.ones(len(cells))]
     )
     solution = milp(
         cost,
@@ -221,9 +252,7 @@ def _reserve(
     )
     values = np.round(solution.x).astype(np.int64)
     missing = [cell for cell, covered in zip(cells, values[y_count:], strict=True) if not covered]
-    if missing:
-        raise _missing_class(missing, classes, present, unit)
-    return values[:y_count].reshape(-1, 3)
+    return values[:y_count].reshape(-1, count), missing
 
 
 def _missing_class(
@@ -246,16 +275,18 @@ class _Balancer:
         splits: index of each group's split, int64 [groups].
         shares: each group's share of the patches of each class and, last, of the groups, [groups, classes + 1].
         present: 1 if a group has patches of a class, int64 [groups, classes].
-        excess: by how much the shares of a split exceed its ratio, [3, classes + 1].
-        cover: number of groups with patches of a class in each split, int64 [3, classes].
+        excess: by how much the shares of a split exceed its ratio, [splits, classes + 1].
+        cover: number of groups with patches of a class in each split, int64 [splits, classes].
     """
 
     def __init__(self, splits: NDArray[np.int64], counts: NDArray[np.int64], ratios: NDArray[np.float64]) -> None:
         self.splits, self.ratios = splits, ratios
         self.shares = np.column_stack([counts / counts.sum(axis=0), np.full(len(counts), 1 / len(counts))])
         self.present = (counts > 0).astype(np.int64)
-        self.excess = np.stack([self.shares[splits == split].sum(axis=0) for split in range(3)]) - ratios[:, None]
-        self.cover = np.stack([self.present[splits == split].sum(axis=0) for split in range(3)])
+        self.excess = (
+            np.stack([self.shares[splits == split].sum(axis=0) for split in range(len(ratios))]) - ratios[:, None]
+        )
+        self.cover = np.stack([self.present[splits == split].sum(axis=0) for split in range(len(ratios))])
 
     def improve(self, rng: np.random.Generator) -> None:
         """Try moves and swaps of the largest groups until none helps, or for `SWEEPS` passes."""
@@ -274,7 +305,9 @@ class _Balancer:
         2 u (u - A + B). A change that would remove a class from a split is not allowed.
         """
         source = int(self.splits[group])
-        moves = np.array([split for split in range(3) if split != source and self.ratios[split] > 0], np.int64)
+        moves = np.array(
+            [split for split in range(len(self.ratios)) if split != source and self.ratios[split] > 0], np.int64
+        )
         partners = partners[self.splits[partners] != source]
         targets = np.concatenate([moves, self.splits[partners]])
         shares, present = (

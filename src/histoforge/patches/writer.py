@@ -15,7 +15,7 @@ from histoforge import __version__
 from histoforge.core.digests import digest_file
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.patches.images import Pixels, image_reader, image_writer
-from histoforge.patches.patchset import INDEX_NAME, INFO_NAME, SCHEMA_VERSION, SPLITS, PatchSetInfo
+from histoforge.patches.patchset import INDEX_NAME, INFO_NAME, SCHEMA_VERSION, PatchSetInfo, count_splits
 
 COLUMNS: dict[str, Any] = {
     "label": "int64", "class_name": "str", "patient": "str", "slide": "str", "level": "int64",
@@ -136,7 +136,7 @@ class PatchSetWriter:
             classes=self.classes,
             patch_size=self.patch_size,
             mpp=self.mpp,
-            counts=_counts(index, self.classes),
+            counts=count_splits(index, self.classes),
             synthetic=self.synthetic,
             made_by={"code_version": __version__, **made_by},
             files={p.relative_to(self.directory).as_posix(): digest_file(p) for p in files},
@@ -156,11 +156,3 @@ class PatchSetWriter:
             writer.close()
             del reader
             shutil.move(Path(folder) / writer.name, self.directory / writer.name)
-
-
-def _counts(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
-    splits = [name for name in SPLITS if (index["split"] == name).any()]
-    return {
-        split: {name: int(((index["split"] == split) & (index["class_name"] == name)).sum()) for name in classes}
-        for split in splits
-    }

@@ -12,15 +12,16 @@ from histoforge.classifiers.arms import load_arm, load_judge
 from histoforge.classifiers.network import Classifier
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
+from histoforge.core.text import counted
+from histoforge.evaluation.arm_inputs import ArmInput, RunKey, TestPatches, tested_patches
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
+from histoforge.evaluation.drawn_sets import open_drawn
 from histoforge.evaluation.findings import ExternalFindings, Findings, SyntheticFindings
 from histoforge.evaluation.flat_metrics import flat_metrics
 from histoforge.evaluation.inputs import (
-    ArmInput,
     data_caveats,
     data_warnings,
     open_arms,
-    open_synthetic,
     test_units,
     training_patches,
     units_by_class,
@@ -46,7 +47,9 @@ from histoforge.reports.text.study_answer import study_answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
 from histoforge.steps.external_test import external_patches, external_warnings
 from histoforge.training.device import resolve_device, resolve_precision
-from histoforge.training.model_files import read_model_info
+
+Paths = Path | Sequence[Path] | None
+"""An input that may be given once, several times (for folds and generators), or not at all."""
 
 
 def run(
@@ -54,9 +57,9 @@ def run(
     *,
     patches: Path,
     arms: Sequence[Path],
-    generator: Path | None = None,
-    pool: Path | None = None,
-    selected: Path | None = None,
+    generator: Paths = None,
+    pool: Paths = None,
+    selected: Paths = None,
     overviews: Path | None = None,
     report: Path,
     metrics: Path,
@@ -66,9 +69,10 @@ def run(
     Args:
         config: the settings.
         patches: patch set of real patches; its test split is read here and by no other step.
-        arms: arm directories, in the order of the report (the reference comes first).
-        generator: generator whose history and pictures are shown.
-        pool: scored candidates, with their column 'kept'.
+        arms: arm directories, in the order of the report (the reference comes first). Those of one name are one arm:
+            its folds, and its generators.
+        generator: generator whose history and pictures are shown; of several, those of the first.
+        pool: scored candidates, with their column 'kept'; of several, the first is shown in detail.
         selected: kept patches; used if there is no pool.
         overviews: overviews with the pictures of slides.
         report: the HTML page to write.
@@ -80,16 +84,17 @@ def run(
     started = time.monotonic()
     device = resolve_device(config.device)
     dtype = resolve_precision(config.precision, device)
-    real = PatchSet.open(patches)
-    test = real.split("test")
-    units = test_units(real)
-    arm_inputs, reference, warnings = open_arms(arms, real, config.reference)
-    synthetic = _synthetic(pool, selected, real)
+    whole = PatchSet.open(patches)
+    units = test_units(whole)
+    arm_inputs, reference, warnings = open_arms(arms, whole, config.reference)
+    tested = tested_patches(whole, arm_inputs[0].folds)
+    test, real = tested.patches, whole.in_fold(arm_inputs[0].folds[0])
+    drawn = open_drawn(path_list(generator), path_list(pool), path_list(selected), whole)
+    synthetic, shown_generator = (drawn[0].sets, drawn[0].generator) if drawn else (None, None)
     inception = inception_extractors(config.inception_weights if synthetic else "", config.inception_sha256, device)
-    if generator is not None:
-        read_model_info(generator, "generator")
-    warnings += data_warnings(real, arm_inputs, units)
-    predictions, extractors = _predict(arm_inputs, DevicePatches.load(test, device), test, config.batch_size, dtype)
+    warnings += data_warnings(whole, arm_inputs, units)
+    predictions, by_fold = _predict(arm_inputs, DevicePatches.load(test, device), tested, config.batch_size, dtype)
+    extractors = by_fold[real.fold]
     study = build_study(
         predictions, test, units.of(test), units.name,
         reference=reference, score=config.score, confidence=config.confidence, resamples=config.resamples,
@@ -100,20 +105,22 @@ def run(
     train = training_patches(real)
     if synthetic is not None:
         warnings += _synthetic_warnings(train, extractors)
-    comparison = _compare(config, synthetic, train, test, [*extractors, *inception], device)
+    held_out = real.split("test")
+    comparison = _compare(config, synthetic, train, held_out, [*extractors, *inception], device)
     warnings += [*check_warnings(comparison.checks), *selection_warnings(comparison.generative)]
     findings = build_findings(
         EvaluationInputs(
             real,
+            tested,
             units,
             arm_inputs,
             study,
             synthetic,
             comparison,
-            generator,
+            shown_generator,
             overviews,
             warnings,
-            data_caveats(real, units),
+            data_caveats(whole, arm_inputs, units),
         ),
         heading=config.heading,
         shown_patches=config.shown_patches,
@@ -130,11 +137,15 @@ def run(
 def _test_externally(
     config: EvaluateConfig, real: PatchSet, arms: Sequence[ArmInput], internal: StudyFindings, device: torch.device
 ) -> ExternalFindings:
-    """Test all arms on the external source, in the score of the internal test."""
+    """Test all arms on the external source, in the score of the internal test.
+
+    The classifiers of a run in all folds are tested together, by their mean probability.
+    """
     dtype = resolve_precision(config.precision, device)
     with external_patches(config.test_source, real, config.test_patient_pattern) as patches:
         on_device = DevicePatches.load(patches, device)
-        predictions, _ = _predict(arms, on_device, patches, config.batch_size, dtype)
+        tested = TestPatches(patches, dict.fromkeys(arms[0].folds, np.arange(len(patches))))
+        predictions, _ = _predict(arms, on_device, tested, config.batch_size, dtype)
         units = test_units(patches)
         study = build_study(
             predictions, patches, units.of(patches), units.name,
@@ -152,10 +163,9 @@ def _test_externally(
         )
 
 
-def _synthetic(pool: Path | None, selected: Path | None, real: PatchSet) -> SyntheticSets | None:
-    if pool:
-        return SyntheticSets.of_pool(open_synthetic(pool, real, "candidate pool"))
-    return SyntheticSets.of_selection(open_synthetic(selected, real, "selection")) if selected else None
+def path_list(paths: Paths) -> list[Path]:
+    """Return an input as a list."""
+    return [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths or ()))
 
 
 def _synthetic_warnings(train: PatchSet, extractors: Sequence[Extractor]) -> list[str]:
@@ -198,24 +208,33 @@ def _compare(
 
 
 def _predict(
-    arms: Sequence[ArmInput], on_device: DevicePatches, test: PatchSet, batch_size: int, dtype: torch.dtype
-) -> tuple[list[ArmPredictions], list[Extractor]]:
-    """Return the probabilities of all arms and seeds, and the extractors, loading each model once.
+    arms: Sequence[ArmInput], on_device: DevicePatches, tested: TestPatches, batch_size: int, dtype: torch.dtype
+) -> tuple[list[ArmPredictions], dict[int, list[Extractor]]]:
+    """Return the probabilities of all arms and runs, and the extractors of each fold, loading each model once.
 
+    A patch that several folds test has the mean probability of their classifiers.
     The extractors are the reference's first two seeds and its judge of another architecture.
     """
     predictions: list[ArmPredictions] = []
-    extractors: list[Extractor] = []
+    extractors: dict[int, list[Extractor]] = {}
+    test = tested.patches
+    times = np.bincount(np.concatenate(list(tested.rows.values())), minlength=len(test))
     for arm in arms:
-        classifiers: list[Classifier] = load_arm(arm.path, on_device.device)
-        for classifier in classifiers:
-            classifier.check_fits(test.classes, test.patch_size, "the patch set")
-        if not predictions:
-            judge = load_judge(arm.path, on_device.device)
-            extractors += [*classifiers[:2], *([] if judge is None else [judge])]
-        probabilities = [predict(classifier, on_device, batch_size, dtype) for classifier in classifiers]
-        predictions.append(ArmPredictions(arm, probabilities))
-        say(f"evaluate: {arm.name}: {len(classifiers)} classifiers predicted {len(test)} test patches")
+        of_run = {run: np.zeros((len(test), len(test.classes))) for run in arm.runs}
+        for part in arm.parts:
+            classifiers: list[Classifier] = load_arm(part.path, on_device.device)
+            for classifier in classifiers:
+                classifier.check_fits(test.classes, test.patch_size, "the patch set")
+            if arm is arms[0] and part.fold not in extractors:
+                judge = load_judge(part.path, on_device.device)
+                extractors[part.fold] = [*classifiers[:2], *([] if judge is None else [judge])]
+            rows = tested.rows[part.fold]
+            for seed, classifier in zip(part.seeds, classifiers, strict=True):
+                probabilities = predict(classifier, on_device, batch_size, dtype, rows)
+                of_run[RunKey(part.generator_seed, seed)][rows] += probabilities
+        predictions.append(ArmPredictions(arm, [probabilities / times[:, None] for probabilities in of_run.values()]))
+        count = sum(len(part.seeds) for part in arm.parts)
+        say(f"evaluate: {arm.name}: {counted(count, 'classifiers')} predicted {len(test)} test patches")
     return predictions, extractors
 
 

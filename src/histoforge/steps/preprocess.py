@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
+from histoforge.core.text import counted
 from histoforge.evaluation.feasibility import (
     LARGE_ENOUGH,
     control_warning,
@@ -21,7 +23,7 @@ from histoforge.ingest.opening import open_source
 from histoforge.ingest.source import ReadLog, Source, patient_unit
 from histoforge.ingest.splitting import CONFLICTS_NAME, SplitPlan, SplitSettings, plan_splits
 from histoforge.patches import PatchSetWriter
-from histoforge.patches.patchset import SPLITS
+from histoforge.patches.patchset import SPLITS, UNUSED
 from histoforge.reports.text.splits import split_lines, splits_markdown
 from histoforge.steps.preprocess_config import PreprocessConfig, PreprocessSummary
 from histoforge.storage import digest_of_source, open_location
@@ -88,7 +90,8 @@ def _finish(
     plan = plan_splits(settings, source, log, collector, index)
     kept = index[plan.keep].assign(split=plan.splits[plan.keep])
     summary = _summarise(config, settings, source, log, kept, plan, digest)
-    by_file = kept.sort_values("split", key=lambda split: split != "control", kind="stable")
+    used = kept[kept["split"] != UNUSED]
+    by_file = used.sort_values("split", key=lambda split: split != "control", kind="stable")
     split_of_file = dict(zip(by_file["file"], by_file["split"], strict=True))  # 'control' only where nothing else is
     overview_splits = [split_of_file.get(file, "") for file in collector.overview_files]
     summary = summary.model_copy(update={"overviews": sum(map(bool, overview_splits))})
@@ -99,7 +102,7 @@ def _finish(
         "summary": summary.model_dump(mode="json", exclude={"seconds", "markdown"}),
     }
     collector.patches.mpp = summary.mpp
-    collector.patches.finish(made_by, split=plan.splits, keep=plan.keep)
+    collector.patches.finish(made_by, split=plan.splits, keep=plan.keep, columns=plan.columns)
     collector.overviews.finish(
         made_by,
         split=np.asarray(overview_splits, dtype=object),
@@ -142,6 +145,7 @@ def _summarise(
         split_by=plan.split_by,
         ratios=settings.ratios,
         seed=settings.seed,
+        folds=settings.folds,
     )
     return PreprocessSummary(
         kind=source.kind,
@@ -158,11 +162,27 @@ def _summarise(
         patients_known=source.patients_known,
         split_by=plan.split_by,
         control_by=plan.control_by,
+        folds=settings.folds,
+        tested=_tested(kept, source.classes) if settings.folds else {},
         files=log.files,
         failed=log.failed,
         dropped=log.dropped,
         warnings=log.warnings,
     )
+
+
+def _tested(kept: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
+    """Return the number of patients by class, all of whom the folds test, and under '' of all classes together."""
+    by_class = kept.groupby("class_name")["patient"].nunique()
+    return {"": int(kept["patient"].nunique()), **{name: int(by_class.get(name, 0)) for name in classes}}
+
+
+def _enough(summary: PreprocessSummary) -> bool:
+    """Return True if enough patients are tested for a conclusion."""
+    if not summary.folds:
+        return enough_for_conclusion(summary.patients, summary.patients_by_class)
+    by_class = {name: count for name, count in summary.tested.items() if name}
+    return enough_for_conclusion({"test": summary.tested[""]}, {"test": by_class})
 
 
 def _log_summary(summary: PreprocessSummary, unit: str) -> PreprocessSummary:
@@ -174,8 +194,12 @@ def _log_summary(summary: PreprocessSummary, unit: str) -> PreprocessSummary:
     """
     table = (summary.counts, summary.patients, summary.patients_by_class, unit)
     skipped = [f"{failure.name}: {failure.reason}" for failure in summary.failed]
-    verdict = LARGE_ENOUGH if enough_for_conclusion(summary.patients, summary.patients_by_class) else ""
+    verdict = LARGE_ENOUGH if _enough(summary) else ""
     lines = split_lines(*table) + [f"skipped {text}" for text in skipped]
+    if summary.folds:
+        test_all = f"{summary.folds} folds test each of {counted(summary.tested[''], unit)} once"
+        lines.insert(0, f"{test_all}; in the first fold:")
+        verdict = f"{test_all}, and the table shows the first fold. {verdict}".rstrip(". ")
     lines += [f"warning: {warning}" for warning in summary.warnings] + [verdict] * bool(verdict)
     for line in lines:
         say(f"preprocess: {line}")

@@ -25,6 +25,10 @@ class PreprocessSummary(Settings):
         split_by: 'patient', 'slide' (weaker: a patient may be in two splits) or 'source' (the source's own).
         control_by: what was held back for the positive control: 'patient', 'slide', 'patch' (of training patients), or
             '' if there is no control.
+        folds: number of folds of a cross-validation; 0 for a single split. With folds, the numbers by split are those
+            of the first fold.
+        tested: patients by class, each of whom the folds test once, and under '' of all classes together; empty for a
+            single split.
         files: slides or images that yielded patches.
         failed: slides and images that were skipped, with the reason.
         dropped: patches left out, by reason.
@@ -47,6 +51,8 @@ class PreprocessSummary(Settings):
     patients_known: bool
     split_by: str
     control_by: str = ""
+    folds: int = 0
+    tested: dict[str, int] = Field(default_factory=dict)
     files: int
     failed: list[Failure]
     dropped: dict[str, int]

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from histoforge import __version__
@@ -9,7 +10,7 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.progress import say
 from histoforge.core.text import dimensions
-from histoforge.evaluation.challenger import Challenger, check_comparable, open_challenger, open_results
+from histoforge.evaluation.challenger import Challenger, check_comparable, first_part, open_challenger, open_results
 from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units
 from histoforge.evaluation.inputs import count_units
 from histoforge.evaluation.results_file import PublishableResults
@@ -27,7 +28,12 @@ DECISION_NAME = "decision.json"
 
 
 def run(
-    config: PublishModelConfig, *, patches: Path, challenger: Path, results: Path | None = None, publication: Path
+    config: PublishModelConfig,
+    *,
+    patches: Path,
+    challenger: Path | Sequence[Path],
+    results: Path | None = None,
+    publication: Path,
 ) -> PublishModelSummary:
     """Publish the challenger, or keep the champion and report the reason. Both are results.
 
@@ -35,7 +41,7 @@ def run(
         config: the settings.
         patches: patch set that the challenger was trained on; champion and challenger are compared on its test
             split, and nothing is tuned on it.
-        challenger: arm directory or classifier.
+        challenger: arm directory or classifier; of an arm of several folds and generators, the first is published.
         results: the evaluation's metrics.json; needed for the audit if the challenger was trained on synthetic patches.
         publication: directory to write: decision.json, model_card.json, README.md.
 
@@ -48,7 +54,8 @@ def run(
     store = ModelStore(open_location(config.models), config.name)
     champion = store.champion()
     real = PatchSet.open(patches)
-    model = open_challenger(challenger, real)
+    model = open_challenger(first_part(challenger), real)
+    real = real.in_fold(model.fold)
     evaluation = open_results(results, model, real)
     if champion is not None:
         check_comparable(store.card(champion.version), model)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from histoforge.classifiers.arms import load_classifier
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import Progress, say
-from histoforge.generators.loading import load_generator
+from histoforge.generators.loading import Generator, load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
-from histoforge.patches.matching import check_same_format
+from histoforge.patches.matching import check_same_fold, check_same_format
 from histoforge.selection.counts import check_pool, kept_counts, pool_counts
 from histoforge.selection.pool import POOL_COLUMNS, Candidates, draw_pool, reuse_pool
 from histoforge.selection.scores import Scorer
@@ -26,6 +26,8 @@ from histoforge.training.device import resolve_device, resolve_precision
 
 ALGORITHM_1_MULTIPLE = 4
 COPY_BATCH = 256
+ORIGIN = ("generator", "generator_seed")
+"""What the description of a pool says about the generator that drew it."""
 ENTROPY_COLUMNS = {"mean_of_entropies": "entropy", "entropy_of_mean": "entropy_of_mean"}
 
 
@@ -59,13 +61,14 @@ def run(
     """
     started = time.monotonic()
     device = resolve_device(config.device)
-    real = PatchSet.open(patches)
+    real = PatchSet.open(patches, config.fold)
     train = real.split("train")
     kept = kept_counts(train.counts, config.ratio)
     drawn = pool_counts(train.counts, config.pool_multiple or ALGORITHM_1_MULTIPLE * config.ratio)
     check_pool(drawn, kept, real.classes)
     classifier = load_classifier(extractor, device)
     classifier.check_fits(real.classes, real.patch_size, f"the patch set {patches}")
+    classifier.check_fold(real)
     scoring = {
         "extractor": classifier.info.digest,
         "patches": real.digest,
@@ -73,7 +76,9 @@ def run(
         "layers": config.layers,
     }
     if pool_in is not None:
-        candidates = reuse_pool(PatchSet.open(pool_in), drawn, scoring, config.batch_size)
+        earlier = PatchSet.open(pool_in)
+        candidates = reuse_pool(earlier, drawn, scoring, config.batch_size)
+        origin = {name: earlier.info.made_by.get(name) for name in ORIGIN}
     elif generator is not None:
         scorer = Scorer(
             classifier,
@@ -83,10 +88,12 @@ def run(
             device=device,
             dtype=resolve_precision(config.precision, device),
         )
-        candidates = _draw(generator, scorer, real, drawn, config.seed, config.batch_size)
+        drawing = _open_generator(generator, scorer, real, config.batch_size)
+        candidates = draw_pool(drawing, scorer, drawn, config.seed, config.batch_size)
+        origin = {"generator": drawing.info.digest, "generator_seed": drawing.info.config.get("seed")}
     else:
         raise SettingsError("select_samples has no candidates: give a generator, or pool_in from an earlier one.")
-    made_by = {"step": "select_samples", "config": config.model_dump(mode="json"), "scoring": scoring}
+    made_by = {"step": "select_samples", "config": config.model_dump(mode="json"), "scoring": scoring, **origin}
     choose = partial(
         _choose, config.rule, kept, real.classes, entropy=config.entropy, threshold=config.threshold, seed=config.seed
     )
@@ -102,15 +109,15 @@ def run(
     )
 
 
-def _draw(
-    path: Path, scorer: Scorer, real: PatchSet, counts: NDArray[np.int64], seed: int, batch_size: int
-) -> Iterator[Candidates]:
-    """Load the generator, fit the scorer to the real training patches, and return the scored candidates."""
+def _open_generator(path: Path, scorer: Scorer, real: PatchSet, batch_size: int) -> Generator:
+    """Load the generator, and fit the scorer to the real training patches."""
     generator = load_generator(path, str(scorer.device))
     advice = "give a generator that was trained on that patch set"
     check_same_format(f"The generator {path} draws", generator.info, "the patch set", real, advice)
+    info = generator.info
+    check_same_fold(f"The generator {path}", info.digests.get("patches", ""), info.config.get("fold", -1), real)
     scorer.fit(DevicePatches.load(real.split("train"), scorer.device), len(real.classes), batch_size)
-    return draw_pool(generator, scorer, counts, seed, batch_size)
+    return generator
 
 
 def _choose(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import FoldConfig, Settings
 from histoforge.core.text import join_words, quoted
 from histoforge.selection.rules import RULES
 
@@ -15,7 +15,7 @@ else:
 _WITH_THRESHOLD = join_words(quoted(rule.name for rule in RULES.values() if rule.has_threshold), "or")
 
 
-class SelectSamplesConfig(TrainingConfig):
+class SelectSamplesConfig(FoldConfig):
     """Settings for drawing, scoring and keeping synthetic patches (Xue et al. 2021, section 3.2 and Algorithm 1)."""
 
     rule: RuleName = Field(

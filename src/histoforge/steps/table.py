@@ -56,7 +56,7 @@ STEPS = Registry(
             outputs=(Port("generator", "the generator", kind="generator"),),
             trains=True,
             distributed=True,
-            label={"method": " {}", "reward": ":{}", "only_class": " {}", "seed": " seed {}"},
+            label={"method": " {}", "reward": ":{}", "only_class": " {}", "seed": " seed {}", "fold": " fold {}"},
             size="training",
             gpu=True,
             torch=True,
@@ -89,7 +89,7 @@ STEPS = Registry(
                 Port("selected", "patch set of the kept synthetic patches", file="selected", kind="patches"),
                 Port("pool", "patch set of all candidates with their scores", file="pool", kind="patches"),
             ),
-            label={"rule": " {}"},
+            label={"rule": " {}", "fold": " fold {}"},
             size="evaluating",
             gpu=True,
             torch=True,
@@ -103,7 +103,7 @@ STEPS = Registry(
             outputs=(Port("model", "the arm: one classifier per seed", kind="arm"),),
             trains=True,
             distributed=True,
-            label={"arm": " {}"},
+            label={"arm": " {}", "fold": " fold {}"},
             size="training",
             gpu=True,
             torch=True,
@@ -154,10 +154,10 @@ STEPS = Registry(
             about="Compare the arms on the test split, and write the report.",
             inputs=(
                 _PATCHES,
-                Port("arms", "arm to compare, the baseline first", many=True),
-                _GENERATOR,
-                Port("pool", "scored candidate pool", optional=True),
-                Port("selected", "patch set of the kept synthetic patches", optional=True),
+                Port("arms", "arm to compare, the baseline first; several of one name are its folds", many=True),
+                Port("generator", _GENERATOR.about, optional=True, many=True),
+                Port("pool", "scored candidate pool", optional=True, many=True),
+                Port("selected", "patch set of the kept synthetic patches", optional=True, many=True),
                 Port("overviews", "overviews of the slides", optional=True),
             ),
             outputs=(
@@ -176,7 +176,12 @@ STEPS = Registry(
             about="Publish a classifier if it is better than the published one, or not worse by more than a margin.",
             inputs=(
                 _PATCHES,
-                Port("challenger", "arm or classifier to publish, trained on these patches"),
+                Port(
+                    "challenger",
+                    "arm or classifier to publish, trained on these patches; of several folds and generators, the "
+                    "first is published",
+                    many=True,
+                ),
                 Port("results", "metrics.json of its evaluation, for the memorisation audit", optional=True),
             ),
             outputs=(Port("publication", "the decision and the model card", kind="publication"),),
@@ -192,6 +197,10 @@ STEPS = Registry(
 )
 
 
+COUNTED_FROM_ZERO = ("seed", "fold")
+"""Parameters of components for which 0 is a value, and -1 leaves it to the preset."""
+
+
 def step_config(
     step: Step, preset: str, overrides: Mapping[str, Any], given: Mapping[str, Any] | None = None
 ) -> StepConfig:
@@ -203,7 +212,7 @@ def step_config(
         overrides: `step.parameter` or, for every step that has it, `parameter`; `train_generator.dcgan.parameter` for
             a single method.
         given: separate parameters, such as a component's. None, '' and 0 leave a parameter to the preset and the
-            overrides. For `seed`, 0 is a seed like any other, and -1 leaves it to them.
+            overrides. For `seed` and `fold`, 0 is a value like any other, and -1 leaves it to them.
 
     Raises:
         SettingsError: if a preset, step or parameter is unknown, or a value is out of its bounds or given twice.
@@ -223,7 +232,7 @@ def step_config(
 
 def is_given(name: str, value: Any) -> bool:
     """Return False if a component's parameter leaves its value to the preset: see `step_config`."""
-    if name == "seed":
+    if name in COUNTED_FROM_ZERO:
         return value is not None and value >= 0
     return value not in (None, "", 0)
 

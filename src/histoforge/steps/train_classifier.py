@@ -30,7 +30,7 @@ def run(
         Architecture(**config.model_dump(include={field.name for field in fields(Architecture)})),
         Recipe(**config.model_dump(include={field.name for field in fields(Recipe)})),
         range(config.seed, config.seed + config.seeds),
-        PatchSet.open(patches),
+        PatchSet.open(patches, config.fold),
         None if synthetic is None else PatchSet.open(synthetic),
         Path(model),
         config.use,

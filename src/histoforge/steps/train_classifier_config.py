@@ -5,14 +5,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from histoforge.classifiers.backbones.registry import BACKBONES
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import FoldConfig, Settings
 from histoforge.core.text import join_words
 
 Factor = Annotated[str, Field(pattern=r"^(kind=[a-z0-9_]{1,40}|(ratio|pool|fraction|dose)=\d{1,6}(\.\d{1,12})?)$")]
 _BACKBONES = f"{join_words(list(BACKBONES), 'or')} (a model of timm)"
 
 
-class TrainClassifierConfig(TrainingConfig):
+class TrainClassifierConfig(FoldConfig):
     """Settings of one arm's classifiers, equal in all arms except for `augmentation` and synthetic patches.
 
     Xue et al. 2021, section 4.3.3, gives the backbone and the number of runs, but no hyper-parameters (A4-14). The

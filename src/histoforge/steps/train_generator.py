@@ -76,7 +76,7 @@ def run(
             patches, a class has fewer patches than a batch, the method needs a guide, or a loss is not finite.
     """
     settings, generator = method_config(config), Path(generator)
-    data = PatchSet.open(patches).split("train")
+    data = PatchSet.open(patches, config.fold).split("train")
     METHODS[config.method].check_size(settings, data.patch_size)
     networks = _load_networks(config.method, data, extractor, guide, resolve_device(settings.device), config.precision)
     data = limit_patches(data, settings.max_patches, settings.seed)
@@ -100,6 +100,7 @@ def _load_networks(
     classifier = load_classifier(extractor, device) if extractor else None
     if classifier is not None:
         classifier.check_fits(data.classes, data.patch_size, "the patch set")
+        classifier.check_fold(data)
     if not METHODS[method].guided:
         return FrozenNetworks(classifier, None)
     if guide is None:
@@ -110,10 +111,11 @@ def _load_networks(
 
 
 def _describe(method: str, config: GeneratorConfig, data: PatchSet, networks: FrozenNetworks) -> ModelInfo:
+    not_identity = NOT_IDENTITY if config.fold >= 0 else {*NOT_IDENTITY, "fold"}
     return ModelInfo(
         kind="generator",
         method=method,
-        config={"method": method, **config.model_dump(exclude=NOT_IDENTITY)},
+        config={"method": method, **config.model_dump(exclude=not_identity)},
         classes=data.classes,
         patch_size=data.patch_size,
         mpp=data.info.mpp,

@@ -44,7 +44,13 @@ def artifact_metadata(path: Path) -> dict[str, Any]:
         return {}
     content = description(path)
     metadata = {key: content[key] for key in _METADATA[name] if content.get(key) is not None}
-    config = content.get("config") or (content.get("made_by") or {}).get("config") or {}
+    made_by = content.get("made_by") or {}
+    config = content.get("config") or made_by.get("config") or {}
+    fold, generator_seed = config.get("fold", -1), content.get("generator_seed", made_by.get("generator_seed"))
+    if name == "histoforge.model" and content.get("kind") == "generator":
+        generator_seed = config.get("seed")
+    metadata |= {"fold": fold} if fold >= 0 else {}
+    metadata |= {"generator_seed": generator_seed} if generator_seed is not None else {}
     if "seed" in config:
         metadata["seed"] = config["seed"]
     return {"format": name, "schema_version": content.get("schema_version", 1), **metadata}

@@ -37,12 +37,19 @@ class Task(NamedTuple):
     times: int | None
 
 
-def tasks(spec: Any) -> list[Task]:
-    """Return the tasks of a compiled pipeline (`pipeline_spec`), with the number of runs of those in loops."""
-    return list(_walk(spec, spec.root.dag, 1))
+def tasks(spec: Any, lengths: Mapping[str, int] | None = None) -> list[Task]:
+    """Return the tasks of a compiled pipeline (`pipeline_spec`), with the number of runs of those in loops.
+
+    Args:
+        spec: the compiled pipeline.
+        lengths: number of items of the loops over these outputs of `scan_source`, 'folds' and 'generators'.
+    """
+    return list(_walk(spec, spec.root.dag, 1, lengths or {}))
 
 
-def plan_pipeline(spec: Any, settings: Mapping[str, StepConfig], scan: Any) -> dict[str, Any]:
+def plan_pipeline(
+    spec: Any, settings: Mapping[str, StepConfig], scan: Any, lengths: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """Return the tasks of a pipeline, the settings of its steps, and the estimates of its trainings.
 
     Trainings run for a few steps on random patches of the size that `preprocess` would cut.
@@ -51,8 +58,9 @@ def plan_pipeline(spec: Any, settings: Mapping[str, StepConfig], scan: Any) -> d
         spec: the compiled pipeline.
         settings: settings of all steps.
         scan: the summary of `scan_source`.
+        lengths: see `tasks`.
     """
-    steps = tasks(spec)
+    steps = tasks(spec, lengths)
     used = [name for name in STEPS if any(task.step == name for task in steps)]
     names = [f"{task.title}{_times(task.times)}" for task in steps]
     plan: dict[str, Any] = {
@@ -70,7 +78,7 @@ def plan_pipeline(spec: Any, settings: Mapping[str, StepConfig], scan: Any) -> d
     return plan
 
 
-def _walk(spec: Any, dag: Any, times: int | None) -> Iterator[Task]:
+def _walk(spec: Any, dag: Any, times: int | None, lengths: Mapping[str, int]) -> Iterator[Task]:
     waiting, done = dict(dag.tasks), set[str]()
     while waiting:
         name = next(name for name, task in waiting.items() if set(task.dependent_tasks) <= done)
@@ -78,19 +86,19 @@ def _walk(spec: Any, dag: Any, times: int | None) -> Iterator[Task]:
         done.add(name)
         component = spec.components[task.component_ref.name]
         if component.HasField("dag"):
-            yield from _walk(spec, component.dag, _product(times, _items(task)))
+            yield from _walk(spec, component.dag, _product(times, _items(task, lengths)), lengths)
         else:
             step = re.sub(r"-\d+$", "", task.component_ref.name.removeprefix("comp-")).replace("-", "_")
             yield Task(task.task_info.name or name, step if step in STEPS else "", times)
 
 
-def _items(task: Any) -> int | None:
+def _items(task: Any, lengths: Mapping[str, int]) -> int | None:
     """Return the number of items that a sub-pipeline runs for; None if another task decides."""
     if not task.HasField("parameter_iterator"):
         return 1
     raw = task.parameter_iterator.items.raw
     if not raw:
-        return None
+        return lengths.get(task.parameter_iterator.items.input_parameter.rpartition("scan-source-")[2])
     return len(json.loads(raw))
 
 

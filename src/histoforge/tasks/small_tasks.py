@@ -17,20 +17,27 @@ def run_scan(
     overrides: Mapping[str, Any],
     given: Mapping[str, Mapping[str, Any] | bool],
     sizes: Mapping[str, str],
+    seed: int,
+    generator_seeds: int,
     metrics: MetricsArtifact,
     summary: Artifact,
 ) -> tuple[Any, ...]:
-    """Check a pipeline's settings and list its source; see `scan_source.run` and `sizes.resolve_sizes`.
+    """Check a pipeline's settings and list its source.
+
+    See `scan_source.run`, `sizes.resolve_sizes` and `plan_folds`.
 
     Returns:
         The source's digest; the overrides of each step with `separate_overrides`, in the order of `STEPS`; the sizes;
-        the digest of the external test source.
+        the digest of the external test source; the folds; the generators of each fold.
     """
     from histoforge.tasks import scan_source
+    from histoforge.tasks.plan_folds import plan_folds, plan_generators
     from histoforge.tasks.sizes import resolve_sizes
 
     with task_process("scan_source") as meter:
         resolved = resolve_sizes(sizes)
+        folds = plan_folds(source, preset, overrides, given)
+        generators = plan_generators(generator_seeds, seed, preset, overrides, given, len(folds))
         result = scan_source.run(source, preset, overrides, given)
         say(f"{result.source} contains {result.files} files, {result.bytes / 1e6:.1f} MB")
         for warning in result.warnings:
@@ -38,7 +45,7 @@ def run_scan(
         values = result.model_dump()
         write_report(metrics, summary, values, markdown_table("scan_source", values), meter)
     overrides_of_steps = (step_overrides(step, overrides) for step in STEPS.values() if step.separate_overrides)
-    return result.digest, *overrides_of_steps, *resolved, result.test_digest
+    return result.digest, *overrides_of_steps, *resolved, result.test_digest, folds, generators
 
 
 def run_plan_cells(

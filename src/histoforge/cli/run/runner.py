@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,12 +25,15 @@ from histoforge.core.progress import say
 from histoforge.core.results import remove_work
 from histoforge.steps.table import all_settings, parameters
 from histoforge.tasks import scan_source
+from histoforge.tasks.plan_folds import plan_folds
 from histoforge.tasks.task_log import RUN
 
-SEEDS = ("seed", "seeds")
-"""Parameters that a pipeline sets differently for each of its tasks: other seeds per run, fewer for some arms."""
+OWN = ("seed", "seeds", "folds")
+"""Parameters of steps that are the pipeline's where it has them: it sets them differently for each of its tasks."""
 LOCATIONS = ("test_source",)
 """Parameters of a pipeline itself that name a location to read, besides the source."""
+PLACE = {"fold": "fold", "generator_seed": "generator"}
+"""Metadata by which the artifacts of one name are told apart, with the words for them in names of links."""
 AT_ONCE = 2
 """Number of a loop's tasks that kfp's local runner runs at the same time."""
 
@@ -47,8 +50,9 @@ class _Request(NamedTuple):
         source: the absolute location.
         parameters: parameters of the pipeline itself.
         overrides: overrides for its steps.
-        for_all_steps: the overrides with the pipeline's seeds.
+        for_all_steps: the overrides with the pipeline's seeds and folds.
         fixed: settings of the pipeline itself, by step.
+        folds: number of folds of a cross-validation; 0 for a single split.
         scan: the summary of the source.
     """
 
@@ -58,6 +62,7 @@ class _Request(NamedTuple):
     overrides: dict[str, Any]
     for_all_steps: dict[str, Any]
     fixed: dict[str, Any]
+    folds: int
     scan: scan_source.ScanSummary
 
 
@@ -88,6 +93,7 @@ def run_pipeline(
     arguments = {"preset": preset, "overrides": request.overrides, **request.parameters}
     links = set(pipeline.component_spec.outputs or ()) - {"report", "metrics"}
     with claimed_run(out, {"pipeline": name, **arguments}, request.source, links, overwrite):
+        _prepare(pipeline.pipeline_spec, request.folds)
         _run_in(out.resolve(), name, pipeline, arguments)
 
 
@@ -114,7 +120,8 @@ def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> 
 
     request = _check_request(name, source, preset, overrides)
     settings = all_settings(preset, request.for_all_steps, {**request.fixed, "preprocess": {"source": request.source}})
-    return plan_pipeline(request.pipeline.pipeline_spec, settings, request.scan)
+    lengths = {"folds": max(1, request.folds), "generators": int(request.parameters.get("generator_seeds", 1))}
+    return plan_pipeline(request.pipeline.pipeline_spec, settings, request.scan, lengths)
 
 
 def _check_request(name: str, source: str, preset: str, overrides: dict[str, Any]) -> _Request:
@@ -126,9 +133,11 @@ def _check_request(name: str, source: str, preset: str, overrides: dict[str, Any
     if unused := [name for name in LOCATIONS if name in for_steps]:
         raise SettingsError(f"The pipeline {entry.name} has no '{unused[0]}': it compares no arms on test patches.")
     values |= {name: _absolute(str(values[name])) for name in LOCATIONS if values.get(name)}
-    for_all = for_steps | {name: values[name] for name in (*SEEDS, *LOCATIONS) if name in values}
+    for_all = for_steps | {name: values[name] for name in (*OWN, *LOCATIONS) if name in values}
     scan = scan_source.run(source, preset, for_all, entry.fixed)
-    return _Request(pipeline, source, values, for_steps, for_all, dict(entry.fixed), scan)
+    folds = plan_folds(source, preset, for_all, entry.fixed)
+    number = len(folds) if len(folds) > 1 else 0
+    return _Request(pipeline, source, values, for_steps, for_all, dict(entry.fixed), number, scan)
 
 
 def _absolute(location: str) -> str:
@@ -137,7 +146,7 @@ def _absolute(location: str) -> str:
 
 def split_overrides(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split overrides into those of the pipeline itself, whose parameters are `inputs`, and those of its steps."""
-    for_steps = parameters() - {*SEEDS, *LOCATIONS}
+    for_steps = parameters() - {*OWN, *LOCATIONS}
     for_pipeline = {key: value for key, value in overrides.items() if key in inputs - for_steps}
     return for_pipeline, {key: value for key, value in overrides.items() if key not in for_pipeline}
 
@@ -151,7 +160,6 @@ def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Conso
     with _quiet(console), corrected_loops():
         from kfp import local
 
-        _prepare(pipeline.pipeline_spec)
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(out / "artifacts"),
@@ -180,11 +188,17 @@ def code_digest() -> str:
     return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in files})
 
 
-def _prepare(spec: Any) -> None:
-    """Adapt a pipeline to one machine: no retries, cores shared among the tasks of a loop, and no parallel loops."""
+def _prepare(spec: Any, folds: int) -> None:
+    """Adapt a pipeline to one machine: no retries, cores shared among the tasks of a loop, and one loop at a time.
+
+    A task of a single split has all cores although it is in the loop over the folds.
+    """
     threads_set = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(threads_set) if threads_set.isdigit() and int(threads_set) else os.cpu_count() or 1
-    root = set(_tasks(spec.root.dag))
+    alone = set(_tasks(spec.root.dag))
+    if not folds:
+        loops = [task for task in spec.root.dag.tasks.values() if _iterates_over_folds(task)]
+        alone.update(*(_all_tasks(spec, loop.component_ref.name) for loop in loops))
     for component in [spec.root, *spec.components.values()]:
         for task in component.dag.tasks.values():
             task.ClearField("retry_policy")
@@ -194,8 +208,18 @@ def _prepare(spec: Any) -> None:
         if not component.executor_label:
             continue
         container = spec.deployment_spec["executors"][component.executor_label]["container"]
-        threads = cores if name in root else max(1, cores // AT_ONCE)
+        threads = cores if name in alone else max(1, cores // AT_ONCE)
         container.update({"env": [{"name": "OMP_NUM_THREADS", "value": str(threads)}]})
+
+
+def _iterates_over_folds(task: Any) -> bool:
+    return str(task.parameter_iterator.items.input_parameter).endswith("scan-source-folds")
+
+
+def _all_tasks(spec: Any, component: str) -> set[str]:
+    """Return the components of all tasks below a sub-pipeline."""
+    direct = _tasks(spec.components[component].dag)
+    return {*direct, *(name for task in direct for name in _all_tasks(spec, task))}
 
 
 def _titles(spec: Any) -> dict[str, str]:
@@ -230,18 +254,44 @@ def _quiet(console: Console) -> Iterator[None]:
 def _collect(outputs: dict[str, Any], out: Path) -> None:
     """Write the report and the results into `out`, and a link to each other artifact."""
     for name, value in outputs.items():
-        for number, artifact in enumerate(value if isinstance(value, list) else [value]):
+        artifacts = value if isinstance(value, list) else [value]
+        for number, artifact in enumerate(artifacts):
             path = Path(artifact.path)
             if name in ("report", "metrics"):
                 with atomic_file(out / {"report": REPORT, "metrics": METRICS}[name]) as temporary:
                     shutil.copyfile(path, temporary)
                 continue
-            link = out / (artifact.metadata.get("arm") or f"{name}-{number}" if isinstance(value, list) else name)
+            link = out / _link_name(name, number, artifacts, isinstance(value, list) and name.endswith("s"))
             if link.exists() and not link.is_symlink():
                 say(f"{link} was not written by this run and was kept; the result of that name is {path}")
                 continue
             link.unlink(missing_ok=True)
             link.symlink_to(os.path.relpath(path, out))
+
+
+def _link_name(name: str, number: int, artifacts: list[Any], numbered: bool) -> str:
+    """Return the name of the link to one of an output's artifacts: that of its arm or of the output, where it is alone.
+
+    Several of one name are told apart by fold and generator, or else by number.
+
+    Args:
+        name: name of the output.
+        number: number of the artifact in it.
+        artifacts: all of them.
+        numbered: True if those that are not arms are numbered even where there is one, as in lists of any length.
+    """
+    names = [str(artifact.metadata.get("arm") or name) for artifact in artifacts]
+    if numbered and names[number] == name:
+        return f"{name}-{number}"
+    if names.count(names[number]) == 1:
+        return names[number]
+    places = ["".join(_place(artifact.metadata)) for artifact in artifacts]
+    labels = [f"{base}{place}" for base, place in zip(names, places, strict=True)]
+    return labels[number] if labels.count(labels[number]) == 1 else f"{names[number]}-{number}"
+
+
+def _place(metadata: Mapping[str, Any]) -> list[str]:
+    return [f"-{part}-{int(metadata[key])}" for key, part in PLACE.items() if metadata.get(key) is not None]
 
 
 def _report(out: Path, console: Console, seconds: float) -> None:
