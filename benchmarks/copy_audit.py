@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--side", type=int, default=48, help="patch size of the phantom")
     parser.add_argument("--first", type=int, default=0, help="number of the first set, its seed")
-    parser.add_argument("--sets", type=int, default=150, help="number of innocent sets of each kind")
+    parser.add_argument("--sets", type=int, default=185, help="number of innocent sets of each kind")
     parser.add_argument("--planted", type=int, default=30, help="number of sets with copies of each kind and share")
     parser.add_argument("--count", type=int, default=160, help="number of synthetic patches")
     parser.add_argument("--training", type=int, default=300, help="maximum number of training patches")

@@ -252,11 +252,19 @@ def correlation(templates: Tensor, images: Tensor) -> Tensor:
     template = template - template.mean((1, 2), keepdim=True)
     spectra = torch.fft.rfft2(images) * torch.fft.rfft2(template, s=(height, width)).conj()
     sums = torch.fft.irfft2(spectra, s=(height, width))[:, : 2 * shift + 1, : 2 * shift + 1]
-    mean = F.avg_pool2d(images[:, None], inner, 1)[:, 0]
-    variance = F.avg_pool2d(images[:, None].square(), inner, 1)[:, 0] - mean.square()
-    image_norm = (variance.clamp(min=1e-6) * inner[0] * inner[1]).sqrt()
+    pixels = inner[0] * inner[1]
+    variance = _window_sums(images.square(), inner) / pixels - (_window_sums(images, inner) / pixels).square()
+    image_norm = (variance.clamp(min=1e-6) * pixels).sqrt()
     template_norm = template.square().sum((1, 2)).clamp(min=1e-6).sqrt()
     return (sums / image_norm / template_norm[:, None, None]).flatten(1).amax(1)
+
+
+def _window_sums(images: Tensor, window: tuple[int, int]) -> Tensor:
+    """Return the sums of images [P, h, w] over all windows of that size, float [P, h', w'], from an integral image."""
+    height, width = window
+    sums = F.pad(images.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
+    columns = sums[:, :, width:] - sums[:, :, :-width]
+    return (columns[:, height:] - columns[:, :-height]).float()
 
 
 def _sample(count: int, maximum: int, seed: int, name: str) -> NDArray[np.int64]:

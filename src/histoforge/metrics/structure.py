@@ -88,10 +88,16 @@ def _filter(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:
-    """Blur images [n, 1, h, w] with a Gaussian."""
-    radius = min(round(3 * sigma), min(images.shape[2:]) - 1)
+    """Blur images [n, 1, h, w] with a Gaussian, continued by reflection."""
+    height, width = images.shape[2:]
+    radius = min(round(3 * sigma), min(height, width) - 1)
     x = torch.arange(-radius, radius + 1, dtype=torch.float32)
     kernel = torch.exp(-x.square() / (2 * sigma**2))
     kernel = kernel / kernel.sum()
-    padded = F.pad(images, (radius, radius, radius, radius), mode="reflect")
-    return F.conv2d(F.conv2d(padded, kernel[None, None, None, :]), kernel[None, None, :, None])
+    return _blurring(height, kernel).T @ images @ _blurring(width, kernel)
+
+
+def _blurring(side: int, kernel: Tensor) -> Tensor:
+    """Return the matrix [side, side] by which a row is multiplied to blur it."""
+    radius = len(kernel) // 2
+    return F.conv1d(F.pad(torch.eye(side)[:, None], (radius, radius), mode="reflect"), kernel[None, None])[:, 0]
