@@ -116,12 +116,13 @@ def test_the_gate_reads_results_with_an_external_test(tmp_path, trained):
     assert read_results(tmp_path / "metrics.json").models
 
 
-def test_trained_pixels_in_the_external_source_are_refused(trained, tmp_path):
+@pytest.mark.parametrize("split", ["train", "test"])  # what one fold tests, another one trains on
+def test_patches_that_are_in_both_sources_are_refused(trained, tmp_path, split):
     leaking = shutil.copytree(trained / "external", tmp_path / "leaking")
     patches = PatchSet.open(trained / "patches")
-    row = int(np.flatnonzero(patches.index["split"] == "train")[0])
+    row = int(np.flatnonzero(patches.index["split"] == split)[0])
     Image.fromarray(patches.images(np.array([row]))[0]).save(leaking / CLASSES[patches.labels[row]] / "q9-99.png")
-    with pytest.raises(PatchSetError, match="1 patch of test_source .* same pixels as training or validation"):
+    with pytest.raises(PatchSetError, match="1 patch of test_source .* with the same pixels occur in the patch set"):
         run(trained, tmp_path / "out", leaking)
 
 

@@ -8,9 +8,6 @@ from histoforge.metrics.exact_copies import first_matches, pixel_keys
 from histoforge.metrics.structure import Structure, rows_of
 from histoforge.patches import PatchSet
 
-LEARNED = ("train", "val")
-"""Splits from which classifiers and generators learn, or by which they are chosen."""
-
 
 def with_classes(external: PatchSet, real: PatchSet, source: str) -> PatchSet:
     """Return the external patches with the labels of the patch set.
@@ -26,9 +23,8 @@ def with_classes(external: PatchSet, real: PatchSet, source: str) -> PatchSet:
 
 
 def repeated_rows(external: PatchSet, real: PatchSet) -> NDArray[np.int64]:
-    """Return the rows of external patches with the pixels of a training or validation patch, glass left out."""
-    learned = real.where(real.index["split"].isin(LEARNED).to_numpy())
-    rows = np.array([row for row, _ in first_matches(pixel_keys(external), pixel_keys(learned))], np.int64)
+    """Return the rows of external patches with the pixels of a patch of the set, whatever its split; glass left out."""
+    rows = np.array([row for row, _ in first_matches(pixel_keys(external), pixel_keys(real))], np.int64)
     if not len(rows):
         return rows
     return rows[Structure.of(rows_of(external, rows)).has_detail.numpy()]

@@ -27,13 +27,13 @@ def external_patches(source: str, real: PatchSet, patient_pattern: str = "") -> 
 
     Args:
         source: folder, or s3:// or minio:// prefix, of slides or images.
-        real: the patch set; its training and validation patches must not be among the external ones.
+        real: the patch set; its patches must not be among the external ones.
         patient_pattern: how the external files name patients; '' if they do so like those of the patch set.
 
     Raises:
         SettingsError: the source is that of the patch set.
-        PatchSetError: the patch set does not say how it was cut; classes or resolution differ; or the external source
-            contains patches that were trained on.
+        PatchSetError: the patch set does not say how it was cut; classes or resolution differ; or both contain the
+            same patches.
         HistoforgeError: the source cannot be read.
     """
     config = external_config(source, _cutting(real), patient_pattern)
@@ -72,8 +72,8 @@ def _check_apart(external: PatchSet, real: PatchSet, source: str) -> None:
         return
     files = list(dict.fromkeys(external.index["slide"].astype(str).iloc[rows]))
     raise PatchSetError(
-        f"{counted(len(rows), 'patches')} of test_source {source} have the same pixels as training or validation "
-        f"patches ({join_words(quoted(files[:3]))}): take out what was trained on."
+        f"{counted(len(rows), 'patches')} of test_source {source} with the same pixels occur in the patch set "
+        f"({join_words(quoted(files[:3]))}): take out what is in both sources."
     )
 
 
