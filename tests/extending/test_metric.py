@@ -82,7 +82,7 @@ def test_it_is_computed_with_every_extractor(outputs):
         read(folder / "scored-0" / "scores" / "scores.json")["held_out"],
         read(folder / "evaluation" / "metrics.json")["generative"],
     ):
-        assert len({row["extractor"] for row in rows}) == 2
+        assert len({row["extractor"] for row in rows}) == 4
         assert all(row["mean_shift"] > 0 for row in rows)
 
 

@@ -16,12 +16,14 @@ from histoforge.evaluation.leaderboard_findings import (
     MethodsMap,
     Spread,
 )
+from histoforge.evaluation.realism import Realism
 from histoforge.metrics.diversity import diversity
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import audit_memorisation
 from histoforge.metrics.path_length import PathLengths
 from histoforge.metrics.table import METRICS
+from histoforge.metrics.two_sample import TwoSampleTest
 
 CLASSES = ["benign", "invasive"]
 N, D = 60, 6
@@ -92,6 +94,10 @@ def make_scores(
         paths=paths if walked else None,
         paths_note="" if walked else f"{method} has no latent space to walk",
         diversity=diversity(real, labels, fake, labels, list(classes), judge),
+        realism=Realism(
+            subset="synthetic", features="made up", two_sample=told_apart(0.6 + far / 10),
+            real_two_sample=told_apart(0.5), classes=[], judge=judge, judge_selected=False,
+        ),
         memorisation=audit_memorisation(EuclideanSpace(fake, real, held_out, judge)),
         drawing=Drawing(
             count=N, by_class=dict.fromkeys(classes, N // 2), seconds_per_thousand=far, batch_size=128,
@@ -102,6 +108,11 @@ def make_scores(
         parameters={"generator": 3_500_000},
         warnings=[],
     )  # fmt: skip
+
+
+def told_apart(auc: float) -> TwoSampleTest:
+    """Return a two-sample test with this AUC."""
+    return TwoSampleTest(auc=auc, low=auc - 0.02, high=min(1.0, auc + 0.02), accuracy=auc, patches=N, patients=8)
 
 
 def make_entry(

@@ -35,6 +35,12 @@ def test_few_seeds_and_overlaps_are_reported(findings):
     assert any("methods are not tested against each other" in line for line in lines)
 
 
+def test_generators_whose_patches_are_told_from_real_ones_are_named(findings):
+    assert leaderboard_answer(findings).caveats == []
+    caveats = leaderboard_answer(make_leaderboard({"dcgan": 1.0, "lsgan": 3.6})).caveats
+    assert caveats == ["A small classifier tells patches from real ones almost perfectly: lsgan."]
+
+
 def test_means_overlap_within_the_sum_of_their_deviations():
     assert overlap(Spread(1.0, 0.3, {}), Spread(1.5, 0.3, {}))
     assert not overlap(Spread(1.0, 0.1, {}), Spread(1.5, 0.1, {}))

@@ -13,11 +13,14 @@ from histoforge.classifiers.arms import load_arm, load_judge
 from histoforge.core.digests import digest_file
 from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError
+from histoforge.core.seals import write_sealed
 from histoforge.evaluation.generator_scores import read_scores
 from histoforge.evaluation.leaderboard_entries import Scored, methods_map
 from histoforge.generators.loading import LatentGenerator, load_generator
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.frechet import frechet_distance
+from histoforge.metrics.table import METRICS
+from histoforge.metrics.untrained import UNTRAINED
 from histoforge.patches import PatchSet
 from histoforge.steps import train_classifier
 from histoforge.steps.evaluate import run as evaluate
@@ -65,7 +68,9 @@ def test_the_scores_are_those_of_the_written_samples_and_of_the_second_seed(give
     second = load_arm(given / "baseline")[1]
     assert scores.judge == summary.judge == second.name
     assert scores.independent
-    assert [row.extractor for row in scores.generative] == [each.name for each in load_arm(given / "baseline")]
+    names = [*(each.name for each in load_arm(given / "baseline")), *UNTRAINED]
+    for rows in (scores.generative, scores.held_out, scores.references["blurred real"], scores.extractor_checks):
+        assert [row.extractor for row in rows] == names
     real = extract_features(second, PatchSet.open(given / "patches").split("train"))
     fake = extract_features(second, PatchSet.open(out / "samples"))
     n = 40
@@ -90,6 +95,17 @@ def test_the_labels_are_those_that_the_first_seed_finds(given, scored):
     assert scores.labels.micro == pytest.approx((logits.argmax(1) == samples.labels).mean())
     assert scores.labels.classifier == first.name
     assert [row[1] for row in scores.labels.classes] == [20, 20]
+
+
+def test_noise_of_an_untrained_generator_is_told_from_real_patches(scored):
+    _, summary, scores = scored
+    assert scores.realism.judge == scores.judge
+    assert not scores.realism.judge_selected
+    assert scores.realism.two_sample.auc > 0.95 > scores.realism.real_two_sample.auc
+    assert scores.value(METRICS["told_from_real"]) == scores.realism.two_sample.auc
+    assert any("The extractor" in warning for warning in summary.warnings) == any(
+        not check.passed for check in scores.extractor_checks
+    )
 
 
 def test_copies_are_looked_for_within_each_class(given, scored):
@@ -123,9 +139,14 @@ def test_a_histogan_can_be_walked_and_draws_the_same_that_way(given):
     torch.testing.assert_close(generator.decode(points, labels), drawn)
 
 
+def besides_checks(warnings):
+    """Return the warnings that do not come from the check of the extractors, which noise as real patches fails."""
+    return [text for text in warnings if not text.startswith("The extractor resnet10") and "Its distances" not in text]
+
+
 def test_too_few_real_patches_are_said(scored, given, tmp_path):
     _, _, scores = scored
-    assert scores.warnings == []
+    assert besides_checks(scores.warnings) == []
     score(given, tmp_path, count=100, path_pairs=0)
     capped = read_scores(tmp_path / "scores")
     assert (capped.judge_metrics.n_real, capped.judge_metrics.n_fake, capped.drawing.count) == (60, 60, 100)
@@ -133,7 +154,7 @@ def test_too_few_real_patches_are_said(scored, given, tmp_path):
     fake = extract_features(judge, PatchSet.open(tmp_path / "samples"))[:60]
     real = extract_features(judge, PatchSet.open(given / "patches").split("train"))
     assert capped.judge_metrics.fid == pytest.approx(frechet_distance(real, fake), rel=1e-4)
-    assert capped.warnings == [
+    assert besides_checks(capped.warnings) == [
         "There are 60 training patches, fewer than count (100): generative metrics compare 60 synthetic with 60 real "
         "patches."
     ]
@@ -171,6 +192,17 @@ def test_one_classifier_alone_is_said_to_flatter(given, tmp_path):
     assert scores.name == "x:y"
     assert list(scores.drawing.by_class.values()) == [6, 5]
     assert any("no second seed and no judge of another architecture" in text for text in scores.warnings)
+
+
+def test_scores_of_version_1_are_read(scored, tmp_path):
+    out, _, scores = scored
+    later = {"references", "extractor_checks", "realism", "schema_version", "digest"}
+    document = {name: value for name, value in read_json(out / "scores" / "scores.json").items() if name not in later}
+    write_sealed(tmp_path / "scores.json", document, 1)
+    former = read_scores(tmp_path)
+    assert former.generative == scores.generative
+    assert (former.realism, former.extractor_checks, former.references) == (None, [], {})
+    assert former.value(METRICS["told_from_real"]) is None
 
 
 def test_changed_scores_are_refused(scored, tmp_path):
@@ -214,7 +246,7 @@ def test_a_classifier_of_another_architecture_is_the_one_to_believe(given, tmp_p
     scores = read_scores(tmp_path / "scores")
     assert scores.judge == load_judge(tmp_path / "arm").name
     assert scores.other_architecture
-    assert len(scores.generative) == 3
+    assert len(scores.generative) == 5
     study, settings = EvaluateConfig.make({"device": "cpu", "resamples": 200, "map_patches": 20}), tmp_path / "m.json"
     evaluate(study, patches=given / "patches", arms=[tmp_path / "arm"], selected=tmp_path / "samples",
              report=tmp_path / "report.html", metrics=settings)  # fmt: skip

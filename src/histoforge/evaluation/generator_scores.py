@@ -3,17 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from histoforge.core.documents import read_model
 from histoforge.core.errors import ModelError
 from histoforge.core.seals import read_sealed
+from histoforge.evaluation.realism import Realism
 from histoforge.metrics.diversity import Diversity
+from histoforge.metrics.extractor_check import ExtractorCheck
 from histoforge.metrics.generative import GenerativeMetrics
 from histoforge.metrics.memorisation import MemorisationAudit
 from histoforge.metrics.path_length import PathLengths
 from histoforge.metrics.results import Result
 from histoforge.metrics.table import Metric
 
-SCHEMA_VERSION, ADVICE = 1, "score the generator again"
+SCHEMA_VERSION, ADVICE = 2, "score the generator again"
 FILE_NAME = "scores.json"
 FEATURES_NAME = "features.npz"
 
@@ -88,6 +92,11 @@ class GeneratorScores(Result):
         other_architecture: True if its architecture differs from that of the network that may have chosen the epoch.
         generative: synthetic against training patches, one row per extractor.
         held_out: the same for real validation patches against training patches, which shows what real patches reach.
+        references: the same for blurred and for shuffled copies of validation patches, which shows what an extractor
+            takes for real. Empty in files of version 1, as are the next two.
+        extractor_checks: whether each extractor ranks corrupted validation patches sanely.
+        realism: whether a small classifier tells the patches from real ones, whether they show tissue, and whether they
+            are of their class; None without validation patches.
         labels: Table IV.
         paths: both path lengths; None if the method has no latent space to walk, with the reason in `paths_note`.
         diversity: signs of mode collapse.
@@ -125,6 +134,9 @@ class GeneratorScores(Result):
     warnings: list[str]
     other_architecture: bool = False
     block_edges: float | None = None
+    references: dict[str, list[GenerativeMetrics]] = Field(default_factory=dict)
+    extractor_checks: list[ExtractorCheck] = Field(default_factory=list)
+    realism: Realism | None = None
     schema_version: int = SCHEMA_VERSION
     features: str = ""
     digest: str = ""

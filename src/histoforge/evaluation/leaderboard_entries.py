@@ -17,6 +17,7 @@ from histoforge.evaluation.leaderboard_findings import Downstream, LeaderboardEn
 from histoforge.evaluation.pictures import Curves, history_curves
 from histoforge.generators.history_file import FILE_NAME as HISTORY
 from histoforge.generators.history_file import read_history
+from histoforge.metrics.table import METRICS
 from histoforge.metrics.tsne import embed
 from histoforge.patches import PatchSet
 
@@ -85,6 +86,13 @@ def build_entries(
         )
     fids = {entry.name: entry.over_seeds(lambda scores: scores.judge_metrics.fid).mean for entry in entries}
     return sorted(entries, key=lambda entry: (fids[entry.name] is None, fids[entry.name] or 0.0))
+
+
+def mean_fids(entries: Sequence[LeaderboardEntry]) -> dict[str, dict[str, float]]:
+    """Return the mean FID of each generator, by extractor and name."""
+    extractors = dict.fromkeys(row.extractor for entry in entries for run in entry.scores for row in run.generative)
+    fids = {name: {entry.name: entry.spread_by(METRICS["fid"], name).mean for entry in entries} for name in extractors}
+    return {name: {key: fid for key, fid in by.items() if fid is not None} for name, by in fids.items()}
 
 
 def read_curves(folder: Path) -> Curves:

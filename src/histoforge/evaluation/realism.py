@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from histoforge.classifiers.network import Classifier
 from histoforge.ingest.pixels import tissue_share
+from histoforge.metrics.extract import NamedExtractor, extract_features
 from histoforge.metrics.features import nearest
 from histoforge.metrics.results import Result
 from histoforge.metrics.two_sample import TwoSampleTest, two_sample_test
@@ -24,6 +26,8 @@ UNSURE = 0.5
 """Median probability of the assigned class below which patches do not count as of their class."""
 HARD_PATCHES = 0.05
 """Where the judge is unsure of real patches too: quantile of their probabilities that synthetic ones must reach."""
+REFERENCE_PATCHES = 1000
+"""Maximum number of held-out patches that are blurred or shuffled for reference."""
 MIN_TISSUE = 0.5
 """Minimum fraction of tissue, if the patch set does not say which one `preprocess` used."""
 
@@ -130,6 +134,27 @@ class Judgement:
     selected: bool
     synthetic: NDArray[np.floating]
     held_out: NDArray[np.floating]
+
+
+def judge_classes(
+    classifier: Classifier,
+    synthetic: PatchSet | NDArray[np.uint8],
+    held_out: PatchSet,
+    selected: bool,
+    batch_size: int,
+    device: torch.device,
+) -> Judgement:
+    """Return the probabilities that a classifier gives synthetic and held-out patches.
+
+    Args:
+        selected: whether the classifier also selected the synthetic patches.
+    """
+    predictor = NamedExtractor(classifier.name, lambda images: classifier(images).softmax(1))
+    probabilities = [
+        extract_features(predictor, patches, device, batch_size=batch_size, label="probabilities")
+        for patches in (synthetic, held_out)
+    ]
+    return Judgement(classifier.name, selected, *probabilities)
 
 
 def measure_realism(

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,16 @@ from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.weights import read_weights
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.evaluation.generator_scores import Drawing, LabelScores
+from histoforge.evaluation.realism import REFERENCE_PATCHES, Realism, Sides, judge_classes, measure_realism
 from histoforge.generators.loading import Generator, LatentGenerator, draw
 from histoforge.generators.model_selection import share_labels
 from histoforge.metrics.classification import classification_metrics
+from histoforge.metrics.corruptions import reference_copies
 from histoforge.metrics.extract import Extractor, NamedExtractor, extract_features
 from histoforge.metrics.lpips import LpipsDistance, check_size
 from histoforge.metrics.path_length import Distance, FeatureDistance, Interpolation, PathLengths, path_lengths
+from histoforge.metrics.pixel_statistics import PixelStatistics
+from histoforge.metrics.untrained import UNTRAINED
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import check_same_format
 
@@ -31,12 +35,16 @@ KB_PER_MB = 1024
 
 @dataclass(frozen=True)
 class PatchFeatures:
-    """Features [N, D] of all patches by one extractor; `held_out` is None without validation patches."""
+    """Features [N, D] of all patches by one extractor; without validation patches, `held_out` is None.
+
+    `corrupted` has those of corrupted validation patches, by the name of the corruption.
+    """
 
     extractor: str
     fake: NDArray[np.float32]
     real: NDArray[np.float32]
     held_out: NDArray[np.float32] | None
+    corrupted: Mapping[str, NDArray[np.float32]]
 
 
 def open_classifiers(path: Path, real: PatchSet, device: torch.device) -> list[Classifier]:
@@ -145,8 +153,13 @@ def extract_all(
     held_out: PatchSet | None,
     batch_size: int,
     device: torch.device,
+    seed: int,
 ) -> list[PatchFeatures]:
-    """Compute all features, each patch once per extractor."""
+    """Compute all features, each patch once per extractor; `seed` is that of corrupted validation patches."""
+    corrupted = {}
+    if held_out is not None:
+        images = held_out.images(slice(0, REFERENCE_PATCHES))
+        corrupted = reference_copies(images, numpy_rng(seed, "corrupted"))
 
     def features(extractor: Extractor, patches: PatchSet | Pixels, name: str) -> NDArray[np.float32]:
         return extract_features(extractor, patches, device, batch_size=batch_size, label=f"features of {name}")
@@ -157,9 +170,45 @@ def extract_all(
             fake=features(extractor, fake, "synthetic patches"),
             real=features(extractor, real, "training patches"),
             held_out=None if held_out is None else features(extractor, held_out, "validation patches"),
+            corrupted={name: features(extractor, copies, name) for name, copies in corrupted.items()},
         )
         for extractor in extractors
     ]
+
+
+def realism_of(
+    features: Sequence[PatchFeatures],
+    fake: Pixels,
+    labels: Labels,
+    real: PatchSet,
+    held_out: PatchSet,
+    judge: Classifier,
+    batch_size: int,
+    seed: int,
+) -> Realism:
+    """Measure what the synthetic patches are, beside training patches `real` and held-out ones.
+
+    Args:
+        judge: the classifier that gives the probabilities of classes.
+    """
+    spaces = {
+        each.extractor: Sides(each.fake, each.real, each.held_out)
+        for each in features
+        if each.extractor in UNTRAINED and each.held_out is not None
+    }
+    device = next(judge.parameters()).device
+    return measure_realism(
+        "synthetic",
+        fake,
+        labels,
+        real,
+        held_out,
+        pixels=spaces[PixelStatistics.name],
+        spaces=Sides.join(list(spaces.values())),
+        features=" and ".join(spaces),
+        judgement=judge_classes(judge, fake, held_out, False, batch_size, device),
+        seed=seed,
+    )
 
 
 def label_scores(

@@ -14,11 +14,11 @@ from histoforge.core.progress import say
 from histoforge.core.seeds import numpy_rng
 from histoforge.evaluation.copies import copy_pairs
 from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SamplePatch, SyntheticFindings
-from histoforge.evaluation.realism import Judgement, Realism, Sides, measure_realism
+from histoforge.evaluation.realism import REFERENCE_PATCHES, Realism, Sides, judge_classes, measure_realism
 from histoforge.evaluation.synthetic_sets import SELECTED, UNSELECTED, SyntheticSets, draw_rows
 from histoforge.metrics.audit_pixels import AuditPixels
-from histoforge.metrics.corruptions import blurred, shuffled_pixels
-from histoforge.metrics.extract import Extractor, NamedExtractor, extract_features
+from histoforge.metrics.corruptions import reference_copies
+from histoforge.metrics.extract import Extractor, extract_features
 from histoforge.metrics.extractor_check import check_extractors
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.frechet import FrechetReference
@@ -31,10 +31,7 @@ from histoforge.patches import PatchSet
 from histoforge.selection.rules import RULES
 
 TRAIN, HELD_OUT = "training patches", "held-out patches"
-REAL, BLURRED, SHUFFLED = "real held-out", "blurred real", "shuffled pixels"
-BLUR_PX = 2
-REFERENCE_PATCHES = 1000
-"""Maximum number of held-out patches that are blurred or shuffled."""
+REAL = "real held-out"
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ def _sample(patches: PatchSet, settings: ComparisonSettings, purpose: str) -> Pa
 def _corrupted_copies(held_out: PatchSet, seed: int) -> dict[str, NDArray[np.uint8]]:
     """Return blurred and shuffled copies of held-out patches, which show what a metric takes for real."""
     images = held_out.images(draw_rows(len(held_out), REFERENCE_PATCHES, seed, "corrupted"))
-    return {BLURRED: blurred(images, BLUR_PX), SHUFFLED: shuffled_pixels(images, numpy_rng(seed, "corrupted"))}
+    return reference_copies(images, numpy_rng(seed, "corrupted"))
 
 
 def _extract(
@@ -218,6 +215,7 @@ def _realism(
     settings: ComparisonSettings,
 ) -> Realism:
     """Measure what the kept patches are, or all of them if none are kept."""
+    judgement = None
     rows = np.flatnonzero(sets.kept) if sets.kept.any() else np.arange(len(sets.kept))
     patches = sets.patches.where(rows)
     spaces = {
@@ -225,6 +223,11 @@ def _realism(
         for each in features
         if each.extractor in UNTRAINED
     }
+    if classifiers:
+        selected = patches.info.made_by.get("scoring", {}).get("extractor") == classifiers[-1].info.digest
+        judgement = judge_classes(
+            classifiers[-1], patches, real.held_out, selected, settings.batch_size, settings.device
+        )
     return measure_realism(
         SELECTED if sets.kept.any() else UNSELECTED,
         patches,
@@ -234,21 +237,9 @@ def _realism(
         pixels=spaces[PixelStatistics.name],
         spaces=Sides.join(list(spaces.values())),
         features=" and ".join(spaces),
-        judgement=_judgement(classifiers[-1], patches, real.held_out, settings) if classifiers else None,
+        judgement=judgement,
         seed=settings.seed,
     )
-
-
-def _judgement(
-    classifier: Classifier, synthetic: PatchSet, held_out: PatchSet, settings: ComparisonSettings
-) -> Judgement:
-    predictor = NamedExtractor(classifier.name, lambda images: classifier(images).softmax(1))
-    probabilities = [
-        extract_features(predictor, patches, settings.device, batch_size=settings.batch_size, label="probabilities")
-        for patches in (synthetic, held_out)
-    ]
-    scoring = synthetic.info.made_by.get("scoring", {})
-    return Judgement(classifier.name, scoring.get("extractor") == classifier.info.digest, *probabilities)
 
 
 def _audit(

@@ -1,13 +1,18 @@
 """Corrupted copies of real patches, whose distances from real ones show what a metric's numbers mean."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 Pixels = NDArray[np.uint8]
-Corruption = Callable[[Pixels, np.random.Generator], Pixels]
+
+BLURRED, SHUFFLED = "blurred real", "shuffled pixels"
+BLUR_PX = 2
+
+
+def reference_copies(images: Pixels, rng: np.random.Generator) -> dict[str, Pixels]:
+    """Return blurred and shuffled copies of real patches, which show what a metric takes for real, by their names."""
+    return {BLURRED: blurred(images, BLUR_PX), SHUFFLED: shuffled_pixels(images, rng)}
 
 
 def blurred(images: Pixels, sigma: float) -> Pixels:

@@ -95,6 +95,11 @@ METRICS = Registry(
             compute=f"{_GENERATIVE}:coverage", main=False,
         ),
         Metric(
+            "told_from_real", "Told from real", "lower", TWO_DECIMALS,
+            "AUC of a small classifier that tells synthetic from held-out real patches, 0.5 is chance",
+            source="realism.two_sample.auc",
+        ),
+        Metric(
             "accuracy_synthetic", "Accuracy, synthetic", "higher", THREE_DECIMALS,
             "accuracy on the real test split of classifiers trained only on synthetic patches",
             source="downstream.synthetic.accuracy", for_variants=True,

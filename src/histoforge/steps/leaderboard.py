@@ -18,9 +18,10 @@ from histoforge.core.seals import DIGEST, VERSION, file_below, read_sealed
 from histoforge.core.text import dimensions
 from histoforge.evaluation.downstream import TestSplit, score_arms, score_baseline
 from histoforge.evaluation.findings import PictureFile
-from histoforge.evaluation.leaderboard_entries import Scored, build_entries, methods_map, open_scores
+from histoforge.evaluation.leaderboard_entries import Scored, build_entries, mean_fids, methods_map, open_scores
 from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_results
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
+from histoforge.evaluation.spaces import order_warnings
 from histoforge.metrics.table import METRICS
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import check_same_format
@@ -87,7 +88,7 @@ def run(
         map=methods_map(scored, [entry.name for entry in entries], config.map_patches, config.seed),
         guide=guide_report,
         guide_pictures=guide_pictures,
-        warnings=[*warnings, *notes],
+        warnings=[*warnings, *notes, *order_warnings(mean_fids(entries))],
         settings=_settings(config, scored),
         provenance=_provenance(real, scored, guide, device, started),
     )
@@ -166,7 +167,8 @@ def _write(findings: LeaderboardFindings, report: Path, metrics: Path, started: 
     answer = leaderboard_answer(findings)
     write_json(metrics, leaderboard_results(findings, AnswerRecord(**vars(answer))).as_json())
     size = write_page(report, build_leaderboard_page(findings, answer))
-    say(f"leaderboard: {answer.headline}")
+    for text in (answer.headline, *answer.caveats):
+        say(f"leaderboard: {text}")
     say(f"leaderboard: wrote {report} ({size / 1e6:.1f} MB)")
     spreads = {
         entry.name: {name: entry.spread(metric) for name, metric in METRICS.items()} for entry in findings.entries

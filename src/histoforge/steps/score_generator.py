@@ -23,17 +23,20 @@ from histoforge.evaluation.generator_scores import (
     GeneratorScores,
 )
 from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
+from histoforge.evaluation.spaces import check_warnings
 from histoforge.generators.loading import Generator, load_generator
 from histoforge.generators.methods import METHODS, title
 from histoforge.metrics.audit_pixels import AuditPixels
 from histoforge.metrics.block_edges import block_edges
 from histoforge.metrics.diversity import diversity
 from histoforge.metrics.extract import Extractor
+from histoforge.metrics.extractor_check import check_extractors
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
 from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.metrics.table import feature_metrics
+from histoforge.metrics.untrained import untrained_extractors
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.pictures import grid, save_png
 from histoforge.steps.score_generator_config import ScoreGeneratorConfig, ScoreGeneratorSummary
@@ -82,7 +85,9 @@ def run(
     pixels, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype)
     say(f"score_generator: {len(labels)} patches drawn, {drawing.seconds_per_thousand:.2f} s per thousand patches")
     samples_digest = _write_samples(samples, pixels, labels, model, config, real)
-    features = scoring.extract_all(extractors, pixels, train, held_out, config.batch_size, device)
+    extractors += untrained_extractors(train)
+    features = scoring.extract_all(extractors, pixels, train, held_out, config.batch_size, device, config.seed)
+    checks = check_extractors(extractors, held_out if held_out is not None else train, device, seed=config.seed)
     paths, paths_note = scoring.walk(
         model, labels, distance, device,
         pairs=config.path_pairs, steps=config.path_steps, epsilon=config.path_epsilon,
@@ -99,7 +104,9 @@ def run(
         warnings=[
             *model.info.training.get("warnings", []),
             *_warnings(config, train, held_out, classifiers, drawing),
+            *check_warnings(checks),
         ],
+        extractor_checks=checks,
     )
     judge_features = next(row for row in features if row.extractor == result.judge)
     _write_scores(scores, result, judge_features, train, pixels, labels, generator, config)
@@ -156,6 +163,13 @@ def _feature_scores(
         "other_architecture": scoring.other_architecture(judge, classifiers),
         "generative": [_metrics(each, each.fake[:n], n, config) for each in features],
         "held_out": [_metrics(each, each.held_out[:n], n, config) for each in features if each.held_out is not None],
+        "references": {
+            name: [_metrics(each, each.corrupted[name][:n], n, config) for each in features]
+            for name in features[0].corrupted
+        },
+        "realism": None
+        if held_out is None
+        else scoring.realism_of(features, *drawn, train, held_out, judge, config.batch_size, config.seed),
         "diversity": diversity(row.real, train.labels, row.fake, drawn[1], train.classes, judge.name, config.seed),
         "memorisation": _audit(row, drawn, train, held_out, config.seed),
     }

@@ -10,6 +10,7 @@ from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Tabl
 from histoforge.reports.plots.training import generator_figures
 from histoforge.reports.plots.unified_training import unified_figures
 from histoforge.reports.sections.patches import file_figure
+from histoforge.reports.sections.realism import check_table
 from histoforge.reports.text.formatting import MISSING, metric_text, value_text
 from histoforge.reports.text.realism import precision_text
 
@@ -22,6 +23,7 @@ STUDY_READING = (
 )
 LEADERBOARD_READING = (
     "Values of different extractors cannot be compared, and an FID can be compared only at equal numbers of patches. "
+    "Blurred and shuffled copies of real patches show what an extractor takes for real. "
     "The paper's table (44.04 to 376.57, on 5,000 patches) is based on another extractor and other data."
 )
 
@@ -56,14 +58,18 @@ def distances_section(findings: LeaderboardFindings) -> Section:
     tables = []
     for metrics in first.generative:
         rows = [_entry_row(entry, metrics.extractor) for entry in findings.entries]
+        references = {"real patches": first.held_out, **first.references}
         rows += [
-            [Cell("real patches", "validation split"), *_metric_cells(held_out)]
-            for held_out in first.held_out
-            if held_out.extractor == metrics.extractor
+            [Cell(name, "validation split"), *_metric_cells(row)]
+            for name, of_extractors in references.items()
+            for row in of_extractors
+            if row.extractor == metrics.extractor
         ]
-        tables.append(_distance_table(metrics.extractor, rows, metrics.note))
+        failed = any(not check.passed for check in first.extractor_checks if check.extractor == metrics.extractor)
+        tables.append(_distance_table(metrics.extractor, rows, metrics.note, failed))
     lead = "How close are the synthetic patches to the real training patches, according to each extractor?"
-    return Section("distances", "Distances", lead, [*tables, Text([_metric_texts(), LEADERBOARD_READING])])
+    checks = [check_table(first.extractor_checks)] if first.extractor_checks else []
+    return Section("distances", "Distances", lead, [*tables, *checks, Text([_metric_texts(), LEADERBOARD_READING])])
 
 
 def _separate_models(findings: Findings) -> list[str]:

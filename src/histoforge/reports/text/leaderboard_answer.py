@@ -14,6 +14,7 @@ from histoforge.metrics.compare import MIN_SEEDS
 from histoforge.metrics.table import METRICS, THREE_DECIMALS, TWO_DECIMALS, Metric
 from histoforge.reports.text.answer import Answer
 from histoforge.reports.text.formatting import DIFFERENCE, spread_text
+from histoforge.reports.text.realism import generator_caveats
 
 HEADLINE_METRICS = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic patches alone"}
 
@@ -28,11 +29,12 @@ def leaderboard_answer(findings: LeaderboardFindings) -> Answer:
         *_downstream_line(findings),
         _collapse_line(findings),
     ]
+    caveats = generator_caveats(findings.entries)
     if len(findings.entries) == 1:
         entry = findings.entries[0]
         headline = f"Only one method, {entry.name}: FID {spread_text(entry.spread(METRICS['fid']), TWO_DECIMALS)}."
-        return Answer("no_comparison", headline, lines)
-    return Answer("too_few" if seeds < MIN_SEEDS else "no_comparison", _headline(findings), lines)
+        return Answer("no_comparison", headline, lines, caveats=caveats)
+    return Answer("too_few" if seeds < MIN_SEEDS else "no_comparison", _headline(findings), lines, caveats=caveats)
 
 
 def overlap(first: Spread, second: Spread) -> bool:

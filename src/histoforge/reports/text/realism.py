@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from histoforge.core.text import counted, join_words
 from histoforge.evaluation.findings import GenerativeRow
+from histoforge.evaluation.leaderboard_findings import LeaderboardEntry
 from histoforge.evaluation.realism import MOSTLY, ClassRealism, Realism
-from histoforge.evaluation.synthetic import BLURRED, REAL, SHUFFLED, TRAIN
+from histoforge.evaluation.synthetic import REAL, TRAIN
+from histoforge.metrics.corruptions import BLURRED, SHUFFLED
 from histoforge.metrics.two_sample import TwoSampleTest
 from histoforge.reports.text.formatting import interval_text, value_text
 
@@ -20,6 +22,23 @@ def realism_caveats(realism: Realism | None) -> list[str]:
     if realism is None:
         return []
     return [*_tissue_caveat(realism), *_told_apart_caveat(realism), *class_caveats(realism)]
+
+
+def generator_caveats(entries: Sequence[LeaderboardEntry]) -> list[str]:
+    """Name the methods whose patches show no tissue, are told from real ones, or are not of their class."""
+    measured = [(entry.name, scores.realism) for entry in entries for scores in entry.scores if scores.realism]
+    groups = {
+        "Few or no patches show tissue": [
+            f"{name} ({each.name})" for name, realism in measured for each in realism.classes if each.lacks_tissue
+        ],
+        "A small classifier tells patches from real ones almost perfectly": [
+            name for name, realism in measured if realism.told_apart
+        ],
+        "Patches are not of their class, by a classifier of real ones": [
+            f"{name} ({each.name})" for name, realism in measured for each in realism.classes if each.of_other_class
+        ],
+    }
+    return [f"{text}: {join_words(list(dict.fromkeys(names)))}." for text, names in groups.items() if names]
 
 
 def two_sample_text(realism: Realism) -> str:
