@@ -12,6 +12,7 @@ from histoforge_components.train_generator.component import train_generator
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import Checked, check
 from histoforge_pipelines.parameters import RunParameters, pipeline
+from histoforge_pipelines.selective_augmentation import train_on_real
 from kfp import dsl
 
 
@@ -25,6 +26,7 @@ class Outputs(NamedTuple):
     generator: dsl.Model
     pool: dsl.Dataset
     baseline: dsl.Model
+    real_arms: List[dsl.Model]
     cells: List[dsl.Model]
     fraction_baselines: List[dsl.Model]
     fraction_selectives: List[dsl.Model]
@@ -98,6 +100,7 @@ def augmentation_study(
     pool_multiples: list = [4.0, 8.0],
     fractions: list = [0.5],
     test_source: str = "",
+    control_doses: list = [0.5, 1.0],
 ) -> Outputs:
     """Vary ratio and pool size of selective augmentation, and the number of real training patches.
 
@@ -109,8 +112,11 @@ def augmentation_study(
         ratios: numbers of kept patches per real training patch (r); the paper has 0.4 to 1.0.
         pool_multiples: numbers of candidates per real training patch; the paper has 2, 4, 6 and 8.
         fractions: fractions of the training patches to train on; the paper has 0.03, 0.05, 0.1 and 0.2.
+        control_doses: numbers of held-back real patches that take the place of the synthetic ones in the positive
+            control, as multiples of the number of synthetic patches that the ratio of the preset keeps; each is an arm.
+            They need control_share of preprocess, which the presets quickstart, sane and demo set; [] for none.
     """
-    checked = check(run, test_source)
+    checked = check(run, test_source, control_doses=control_doses)
     cells = plan_cells(ratios=ratios, pool_multiples=pool_multiples)
     checked.assign(cells, "Plan ratios and pools")
     fraction_plan = plan_fractions(fractions=fractions)
@@ -134,6 +140,8 @@ def augmentation_study(
     checked.assign(candidates, "Draw and score the largest pool")
     pool = candidates.outputs["pool"]
 
+    with dsl.ParallelFor(checked.real_arms, name="Real patches", parallelism=resources.AT_ONCE) as real:
+        real_arm = train_on_real(checked, {"patches": patches, **_training(checked)}, real)
     with dsl.ParallelFor(cells.outputs["Output"], name="Ratios and pools", parallelism=resources.AT_ONCE) as cell:
         arm = _train_cell(checked, cell, patches, extractor, pool)
     with dsl.ParallelFor(fraction_plan.output, name="Fractions", parallelism=resources.AT_ONCE) as fraction:
@@ -142,6 +150,7 @@ def augmentation_study(
     evaluation = evaluate(
         patches=patches,
         baseline=extractor,
+        real_arms=dsl.Collected(real_arm),
         arms=dsl.Collected(arm),
         fraction_baselines=dsl.Collected(fraction_baseline),
         fraction_selectives=dsl.Collected(fraction_selective),
@@ -159,6 +168,7 @@ def augmentation_study(
         generator=generating.outputs["generator"],
         pool=pool,
         baseline=extractor,
+        real_arms=dsl.Collected(real_arm),
         cells=dsl.Collected(arm),
         fraction_baselines=dsl.Collected(fraction_baseline),
         fraction_selectives=dsl.Collected(fraction_selective),

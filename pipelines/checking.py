@@ -55,12 +55,19 @@ class Checked:
         """The generators to train in each fold, for a loop: each item has `seed`."""
         return self.scan.outputs["generators"]
 
+    @property
+    def real_arms(self) -> Any:
+        """The arms of real patches besides the baseline, for a loop: see `plan_study.plan_real_arms`."""
+        return self.scan.outputs["real_arms"]
+
     def assign(self, task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
         """Set the resources and the title of a task; see `resources.assign`."""
         return resources.assign(task, self.pool, title)
 
 
-def check(run: RunParameters, test_source: Any = "", folds: Any = 0, generator_seeds: Any = 1) -> Checked:
+def check(
+    run: RunParameters, test_source: Any = "", folds: Any = 0, generator_seeds: Any = 1, control_doses: Any = ()
+) -> Checked:
     """Check the settings of all steps, the source and the external test, before any long task starts.
 
     Args:
@@ -68,6 +75,8 @@ def check(run: RunParameters, test_source: Any = "", folds: Any = 0, generator_s
         test_source: location of an external test; '' for none.
         folds: number of folds of a cross-validation; 0 leaves it to the preset.
         generator_seeds: number of generators to train in each fold.
+        control_doses: numbers of held-back real patches in the positive control, as multiples of the number of
+            synthetic patches.
     """
     scan = scan_source(
         seeds=run.seeds,
@@ -75,6 +84,7 @@ def check(run: RunParameters, test_source: Any = "", folds: Any = 0, generator_s
         fixed=dict(run.fixed),
         folds=folds,
         generator_seeds=generator_seeds,
+        control_doses=list(control_doses) if isinstance(control_doses, tuple) else control_doses,
         **run.slides,
         **run.settings,
         **run.pool.sizes,

@@ -8,7 +8,7 @@ from histoforge_components.record_source.component import record_source
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import check
 from histoforge_pipelines.parameters import RunParameters, pipeline
-from histoforge_pipelines.selective_augmentation import draw_and_select, train_baseline, training_inputs
+from histoforge_pipelines.selective_augmentation import draw_and_select, train_baseline, train_on_real, training_inputs
 from kfp import dsl
 
 
@@ -23,6 +23,7 @@ def retraining(
     test_source: str = "",
     folds: int = 0,
     generator_seeds: int = 1,
+    control_doses: list = [0.5, 1.0],
 ):
     """If the source has changed since the last run: selective augmentation, then the gate of the published model.
 
@@ -39,8 +40,12 @@ def retraining(
             single split.
         generator_seeds: number of generators to train (in each fold), with the seeds seed, seed + 1, …; the classifiers
             of the first one are published.
+        control_doses: numbers of held-back real patches that take the place of the synthetic ones in the positive
+            control, as multiples of the number of synthetic patches; each is an arm, and together they show how many
+            real patches the synthetic ones were worth. They need control_share of preprocess, which the presets
+            quickstart, sane and demo set; [] for none.
     """
-    checked = check(run, test_source, folds, generator_seeds)
+    checked = check(run, test_source, folds, generator_seeds, control_doses)
     change = find_news(
         dataset_digest=checked.scan.outputs["Output"],
         state=state,
@@ -61,12 +66,15 @@ def retraining(
         with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:
             training = training_inputs(checked, patches, fold)
             baseline = train_baseline(checked, training)
+            with dsl.ParallelFor(checked.real_arms, name="Real patches", parallelism=resources.AT_ONCE) as real:
+                real_arm = train_on_real(checked, training, real)
             with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE) as generator:
                 drawing = draw_and_select(checked, training, fold, generator, baseline)
                 selective = drawing.train("selective", drawing.selected, "Train with selected patches")
         evaluation = evaluate(
             patches=patches,
             baselines=dsl.Collected(baseline),
+            real_arms=dsl.Collected(real_arm),
             selectives=dsl.Collected(selective),
             generators=dsl.Collected(drawing.generator),
             pools=dsl.Collected(drawing.pool),

@@ -28,7 +28,7 @@ class Outputs(NamedTuple):
     pool: List[dsl.Dataset]
     selected: List[dsl.Dataset]
     baseline: List[dsl.Model]
-    traditional: List[dsl.Model]
+    real_arms: List[dsl.Model]
     gan: List[dsl.Model]
     single_filter: List[dsl.Model]
     selective: List[dsl.Model]
@@ -86,6 +86,14 @@ def train_baseline(checked: Checked, training: Mapping[str, Any]) -> Any:
     return baseline.outputs["model"]
 
 
+def train_on_real(checked: Checked, training: Mapping[str, Any], arm: Any) -> Any:
+    """Train an arm of real patches of a fold, with traditional augmentation or held-back patches; return its model."""
+    values = {name: getattr(arm, name) for name in ("arm", "augmentation", "use", "control_ratio", "factors")}
+    task = train_classifier(**{**training, **values})
+    checked.assign(task, "Train with augmentation or held-back patches")
+    return task.outputs["model"]
+
+
 def draw_and_select(
     checked: Checked, training: Mapping[str, Any], fold: Any, generator: Any, extractor: Any
 ) -> Drawing:
@@ -122,7 +130,11 @@ def draw_and_select(
 
 @pipeline("selective-augmentation")
 def selective_augmentation(
-    run: RunParameters, test_source: str = "", folds: int = 0, generator_seeds: int = 1
+    run: RunParameters,
+    test_source: str = "",
+    folds: int = 0,
+    generator_seeds: int = 1,
+    control_doses: list = [0.5, 1.0],
 ) -> Outputs:
     """Train HistoGAN on the patches of slides, keep the synthetic patches that help, and compare five classifiers.
 
@@ -133,16 +145,20 @@ def selective_augmentation(
             a single split.
         generator_seeds: number of generators to train (in each fold), with the seeds seed, seed + 1, …; from two on,
             the report speaks of the method and not of one generator alone.
+        control_doses: numbers of held-back real patches that take the place of the synthetic ones in the positive
+            control, as multiples of the number of synthetic patches; each is an arm, and together they show how many
+            real patches the synthetic ones were worth. They need control_share of preprocess, which the presets
+            quickstart, sane and demo set; [] for none.
     """
-    checked = check(run, test_source, folds, generator_seeds)
+    checked = check(run, test_source, folds, generator_seeds, control_doses)
     cutting = preprocess(folds=folds, **checked.cutting)
     checked.assign(cutting, "Cut patches")
     patches = cutting.outputs["patches"]
     with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:
         training = training_inputs(checked, patches, fold)
         baseline = train_baseline(checked, training)
-        traditional = train_classifier(arm="traditional", augmentation="traditional", **training)
-        checked.assign(traditional, "Train with traditional augmentation")
+        with dsl.ParallelFor(checked.real_arms, name="Real patches", parallelism=resources.AT_ONCE) as real:
+            real_arm = train_on_real(checked, training, real)
         with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE) as generator:
             drawing = draw_and_select(checked, training, fold, generator, baseline)
             selective = drawing.train("selective", drawing.selected, "Train with selected patches")
@@ -151,7 +167,7 @@ def selective_augmentation(
     evaluation = evaluate(
         patches=patches,
         baselines=dsl.Collected(baseline),
-        traditionals=dsl.Collected(traditional.outputs["model"]),
+        real_arms=dsl.Collected(real_arm),
         gans=dsl.Collected(gan),
         single_filters=dsl.Collected(single_filter),
         selectives=dsl.Collected(selective),
@@ -170,7 +186,7 @@ def selective_augmentation(
         pool=dsl.Collected(drawing.pool),
         selected=dsl.Collected(drawing.selected),
         baseline=dsl.Collected(baseline),
-        traditional=dsl.Collected(traditional.outputs["model"]),
+        real_arms=dsl.Collected(real_arm),
         gan=dsl.Collected(gan),
         single_filter=dsl.Collected(single_filter),
         selective=dsl.Collected(selective),

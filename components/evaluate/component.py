@@ -27,7 +27,7 @@ def evaluate(
     test_source: str = "",
     test_digest: str = "",
     baselines: Optional[dsl.Input[List[dsl.Model]]] = None,
-    traditionals: Optional[dsl.Input[List[dsl.Model]]] = None,
+    real_arms: Optional[dsl.Input[List[dsl.Model]]] = None,
     gans: Optional[dsl.Input[List[dsl.Model]]] = None,
     single_filters: Optional[dsl.Input[List[dsl.Model]]] = None,
     selectives: Optional[dsl.Input[List[dsl.Model]]] = None,
@@ -54,7 +54,8 @@ def evaluate(
         test_source: folder, or s3:// or minio:// prefix, of slides or images of an external test; '' for none.
         test_digest: digest of the external test, from scan_source; if it changes, a cached evaluation is not reused.
         baselines: the folds of the baseline, as collected from a loop.
-        traditionals: the folds of the arm with traditional augmentation.
+        real_arms: arms of real patches besides the baseline, such as that with traditional augmentation and the
+            positive control, of all folds.
         gans: the arm with synthetic patches as they were drawn, of all folds and generators.
         single_filters: the arm with synthetic patches selected by distance alone, of all folds and generators.
         selectives: the arm with selected synthetic patches, of all folds and generators.
@@ -83,7 +84,7 @@ def evaluate(
                 baseline,
                 *(baselines or []),
                 traditional,
-                *(traditionals or []),
+                *(real_arms or []),
                 *(arms or []),
                 *(gans or []),
                 *(single_filters or []),

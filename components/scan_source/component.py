@@ -21,6 +21,7 @@ def scan_source(
     fixed: dict = {},
     folds: int = 0,
     generator_seeds: int = 1,
+    control_doses: list = [],
     cpu: str = "",
     cpu_cutting: str = "",
     cpu_training: str = "",
@@ -51,6 +52,7 @@ def scan_source(
         ("test_digest", str),
         ("folds", list),
         ("generators", list),
+        ("real_arms", list),
     ],
 ):
     """Check a pipeline's settings and list its source, before any long task starts.
@@ -70,6 +72,8 @@ def scan_source(
             checks the step's settings.
         folds: number of folds of a cross-validation, as for preprocess; 0 leaves it to the preset.
         generator_seeds: number of generators to train in each fold, with the seeds seed, seed + 1, …
+        control_doses: numbers of held-back real patches in the positive control, as multiples of the number of
+            synthetic ones.
         cpu: number of CPU cores of a task, such as '8'.
         cpu_cutting: cores of preprocess; '' for the value of cpu.
         cpu_training: cores of finetune_snn, train_generator and train_classifier; '' for the value of cpu.
@@ -101,6 +105,8 @@ def scan_source(
         test_digest: digest of the names, sizes and versions of all files of the external test; '' if there is none.
         folds: the folds to train on, each with 'fold'; a single one with fold -1 without cross-validation.
         generators: the generators to train in each fold, each with 'seed'.
+        real_arms: the arms of real patches besides the baseline to train in each fold, with the parameters of
+            train_classifier in which they differ.
     """
     from histoforge.tasks.small_tasks import run_scan
 
@@ -126,6 +132,7 @@ def scan_source(
         },
         seed,
         generator_seeds,
+        control_doses,
         metrics,
         summary,
     )

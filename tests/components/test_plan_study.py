@@ -5,7 +5,7 @@ import pytest
 from histoforge.core.errors import SettingsError
 from histoforge.evaluation.arm_factors import arm_factors
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
-from histoforge.tasks.plan_study import plan_cells, plan_fractions
+from histoforge.tasks.plan_study import plan_cells, plan_fractions, plan_real_arms
 
 
 def test_cells_are_all_ratios_and_pools_that_go_together():
@@ -65,3 +65,27 @@ def test_wrong_fractions_are_said(values):
 def test_a_pool_must_hold_what_is_kept_of_it():
     with pytest.raises(SettingsError, match="larger than each"):
         plan_cells([2], [1])
+
+
+def test_arms_of_real_patches_are_augmentation_and_one_control_per_dose():
+    traditional, half, full = plan_real_arms([1, 0.5], share=0.25, ratio=0.4)
+    assert (traditional["arm"], traditional["augmentation"], traditional["use"]) == (
+        "traditional",
+        "traditional",
+        "real",
+    )
+    assert (half["arm"], half["control_ratio"], half["factors"]) == ("control_0_5", 0.2, ["kind=control", "dose=0.5"])
+    assert (full["arm"], full["control_ratio"], full["factors"], full["use"]) == ("control", 0.4, [], "control")
+    for arm in (traditional, half, full):
+        TrainClassifierConfig.make({name: value for name, value in arm.items() if value})
+
+
+@pytest.mark.parametrize(("doses", "share"), [([], 0.25), ([0.5, 1.0], 0)])
+def test_without_doses_or_held_back_patches_there_is_no_control(doses, share):
+    assert [arm["arm"] for arm in plan_real_arms(doses, share, ratio=0.5)] == ["traditional"]
+
+
+@pytest.mark.parametrize("doses", [[0], [-1], [21], ["much"]])
+def test_wrong_doses_are_said(doses):
+    with pytest.raises(SettingsError, match="control_doses"):
+        plan_real_arms(doses, share=0.25, ratio=0.5)

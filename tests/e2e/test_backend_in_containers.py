@@ -72,7 +72,8 @@ def start(network, environment, tmp_path_factory):
 def test_a_study_ends_with_its_report(start, source):
     run = start("selective_augmentation", {"source": source, "preset": "", "overrides": SETTINGS})
     arms = json.loads(run.stored("metrics").read_text(encoding="utf-8"))["arms"]
-    assert set(arms) == {"baseline", "traditional", "gan", "single_filter", "selective"}
+    controls = {"control", "control_0_5"}
+    assert set(arms) == {"baseline", "traditional", "gan", "single_filter", "selective"} | controls
     assert run.stored("report").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
 
 

@@ -80,7 +80,7 @@ def test_it_says_where_the_report_is_and_what_it_answers(finished):
 
 def test_every_arm_is_in_the_results_and_every_artifact_beside_them(finished):
     out, _, _ = finished
-    arms = {"baseline", "traditional", "gan", "single_filter", "selective"}
+    arms = {"baseline", "traditional", "control", "control_0_5", "gan", "single_filter", "selective"}
     results = json.loads((out / "metrics.json").read_text())
     assert set(results["arms"]) == arms
     for name in arms:
@@ -94,7 +94,7 @@ def test_a_third_call_takes_everything_over(finished, source):
     out, _, _ = finished
     done = run("selective-augmentation", source, out)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(re.findall("result reused", done.stderr)) == 11
+    assert len(re.findall("result reused", done.stderr)) == 13
     assert "train_classifier:" not in done.stderr
 
 
@@ -104,7 +104,7 @@ def test_a_copied_folder_is_taken_over_and_a_setting_reruns_only_what_depends_on
     done = run("selective-augmentation", source, moved, "--overwrite", **changed)
     assert done.returncode == 0, done.stderr[-2000:]
     taken_over = set(re.findall("^(.*): result reused$", done.stderr, re.MULTILINE))
-    assert taken_over == {"Cut patches", "Train the baseline", "Train with traditional augmentation"}
+    assert taken_over == {"Cut patches", "Train the baseline", "Train with augmentation or held-back patches"}
     assert "train_generator: done in" in done.stderr
     artifacts = [(moved / name).resolve() for name in ("patches", "baseline", "generator")]
     assert all(path.is_relative_to(moved) and path.exists() for path in artifacts)

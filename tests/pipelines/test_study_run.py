@@ -12,6 +12,9 @@ def test_the_study_has_a_report_of_its_cells_and_fractions(source, tmp_path):
     results = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert set(results["arms"]) == {
         "baseline",
+        "traditional",
+        "control",
+        "control_0_5",
         "selective_r0_5_pool2n",
         "selective_r1_pool2n",
         "baseline_50pct",

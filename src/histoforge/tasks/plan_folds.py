@@ -1,10 +1,11 @@
-"""Plan the folds of a cross-validation, and the generators that are trained in each of them."""
+"""Plan the folds of a cross-validation, and the generators and arms that are trained in each of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from histoforge.core.errors import SettingsError
 from histoforge.steps.table import STEPS, step_config
+from histoforge.tasks.plan_study import plan_real_arms
 
 MOST_GENERATORS = 20
 """Kubeflow passes the names of everything that a loop collected as one argument, which Linux limits to 128 KiB."""
@@ -59,6 +60,21 @@ def plan_generators(
     for number in range(1, count):
         step_config(STEPS["train_generator"], preset, overrides, {**fixed, "seed": first + number})
     return [{"seed": first + number} for number in range(count)]
+
+
+def plan_controls(
+    doses: Sequence[float], preset: str, overrides: Mapping[str, Any], given: Mapping[str, Mapping[str, Any] | bool]
+) -> list[dict[str, Any]]:
+    """Return the arms of real patches to train in each fold; see `plan_study.plan_real_arms`.
+
+    Args:
+        doses: numbers of held-back patches, as multiples of the number of synthetic ones.
+        preset, overrides, given: as for `plan_folds`.
+    """
+    values = {**_given(given, "preprocess"), "source": "source"}
+    cutting: Any = step_config(STEPS["preprocess"], preset, overrides, values)
+    selecting: Any = step_config(STEPS["select_samples"], preset, overrides, _given(given, "select_samples"))
+    return plan_real_arms(doses, cutting.control_share, selecting.ratio)
 
 
 def _given(given: Mapping[str, Mapping[str, Any] | bool], step: str) -> Mapping[str, Any]:

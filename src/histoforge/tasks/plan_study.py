@@ -5,6 +5,9 @@ from typing import Any
 
 from histoforge.core.errors import SettingsError
 
+MOST_OF_A_CONTROL = 10
+"""Largest `control_ratio` of `train_classifier`."""
+
 
 def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list[dict[str, Any]]:
     """Return the cells of a study: the combinations whose pool contains at least the patches to keep.
@@ -52,6 +55,29 @@ def plan_fractions(fractions: Sequence[float]) -> list[dict[str, Any]]:
             plan[f"{kind}_factors"] = [f"kind={kind}", f"fraction={fraction:g}"]
         plans.append(plan)
     return plans
+
+
+def plan_real_arms(doses: Sequence[float], share: float, ratio: float) -> list[dict[str, Any]]:
+    """Return the arms of real patches besides the baseline: traditional augmentation, and the positive control.
+
+    The control has one arm per dose, if patches are held back for it. Each arm has its name, `arm`, and the parameters
+    of `train_classifier` in which they differ: `augmentation`, `use`, `control_ratio` and `factors`.
+
+    Args:
+        doses: numbers of held-back patches, as multiples of the number of synthetic patches; none for no control.
+        share: share of the training patches that `preprocess` holds back.
+        ratio: number of synthetic patches that `select_samples` keeps per real training patch.
+
+    Raises:
+        SettingsError: if a dose is out of its bounds.
+    """
+    traditional = {"arm": "traditional", "augmentation": "traditional", "use": "real", "control_ratio": 0.0}
+    arms: list[dict[str, Any]] = [{**traditional, "factors": []}]
+    for dose in _checked("control_doses", doses, MOST_OF_A_CONTROL / ratio) if doses and share else []:
+        name, factors = ("control", []) if dose == 1 else (f"control_{_text(dose)}", ["kind=control", f"dose={dose:g}"])
+        control = {"arm": name, "augmentation": "none", "use": "control", "control_ratio": dose * ratio}
+        arms.append({**control, "factors": factors})
+    return arms
 
 
 def _checked(name: str, values: Sequence[float], most: float) -> list[float]:

@@ -1,7 +1,7 @@
 """Run the small components that check and plan a pipeline; `tasks.table.TASKS` lists them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ def run_scan(
     sizes: Mapping[str, str],
     seed: int,
     generator_seeds: int,
+    control_doses: Sequence[float],
     metrics: MetricsArtifact,
     summary: Artifact,
 ) -> tuple[Any, ...]:
@@ -28,16 +29,18 @@ def run_scan(
 
     Returns:
         The source's digest; the overrides of each step with `separate_overrides`, in the order of `STEPS`; the sizes;
-        the digest of the external test source; the folds; the generators of each fold.
+        the digest of the external test source; the folds; the generators of each fold; the arms of real patches of each
+        fold.
     """
     from histoforge.tasks import scan_source
-    from histoforge.tasks.plan_folds import plan_folds, plan_generators
+    from histoforge.tasks.plan_folds import plan_controls, plan_folds, plan_generators
     from histoforge.tasks.sizes import resolve_sizes
 
     with task_process("scan_source") as meter:
         resolved = resolve_sizes(sizes)
         folds = plan_folds(source, preset, overrides, given)
         generators = plan_generators(generator_seeds, seed, preset, overrides, given, len(folds))
+        real_arms = plan_controls(control_doses, preset, overrides, given)
         result = scan_source.run(source, preset, overrides, given)
         say(f"{result.source} contains {result.files} files, {result.bytes / 1e6:.1f} MB")
         for warning in result.warnings:
@@ -45,7 +48,7 @@ def run_scan(
         values = result.model_dump()
         write_report(metrics, summary, values, markdown_table("scan_source", values), meter)
     overrides_of_steps = (step_overrides(step, overrides) for step in STEPS.values() if step.separate_overrides)
-    return result.digest, *overrides_of_steps, *resolved, result.test_digest, folds, generators
+    return result.digest, *overrides_of_steps, *resolved, result.test_digest, folds, generators, real_arms
 
 
 def run_plan_cells(

@@ -9,6 +9,7 @@ SETTINGS: dict[str, Any] = {
     "preprocess.overview_size": 32,
     "preprocess.split_ratios": "2:1:1",
     "preprocess.patient_pattern": "(p[0-9]+)-",
+    "preprocess.control_share": 0.25,
     "train_classifier.backbone": "resnet10",
     "train_classifier.stem": "small",
     "train_classifier.width": 0.125,
