@@ -9,7 +9,7 @@ shortest between two ends of a step. Plain is a loop as published code of such n
 networks and the same draws: float32, attention as matrix products and a softmax everywhere (the penalty needs it), real
 and synthetic patches in separate passes, the penalty through both heads, and whole backward passes. Sampling compares
 the generator as it ships with float32, once with the fused attention of torch and once with the written-out one. Memory
-is the peak of a process that takes two steps, less that of the same process before them.
+is the peak of a process that takes one step, less that of the same process before it.
 """
 
 import argparse
@@ -80,13 +80,18 @@ def plain_step(config: Any, patches: PatchSet) -> Callable[[], None]:
     return step
 
 
-def shipped_step(config: Any, patches: PatchSet) -> float:
-    """Return the seconds of the fastest step of the method's own training."""
+def train(config: Any, patches: PatchSet) -> list[float]:
+    """Run the method's own training, and return the time at which each step ended."""
     with tempfile.TemporaryDirectory() as work:
         engine = TimedEngine(Path(work), {}, device="cpu", precision=config.precision, checkpoint_every=0)
         validation = patches.where(range(config.batch_size))
         vitgan.train(config, patches, engine, None, describe("vitgan", config, patches), validation)
-    ends = engine.ends[:-1]
+    return engine.ends
+
+
+def shipped_step(config: Any, patches: PatchSet) -> float:
+    """Return the seconds of the fastest step of the method's own training."""
+    ends = train(config, patches)[:-1]
     return min(after - before for before, after in pairwise(ends))
 
 
@@ -121,11 +126,11 @@ def compare_sampling(config: Any, patches: PatchSet, arguments: argparse.Namespa
 
 
 def peak_of_steps(config: Any, size: int, connection: Any) -> None:
-    """Send the memory in MB that two steps at a patch size add to this process, in float32 and as shipped."""
+    """Send the memory in MB that a step at a patch size adds to this process."""
     with tempfile.TemporaryDirectory() as folder:
         patches = random_patches(Path(folder) / "patches", 2 * config.batch_size, size, CLASSES)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        shipped_step(config.model_copy(update={"epoch_steps": 3}), patches)
+        train(config.model_copy(update={"epoch_steps": 1}), patches)
         connection.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 

@@ -1,6 +1,12 @@
 """Classifiers that were trained together with generators become an arm like any other."""
 
+import os
+import signal
+
+import numpy as np
 import pytest
+import torch
+from processes import run_process
 from textures import write_stripes
 from unified_models import save_unified
 from untrained_generator import save_generator
@@ -9,6 +15,7 @@ from histoforge.classifiers.arms import load_arm, load_classifier, read_arm
 from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError
 from histoforge.generators import joining
+from histoforge.generators.vitgan import train as vitgan
 from histoforge.patches import PatchSet
 from histoforge.steps import evaluate, join_classifiers, publish_model, train_generator
 from histoforge.steps.evaluate_config import EvaluateConfig
@@ -52,6 +59,40 @@ def test_two_trainings_become_an_arm_that_is_evaluated_and_published(patches, tm
         config, patches=patches, challenger=tmp_path / "arm", results=outputs["metrics"], publication=tmp_path / "out"
     )
     assert read_json(tmp_path / "out" / "decision.json")
+
+
+def train_and_die(patches, extractor, out, die_at=0):
+    """Train; with `die_at`, die by SIGKILL in that step, between the discriminator's update and the generator's."""
+    torch.set_num_threads(1)
+    count, loss = 0, vitgan._generator_loss
+
+    def deadly(*arguments):
+        nonlocal count
+        count += 1
+        if count == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss(*arguments)
+
+    vitgan._generator_loss = deadly
+    killable = {**TINY, "epochs": 3, "epoch_steps": 2, "max_steps": 0, "checkpoint_every": 1, "fid_samples": 8}
+    config = TrainGeneratorConfig.make(killable)
+    train_generator.run(config, patches=patches, extractor=extractor, generator=out)
+
+
+def test_a_killed_training_ends_with_the_same_bytes_of_both_models(patches, tmp_path):
+    extractor = save_unified(tmp_path / "0", 0) / "classifier"
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run_process(tmp_path / "1.log", train_and_die, patches, extractor, whole).code == 0
+    die_at = int(np.random.default_rng().integers(2, 7))
+    first = run_process(tmp_path / "2.log", train_and_die, patches, extractor, killed, die_at)
+    assert first.code == -signal.SIGKILL
+    assert not killed.exists()
+    assert run_process(tmp_path / "3.log", train_and_die, patches, extractor, killed).code == 0
+    for name in ("model.safetensors", "classifier/model.safetensors"):
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), f"killed in step {die_at}"
+    history = read_json(whole / "history.json")
+    assert history["chosen_by"] == "lowest FID near the best validation accuracy"
+    assert all(row["fid"] is not None for row in history["epochs"])
 
 
 def test_an_arm_names_the_warnings_of_its_trainings(patches, tmp_path):

@@ -64,8 +64,10 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Compute softmax(q k^T / sqrt(d)) v of [B, heads, N, d]."""
     if not _EXPLICIT.get():
         return F.scaled_dot_product_attention(query, key, value)
-    weights = torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), dim=3)
-    return weights.to(value.dtype) @ value
+    with torch.autocast(
+        query.device.type, enabled=False
+    ):  # autocast would keep the weights, [B, heads, N, N], in float32
+        return torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), dim=3) @ value
 
 
 def largest_window(side: int, limit: int) -> int:
