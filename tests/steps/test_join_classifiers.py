@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from preprocessing import folder_by_patient, preprocess
 from processes import run_process
 from textures import write_stripes
 from unified_models import save_unified
@@ -59,6 +60,25 @@ def test_two_trainings_become_an_arm_that_is_evaluated_and_published(patches, tm
         config, patches=patches, challenger=tmp_path / "arm", results=outputs["metrics"], publication=tmp_path / "out"
     )
     assert read_json(tmp_path / "out" / "decision.json")
+
+
+def test_a_fold_is_trained_and_validated_on_its_own_patches(tmp_path, monkeypatch):
+    preprocess(folder_by_patient(tmp_path / "in", patients=7), tmp_path, patch_size=SIZE, folds=3)
+    path = next(file.parent for file in tmp_path.rglob("patchset.json") if file.parent.name == "patches")
+    train, validated = vitgan.train, []
+
+    def noted(*arguments, validation):
+        validated.append(set(validation.index["patient"]))
+        return train(*arguments, validation=validation)
+
+    monkeypatch.setattr(vitgan, "train", noted)
+    config = TrainGeneratorConfig.make({**TINY, "batch_size": 2, "max_steps": 1, "fold": 1})
+    train_generator.run(config, patches=path, generator=tmp_path / "g")
+    patients = [set(PatchSet.open(path, fold).split("val").index["patient"]) for fold in (0, 1)]
+    assert patients[0] != patients[1]
+    assert validated == [patients[1]]
+    join([tmp_path / "g"], tmp_path / "arm")
+    assert read_arm(tmp_path / "arm")["fold"] == 1
 
 
 def train_and_die(patches, extractor, out, die_at=0):

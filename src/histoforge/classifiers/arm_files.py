@@ -53,6 +53,7 @@ def join_classifiers(paths: Sequence[Path], out: Path, arm: str) -> dict[str, An
         for path, info in by_seed:
             shutil.copytree(path, directory / seed_directory(info.training["seed"]))
         content = {
+            **{name: value for name, value in first.config.items() if name == "fold"},
             "arm": arm,
             "seeds": seeds,
             "method": first.method,

@@ -80,7 +80,7 @@ def run(
     METHODS[config.method].check_size(settings, data.patch_size)
     networks = _load_networks(config.method, data, extractor, guide, resolve_device(settings.device), config.precision)
     data = limit_patches(data, settings.max_patches, settings.seed)
-    validation = PatchSet.open(patches).split("val") if METHODS[config.method].classifies else None
+    validation = PatchSet.open(patches, config.fold).split("val") if METHODS[config.method].classifies else None
     info = _describe(config.method, settings, data, networks)
     trainings = class_trainings(settings, data, info)
     engines, results = [], []
