@@ -49,6 +49,12 @@ _BENCHMARK: dict[str, Mapping[str, Any] | bool] = {
     "train_generator": False,  # `plan_benchmark` checks it, for each method
 }
 
+_UNIFIED: dict[str, Mapping[str, Any] | bool] = {
+    "train_classifier": {"arm": "baseline", "augmentation": "none"},
+    "select_samples": {"rule": "confidence"},
+    "train_generator": False,  # `plan_unified` checks it, for each network
+}
+
 PIPELINES = Registry(
     "pipeline",
     (
@@ -56,6 +62,7 @@ PIPELINES = Registry(
         Pipeline("augmentation-study", "Augmentation study", _SELECTIVE),
         Pipeline("rleo", "Guided GAN (RL-EO) and its baselines", _BENCHMARK),
         Pipeline("generator-benchmark", "Generator benchmark", _BENCHMARK),
+        Pipeline("unified", "One network against two stages", _UNIFIED),
         Pipeline("retraining", "Retraining", _SELECTIVE, local=False, gitops=True),
     ),
 )

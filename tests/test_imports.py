@@ -84,7 +84,14 @@ def test_only_the_command_line_imports_kfp_and_only_when_called() -> None:
 
 LIGHT = [
     SOURCE / name
-    for name in ("steps/step.py", "steps/table.py", "tasks/table.py", "generators/methods.py", "core/registry.py")
+    for name in (
+        "steps/step.py",
+        "steps/table.py",
+        "tasks/table.py",
+        "generators/methods.py",
+        "generators/unified_networks.py",
+        "core/registry.py",
+    )
 ]
 """Tables of steps, tasks and methods, and their class, which import nothing heavy."""
 

@@ -20,6 +20,8 @@ def evaluate(
     arms: Optional[dsl.Input[List[dsl.Model]]] = None,
     fraction_baselines: Optional[dsl.Input[List[dsl.Model]]] = None,
     fraction_selectives: Optional[dsl.Input[List[dsl.Model]]] = None,
+    backbones: Optional[dsl.Input[List[dsl.Model]]] = None,
+    networks: Optional[dsl.Input[List[dsl.Model]]] = None,
     generator: dsl.Input[dsl.Model] = None,
     pool: dsl.Input[dsl.Dataset] = None,
     selected: dsl.Input[dsl.Dataset] = None,
@@ -47,6 +49,8 @@ def evaluate(
         arms: more arms, as collected from a loop.
         fraction_baselines: baselines trained on fractions of the training patches.
         fraction_selectives: arms trained on the same fractions with selected synthetic patches.
+        backbones: arms of other classifiers than the baseline's, trained on real patches.
+        networks: arms of networks that draw and classify patches.
         generator: the generator, for its curves and pictures.
         pool: scored candidate pool.
         selected: patch set of the kept synthetic patches.
@@ -92,6 +96,8 @@ def evaluate(
                 *(selectives or []),
                 *(fraction_baselines or []),
                 *(fraction_selectives or []),
+                *(backbones or []),
+                *(networks or []),
             ],
             "generator": [generator, *(generators or [])],
             "pool": [pool, *(pools or [])],

@@ -15,6 +15,7 @@ def train_classifier(
     use: str = "",
     control_ratio: float = 0.0,
     augmentation: str = "",
+    backbone: str = "",
     seeds: int = 0,
     checkpoints: str = "",
     seed: int = -1,
@@ -33,11 +34,13 @@ def train_classifier(
             place of synthetic ones); '' leaves it to the preset.
         control_ratio: held-back patches per real training patch, for 'control'; 0 leaves it to the preset.
         augmentation: 'none' or 'traditional' (flips and colour jitter); '' leaves it to the preset.
+        backbone: network, such as 'resnet34'; '' leaves it to the preset.
         seeds: number of classifiers to train; 0 leaves it to the preset.
         checkpoints: folder or s3:// prefix for checkpoints, from which a retry on another node continues; '' for none.
         seed: seed of the first classifier; the next have seed + 1, seed + 2, …; -1 leaves it to the preset and the
             overrides.
-        factors: what sets the arm apart in a study of factors, such as 'kind=selective', 'ratio=0.5' and 'pool=4'.
+        factors: what sets the arm apart in a study of factors, such as 'kind=selective', 'ratio=0.5' and 'pool=4', or
+            'backbone=resnet34'.
         fold: fold of the patch set to train on, counted from 0; -1 for a patch set with a single split.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
@@ -58,6 +61,7 @@ def train_classifier(
             "use": use,
             "control_ratio": control_ratio,
             "augmentation": augmentation,
+            "backbone": backbone,
             "seeds": seeds,
             "checkpoints": checkpoints,
             "seed": seed,

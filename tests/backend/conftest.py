@@ -79,6 +79,8 @@ def locations(study: Run, guided: Run, fractions: Run) -> dict[str, Any]:
         "arms": fractions.outputs("cells"),
         "fraction_baselines": fractions.outputs("fraction_baselines"),
         "fraction_selectives": fractions.outputs("fraction_selectives"),
+        "backbones": study.outputs("arms")[:1],
+        "networks": study.outputs("arms")[1:],
     }
 
 

@@ -13,15 +13,15 @@ import pytest
 from backend.installation import ROOT
 from backend.runners import InProcess
 from backend.workflow import Pipeline, Run
-from tiny_study import LEADERBOARD, SETTINGS
+from tiny_study import LEADERBOARD, SETTINGS, UNIFIED
 
 from histoforge.tasks.table import task_named
 
-PIPELINES = ("selective_augmentation", "augmentation_study", "generator_benchmark", "retraining")
-CHECKS = {"scan_source", "find_news", "plan_cells", "plan_fractions", "plan_benchmark"}
-READ_ALL = {"scan_source", "find_news", "plan_benchmark"}
+PIPELINES = ("selective_augmentation", "augmentation_study", "generator_benchmark", "unified", "retraining")
+CHECKS = {"scan_source", "find_news", "plan_cells", "plan_fractions", "plan_benchmark", "plan_unified", "plan_seeds"}
+READ_ALL = {"scan_source", "find_news", "plan_benchmark", "plan_unified"}
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(.*)'\]\}\}")
-OVERRIDES = {"generator_benchmark": LEADERBOARD}
+OVERRIDES = {"generator_benchmark": LEADERBOARD, "unified": UNIFIED}
 ARGUMENTS = {"generator_benchmark": {"methods": ["dcgan"], "generator_seeds": 2}}
 LOCATIONS = {"state", "models", "record"}
 """Inputs of retraining that are folders of the run."""

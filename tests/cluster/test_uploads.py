@@ -107,6 +107,23 @@ def test_each_method_of_a_benchmark_is_held_against_its_own_settings():
         run_parameters(package, "", {**given, "methods": ["dcgn"]})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("networks", ["medvitgan"], "add 'vitgan'"),
+        ("backbones", ["resnet34"], "at least two"),
+        ("overrides", {"train_generator.vitgan.confidence": 1.0}, "confidence"),
+        ("patch_size", "65", "65x65 px"),
+    ],
+)
+def test_networks_and_backbones_are_held_against_their_own_settings(name, value, sentence):
+    package = open_package("unified")
+    given = {"source": "s3://b/slides", "preset": "quickstart", "patch_size": "64"}
+    assert run_parameters(package, "", given)["preset"] == "quickstart"
+    with pytest.raises(SettingsError, match=sentence):
+        run_parameters(package, "", {**given, name: value})
+
+
 def test_a_missing_parameter_is_named(kubeflow, capsys, tmp_path):
     done = call(capsys, "submit", write_pipeline(tmp_path))
     assert (done.code, done.err) == (2, "The pipeline 'tiny' needs the parameter 'source': where slides lie.\n")

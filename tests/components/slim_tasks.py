@@ -65,6 +65,8 @@ def run_all(folder):
     run("plan_cells", {"metrics": dsl.Metrics}, ratios=[0.5], pool_multiples=[2.0])
     run("plan_fractions", fractions=[0.5])
     runs = run("plan_benchmark", methods=["dcgan"], generator_seeds=1)[1]
+    run("plan_unified", backbones=["resnet10", "resnet18"], patch_size="32")
+    run("plan_seeds", method="vitgan", seeds=2)
     run("plan_classes", patches=patches, method=runs[0]["method"], reward=runs[0]["reward"])
     members = [dsl.Model(name=path.name, uri=str(path)) for path in sorted((folder / "members").iterdir())]
     run("join_generators", {"generator": dsl.Model, **report}, generators=members)

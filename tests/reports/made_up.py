@@ -1,6 +1,6 @@
 """Studies and findings of random predictions, computed by the package's own statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ def make_study(
     names: Sequence[str] | None = None,
     labels: Sequence[int] | None = None,
     reference: str = "",
+    factors: Mapping[str, Mapping[str, float | str]] | None = None,
 ) -> StudyFindings:
     """Return a study of arms that predict better the higher their skill; all arms of a seed share the same noise.
 
@@ -59,7 +60,8 @@ def make_study(
         seed_skills = [skill + 0.02 * np.sin(arm_index + seed) for seed in range(seeds)]
         logits = [s * truth + n for s, n in zip(seed_skills, noise, strict=True)]
         probabilities = [np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in logits]
-        predictions.append(ArmPredictions(ArmInput((ArmPart(Path(name), _arm(name, seeds, classes)),)), probabilities))
+        document = {**_arm(name, seeds, classes), "factors": dict((factors or {}).get(name, {}))}
+        predictions.append(ArmPredictions(ArmInput((ArmPart(Path(name), document),)), probabilities))
     return build_study(
         predictions, test, index["patient"].to_numpy(), "patients",
         reference=reference or next(iter(skills)), score=score, confidence=0.95, resamples=400, seed=0,

@@ -1,7 +1,7 @@
 """The names of an arm's files, and the joining of classifiers into an arm. Imports no torch."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from histoforge.training.model_files import ModelInfo, load_arrays
 
 ARM_NAME = "arm.json"
 SCHEMA_VERSION, ADVICE = 1, "train the arm again"
+NETWORKS = "networks"
+"""Folder of an arm directory with the records of trainings that also made generators, one folder per seed."""
 JUDGE = "judge"
 """Model directory and `arm.json` entry of the classifier with another backbone."""
 _OF_ARM = ("counts", "warnings")
@@ -24,13 +26,18 @@ def seed_directory(seed: int) -> str:
     return f"seed-{seed}"
 
 
-def join_classifiers(paths: Sequence[Path], out: Path, arm: str) -> dict[str, Any]:
+def join_classifiers(
+    paths: Sequence[Path], out: Path, arm: str, factors: Mapping[str, str], add_record: Callable[[Path, Path], None]
+) -> dict[str, Any]:
     """Write an arm directory of classifiers that were trained together with generators, one per seed.
 
     Args:
         paths: model directories of classifiers with the same settings and patch set.
         out: the arm directory to write.
         arm: its name.
+        factors: what sets the arm apart in a study.
+        add_record: function of a model directory and a new folder, `networks/seed-N`, that may write more about the
+            training into that folder.
 
     Returns:
         The content of `arm.json`.
@@ -52,9 +59,11 @@ def join_classifiers(paths: Sequence[Path], out: Path, arm: str) -> dict[str, An
     with atomic_directory(out) as directory:
         for path, info in by_seed:
             shutil.copytree(path, directory / seed_directory(info.training["seed"]))
+            add_record(path, directory / NETWORKS / seed_directory(info.training["seed"]))
         content = {
             **{name: value for name, value in first.config.items() if name == "fold"},
             "arm": arm,
+            "factors": dict(factors),
             "seeds": seeds,
             "method": first.method,
             "config": first.config,

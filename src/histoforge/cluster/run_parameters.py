@@ -7,6 +7,9 @@ from typing import Any
 from histoforge.cluster.packages import Package
 from histoforge.core.errors import SettingsError
 
+UNIFIED = ("backbones", "ratios", "networks", "two_stages")
+"""Parameters of the pipeline `unified` that its plan checks."""
+
 
 def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a run.
@@ -38,13 +41,14 @@ def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> 
 def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
     from histoforge.steps.table import all_settings
     from histoforge.tasks.plan_benchmark import plan_benchmark
+    from histoforge.tasks.plan_unified import plan_unified
 
-    if not {"preset", "overrides", "methods"} & set(parameters):
+    if not {"preset", "overrides", "methods", *UNIFIED} & set(parameters):
         return
     preset, overrides = str(parameters.get("preset", "")), parameters.get("overrides", {})
     source = str(parameters.get("source") or "source")
     step_settings: dict[str, dict[str, str] | bool] = {"preprocess": {"source": source}}
-    if "methods" in package.inputs:  # each method has its own parameters
+    if {"methods", "networks"} & set(package.inputs):  # each method has its own parameters
         step_settings["train_generator"] = False
     all_settings(preset, overrides, step_settings)
     if "methods" in parameters:
@@ -55,4 +59,14 @@ def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
             preset,
             overrides,
             patch_size=str(parameters.get("patch_size", "")),
+        )
+    if "networks" in package.inputs:
+        values = {name: parameters.get(name, package.inputs[name].get("defaultValue")) for name in UNIFIED}
+        plan_unified(
+            **values,
+            seeds=int(parameters.get("seeds", 0)),
+            patch_size=str(parameters.get("patch_size", "")),
+            seed=int(parameters.get("seed", -1)),
+            preset=preset,
+            overrides=overrides,
         )

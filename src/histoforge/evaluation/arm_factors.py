@@ -4,8 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from histoforge.generators.unified_networks import NETWORKS
+
 Factors = dict[str, float | str]
-"""'kind', and either 'ratio' and 'pool' (multiples of the training patches), 'fraction' (of them), or 'dose'."""
+"""What sets an arm apart in a study.
+
+'kind', and either 'ratio' and 'pool' (multiples of the training patches), 'fraction' (of them), or 'dose'; or
+'backbone', with 'ratio' if synthetic patches were added; or 'network', for a network that draws and classifies patches.
+"""
 
 _CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
 _FRACTION = re.compile(r"(?P<kind>\w+?)_(?P<percent>\d+(?:_\d+)?)pct")
@@ -17,7 +23,12 @@ def arm_factors(arm: Mapping[str, Any]) -> Factors:
 
 
 def arm_title(name: str, factors: Mapping[str, float | str]) -> str:
-    """Return an arm's name for display: 'single filter', 'gan at 10%', 'selective r=0.5 of 4N', 'control x 0.5'."""
+    """Return an arm's name for display: 'single filter', 'gan at 10%', 'selective r=0.5 of 4N', 'resnet34 + 0.5 N'."""
+    if "network" in factors:
+        network = NETWORKS.get(str(factors["network"]))
+        return network.title if network else name.replace("_", " ")
+    if "backbone" in factors:
+        return f"{factors['backbone']} + {factors['ratio']:g} N" if "ratio" in factors else str(factors["backbone"])
     kind = str(factors.get("kind", name)).replace("_", " ")
     if "fraction" in factors:
         return f"{kind} at {float(factors['fraction']) * 100:.3g}%"

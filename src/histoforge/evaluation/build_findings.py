@@ -15,7 +15,7 @@ from histoforge.core.text import dimensions, duration, join_words
 from histoforge.evaluation.arm_inputs import ArmInput, TestPatches
 from histoforge.evaluation.findings import Findings, InputDigests, SyntheticFindings
 from histoforge.evaluation.inputs import TestUnits, count_tested, training_patches
-from histoforge.evaluation.pictures import GeneratorRecord, generator_record, slide_pictures
+from histoforge.evaluation.pictures import GeneratorRecord, generator_record, network_records, slide_pictures
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.evaluation.synthetic import sample_patches
 from histoforge.evaluation.synthetic_sets import SyntheticSets
@@ -94,6 +94,7 @@ def build_findings(
         curves=record.curves,
         chosen_epochs=record.chosen_epochs,
         pictures=record.pictures,
+        networks={arm.name: records for arm in inputs.arms if (records := network_records(arm.parts[0]))},
         slides=slide_pictures(inputs.overviews, shown_slides) if inputs.overviews else [],
         settings=_settings(inputs, record, settings),
         digests=digests,

@@ -147,6 +147,22 @@ class ExternalFindings:
 
 
 @dataclass(frozen=True)
+class NetworkRecord:
+    """The record of the training of a network that draws and classifies patches, for one seed of an arm.
+
+    Attributes:
+        curves: the series of its history, by name: (epochs, values).
+        chosen_epoch: the kept epoch; None if the history does not say.
+        pictures: samples, one row per class.
+    """
+
+    seed: int
+    curves: Mapping[str, tuple[list[float], list[float]]]
+    chosen_epoch: int | None
+    pictures: Sequence[PictureFile]
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything the report shows; parts without input are empty or None.
 
@@ -159,6 +175,7 @@ class Findings:
             'class: series'.
         chosen_epochs: epochs chosen for the generator, by class, or under '' for all classes.
         pictures: the generator's pictures: samples and attention maps.
+        networks: records of the networks that draw and classify patches, by arm, one per seed.
         slides: slides with their grids.
         settings: a title and a text for each.
         digests: digests of the inputs.
@@ -187,6 +204,7 @@ class Findings:
     curves: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     chosen_epochs: Mapping[str, int] = field(default_factory=dict)
     pictures: Sequence[PictureFile] = ()
+    networks: Mapping[str, Sequence[NetworkRecord]] = field(default_factory=dict)
     slides: Sequence[PictureFile] = ()
     settings: Sequence[tuple[str, str]] = ()
     provenance: Sequence[tuple[str, str]] = ()

@@ -189,6 +189,7 @@ def _arm_warnings(real: PatchSet, arms: Sequence[ArmInput]) -> list[str]:
     ]
     if len({tuple(sorted(set(arm.seeds))) for arm in arms}) > 1:
         warnings.append("The arms have different seeds: paired tests use those that both have.")
+    arms = [arm for arm in arms if not {"backbone", "network"} & arm.factors.keys()]  # they differ by definition
     settings = [
         {k: v for k, v in arm.document.get("config", {}).items() if k not in OF_AN_ARM}
         | {"method": arm.document.get("method")}

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from histoforge.classifiers.arm_files import NETWORKS, seed_directory
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.core.seals import file_below
-from histoforge.evaluation.findings import PictureFile
+from histoforge.evaluation.arm_inputs import ArmPart
+from histoforge.evaluation.findings import NetworkRecord, PictureFile
 from histoforge.generators.history_file import FILE_NAME, read_history
 
 ADVICE, PICTURES_ADVICE = "train the generator again", "make the patch set again"
@@ -39,6 +41,17 @@ def generator_record(path: Path) -> GeneratorRecord:
     history = read_history(Path(path), ADVICE)
     with known_shape(Path(path) / FILE_NAME, ModelError, ADVICE):
         return _record(history, Path(path))
+
+
+def network_records(arm: ArmPart) -> list[NetworkRecord]:
+    """Return the records of networks that draw and classify, which `join_classifiers` stored in an arm directory."""
+    records = []
+    for seed in arm.seeds:
+        folder = arm.path / NETWORKS / seed_directory(seed)
+        if folder.is_dir():
+            record = generator_record(folder)
+            records.append(NetworkRecord(seed, record.curves, record.chosen_epochs.get(""), record.pictures))
+    return records
 
 
 def history_curves(history: Mapping[str, Any]) -> Curves:

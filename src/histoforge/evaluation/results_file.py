@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from histoforge.core.documents import json_values, read_json
 from histoforge.core.errors import SourceError
@@ -156,6 +156,7 @@ class EvaluationResults(Record):
         extractor_checks: for each extractor, the distances of corrupted real patches, and what is wrong with them.
         realism: what the synthetic patches are: told from real ones, tissue, and of their class; None without any.
         memorisation: the audit of the synthetic patches; None if there were none.
+        networks: trainings of the networks that draw and classify patches, by arm and seed.
         provenance: labels and values for display, as in the report.
         external: the external test; None if there was none.
     """
@@ -178,6 +179,7 @@ class EvaluationResults(Record):
     memorisation: MemorisationAudit | None
     selection: SelectionRecord | None
     generator: GeneratorTrainingRecord | None
+    networks: dict[str, dict[int, GeneratorTrainingRecord]] = Field(default_factory=dict)
     provenance: dict[str, str]
     external: ExternalRecord | None = None
 
@@ -215,6 +217,13 @@ def evaluation_results(
         memorisation=findings.audit,
         selection=None if findings.pool is None else _selection(findings.pool, findings.classes),
         generator=generator if findings.curves else None,
+        networks={
+            arm: {
+                record.seed: GeneratorTrainingRecord(chosen_epoch=record.chosen_epoch, curves=dict(record.curves))
+                for record in records
+            }
+            for arm, records in findings.networks.items()
+        },
         provenance=dict(findings.provenance),
         external=None if findings.external is None else _external(findings.external, external_lines),
     )

@@ -21,6 +21,7 @@ from histoforge.evaluation.study_findings import (
     Score,
     StudyFindings,
 )
+from histoforge.evaluation.unified import further_pairs
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, classification_metrics, statistic
 from histoforge.metrics.compare import holm, paired_effect, sample_std
@@ -181,6 +182,7 @@ def _compare(
     plan = [Planned(arm.name, study.reference_of(arm), tuple(study.rivals_of(arm))) for arm in study.challengers]
     if {"selective", "gan"} <= scored.keys() and study.reference != "gan":
         plan.append(Planned("selective", "gan"))
+    plan += [Planned(*pair) for pair in further_pairs(study.arms)]
     for score in COMPARED:
         runs = {name: of_arm[score] for name, of_arm in scored.items()}
         compared = compare(runs, plan, score, study.confidence)

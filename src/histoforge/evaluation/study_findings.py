@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from histoforge.evaluation.arm_factors import Factors, arm_title
 from histoforge.evaluation.comparisons import AgainstAll
 from histoforge.evaluation.learning import ConstantClassifier, has_learned, learning_score
+from histoforge.evaluation.unified import unified_reference
 from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.crossed import CrossedEffect
 from histoforge.metrics.crossed_mean import CrossedMean
@@ -232,7 +233,13 @@ class StudyFindings:
         return self.arm(name).title
 
     def reference_of(self, arm: ArmFindings) -> str:
-        """Return the name of the reference of `arm`: that of the same training fraction, if the study has several."""
+        """Return the name of the reference of `arm`.
+
+        It is that of the same training fraction if the study has several, and that of `unified_reference` for arms of
+        the comparison of one network with two stages.
+        """
+        if (reference := unified_reference(self.arms, arm)) is not None:
+            return reference
         fraction = arm.factors.get("fraction")
         kind = self.arm(self.reference).kind
         same_fraction = (arm.name for arm in self.arms if arm.kind == kind and arm.factors.get("fraction") == fraction)
@@ -244,8 +251,13 @@ class StudyFindings:
         return [arm for arm in self.arms if self.reference_of(arm) != arm.name and not arm.control]
 
     def rivals_of(self, arm: ArmFindings) -> list[str]:
-        """Return the arms that `arm` must beat: its reference and, with synthetic patches, all arms without them."""
+        """Return the arms that `arm` must beat: its reference and, with synthetic patches, all arms without them.
+
+        In the comparison of one network with two stages, arms differ in more than their patches: the reference alone.
+        """
         fraction, reference = arm.factors.get("fraction"), self.reference_of(arm)
+        if {"backbone", "network"} & arm.factors.keys():
+            return [reference]
         without = [
             each.name
             for each in self.arms

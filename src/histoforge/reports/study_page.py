@@ -18,6 +18,7 @@ from histoforge.reports.sections.study import (
     patients_section,
 )
 from histoforge.reports.sections.training import classifiers_section
+from histoforge.reports.sections.unified import ablation_section, comparison_section, networks_section
 from histoforge.reports.text.formatting import score_name
 from histoforge.reports.text.study_answer import StudyAnswer
 
@@ -35,6 +36,8 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
         key_numbers=_key_numbers(findings, answer),
         warnings=findings.warnings,
         sections=[
+            comparison_section(study),
+            ablation_section(findings),
             arms_section(study),
             control_section(study),
             external_section(findings.external),
@@ -46,6 +49,7 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
             realism_section(findings.realism, findings.checks),
             selection_section(findings),
             generator_section(findings),
+            networks_section(findings),
             audit_section(findings.audit, findings.pairs, findings.copies),
             data_section(findings),
             slides_section(findings),

@@ -44,6 +44,7 @@ from histoforge.reports.text.control import with_control
 from histoforge.reports.text.external import external_lines
 from histoforge.reports.text.markdown import study_markdown
 from histoforge.reports.text.study_answer import study_answer
+from histoforge.reports.text.unified_answer import unified_answer
 from histoforge.steps.evaluate_config import Confusion, EvaluateConfig, EvaluateSummary, Roc
 from histoforge.steps.external_test import external_patches, external_warnings
 from histoforge.training.device import resolve_device, resolve_precision
@@ -248,7 +249,7 @@ def _write(
 ) -> EvaluateSummary:
     n_units = findings.units["test"][""]
     answer = study_answer(findings.study, len(test), n_units, study_caveats(findings))
-    answer = with_control(answer, findings.study)
+    answer = unified_answer(findings.study, with_control(answer, findings.study), len(test))
     external = [] if findings.external is None else external_lines(findings.external)
     answer = replace(answer, lines=[*answer.lines, *external[:1]])
     record = AnswerRecord(

@@ -1,11 +1,13 @@
 """Collect the classifiers that were trained together with generators into one arm."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from histoforge.classifiers.arm_files import join_classifiers
 from histoforge.core.errors import ModelError
-from histoforge.generators.joining import CLASSIFIER
+from histoforge.generators.history_file import FILE_NAME as HISTORY
+from histoforge.generators.joining import CLASSIFIER, PICTURES
 from histoforge.generators.methods import METHODS
 from histoforge.steps.join_classifiers_config import JoinClassifiersConfig, JoinClassifiersSummary
 from histoforge.training.model_files import read_model_info
@@ -25,7 +27,9 @@ def run(config: JoinClassifiersConfig, *, generators: Sequence[Path], model: Pat
     """
     paths = [Path(path) for path in generators]
     methods = [_method(path) for path in paths]
-    arm = join_classifiers([path / CLASSIFIER for path in paths], Path(model), config.arm or methods[0])
+    name = config.arm or methods[0]
+    classifiers = [path / CLASSIFIER for path in paths]
+    arm = join_classifiers(classifiers, Path(model), name, {"network": name}, _copy_record)
     runs = arm["runs"]
     return JoinClassifiersSummary(
         arm=arm["arm"],
@@ -33,6 +37,16 @@ def run(config: JoinClassifiersConfig, *, generators: Sequence[Path], model: Pat
         val_accuracy=sum(run["val_accuracy"] for run in runs) / len(runs),
         seconds=round(sum(run["seconds"] for run in runs), 2),
     )
+
+
+def _copy_record(classifier: Path, folder: Path) -> None:
+    """Copy history and pictures of the generator that was trained with a classifier, for the report."""
+    generator = classifier.parent
+    folder.mkdir(parents=True)
+    if (generator / HISTORY).is_file():
+        shutil.copyfile(generator / HISTORY, folder / HISTORY)
+    if (generator / PICTURES).is_dir():
+        shutil.copytree(generator / PICTURES, folder / PICTURES)
 
 
 def _method(path: Path) -> str:

@@ -8,7 +8,10 @@ from histoforge.classifiers.backbones.registry import BACKBONES
 from histoforge.core.settings import FoldConfig, Settings
 from histoforge.core.text import join_words
 
-Factor = Annotated[str, Field(pattern=r"^(kind=[a-z0-9_]{1,40}|(ratio|pool|fraction|dose)=\d{1,6}(\.\d{1,12})?)$")]
+_NUMBER_FACTORS = "ratio|pool|fraction|dose"
+_FACTOR = rf"^(kind=[a-z0-9_]{{1,40}}|backbone=[A-Za-z0-9_.:-]{{1,80}}|({_NUMBER_FACTORS})=\d{{1,6}}(\.\d{{1,12}})?)$"
+TEXT_FACTORS = ("kind", "backbone")
+Factor = Annotated[str, Field(pattern=_FACTOR)]
 _BACKBONES = f"{join_words(list(BACKBONES), 'or')} (a model of timm)"
 
 
@@ -27,7 +30,7 @@ class TrainClassifierConfig(FoldConfig):
     factors: list[Factor] = Field(
         [],
         description="what sets the arm apart in a study of factors: 'kind=selective', 'ratio=0.5' and 'pool=4', or "
-        "'kind=baseline' and 'fraction=0.1'; the report groups and names arms by it",
+        "'kind=baseline' and 'fraction=0.1', or 'backbone=resnet34'; the report groups and names arms by it",
     )
     seeds: int = Field(5, ge=1, le=100, description="number of classifiers, with the seeds seed, seed+1, …")
     use: Literal["both", "real", "synthetic", "control"] = Field(
@@ -138,9 +141,9 @@ class TrainClassifierConfig(FoldConfig):
 
     @property
     def factor_values(self) -> dict[str, float | str]:
-        """The factors by name: 'kind' as text, the others as numbers."""
+        """The factors by name: 'kind' and 'backbone' as text, the others as numbers."""
         pairs = (factor.split("=") for factor in self.factors)
-        return {name: value if name == "kind" else float(value) for name, value in pairs}
+        return {name: value if name in TEXT_FACTORS else float(value) for name, value in pairs}
 
     @model_validator(mode="after")
     def _check_judge(self) -> Self:

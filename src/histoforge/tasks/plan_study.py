@@ -18,10 +18,10 @@ def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list
     Raises:
         SettingsError: if a list is empty, a value is out of its bounds, or no pool is large enough for any ratio.
     """
-    ratios, pools = _checked("ratios", ratios, 10), _checked("pool_multiples", pool_multiples, 100)
+    ratios, pools = checked_numbers("ratios", ratios, 10), checked_numbers("pool_multiples", pool_multiples, 100)
     cells = [
         {
-            "arm": f"selective_r{_text(ratio)}_pool{_text(pool)}n",
+            "arm": f"selective_r{name_of_number(ratio)}_pool{name_of_number(pool)}n",
             "factors": ["kind=selective", f"ratio={ratio:g}", f"pool={pool:g}"],
             "ratio": ratio,
             "pool_multiple": pool,
@@ -48,10 +48,10 @@ def plan_fractions(fractions: Sequence[float]) -> list[dict[str, Any]]:
         SettingsError: if a list is empty, or a value is out of its bounds.
     """
     plans = []
-    for fraction in _checked("fractions", fractions, 1):
+    for fraction in checked_numbers("fractions", fractions, 1):
         plan: dict[str, Any] = {"train_fraction": fraction}
         for kind in ("baseline", "selective"):
-            plan[kind] = f"{kind}_{_text(fraction * 100)}pct"
+            plan[kind] = f"{kind}_{name_of_number(fraction * 100)}pct"
             plan[f"{kind}_factors"] = [f"kind={kind}", f"fraction={fraction:g}"]
         plans.append(plan)
     return plans
@@ -73,14 +73,21 @@ def plan_real_arms(doses: Sequence[float], share: float, ratio: float) -> list[d
     """
     traditional = {"arm": "traditional", "augmentation": "traditional", "use": "real", "control_ratio": 0.0}
     arms: list[dict[str, Any]] = [{**traditional, "factors": []}]
-    for dose in _checked("control_doses", doses, MOST_OF_A_CONTROL / ratio) if doses and share else []:
-        name, factors = ("control", []) if dose == 1 else (f"control_{_text(dose)}", ["kind=control", f"dose={dose:g}"])
+    for dose in checked_numbers("control_doses", doses, MOST_OF_A_CONTROL / ratio) if doses and share else []:
+        name, factors = (
+            ("control", []) if dose == 1 else (f"control_{name_of_number(dose)}", ["kind=control", f"dose={dose:g}"])
+        )
         control = {"arm": name, "augmentation": "none", "use": "control", "control_ratio": dose * ratio}
         arms.append({**control, "factors": factors})
     return arms
 
 
-def _checked(name: str, values: Sequence[float], most: float) -> list[float]:
+def checked_numbers(name: str, values: Sequence[float], most: float) -> list[float]:
+    """Return the distinct numbers of a list in ascending order.
+
+    Raises:
+        SettingsError: the list is empty, or a value is not above 0 or is above `most`.
+    """
     try:
         numbers = sorted({float(value) for value in values})
     except (TypeError, ValueError):
@@ -90,5 +97,6 @@ def _checked(name: str, values: Sequence[float], most: float) -> list[float]:
     return numbers
 
 
-def _text(number: float) -> str:
+def name_of_number(number: float) -> str:
+    """Return a number as part of an arm's name, such as '0_5' for 0.5."""
     return f"{number:g}".replace(".", "_")

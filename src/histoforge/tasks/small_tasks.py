@@ -90,6 +90,39 @@ def run_plan_benchmark(
     return runs
 
 
+def run_plan_unified(
+    part: str,
+    backbones: list[str],
+    ratios: list[float],
+    networks: list[str],
+    two_stages: str,
+    seeds: int,
+    patch_size: str,
+    seed: int,
+    preset: str,
+    overrides: Mapping[str, Any],
+) -> tuple[list[dict[str, Any]], str, list[str], float, float]:
+    """List a part of the trainings of the pipeline `unified`; see `plan_unified.plan_unified`."""
+    from histoforge.tasks.plan_unified import plan_unified
+
+    with task_process("plan_unified"):
+        plan = plan_unified(
+            backbones, ratios, networks, two_stages,
+            seeds=seeds, patch_size=patch_size, seed=seed, preset=preset, overrides=overrides,
+        )  # fmt: skip
+        items = plan.part(part)
+        say(f"{part}: {', '.join(item['arm'] for item in items)}")
+    return items, plan.baseline["backbone"], plan.baseline["factors"], max(plan.ratios), plan.pool_multiple
+
+
+def run_plan_seeds(method: str, seed: int, seeds: int, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the trainings of one generator; see `plan_unified.plan_seeds`."""
+    from histoforge.tasks.plan_unified import plan_seeds
+
+    with task_process("plan_seeds"):
+        return plan_seeds(method, overrides, seed, seeds)
+
+
 def run_plan_classes(
     patches: Artifact, run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]
 ) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ TASKS = Registry(
         Task(name="plan_fractions"),
         Task(name="plan_benchmark"),
         Task(name="plan_classes"),
+        Task(name="plan_unified"),
+        Task(name="plan_seeds"),
         Task(name="find_news", side_effects=True),
         Task(name="record_source", side_effects=True),
     ),

@@ -40,12 +40,18 @@ class UnifiedTracker(EpochTracker):
     ) -> None:
         super().__init__(config, engine, scorer, trained)
         self.selection = TwoCriteria(config.accuracy_tolerance)
+        self._selects = config.selection
         self.classifier, self.classes = classifier, train.classes
         self._validation = DevicePatches.load(validation, engine.device)
         self._weights = class_weights(train.counts).to(engine.device)
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each class of which no synthetic patch passed the filter in the whole training."""
+        """Return a sentence for each class of which no synthetic patch passed the filter in the whole training.
+
+        Without selection, the classifier learns from all synthetic patches, and there is nothing to warn of.
+        """
+        if not self._selects:
+            return []
         return [
             f"No synthetic patch of the class '{name}' passed the confidence filter in the whole training, so the "
             "classifier learnt this class from real patches alone: lower confidence, or train longer."

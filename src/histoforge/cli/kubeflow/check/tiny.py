@@ -58,11 +58,51 @@ LEADERBOARD: dict[str, Any] = {
     "leaderboard.map_patches": 10,
 }
 """Settings for the pipelines that compare generators."""
+_ALL_METHODS = ("batch_size", "epochs", "epoch_steps")
+_TINY_NETWORK = {
+    "z_dim": 20,
+    "generator_channels": 128,
+    "heads": 2,
+    "encoders": 1,
+    "discriminator_step": 4,
+    "discriminator_width": 0.1,
+}
+
+
+def _of_histogan(name: str) -> str:
+    """Return the name of an override of `SETTINGS` for a pipeline that trains generators of several methods."""
+    step, _, parameter = name.partition(".")
+    return f"{step}.histogan.{parameter}" if step == "train_generator" and parameter not in _ALL_METHODS else name
+
+
+UNIFIED: dict[str, Any] = {
+    **{
+        _of_histogan(name): value
+        for name, value in SETTINGS.items()
+        if name not in ("train_classifier.backbone", "train_classifier.stem")
+    },
+    "preprocess.patch_size": "32",
+    "preprocess.small_images": "resize",
+    "select_samples.threshold": 0,
+    "train_generator.histogan.stages": 0,
+    **{
+        f"train_generator.{method}.{name}": value
+        for method in ("vitgan", "medvitgan")
+        for name, value in _TINY_NETWORK.items()
+    },
+}
+"""Settings for the pipeline that compares one network with two stages; 32 px is the smallest patch of its networks."""
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "augmentation-study": {"overrides": SETTINGS, "ratios": [0.5], "pool_multiples": [2.0], "fractions": [0.5]},
     "rleo": {"overrides": LEADERBOARD, "methods": ["rleo:literal"], "generator_seeds": 1},
     "generator-benchmark": {"overrides": LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 1},
+    "unified": {
+        "overrides": UNIFIED,
+        "backbones": ["resnet10", "resnet18"],
+        "ratios": [0.5],
+        "networks": ["vitgan"],
+    },
 }
 """The arguments of the runs of pipelines without their locations; all other pipelines run with `SETTINGS`."""
 
