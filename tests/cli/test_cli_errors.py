@@ -111,3 +111,21 @@ def test_a_pipeline_needs_all_three_splits(capsys, tmp_path):
     )
     assert ended.code == 2
     assert "'split_ratios' is 1:1:0" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "test_source", "phrase"),
+    [
+        ("selective-augmentation", "", "the source of the patch set itself"),
+        ("selective-augmentation", "none", "none"),
+        ("rleo", "none", "The pipeline rleo has no 'test_source'"),
+    ],
+)
+def test_a_bad_test_source_is_refused_before_a_pipeline_starts(capsys, tmp_path, pipeline, test_source, phrase):
+    (tmp_path / "one.tiff").touch()
+    where = ("--source", tmp_path, "--out", tmp_path / "out", "--test-source", tmp_path / test_source)
+    ended = call(capsys, "run", pipeline, *where)
+    assert ended.code == 2
+    assert len(ended.err.splitlines()) == 1
+    assert phrase in ended.err
+    assert not (tmp_path / "out").exists()
