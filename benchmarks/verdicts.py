@@ -3,10 +3,10 @@
     python benchmarks/verdicts.py [--studies 1000]
 
 Each study draws patients, generators and classifiers, and from them the probabilities that the classifiers give to test
-patches. The statistics are those of `histoforge evaluate`: balanced accuracy, `metrics.crossed`, and Holm's correction
-over the arms. The table shows the share of studies in which some arm is called better and the share of 95% intervals
-that contain the true difference, and beside them the same for separate tests: a paired t-test over seeds, and a
-percentile bootstrap over patients.
+patches. The statistics are those of `histoforge evaluate`: balanced accuracy, `metrics.crossed`, the test of whether an
+arm learned, and the comparisons of `evaluation.comparisons` with their correction. The table shows the share of studies
+in which some synthetic arm is called better, the share of 95% intervals that contain the truth, and beside them the
+same for separate tests: a paired t-test over seeds, and a percentile bootstrap over patients.
 """
 
 import argparse
@@ -16,13 +16,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.evaluation.comparisons import Planned, compare
+from histoforge.evaluation.learning import has_learned
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import statistic
 from histoforge.metrics.compare import holm, paired_effect
-from histoforge.metrics.crossed import CrossedEffect, Jackknife, crossed_difference
-from histoforge.metrics.results import Effect
+from histoforge.metrics.crossed import CrossedEffect, Jackknife, ScoredRuns
+from histoforge.metrics.crossed_mean import crossed_mean, excess
+from histoforge.metrics.results import Effect, Statistic
 
 SCORE = "balanced_accuracy"
+COLUMNS = (
+    "synthetic arms", "others", "generators", "seeds", "patients", "largest gain", "better", "over baseline",
+    "coverage", "scores", "learned", "separate: better", "coverage",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Study:
     Attributes:
         gains: shift of each synthetic arm's latent score; 0 is an arm that does not help.
         generators, seeds, patients, patches: their numbers; patches are those of one patient.
+        others: shift of each further arm without synthetic patches, beside the baseline.
+        skill: mean latent score of the baseline; 0 is a classifier that learned nothing.
         generator_sd, seed_sd: how far generators and classifiers move the latent score of an arm.
     """
 
@@ -39,6 +48,8 @@ class Study:
     generators: int
     seeds: int
     patients: int
+    others: Sequence[float] = ()
+    skill: float = 0.6
     patches: int = 20
     generator_sd: float = 0.15
     seed_sd: float = 0.15
@@ -50,85 +61,155 @@ Probabilities = NDArray[np.float64]
 def simulate(
     study: Study, rng: np.random.Generator
 ) -> tuple[list[list[Probabilities]], list[list[int | None]], NDArray, NDArray]:
-    """Return the probabilities and generators of each arm's classifiers, the baseline first; labels; patients."""
+    """Return the probabilities and generators of each arm's classifiers, labels, and patients.
+
+    The baseline comes first, then the other arms without synthetic patches, then those with them.
+    """
     patients = np.repeat(np.arange(study.patients), study.patches)
     labels = rng.permuted(np.tile([0, 1], len(patients) // 2 + 1)[: len(patients)])
     difficulty = rng.normal(0, 0.6, (study.patients, 2))[patients, labels] + rng.normal(0, 0.8, len(patients))
     shared = rng.normal(0, study.generator_sd / 2**0.5, study.generators)
     arms, generators = [], []
-    for gain in (None, *study.gains):
-        effects = np.zeros(1) if gain is None else shared + rng.normal(0, study.generator_sd / 2**0.5, study.generators)
+    without = 1 + len(study.others)
+    for index, gain in enumerate((0.0, *study.others, *study.gains)):
+        effects = np.zeros(1)
+        if index >= without:
+            effects = shared + rng.normal(0, study.generator_sd / 2**0.5, study.generators)
         runs = [
-            (index, effect + rng.normal(0, study.seed_sd))
-            for index, effect in enumerate(effects)
+            (generator, effect + rng.normal(0, study.seed_sd))
+            for generator, effect in enumerate(effects)
             for _ in range(study.seeds)
         ]
         of_arm = rng.normal(0, 0.15, (study.patients, 2))[patients, labels]
         probabilities = []
         for _, effect in runs:
             of_run = rng.normal(0, 0.2, (study.patients, 2))[patients, labels] + rng.normal(0, 0.6, len(patients))
-            right = 1 / (1 + np.exp(-(0.6 + (gain or 0) + effect + difficulty + of_arm + of_run)))
+            right = 1 / (1 + np.exp(-(study.skill + gain + effect + difficulty + of_arm + of_run)))
             probabilities.append(
                 np.stack([np.where(labels == 0, right, 1 - right), np.where(labels == 1, right, 1 - right)], 1)
             )
         arms.append(probabilities)
-        generators.append([None if gain is None else index for index, _ in runs])
+        generators.append([generator if index >= without else None for generator, _ in runs])
     return arms, generators, labels, patients
+
+
+Interval = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The difference of each synthetic arm, and by analysis its interval and corrected p-value (1 if undefined)."""
+    """What one study found.
+
+    Attributes:
+        differences: of each synthetic arm from the baseline, with their intervals in `intervals`.
+        scores: of each arm, with their intervals in `score_intervals`.
+        learned: whether each arm passed the test of learning.
+        better, over_baseline: whether some synthetic arm is called better than all arms without synthetic patches, and
+            than the baseline.
+        separate_better: the latter by separate tests, whose intervals are `separate_intervals`; both empty if skipped.
+    """
 
     differences: list[float]
-    crossed: list[tuple[float | None, float | None, float]]
-    separate: list[tuple[float | None, float | None, float]]
+    intervals: list[Interval]
+    scores: list[float]
+    score_intervals: list[Interval]
+    learned: list[bool]
+    better: bool
+    over_baseline: bool
+    separate_better: bool
+    separate_intervals: list[Interval]
 
 
 def analyse(study: Study, rng: np.random.Generator) -> StudyResult:
-    """Simulate one study and compare each arm with the baseline."""
+    """Simulate one study and compare each arm with the baseline, and synthetic arms with all others."""
     arms, generators, labels, patients = simulate(study, rng)
     statistics = [[statistic(SCORE, probabilities, labels) for probabilities in arm] for arm in arms]
     jackknife = Jackknife(patients)
     scored = [jackknife.score(of_arm, of_runs) for of_arm, of_runs in zip(statistics, generators, strict=True)]
-    effects = [crossed_difference(arm, scored[0]) for arm in scored[1:]]
-    bootstrap = PatientBootstrap(patients, n_resamples=500, seed=int(rng.integers(1 << 31)))
-    resampled = [bootstrap.difference(mean_statistic(arm), mean_statistic(statistics[0])) for arm in statistics[1:]]
-    seeds = scored[0].scores.tolist()
-    paired = [paired_effect(arm.scores.tolist()[: len(seeds)], seeds) for arm in scored[1:]]
-    separate = [max(p, q) for p, q in zip(_holm(resampled), _holm(paired), strict=True)]
+    constant = jackknife.score([statistic(SCORE, np.tile([1.0, 0.0], (len(labels), 1)), labels)])
+    learned = [bool(has_learned(crossed_mean(excess(arm, constant)))) for arm in scored]
+    scores = [crossed_mean(arm) for arm in scored]
+    without = 1 + len(study.others)
+    names = [str(index) for index in range(len(scored))]
+    plan = [Planned(name, "0") for name in names[1:without]]
+    plan += [Planned(name, "0", tuple(names[:without])) for name in names[without:]]
+    compared = compare(dict(zip(names, scored, strict=True)), plan, SCORE)[without - 1 :]
+    effects = [each.effect for each in compared]
+    claims = [learned[0] and learned[without + index] for index in range(len(effects))]
+    over = [claim and _better(effect) for claim, effect in zip(claims, effects, strict=True)]
+    hardest = [each.effect if each.against_all is None else each.against_all.effect for each in compared]
+    separate_better, separate_intervals = (
+        (False, []) if study.others else _separate(statistics, scored, patients, int(rng.integers(1 << 31)))
+    )
     return StudyResult(
-        [effect.difference or 0.0 for effect in effects],
-        [(effect.low, effect.high, p) for effect, p in zip(effects, _holm(effects), strict=True)],
-        [(effect.low, effect.high, p) for effect, p in zip(resampled, separate, strict=True)],
+        differences=[effect.difference or 0.0 for effect in effects],
+        intervals=[(effect.low, effect.high) for effect in effects],
+        scores=[score.value or 0.0 for score in scores],
+        score_intervals=[(score.low, score.high) for score in scores],
+        learned=learned,
+        better=any(first and _better(effect) for first, effect in zip(over, hardest, strict=True)),
+        over_baseline=any(over),
+        separate_better=separate_better,
+        separate_intervals=separate_intervals,
     )
 
 
-def _holm(effects: Sequence[Effect | CrossedEffect]) -> list[float]:
+def _better(effect: CrossedEffect) -> bool:
+    p = effect.p_adjusted
+    return p is not None and p < 0.05 and (effect.difference or 0.0) > 0
+
+
+def _separate(
+    statistics: Sequence[Sequence[Statistic]], scored: Sequence[ScoredRuns], patients: NDArray, seed: int
+) -> tuple[bool, list[Interval]]:
+    """Return what separate tests of seeds and of patients say: whether some arm is better, and the intervals."""
+    bootstrap = PatientBootstrap(patients, n_resamples=500, seed=seed)
+    resampled = [bootstrap.difference(mean_statistic(arm), mean_statistic(statistics[0])) for arm in statistics[1:]]
+    seeds = scored[0].scores.tolist()
+    paired = [paired_effect(arm.scores.tolist()[: len(seeds)], seeds) for arm in scored[1:]]
+    p_values = [max(p, q) for p, q in zip(_holm(resampled), _holm(paired), strict=True)]
+    better = any(
+        effect.low is not None and effect.low > 0 and p < 0.05 for effect, p in zip(resampled, p_values, strict=True)
+    )
+    return better, [(effect.low, effect.high) for effect in resampled]
+
+
+def _holm(effects: Sequence[Effect]) -> list[float]:
     return [1.0 if p is None else p for p in holm([effect.p for effect in effects])]
 
 
+def _coverage(intervals: Sequence[Sequence[Interval]], truths: NDArray) -> str:
+    """Return the share of the intervals of all studies that contain the truth of their arm."""
+    covered = [
+        low <= truth <= high
+        for of_study in intervals
+        for (low, high), truth in zip(of_study, truths, strict=True)
+        if low is not None and high is not None
+    ]
+    return f"{np.mean(covered):.1%}" if covered else "-"
+
+
 def rates(study: Study, studies: int) -> list[str]:
-    """Return the cells of a row: gain, then for both analyses the share called better and the coverage."""
+    """Return the cells of a row after the design."""
     rng = np.random.default_rng(0)
-    study_results = [analyse(study, rng) for _ in range(studies)]
-    truths = np.mean([result.differences for result in study_results], axis=0)
-    cells = [f"{100 * truths.max():+.1f}"]
-    for name in ("crossed", "separate"):
-        analyses = [getattr(result, name) for result in study_results]
-        better = np.mean(
-            [any(low is not None and low > 0 and p < 0.05 for low, _, p in analysis) for analysis in analyses]
-        )
-        intervals = [
-            (*interval[:2], truth) for analysis in analyses for interval, truth in zip(analysis, truths, strict=True)
-        ]
-        covered = np.mean([low <= truth <= high for low, high, truth in intervals if low is not None])
-        cells += [f"{better:.1%}", f"{covered:.1%}"]
-    return cells
+    results = [analyse(study, rng) for _ in range(studies)]
+    truths = np.mean([result.differences for result in results], axis=0)
+    scores = np.mean([result.scores for result in results], axis=0)
+    separate = [result.separate_intervals for result in results if result.separate_intervals]
+    return [
+        f"{100 * truths.max():+.1f}",
+        f"{np.mean([result.better for result in results]):.1%}",
+        f"{np.mean([result.over_baseline for result in results]):.1%}",
+        _coverage([result.intervals for result in results], truths),
+        _coverage([result.score_intervals for result in results], scores),
+        f"{np.mean([result.learned for result in results]):.1%}",
+        f"{np.mean([result.separate_better for result in results]):.1%}" if separate else "-",
+        _coverage(separate, truths) if separate else "-",
+    ]
 
 
 def designs() -> list[Study]:
-    """Return the designs of the table: null studies, then studies in which one or all arms help."""
+    """Return the designs of the table: nothing helps, nothing is learned, or some arms help."""
     nulls = [
         Study([0.0] * arms, generators, 3, patients)
         for patients in (5, 10, 20)
@@ -137,9 +218,14 @@ def designs() -> list[Study]:
     return [
         *nulls,
         Study([0.0] * 3, 1, 5, 16, generator_sd=0),
+        Study([0.0] * 3, 2, 5, 16, others=[0.0]),
+        Study([0.55] * 3, 2, 5, 16, others=[0.55]),
+        Study([0.0] * 3, 2, 5, 16, skill=0),
         Study([0.55, 0.0, 0.0], 2, 5, 16),
+        Study([0.55, 0.0, 0.0], 2, 5, 16, others=[0.0]),
         Study([0.55] * 3, 2, 5, 16),
         Study([0.55] * 3, 3, 5, 16),
+        Study([0.55] * 3, 3, 5, 16, others=[0.2]),
     ]
 
 
@@ -148,10 +234,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=1000)
     studies = parser.parse_args().studies
-    print("| arms | generators | seeds | patients | largest gain | better | coverage | separate: better | coverage |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + " ---: |" * len(COLUMNS))
     for study in designs():
-        design = [len(study.gains), study.generators, study.seeds, study.patients]
+        others = " ".join(f"{gain:g}" for gain in study.others) or "-"
+        design = [len(study.gains), others, study.generators, study.seeds, study.patients]
         print("| " + " | ".join([*map(str, design), *rates(study, studies)]) + " |", flush=True)
 
 

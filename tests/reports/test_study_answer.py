@@ -119,7 +119,7 @@ def test_a_study_in_which_nothing_was_learned_claims_nothing(score):
     study = make_study({"baseline": 0.0, "traditional": 0.0, "gan": 0.0, "selective": 0.0}, score=score)
     answer = study_answer(study, 480, 12)
     assert answer.verdict == "not_learned"
-    assert answer.headline.startswith("No sign that these classifiers learned anything (")
+    assert answer.headline.startswith("These classifiers are not shown to have learned anything (")
     assert "guessing reaches 0.50): this study cannot answer." in answer.headline
     assert claims_in(answer) == []
     assert "Epochs kept, of those run: baseline 3, 3, 3, 3, 3 of 4; traditional" in answer.lines[-1]
@@ -129,7 +129,10 @@ def test_no_claim_is_made_of_an_arm_that_did_not_learn():
     study = make_study({"baseline": 0.5, "gan": 0.0, "selective": 1.0})
     answer = study_answer(study, 480, 12)
     assert (answer.verdict, answer.best) == ("better", "selective")
-    assert "No sign that gan learned anything (balanced accuracy 0.50, and guessing reaches 0.50)" in answer.headline
+    assert (
+        "Gan is not shown to have learned anything (balanced accuracy 0.50, and guessing reaches 0.50)"
+        in answer.headline
+    )
     assert "so no claim is made of it" in answer.headline
     (selection,) = [line for line in answer.lines if line.startswith("Selected patches")]
     assert "no claim" in selection
@@ -142,14 +145,14 @@ def test_no_claim_is_made_of_an_arm_that_did_not_learn():
 def test_nothing_is_compared_with_a_reference_that_did_not_learn():
     answer = study_answer(make_study({"baseline": 0.0, "gan": 1.0}), 480, 12)
     assert answer.verdict == "not_learned"
-    assert answer.headline.startswith("No sign that baseline learned anything (")
+    assert answer.headline.startswith("Baseline is not shown to have learned anything (")
     assert answer.headline.endswith("there is nothing to compare with: this study cannot answer.")
     assert claims_in(answer) == []
 
 
 def test_an_only_arm_that_did_not_learn_is_named():
-    assert "No sign that baseline learned" in study_answer(make_study({"baseline": 0.0}), 480, 12).headline
-    assert "No sign" not in study_answer(make_study({"baseline": 1.0}), 480, 12).headline
+    assert "Baseline is not shown to have learned" in study_answer(make_study({"baseline": 0.0}), 480, 12).headline
+    assert "not shown" not in study_answer(make_study({"baseline": 1.0}), 480, 12).headline
 
 
 def test_an_arm_below_the_majority_rate_is_a_caveat_even_if_it_learned():

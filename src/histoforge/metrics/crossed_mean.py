@@ -63,8 +63,13 @@ def crossed_mean(runs: ScoredRuns, confidence: float = 0.95) -> CrossedMean:
 
 
 def excess(runs: ScoredRuns, constant: ScoredRuns) -> ScoredRuns:
-    """Return the scores of an arm's runs minus those of one classifier that always gives the same answer."""
-    return ScoredRuns(runs.scores - constant.scores, runs.left_out - constant.left_out, runs.patients, runs.generators)
+    """Return the scores of an arm's runs minus those of one classifier that always gives the same answer.
+
+    Each classifier is a replicate, whatever its generator: the question is whether these classifiers learned.
+    """
+    return ScoredRuns(
+        runs.scores - constant.scores, runs.left_out - constant.left_out, runs.patients, [None] * len(runs.scores)
+    )
 
 
 def _missing(runs: ScoredRuns) -> str:

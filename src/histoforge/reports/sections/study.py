@@ -71,7 +71,7 @@ def _arm_row(study: StudyFindings, arm: ArmFindings) -> list[Cell]:
     real, synthetic = sum(arm.counts.get("train", {}).values()), arm.synthetic
     added = f"+ {synthetic:,} synthetic" if synthetic else f"+ {arm.control:,} held-back real" if arm.control else ""
     patches = Cell(f"{real:,} real" if real else "", added)
-    learned = {True: "learned", False: "no sign of learning", None: ""}[study.learned(arm.name)]
+    learned = {True: "learned", False: "not shown to have learned", None: ""}[study.learned(arm.name)]
     above = arm.above_constant.get(learning_score(study.score))
     if learned and above is not None and above.p_above is not None:
         learned += f" ({p_text(above.p_above)})"

@@ -1,4 +1,4 @@
-"""Sentences about arms that show no sign of having learned anything."""
+"""Sentences about arms that are not shown to have learned anything."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,21 @@ from histoforge.reports.text.formatting import score_name
 
 
 def unlearned_text(study: StudyFindings, unlearned: Sequence[ArmFindings]) -> str:
-    """Name the arms that show no sign of learning, with their scores; '' if all arms learned."""
+    """Name the arms that are not shown to have learned, with their scores; '' if all arms learned."""
     if not unlearned:
         return ""
+    scores = _scores(study, unlearned)
     if len(unlearned) == len(study.arms) > 1:
-        return (
-            f"No sign that these classifiers learned anything ({_scores(study, unlearned)}): this study cannot answer."
-        )
-    names = join_words([arm.title for arm in unlearned])
-    text = f"No sign that {names} learned anything ({_scores(study, unlearned)})"
+        return f"These classifiers are not shown to have learned anything ({scores}): this study cannot answer."
+    names = sentence_case(join_words([arm.title for arm in unlearned]))
+    text = f"{names} {'is' if len(unlearned) == 1 else 'are'} not shown to have learned anything ({scores})"
     if any(arm.name in {study.reference_of(other) for other in study.challengers} for arm in unlearned):
         return f"{text}, so there is nothing to compare with: this study cannot answer."
     return f"{text}, so no claim is made of {'it' if len(unlearned) == 1 else 'them'}."
 
 
 def epochs_line(unlearned: Sequence[ArmFindings]) -> list[str]:
-    """Return the epochs that arms without a sign of learning kept: the first ones are a sign that training failed."""
+    """Return the epochs that such arms kept: the first ones are a sign that training failed."""
     texts = [f"{arm.title} {epochs}" for arm in unlearned if (epochs := kept_epochs(arm))]
     return [f"Epochs kept, of those run: {'; '.join(texts)}."] if texts else []
 

@@ -109,4 +109,4 @@ def _arms_table(study: StudyFindings) -> list[Sequence[str]]:
 
 
 def _learned(study: StudyFindings, arm: ArmFindings) -> str:
-    return {True: "yes", False: "no sign of it", None: "-"}[study.learned(arm.name)]
+    return {True: "yes", False: "not shown", None: "-"}[study.learned(arm.name)]

@@ -10,7 +10,7 @@ from histoforge.metrics.crossed import ALONE_IN_A_CLASS, CrossedEffect
 
 VERDICTS = {
     "better": "better", "worse": "worse", "no_difference": "no difference found", "too_few": "too few to tell",
-    "not_learned": "no claim, since one of them shows no sign of learning",
+    "not_learned": "no claim: not shown to have learned",
 }  # fmt: skip
 
 
@@ -22,7 +22,7 @@ class StudyVerdict:
         verdict: the claim about `best`.
         best: the arm that the answer speaks of.
         difference: its difference from its reference.
-        unlearned: arms that show no sign of having learned; no claim is made of them.
+        unlearned: arms that are not shown to have learned; no claim is made of them.
     """
 
     verdict: Verdict
@@ -61,7 +61,7 @@ def required_difference(study: StudyFindings, arm: ArmFindings) -> Difference:
 
 
 def verdict_of(study: StudyFindings, difference: Difference) -> Verdict:
-    """Return the verdict that a difference supports; 'not_learned' if one of the arms shows no sign of learning."""
+    """Return the verdict that a difference supports; 'not_learned' if one of the arms is not shown to have learned."""
     if False in (study.learned(difference.arm), study.learned(difference.against)):
         return "not_learned"
     return effect_verdict(overall(difference))
