@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.evaluation.comparisons import Planned, compare
-from histoforge.evaluation.learning import has_learned
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import statistic
 from histoforge.metrics.compare import holm, paired_effect
 from histoforge.metrics.crossed import CrossedEffect, Jackknife, ScoredRuns
-from histoforge.metrics.crossed_mean import crossed_mean, excess
+from histoforge.metrics.crossed_mean import crossed_mean, excess, has_learned
 from histoforge.metrics.results import Effect, Statistic
 
 SCORE = "balanced_accuracy"

@@ -18,7 +18,7 @@ def retraining(
     state: str,
     models: str,
     model_name: str = "classifier",
-    score: str = "accuracy",
+    score: str = "auto",
     margin: float = 0.0,
     test_source: str = "",
     folds: int = 0,
@@ -32,7 +32,8 @@ def retraining(
         state: folder or s3:// prefix of the record of the last training.
         models: folder or s3:// prefix of the published models.
         model_name: name under which the classifier is published.
-        score: score of the test patients by which champion and challenger are compared.
+        score: score of the test patients by which champion and challenger are compared; 'auto' is accuracy if the
+            classes are even, else balanced accuracy.
         margin: how much worse than the champion the challenger may be; 0 leaves it to the preset and the overrides,
             and if they do not set it, only a better challenger passes.
         folds: number of parts for cross-validation, at least 2; the report speaks of the patients of all folds, and the

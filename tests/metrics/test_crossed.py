@@ -11,7 +11,9 @@ from histoforge.metrics.crossed import (
     Jackknife,
     ScoredRuns,
     crossed_difference,
+    fixed_difference,
 )
+from histoforge.metrics.crossed_mean import crossed_mean, excess, has_learned
 
 
 def runs_of(table: np.ndarray, generators: list[object] | None = None) -> ScoredRuns:
@@ -46,6 +48,46 @@ def test_patients_alike_give_welchs_test_over_runs() -> None:
     assert effect.p == pytest.approx(expected.pvalue)
     assert (effect.low, effect.high) == pytest.approx(tuple(expected.confidence_interval()))
     assert effect.share_of_patients == pytest.approx(0, abs=1e-9)
+
+
+def test_single_classifiers_are_compared_as_they_are_over_patients() -> None:
+    rng = np.random.default_rng(9)
+    first, second = rng.normal(0.6, 0.1, (2, 9))
+    effect = fixed_difference(runs_of(first[None]), runs_of(second[None]))
+    expected = stats.ttest_rel(first, second)
+    assert effect.p == pytest.approx(expected.pvalue)
+    assert (effect.low, effect.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert fixed_difference(runs_of(first[None, :4]), runs_of(second[None, :4])).low is None
+
+
+def test_the_mean_of_an_arm_has_the_interval_of_its_difference_from_a_constant() -> None:
+    rng = np.random.default_rng(10)
+    arm = runs_of(simulate(rng, 5, 12, np.full(12, 0.9), 0.05))
+    constant = ScoredRuns(np.array([0.5]), np.full((1, 12), 0.5), 12, [None])
+    above = crossed_mean(excess(arm, constant))
+    mean = crossed_mean(arm)
+    assert above.value == pytest.approx(mean.value - 0.5)
+    assert (above.low, above.high) == pytest.approx((mean.low - 0.5, mean.high - 0.5))
+    assert has_learned(above)
+    assert not has_learned(crossed_mean(excess(constant, arm)))
+
+
+def test_guessing_classifiers_pass_as_learned_as_rarely_as_the_level_says() -> None:
+    rng = np.random.default_rng(11)
+    passed = 0
+    for _ in range(600):
+        table = rng.normal(0, 0.1, 10) + rng.normal(0, 0.05, (4, 1)) + rng.normal(0, 0.1, (4, 10))
+        passed += bool(has_learned(crossed_mean(runs_of(table))))
+    assert 0.015 <= passed / 600 <= 0.08
+
+
+def test_a_mean_over_patients_and_runs_covers_the_truth() -> None:
+    rng = np.random.default_rng(12)
+    covered = 0
+    for _ in range(600):
+        mean = crossed_mean(runs_of(simulate(rng, 5, 6, 0.7 + rng.normal(0, 0.2, 6), 0.1)))
+        covered += mean.low <= 0.7 <= mean.high  # type: ignore[operator]
+    assert covered / 600 >= 0.92
 
 
 def test_seeds_of_one_generator_are_no_replicates_of_generators() -> None:

@@ -297,6 +297,21 @@ def test_what_lessens_trust_is_said(given, tmp_path):
     assert "Trained on another patch set" in warnings
 
 
+def test_balanced_accuracy_decides_where_classes_are_uneven(given, tmp_path):
+    write_real(tmp_path / "patches", {"train": 4, "val": 2, "test": 7})
+    result = evaluate(tmp_path, tmp_path, arms=[given / "baseline", given / "selective"])
+    assert result.score == "balanced_accuracy"
+    answer = read_json(tmp_path / "metrics.json")["answer"]
+    assert answer["score"] == "balanced_accuracy"
+    assert answer["score_reason"] == (
+        "Balanced accuracy decides, because the classes of the test split are uneven (30 to 40 patches each)."
+    )
+    assert answer["score_reason"] in answer["lines"][0]
+    assert "balanced accuracy" in answer["headline"]
+    kept = evaluate(tmp_path, tmp_path, arms=[given / "baseline"], config={"score": "accuracy"})
+    assert kept.score == "accuracy"
+
+
 def test_a_patient_in_two_splits_is_told_in_the_headline_box(given, tmp_path):
     with PatchSetWriter.create(tmp_path / "patches", CLASSES, (SIZE, SIZE), mpp=0.5) as writer:
         for split in ("train", "val", "test"):

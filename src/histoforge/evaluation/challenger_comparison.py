@@ -3,7 +3,6 @@
 import hashlib
 import tempfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,15 @@ from numpy.typing import NDArray
 from histoforge.classifiers.network import Classifier
 from histoforge.evaluation.challenger import Challenger, check_comparable, load
 from histoforge.evaluation.inputs import TestUnits, test_units
+from histoforge.evaluation.learning import CHECKED, LearningTest, learning_score
 from histoforge.evaluation.study import Probabilities, predict
-from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, statistic
-from histoforge.metrics.results import Effect, Statistic
+from histoforge.metrics.crossed import Jackknife, ScoredRuns, crossed_difference, fixed_difference
+from histoforge.metrics.crossed_mean import crossed_mean
+from histoforge.metrics.results import finite
 from histoforge.models import ModelStore, Verdict
 from histoforge.models.card import CardScore
-from histoforge.models.gate import check_difference
+from histoforge.models.gate import check_difference, check_learning
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 
@@ -45,7 +46,8 @@ class ChallengerComparison:
         challenger: the model proposed for publication.
         device, dtype: where and in which precision the classifiers run.
         batch_size: number of patches per forward pass.
-        resamples, seed, confidence: settings of the bootstrap over test patients.
+        seed: seed of the groups in which many test patients are left out.
+        confidence: coverage of the intervals.
 
     Attributes:
         test: the test split.
@@ -61,7 +63,6 @@ class ChallengerComparison:
         device: torch.device,
         dtype: torch.dtype,
         batch_size: int,
-        resamples: int,
         seed: int,
         confidence: float,
     ) -> None:
@@ -70,7 +71,7 @@ class ChallengerComparison:
         self.units: TestUnits = test_units(patches)
         self._names = self.units.of(self.test)
         self.n_units = len(set(self._names))
-        self._bootstrap = partial(PatientBootstrap, n_resamples=resamples, seed=seed, confidence=confidence)
+        self._seed, self._confidence = seed, confidence
         self._patches = DevicePatches.load(self.test, device)
         self._predictions = _Predictions(
             self._predict(challenger.path, "the patch set"), seen_units(patches, self.units)
@@ -79,12 +80,23 @@ class ChallengerComparison:
 
     def scores(self) -> dict[str, CardScore]:
         """Return all scores of the challenger, as means over its seeds with their intervals."""
-        bootstrap, all_rows = self._bootstrap(self._names), np.ones(len(self.test), bool)
         scores = {}
         for name in SCORES:
-            interval = bootstrap.interval(self._statistic(self._predictions, name, all_rows))
-            scores[name] = CardScore(value=interval.value, low=interval.low, high=interval.high)
+            mean = crossed_mean(self._runs(self._predictions, name), self._confidence)
+            low, high = mean.low, mean.high
+            if low is not None and high is not None:
+                low, high = max(low, 0.0), high if name == "brier" else min(high, 1.0)
+            scores[name] = CardScore(value=mean.value, low=low, high=high)
         return scores
+
+    def learned(self, score: str) -> Verdict:
+        """Decide whether the challenger is shown to have learned anything, if `score` compares it."""
+        name = learning_score(score)
+        test = LearningTest(self.test.labels, self.test.classes, Jackknife(self._names, self._seed))
+        runs = {checked: self._runs(self._predictions, checked) for checked in CHECKED}
+        above = test.above(runs, self._confidence)[name]
+        value = finite(float(runs[name].scores.mean()))
+        return check_learning(above, name, value, test.constant.scores[name], self.units.name)
 
     def compare(
         self,
@@ -97,7 +109,10 @@ class ChallengerComparison:
         margin: float,
         min_units: int,
     ) -> Verdict:
-        """Compare two versions on the test patients that neither was trained on.
+        """Compare two versions on the test patients that neither was trained on, over patients and training runs.
+
+        A version of one classifier does not show how much training moves the score. The classifiers are then compared
+        as they are, over patients alone.
 
         Args:
             store: the store of the versions.
@@ -119,10 +134,10 @@ class ChallengerComparison:
             seen = f" ({self.n_units - count} others trained the champion)" if count < self.n_units else ""
             reason = f"only {count} test {unit} can be compared{seen}, and {min_units} are needed"
             return Verdict(False, reason, {"score": score, "n": count})
-        effect: Effect = self._bootstrap(names).difference(
-            self._statistic(new, score, unseen), self._statistic(old, score, unseen)
-        )
-        return check_difference(effect, score, margin, min_units, unit)
+        first, second = (self._runs(predictions, score, unseen) for predictions in (new, old))
+        single = min(len(first.scores), len(second.scores)) == 1
+        compare = fixed_difference if single else crossed_difference
+        return check_difference(compare(first, second, self._confidence), score, margin, min_units, unit)
 
     def _of(self, store: ModelStore, version: str) -> _Predictions:
         """Return the predictions of a published version."""
@@ -135,10 +150,12 @@ class ChallengerComparison:
             self._published[version] = _Predictions(probabilities, card.seen)
         return self._published[version]
 
-    def _statistic(self, predictions: _Predictions, name: str, rows: NDArray[np.bool_]) -> Statistic:
-        labels = self.test.labels[rows]
-        return mean_statistic(
-            [statistic(name, probabilities[rows], labels) for probabilities in predictions.probabilities]
+    def _runs(self, predictions: _Predictions, name: str, rows: NDArray[np.bool_] | None = None) -> ScoredRuns:
+        """Score each classifier on the chosen test patches, with all patients and without each of them."""
+        chosen = np.ones(len(self.test), bool) if rows is None else rows
+        labels = self.test.labels[chosen]
+        return Jackknife(self._names[chosen], self._seed).score(
+            [statistic(name, probabilities[chosen], labels) for probabilities in predictions.probabilities]
         )
 
     def _predict(self, path: Path, source: str) -> list[Probabilities]:

@@ -16,8 +16,6 @@ from histoforge.metrics.crossed_mean import CrossedMean, crossed_mean, excess
 from histoforge.metrics.results import finite
 
 CHECKED = ("accuracy", "balanced_accuracy", "auc")
-LEVEL = 0.05
-"""Level of the one-sided test of whether an arm learned."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,3 @@ def learning_score(score: str) -> str:
     Accuracy does not serve: where classes are uneven, an arm that learned can still be below the majority rate.
     """
     return "auc" if score == "auc" else "balanced_accuracy"
-
-
-def has_learned(above: CrossedMean | None) -> bool | None:
-    """Return whether a score is above the constant classifier's; None if that cannot be tested."""
-    return None if above is None or above.p_above is None else above.p_above < LEVEL

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from histoforge.evaluation.arm_factors import Factors, arm_title
 from histoforge.evaluation.comparisons import AgainstAll
-from histoforge.evaluation.learning import ConstantClassifier, has_learned, learning_score
+from histoforge.evaluation.learning import ConstantClassifier, learning_score
 from histoforge.evaluation.unified import unified_reference
 from histoforge.metrics.classification import ClassificationMetrics
 from histoforge.metrics.crossed import CrossedEffect
-from histoforge.metrics.crossed_mean import CrossedMean
+from histoforge.metrics.crossed_mean import CrossedMean, has_learned
 from histoforge.metrics.price import Price
 from histoforge.metrics.results import Effect
 

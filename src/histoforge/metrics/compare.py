@@ -1,4 +1,4 @@
-"""Paired comparison of two arms over seeds, and the sentence that a comparison supports.
+"""Paired comparison of two arms over seeds, and corrections for several comparisons.
 
 An arm and the baseline are paired by seed: the same seed gives both the same initial weights and the same order of
 patches. Seeds show how far training alone moves a score, and patients show how far the choice of patients does
@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from histoforge.core.text import counted
-from histoforge.metrics.bootstrap import MIN_PATIENTS
 from histoforge.metrics.results import Effect
 
 MIN_SEEDS = 3
@@ -100,30 +98,6 @@ def nested_holm(
         adjusted[index] = min(p_in_full, *(max(level, at) for level, at in zip(levels, left, strict=False)))
         adjusted_harder[index] = None if harder[index] is None else p_in_full
     return adjusted, adjusted_harder
-
-
-def effect_text(effect: Effect) -> str:
-    """Describe the effect of a score of which higher is better, in percentage points, claiming no more than it shows.
-
-    'better by 2.1 points (95% CI 0.4 to 3.8; p = 0.02; 10 seeds)', 'no difference found: …', or 'too few … to tell'.
-    """
-    minimum = MIN_SEEDS if effect.unit == "seeds" else MIN_PATIENTS
-    if effect.difference is None:
-        return f"cannot be compared ({effect.note or 'the score is undefined'})"
-    points = effect.difference * 100
-    count = counted(effect.n, effect.unit)
-    if effect.n < minimum:
-        return f"too few {effect.unit} to tell ({count}, at least {minimum} are needed; observed: {points:+.1f} points)"
-    if effect.low is None or effect.high is None or effect.p is None:
-        return f"no test possible: {points:+.1f} points ({effect.note}; {count})"
-    low, high = effect.low * 100, effect.high * 100
-    p, corrected = (effect.p, "") if effect.p_adjusted is None else (effect.p_adjusted, " after Holm's correction")
-    level = f"{effect.confidence:.0%} CI {{:.1f}} to {{:.1f}}; {p_text(p)}{corrected}; {count}"
-    if p >= 1 - effect.confidence or low <= 0 <= high:
-        return f"no difference found: {points:+.1f} points ({level.format(low, high)})"
-    if points > 0:
-        return f"better by {points:.1f} points ({level.format(low, high)})"
-    return f"worse by {-points:.1f} points ({level.format(-high, -low)})"
 
 
 def p_text(p: float) -> str:

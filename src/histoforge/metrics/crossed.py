@@ -23,6 +23,7 @@ References:
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,7 @@ POWER = 0.8
 MAX_GROUPS = 200
 WEIGHT_ELEMENTS = 1 << 23
 ONE_RUN = "one training run does not show how much training alone moves the score"
+NO_VARIANCE = "all runs and patients agree exactly"
 ALONE_IN_A_CLASS = "the score is undefined without one of the patients, who alone has patches of a class"
 
 
@@ -148,9 +150,40 @@ def crossed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float
     if note:
         return CrossedEffect(difference=finite(difference), note=note, **size)
     parts = [*_run_parts(arm, reference), (_patient_part(arm, reference), arm.left_out.shape[1] - 1)]
+    return _effect(difference, parts, size)
+
+
+def fixed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float = 0.95) -> CrossedEffect:
+    """Compare the mean scores of two arms' classifiers as they are, over patients alone.
+
+    For single classifiers, which do not show how much training moves the score. The result holds for these very
+    classifiers: others from the same settings may differ.
+    """
+    size = {
+        "patients": arm.patients,
+        "generators": 0,
+        "runs": len(arm.scores),
+        "reference_runs": len(reference.scores),
+        "confidence": confidence,
+    }
+    difference = float(arm.scores.mean() - reference.scores.mean())
+    note = _missing(arm, reference)
+    if note and note != ONE_RUN:
+        return CrossedEffect(difference=finite(difference), note=note, **size)
+    left_out = arm.left_out.mean(0) - reference.left_out.mean(0)
+    if not np.isfinite(left_out).all():
+        return CrossedEffect(difference=finite(difference), note=ALONE_IN_A_CLASS, **size)
+    count = len(left_out)
+    variance = (count - 1) / count * float(np.square(left_out - left_out.mean()).sum())
+    return _effect(difference, [(variance, count - 1)], size)
+
+
+def _effect(difference: float, parts: Sequence[tuple[float, int]], size: dict[str, Any]) -> CrossedEffect:
+    """Return a difference with its interval and test, given the parts of its variance, that of patients last."""
     error, df = pooled_error(parts)
     if error <= 1e-12:
-        return CrossedEffect(difference=difference, note="all runs and patients agree exactly", **size)
+        return CrossedEffect(difference=difference, note=NO_VARIANCE, **size)
+    confidence = size["confidence"]
     reach = float(stats.t.ppf((1 + confidence) / 2, df))
     return CrossedEffect(
         difference=difference,

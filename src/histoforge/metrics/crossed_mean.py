@@ -8,10 +8,19 @@ whether an arm learned anything.
 from scipy import stats
 
 from histoforge.metrics.bootstrap import MIN_PATIENTS, too_few_patients
-from histoforge.metrics.crossed import ALONE_IN_A_CLASS, ONE_RUN, ScoredRuns, pooled_error, run_part, shared_part
+from histoforge.metrics.crossed import (
+    ALONE_IN_A_CLASS,
+    NO_VARIANCE,
+    ONE_RUN,
+    ScoredRuns,
+    pooled_error,
+    run_part,
+    shared_part,
+)
 from histoforge.metrics.results import Result, finite
 
-NO_VARIANCE = "all runs and patients agree exactly"
+LEARNING_LEVEL = 0.05
+"""Level of the one-sided test of whether classifiers learned."""
 
 
 class CrossedMean(Result):
@@ -70,6 +79,11 @@ def excess(runs: ScoredRuns, constant: ScoredRuns) -> ScoredRuns:
     return ScoredRuns(
         runs.scores - constant.scores, runs.left_out - constant.left_out, runs.patients, [None] * len(runs.scores)
     )
+
+
+def has_learned(above: CrossedMean | None) -> bool | None:
+    """Return whether a score is above that of a constant answer; None if that cannot be tested."""
+    return None if above is None or above.p_above is None else above.p_above < LEARNING_LEVEL
 
 
 def _missing(runs: ScoredRuns) -> str:

@@ -26,6 +26,7 @@ from histoforge.evaluation.inputs import (
     training_patches,
     units_by_class,
 )
+from histoforge.evaluation.leading_score import leading_score
 from histoforge.evaluation.results_file import AnswerRecord, evaluation_results
 from histoforge.evaluation.spaces import check_warnings, selection_warnings
 from histoforge.evaluation.study import ArmPredictions, build_study, predict
@@ -94,11 +95,14 @@ def run(
     synthetic, shown_generator = (drawn[0].sets, drawn[0].generator) if drawn else (None, None)
     inception = inception_extractors(config.inception_weights if synthetic else "", config.inception_sha256, device)
     warnings += data_warnings(whole, arm_inputs, units)
+    score, reason = leading_score(config.score, test.labels, test.classes)
+    if reason:
+        say(f"evaluate: {reason}")
     predictions, by_fold = _predict(arm_inputs, DevicePatches.load(test, device), tested, config.batch_size, dtype)
     extractors = by_fold[real.fold]
     study = build_study(
         predictions, test, units.of(test), units.name,
-        reference=reference, score=config.score, confidence=config.confidence, resamples=config.resamples,
+        reference=reference, score=score, score_reason=reason, confidence=config.confidence, resamples=config.resamples,
         seed=config.seed,
     )  # fmt: skip
     say(f"evaluate: {len(arm_inputs)} arms compared on {len(test)} test patches")

@@ -16,8 +16,10 @@ class EvaluateConfig(TrainingConfig):
         min_length=1,
         description="arm that the others are compared with; the first arm if none has this name",
     )
-    score: Literal["accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
-        "accuracy", description="score that decides the answer; the report has all scores"
+    score: Literal["auto", "accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
+        "auto",
+        description="score that decides the answer; 'auto' is accuracy if the classes of the test split are even (the "
+        "largest has at most 1.25 times the patches of the smallest), else balanced_accuracy; the report has all",
     )
     test_source: str = Field(
         "",

@@ -13,6 +13,7 @@ from histoforge.core.text import dimensions
 from histoforge.evaluation.challenger import Challenger, check_comparable, first_part, open_challenger, open_results
 from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units
 from histoforge.evaluation.inputs import count_units
+from histoforge.evaluation.leading_score import leading_score
 from histoforge.evaluation.results_file import PublishableResults
 from histoforge.models import ModelCard, ModelStore, Publication, PublishResult, Verdict
 from histoforge.models.card import CARD_NAME, README_NAME
@@ -66,30 +67,40 @@ def run(
         device=device,
         dtype=resolve_precision(config.precision, device),
         batch_size=config.batch_size,
-        resamples=config.resamples,
         seed=config.seed,
         confidence=config.confidence,
     )
+    score, reason = leading_score(config.score, comparison.test.labels, real.classes)
+    if reason:
+        say(f"publish_model: {reason}")
     card = describe(config, real, model, evaluation, comparison)
     with tempfile.TemporaryDirectory() as folder:
         packed = pack(model.path, card, Path(folder) / "version")
         audit = check_audit(model.synthetic, evaluation.memorisation)
-        result = store.publish(packed, card, _gate(config, store, audit, comparison, version_of(packed)))
+        result = store.publish(packed, card, _gate(config, score, store, audit, comparison, version_of(packed)))
     text = sentence(store, result)
     say(f"publish_model: {text}")
-    summary = _summary(config, store, result, card, comparison, text, time.monotonic() - started)
+    summary = _summary(config, score, store, result, card, comparison, text, time.monotonic() - started)
     _write(publication, summary, result, card)
     return summary
 
 
 def _gate(
-    config: PublishModelConfig, store: ModelStore, audit: Verdict, comparison: ChallengerComparison, challenger: str
+    config: PublishModelConfig,
+    score: str,
+    store: ModelStore,
+    audit: Verdict,
+    comparison: ChallengerComparison,
+    challenger: str,
 ) -> Gate:
-    """Return the gate: the audit, the number of test patients, and the comparison with the champion."""
+    """Return the gate: audit, whether it learned, number of test patients, comparison with the champion."""
 
     def gate(version: str, champion: Publication | None) -> Verdict:
         if not audit.accepted:
             return audit
+        learned = comparison.learned(score)
+        if comparison.n_units >= config.fewest_patients and not learned.accepted:
+            return learned
         if champion is None:
             return _first(config, comparison)
         return comparison.compare(
@@ -97,7 +108,7 @@ def _gate(
             challenger,
             version,
             champion.version,
-            score=config.score,
+            score=score,
             margin=config.margin,
             min_units=config.fewest_patients,
         )
@@ -179,6 +190,7 @@ def _limits(
 
 def _summary(
     config: PublishModelConfig,
+    score_name: str,
     store: ModelStore,
     result: PublishResult,
     card: ModelCard,
@@ -186,7 +198,7 @@ def _summary(
     text: str,
     seconds: float,
 ) -> PublishModelSummary:
-    score, evidence = card.scores[config.score], result.verdict.evidence
+    score, evidence = card.scores[score_name], result.verdict.evidence
     return PublishModelSummary(
         published=result.published,
         said=text,
@@ -194,7 +206,7 @@ def _summary(
         location=str(store),
         version=result.champion.version if result.champion else "",
         challenger=result.version,
-        score=config.score,
+        score=score_name,
         value=score.value,
         low=score.low,
         high=score.high,

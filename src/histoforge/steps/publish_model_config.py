@@ -16,8 +16,10 @@ class PublishModelConfig(TrainingConfig):
         pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
         description="name under which the model is published; a challenger replaces the champion of the same name",
     )
-    score: Literal["accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
-        "accuracy", description="score by which champion and challenger are compared"
+    score: Literal["auto", "accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "f1"] = Field(
+        "auto",
+        description="score by which champion and challenger are compared; 'auto' is accuracy if the classes of the "
+        "test split are even (the largest has at most 1.25 times the patches of the smallest), else balanced_accuracy",
     )
     margin: float = Field(
         0.0,
@@ -26,7 +28,6 @@ class PublishModelConfig(TrainingConfig):
         description="how much worse than the champion the challenger may be; with 0 it must be better",
     )
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of the confidence intervals")
-    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of test patients")
     fewest_patients: int = Field(
         5, ge=5, le=100_000, description="minimum number of test patients; with fewer, nothing is published"
     )
@@ -54,7 +55,7 @@ class PublishModelSummary(Settings):
         version: the champion's version; '' if there is none.
         challenger: the challenger's version; '' if it was not stored.
         score: the score that was compared.
-        value, low, high: the challenger's score on the test split, with its bootstrap interval.
+        value, low, high: the challenger's score on the test split, with its interval.
         difference, difference_low, difference_high: challenger minus champion; None if nothing was compared.
         margin: the required margin.
         test_patches, test_units: numbers of patches and units in the test.
