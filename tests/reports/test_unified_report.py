@@ -104,8 +104,8 @@ def test_too_few_patients_or_seeds_are_said_first():
 def test_a_network_that_learned_nothing_is_said_first():
     answer = answer_of(study_of(0.0))
     assert answer.verdict == "not_learned"
-    assert answer.headline.startswith("No sign that unified network learned anything")
-    assert any("no sign of having learned anything: unified network" in line for line in answer.lines)
+    assert answer.headline.startswith("Unified network is not shown to have learned anything")
+    assert any("not shown to have learned anything: unified network" in line for line in answer.lines)
 
 
 def test_the_best_arm_of_all_is_named():

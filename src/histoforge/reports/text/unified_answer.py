@@ -108,4 +108,4 @@ def _unlearned_line(unlearned: Sequence[ArmFindings]) -> list[str]:
     if not unlearned:
         return []
     names = join_words([arm.title for arm in unlearned])
-    return [f"No claim is made of arms that show no sign of having learned anything: {names}."]
+    return [f"No claim is made of arms that are not shown to have learned anything: {names}."]
