@@ -6,7 +6,7 @@ import pytest
 from histoforge.evaluation.findings import GenerativeRow
 from histoforge.evaluation.realism import Judgement, Realism, Sides, measure_realism
 from histoforge.evaluation.spaces import check_warnings, order_warnings, selection_warnings
-from histoforge.metrics.corruptions import coloured_noise
+from histoforge.metrics.corruptions import blurred, coloured_noise
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.extractor_check import ExtractorCheck
 from histoforge.metrics.generative import generative_metrics
@@ -84,6 +84,14 @@ def test_noise_is_told_apart_and_unlike_any_real_patch(real, extractors):
     assert caveat.startswith("A small classifier tells the selected synthetic patches from real ones almost perfectly")
     assert caveat.endswith("100% of them have colours or textures that hardly any real patch has.")
     assert "copies of training patches pass this test" in two_sample_text(result)
+
+
+def test_traces_that_no_eye_notices_are_called_that(real, extractors):
+    unseen = real.split("val")
+    result = realism(real, extractors, blurred(unseen.images(), 0.5), unseen.labels)
+    assert result.outside < 0.5
+    (caveat,) = realism_caveats(result)
+    assert caveat.endswith("possibly by traces that no eye notices.")
 
 
 @pytest.mark.parametrize(

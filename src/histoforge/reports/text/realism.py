@@ -99,7 +99,8 @@ def _told_apart_caveat(realism: Realism) -> list[str]:
     beside = f"; training patches in their place: {real.auc:.2f}" if real else ""
     return [
         f"A small classifier tells the {subset} synthetic patches from real ones almost perfectly (AUC "
-        f"{realism.two_sample.auc:.2f}{beside})" + (f": {colours.format('them')}." if strange else ".")
+        f"{realism.two_sample.auc:.2f}{beside})"
+        + (f": {colours.format('them')}." if strange else ", possibly by traces that no eye notices.")
     ]
 
 
