@@ -26,8 +26,8 @@ from histoforge.generators.dcgan.geometry import doublings
 from histoforge.generators.dcgan.network import DcganDiscriminator, DcganGenerator
 from histoforge.generators.dcgan.objective import DiscriminatorStep
 from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
-from histoforge.generators.ddpm.diffusion import noise_schedule, simple_loss
-from histoforge.generators.ddpm.network import NoiseNetwork
+from histoforge.generators.ddpm.diffusion import diffusion_loss, noise_schedule
+from histoforge.generators.ddpm.network import DenoisingNetwork
 from histoforge.generators.methods import METHODS
 from histoforge.generators.rleo.reward import RewardTerm, similarity
 from histoforge.patches import PatchSet
@@ -70,13 +70,13 @@ def plain(config: Any, patches: PatchSet, guide: nn.Module, device: torch.device
 def plain_ddpm(config: DdpmConfig, batch: Batch, device: torch.device) -> Step:
     """Return one step of the diffusion model's plain loop."""
     height, width = batch.images.shape[2:]
-    network, schedule = NoiseNetwork(config, (height, width), 1).to(device), noise_schedule()
+    network, schedule = DenoisingNetwork(config, (height, width), 1).to(device), noise_schedule(config.prediction)
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
 
     def step() -> None:
         times = torch.randint(TIMESTEPS, (len(batch.labels),), device=device)
         noise = torch.randn_like(batch.images)
-        update(optimizer, simple_loss(network, schedule, batch.images, batch.labels, times, noise))
+        update(optimizer, diffusion_loss(network, schedule, batch.images, batch.labels, times, noise))
 
     return step
 

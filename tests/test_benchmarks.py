@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from steps.two_pictures import make_extractor
 
 from histoforge.generators.dcgan import train as dcgan
 from histoforge.generators.histogan import train as histogan
@@ -38,3 +40,34 @@ def test_a_step_is_one_of_the_methods_own_training(method, module, monkeypatch, 
     assert generator.info.method == method
     for name in ("shipped", "timing"):
         sys.modules.pop(name, None)
+
+
+def test_learning_curves_continue_and_measure_each_mark(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import learning_curves
+
+    command = ["learning_curves.py", "--methods", "dcgan", "--every", "2", "--out", str(tmp_path), "--size", "16"]
+    command += ["--per-class", "40", "--drawn", "20", "--patients", "2"]
+    options = ["--set", "generator_maps=4", "discriminator_maps=4", "batch_size=4", "device=cpu"]
+    monkeypatch.setattr(learning_curves, "train_classifier", Untrained())
+    for steps in ("4", "6"):
+        monkeypatch.setattr(sys, "argv", [*command, "--steps", steps, *options])
+        learning_curves.main()
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    assert curves.step[curves.name == "dcgan"].tolist() == [2, 4, 6] * 3
+    floor = curves[curves.name == "floor"].set_index("space").FID
+    assert all(5 * floor[row.space] < row.FID for row in curves[curves.name == "dcgan"].itertuples())
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} >= {"real.png", "dcgan-000006.png"}
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+    drawn = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("runs/dcgan/0-benign/marks/*.npy")}
+    learning_curves.main()
+    assert drawn == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("runs/dcgan/0-benign/marks/*.npy")}
+    for name in ("learning_curves", "timing"):
+        sys.modules.pop(name, None)
+
+
+class Untrained:
+    """Stands for the training of a classifier, and writes one with random weights."""
+
+    def run(self, config, patches, model):
+        make_extractor(model)

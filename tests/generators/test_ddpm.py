@@ -8,8 +8,8 @@ from torch import nn
 
 from histoforge.core.errors import SettingsError
 from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
-from histoforge.generators.ddpm.diffusion import denoise, denoise_from, noise_schedule, simple_loss
-from histoforge.generators.ddpm.network import NoiseNetwork, attention_level
+from histoforge.generators.ddpm.diffusion import denoise, denoise_from, diffusion_loss, noise_schedule
+from histoforge.generators.ddpm.network import DenoisingNetwork, attention_level
 
 TINY = {"unet_channels": 8, "levels": 2, "level_blocks": 1, "attention_size": 4}
 MEAN, STD = 0.3, 0.1
@@ -26,7 +26,7 @@ ABAR = (1 - torch.linspace(1e-4, 0.02, TIMESTEPS, dtype=torch.float64)).cumprod(
 class GaussianNoise(nn.Module):
     """The best prediction of the noise for images whose pixels are N(+-MEAN, STD^2), in closed form."""
 
-    patch_size = (4, 6)
+    patch_size, prediction = (4, 6), "noise"
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,6 +37,78 @@ class GaussianNoise(nn.Module):
         kept = ABAR[times].float().expand(len(noisy))[:, None, None, None]
         mean = MEAN * (labels * 2 - 1)[:, None, None, None]
         return (1 - kept).sqrt() * (noisy - kept.sqrt() * mean) / (kept * STD**2 + 1 - kept)
+
+
+def rescaled(abar):
+    """abar with abar_T = 0 (Lin et al. 2024, algorithm 1)."""
+    root = abar.sqrt()
+    return ((root - root[-1]) * root[0] / (root[0] - root[-1])).square()
+
+
+class GaussianVelocity(nn.Module):
+    """The best prediction of the velocity for the same images."""
+
+    patch_size, prediction = (4, 6), "velocity"
+
+    def forward(self, noisy, times, labels):
+        kept = rescaled(ABAR)[times].float().expand(len(noisy))[:, None, None, None]
+        mean = MEAN * (labels * 2 - 1)[:, None, None, None]
+        excess = (noisy - kept.sqrt() * mean) / (kept * STD**2 + 1 - kept)
+        image, noise = mean + kept.sqrt() * STD**2 * excess, (1 - kept).sqrt() * excess
+        return kept.sqrt() * noise - (1 - kept).sqrt() * image
+
+
+def test_the_schedule_of_velocities_ends_in_pure_noise():
+    torch.testing.assert_close(noise_schedule("velocity").alphas_cumprod.double(), rescaled(ABAR), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(noise_schedule("noise").alphas_cumprod.double(), ABAR, atol=1e-6, rtol=1e-4)
+    assert float(noise_schedule("velocity").alphas_cumprod[-1]) == 0
+
+
+def test_the_loss_of_a_velocity_has_salimans_and_ho_s_target():
+    images, noise = torch.rand(4, 3, 4, 6, generator=rng()) * 2 - 1, torch.randn(4, 3, 4, 6, generator=rng())
+    times, labels = torch.tensor([0, 10, 500, 999]), torch.tensor([0, 1, 0, 1])
+    kept = rescaled(ABAR)[times].float()[:, None, None, None]
+    noisy = kept.sqrt() * images + (1 - kept).sqrt() * noise
+    target = kept.sqrt() * noise - (1 - kept).sqrt() * images
+    expected = (GaussianVelocity()(noisy, times, labels) - target).square().mean()
+    loss = diffusion_loss(GaussianVelocity(), noise_schedule("velocity"), images, labels, times, noise)
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("steps", "eta"), [(500, 0.0), (1000, 1.0)])
+def test_denoising_by_velocities_draws_the_distribution_that_was_learned(steps, eta):
+    labels = torch.tensor([0, 1]).repeat_interleave(64)
+    images = denoise(GaussianVelocity(), labels, steps, eta, rng(), torch.device("cpu"))
+    for label, samples in enumerate(images.chunk(2)):
+        assert float(samples.mean()) == pytest.approx(MEAN * (2 * label - 1), abs=0.01)
+        assert float(samples.std()) == pytest.approx(STD, rel=0.05)
+
+
+@pytest.mark.parametrize("steps", [4, 10, 20, 50])
+def test_ancestral_sampling_by_velocities_is_finite(steps):
+    images = denoise(GaussianVelocity(), torch.tensor([0, 1]), steps, 1.0, rng(), torch.device("cpu"))
+    assert torch.isfinite(images).all()
+
+
+def test_velocities_forgive_an_error_of_the_first_prediction_that_noise_does_not():
+    """An error of 1% of a prediction at T moves an image by 1% of its range, or by more than its range."""
+
+    def with_error(network):
+        network.forward_exactly = network.forward
+        network.forward = lambda noisy, times, labels: network.forward_exactly(noisy, times, labels) + 0.01
+        return network
+
+    first, label = torch.randn(64, 3, 4, 6, generator=rng()), torch.ones(64, dtype=torch.int64)
+    moved = {}
+    for network in (GaussianNoise(), GaussianVelocity()):
+        exact = network(first, torch.tensor(999), label)
+        wrong = with_error(network)(first, torch.tensor(999), label)
+        schedule = noise_schedule(network.prediction)
+        schedule.set_timesteps(10)
+        images = [schedule.step(each, 999, first).pred_original_sample for each in (exact, wrong)]
+        moved[network.prediction] = float((images[1] - images[0]).abs().mean())
+    assert moved["velocity"] == pytest.approx(0.01, rel=0.01)
+    assert moved["noise"] > 0.5
 
 
 def test_the_loss_is_ho_et_al_s_equation_14():
@@ -51,7 +123,7 @@ def test_the_loss_is_ho_et_al_s_equation_14():
             for i, t in enumerate(times)
         ]
     ).mean()
-    torch.testing.assert_close(simple_loss(network, noise_schedule(), images, labels, times, noise), expected)
+    torch.testing.assert_close(diffusion_loss(network, noise_schedule("noise"), images, labels, times, noise), expected)
 
 
 @pytest.mark.parametrize(("steps", "eta"), [(500, 0.0), (1000, 1.0)])
@@ -78,7 +150,7 @@ def test_a_network_by_label_heeds_the_label_and_any_other_does_not():
     noisy, times = torch.randn(2, 3, 8, 16, generator=rng()), torch.tensor([5, 900])
     for by_label in (False, True):
         torch.manual_seed(0)
-        network = NoiseNetwork(DdpmConfig.make({**TINY, "by_label": by_label}), (8, 16), classes=2).eval()
+        network = DenoisingNetwork(DdpmConfig.make({**TINY, "by_label": by_label}), (8, 16), classes=2).eval()
         first, second = (network(noisy, times, torch.tensor(labels)) for labels in ([0, 0], [0, 1]))
         assert first.shape == noisy.shape
         assert torch.equal(first[0], second[0])
@@ -87,7 +159,7 @@ def test_a_network_by_label_heeds_the_label_and_any_other_does_not():
 
 def test_the_defaults_are_ho_et_al_s_network_for_cifar10():
     """35.7 M weights (Ho et al. 2020, appendix B), with attention at 16x16."""
-    network = NoiseNetwork(DdpmConfig(), (32, 32), classes=2)
+    network = DenoisingNetwork(DdpmConfig(), (32, 32), classes=2)
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(35.7e6, rel=0.002)
     assert attention_level(DdpmConfig(), (32, 32)) == 1
     assert attention_level(DdpmConfig(), (64, 64)) == 2
@@ -97,7 +169,7 @@ def test_the_defaults_are_ho_et_al_s_network_for_cifar10():
 
 def test_an_unsupported_patch_size_is_an_error_with_those_it_can():
     with pytest.raises(SettingsError, match="levels=4 cannot make patches of 50x64 px.*48x64 or 56x64 px"):
-        NoiseNetwork(DdpmConfig(), (50, 64), classes=1)
+        DenoisingNetwork(DdpmConfig(), (50, 64), classes=1)
 
 
 def test_steps_that_do_not_divide_the_process_are_refused():
@@ -108,7 +180,7 @@ def test_steps_that_do_not_divide_the_process_are_refused():
 class WildNoise(nn.Module):
     """A prediction of the noise whose images are outside [-1, 1] at most times."""
 
-    patch_size = (4, 6)
+    patch_size, prediction = (4, 6), "noise"
 
     def forward(self, noisy, times, labels):
         return (3 * noisy + 0.7).sin()

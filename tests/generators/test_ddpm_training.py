@@ -40,8 +40,9 @@ def train(work, patches, end_at=0, **values):
     return ddpm.train(config, patches, engine, None, info)
 
 
-def test_learns_one_picture_a_label(patches, tmp_path):
-    result = train(tmp_path, patches, epochs=2, epoch_steps=90)
+@pytest.mark.parametrize("prediction", ["velocity", "noise"])
+def test_learns_one_picture_a_label(prediction, patches, tmp_path):
+    result = train(tmp_path, patches, epochs=2, epoch_steps=90, prediction=prediction)
     samples = draw(result.generator, np.array([0, 1]).repeat(4), seed=1).astype(float)
     difference = [[np.abs(samples[4 * c : 4 * c + 4] - SMALL[d]).mean() for d in (0, 1)] for c in (0, 1)]
     for label in (0, 1):
@@ -67,3 +68,12 @@ def test_a_training_that_was_cut_short_ends_with_the_same_bits(patches, tmp_path
     resumed = train(tmp_path / "cut", patches, **settings)
     assert all(torch.equal(weight, resumed.state[name]) for name, weight in whole.state.items())
     assert [row["loss"] for row in resumed.history.rows] == [row["loss"] for row in whole.history.rows]
+
+
+def test_a_model_from_before_velocities_predicts_noise(patches, tmp_path):
+    result = train(tmp_path, patches, epochs=1, epoch_steps=1, prediction="noise")
+    info = result.generator.info
+    old = info.model_copy(update={"config": {k: v for k, v in info.config.items() if k != "prediction"}})
+    labels = np.array([0, 1])
+    loaded = load(old, result.state, torch.device("cpu"))
+    np.testing.assert_array_equal(draw(loaded, labels, seed=5), draw(result.generator, labels, seed=5))

@@ -5,7 +5,7 @@ import torch
 
 from histoforge.core.seeds import derive_seed
 from histoforge.generators.dcgan.network import DcganGenerator
-from histoforge.generators.ddpm.network import NoiseNetwork
+from histoforge.generators.ddpm.network import DenoisingNetwork
 from histoforge.generators.histogan.trained import build
 from histoforge.generators.joining import merged
 from histoforge.generators.loading import LatentGenerator, load_generator
@@ -29,7 +29,7 @@ def network(method, config):
     if method == "dcgan":
         return DcganGenerator(config, SIDE, 2)
     if method == "ddpm":
-        return NoiseNetwork(config, SIDE, 2 if config.by_label else 1)
+        return DenoisingNetwork(config, SIDE, 2 if config.by_label else 1)
     return build(config, SIDE, 2)
 
 

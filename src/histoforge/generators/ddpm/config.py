@@ -1,6 +1,6 @@
 """The settings of the denoising diffusion model; imports nothing heavy."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,12 +10,17 @@ TIMESTEPS = 1000
 """Steps of the forward process (T in Ho et al. 2020, section 4)."""
 
 
+Prediction = Literal["velocity", "noise"]
+
+
 class DdpmConfig(ClassWiseConfig):
     """The U-Net, its training and its sampling.
 
     Mustafa 2024 compares with "a Denoising Diffusion Probabilistic Model (DDPM) [13]" and gives no details. Epochs and
     batch size are those of its GANs, and the rest is Ho et al.'s for CIFAR-10 (their section 4 and appendix B), whose
-    four levels reach down to 8x8 for patches of 64 px. The fifty deterministic sampling steps are a choice made here;
+    four levels reach down to 8x8 for patches of 64 px. Deviation: the network predicts the velocity (Salimans and Ho
+    2022) under a schedule with zero terminal SNR (Lin et al. 2024, "Common diffusion noise schedules and sample steps
+    are flawed"); `prediction` 'noise' is Ho et al.'s. The fifty deterministic sampling steps are a choice made here;
     Ho et al.'s own ancestral sampling is `sampling_steps` 1000 with `eta` 1.
     """
 
@@ -39,6 +44,11 @@ class DdpmConfig(ClassWiseConfig):
         json_schema_extra={"unit": "px"},
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the residual blocks")
+    prediction: Prediction = Field(
+        "velocity",
+        description="output of the network: the velocity, with a noise schedule that ends in pure noise (colours as in "
+        "the real patches after few steps), or the noise (Ho et al.)",
+    )
     learning_rate: float = Field(2e-4, gt=0, le=1, description="Adam's learning rate, constant")
     ema_decay: float = Field(
         0.9999, ge=0, lt=1, description="decay of the moving average of the network's weights (0: no average)"

@@ -7,39 +7,56 @@ import torch.nn.functional as F
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
-from histoforge.generators.ddpm.config import TIMESTEPS
-from histoforge.generators.ddpm.network import NoiseNetwork
+from histoforge.generators.ddpm.config import TIMESTEPS, Prediction
+from histoforge.generators.ddpm.network import DenoisingNetwork
+
+ALMOST_ONE = 1 - 1e-6
+"""Largest eta where abar_T = 0: with 1, rounding makes the scheduler take the root of a negative number."""
 
 
-def noise_schedule() -> DDIMScheduler:
+def noise_schedule(prediction: Prediction) -> DDIMScheduler:
     """Return the schedule: beta from 0.0001 to 0.02 in equal steps (Ho et al. 2020, section 4).
 
-    Predicted images are clipped to [-1, 1].
+    For velocities it is rescaled to abar_T = 0 (Lin et al. 2024, section 3.1 and algorithm 1). Without that, x_T keeps
+    a trace of the mean colour of x_0 in training that it lacks in sampling. Predicted images are clipped to [-1, 1].
     """
-    return DDIMScheduler(TIMESTEPS, beta_start=1e-4, beta_end=0.02, clip_sample=True, timestep_spacing="trailing")
+    velocity = prediction == "velocity"
+    return DDIMScheduler(
+        TIMESTEPS,
+        beta_start=1e-4,
+        beta_end=0.02,
+        clip_sample=True,
+        timestep_spacing="trailing",
+        prediction_type="v_prediction" if velocity else "epsilon",
+        rescale_betas_zero_snr=velocity,
+    )
 
 
-def simple_loss(
-    network: NoiseNetwork, schedule: DDIMScheduler, images: Tensor, labels: Tensor, times: Tensor, noise: Tensor
+def diffusion_loss(
+    network: DenoisingNetwork, schedule: DDIMScheduler, images: Tensor, labels: Tensor, times: Tensor, noise: Tensor
 ) -> Tensor:
-    """Compute L_simple = E[(eps - eps_theta(sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, t))^2] (Ho et al. 2020, eq. 14).
+    """Compute the mean squared error of the network's prediction from x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps.
 
-    The mean is also taken over channels and pixels.
+    Of the noise, this is L_simple = E[(eps - eps_theta(x_t, t))^2] (Ho et al. 2020, eq. 14); of the velocity, its
+    target is v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022, section 4). The mean is also taken over
+    channels and pixels.
 
     Args:
-        network: predicts the noise.
+        network: predicts what the schedule says.
         schedule: provides abar_t.
         images: x_0, float32 [B, 3, H, W] in [-1, 1].
         labels: int64 [B].
         times: t, from 0 to T - 1, int64 [B].
         noise: eps, standard normal, [B, 3, H, W].
     """
-    noisy = schedule.add_noise(images, noise, cast(torch.IntTensor, times))
-    return F.mse_loss(network(noisy, times, labels), noise)
+    steps = cast(torch.IntTensor, times)
+    noisy = schedule.add_noise(images, noise, steps)
+    target = noise if network.prediction == "noise" else schedule.get_velocity(images, noise, steps)
+    return F.mse_loss(network(noisy, times, labels), target)
 
 
 def denoise(
-    network: NoiseNetwork, labels: Tensor, steps: int, eta: float, rng: torch.Generator, device: torch.device
+    network: DenoisingNetwork, labels: Tensor, steps: int, eta: float, rng: torch.Generator, device: torch.device
 ) -> Tensor:
     """Draw images from noise (Song et al. 2021, eq. 12): x_T down to x_0 in `steps` equal steps.
 
@@ -60,7 +77,7 @@ def denoise(
 
 
 def denoise_from(
-    network: NoiseNetwork,
+    network: DenoisingNetwork,
     first: Tensor,
     labels: Tensor,
     steps: int,
@@ -73,14 +90,16 @@ def denoise_from(
     eta 1 the posterior of DDPM for an image that leaves these bounds. Without noise the direction is the network's
     prediction, as in Song et al.
     """
-    schedule, device = noise_schedule(), first.device
+    schedule, device = noise_schedule(network.prediction), first.device
     schedule.set_timesteps(steps)
+    if network.prediction == "velocity":
+        eta = min(eta, ALMOST_ONE)
     images = first.to(memory_format=torch.channels_last)
     for time in schedule.timesteps:
-        noise = network(images, time.to(device), labels)
+        prediction = network(images, time.to(device), labels)
         fresh = torch.randn(first.shape, generator=rng).to(device) if eta else None
         images = schedule.step(
-            noise,
+            prediction,
             int(time),
             images,
             eta=eta,

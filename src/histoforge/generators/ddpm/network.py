@@ -1,4 +1,4 @@
-"""The U-Net that predicts the noise in an image (Ho et al. 2020, section 4 and appendix B)."""
+"""The U-Net that predicts the noise in an image, or its velocity (Ho et al. 2020, section 4 and appendix B)."""
 
 import math
 
@@ -10,8 +10,8 @@ from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.ddpm.geometry import check_size
 
 
-class NoiseNetwork(nn.Module):
-    """Predicts the noise in images of one patch size from the diffusion time and, if configured, the class.
+class DenoisingNetwork(nn.Module):
+    """Predicts the noise or the velocity of images from the diffusion time and, if configured, the class.
 
     Each level has two residual blocks; channels double after the first level; self-attention with one head is applied
     at one level and at the bottom. Deviation: Ho et al. apply attention at 16x16; a patch size without such a map uses
@@ -19,12 +19,13 @@ class NoiseNetwork(nn.Module):
 
     Attributes:
         patch_size: height and width, px.
+        prediction: what it predicts.
     """
 
     def __init__(self, config: DdpmConfig, patch_size: tuple[int, int], classes: int) -> None:
         super().__init__()
         check_size(config, patch_size)
-        self.patch_size = patch_size
+        self.patch_size, self.prediction = patch_size, config.prediction
         attends = [level == attention_level(config, patch_size) for level in range(config.levels)]
         self.unet = UNet2DModel(
             sample_size=patch_size,
@@ -46,7 +47,7 @@ class NoiseNetwork(nn.Module):
                 module.__class__ = _Float32GroupNorm
 
     def forward(self, noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-        """Predict the noise in images.
+        """Predict the noise in images, or their velocity.
 
         Args:
             noisy: [B, 3, H, W].

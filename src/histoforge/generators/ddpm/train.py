@@ -5,8 +5,8 @@ from typing import cast
 import torch
 
 from histoforge.generators.ddpm.config import TIMESTEPS, DdpmConfig
-from histoforge.generators.ddpm.diffusion import noise_schedule, simple_loss
-from histoforge.generators.ddpm.network import NoiseNetwork
+from histoforge.generators.ddpm.diffusion import diffusion_loss, noise_schedule
+from histoforge.generators.ddpm.network import DenoisingNetwork
 from histoforge.generators.ddpm.trained import TrainedDdpm
 from histoforge.generators.epoch_tracker import EpochTracker
 from histoforge.generators.model_selection import CheckpointScorer
@@ -35,10 +35,10 @@ def train(
         SettingsError: the patch size does not fit the settings.
         TrainingError: the loss is not finite; the last good checkpoint is kept.
     """
-    network = to_device(NoiseNetwork(config, data.patch_size, len(data.classes)), engine)
+    network = to_device(DenoisingNetwork(config, data.patch_size, len(data.classes)), engine)
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
-    ema, schedule = EMA(network, config.ema_decay), noise_schedule()
-    trained = TrainedDdpm(info, config, cast(NoiseNetwork, ema.module), engine.device)
+    ema, schedule = EMA(network, config.ema_decay), noise_schedule(config.prediction)
+    trained = TrainedDdpm(info, config, cast(DenoisingNetwork, ema.module), engine.device)
     tracker = EpochTracker(config, engine, scorer, trained)
     engine.track(network=network, optimizer=optimizer, ema=ema, **tracker.stateful())
 
@@ -46,7 +46,7 @@ def train(
         noise = engine.normal(config.batch_size, *real.images.shape[1:])
         times = (uniform(len(real.labels), rng=engine.rng) * TIMESTEPS).long()
         with engine.autocast():
-            loss = simple_loss(network, schedule, real.images, real.labels, times, noise)
+            loss = diffusion_loss(network, schedule, real.images, real.labels, times, noise)
         engine.step(optimizer, loss, clip_norm=CLIP_NORM)
         ema.update(network)
 

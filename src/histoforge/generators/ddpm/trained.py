@@ -5,21 +5,21 @@ from torch import Tensor
 
 from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.ddpm.diffusion import denoise, denoise_from
-from histoforge.generators.ddpm.network import NoiseNetwork
+from histoforge.generators.ddpm.network import DenoisingNetwork
 from histoforge.generators.networks import evaluating, load_weights
 from histoforge.training.device import autocast, resolve_precision
 from histoforge.training.model_files import ModelInfo
 
 
 class TrainedDdpm:
-    """A noise-predicting network on its device, during or after training.
+    """A denoising network on its device, during or after training.
 
     Attributes:
         info: its description.
         network: the network.
     """
 
-    def __init__(self, info: ModelInfo, config: DdpmConfig, network: NoiseNetwork, device: torch.device) -> None:
+    def __init__(self, info: ModelInfo, config: DdpmConfig, network: DenoisingNetwork, device: torch.device) -> None:
         self.info, self.config, self.network, self.device = info, config, network, device
         self.dtype = resolve_precision(config.precision, device)
 
@@ -55,7 +55,8 @@ def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> Tra
     Raises:
         ModelError: its weights do not fit its description.
     """
-    config = DdpmConfig.make({name: value for name, value in info.config.items() if name in DdpmConfig.model_fields})
-    network = NoiseNetwork(config, info.patch_size, len(info.classes))
+    values = {name: value for name, value in info.config.items() if name in DdpmConfig.model_fields}
+    config = DdpmConfig.make({"prediction": "noise", **values})  # that of models from before there was a choice
+    network = DenoisingNetwork(config, info.patch_size, len(info.classes))
     trained_class = TrainedDdpm if config.eta else TrainedDdim
     return trained_class(info, config, load_weights(network, state, info, device), device)
