@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from histoforge.core.seeds import numpy_rng
-from histoforge.generators.model_selection import FidScorer, ModelSelection, share_labels
+from histoforge.generators.model_selection import FID, PIXEL_FID, FidScorer, ModelSelection, contradiction, share_labels
 from histoforge.metrics.extract import NamedExtractor
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.training.model_files import ModelInfo
@@ -94,4 +94,25 @@ def test_the_fid_of_patches_like_the_real_ones_is_lower(patches):
     real = torch.from_numpy(patches.images()).permute(0, 3, 1, 2) / 127.5 - 1
     alike, darker = Replay(real, patches.classes), Replay(real * 0.5 - 0.5, patches.classes)
     assert scorer.score(alike) == scorer.score(alike)
-    assert scorer.score(alike) < scorer.score(darker) / 10
+    for name in (FID, PIXEL_FID):
+        assert scorer.score(alike)[name] < scorer.score(darker)[name] / 10
+
+
+def test_an_extractor_that_prefers_noise_does_not_choose_it():
+    """DDPM's history: noise at epoch 10, then clear patches in drifting colours, which the extractor likes less."""
+    fid, pixels = observed([679.0, 900.0, 1196.0], alpha=0.0), observed([4000.0, 500.0, 280.0], alpha=0.0)
+    assert (fid.best_epoch, pixels.best_epoch) == (10, 12)
+    note = contradiction(fid, pixels)
+    assert "epoch 10 is best, but its pixel statistics are 14.3 times as far" in note
+    assert note.endswith("epoch 12 was kept.")
+
+
+@pytest.mark.parametrize("pixels", [[30.0, 20.0, 16.0], [90.0, 20.0, 16.0]])
+def test_the_extractor_chooses_unless_pixel_statistics_contradict(pixels):
+    assert contradiction(observed([1.0, 9.0, 9.0], alpha=0.0), observed(pixels, alpha=0.0)) == ""
+
+
+def test_an_extractor_that_failed_its_check_does_not_choose():
+    note = contradiction(observed([1.0, 2.0]), observed([2.0, 3.0]), "The extractor x prefers noise.")
+    assert note == "The extractor x prefers noise. Pixel statistics chose the epoch instead."
+    assert contradiction(ModelSelection(0.5), ModelSelection(0.5), "The extractor x prefers noise.") == ""

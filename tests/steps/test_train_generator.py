@@ -12,8 +12,11 @@ from two_pictures import CLASSES, SETTINGS, make_extractor, make_patchset, pictu
 
 from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, SettingsError, TrainingError
+from histoforge.evaluation.pictures import generator_record
 from histoforge.generators.histogan import train as histogan
 from histoforge.generators.loading import draw, load_generator
+from histoforge.patches import PatchSetWriter
+from histoforge.phantom import draw_patches
 from histoforge.steps import train_generator
 from histoforge.steps.train_generator_config import TrainGeneratorConfig
 from histoforge.training.model_files import read_model_info
@@ -102,6 +105,22 @@ def test_the_epoch_of_the_lowest_smoothed_fid_is_kept(patches, extractor, tmp_pa
     assert summary.chosen_epoch == 2 + int(np.argmin(smoothed[1:]))
     assert summary.chosen_by == "lowest smoothed FID"
     assert summary.extractor.startswith("resnet10")
+
+
+def test_an_extractor_that_fails_its_check_does_not_choose(extractor, tmp_path):
+    """The extractor has random weights, to which shuffled pixels and colours look alike."""
+    drawn = draw_patches(40, (16, 16), classes=CLASSES)
+    with PatchSetWriter.create(tmp_path / "p", CLASSES, (16, 16), 0.5) as writer:
+        writer.add(drawn.images, label=drawn.labels, patient=list(drawn.patients))
+        writer.finish({"step": "test"}, split=["train", "val"] * 40)
+    config = settings(epochs=2, epoch_steps=2)
+    summary = train_generator.run(config, patches=tmp_path / "p", extractor=extractor, generator=tmp_path / "g")
+    assert summary.chosen_by == "lowest smoothed FID of pixel statistics"
+    assert summary.choice_note.endswith("Pixel statistics chose the epoch instead.")
+    history = read_json(tmp_path / "g" / "history.json")
+    assert history["choice_note"] == summary.choice_note
+    assert generator_record(tmp_path / "g").notes == [f"Epoch of the generator: {summary.choice_note}"]
+    assert history["chosen_epoch"] == min(history["epochs"], key=lambda row: row["fid_pixels"])["epoch"]
 
 
 def test_epochs_are_scored_at_their_interval_and_at_the_end(patches, extractor, tmp_path):

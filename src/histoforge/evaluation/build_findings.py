@@ -80,7 +80,7 @@ def build_findings(
         counts=counts,
         units=units,
         study=study,
-        warnings=list(inputs.warnings),
+        warnings=[*inputs.warnings, *record.notes],
         caveats=list(inputs.caveats),
         pool=inputs.comparison.pool,
         generative=inputs.comparison.generative,

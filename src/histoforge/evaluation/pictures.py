@@ -28,12 +28,14 @@ class GeneratorRecord:
         chosen_epochs: the selected epoch by class, with '' for all classes.
         pictures: samples and attention maps.
         choice: how the epoch was selected, and with which extractor.
+        notes: why pixel statistics selected an epoch instead of the extractor, one sentence each.
     """
 
     curves: Curves = field(default_factory=dict)
     chosen_epochs: dict[str, int] = field(default_factory=dict)
     pictures: list[PictureFile] = field(default_factory=list)
     choice: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def generator_record(path: Path) -> GeneratorRecord:
@@ -77,6 +79,9 @@ def _record(history: Mapping[str, Any], path: Path) -> GeneratorRecord:
     for class_name, epochs in _by_class(history).items():
         if epochs.get("chosen_epoch") is not None:
             record.chosen_epochs[class_name] = epochs["chosen_epoch"]
+        if epochs.get("choice_note"):
+            of_class = f" of '{class_name}'" if class_name else ""
+            record.notes.append(f"Epoch of the generator{of_class}: {epochs['choice_note']}")
         record.pictures.extend(_generator_pictures(path, epochs))
         record.choice.update({key: value for key, value in epochs.items() if key not in ("epochs", "pictures")})
     if "by_class" in history:

@@ -8,10 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from histoforge.core.progress import say
 from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.history import History
 from histoforge.generators.loading import Generator
-from histoforge.generators.model_selection import CheckpointScorer, ModelSelection
+from histoforge.generators.model_selection import FID, PIXEL_FID, CheckpointScorer, ModelSelection, contradiction
 from histoforge.generators.results import TrainingResult, snapshot
 from histoforge.patches.device import Batch, DevicePatches
 from histoforge.patches.patchset import PatchSet
@@ -49,12 +50,13 @@ class EpochTracker:
         self, config: GeneratorConfig, engine: Engine, scorer: CheckpointScorer | None, trained: TrainedNetwork
     ) -> None:
         self.config, self.engine, self.scorer, self.trained = config, engine, scorer, trained
-        self.selection, self.history = ModelSelection(config.fid_alpha), History()
+        self.selection, self.pixels = ModelSelection(config.fid_alpha), ModelSelection(config.fid_alpha)
+        self.history = History()
         self._started = time.monotonic()
 
     def stateful(self) -> dict[str, ModelSelection | History]:
         """Return the objects whose states a checkpoint stores."""
-        return {"selection": self.selection, "history": self.history}
+        return {"selection": self.selection, "pixels": self.pixels, "history": self.history}
 
     def batches(self, data: PatchSet) -> Iterator[Batch]:
         """Yield batches of real patches from the training's current position, flipped at random if so configured."""
@@ -79,20 +81,28 @@ class EpochTracker:
             sizes: sizes of the images of its stages, height and width, px.
             parameters: number of weights of its networks, by name.
         """
-        network, selection, history = self.trained.network, self.selection, self.history
-        if selection.best_epoch:
-            network.load_state_dict(selection.best_weights)
-        chosen = selection.best_epoch or int(history.rows[-1]["epoch"] or 0)
+        network, history = self.trained.network, self.history
+        note = contradiction(self.selection, self.pixels, self.scorer.distrust if self.scorer else "")
+        kept = self.pixels if note else self.selection
+        if kept.best_epoch:
+            network.load_state_dict(kept.best_weights)
+        chosen = kept.best_epoch or int(history.rows[-1]["epoch"] or 0)
         history.snapshots[chosen] = snapshot(self.trained, self.config.seed)
-        return TrainingResult(self.trained, network.state_dict(), selection, history, chosen, sizes, parameters)
+        result = TrainingResult(self.trained, network.state_dict(), self.selection, history, chosen, sizes, parameters)
+        if note:
+            say(f"{self.engine.label}: {note}")
+            result.chosen_by, result.choice_note = "lowest smoothed FID of pixel statistics", note
+        return result
 
     def _epoch_values(self) -> dict[str, float | None]:
-        """Score the epoch if it is due, and return its values for the history: its FID, None if it is not scored."""
-        if self.scorer is None or not self._is_due():
-            return {"fid": None}
-        fid = from_main(self.scorer.score(self.trained))
-        self.selection.add(self.engine.epoch, fid, self.trained.network)
-        return {"fid": fid}
+        """Score the epoch if it is due, and return its values for the history: its FIDs, None if it is not scored."""
+        scores: dict[str, float] = {}
+        if self.scorer is not None and self._is_due():
+            scores = from_main(self.scorer.score(self.trained))
+        for name, selection in ((FID, self.selection), (PIXEL_FID, self.pixels)):
+            if name in scores:
+                selection.add(self.engine.epoch, scores[name], self.trained.network)
+        return {FID: None, PIXEL_FID: None, **scores}
 
     def _is_due(self) -> bool:
         """Return whether this epoch may be chosen: every `fid_every`-th from `select_from_epoch` on, and the last."""

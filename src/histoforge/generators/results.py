@@ -43,6 +43,7 @@ class TrainingResult:
         parameters: number of weights of the generator and the critics, by name.
         classifier: the classifier of a method that trains one, else None.
         chosen_by: how the epoch was chosen; '' for the lowest smoothed FID, or the last epoch without a scorer.
+        choice_note: why pixel statistics chose the epoch; '' if they did not.
         warnings: one sentence each.
     """
 
@@ -55,6 +56,7 @@ class TrainingResult:
     parameters: dict[str, int]
     classifier: TrainedClassifier | None = None
     chosen_by: str = ""
+    choice_note: str = ""
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -73,14 +73,15 @@ def _history(
     result: TrainingResult, folder: Path, pictures: str, values: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
     """Return the history of a training, and draw its pictures into `pictures` under `folder`."""
-    history, selection = result.history, result.selection
-    smoothed = dict(zip(selection.epochs, selection.smoothed, strict=True))
+    history, curve = result.history, result.selection
+    smoothed = dict(zip(curve.epochs, curve.smoothed, strict=True))
     names = {epoch: f"{pictures}/epoch-{epoch:04d}.png" for epoch in sorted(history.snapshots)}
     for epoch, name in names.items():
         save_png(grid(history.snapshots[epoch].numpy(), COLUMNS), folder / name)
     content = {
         "epochs": [{**row, "fid_smoothed": smoothed.get(int(row["epoch"] or 0))} for row in history.rows],
         "chosen_epoch": result.chosen_epoch,
+        "choice_note": result.choice_note,
         "classes": result.generator.info.classes,
         "pictures": {str(epoch): name for epoch, name in names.items()},
         **values,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from histoforge.classifiers.arms import load_classifier
@@ -17,6 +18,7 @@ from histoforge.generators.methods import METHODS
 from histoforge.generators.model_selection import FidScorer
 from histoforge.generators.results import TrainingResult
 from histoforge.generators.saving import save_class_generators, save_generator
+from histoforge.metrics.extractor_check import check_extractor
 from histoforge.patches import PatchSet
 from histoforge.siamese.guide import Guide, load_guide
 from histoforge.steps.train_generator_config import (
@@ -62,8 +64,8 @@ def run(
 
     Args:
         config: the settings.
-        patches: patch set of real patches; its test split is not read, and its val split only by methods that also
-            train a classifier.
+        patches: patch set of real patches; its test split is not read, and its val split only to check the extractor,
+            and by methods that also train a classifier.
         extractor: a classifier, or an arm (then its lowest seed), whose features choose the epoch by FID; None keeps
             the last epoch.
         guide: a guide, for the methods that use one; others ignore it.
@@ -76,17 +78,20 @@ def run(
             patches, a class has fewer patches than a batch, the method needs a guide, or a loss is not finite.
     """
     settings, generator = method_config(config), Path(generator)
-    data = PatchSet.open(patches, config.fold).split("train")
+    whole = PatchSet.open(patches, config.fold)
+    data = whole.split("train")
     METHODS[config.method].check_size(settings, data.patch_size)
-    networks = _load_networks(config.method, data, extractor, guide, resolve_device(settings.device), config.precision)
+    device = resolve_device(settings.device)
+    networks = _load_networks(config.method, data, extractor, guide, device, config.precision)
+    distrust = _distrust(networks.extractor, whole, settings.seed, device)
     data = limit_patches(data, settings.max_patches, settings.seed)
-    validation = PatchSet.open(patches, config.fold).split("val") if METHODS[config.method].classifies else None
+    validation = whole.split("val") if METHODS[config.method].classifies else None
     info = _describe(config.method, settings, data, networks)
     trainings = class_trainings(settings, data, info)
     engines, results = [], []
     for index, training in enumerate(trainings):
         engines.append(_engine(settings, training, work_beside(generator, "-training"), len(trainings) - index))
-        results.append(_train(settings, training, engines[-1], networks, validation))
+        results.append(_train(settings, training, engines[-1], networks, validation, distrust))
     summary = _summary(settings, trainings, results, engines, networks.extractor)
     info = _save(generator, settings, info, trainings, results, summary, data.classes)
     for engine in engines:
@@ -108,6 +113,15 @@ def _load_networks(
     loaded = load_guide(guide, device, resolve_precision(precision, device))
     loaded.check_patches(data, "the patch set")
     return FrozenNetworks(classifier, loaded)
+
+
+def _distrust(extractor: Classifier | None, patches: PatchSet, seed: int, device: torch.device) -> str:
+    """Return what the extractor gets wrong about corrupted validation patches, one sentence; '' if nothing."""
+    if extractor is None:
+        return ""
+    held_out = patches.where(np.flatnonzero(patches.index["split"].to_numpy() == "val"))
+    check = check_extractor(extractor, held_out, device, seed=seed)
+    return "" if check is None else check.text
 
 
 def _describe(method: str, config: GeneratorConfig, data: PatchSet, networks: FrozenNetworks) -> ModelInfo:
@@ -144,11 +158,12 @@ def _train(
     engine: Engine,
     networks: FrozenNetworks,
     validation: PatchSet | None,
+    distrust: str,
 ) -> TrainingResult:
     scorer = None
     if networks.extractor is not None:
         scorer = FidScorer(
-            networks.extractor, training.data, config.fid_samples, config.seed, engine.device, engine.dtype
+            networks.extractor, training.data, config.fid_samples, config.seed, engine.device, engine.dtype, distrust
         )
     extra = {"guide": networks.guide, "validation": validation}
     given = {name: value for name, value in extra.items() if value is not None}
@@ -198,6 +213,7 @@ def _summary(
     single = summaries[0] if len(summaries) == 1 else None
     names = [training.info.classes[0] for training in trainings]
     first, engine = results[0], engines[0]
+    default = "last epoch" if first.fid is None else "lowest smoothed FID"
     return TrainGeneratorSummary(
         method=trainings[0].info.method,
         stages=[dimensions(size) for size in first.sizes],
@@ -205,7 +221,8 @@ def _summary(
         epochs=max(summary.epochs for summary in summaries),
         steps=sum(summary.steps for summary in summaries),
         chosen_epoch=single.chosen_epoch if single else None,
-        chosen_by=first.chosen_by or ("last epoch" if first.fid is None else "lowest smoothed FID"),
+        chosen_by=" or ".join(dict.fromkeys(result.chosen_by or default for result in results)),
+        choice_note=" ".join(dict.fromkeys(result.choice_note for result in results if result.choice_note)),
         extractor="" if extractor is None else extractor.name,
         fid=single.fid if single else None,
         fid_smoothed=single.fid_smoothed if single else None,

@@ -88,6 +88,7 @@ class TrainGeneratorSummary(Settings):
         chosen_epoch: the epoch with the selected weights; None if each class has its own.
         chosen_by: the criterion: 'lowest smoothed FID', or 'last epoch' if no extractor was given; methods that also
             train a classifier have others.
+        choice_note: why pixel statistics chose the epoch by their FID; '' if they did not.
         extractor: the extractor whose features the FID uses, or ''.
         fid, fid_smoothed: FID of the chosen epoch, or None.
         parameters: number in the generator and its critics together; with one model per class, in all of them.
@@ -105,6 +106,7 @@ class TrainGeneratorSummary(Settings):
     steps: int
     chosen_epoch: int | None
     chosen_by: str
+    choice_note: str
     extractor: str
     fid: float | None
     fid_smoothed: float | None

@@ -4,7 +4,7 @@ from histoforge.classifiers.data import class_weights
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.training import evaluate
 from histoforge.generators.epoch_tracker import EpochTracker
-from histoforge.generators.model_selection import CheckpointScorer
+from histoforge.generators.model_selection import FID, PIXEL_FID, CheckpointScorer
 from histoforge.generators.networks import evaluating
 from histoforge.generators.results import TrainingResult
 from histoforge.generators.vitgan.config import VitganConfig
@@ -64,11 +64,12 @@ class UnifiedTracker(EpochTracker):
         with evaluating(self.classifier):
             values = from_main(evaluate(self.classifier, self._validation, self._weights, self.engine))
         due = self._is_due()
-        fid = from_main(self.scorer.score(self.trained)) if due and self.scorer is not None else None
+        scores = from_main(self.scorer.score(self.trained)) if due and self.scorer is not None else {}
+        fid = scores.get(PIXEL_FID if self.scorer is not None and self.scorer.distrust else FID)
         if due:
             states = {"generator": self.trained.network.state_dict(), "classifier": self.classifier.state_dict()}
             self.selection.add_epoch(self.engine.epoch, values["val_accuracy"], values["val_loss"], fid, states)
-        return {"fid": fid, **values, **self._shares()}
+        return {FID: None, PIXEL_FID: None, **scores, **values, **self._shares()}
 
     def _shares(self) -> dict[str, float | None]:
         """Return, by class, the share of this epoch's synthetic patches that passed the filter."""

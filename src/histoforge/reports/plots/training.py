@@ -97,7 +97,8 @@ def _generator_fid(curves: Mapping[str, Curve], chosen: int | None, of_class: st
         alt=f"FID of the generator{of_class} by epoch, from {raw[1][0]:.3g} to {raw[1][-1]:.3g}.{kept}",
         caption=f"Fréchet distance between synthetic and real training patches{of_class} during the generator's "
         "training, in the extractor's features; lower is nearer. The smoothed curve (eq. 5 of Xue et al. 2021) "
-        f"decides which epoch is kept, so that a single lucky epoch does not.{kept}",
+        "decides which epoch is kept, so that a single lucky epoch does not; pixel statistics may overrule it "
+        f"(a warning then says so).{kept}",
         svg=drawing.svg,
     )
 
