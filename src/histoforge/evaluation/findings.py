@@ -85,6 +85,40 @@ class SyntheticFindings:
 
 
 @dataclass(frozen=True)
+class GeneratorRow:
+    """One of several generators.
+
+    Attributes:
+        fold: the fold that it was trained on; -1 for a single split.
+        generator_seed: its seed; None if it is not recorded.
+        digest: its identity; '' if it was not given.
+        epochs: chosen epoch by class, or under '' for all classes.
+        candidates, kept: number of its patches; no candidates if only the kept ones were given.
+        extractor: the network in whose features it was compared.
+        fid: FID of its kept patches (all, if none were selected) against the patches that its fold tests.
+        copied, verdict: the finding of the memorisation audit against the training patches of its fold; None and ''
+            without patches.
+    """
+
+    fold: int
+    generator_seed: int | None
+    digest: str = ""
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    candidates: int = 0
+    kept: int = 0
+    extractor: str = ""
+    fid: float | None = None
+    copied: bool | None = None
+    verdict: str = ""
+
+    @property
+    def place(self) -> str:
+        """Its fold and seed in words."""
+        seed = [] if self.generator_seed is None else [f"seed {self.generator_seed}"]
+        return ", ".join([*([f"fold {self.fold}"] if self.fold >= 0 else []), *seed])
+
+
+@dataclass(frozen=True)
 class SamplePatch:
     """A patch to show: uint8 [H, W, 3], and a short caption."""
 
@@ -177,6 +211,7 @@ class Findings:
         pictures: the generator's pictures: samples and attention maps.
         networks: records of the networks that draw and classify patches, by arm, one per seed.
         slides: slides with their grids.
+        generators: a row for each of several generators; empty if there is one.
         settings: a title and a text for each.
         digests: digests of the inputs.
         provenance: (name, value) rows to display.
@@ -206,6 +241,7 @@ class Findings:
     pictures: Sequence[PictureFile] = ()
     networks: Mapping[str, Sequence[NetworkRecord]] = field(default_factory=dict)
     slides: Sequence[PictureFile] = ()
+    generators: Sequence[GeneratorRow] = ()
     settings: Sequence[tuple[str, str]] = ()
     provenance: Sequence[tuple[str, str]] = ()
     external: ExternalFindings | None = None

@@ -16,7 +16,7 @@ from histoforge.core.documents import json_values, read_json
 from histoforge.core.errors import SourceError
 from histoforge.evaluation.arm_factors import Factors
 from histoforge.evaluation.comparisons import AgainstAll
-from histoforge.evaluation.findings import ExternalFindings, Findings, InputDigests, PoolFindings
+from histoforge.evaluation.findings import ExternalFindings, Findings, GeneratorRow, InputDigests, PoolFindings
 from histoforge.evaluation.learning import ConstantClassifier
 from histoforge.evaluation.realism import Realism
 from histoforge.evaluation.study_findings import (
@@ -153,6 +153,7 @@ class EvaluationResults(Record):
         constant: scores of a classifier that always names the most frequent class of the test split.
         patients: one row per test patient.
         control: the positive control; None without one.
+        generators: each of several generators, by fold and seed; empty if there is one.
         extractor_checks: for each extractor, the distances of corrupted real patches, and what is wrong with them.
         realism: what the synthetic patches are: told from real ones, tissue, and of their class; None without any.
         memorisation: the audit of the synthetic patches; None if there were none.
@@ -174,6 +175,7 @@ class EvaluationResults(Record):
     patients: list[PatientRow]
     control: ControlFindings | None = None
     generative: list[GenerativeRecord]
+    generators: list[GeneratorRow] = []
     extractor_checks: list[ExtractorCheck] = []
     realism: Realism | None = None
     memorisation: MemorisationAudit | None
@@ -212,6 +214,7 @@ def evaluation_results(
             GenerativeRecord(synthetic=row.subset, against=row.against, **row.metrics.model_dump())
             for row in findings.generative
         ],
+        generators=list(findings.generators),
         extractor_checks=list(findings.checks),
         realism=findings.realism,
         memorisation=findings.audit,

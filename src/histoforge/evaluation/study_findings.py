@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from histoforge.core.text import counted
 from histoforge.evaluation.arm_factors import Factors, arm_title
 from histoforge.evaluation.comparisons import AgainstAll
 from histoforge.evaluation.learning import ConstantClassifier, learning_score
@@ -149,6 +150,13 @@ class ArmFindings:
     def mean_confusion(self) -> NDArray[np.float64]:
         """Confusion counts [C, C], rows true and columns predicted, averaged over seeds."""
         return np.mean([run.confusion for run in self.runs], axis=0)
+
+    @property
+    def size(self) -> str:
+        """Its runs in words: '5 seeds', '2 generators with 5 seeds each', or '5 seeds in 4 folds'."""
+        generators, seeds = len(set(self.generator_seeds) - {None}), counted(len(set(self.seeds)), "seeds")
+        text = f"{generators} generators with {seeds} each" if generators > 1 else seeds
+        return f"{text} in {counted(len(self.folds), 'folds')}" if self.folds else text
 
     @property
     def run_keys(self) -> list[tuple[int | None, int]]:

@@ -248,12 +248,11 @@ def _audit(
     """Return the memorisation audit with its closest pairs, or None if one kind has fewer than two patches."""
     if min(len(features.train), len(features.held_out), len(features.synthetic)) < 2:
         return None, []
-    audit = audit_memorisation(
-        EuclideanSpace(features.synthetic, features.train, features.held_out, features.extractor),
-        pixels=AuditPixels(sets.patches, real.train),
-        classes=(_class_names(sets.patches), _class_names(real.train), _class_names(real.held_out)),
-        n_closest=settings.shown_pairs,
-        seed=settings.seed,
+    audit = audit_features(
+        (features.synthetic, features.train, features.held_out),
+        features.extractor,
+        (sets.patches, real.train, real.held_out),
+        settings,
     )
     pairs = [
         Pair(
@@ -267,6 +266,23 @@ def _audit(
         for pair in audit.closest
     ]
     return audit, pairs
+
+
+def audit_features(
+    features: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    extractor: str,
+    patches: tuple[PatchSet, PatchSet, PatchSet],
+    settings: ComparisonSettings,
+) -> MemorisationAudit:
+    """Audit synthetic patches; `features` and `patches` are those of synthetic, training and held-out patches."""
+    synthetic, train, _ = patches
+    return audit_memorisation(
+        EuclideanSpace(*features, extractor),
+        pixels=AuditPixels(synthetic, train),
+        classes=tuple(map(_class_names, patches)),  # type: ignore[arg-type]
+        n_closest=settings.shown_pairs,
+        seed=settings.seed,
+    )
 
 
 def _class_names(patches: PatchSet) -> NDArray[np.object_]:

@@ -1,10 +1,12 @@
 """The report of a study, in the order in which a reader asks."""
 
 from histoforge.evaluation.findings import Findings
+from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.reports.layout.blocks import Page
 from histoforge.reports.sections.control import control_section
 from histoforge.reports.sections.distances import generator_section
 from histoforge.reports.sections.external import external_section
+from histoforge.reports.sections.generators import generators_section
 from histoforge.reports.sections.memorisation import audit_section
 from histoforge.reports.sections.patches import class_galleries_section, slides_section
 from histoforge.reports.sections.provenance import data_section, settings_section
@@ -51,6 +53,7 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
             generator_section(findings),
             networks_section(findings),
             audit_section(findings.audit, findings.pairs, findings.copies),
+            generators_section(findings),
             data_section(findings),
             slides_section(findings),
             classifiers_section(study),
@@ -77,5 +80,16 @@ def _key_numbers(findings: Findings, answer: StudyAnswer) -> list[tuple[str, str
         *numbers,
         (f"{sum(patches.values()):,}", "test patches"),
         (f"{units.get('', 0):,}", f"test {study.units}"),
-        (f"{max(len(arm.seeds) for arm in study.arms)}", "seeds per arm"),
+        (f"{max(len(set(arm.seeds)) for arm in study.arms)}", "seeds per arm"),
+        *_folds_and_generators(study),
+    ]
+
+
+def _folds_and_generators(study: StudyFindings) -> list[tuple[str, str]]:
+    """Return the numbers of folds and of generators, where there are several."""
+    folds = max(len(arm.folds) for arm in study.arms)
+    generators = max(len(set(arm.generator_seeds) - {None}) for arm in study.arms)
+    return [
+        *([(f"{folds}", "folds, each tested once")] if folds > 1 else []),
+        *([(f"{generators}", "generators" + " per fold" * bool(folds))] if generators > 1 else []),
     ]

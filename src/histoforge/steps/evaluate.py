@@ -18,6 +18,7 @@ from histoforge.evaluation.build_findings import EvaluationInputs, build_finding
 from histoforge.evaluation.drawn_sets import open_drawn
 from histoforge.evaluation.findings import ExternalFindings, Findings, SyntheticFindings
 from histoforge.evaluation.flat_metrics import flat_metrics
+from histoforge.evaluation.generator_rows import copy_warnings, generator_rows
 from histoforge.evaluation.inputs import (
     data_caveats,
     data_warnings,
@@ -32,7 +33,6 @@ from histoforge.evaluation.spaces import check_warnings, selection_warnings
 from histoforge.evaluation.study import ArmPredictions, build_study, predict
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.evaluation.synthetic import ComparisonSettings, compare_synthetic
-from histoforge.evaluation.synthetic_sets import SyntheticSets
 from histoforge.metrics.extract import Extractor
 from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.roc import roc_curve
@@ -111,8 +111,13 @@ def run(
     if synthetic is not None:
         warnings += _synthetic_warnings(train, extractors)
     held_out = real.split("test")
-    comparison = _compare(config, synthetic, train, held_out, [*extractors, *inception], device)
+    settings = _settings(config, device)
+    comparison = SyntheticFindings()
+    if synthetic is not None:
+        comparison = compare_synthetic(synthetic, train, held_out, [*extractors, *inception], settings)
+    generators = generator_rows(drawn, comparison, whole, by_fold, settings)
     warnings += [*check_warnings(comparison.checks), *selection_warnings(comparison.generative)]
+    warnings += copy_warnings(generators)
     findings = build_findings(
         EvaluationInputs(
             real,
@@ -135,7 +140,7 @@ def run(
         computed_on=f"{device} at precision {config.precision}",
         seconds=time.monotonic() - started,
     )
-    findings = replace(findings, external=external)
+    findings = replace(findings, external=external, generators=generators)
     return _write(findings, predictions, test, Path(report), Path(metrics), started)
 
 
@@ -189,18 +194,8 @@ def _synthetic_warnings(train: PatchSet, extractors: Sequence[Extractor]) -> lis
     return warnings
 
 
-def _compare(
-    config: EvaluateConfig,
-    synthetic: SyntheticSets | None,
-    train: PatchSet,
-    test: PatchSet,
-    extractors: Sequence[Extractor],
-    device: torch.device,
-) -> SyntheticFindings:
-    """Compare synthetic with real patches; the findings are empty if there are none."""
-    if synthetic is None:
-        return SyntheticFindings()
-    settings = ComparisonSettings(
+def _settings(config: EvaluateConfig, device: torch.device) -> ComparisonSettings:
+    return ComparisonSettings(
         metric_patches=config.metric_patches,
         map_patches=config.map_patches,
         shown_pairs=config.shown_pairs,
@@ -209,7 +204,6 @@ def _compare(
         seed=config.seed,
         device=device,
     )
-    return compare_synthetic(synthetic, train, test, extractors, settings)
 
 
 def _predict(

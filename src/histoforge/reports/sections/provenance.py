@@ -15,12 +15,16 @@ def data_section(findings: Findings) -> Section:
         units = findings.units[split]
         by_class = [Cell(f"{counts.get(name, 0):,}", counted(units.get(name, 0), noun)) for name in findings.classes]
         rows.append([Cell(split), *by_class, Cell(f"{sum(counts.values()):,}", counted(units.get("", 0), noun))])
+    folds = max(len(arm.folds) for arm in findings.study.arms)
+    note = f" The test is that of all {folds} folds together; the other splits are those of the first fold." * bool(
+        folds
+    )
     table = Table(
         caption=f"Real patches and {noun} by split and class",
         columns=["Split", *findings.classes, "All"],
         rows=rows,
         note="Training, generator and selection use only the training split. The validation split chooses the epoch. "
-        "Only this evaluation reads the test split.",
+        f"Only this evaluation reads the test split.{note}",
     )
     return Section("data", "Data", "What data was used for training, and what for testing?", [table])
 

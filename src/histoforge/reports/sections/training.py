@@ -1,5 +1,8 @@
 """The sections on training and costs."""
 
+from collections.abc import Sequence
+from statistics import median
+
 from histoforge.core.text import duration
 from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings
 from histoforge.evaluation.study_findings import ArmFindings, StudyFindings
@@ -18,7 +21,8 @@ def classifiers_section(study: StudyFindings) -> Section:
         caption="Training of the classifiers",
         columns=["Arm", "Seeds", "Epochs run", "Epoch kept", "Steps", "Time"],
         rows=rows,
-        note="One value per seed. Time: all seeds of the arm together.",
+        note="One value per seed; of several folds or generators, the range over all classifiers and the median. Time: "
+        "all classifiers of the arm together.",
     )
     blocks: list[Block] = [Figures(figures)] if figures else []
     lead = "Did every arm learn, and did its training stop for the right reason?"
@@ -27,8 +31,17 @@ def classifiers_section(study: StudyFindings) -> Section:
 
 def _classifiers_row(arm: ArmFindings) -> list[Cell]:
     training = arm.training
-    by_seed = (arm.seeds, training.epochs, training.best_epochs, training.steps)
+    by_classifier = (training.epochs, training.best_epochs, training.steps)
+    if len(training.models) > len(set(arm.seeds)):
+        return cells(arm.title, arm.size, *map(_range, by_classifier), duration(sum(training.seconds)))
+    by_seed = (arm.seeds, *by_classifier)
     return cells(arm.title, *(", ".join(map(str, values)) for values in by_seed), duration(sum(training.seconds)))
+
+
+def _range(values: Sequence[int | None]) -> str:
+    """Return the range and the median of numbers: '2 to 14, median 7'."""
+    known = [value for value in values if value is not None]
+    return f"{min(known):,} to {max(known):,}, median {median(known):,.4g}" if known else MISSING
 
 
 def generators_section(findings: LeaderboardFindings) -> Section:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from histoforge.core.text import counted
 from histoforge.evaluation.findings import Findings, GenerativeRow
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
 from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, StudyFindings
@@ -34,7 +33,7 @@ def study_markdown(findings: Findings, answer: Answer) -> str:
     if findings.external is not None:
         (first, *others), *rows = _arms_table(findings.external.study)
         tables.append([[f"External test: {first}", *others], *rows])
-    notes = [f"Mean ± standard deviation over {counted(max(len(arm.seeds) for arm in study.arms), 'seeds')}."]
+    notes = [f"Mean ± standard deviation over {max(study.arms, key=lambda arm: len(arm.seeds)).size}."]
     notes += [f"{comparison_caption(study)}. {NOTE}"] if comparisons else []
     notes += _distance_notes(findings.generative)
     if findings.realism is not None:

@@ -130,13 +130,18 @@ def _scores_line(study: StudyFindings, best: ArmFindings, difference: Difference
         value_text(arm.scores[study.score].mean, missing=UNDEFINED) for arm in (best, reference)
     )
     line = (
-        f"{SCORE_NAMES[study.score]}, mean over {counted(len(best.seeds), 'seeds')}: {best_score} for "
+        f"{SCORE_NAMES[study.score]}, mean over {best.size}: {best_score} for "
         f"{best.title} against {reference_score} for {reference.title} (difference: "
         f"{effect_interval(study.score, overall(difference))}). Measured "
-        f"on {counted(patches, 'patches')} of {counted(units, study.units)} of the test split, which neither training "
-        "nor selection reads."
+        f"on {counted(patches, 'patches')} of {counted(units, study.units)} {_where(best)}."
     )
     return " ".join(filter(None, [line, study.score_reason]))
+
+
+def _where(arm: ArmFindings) -> str:
+    if arm.folds:
+        return f"in {counted(len(arm.folds), 'folds')}, each tested by classifiers trained without it"
+    return "of the test split, which neither training nor selection reads"
 
 
 def _certainty_line(study: StudyFindings, judged: StudyVerdict) -> str:
@@ -215,10 +220,7 @@ def _only_arm(study: StudyFindings, patches: int, units: int, caveats: Sequence[
         value += f" ({study.confidence:.0%} interval {score.low:.3f} to {score.high:.3f})"
     unlearned = [each for each in study.arms if study.learned(each.name) is False]
     headline = f"Only one arm, {arm.title}, so there is no comparison: {score_name(study.score)} {value}."
-    line = (
-        f"Measured on {counted(patches, 'patches')} of {counted(units, study.units)}; mean over "
-        f"{counted(len(arm.seeds), 'seeds')}."
-    )
+    line = f"Measured on {counted(patches, 'patches')} of {counted(units, study.units)}; mean over {arm.size}."
     line = " ".join(filter(None, [line, study.score_reason]))
     headline = " ".join(filter(None, [headline, unlearned_text(study, unlearned)]))
     return StudyAnswer(

@@ -1,0 +1,117 @@
+"""Every generator of a study with several folds or generators: its epoch, its distance to real patches, its audit.
+
+Each generator is compared with the training patches of its own fold, which it has seen, and with the patches that this
+fold tests.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoforge.core.progress import say
+from histoforge.evaluation.drawn_sets import DrawnSet
+from histoforge.evaluation.findings import GeneratorRow, SyntheticFindings
+from histoforge.evaluation.inputs import training_patches
+from histoforge.evaluation.pictures import generator_record
+from histoforge.evaluation.synthetic import HELD_OUT, ComparisonSettings, audit_features
+from histoforge.evaluation.synthetic_sets import SELECTED, SyntheticSets, draw_rows
+from histoforge.metrics.extract import Extractor, extract_features
+from histoforge.metrics.generative import generative_metrics
+from histoforge.patches import PatchSet
+
+
+def generator_rows(
+    drawn: Sequence[DrawnSet],
+    first: SyntheticFindings,
+    real: PatchSet,
+    extractors: Mapping[int, Sequence[Extractor]],
+    settings: ComparisonSettings,
+) -> list[GeneratorRow]:
+    """Return a row per generator, in their order; none if there is only one, which the report shows in detail.
+
+    Args:
+        drawn: the generators and their patches.
+        first: what was found about the first one.
+        real: the patch set.
+        extractors: the extractors of each fold; the last one computes the features.
+        settings: settings of the comparison.
+    """
+    if len(drawn) < 2:
+        return []
+    rows = []
+    for number, each in enumerate(drawn):
+        row = _described(each)
+        if each.sets is not None:
+            row |= _found(first) if number == 0 else _compare(each, each.sets, real, extractors, settings)
+        rows.append(GeneratorRow(**row))
+        say(f"evaluate: generator {number + 1} of {len(drawn)} compared with the patches of its fold")
+    return rows
+
+
+def copy_warnings(rows: Sequence[GeneratorRow]) -> list[str]:
+    """Return a warning if generators other than the first, whose audit the report shows, copied training patches."""
+    copied = [row.place for row in rows[1:] if row.copied]
+    if not copied:
+        return []
+    places = "; ".join(copied)
+    return [f"Copies of training patches were also found among those of {len(copied)} more generators: {places}."]
+
+
+def _described(drawn: DrawnSet) -> dict[str, Any]:
+    """Return the entries of a row that need no patches."""
+    row: dict[str, Any] = {"fold": drawn.fold, "generator_seed": drawn.generator_seed}
+    if drawn.generator is not None and drawn.info is not None:
+        epochs = generator_record(drawn.generator).chosen_epochs
+        row |= {"digest": drawn.info.digest, "epochs": dict(epochs)}
+    if drawn.sets is not None:
+        row |= {"candidates": len(drawn.sets.kept) if drawn.sets.is_pool else 0, "kept": int(drawn.sets.kept.sum())}
+    return row
+
+
+def _found(first: SyntheticFindings) -> dict[str, Any]:
+    """Return what the detailed comparison of the first generator found."""
+    if first.audit is None:
+        return {}
+    name = first.audit.extractor
+    rows = [row for row in first.generative if row.against == HELD_OUT and row.metrics.extractor == name]
+    fid = {row.subset: row.metrics.fid for row in rows}
+    chosen = fid.get(SELECTED, next(iter(fid.values()), None))
+    return {"extractor": name, "fid": chosen, "copied": first.audit.copied, "verdict": first.audit.verdict}
+
+
+def _compare(
+    drawn: DrawnSet,
+    synthetic: SyntheticSets,
+    real: PatchSet,
+    extractors: Mapping[int, Sequence[Extractor]],
+    settings: ComparisonSettings,
+) -> dict[str, Any]:
+    """Compare the patches of a generator with those of its fold."""
+    in_fold = real.in_fold(drawn.fold)
+    train, held_out = training_patches(in_fold), in_fold.split("test")
+    train, held_out = (
+        patches.where(draw_rows(len(patches), settings.metric_patches, settings.seed, purpose))
+        for patches, purpose in ((train, "train"), (held_out, "held out"))
+    )
+    sets = synthetic.sample(settings.metric_patches, settings.seed)
+    extractor = extractors[drawn.fold][-1]
+    if min(len(train), len(held_out), len(sets.patches)) < 2:
+        return {}
+
+    def features(patches: PatchSet) -> NDArray[np.float32]:
+        return extract_features(extractor, patches, settings.device, batch_size=settings.batch_size, label="features")
+
+    of_train, of_held_out, of_synthetic = (features(patches) for patches in (train, held_out, sets.patches))
+    audit = audit_features(
+        (of_synthetic, of_train, of_held_out), extractor.name, (sets.patches, train, held_out), settings
+    )
+    rows = sets.subsets(settings.seed)
+    chosen = of_synthetic[rows.get(SELECTED, next(iter(rows.values())))]
+    fid = (
+        generative_metrics(of_held_out, chosen, extractor.name, neighbours=settings.neighbours, seed=settings.seed).fid
+        if len(chosen)
+        else None
+    )
+    return {"extractor": extractor.name, "fid": fid, "copied": audit.copied, "verdict": audit.verdict}

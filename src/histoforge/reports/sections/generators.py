@@ -1,0 +1,29 @@
+"""The section on all generators of a study with several folds or generators."""
+
+from histoforge.evaluation.findings import Findings, GeneratorRow
+from histoforge.metrics.table import TWO_DECIMALS
+from histoforge.reports.layout.blocks import Cell, Section, Table, cells
+from histoforge.reports.text.formatting import MISSING, value_text
+
+
+def generators_section(findings: Findings) -> Section:
+    """Show a row for each generator; the section is empty if there is one."""
+    table = Table(
+        caption="All generators",
+        columns=["Generator", "Epoch kept", "Candidates", "Kept", "FID", "Copies of training patches"],
+        rows=[_row(row) for row in findings.generators],
+        note="The sections on the generator, the selection and the audit show the first one in detail. Each is "
+        "compared with the training patches of its own fold. The FID is that of the kept patches against those that "
+        "the fold tests, in the features of the fold's own classifier, so that FIDs of different folds cannot be "
+        "compared.",
+        stacked=True,
+    )
+    lead = "Do the other folds and generators tell the same story?"
+    return Section("generators", "All generators", lead, [table] if findings.generators else [])
+
+
+def _row(row: GeneratorRow) -> list[Cell]:
+    epochs = ", ".join(f"{name}: {epoch}" if name else str(epoch) for name, epoch in row.epochs.items())
+    fid = MISSING if row.fid is None else value_text(row.fid, TWO_DECIMALS)
+    found = cells(epochs or MISSING, f"{row.candidates:,}" if row.candidates else MISSING, f"{row.kept:,}", fid)
+    return [Cell(row.place.capitalize(), row.digest[:12]), *found, Cell(row.verdict or MISSING)]
