@@ -7,7 +7,7 @@ from backend.launcher import Launcher, TaskFailed
 from backend.metadata import MetadataStore, runtime_artifact, struct_value
 from backend.runners import InProcess
 from backend.workflow import STORE, Pipeline
-from tiny_study import LEADERBOARD, SETTINGS
+from tiny_study import LEADERBOARD, SETTINGS, UNIFIED
 
 COMPONENTS = {path.parent.name: Pipeline.load(path) for path in sorted(ROOT.glob("components/*/component.yaml"))}
 GUIDED_METHOD = {**LEADERBOARD, "train_generator.method": "rleo", "train_generator.reward": "literal"}
@@ -32,8 +32,17 @@ def choices(name):
 
 
 CASES = [(name, chosen) for name in COMPONENTS for chosen in choices(name)]
-REFUSED = {("select_samples", ()): "give a generator, or pool_in"}
-SETTINGS_OF = {"plan_benchmark": LEADERBOARD, "plan_classes": LEADERBOARD, "leaderboard": LEADERBOARD}
+REFUSED = {
+    ("select_samples", ()): "give a generator, or pool_in",
+    ("join_classifiers", ()): "which trains no classifier",
+}
+SETTINGS_OF = {
+    "plan_benchmark": LEADERBOARD,
+    "plan_classes": LEADERBOARD,
+    "plan_unified": UNIFIED,
+    "plan_seeds": {},
+    "leaderboard": LEADERBOARD,
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +82,7 @@ def required(images, tmp_path):
         "find_news": {"source": str(images), "dataset_digest": "d1", **folder},
         "record_source": {"record": '{"source": "x", "dataset_digest": "d1", "settings": {}}', **folder},
         "plan_classes": {"method": "dcgan"},
+        "plan_seeds": {"method": "vitgan"},
         "publish_model": {"models": str(tmp_path / "models")},
         "score_generator": {"name": "dcgan"},
     }

@@ -91,8 +91,17 @@ def test_the_first_line_says_which_is_better_by_how_much_and_with_what_interval(
     assert "percentage points" in answer.headline
     assert "95% interval" in answer.headline
     assert "which has the highest accuracy on the validation split" in answer.lines[0]
-    assert "after Holm's correction over 2 comparisons" in answer.lines[1]
+    assert "fixed in advance; the tables correct it together with the 1 other comparison" in answer.lines[1]
     assert (answer.best, answer.caveats) == ("vitgan", ["A caveat."])
+
+
+def test_the_verdict_agrees_with_its_interval_and_the_other_comparisons_do_not_weaken_it(equal):
+    for unified in (1.7, 1.9, 2.2):
+        answer = answer_of(study_of(unified, names=("baseline", "densenet169", "resnet34_r0_5", "medvitgan", "vitgan")))
+        effect = answer.difference.overall
+        assert (answer.verdict == "no_difference") == (effect.low <= 0 <= effect.high)
+        assert effect.p_adjusted is None
+    assert equal.difference("vitgan", "accuracy").overall.p_adjusted is not None
 
 
 def test_too_few_patients_or_seeds_are_said_first():
@@ -133,7 +142,7 @@ def test_table_2_says_what_each_part_adds_to_the_base(page):
     assert parts["unified network"] == ("yes", "yes")
     base, *others = sorted(table.rows, key=lambda row: row[0].text != "MedViTGAN")
     assert base[-1].text == ""
-    assert all("interval" in row[-1].small for row in others)
+    assert all(row[-1].small.startswith("[") for row in others)
     assert "paper: 0.916" in base[3].small
 
 

@@ -19,6 +19,7 @@ from histoforge.evaluation.pictures import GeneratorRecord, generator_record, ne
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.evaluation.synthetic import sample_patches
 from histoforge.evaluation.synthetic_sets import SyntheticSets
+from histoforge.evaluation.unified import unified_network
 from histoforge.patches import PatchSet
 from histoforge.training.model_files import read_model_info
 
@@ -155,6 +156,8 @@ def _code_versions(arms: Sequence[ArmInput]) -> list[str]:
 
 
 def _question(study: StudyFindings) -> str:
+    if unified_network(study.arms):
+        return "Is one network better than two stages at telling"
     if any(arm.synthetic for arm in study.arms):
         return "Do synthetic patches help to tell"
     return "Which way of training is best at telling" if len(study.arms) > 1 else "How well can it tell"

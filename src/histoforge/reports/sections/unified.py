@@ -110,7 +110,7 @@ def _gain(study: StudyFindings, arm: ArmFindings) -> Cell:
     effect = difference.overall if difference else None
     if effect is None:
         return Cell("")
-    details = f"{effect_interval('accuracy', effect)}\n{p_value(effect)}".strip()
+    details = f"{interval_text(effect.low, effect.high, '+.3f')}\n{p_value(effect)}".strip()
     return Cell(value_text(effect.difference, "+.3f"), details)
 
 

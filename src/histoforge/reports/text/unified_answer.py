@@ -31,7 +31,8 @@ def unified_answer(study: StudyFindings, answer: StudyAnswer, patches: int) -> S
     """Return the answer about the unified network and the two-stage system.
 
     The two-stage system is represented by the arm that `two_stages` chooses on the validation split. The verdict is
-    that of `metrics.crossed` for this pair, after Holm's correction over all comparisons of the study.
+    that of `metrics.crossed` for this pair. It is the one comparison that the study was made for, fixed before the test
+    split is read, and is not corrected for the others, of which the answer claims nothing.
 
     Args:
         study: the study.
@@ -41,10 +42,11 @@ def unified_answer(study: StudyFindings, answer: StudyAnswer, patches: int) -> S
     network, stages = unified_network(study.arms), two_stages(study.arms)
     if network is None or stages is None:
         return answer
-    difference = study.difference(network.name, study.score, stages.name)
-    effect = difference.overall if difference else None
-    if difference is None or effect is None or effect.difference is None:
+    pair = study.difference(network.name, study.score, stages.name)
+    if pair is None or pair.overall is None or pair.overall.difference is None:
         return answer
+    effect = pair.overall.model_copy(update={"p_adjusted": None})
+    difference = replace(pair, overall=effect)
     verdict = verdict_of(study, difference)
     certain = [] if verdict in ("too_few", "not_learned") else [_certainty_line(study, effect)]
     unlearned = [arm for arm in study.arms if study.learned(arm.name) is False]
@@ -88,10 +90,11 @@ def _scores_line(
 
 
 def _certainty_line(study: StudyFindings, effect: CrossedEffect) -> str:
-    comparisons = sum(each.score == study.score for each in study.differences)
+    others = sum(each.score == study.score for each in study.differences) - 1
     line = (
         f"One analysis over {counted(effect.patients, study.units)} and {counted(effect.runs, 'trainings')} each: "
-        f"{p_value(effect) or 'no test'} after Holm's correction over {comparisons} comparisons."
+        f"{p_value(effect) or 'no test'}. This comparison was fixed in advance; the tables correct it together with "
+        f"the {counted(others, 'other comparisons')} of the study."
     )
     if effect.detectable is not None:
         line += f" A true difference of {size_text(study.score, effect.detectable)} is found with a power of 80%."
