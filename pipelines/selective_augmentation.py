@@ -157,9 +157,9 @@ def selective_augmentation(
     with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:
         training = training_inputs(checked, patches, fold)
         baseline = train_baseline(checked, training)
-        with dsl.ParallelFor(checked.real_arms, name="Real patches", parallelism=resources.AT_ONCE) as real:
+        with dsl.ParallelFor(checked.real_arms, name="Real patches", parallelism=resources.AT_ONCE_INSIDE) as real:
             real_arm = train_on_real(checked, training, real)
-        with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE) as generator:
+        with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE_INSIDE) as generator:
             drawing = draw_and_select(checked, training, fold, generator, baseline)
             selective = drawing.train("selective", drawing.selected, "Train with selected patches")
             gan, single_filter = (drawing.train_by_rule(arm, rule) for arm, rule in RULES.items())

@@ -19,7 +19,8 @@ def states(run, kind="container"):
 
 
 def test_selective_augmentation_compares_five_arms(study):
-    assert set(results(study)["arms"]) == {"baseline", "traditional", "gan", "single_filter", "selective"}
+    synthetic, controls = {"gan", "single_filter", "selective"}, {"control", "control_0_5"}
+    assert set(results(study)["arms"]) == {"baseline", "traditional"} | synthetic | controls
     assert study.stored("report").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
     for name in ("baseline", "gan", "single_filter"):
         (uri,) = study.outputs(name)
@@ -47,7 +48,7 @@ def test_tasks_get_what_a_backend_gives(study):
 
 def test_the_study_of_ratios_and_fractions_ends_well(fractions):
     arms = {"baseline", "selective_r0_5_pool2n", "selective_r1_pool2n", "baseline_50pct", "selective_50pct"}
-    assert set(results(fractions)["arms"]) == arms
+    assert set(results(fractions)["arms"]) == arms | {"traditional", "control", "control_0_5"}
 
 
 def test_the_classes_of_every_generator_are_trained_apart_and_joined(guided):
