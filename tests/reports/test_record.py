@@ -56,6 +56,21 @@ def test_a_written_record_is_read_as_typed_results(findings, tmp_path):
     assert results.memorisation.copied is findings.audit.copied
 
 
+def test_results_of_version_2_are_read(findings, tmp_path):
+    record = record_of(findings)
+    for name in ("against_all", "constant", "control"):
+        record.pop(name)
+    record["answer"] = {
+        name: value for name, value in record["answer"].items() if name not in ("caveats", "score_reason")
+    }
+    for arm in record["arms"].values():
+        arm.pop("learned"), arm.pop("above_constant")
+    record["schema_version"] = 2
+    (tmp_path / "metrics.json").write_text(json.dumps(record))
+    assert read_results(tmp_path / "metrics.json").cautions == ["A warning."]
+    assert EvaluationResults.model_validate(record).constant is None
+
+
 def test_flat_numbers_are_finite_and_of_the_independent_extractor(findings):
     flat = flat_metrics(findings)
     assert all(type(value) is float and math.isfinite(value) for value in flat.values())

@@ -98,7 +98,8 @@ class EvaluateSummary(Settings):
     """The result of the evaluation.
 
     Attributes:
-        verdict: 'better', 'worse', 'no_difference', 'too_few' (patients or seeds) or 'no_comparison'.
+        verdict: 'better', 'better_than_reference' (but not shown to beat every arm without synthetic patches), 'worse',
+            'no_difference', 'not_learned', 'too_few' (patients or seeds) or 'no_comparison'.
         answer: the first lines of the report.
         caveats: what lessens the answer's worth, one sentence each.
         score: the score that decides the answer.

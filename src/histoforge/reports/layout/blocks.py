@@ -138,7 +138,7 @@ class Page:
     """A whole page.
 
     Attributes:
-        verdict: 'better', 'worse', 'no_difference', 'too_few' or 'no_comparison'; sets the colour of the answer.
+        verdict: a `study_findings.Verdict`; sets the colour of the answer.
         headline: the answer in one sentence.
         answer: the sentences below the headline.
         caveats: what lessens the answer's worth, in the same box.
