@@ -123,6 +123,13 @@ def test_a_class_that_never_passes_is_named_in_a_warning(patches, tmp_path):
     assert result.classifier.info.training["warnings"] == result.warnings
 
 
+@pytest.mark.parametrize(("warm_up", "changes"), [(2, False), (1, True)])
+def test_synthetic_patches_enter_the_class_loss_after_the_warm_up(patches, tmp_path, warm_up, changes):
+    last = train(tmp_path, patches, epochs=3, epoch_steps=1, class_warm_up=warm_up, confidence=0.01).history.rows[2]
+    assert last["s_real"] != 0
+    assert (last["s_synthetic"] != 0) == changes
+
+
 def test_one_class_alone_is_refused_with_the_reason(patches, tmp_path):
     one = patches.split("train")
     with pytest.raises(SettingsError, match="also learns to classify, and all training patches are of the class 'ben"):

@@ -65,6 +65,13 @@ class VitganConfig(GeneratorConfig):
         "class", description="probability that decides: that of the class drawn, or the highest one"
     )
     filter_g: bool = Field(True, description="whether the selection also applies to the generator's class loss")
+    class_warm_up: int = Field(
+        0,
+        ge=0,
+        description="steps before synthetic patches enter the class losses, in which the class head learns from real "
+        "patches alone (0: none, as published)",
+        json_schema_extra={"unit": "steps"},
+    )
     weighing: Literal["exp", "log"] = Field(
         "exp",
         description="how the class losses L are weighed by learned s: 'exp' (exp(-s) L + s) or 'log' (Kendall et al. "

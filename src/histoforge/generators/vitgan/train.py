@@ -71,7 +71,7 @@ def train(
 
         if update_generator:
             with engine.autocast(), frozen(networks.discriminator):
-                loss = _generator_loss(networks, augment(samples), batch.labels)
+                loss = _generator_loss(networks, augment(samples), batch.labels, engine)
             engine.step(networks.generator_optimizer, loss)
             networks.average()
 
@@ -118,7 +118,8 @@ def _discriminator_loss(
     selected = select(config, fake_logits, labels, config.selection)
     real_loss = torch.nn.functional.cross_entropy(real_logits, labels)
     distance = wgan_gp.critic_loss(real_scores, fake_scores)
-    loss = distance + networks.weighing(real_loss, selected.loss, selected.any)
+    warmed_up = engine.global_step >= config.class_warm_up
+    loss = distance + networks.weighing(real_loss, selected.loss, selected.any & warmed_up)
     penalty = torch.zeros((), device=labels.device)
     if config.gp_weight and engine.global_step % config.penalty_every == 0:
         with twice_differentiable():
@@ -138,9 +139,11 @@ def _discriminator_loss(
     }
 
 
-def _generator_loss(networks: _Networks, fake: Tensor, labels: Tensor) -> Tensor:
+def _generator_loss(networks: _Networks, fake: Tensor, labels: Tensor, engine: Engine) -> Tensor:
     """Compute -E[f1(fake)] plus the weighed class loss; A2-2: the rest of eq. 8 has no gradient for the generator."""
     config, weighing = networks.config, networks.weighing
+    if engine.global_step < config.class_warm_up:
+        return wgan_gp.generator_loss(networks.discriminator.source(fake))
     scores, logits = networks.discriminator(fake)
     selected = select(config, logits, labels, config.selection and config.filter_g)
     weight = weighing.weight(weighing.synthetic.detach())
