@@ -69,7 +69,8 @@ def test_a_profile_of_ones_own_sets_queue_priority_and_volumes(tmp_path):
         if is_heavy(label):
             assert labels["kueue.x-k8s.io/queue-name"] == "histoforge-gpu"
             assert labels["kueue.x-k8s.io/priority-class"] == "histoforge-scheduled"
-            assert claims == {"/logs": "histoforge-logs"}
+            slides = {"/slides": "histoforge-slides"} if label == "exec-evaluate" else {}  # those of the external test
+            assert claims == {"/logs": "histoforge-logs", **slides}
             environment = spec["deploymentSpec"]["executors"][label]["container"]["env"]
             assert {"name": "HISTOFORGE_LOGS", "value": "/logs"} in environment
         else:
