@@ -3,12 +3,15 @@
     python benchmarks/copy_audit.py                                    # phantom patches
     python benchmarks/copy_audit.py --folder data/breakhis400x         # a folder with labels.csv (path, patient)
     python benchmarks/copy_audit.py --grid --first 1000                # compare bounds of the threshold instead
+    python benchmarks/copy_audit.py --folder data/oral224 --divisions 2000    # unseen patches only, many divisions
 
 Half of each patient's patches are training patches. Synthetic sets consist of unseen patches of the same patients, of
 which a share is replaced by copies of training patches. Innocent sets are such sets without copies, and sets of smooth
 noise as of an undertrained generator; in the sets that are planted also blurred patches and glass. Phantom patients are
 new in every set; those of a folder are divided anew. The bounds of the threshold are chosen with `--grid` on other data
-than those whose rates are shown.
+than those whose rates are shown. With `--divisions`, all patches of a folder are correlated once with the most
+similar ones, and then divided into training and unseen patches many times, which shows the rate of false alarms on
+unseen patches, and that of Fisher's exact test on patches beside it.
 """
 
 import argparse
@@ -25,11 +28,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from scipy.stats import binomtest
+from scipy.stats import binomtest, fisher_exact
 from torchvision.transforms import ColorJitter
 
 from histoforge.metrics.audit_pixels import AuditPixels
-from histoforge.metrics.registered_copies import ALPHA, BOUNDS, Gallery, best_matches, judge
+from histoforge.metrics.registered_copies import ALPHA, BOUNDS, CANDIDATES, Gallery, Matches, best_matches, judge
 from histoforge.metrics.structure import Structure
 from histoforge.phantom.patches import draw_patches
 
@@ -37,6 +40,7 @@ Pixels = NDArray[np.uint8]
 JITTER = 0.07
 SHARES = (0.03, 0.1, 0.3)
 SIGMAS = (1, 3, 8)
+NEIGHBOURS = 20
 GRID = [(low, high) for low in (0.5, 0.6, 0.7) for high in (0.75, 0.85, 0.95)]
 
 
@@ -185,8 +189,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=160, help="number of synthetic patches")
     parser.add_argument("--training", type=int, default=300, help="maximum number of training patches")
     parser.add_argument("--grid", action="store_true", help="compare bounds of the threshold")
+    parser.add_argument("--divisions", type=int, default=0, help="divide the patches of a folder so many times")
     arguments = parser.parse_args()
     source = Source(arguments.folder, arguments.side, 2 * arguments.training)
+    if arguments.divisions:
+        print_divisions(source, arguments.divisions, arguments.count, arguments.training)
+        return
     grid = GRID if arguments.grid else [BOUNDS]
     found: dict[str, list[list[bool]]] = {}
     started = time.perf_counter()
@@ -201,6 +209,46 @@ def main() -> None:
         print_grid(found)
     else:
         print_rates({name: [values[0] for values in results] for name, results in found.items()})
+
+
+def correlations(structure: Structure, batch: int = 64) -> torch.Tensor:
+    """Return the correlation of each patch with the `NEIGHBOURS` most similar ones, float [N, N], -1 elsewhere."""
+    values = torch.full((len(structure.fine),) * 2, -1.0)
+    for rows in torch.arange(len(values)).split(batch):
+        allowed = torch.zeros(len(rows), len(values), dtype=torch.bool)
+        allowed[torch.arange(len(rows)), rows] = True
+        remaining = structure.rows(rows)
+        for _ in range(NEIGHBOURS // CANDIDATES):
+            matches = best_matches(remaining, structure, allowed)
+            values[rows, matches.rows] = matches.similarity
+            allowed[torch.arange(len(rows)), matches.rows] = True
+    return torch.maximum(values, values.T)
+
+
+def print_divisions(source: Source, divisions: int, count: int, training_count: int) -> None:
+    """Print how often unseen patches are reported, by pairs and by Fisher's exact test on patches."""
+    images, patients = source.load(0)
+    structure = Structure.of(images)
+    similarity = correlations(structure)
+    reported = np.zeros(2, int)
+    for number in range(divisions):
+        rng = np.random.default_rng(number)
+        training, unseen = (torch.from_numpy(rng.permutation(rows)) for rows in split_by_halves(patients, rng))
+        training, unseen = training[:training_count], unseen[:count]
+        reference = similarity[training][:, training].max(1)
+        everything = torch.arange(len(training))
+        gallery = Gallery(
+            structure.rows(training), training, everything, Matches(reference.values, reference.indices, everything)
+        )
+        nearest = similarity[unseen][:, training].max(1).values
+        threshold, p = judge(nearest, gallery)
+        above = [int((values > threshold).sum()) for values in (nearest, reference.values)]
+        table = [[above[0], len(nearest) - above[0]], [above[1], len(training) - above[1]]]
+        reported += [p < ALPHA, above[0] > 0 and fisher_exact(table, alternative="greater").pvalue < ALPHA]
+    print(f"{count} unseen and {training_count} training patches, {divisions} divisions, reported")
+    for name, number in zip(("by pairs", "by Fisher's exact test on patches"), reported.tolist(), strict=True):
+        low, high = binomtest(number, divisions).proportion_ci()
+        print(f"{name}: {number} ({number / divisions:.1%}, 95% interval {low:.1%} to {high:.1%})")
 
 
 def print_rates(found: Mapping[str, Sequence[bool]]) -> None:
