@@ -10,6 +10,7 @@ from histoforge.cli.steps import settings_of
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.steps.table import STEPS
+from histoforge.tasks.pipeline_plan import tasks
 
 UNSET = {"preset": None, "assignments": None, "config_file": None}
 TRAINING = [STEPS[name] for name in ("finetune_snn", "train_generator", "train_classifier")]
@@ -108,7 +109,7 @@ def test_a_dry_run_of_preprocess_shows_the_source_and_writes_nothing(capsys, tmp
     source = write_images(tmp_path / "images", per_class=4, patients=2)
     shown = plan(capsys, "preprocess", "--source", source, "--out", tmp_path / "cut", "--dry-run")
     assert shown["inputs"]["source"]["files"] == 8
-    assert "will probably be too small for a conclusion" in shown["warnings"][0]
+    assert any("will probably be too small for a conclusion" in warning for warning in shown["warnings"])
     assert shown["settings"]["patch_size"] == "96"
     assert not (tmp_path / "cut").exists()
 
@@ -120,10 +121,18 @@ def test_a_dry_run_of_a_pipeline_shows_tasks_settings_and_trainings(capsys, tmp_
     shown = plan(capsys, *arguments, "--dry-run", *settings)
     assert shown["source"]["files"] == 8
     assert any("'train_classifier.seeds' is 2" in warning for warning in shown["warnings"])
-    assert "Train with the selection (2 times)" in shown["tasks"]
+    assert {"Train the baseline", "Train HistoGAN", "Train with the selection: gan"} <= set(shown["tasks"])
     assert shown["settings"]["train_classifier"]["width"] == 0.125
     generator, classifier = (shown["trainings"][name] for name in ("train_generator", "train_classifier"))
     assert generator["trainings"][0]["steps"] == 4
     assert "depends on the number of training patches" in classifier["trainings"][0]["steps"]
     assert classifier["trainings_per_task"] == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_of_a_pipeline_counts_its_folds_and_generators():
+    from histoforge_pipelines.selective_augmentation import selective_augmentation
+
+    planned = tasks(selective_augmentation.pipeline_spec, {"folds": 2, "generators": 3})
+    times = {task.title: task.times for task in planned}
+    assert (times["Cut patches"], times["Train the baseline"], times["Train HistoGAN"]) == (1, 2, 6)
