@@ -92,6 +92,24 @@ def test_without_selection_all_enter_the_loss_but_the_sure_ones_are_counted():
     assert chosen.mask.tolist() == [True, False, False, False]
 
 
+def test_balanced_selection_gives_each_class_the_same_weight():
+    logits = torch.tensor([[2.0, 0.0], [3.0, 0.0], [0.0, 2.5], [0.0, 0.1]])
+    labels = torch.tensor([0, 0, 1, 1])
+    chosen = select(METHODS["vitgan"].config({"balanced_selection": True}), logits, labels)
+    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    assert chosen.mask.tolist() == [True, True, True, False]
+    assert_close(chosen.loss, (losses[:2].mean() + losses[2]) / 2)
+    assert bool(chosen.any)
+
+
+def test_balanced_selection_waits_until_each_class_passes():
+    """A head that favours one class would otherwise be taught to favour it more."""
+    chosen = selected([0, 0, 1, 1], balanced_selection=True)
+    assert not chosen.any
+    assert float(chosen.loss.detach()) == 0
+    assert selected([0, 0, 0, 0], balanced_selection=True).any
+
+
 def choose(*epochs, tolerance=0.005):
     choice = TwoCriteria(tolerance)
     for number, (accuracy, fid) in enumerate(epochs, 1):

@@ -65,6 +65,11 @@ class VitganConfig(GeneratorConfig):
         "class", description="probability that decides: that of the class drawn, or the highest one"
     )
     filter_g: bool = Field(True, description="whether the selection also applies to the generator's class loss")
+    balanced_selection: bool = Field(
+        False,
+        description="whether synthetic patches enter the class loss only when some of each class pass, and each class "
+        "then has the same weight, so that no class can take over",
+    )
     class_warm_up: int = Field(
         0,
         ge=0,

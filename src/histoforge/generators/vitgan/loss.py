@@ -82,6 +82,21 @@ def select(config: VitganConfig, logits: Tensor, labels: Tensor, apply: bool = T
         chosen = probabilities.gather(1, labels[:, None])[:, 0]
         sure = (chosen if config.confidence_of == "class" else probabilities.amax(1)) > config.confidence
         mask = sure if apply else torch.ones_like(sure)
-        count = processes.mean(mask.sum().float())
     losses = F.cross_entropy(logits, labels, reduction="none")
-    return Selected(sure, (losses * mask).sum() / count.clamp(min=1e-6), count > 0)
+    weights, any_selected = _balanced(mask, labels, logits.shape[1]) if config.balanced_selection else _equal(mask)
+    return Selected(sure, (losses * mask * weights).sum(), any_selected)
+
+
+def _equal(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weight of each selected patch, the same for all, and whether there are any in all processes."""
+    count = processes.mean(mask.sum().float())
+    return 1 / count.clamp(min=1e-6), count > 0
+
+
+def _balanced(mask: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Return weights, [B], with the same sum for each class of the batch, and whether each of these was selected."""
+    onehot = F.one_hot(labels, classes).float()
+    drawn, kept = processes.mean(torch.stack([onehot.sum(0), onehot[mask].sum(0)]))
+    complete = ((kept > 0) | (drawn == 0)).all()
+    weights = 1 / (kept.clamp(min=1e-6) * (drawn > 0).sum())
+    return weights[labels] * complete, complete
