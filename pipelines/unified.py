@@ -76,7 +76,7 @@ def _train_network(checked: Checked, network: Any, patches: Any, extractor: Any)
     """Train a network with each of its seeds, and return the arm of its classifiers."""
     runs = plan_seeds(method=network.method, seed=network.seed, seeds=network.seeds, overrides=network.overrides)
     checked.assign(runs, "Plan seeds")
-    with dsl.ParallelFor(runs.output, name="Seeds", parallelism=resources.AT_ONCE) as training_run:
+    with dsl.ParallelFor(runs.output, name="Seeds", parallelism=resources.AT_ONCE_INSIDE) as training_run:
         training = train_generator(
             patches=patches,
             extractor=extractor,

@@ -63,11 +63,20 @@ def fractions(start: Any) -> Run:
 @pytest.fixture(scope="session")
 def locations(study: Run, guided: Run, fractions: Run) -> dict[str, Any]:
     """The location of an artifact, or of a list of them, for each input of the components."""
-    names = ("baseline", "traditional", "selective", "generator", "pool", "selected")
+    names = ("baseline", "selective", "generator", "pool", "selected")
     outputs: dict[str, Any] = {name: study.output(name) for name in ("patches", "overviews")}
     outputs |= {name: study.outputs(name)[0] for name in names}
     return {
         **outputs,
+        "traditional": study.outputs("real_arms")[0],
+        "real_arms": study.outputs("real_arms")[1:],
+        "gans": study.outputs("gan"),
+        "single_filters": study.outputs("single_filter"),
+        "pools": study.outputs("pool"),
+        "baselines": guided.outputs("both")[:1],
+        "selectives": guided.outputs("both")[1:],
+        "backbones": guided.outputs("arms")[:1],
+        "networks": guided.outputs("arms")[1:],
         "extractor": outputs["baseline"],
         "challenger": outputs["selective"],
         "synthetic": outputs["selected"],
@@ -79,8 +88,6 @@ def locations(study: Run, guided: Run, fractions: Run) -> dict[str, Any]:
         "arms": fractions.outputs("cells"),
         "fraction_baselines": fractions.outputs("fraction_baselines"),
         "fraction_selectives": fractions.outputs("fraction_selectives"),
-        "backbones": study.outputs("arms")[:1],
-        "networks": study.outputs("arms")[1:],
     }
 
 

@@ -35,6 +35,7 @@ CASES = [(name, chosen) for name in COMPONENTS for chosen in choices(name)]
 REFUSED = {
     ("select_samples", ()): "give a generator, or pool_in",
     ("join_classifiers", ()): "which trains no classifier",
+    ("evaluate", optional_artifacts("evaluate")): "several patch sets of the same fold and generator seed",
 }
 SETTINGS_OF = {
     "plan_benchmark": LEADERBOARD,
@@ -89,10 +90,12 @@ def required(images, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "chosen"), CASES, ids=[f"{name}-{'+'.join(chosen)}" for name, chosen in CASES])
-def test_with_and_without_optional_inputs(name, chosen, call, locations, guided, required):
+def test_with_and_without_optional_inputs(name, chosen, call, locations, guided, study, required):
     defined = definition(name).get("inputDefinitions", {})
     needed = {key for key, spec in defined.get("artifacts", {}).items() if not spec.get("isOptional")}
-    artifacts = {key: {**locations, **compared(name, guided)}[key] for key in (*needed, *chosen)}
+    if name == "evaluate":
+        needed.add("baseline")  # no comparison without an arm
+    artifacts = {key: {**locations, **compared(name, guided, study)}[key] for key in (*needed, *chosen)}
     settings = SETTINGS_OF.get(name, {**LEADERBOARD, **SETTINGS})
     overrides = GUIDED_METHOD if (name, "guide" in chosen) == ("train_generator", True) else settings
     parameters = {} if set(chosen) != set(optional_artifacts(name)) else defaults(defined)
@@ -110,8 +113,10 @@ def test_with_and_without_optional_inputs(name, chosen, call, locations, guided,
     assert set(execution.outputs) == set(definitions.get("parameters", {}))
 
 
-def compared(name, guided):
-    """Inputs of the leaderboard, all from one run."""
+def compared(name, guided, study):
+    """Inputs of the leaderboard, all from one run; the generators of the run that `evaluate` reports on."""
+    if name == "evaluate":
+        return {"generators": study.outputs("generator")}
     names = {"patches": "patches", "baseline": "baseline"} if name == "leaderboard" else {}
     single = {key: guided.output(output) for key, output in names.items()}
     return {**single, **({"arms": guided.outputs("arms"), "both_arms": guided.outputs("both")} if single else {})}

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from command_line import call
+from histoforge_pipelines.table import PIPELINES
 from s3_server import serve_s3, use
 from tiny_pipeline import in_kubernetes, write_pipeline
 
@@ -142,7 +143,7 @@ def test_the_tasks_run_in_the_image_and_with_the_sizes_that_were_given(cluster, 
     assert {value for key, value in parameters.items() if key.startswith("cpu")} == {"3"}
     assert "cpu_training" in parameters
     assert parameters["gpu_count"] == "0"
-    assert len(kubeflow.packages) == 5
+    assert len(kubeflow.packages) == len(PIPELINES)
     for text in kubeflow.packages.values():
         assert "image: registry.example/histoforge:test\n" in text
         assert "ghcr.io" not in text
