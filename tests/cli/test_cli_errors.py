@@ -33,7 +33,7 @@ TRAIN = ("train-classifier", "--patches", "nowhere", "--out", "out")
         (("preprocess", "--out", "o", "--source", ""), ("--source must be non-empty, not ''.",)),
         (("phantom", "--out", "o", "--patients", "x"), ("phantom: --patients must be a whole number, not 'x'.",)),
         (("preprocess", "--out", "o"), ("preprocess: give --source (folder, ",)),
-        (("preprocess", "--out", "o", "--source", "~nosuchuser/x"), ("~nosuchuser/x",)),
+        (("preprocess", "--preset", "", "--out", "o", "--source", "~nosuchuser/x"), ("~nosuchuser/x",)),
         (("preprocess", "--out", "o", "--source", "x", "--split-ratios", "1:1"), ("--split-ratios",)),
         (("preprocess", "--out", "o", "--source", "x" * 999), ("File name too long",)),
         ((*TRAIN, "--config", "nowhere.yaml"), ("nowhere.yaml", "cannot be read")),

@@ -85,9 +85,10 @@ def test_everything_that_trains_or_publishes_depends_on_a_change():
     assert "find-news-Output" in tasks[branch]["triggerPolicy"]["condition"]
     inner = spec["components"][tasks[branch]["componentRef"]["name"]]["dag"]["tasks"]
     assert inner["record-source"]["dependentTasks"] == ["publish-model"]
-    assert inner["publish-model"]["inputs"]["artifacts"]["challenger"]["taskOutputArtifact"]["producerTask"] == (
-        "train-classifier-2"
-    )
+    challengers = inner["publish-model"]["inputs"]["artifacts"]["challengers"]["taskOutputArtifact"]
+    trained = spec["components"][inner[challengers["producerTask"]]["componentRef"]["name"]]["outputDefinitions"]
+    assert challengers["outputArtifactKey"] in trained["artifacts"]
+    assert "preprocess" in inner[challengers["producerTask"]]["dependentTasks"]
     assert all(tasks[name]["cachingOptions"] == {} for name in ("scan-source", "find-news"))
     assert all(inner[name]["cachingOptions"] == {} for name in ("publish-model", "record-source"))
 
