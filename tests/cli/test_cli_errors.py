@@ -35,7 +35,7 @@ TRAIN = ("train-classifier", "--patches", "nowhere", "--out", "out")
         (("preprocess", "--out", "o"), ("preprocess: give --source (folder, ",)),
         (("preprocess", "--preset", "", "--out", "o", "--source", "~nosuchuser/x"), ("~nosuchuser/x",)),
         (("preprocess", "--out", "o", "--source", "x", "--split-ratios", "1:1"), ("--split-ratios",)),
-        (("preprocess", "--out", "o", "--source", "x" * 999), ("File name too long",)),
+        (("preprocess", "--preset", "", "--out", "o", "--source", "x" * 999), ("File name too long",)),
         ((*TRAIN, "--config", "nowhere.yaml"), ("nowhere.yaml", "cannot be read")),
         ((*TRAIN, "--preset", ""), ("nowhere", "not a patch set")),
         (("select-samples", "--patches", "p", "--extractor", "e", "--out", "o", "--rule", "best"), ("--rule", "best")),
