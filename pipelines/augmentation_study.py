@@ -80,13 +80,13 @@ def _train_fraction(checked: Checked, fraction: Any, folds: Any) -> tuple[Any, A
     cutting = preprocess(train_fraction=fraction.train_fraction, folds=folds, **checked.cutting)
     checked.assign(cutting, "Cut fewer patches")
     patches = cutting.outputs["patches"]
-    with dsl.ParallelFor(checked.folds, name="Folds of a fraction", parallelism=resources.AT_ONCE) as fold:
+    with dsl.ParallelFor(checked.folds, name="Folds of a fraction", parallelism=resources.AT_ONCE_INSIDE) as fold:
         training = _training(checked, patches, fold)
         baseline = train_classifier(arm=fraction.baseline, factors=fraction.baseline_factors, **training)
         checked.assign(baseline, "Train the baseline on a fraction")
         extractor = baseline.outputs["model"]
         with dsl.ParallelFor(
-            checked.generators, name="Generators of a fraction", parallelism=resources.AT_ONCE
+            checked.generators, name="Generators of a fraction", parallelism=resources.AT_ONCE_INSIDE
         ) as generator:
             title = "Train HistoGAN on a fraction"
             trained = _train_generator(checked, patches, fold, generator, extractor, title)
@@ -144,20 +144,20 @@ def augmentation_study(
         baseline = train_classifier(arm="baseline", **training)
         checked.assign(baseline, "Train the baseline")
         extractor = baseline.outputs["model"]
-        with dsl.ParallelFor(checked.real_arms, name="Real patches", parallelism=resources.AT_ONCE) as real:
+        with dsl.ParallelFor(checked.real_arms, name="Real patches", parallelism=resources.AT_ONCE_INSIDE) as real:
             real_arm = train_on_real(checked, training, real)
         selecting = _selecting(checked, patches, fold, extractor)
-        with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE) as generator:
+        with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE_INSIDE) as generator:
             trained = _train_generator(checked, patches, fold, generator, extractor, "Train HistoGAN")
             largest = cells.outputs["largest_pool"]
             candidates = select_samples(generator=trained, pool_multiple=largest, **selecting)
             checked.assign(candidates, "Draw and score the largest pool")
             pool = candidates.outputs["pool"]
             with dsl.ParallelFor(
-                cells.outputs["Output"], name="Ratios and pools", parallelism=resources.AT_ONCE
+                cells.outputs["Output"], name="Ratios and pools", parallelism=resources.AT_ONCE_INSIDE
             ) as cell:
                 arm = _train_cell(checked, cell, training, selecting, pool)
-    with dsl.ParallelFor(fraction_plan.output, name="Fractions", parallelism=resources.AT_ONCE) as fraction:
+    with dsl.ParallelFor(fraction_plan.output, name="Fractions", parallelism=resources.AT_ONCE_INSIDE) as fraction:
         fraction_baseline, fraction_selective = _train_fraction(checked, fraction, folds)
 
     evaluation = evaluate(

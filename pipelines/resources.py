@@ -40,7 +40,7 @@ IN_QUEUE = 7 * 24 * HOUR
 AT_ONCE = 4
 """Iterations of a study's loop that may run at the same time."""
 AT_ONCE_INSIDE = 2
-"""The same, of a loop within the loop over the folds."""
+"""The same, of a loop that is within another one or runs beside it."""
 
 try:
     PROFILE = profile_of_environment()
