@@ -1,4 +1,4 @@
-"""Every pipeline on the real image: a container a task, hardened, without a network but for the S3 server."""
+"""Every pipeline on the real image: one container per task, hardened, without a network but for the S3 server."""
 
 import json
 import socket
@@ -10,6 +10,7 @@ from containers import HARDENED, honest_docker_runner
 from kfp import local
 from tiny_study import LEADERBOARD, SETTINGS, write_images
 
+from histoforge.cli.kubeflow.check.tiny import ARGUMENTS
 from histoforge.cli.run.kfp_loops import corrected_loops
 
 
@@ -38,10 +39,11 @@ def in_containers(network, environment, tmp_path):
 
 
 PIPELINES = {
-    "selective_augmentation": {"overrides": SETTINGS},
+    "selective_augmentation": {"overrides": SETTINGS, "folds": 2},
     "augmentation_study": {"overrides": SETTINGS, "ratios": [0.5], "pool_multiples": [2.0], "fractions": [0.5]},
     "rleo": {"overrides": LEADERBOARD, "methods": ["rleo:literal"], "generator_seeds": 1},
     "generator_benchmark": {"overrides": LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 1},
+    "unified": ARGUMENTS["unified"],
 }
 
 
