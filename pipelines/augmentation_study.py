@@ -88,7 +88,7 @@ def _train_fraction(checked: Checked, fraction: Any, folds: Any) -> tuple[Any, A
         with dsl.ParallelFor(
             checked.generators, name="Generators of a fraction", parallelism=resources.AT_ONCE_INSIDE
         ) as generator:
-            title = "Train HistoGAN on a fraction"
+            title = "Train the generator on a fraction"
             trained = _train_generator(checked, patches, fold, generator, extractor, title)
             selection = select_samples(generator=trained, **_selecting(checked, patches, fold, extractor))
             checked.assign(selection, "Draw and select patches")
@@ -148,7 +148,7 @@ def augmentation_study(
             real_arm = train_on_real(checked, training, real)
         selecting = _selecting(checked, patches, fold, extractor)
         with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE_INSIDE) as generator:
-            trained = _train_generator(checked, patches, fold, generator, extractor, "Train HistoGAN")
+            trained = _train_generator(checked, patches, fold, generator, extractor, "Train the generator")
             largest = cells.outputs["largest_pool"]
             candidates = select_samples(generator=trained, pool_multiple=largest, **selecting)
             checked.assign(candidates, "Draw and score the largest pool")

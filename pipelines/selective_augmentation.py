@@ -113,7 +113,7 @@ def draw_and_select(
         checkpoints=checked.run.checkpoints,
         **checked.settings("train_generator", seed=generator.seed),
     )
-    checked.assign(generating, "Train HistoGAN")
+    checked.assign(generating, "Train the generator")
     inputs = {"patches": patches, "extractor": extractor, "fold": fold.fold, **checked.settings("select_samples")}
     selecting = select_samples(generator=generating.outputs["generator"], rule="entropy_centroid", **inputs)
     checked.assign(selecting, "Draw and select patches")
@@ -136,7 +136,7 @@ def selective_augmentation(
     generator_seeds: int = 1,
     control_doses: list = [0.5, 1.0],
 ) -> Outputs:
-    """Train HistoGAN on the patches of slides, keep the synthetic patches that help, and compare five classifiers.
+    """Train a generator on the patches of slides, keep the synthetic patches that help, and compare classifiers.
 
     Args:
         run: the parameters of all pipelines.

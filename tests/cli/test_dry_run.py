@@ -121,7 +121,7 @@ def test_a_dry_run_of_a_pipeline_shows_tasks_settings_and_trainings(capsys, tmp_
     shown = plan(capsys, *arguments, "--dry-run", *settings)
     assert shown["source"]["files"] == 8
     assert any("'train_classifier.seeds' is 2" in warning for warning in shown["warnings"])
-    assert {"Train the baseline", "Train HistoGAN", "Train with the selection: gan"} <= set(shown["tasks"])
+    assert {"Train the baseline", "Train the generator", "Train with the selection: gan"} <= set(shown["tasks"])
     assert shown["settings"]["train_classifier"]["width"] == 0.125
     generator, classifier = (shown["trainings"][name] for name in ("train_generator", "train_classifier"))
     assert generator["trainings"][0]["steps"] == 4
@@ -135,4 +135,4 @@ def test_the_plan_of_a_pipeline_counts_its_folds_and_generators():
 
     planned = tasks(selective_augmentation.pipeline_spec, {"folds": 2, "generators": 3})
     times = {task.title: task.times for task in planned}
-    assert (times["Cut patches"], times["Train the baseline"], times["Train HistoGAN"]) == (1, 2, 6)
+    assert (times["Cut patches"], times["Train the baseline"], times["Train the generator"]) == (1, 2, 6)
