@@ -79,6 +79,7 @@ def locations(study: Run, guided: Run, fractions: Run) -> dict[str, Any]:
         "networks": guided.outputs("arms")[1:],
         "extractor": outputs["baseline"],
         "challenger": outputs["selective"],
+        "challengers": study.outputs("selective"),
         "synthetic": outputs["selected"],
         "pool_in": outputs["pool"],
         "results": study.output("metrics"),

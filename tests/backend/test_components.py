@@ -35,6 +35,9 @@ CASES = [(name, chosen) for name in COMPONENTS for chosen in choices(name)]
 REFUSED = {
     ("select_samples", ()): "give a generator, or pool_in",
     ("join_classifiers", ()): "which trains no classifier",
+    ("publish_model", ()): "publish_model has no challenger",
+    ("publish_model", optional_artifacts("publish_model")): "Two arms are called 'selective'",
+    ("publish_model", ("results",)): "publish_model has no challenger",
     ("evaluate", optional_artifacts("evaluate")): "several patch sets of the same fold and generator seed",
 }
 SETTINGS_OF = {

@@ -1,5 +1,7 @@
 """Training of the unified ViT cGAN: it overfits, resumes exactly, selects, and hands on a classifier."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -52,9 +54,9 @@ def train(work, patches, method="vitgan", end_at=0, train_on=None, **values):
 
 def test_one_training_learns_to_draw_and_to_classify(patches, tmp_path):
     result = train(tmp_path, patches, epochs=2, epoch_steps=20, filter_g=False)
-    first, last = result.history.rows
+    last = result.history.rows[-1]
     assert last["val_accuracy"] == 1
-    assert last["ce_real"] < first["ce_real"] / 2
+    assert last["ce_real"] < math.log(2)  # better than chance
     assert last["passed_0"] + last["passed_1"] > 0
     means = draw(result.generator, np.array([0, 1]).repeat(4), seed=1).astype(float).reshape(2, 4, -1, 3).mean((1, 2))
     assert means[0].mean() > means[1].mean() + 5  # the first picture is pale, the second one dark

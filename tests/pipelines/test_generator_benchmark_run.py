@@ -42,7 +42,8 @@ def test_the_classes_of_the_guided_gan_are_trained_apart_and_joined(guided):
     assert (model["method"], model["classes"], model["config"]["reward"]) == ("rleo", ["benign", "tumour"], "literal")
     samples = PatchSet.open(out / "samples-0")
     assert (samples.info.synthetic, samples.classes) == (True, ["benign", "tumour"])
-    assert samples.counts.tolist() == [16, 16]
+    assert samples.counts.sum() == 32
+    assert samples.counts.min() > 8
 
 
 def test_each_generator_has_a_classifier_from_its_patches_alone_and_one_beside_the_real(guided):

@@ -35,7 +35,7 @@ def finished(source, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "out"
     process = start(source, out)
     for line in process.stderr:
-        if line.startswith("train_generator:"):
+        if line.startswith("train_generator seed 0:"):
             break
     tasks = children(process.pid)
     process.kill()
@@ -56,7 +56,7 @@ def test_the_same_command_goes_on_and_ends_well(finished):
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Cut patches: result reused" in done.stderr
     assert "Train the baseline: result reused" in done.stderr
-    assert "train_generator: done in" in done.stderr
+    assert "train_generator seed 0: done in" in done.stderr
 
 
 def test_it_shows_and_keeps_time_and_memory_of_each_task(finished):
@@ -64,9 +64,9 @@ def test_it_shows_and_keeps_time_and_memory_of_each_task(finished):
     usage = json.loads((out / "usage.json").read_text())
     assert "Cut patches" in usage["cached"]
     used = {entry["task"]: entry for entry in usage["tasks"]}
-    assert used["train_generator"]["peak_memory_gib"] > 0.1
-    (row,) = (line for line in done.stderr.splitlines() if line.startswith("  train_generator "))
-    assert row.split()[3] == f"{used['train_generator']['peak_memory_gib']:.2f}"
+    assert used["train_generator seed 0"]["peak_memory_gib"] > 0.1
+    (row,) = (line for line in done.stderr.splitlines() if line.startswith("  train_generator seed 0 "))
+    assert row.split()[5] == f"{used['train_generator seed 0']['peak_memory_gib']:.2f}"
 
 
 def test_it_says_where_the_report_is_and_what_it_answers(finished):
@@ -105,7 +105,7 @@ def test_a_copied_folder_is_taken_over_and_a_setting_reruns_only_what_depends_on
     assert done.returncode == 0, done.stderr[-2000:]
     taken_over = set(re.findall("^(.*): result reused$", done.stderr, re.MULTILINE))
     assert taken_over == {"Cut patches", "Train the baseline", "Train with augmentation or held-back patches"}
-    assert "train_generator: done in" in done.stderr
+    assert "train_generator seed 0: done in" in done.stderr
     artifacts = [(moved / name).resolve() for name in ("patches", "baseline", "generator")]
     assert all(path.is_relative_to(moved) and path.exists() for path in artifacts)
 
@@ -118,7 +118,7 @@ def test_an_external_test_repeats_only_the_evaluation(finished, tmp_path_factory
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
     done = run("selective-augmentation", source, moved, "--overwrite", "--test-source", str(external))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(re.findall("result reused", done.stderr)) == 10
+    assert len(re.findall("result reused", done.stderr)) == 12
     results = json.loads((moved / "metrics.json").read_text())
     assert results["external"]["units"][""] == 6
     assert set(results["external"]["arms"]) == set(results["arms"])

@@ -61,7 +61,7 @@ def join_classifiers(
             shutil.copytree(path, directory / seed_directory(info.training["seed"]))
             add_record(path, directory / NETWORKS / seed_directory(info.training["seed"]))
         content = {
-            **{name: value for name, value in first.config.items() if name == "fold"},
+            **{name: value for name, value in first.config.items() if name == "fold" and value >= 0},
             "arm": arm,
             "factors": dict(factors),
             "seeds": seeds,

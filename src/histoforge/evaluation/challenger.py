@@ -57,6 +57,8 @@ def first_part(paths: Path | Sequence[Path]) -> Path:
         SettingsError: there is none, or there are several that are not one arm.
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not given:
+        raise SettingsError("publish_model has no challenger: give an arm that train_classifier made, or its parts.")
     if len(given) == 1:
         return Path(given[0])
     arms = open_parts(given)
