@@ -7,7 +7,7 @@ from typing import Any
 from histoforge.generators.unified_networks import NETWORKS
 
 Factors = dict[str, float | str]
-"""What sets an arm apart in a study.
+"""The factors that set an arm apart in a study.
 
 'kind', and either 'ratio' and 'pool' (multiples of the training patches), 'fraction' (of them), or 'dose'; or
 'backbone', with 'ratio' if synthetic patches were added; or 'network', for a network that draws and classifies patches.

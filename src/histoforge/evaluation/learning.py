@@ -1,4 +1,4 @@
-"""Whether an arm learned anything: its scores against those of a classifier that always gives the same answer.
+"""Test if an arm learned anything: compare it with a classifier that always gives the same answer.
 
 A classifier that always names the most frequent class reaches the majority rate in accuracy, 1/C in balanced accuracy
 and 0.5 in AUC. An arm learned if it is above that by a one-sided test over test patients and training runs.

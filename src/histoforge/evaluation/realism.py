@@ -1,4 +1,4 @@
-"""What the synthetic patches are: told from real ones or not, tissue or not, of their class or not."""
+"""Judge synthetic patches: are they told from real ones, do they show tissue, and are they of their class?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MOSTLY = 0.5
 UNSURE = 0.5
 """Median probability of the assigned class below which patches do not count as of their class."""
 HARD_PATCHES = 0.05
-"""Where the judge is unsure of real patches too: quantile of their probabilities that synthetic ones must reach."""
+"""For a judge that is unsure of real patches too: quantile of their probabilities that synthetic ones must reach."""
 REFERENCE_PATCHES = 1000
 """Maximum number of held-out patches that are blurred or shuffled for reference."""
 MIN_TISSUE = 0.5
@@ -73,7 +73,7 @@ class ClassRealism(Result):
 
 
 class Realism(Result):
-    """What the synthetic patches are.
+    """The realism of the synthetic patches.
 
     Attributes:
         subset: the set that this is about, such as 'selected'.
@@ -102,8 +102,8 @@ class Realism(Result):
     @property
     def outside(self) -> float | None:
         """Share of all synthetic patches outside the reach of real ones."""
-        known = [(each.outside, each.patches) for each in self.classes if each.outside is not None]
-        return sum(share * n for share, n in known) / sum(n for _, n in known) if known else None
+        shares = [(each.outside, each.patches) for each in self.classes if each.outside is not None]
+        return sum(share * n for share, n in shares) / sum(n for _, n in shares) if shares else None
 
 
 @dataclass(frozen=True)

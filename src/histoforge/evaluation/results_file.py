@@ -320,7 +320,7 @@ class PublishableResults(Record):
 
     @property
     def cautions(self) -> list[str]:
-        """What the evaluation warned about, the most serious first."""
+        """The warnings of the evaluation, the most serious first."""
         return [*self.answer.caveats, *self.warnings]
 
     @property

@@ -31,7 +31,7 @@ CONFIDENCE = 0.95
 
 
 class TwoSampleTest(Result):
-    """How well a small classifier tells a set of patches from real ones.
+    """Result of the two-sample test: a small classifier tells a set of patches from real ones.
 
     Attributes:
         auc: area under the ROC curve, the mean over patients; 0.5 is chance, 1 tells all patches apart. Below 0.5 the

@@ -27,7 +27,7 @@ from histoforge.training.device import resolve_device, resolve_precision
 ALGORITHM_1_MULTIPLE = 4
 COPY_BATCH = 256
 ORIGIN = ("generator", "generator_seed")
-"""What the description of a pool says about the generator that drew it."""
+"""Entries of a pool's description about the generator that drew it."""
 ENTROPY_COLUMNS = {"mean_of_entropies": "entropy", "entropy_of_mean": "entropy_of_mean"}
 
 

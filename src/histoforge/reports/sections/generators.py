@@ -25,5 +25,5 @@ def generators_section(findings: Findings) -> Section:
 def _row(row: GeneratorRow) -> list[Cell]:
     epochs = ", ".join(f"{name}: {epoch}" if name else str(epoch) for name, epoch in row.epochs.items())
     fid = MISSING if row.fid is None else value_text(row.fid, TWO_DECIMALS)
-    found = cells(epochs or MISSING, f"{row.candidates:,}" if row.candidates else MISSING, f"{row.kept:,}", fid)
-    return [Cell(row.place.capitalize(), row.digest[:12]), *found, Cell(row.verdict or MISSING)]
+    numbers = cells(epochs or MISSING, f"{row.candidates:,}" if row.candidates else MISSING, f"{row.kept:,}", fid)
+    return [Cell(row.place.capitalize(), row.digest[:12]), *numbers, Cell(row.verdict or MISSING)]

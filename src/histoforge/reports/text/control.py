@@ -1,4 +1,4 @@
-"""What the positive control says about a study's answer, and the price of the synthetic patches."""
+"""Statements of the positive control about a study's answer, and the price of the synthetic patches."""
 
 from dataclasses import replace
 

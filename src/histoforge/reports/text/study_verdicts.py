@@ -1,4 +1,4 @@
-"""What the numbers of a study allow to be claimed."""
+"""The verdicts that the numbers of a study allow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
