@@ -59,6 +59,8 @@ KINDS = {
         "generator", "model.json", (*_MODEL, *(f"classifier/{file}" for file in _MODEL)), (("kind", "generator"),)
     ),
     "guide": ResultKind("guide", "model.json", _MODEL, (("kind", "guide"),)),
+    "autoencoder": ResultKind("autoencoder", "model.json", _MODEL, (("kind", "autoencoder"),)),
+    "latents": ResultKind("latents", "latents.json", ("latents.npy", "index.parquet", "summary.json")),
     "classifier": ResultKind("classifier", "model.json", _MODEL, (("kind", "classifier"),)),
     "arm": ResultKind("arm", "arm.json", tuple(f"{model}/{file}" for model in ("seed-*", "judge") for file in _MODEL)),
     "scores": ResultKind("scores of a generator", "scores.json", ("features.npz", "history.json", "pictures/*.png")),

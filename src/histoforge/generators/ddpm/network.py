@@ -2,12 +2,12 @@
 
 import math
 
-import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 
 from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.ddpm.geometry import check_size
+from histoforge.layers.group_norm import use_float32_group_norm
 
 
 class DenoisingNetwork(nn.Module):
@@ -42,9 +42,7 @@ class DenoisingNetwork(nn.Module):
             freq_shift=1,
             num_class_embeds=classes if config.by_label else None,
         )
-        for module in self.unet.modules():
-            if type(module) is nn.GroupNorm:
-                module.__class__ = _Float32GroupNorm
+        use_float32_group_norm(self.unet)
 
     def forward(self, noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
         """Predict the noise in images, or their velocity.
@@ -59,17 +57,6 @@ class DenoisingNetwork(nn.Module):
         """
         by_label = self.unet.class_embedding is not None
         return self.unet(noisy, times, labels if by_label else None, return_dict=False)[0].float()
-
-
-class _Float32GroupNorm(nn.GroupNorm):
-    """Computes in float32 at any precision, as autocast does on a GPU.
-
-    On a CPU it would run in bfloat16, where its backward pass through channels_last maps takes three times as long.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.float()).to(input.dtype)
 
 
 def attention_level(config: DdpmConfig, patch_size: tuple[int, int]) -> int | None:

@@ -1,0 +1,1 @@
+"""PathUp: latent diffusion of two spatial levels of tissue, aligned by class and level."""
