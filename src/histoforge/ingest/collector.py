@@ -74,36 +74,47 @@ class PatchCollector:
 
     Attributes:
         patches, overviews: the writers of the two patch sets.
-        overview_files: the file of each overview.
-        cap: the maximum number of patches per class.
+        cap, overview_cap: the maximum numbers of patches and of overviews per class.
         count: number of patches collected so far.
     """
 
     def __init__(
-        self, patches: PatchSetWriter, overviews: PatchSetWriter, *, classes: int, max_per_class: int, seed: int
+        self,
+        patches: PatchSetWriter,
+        overviews: PatchSetWriter,
+        *,
+        classes: int,
+        max_per_class: int,
+        max_overviews_per_class: int = 0,
+        seed: int,
     ) -> None:
         """Collect for two writers.
 
         Args:
             patches, overviews: the writers of the two patch sets.
             classes: number of classes.
-            max_per_class: maximum number of patches per class; 0 is all.
+            max_per_class, max_overviews_per_class: maximum numbers of patches and of overviews per class; 0 is all.
             seed: seed of the sample that is kept.
         """
         self.patches, self.overviews = patches, overviews
-        self.overview_files: list[str] = []
         self.cap = ClassCap(max_per_class, classes)
+        self.overview_cap = ClassCap(max_overviews_per_class, classes)
         self.count = 0
         self._seed = seed
         self._patch_buffer, self._overview_buffer = Buffer(patches), Buffer(overviews)
         self._keys: list[NDArray[np.uint64]] = []
         self._draws: list[NDArray[np.float64]] = []
+        self._overview_draws: list[NDArray[np.float64]] = []
         self._discarded: list[tuple[int, int]] = []
         self._pictures: list[dict[str, Any]] = []
 
     def draw(self, file: str, count: int) -> NDArray[np.float64]:
         """Return random numbers for the patches of a file, float64 [count], equal in every run with this seed."""
         return numpy_rng(self._seed, "cap", file).random(count)
+
+    def draw_overviews(self, file: str, count: int) -> NDArray[np.float64]:
+        """Return random numbers for the overviews of a file, float64 [count], equal in every run with this seed."""
+        return numpy_rng(self._seed, "overview cap", file).random(count)
 
     def add(
         self, images: Pixels, keys: NDArray[np.uint64], draws: NDArray[np.float64], columns: dict[str, Any]
@@ -121,10 +132,10 @@ class PatchCollector:
         self._draws.append(draws)
         self.count += len(images)
 
-    def add_overview(self, image: Pixels, columns: dict[str, Any]) -> None:
-        """Add an overview, uint8 [h, w, 3]."""
-        self._overview_buffer.add(image[None], columns)
-        self.overview_files.append(columns["file"])
+    def add_overviews(self, images: Pixels, draws: NDArray[np.float64], columns: dict[str, Any]) -> None:
+        """Add overviews, uint8 [n, h, w, 3], with their random numbers, [n]."""
+        self._overview_buffer.add(images, columns)
+        self._overview_draws.append(draws)
 
     def add_picture(self, description: dict[str, Any]) -> None:
         """Describe a picture in `picture_folder` for the report, with JSON values."""
@@ -154,6 +165,12 @@ class PatchCollector:
         for start, stop in self._discarded:
             mask[start:stop] = False
         return mask
+
+    @property
+    def overviews_within_cap(self) -> NDArray[np.bool_]:
+        """Return a mask of the overviews that the maximum per class keeps, bool [n]."""
+        labels = self.overviews.index()["label"].to_numpy(np.int64)
+        return self.overview_cap.kept(np.concatenate([np.empty(0), *self._overview_draws]), labels)
 
     @property
     def keys(self) -> NDArray[np.uint64]:

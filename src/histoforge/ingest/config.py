@@ -91,8 +91,10 @@ class IngestConfig(StepConfig):
         "same number of synthetic patches could at best achieve (positive control); 0 for none. Where train_fraction "
         "is below 1, the patches that it leaves out are taken instead, and no patient is held back",
     )
-    small_images: Literal["error", "skip", "resize"] = Field(
-        "error", description="handling of images smaller than a patch: stop, leave them out, or enlarge them"
+    small_images: Literal["error", "skip", "resize", "pad"] = Field(
+        "error",
+        description="handling of images smaller than a patch: stop, leave them out, enlarge them, or pad them with "
+        "their background and keep those with enough tissue",
     )
     drop_conflicts: bool = Field(
         False, description="leave out images whose pixels also occur under another class or in another split"
@@ -106,6 +108,22 @@ class IngestConfig(StepConfig):
         le=4096,
         description="height and width of an overview; 0 for the patch size",
         json_schema_extra={"unit": "px"},
+    )
+    overview_shrink: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="how many times coarser than the patches the overviews are: they are then cut like patches, each "
+        "with a class, as a second level of the same tissue (PathUp: 4); 0 for one overview of each slide or image",
+    )
+    overview_overlap: int = Field(
+        0,
+        ge=0,
+        description="overlap of overviews that are cut like patches",
+        json_schema_extra={"unit": "px of the patches"},
+    )
+    max_overviews_per_class: int = Field(
+        0, ge=0, description="maximum number of overviews per class that are cut like patches; 0 for all"
     )
     workers: int = Field(0, ge=0, le=256, description="number of threads that read and decode; 0 for one per core")
 
@@ -122,6 +140,11 @@ class IngestConfig(StepConfig):
             raise ValueError("patch_size must be at least 8 px")
         if not sum(self.ratios):
             raise ValueError("split_ratios must not all be 0")
+        if not self.overview_shrink and (self.overview_overlap or self.max_overviews_per_class):
+            raise ValueError("overview_overlap and max_overviews_per_class need an overview_shrink above 0")
+        if self.overview_shrink and self.overview_overlap >= min(self.overview_footprint):
+            side = min(self.overview_footprint)
+            raise ValueError(f"overview_overlap must be smaller than an overview, which shows {side} px of the patches")
         if self.folds == 1:
             raise ValueError("folds must be 0 (a single split) or at least 2")
         if self.folds and not self.ratios[0]:
@@ -150,6 +173,12 @@ class IngestConfig(StepConfig):
     def overview_px(self) -> tuple[int, int]:
         """Height and width of an overview, px."""
         return (self.overview_size, self.overview_size) if self.overview_size else self.size
+
+    @property
+    def overview_footprint(self) -> tuple[int, int]:
+        """Height and width of the tissue that an overview cut like a patch shows, px of the patches."""
+        height, width = self.overview_px
+        return height * self.overview_shrink, width * self.overview_shrink
 
     @property
     def class_list(self) -> list[str]:

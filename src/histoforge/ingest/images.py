@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from histoforge.core.progress import Progress
 from histoforge.ingest import tables
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
-from histoforge.ingest.cutting import CutImage, CutSettings, cut_image
+from histoforge.ingest.cutting import CutImage, CutSettings, Tiles, cut_image
 from histoforge.ingest.pixels import read_rgb
 from histoforge.ingest.source import UNKNOWN_PATIENTS, ReadLog, examples, in_order, select_classes, worker_count
 from histoforge.ingest.stains import fit_to_images, normaliser_of, sample_positions
@@ -63,6 +64,8 @@ class ImageSource:
             scale=config.slide_mpp / config.mpp if config.slide_mpp else 1.0,
             small_images=config.small_images,
             normaliser=normaliser_of(config.stain),
+            overview_footprint=config.overview_footprint,
+            overview_overlap=config.overview_overlap,
         )
         self.patients_known = any(item.patient != _stem(item.name) for item in self.items)
         if not self.patients_known:
@@ -120,12 +123,13 @@ class ImageSource:
         return item, cut_image(image, item.name, self._settings, transform)
 
     def _add(self, item: ImageItem, cut: CutImage, collector: PatchCollector) -> None:
-        self._log.drop("tiles with too little tissue", cut.empty)
-        if not len(cut.patches):
-            self._log.drop("images smaller than a patch" if not cut.empty else "images without tissue")
+        patches, overviews = cut.patches, cut.overviews
+        self._log.drop("tiles with too little tissue", patches.empty)
+        if not len(patches.pixels):
+            self._log.drop("images smaller than a patch" if not patches.empty else "images without tissue")
             return
         self._log.files += 1
-        draws = collector.draw(item.name, len(cut.patches))
+        draws = collector.draw(item.name, len(patches.pixels))
         columns = {
             "label": self.classes.index(item.label),
             "patient": item.patient,
@@ -136,9 +140,18 @@ class ImageSource:
         }
         rows = collector.cap.admit(draws, np.full(len(draws), columns["label"]))
         keys = np.full(int(rows.sum()), cut.key, np.uint64)
-        collector.add(cut.patches[rows], keys, draws[rows], {**columns, "x": cut.x[rows], "y": cut.y[rows]})
-        if cut.overview is not None:
-            collector.add_overview(cut.overview, {**columns, "mpp": float("nan")})
+        collector.add(patches.pixels[rows], keys, draws[rows], {**columns, "x": patches.x[rows], "y": patches.y[rows]})
+        if len(overviews.pixels):
+            self._add_overviews(item, overviews, collector, columns)
+
+    def _add_overviews(
+        self, item: ImageItem, overviews: Tiles, collector: PatchCollector, columns: dict[str, Any]
+    ) -> None:
+        draws = collector.draw_overviews(item.name, len(overviews.pixels))
+        rows = collector.overview_cap.admit(draws, np.full(len(draws), columns["label"]))
+        mpp = columns["mpp"] * self._config.overview_shrink or float("nan")
+        corners = {"x": overviews.x[rows], "y": overviews.y[rows]}
+        collector.add_overviews(overviews.pixels[rows], draws[rows], {**columns, **corners, "mpp": mpp})
 
     def _by_table(self, table: tables.Table, names: set[str]) -> list[ImageItem]:
         tables.check_files_exist(table, [row["path"] for row in table.rows], names, self._location)

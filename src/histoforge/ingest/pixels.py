@@ -76,6 +76,28 @@ def letterboxed(image: Pixels, size: tuple[int, int]) -> Pixels:
     return canvas
 
 
+def padded(image: Pixels, size: tuple[int, int]) -> tuple[Pixels, int, int]:
+    """Pad an image, uint8 [H, W, 3], with its background to at least (height, width).
+
+    Returns:
+        The image, itself if it is large enough, and the rows and columns added above and to the left of it.
+    """
+    height, width = (max(sides) for sides in zip(image.shape[:2], size, strict=True))
+    if (height, width) == image.shape[:2]:
+        return image, 0, 0
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = background_colour(image)
+    top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+    canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return canvas, top, left
+
+
+def background_colour(image: Pixels) -> NDArray[np.uint8]:
+    """Return the median colour of the empty glass in an image, uint8 [3]; white if it shows none."""
+    glass = image[_is_glass(image)]
+    return np.median(glass, axis=0).astype(np.uint8) if len(glass) else np.array(WHITE, np.uint8)
+
+
 def grid(length: int, side: int, step: int) -> NDArray[np.int64]:
     """Return the starts of as many windows as fit along a length, with equal margins at both ends, px."""
     count = (length - side) // step + 1
@@ -89,11 +111,15 @@ def tissue_share(patches: Pixels) -> NDArray[np.float64]:
     Glass is bright and colourless. The bounds are fixed, because Otsu's method fails on an image that contains only
     tissue and no glass.
     """
-    red, green, blue = (patches[..., channel] for channel in range(3))
+    return 1 - _is_glass(patches).mean(axis=(1, 2))
+
+
+def _is_glass(pixels: Pixels) -> NDArray[np.bool_]:
+    """Return a mask of the pixels, uint8 [..., 3], that show empty glass, bool [...]."""
+    red, green, blue = (pixels[..., channel] for channel in range(3))
     high = np.maximum(np.maximum(red, green), blue)
     low = np.minimum(np.minimum(red, green), blue)
-    glass = (high > GLASS_VALUE) & (high - low <= high // COLOURLESS)
-    return 1 - glass.mean(axis=(1, 2))
+    return (high > GLASS_VALUE) & (high - low <= high // COLOURLESS)
 
 
 def _to_rgb(image: Image.Image, name: str) -> Pixels:

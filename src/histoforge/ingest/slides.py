@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,20 +35,21 @@ from histoforge.slides import (
     read_patches,
 )
 from histoforge.slides.pictures import write_picture
-from histoforge.slides.stain import fit_to_slide
+from histoforge.slides.stain import Transform, fit_to_slide
 from histoforge.storage import Entry, Location
 from histoforge.storage.local import LocalLocation
 
 
 @dataclass
 class OpenedSlide:
-    """A slide that is ready for tiling, with its plan and scale."""
+    """A slide that is ready for tiling, with its plan, its scale and its stain normalisation."""
 
     slide: Slide
     scale: Scale
     tissue: Tissue
     annotations: Annotations
     plan: pd.DataFrame
+    transform: Transform | None = None
 
 
 class SlideSource:
@@ -69,6 +70,9 @@ class SlideSource:
             membership=config.membership,
             min_region=config.min_region,
         )
+        if config.overview_shrink:
+            overlap = config.overview_overlap / config.overview_shrink
+            self._overview_settings = replace(self._settings, stride=None, overlap=overlap)
 
     def outline(self) -> list[tuple[str, str, str, str]]:
         return [(item.patient, item.name, label, item.split) for item in self.items for label in item.classes]
@@ -157,10 +161,16 @@ class SlideSource:
             level=self._config.level if by_level else None,
         )
         tissue = find_tissue(slide)
-        label = self.classes.index(item.label) if item.label in self.classes else None
-        plan = plan_patches(slide, scale, tissue, self._settings, annotations.regions, label)
-        plan = plan[plan["label"] < len(self.classes)].reset_index(drop=True)
+        plan = self._plan(item, slide, scale, tissue, annotations, self._settings)
         return OpenedSlide(slide, scale, tissue, annotations, plan)
+
+    def _plan(
+        self, item: SlideItem, slide: Slide, scale: Scale, tissue: Tissue, annotations: Annotations,
+        settings: PlanSettings,
+    ) -> pd.DataFrame:  # fmt: skip
+        label = self.classes.index(item.label) if item.label in self.classes else None
+        plan = plan_patches(slide, scale, tissue, settings, annotations.regions, label)
+        return plan[plan["label"] < len(self.classes)].reset_index(drop=True)
 
     def _cut(
         self, item: SlideItem, opened: OpenedSlide, collector: PatchCollector, workers: int, progress: Progress
@@ -177,14 +187,18 @@ class SlideSource:
             return
         start = collector.count
         try:
+            opened.transform = self._transform(opened)
             overview = self._add_patches(item, opened, plan, draws, collector, workers, progress)
+            if self._config.overview_shrink:
+                self._add_overviews(item, opened, collector, workers)
         except SlideError as error:
             collector.discard_from(start)
             self._log.fail(item.file, error)
             return
         self._log.files += 1
-        columns = {**self._columns(item, opened), "label": int(plan["label"].mode()[0]), "level": 0}
-        collector.add_overview(overview, {**columns, "mpp": float("nan")})
+        if not self._config.overview_shrink:
+            columns = {**self._columns(item, opened.scale), "label": int(plan["label"].mode()[0]), "level": 0}
+            collector.add_overviews(overview[None], np.zeros(1), {**columns, "mpp": float("nan")})
         self._picture(item, opened, plan, collector)
 
     def _add_patches(
@@ -198,28 +212,58 @@ class SlideSource:
         """
         overview = self._overview(opened)
         key = pixel_key(overview)
-        transform = None
-        if self._normaliser is not None:
-            # on the whole plan, so that colours do not depend on how many patches of other slides were admitted
-            transform = fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
-            overview = transform(overview)
-        for rows, images in read_patches(opened.slide, plan, opened.scale, workers, transform):
+        if opened.transform is not None:
+            overview = opened.transform(overview)
+        for rows, images in read_patches(opened.slide, plan, opened.scale, workers, opened.transform):
             planned = plan.iloc[rows]
             keys = location_keys(key, planned["x"].to_numpy(), planned["y"].to_numpy())
             columns = {name: planned[name] for name in ("label", "x", "y", "tissue")}
-            collector.add(images, keys, draws[rows], {**columns, **self._columns(item, opened)})
+            collector.add(images, keys, draws[rows], {**columns, **self._columns(item, opened.scale)})
             progress.advance(0, slide=item.name, patches=collector.count)
         return overview
 
-    def _columns(self, item: SlideItem, opened: OpenedSlide) -> dict[str, Any]:
+    def _transform(self, opened: OpenedSlide) -> Transform | None:
+        """Return the stain normalisation of a slide, or None.
+
+        It is fitted to the whole plan, so that colours do not depend on how many patches of other slides were admitted.
+        """
+        if self._normaliser is None:
+            return None
+        return fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
+
+    def _add_overviews(self, item: SlideItem, opened: OpenedSlide, collector: PatchCollector, workers: int) -> None:
+        """Cut the slide into overviews in the same way as into patches, at a coarser resolution.
+
+        Raises:
+            SlideError: the slide is damaged.
+        """
+        scale = self._overview_scale(opened)
+        plan = self._plan(item, opened.slide, scale, opened.tissue, opened.annotations, self._overview_settings)
+        draws = collector.draw_overviews(item.file, len(plan))
+        admitted = collector.overview_cap.admit(draws, plan["label"].to_numpy())
+        plan, draws = plan[admitted].reset_index(drop=True), draws[admitted]
+        for rows, images in read_patches(opened.slide, plan, scale, workers, opened.transform):
+            columns = {name: plan.iloc[rows][name] for name in ("label", "x", "y", "tissue")}
+            collector.add_overviews(images, draws[rows], {**columns, **self._columns(item, scale)})
+
+    def _overview_scale(self, opened: OpenedSlide) -> Scale:
+        """Return the scale of overviews: `overview_shrink` times coarser than the patches."""
+        size, shrink = self._config.overview_px, self._config.overview_shrink
+        if self._config.level < 0:
+            return patch_scale(opened.slide, size, mpp=self._config.mpp * shrink)
+        patches = opened.scale
+        mpp = None if patches.mpp is None else patches.mpp * shrink
+        return Scale(size, patches.level, patches.downsample, self._config.overview_footprint, mpp)
+
+    def _columns(self, item: SlideItem, scale: Scale) -> dict[str, Any]:
         """Return the index columns that all patches of a slide share."""
         return {
             "patient": item.patient,
             "slide": item.name,
             "split": item.split,
             "file": item.file,
-            "level": opened.scale.level,
-            "mpp": opened.scale.mpp or float("nan"),
+            "level": scale.level,
+            "mpp": scale.mpp or float("nan"),
         }
 
     def _overview(self, opened: OpenedSlide) -> Pixels:

@@ -23,17 +23,19 @@ class PlanSettings:
     """Settings for cutting a slide into patches.
 
     Attributes:
-        stride: distance between patches, px of the patches; None is the patch size (no overlap).
+        stride: distance between patches, px of the patches; None is the patch size less the overlap.
         min_tissue: minimum fraction of tissue in a patch, in [0, 1].
         membership: 'centre' assigns a patch to the region that contains its centre, 'fraction' to the class that
             covers at least `min_region` of it.
         min_region: minimum fraction of a patch inside a class's regions, in (0, 1], for 'fraction'.
+        overlap: overlap of patches, px of the patches, if no stride is given.
     """
 
     stride: int | None = None
     min_tissue: float = 0.5
     membership: Membership = "centre"
     min_region: float = 0.75
+    overlap: float = 0.0
 
 
 def plan_patches(
@@ -57,7 +59,7 @@ def plan_patches(
         A table with one row per patch: x and y (upper left corner, level-0 px, int64), label (int64) and tissue
         (fraction of the patch, float64 in [0, 1]).
     """
-    x, y, fractions = _on_tissue(*lattice(slide, scale, settings.stride), scale, tissue, settings.min_tissue)
+    x, y, fractions = _on_tissue(*lattice(slide, scale, settings), scale, tissue, settings.min_tissue)
     if regions:
         labels = region_labels(x, y, scale.footprint, regions, settings)
     else:
@@ -66,10 +68,11 @@ def plan_patches(
     return plan[plan["label"] >= 0].reset_index(drop=True)
 
 
-def lattice(slide: Slide, scale: Scale, stride: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def lattice(slide: Slide, scale: Scale, settings: PlanSettings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the left edges of columns and the top edges of rows of patches inside the scanned area, level-0 px."""
     rows, columns = (
-        _starts(length, footprint, (stride or side) * footprint / side, scale.downsample) + origin
+        _starts(length, footprint, (settings.stride or side - settings.overlap) * footprint / side, scale.downsample)
+        + origin
         for length, footprint, side, origin in zip(
             (slide.bounds.height, slide.bounds.width),
             scale.footprint,

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from histoforge.core.files import write_json
@@ -19,11 +18,12 @@ from histoforge.evaluation.feasibility import (
     split_warnings,
 )
 from histoforge.ingest.collector import PatchCollector
+from histoforge.ingest.levels import level_warnings, split_overviews
 from histoforge.ingest.opening import open_source
 from histoforge.ingest.source import ReadLog, Source, patient_unit
 from histoforge.ingest.splitting import CONFLICTS_NAME, SplitPlan, SplitSettings, plan_splits
 from histoforge.patches import PatchSetWriter
-from histoforge.patches.patchset import SPLITS, UNUSED
+from histoforge.patches.patchset import SPLITS, count_splits
 from histoforge.reports.text.splits import split_lines, splits_markdown
 from histoforge.steps.preprocess_config import PreprocessConfig, PreprocessSummary
 from histoforge.storage import digest_of_source, open_location
@@ -61,6 +61,7 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
                 overview_writer,
                 classes=len(source.classes),
                 max_per_class=config.max_patches_per_class,
+                max_overviews_per_class=config.max_overviews_per_class,
                 seed=config.seed,
             )
             source.read(collector)
@@ -90,11 +91,18 @@ def _finish(
     plan = plan_splits(settings, source, log, collector, index)
     kept = index[plan.keep].assign(split=plan.splits[plan.keep])
     summary = _summarise(config, settings, source, log, kept, plan, digest)
-    used = kept[kept["split"] != UNUSED]
-    by_file = used.sort_values("split", key=lambda split: split != "control", kind="stable")
-    split_of_file = dict(zip(by_file["file"], by_file["split"], strict=True))  # 'control' only where nothing else is
-    overview_splits = [split_of_file.get(file, "") for file in collector.overview_files]
-    summary = summary.model_copy(update={"overviews": sum(map(bool, overview_splits))})
+    overviews = collector.overviews.index()
+    overviews["split"] = split_overviews(overviews, kept)
+    keep_overviews = (overviews["split"] != "").to_numpy() & collector.overviews_within_cap
+    shown = overviews[keep_overviews]
+    warnings = level_warnings(shown, source.classes) if config.overview_shrink else []
+    summary = summary.model_copy(
+        update={
+            "overviews": len(shown),
+            "overview_counts": count_splits(shown, source.classes) if config.overview_shrink else {},
+            "warnings": summary.warnings + warnings,
+        }
+    )
     made_by = {
         "step": "preprocess",
         "config": config.model_dump(mode="json", exclude={"workers"}),
@@ -103,11 +111,8 @@ def _finish(
     }
     collector.patches.mpp = summary.mpp
     collector.patches.finish(made_by, split=plan.splits, keep=plan.keep, columns=plan.columns)
-    collector.overviews.finish(
-        made_by,
-        split=np.asarray(overview_splits, dtype=object),
-        keep=np.asarray([bool(split) for split in overview_splits], np.bool_),
-    )
+    collector.overviews.mpp = summary.mpp * config.overview_shrink if summary.mpp and config.overview_shrink else None
+    collector.overviews.finish(made_by, split=overviews["split"].to_numpy(dtype=object), keep=keep_overviews)
     return summary
 
 

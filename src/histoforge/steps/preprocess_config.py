@@ -33,6 +33,7 @@ class PreprocessSummary(Settings):
         failed: slides and images that were skipped, with the reason.
         dropped: patches left out, by reason.
         overviews: number of overviews.
+        overview_counts: overviews by split and class, if they are cut like patches.
         warnings: one sentence per warning, for the report.
         seconds: durations of the parts; `patchset.json` does not record them, so that equal input and settings give an
             equal digest.
@@ -57,6 +58,7 @@ class PreprocessSummary(Settings):
     failed: list[Failure]
     dropped: dict[str, int]
     overviews: int = 0
+    overview_counts: dict[str, dict[str, int]] = Field(default_factory=dict)
     warnings: list[str]
     seconds: dict[str, float] = Field(default_factory=dict)
     markdown: str = ""
