@@ -12,6 +12,7 @@ from real_data import shared_data
 
 from histoforge.core.documents import read_json
 from histoforge.core.errors import SourceError
+from histoforge.core.results import check_replaceable
 from histoforge.ingest.pixels import read_rgb
 from histoforge.patches import PatchSet
 
@@ -230,6 +231,7 @@ def test_the_warning_names_a_file_with_every_conflict(tmp_path: Path) -> None:
     kept = preprocess(source, tmp_path / "1", patch_size=32)
     assert "(and 2 more); all 5 are in conflicts.csv of the patch set" in kept.summary.warnings[0]
     table = pd.read_csv(tmp_path / "1" / "patches" / "conflicts.csv")
+    assert check_replaceable(tmp_path / "1" / "patches", ["patches"])
     assert dict(tuple(group["file"]) for _, group in table.groupby("picture")) == shared
     assert list(table["class_name"]) == ["benign", "malignant"] * 5
     assert set(table["same_pixels"]) == {"under two classes"}

@@ -18,6 +18,7 @@ from s3_server import serve_s3, use
 
 from histoforge.core.documents import read_json
 from histoforge.core.errors import SourceError, StorageError
+from histoforge.core.results import check_replaceable
 from histoforge.phantom.slides import draw_slides
 
 SETTINGS: dict[str, Any] = {"patch_size": 48, "mpp": 1.0, "overview_size": 64}
@@ -77,6 +78,11 @@ def test_overviews_and_pictures(result: Preprocessed) -> None:
         assert Image.open(folder / picture["picture"]).size == (picture["width"], picture["height"])
         of_slide = result.patches.index["slide"] == picture["slide"]
         assert sum(picture["patches"].values()) == of_slide.sum()
+
+
+def test_patches_and_overviews_can_be_replaced(result: Preprocessed) -> None:
+    assert check_replaceable(result.folder / "patches", ["patches"])
+    assert check_replaceable(result.folder / "overviews", ["patches"])
 
 
 def test_threads_and_runs_change_nothing(result: Preprocessed, drawn: Path, tmp_path: Path) -> None:

@@ -53,7 +53,15 @@ KINDS = {
     "patches": ResultKind(
         "patch set",
         "patchset.json",
-        ("images.npy", "images.parquet", "index.parquet", "summary.json", "pictures/*.png", "pictures/*.json"),
+        (
+            "images.npy",
+            "images.parquet",
+            "index.parquet",
+            "conflicts.csv",
+            "summary.json",
+            "pictures/*.jpg",
+            "pictures/*.json",
+        ),
     ),
     "generator": ResultKind(
         "generator", "model.json", (*_MODEL, *(f"classifier/{file}" for file in _MODEL)), (("kind", "generator"),)
