@@ -8,6 +8,7 @@ import torch
 import torchvision
 from torch.testing import assert_close
 from torchvision.models.vision_transformer import interpolate_embeddings
+from torchvision.transforms.functional import resize
 
 from histoforge.classifiers.backbones.registry import BACKBONES, find_backbone
 from histoforge.classifiers.freezing import freeze_all_but
@@ -18,10 +19,15 @@ from histoforge.layers.cbam import CBAM
 from histoforge.training.model_files import ModelInfo
 
 TIMM = ("timm:test_resnet", "timm:test_vit", "timm:test_efficientnet", "timm:test_convnext", "timm:vgg11")
-FAMILIES = ("resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "vit_b_16", "multiscale_vit_4", *TIMM)
+FAMILIES = (
+    "resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "conv4", "vit_b_16", "multiscale_vit_4", "admil",
+    *TIMM,
+)  # fmt: skip
+PLAIN = {"stem": "imagenet", "width": 1.0}
+TILES = {"tile_size": 32, "tile_overlap": 0, "tile_backbone": "conv4", "tile_tissue": 0, "attention_branches": 1}
 MAPS = {
     "resnet10": (3, 3), "resnet50_cbam": (3, 15), "densenet121": (3, 57), "convnext_tiny": (3, 17), "vit_b_16": (3, 11),
-    "multiscale_vit_4": (3, 3),
+    "conv4": (3, 3), "multiscale_vit_4": (3, 3), "admil": (4, 4),
     "timm:test_resnet": (3, 4), "timm:test_vit": (3, 5), "timm:test_efficientnet": (3, 4),
     "timm:test_convnext": (3, 3), "timm:vgg11": (3, 5),
 }  # fmt: skip
@@ -31,7 +37,7 @@ MAPS = {
 def make(name, size=(64, 64), normalisation=False, **config):
     torch.manual_seed(0)
     width = 1.0 if name.startswith("timm:") else 0.125
-    settings = {"stem": "imagenet", "width": width, "dropout": 0.5, "imagenet_normalisation": normalisation}
+    settings = {"stem": "imagenet", "width": width, "dropout": 0.5, "imagenet_normalisation": normalisation, **TILES}
     info = ModelInfo(
         kind="classifier", method=name, config={**settings, **config}, classes=["a", "b", "c"], patch_size=size
     )
@@ -107,9 +113,53 @@ def test_attention_lies_on_the_residual_branch_of_each_block():
 )
 def test_networks_have_the_published_numbers_of_parameters(name, millions):
     """Woo et al. 2018, Table 4, for the ResNets; torchvision's documentation for the DenseNets."""
-    backbone = find_backbone(name).build(name, (224, 224), "imagenet", 1.0)
+    backbone = find_backbone(name).build(name, (224, 224), PLAIN)
     head = 1000 * (backbone.channels + 1)
     assert round((sum(p.numel() for p in backbone.parameters()) + head) / 1e6, 2) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("vit_ti_16", 5_717_416),
+        ("vit_s_16", 22_050_664),
+        ("vit_b_16", torchvision.models.ViT_B_16_Weights.IMAGENET1K_V1.meta["num_params"]),
+        ("vit_l_16", torchvision.models.ViT_L_16_Weights.IMAGENET1K_V1.meta["num_params"]),
+    ],
+)
+def test_vision_transformers_have_the_published_numbers_of_parameters(name, count):
+    """Those of torchvision's weights; for Ti and S, of timm's vit_tiny_patch16_224 and vit_small_patch16_224."""
+    with torch.device("meta"):
+        backbone = find_backbone(name).build(name, (224, 224), PLAIN)
+        if name in ("vit_ti_16", "vit_s_16"):
+            model = {"vit_ti_16": "vit_tiny_patch16_224", "vit_s_16": "vit_small_patch16_224"}[name]
+            assert sum(p.numel() for p in timm.create_model(model).parameters()) == count
+    assert sum(p.numel() for p in backbone.parameters()) + 1000 * (backbone.channels + 1) == count
+
+
+def test_the_large_vision_transformer_has_torchvisions_parameters():
+    with torch.device("meta"):
+        published = torchvision.models.vit_l_16(image_size=64)
+        backbone = find_backbone("vit_l_16").build("vit_l_16", (64, 64), PLAIN)
+    shapes = {name: tensor.shape for name, tensor in published.state_dict().items() if not name.startswith("heads")}
+    assert {name: tensor.shape for name, tensor in backbone.state_dict().items()} == shapes
+    assert len(backbone.stages) == 4
+    assert {len(stage) for stage in backbone.stages} == {6}
+
+
+def test_images_are_resized_to_the_input_of_the_network():
+    classifier = make("vit_b_16", (40, 50), width=0.125, input_size=32)
+    plain = make("vit_b_16", (32, 32), width=0.125)
+    plain.load_state_dict(classifier.state_dict())
+    large = images(2, (40, 50))
+    resized = resize(large, [32, 32], antialias=True)
+    with torch.inference_mode():
+        assert_close(classifier(large), plain(resized))
+
+
+def test_a_size_to_resize_to_that_does_not_fit_is_refused():
+    with pytest.raises(SettingsError, match="multiples of 16 px, and they have 40x40 px.*set input_size"):
+        make("vit_b_16", (64, 64), input_size=40)
 
 
 def test_the_names_in_the_published_weights_of_cbam_fit():

@@ -82,7 +82,7 @@ def test_sixteen_layers_of_the_papers_network_train_layer4_and_the_end_of_layer3
 
 
 def test_more_layers_than_there_are_are_refused():
-    backbone = find_backbone("resnet10").build("resnet10", (64, 64), "imagenet", 0.125)
+    backbone = find_backbone("resnet10").build("resnet10", (64, 64), {"stem": "imagenet", "width": 0.125})
     with pytest.raises(SettingsError, match="has 12 weighted layers"):
         freeze_all_but(backbone, 13)
 

@@ -14,7 +14,7 @@ from histoforge.core.errors import ModelError
 
 
 def build(name, patch_size=(64, 64), width=1.0):
-    return find_backbone(name).build(name, patch_size, "imagenet", width)
+    return find_backbone(name).build(name, patch_size, {"stem": "imagenet", "width": width})
 
 
 @pytest.fixture(scope="module")

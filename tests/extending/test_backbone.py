@@ -53,11 +53,11 @@ def test_patches_that_it_cannot_process_are_refused(register, tmp_path):
 from histoforge.classifiers.backbones.registry import find_backbone
 from histoforge.core.errors import SettingsError
 try:
-    find_backbone("plain_net").build("plain_net", (30, 32), "imagenet", 1.0)
+    find_backbone("plain_net").build("plain_net", (30, 32), {{"stem": "imagenet", "width": 1.0}})
 except SettingsError as error:
     print(error)
 """
-    assert "multiples of 4 px, and the patches have 30x32 px" in run_python(code)
+    assert "multiples of 4 px, and they have 30x32 px" in run_python(code)
 
 
 def test_the_components_readme_lists_it(register):

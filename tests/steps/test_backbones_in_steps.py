@@ -14,7 +14,9 @@ from histoforge.steps.select_samples_config import SelectSamplesConfig
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 SIZE = 32
-QUICK = {"width": 0.125, "epochs": 1, "seeds": 1, "batch_size": 8, "max_steps": 2, "device": "cpu"}
+QUICK = {
+    "width": 0.125, "epochs": 1, "seeds": 1, "batch_size": 8, "max_steps": 2, "device": "cpu", "tile_size": 16,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,16 @@ def inputs(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "backbone",
-    ["resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "vit_b_16", "multiscale_vit_2", "timm:test_vit"],
+    [
+        "resnet10",
+        "resnet50_cbam",
+        "densenet121",
+        "convnext_tiny",
+        "vit_b_16",
+        "multiscale_vit_2",
+        "admil",
+        "timm:test_vit",
+    ],
 )
 @pytest.mark.parametrize("layers", ["stages", "blocks"])
 def test_a_backbone_is_trained_and_selects(inputs, tmp_path, backbone, layers):
@@ -70,6 +81,22 @@ def test_training_starts_from_given_weights_of_another_patch_size(inputs, tmp_pa
 def test_patches_that_do_not_fit_are_refused_before_anything_is_written(tmp_path):
     write_stripes(tmp_path / "patches", size=24)
     config = TrainClassifierConfig.make({**QUICK, "backbone": "vit_b_16"})
-    with pytest.raises(SettingsError, match="at least 16 px and multiples of 16 px, and the patches have 24x24 px"):
+    with pytest.raises(SettingsError, match="at least 16 px and multiples of 16 px, and they have 24x24 px"):
         train_classifier.run(config, patches=tmp_path / "patches", model=tmp_path / "arm")
     assert [path.name for path in tmp_path.iterdir()] == ["patches"]
+
+
+def test_an_image_smaller_than_a_tile_is_refused_before_anything_is_written(inputs, tmp_path):
+    config = TrainClassifierConfig.make({**QUICK, "backbone": "admil", "tile_size": 64})
+    with pytest.raises(SettingsError, match="tiles of 64 px, and they have 32x32 px: set tile_size to at most 32"):
+        train_classifier.run(config, patches=inputs["patches"], model=tmp_path / "arm")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_settings_of_a_backbone_are_recorded_for_it_alone(inputs, tmp_path):
+    for backbone, input_size, recorded in (("admil", 48, 16), ("conv4", 0, None)):
+        config = TrainClassifierConfig.make({**QUICK, "backbone": backbone, "input_size": input_size})
+        train_classifier.run(config, patches=inputs["patches"], model=tmp_path / backbone)
+        info = load_classifier(tmp_path / backbone).info
+        assert (info.config.get("tile_size"), info.config.get("input_size", 0)) == (recorded, input_size)
+        assert info.patch_size == (SIZE, SIZE)

@@ -21,6 +21,11 @@ class Architecture:
         head_width: units of a hidden layer before the classification layer; 0 for none.
         judge_backbone: backbone of one additional classifier, trained from random weights; '' for none. It selects
             nothing, and scores synthetic patches by features that differ from those of the other classifiers.
+        input_size: height and width that patches are resized to on the device, px; 0 for their own.
+        tile_size, tile_overlap: side and overlap of the tiles of 'admil', px.
+        tile_backbone: network that embeds a tile of 'admil'.
+        tile_tissue: share of tissue below which a tile leaves the bag of 'admil'; 0 keeps every tile.
+        attention_branches: number of attention branches of 'admil'.
     """
 
     backbone: str
@@ -32,3 +37,9 @@ class Architecture:
     trainable_layers: int = 0
     head_width: int = 0
     judge_backbone: str = ""
+    input_size: int = 0
+    tile_size: int = 64
+    tile_overlap: int = 0
+    tile_backbone: str = "conv4"
+    tile_tissue: float = 0.0
+    attention_branches: int = 1

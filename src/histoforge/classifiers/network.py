@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from histoforge.classifiers.backbones.base import Layers, Trunk
-from histoforge.classifiers.backbones.registry import Stem, find_backbone
+from histoforge.classifiers.backbones.base import Layers, Trunk, rgb_scaling
+from histoforge.classifiers.backbones.registry import find_backbone, input_size
 from histoforge.classifiers.freezing import freeze_all_but
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import PatchFormat, check_same_fold, check_same_format
@@ -42,7 +43,9 @@ class Classifier(nn.Module):
 
     Attributes:
         info: the model's description; the backbone is its `method`, and `config` contains stem, width, dropout,
-            imagenet_normalisation and, where they are not 0, head_width and trainable_layers.
+            imagenet_normalisation and, where they are not 0, head_width, trainable_layers and input_size.
+        input_size: height and width of the backbone's input, px.
+        resizes: True if images are resized to it.
         frozen: the modules that do not train; see `freeze_all_but`.
     """
 
@@ -58,16 +61,17 @@ class Classifier(nn.Module):
         """
         super().__init__()
         self.info = info
-        stem: Stem = info.config["stem"]
-        self.backbone = find_backbone(info.method).build(info.method, info.patch_size, stem, info.config["width"])
+        self.resizes = bool(info.config.get("input_size"))
+        self.input_size = input_size(info.patch_size, info.config.get("input_size", 0))
+        self.backbone = find_backbone(info.method).build(info.method, self.input_size, info.config)
         self.dropout = nn.Dropout(info.config["dropout"])
         self.head, width = _head(self.backbone.channels, info.config.get("head_width", 0))
         self.fc = nn.Linear(width, len(info.classes))
         normalise = info.config["imagenet_normalisation"]
         mean, std = (self.backbone.mean, self.backbone.std) if normalise else ((0.5,) * 3, (0.5,) * 3)
-        # ((x + 1) / 2 - mean) / std, the identity for a mean and standard deviation of 1/2
-        self.register_buffer("scale", (0.5 / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("shift", ((0.5 - torch.tensor(mean)) / torch.tensor(std)).view(1, 3, 1, 1), False)
+        scale, shift = rgb_scaling(mean, std)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
         self.frozen = freeze_all_but(self.backbone, info.config.get("trainable_layers", 0))
 
     def check_fold(self, patches: PatchSet) -> None:
@@ -108,6 +112,8 @@ class Classifier(nn.Module):
             images: float [B, 3, H, W] in [-1, 1].
             layers: 'stages' or 'blocks': the unit after each of which `maps` has an activation.
         """
+        if self.resizes:
+            images = F.interpolate(images, self.input_size, mode="bilinear", antialias=True)
         return self.backbone.trunk(images * self.scale + self.shift, layers)
 
     def tail(self, hidden: Tensor, mask: Tensor | None = None) -> Tail:

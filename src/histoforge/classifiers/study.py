@@ -13,7 +13,7 @@ from histoforge import __version__
 from histoforge.classifiers.architecture import Architecture
 from histoforge.classifiers.arm_files import ARM_NAME, JUDGE, SCHEMA_VERSION, seed_directory
 from histoforge.classifiers.arms import arm_origin
-from histoforge.classifiers.backbones.registry import find_backbone
+from histoforge.classifiers.backbones.registry import find_backbone, input_size
 from histoforge.classifiers.data import TrainingData, Use, control_patches, count_patches, load_data
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.training import FitState, Recipe, fit
@@ -101,8 +101,8 @@ def train(
     runs, engines = [], []
     with atomic_directory(out) as directory:
         for index, training in enumerate(trainings):
-            engine = _engine(arm, recipe, training, work, len(trainings) - index)
             classifier = build(training.info, training.weights, architecture.weights, training.seed)
+            engine = _engine(arm, recipe, training, work, len(trainings) - index)
             classifier = classifier.to(engine.device).to(memory_format=torch.channels_last)
             progress = FitState()
             fit(classifier, data, recipe, engine, progress)
@@ -154,14 +154,17 @@ def describe(
     """Return the description that the arm's models share."""
     pretrained = bool(architecture.weights)
     backbone = find_backbone(architecture.backbone)
-    backbone.check(architecture.backbone, patches.patch_size, architecture.width)
+    size = input_size(patches.patch_size, architecture.input_size)
+    backbone.check(architecture.backbone, size, architecture.width)
     config = {
-        "stem": backbone.resolve_stem(architecture.stem, patches.patch_size, pretrained),
+        "stem": backbone.resolve_stem(architecture.stem, size, pretrained),
         "width": architecture.width,
         "dropout": architecture.dropout,
         "imagenet_normalisation": pretrained,
         "trainable_layers": architecture.trainable_layers,
         "head_width": architecture.head_width,
+        **({"input_size": architecture.input_size} if architecture.input_size else {}),
+        **{name: getattr(architecture, name) for name in backbone.settings},
         "use": use,
         **{name: value for name, value in asdict(recipe).items() if name not in NOT_IN_IDENTITY},
         **({"fold": patches.fold} if patches.fold >= 0 else {}),

@@ -18,6 +18,7 @@ from histoforge.training import processes
 from histoforge.training.engine import Engine
 
 EVALUATION_BATCH = 256
+EVALUATION_PIXELS = EVALUATION_BATCH * 128 * 128
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,8 @@ def evaluate(classifier: Classifier, patches: DevicePatches, weights: Tensor, en
     """Compute class-weighted cross-entropy, accuracy and balanced accuracy (mean recall of the classes present)."""
     classifier.eval()
     logits, labels = [], []
-    for rows in torch.arange(len(patches)).split(EVALUATION_BATCH):
+    size = min(EVALUATION_BATCH, max(1, EVALUATION_PIXELS // math.prod(classifier.input_size)))
+    for rows in torch.arange(len(patches)).split(size):
         batch = patches.batch(rows)
         with engine.autocast():
             logits.append(classifier(batch.images))

@@ -73,6 +73,45 @@ class TrainClassifierConfig(FoldConfig):
     weights_sha256: str = Field(
         "", pattern=r"^([0-9a-fA-F]{64})?$", description="SHA-256 of the weights file; '' skips the check"
     )
+    input_size: int = Field(
+        0,
+        ge=0,
+        le=8192,
+        description="height and width to which the network resizes patches on the device; 0 for their own",
+        json_schema_extra={"unit": "px"},
+    )
+    tile_size: int = Field(
+        64,
+        ge=8,
+        le=4096,
+        description="backbone admil: height and width of the tiles that an image is cut into, the last ones flush with "
+        "its border",
+        json_schema_extra={"unit": "px"},
+    )
+    tile_overlap: int = Field(
+        0,
+        ge=0,
+        le=4095,
+        description="backbone admil: overlap of neighbouring tiles, less than tile_size",
+        json_schema_extra={"unit": "px"},
+    )
+    tile_backbone: str = Field(
+        "conv4", description="backbone admil: network that embeds a tile: any other backbone; width scales it"
+    )
+    tile_tissue: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="backbone admil: share of tissue in a tile, below which the tile leaves the bag; 0 keeps every "
+        "tile, and so does an image without tissue",
+    )
+    attention_branches: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="backbone admil: number of attention branches, each of which pools the tiles in its own way; 1 as "
+        "published",
+    )
     trainable_layers: int = Field(
         0,
         ge=0,
@@ -151,6 +190,15 @@ class TrainClassifierConfig(FoldConfig):
             raise ValueError(
                 f"judge_backbone={self.judge_backbone} is the same network as backbone: name another network, or leave "
                 "it empty"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_tiles(self) -> Self:
+        if self.tile_overlap >= self.tile_size:
+            raise ValueError(
+                f"tile_overlap={self.tile_overlap} leaves no step between tiles of tile_size={self.tile_size}: set a "
+                "smaller overlap"
             )
         return self
 

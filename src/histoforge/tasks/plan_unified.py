@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from histoforge.classifiers.backbones.registry import find_backbone
+from histoforge.classifiers.backbones.registry import find_backbone, input_size
 from histoforge.core.errors import SettingsError
 from histoforge.generators.methods import METHODS
 from histoforge.generators.unified_networks import NETWORKS, UNIFIED
@@ -107,6 +107,7 @@ def _check_backbone(
     config: Any = step_config(STEPS["train_classifier"], preset, overrides, {**given, "backbone": name})
     if config.weights:
         raise SettingsError("train_classifier.weights fits one backbone, and this pipeline trains several: omit it.")
+    size = input_size(size, config.input_size)
     entry.check(name, size, config.width)
     entry.resolve_stem(config.stem, size, pretrained=False)
 

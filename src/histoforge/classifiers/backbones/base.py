@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 Layers = Literal["stages", "blocks"]
@@ -64,6 +65,18 @@ class Backbone(nn.Module, ABC):
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return published weights under this network's names and with its number of positions."""
         return weights
+
+
+def rgb_scaling(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+    """Return factor and offset, [1, 3, 1, 1], that give RGB values in [-1, 1] the scale of published weights.
+
+    x becomes ((x + 1) / 2 - mean) / std: itself for a mean and standard deviation of 1/2.
+
+    Args:
+        mean, std: statistics of values in [0, 1], by channel.
+    """
+    centre, spread = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
+    return 0.5 / spread, (0.5 - centre) / spread
 
 
 class StagedBackbone(Backbone):

@@ -1,8 +1,9 @@
 """The backbones by name. Imports nothing heavy: `--help` is built from this table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from histoforge.core.errors import SettingsError
 from histoforge.core.registry import Registry
@@ -28,6 +29,9 @@ class BackboneEntry:
         size_multiple: the height and width of a patch are multiples of it, px.
         has_small_stem: True if it can begin with the stem 'small'.
         has_width: True if a factor can scale its numbers of channels.
+        settings: parameters of `train_classifier` that `build` takes in addition, by keyword; `model.json` records
+            them in `config`.
+        pools_tiles: True if it weighs tiles of a patch, and is a `TilePooling`.
     """
 
     name: str
@@ -36,22 +40,34 @@ class BackboneEntry:
     size_multiple: int = 1
     has_small_stem: bool = False
     has_width: bool = True
+    settings: tuple[str, ...] = ()
+    pools_tiles: bool = False
 
-    def build(self, name: str, patch_size: tuple[int, int], stem: Stem, width: float) -> "Backbone":
+    def build(self, name: str, patch_size: tuple[int, int], config: Mapping[str, Any]) -> "Backbone":
         """Build the network with random weights. This imports torch.
 
         Args:
             name: its full name; it differs from `self.name` only for 'x:NAME'.
-            patch_size: height and width, px.
-            stem: 'imagenet' or 'small'.
-            width: factor on the numbers of channels.
+            patch_size: height and width of its input, px.
+            config: the settings of the model: stem ('imagenet' or 'small'), width, and those in `self.settings`.
 
         Raises:
             SettingsError: the network does not exist in this form.
         """
-        self.check(name, patch_size, width)
-        backbone: Backbone = import_module(self.module).build(name, patch_size, stem, width)
+        self.check(name, patch_size, config["width"])
+        settings = {key: config[key] for key in ("stem", "width", *self.settings)}
+        backbone: Backbone = import_module(self.module).build(name, patch_size, **settings)
         return backbone
+
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Return whether it can process images of a height and width, px."""
+        return min(size) >= self.minimum_size and not any(side % self.size_multiple for side in size)
+
+    @property
+    def required_size(self) -> str:
+        """The heights and widths that it can process, in words."""
+        multiple = f" and multiples of {self.size_multiple} px" if self.size_multiple > 1 else ""
+        return f"at least {self.minimum_size} px{multiple}"
 
     def check(self, name: str, patch_size: tuple[int, int], width: float) -> None:
         """Check the patch size and the width, before anything is built.
@@ -59,12 +75,11 @@ class BackboneEntry:
         Raises:
             SettingsError: the backbone cannot process such patches, or has a fixed width.
         """
-        if min(patch_size) < self.minimum_size or any(size % self.size_multiple for size in patch_size):
-            multiple = f" and multiples of {self.size_multiple} px" if self.size_multiple > 1 else ""
+        if not self.fits(patch_size):
             raise SettingsError(
-                f"The backbone '{name}' needs a patch height and width of at least {self.minimum_size} px{multiple}, "
-                f"and the patches have {dimensions(patch_size)} px: choose another backbone, or preprocess again with "
-                "another patch_size."
+                f"The backbone '{name}' needs images whose height and width are {self.required_size}, and they have "
+                f"{dimensions(patch_size)} px: choose another backbone, set input_size to resize them for it, or "
+                "preprocess again with another patch_size."
             )
         if width != 1 and not self.has_width:
             raise SettingsError(
@@ -100,6 +115,7 @@ class BackboneEntry:
 _PACKAGE = "histoforge.classifiers.backbones"
 _RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet50_cbam", "resnet101", "resnet152")
 _DENSENETS = ("densenet121", "densenet169")
+_VISION_TRANSFORMERS = ("vit_ti_16", "vit_s_16", "vit_b_16", "vit_l_16")
 
 BACKBONES: Registry[BackboneEntry] = Registry(
     "backbone",
@@ -107,16 +123,31 @@ BACKBONES: Registry[BackboneEntry] = Registry(
         *(BackboneEntry(name, f"{_PACKAGE}.resnet", has_small_stem=True) for name in _RESNETS),
         *(BackboneEntry(name, f"{_PACKAGE}.densenet", minimum_size=32) for name in _DENSENETS),
         BackboneEntry("convnext_tiny", f"{_PACKAGE}.convnext", minimum_size=32),
-        BackboneEntry("vit_b_16", f"{_PACKAGE}.vision_transformer", minimum_size=16, size_multiple=16),
+        BackboneEntry("conv4", f"{_PACKAGE}.conv4", minimum_size=16),
+        *(
+            BackboneEntry(name, f"{_PACKAGE}.vision_transformer", minimum_size=16, size_multiple=16)
+            for name in _VISION_TRANSFORMERS
+        ),
         *(
             BackboneEntry(
                 f"multiscale_vit_{step}", f"{_PACKAGE}.multiscale_vit", minimum_size=8 * step, size_multiple=8 * step
             )
             for step in (2, 4)
         ),
+        BackboneEntry(
+            "admil",
+            f"{_PACKAGE}.admil",
+            settings=("tile_size", "tile_overlap", "tile_backbone", "tile_tissue", "attention_branches"),
+            pools_tiles=True,
+        ),
         BackboneEntry(f"timm{MODEL_PLACEHOLDER}", f"{_PACKAGE}.timm_models", has_width=False),
     ),
 )
+
+
+def input_size(patch_size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return the height and width of a network's input, px: `side` twice, or those of a patch if it is 0."""
+    return (side, side) if side else patch_size
 
 
 def find_backbone(name: str) -> BackboneEntry:

@@ -10,8 +10,11 @@ from histoforge.classifiers.backbones.registry import Stem
 
 HEAD_CHANNELS = 64
 STAGES = 4
-ENCODERS = {"vit_b_16": (16, 12, 12)}
-"""Size of an image token in px, number of blocks, and number of attention heads."""
+ENCODERS = {"vit_ti_16": (16, 12, 3), "vit_s_16": (16, 12, 6), "vit_b_16": (16, 12, 12), "vit_l_16": (16, 24, 16)}
+"""Size of an image token in px, number of blocks, and number of attention heads.
+
+B and L are the published sizes (Dosovitskiy et al. 2021, Table 1); Ti and S are those of Touvron et al. 2021, Table 1.
+"""
 
 
 def build(name: str, patch_size: tuple[int, int], stem: Stem, width: float) -> "VisionTransformer":
