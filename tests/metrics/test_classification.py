@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from histoforge.metrics.classification import SCORES, Predictions, classification_metrics, statistic
+from histoforge.metrics.classification import SCORES, Predictions, class_statistics, classification_metrics, statistic
 
 
 def predictions(n: int, classes: int, seed: int = 0, decimals: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +67,17 @@ def test_weights_count_a_patch_as_often_as_if_it_were_there_so_often(classes):
             repeated = np.repeat(np.arange(60), row)
             plain = statistic(name, probabilities[repeated], labels[repeated])(np.ones((1, len(repeated))))
             assert result == pytest.approx(plain[0]), name
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_f1_of_each_class_and_their_mean_equal_scikit_learns(classes):
+    probabilities, labels = predictions(120, classes, seed=8)
+    weights = np.random.default_rng(9).random((3, 120))
+    results = np.stack([score(weights) for score in class_statistics("f1", probabilities, labels)], axis=1)
+    for result, row in zip(results, weights, strict=True):
+        called = probabilities.argmax(1)
+        np.testing.assert_allclose(result[:-1], sk.f1_score(labels, called, average=None, sample_weight=row))
+        assert result[-1] == pytest.approx(sk.f1_score(labels, called, average="macro", sample_weight=row))
 
 
 def test_weighted_auc_equals_scikit_learn():

@@ -197,6 +197,48 @@ class NetworkRecord:
 
 
 @dataclass(frozen=True)
+class TopTile:
+    """The tile of a test image that a classifier gave the most weight.
+
+    Attributes:
+        arm: name of the classifier's arm; the classifier is that of its lowest seed.
+        class_name: true class of the image.
+        unit: patient (slide, image) that it comes from.
+        top, left, side: place of the tile in the network's input, px.
+        weight: its share of the attention, 0 to 1.
+        tiles: number of tiles that have any.
+        predicted, probability: the class with the highest probability, and that probability.
+    """
+
+    arm: str
+    class_name: str
+    unit: str
+    top: int
+    left: int
+    side: int
+    weight: float
+    tiles: int
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """A classifier's attention over an image: its highest tile, and the weight at each pixel, float32 [H, W]."""
+
+    tile: TopTile
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AttentionExample:
+    """A test image, uint8 [H, W, 3], with the attention of a classifier of each arm."""
+
+    image: NDArray[np.uint8]
+    maps: Sequence[AttentionMap]
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything the report shows; parts without input are empty or None.
 
@@ -219,6 +261,7 @@ class Findings:
         caveats: what lessens the worth of the whole answer, one short sentence each.
         checks: whether each extractor ranks corrupted real patches sanely.
         realism: what the synthetic patches are.
+        attention: test images with the attention of the arms whose network weighs tiles.
     """
 
     title: str
@@ -248,3 +291,4 @@ class Findings:
     caveats: Sequence[str] = ()
     checks: Sequence[ExtractorCheck] = ()
     realism: Realism | None = None
+    attention: Sequence[AttentionExample] = ()

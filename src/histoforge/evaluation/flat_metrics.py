@@ -36,6 +36,7 @@ def _study_metrics(study: StudyFindings) -> dict[str, float | None]:
     flat: dict[str, float | None] = {}
     for arm in study.arms:
         flat |= {f"{arm.name}_{name}": score.mean for name, score in arm.scores.items()}
+        flat[f"{arm.name}_macro_f1"] = arm.macro_f1.mean if arm.macro_f1 else None
         difference = study.difference(arm.name, study.score)
         if difference is not None and difference.overall is not None:
             effect = difference.overall

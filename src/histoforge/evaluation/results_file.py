@@ -1,7 +1,8 @@
 """`metrics.json`: the results of an evaluation, written by `evaluate` and read by `publish_model`.
 
 Version 3 of the schema adds `caveats` and `score_reason` to the answer, `against_all`, `constant`, `control` and
-`external`, and `learned`, `above_constant`, folds and generators to each arm. Version 2 has `inputs`, the digests of
+`external`, and `learned`, `above_constant`, `class_f1`, `macro_f1`, folds and generators to each arm, and `attention`.
+Version 2 has `inputs`, the digests of
 what was evaluated. In version 1 they are found only among the labels of `provenance`.
 """
 
@@ -16,7 +17,14 @@ from histoforge.core.documents import json_values, read_json
 from histoforge.core.errors import SourceError
 from histoforge.evaluation.arm_factors import Factors
 from histoforge.evaluation.comparisons import AgainstAll
-from histoforge.evaluation.findings import ExternalFindings, Findings, GeneratorRow, InputDigests, PoolFindings
+from histoforge.evaluation.findings import (
+    ExternalFindings,
+    Findings,
+    GeneratorRow,
+    InputDigests,
+    PoolFindings,
+    TopTile,
+)
 from histoforge.evaluation.learning import ConstantClassifier
 from histoforge.evaluation.realism import Realism
 from histoforge.evaluation.study_findings import (
@@ -86,6 +94,7 @@ class ArmRecord(Record):
         training: how its classifiers were trained; `models` are their digests.
         learned: whether it is above a classifier that always gives the same answer; None if that cannot be tested.
         above_constant: by how much it is above that classifier, by score.
+        class_f1, macro_f1: F1 of each class, and their unweighted mean, as in `scores`.
     """
 
     factors: Factors
@@ -98,6 +107,8 @@ class ArmRecord(Record):
     learned: bool | None = None
     above_constant: dict[str, CrossedMean] = {}
     folds: list[int] = []
+    class_f1: dict[str, Score] = {}
+    macro_f1: Score | None = None
 
 
 class ExternalRecord(Record):
@@ -160,6 +171,7 @@ class EvaluationResults(Record):
         networks: trainings of the networks that draw and classify patches, by arm and seed.
         provenance: labels and values for display, as in the report.
         external: the external test; None if there was none.
+        attention: the tile of each shown test image with the most weight, by arm whose network weighs tiles.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -184,6 +196,7 @@ class EvaluationResults(Record):
     networks: dict[str, dict[int, GeneratorTrainingRecord]] = Field(default_factory=dict)
     provenance: dict[str, str]
     external: ExternalRecord | None = None
+    attention: list[TopTile] = []
 
     def as_json(self) -> dict[str, Any]:
         """Return the document as JSON values, with None for numbers that are not finite."""
@@ -229,6 +242,7 @@ def evaluation_results(
         },
         provenance=dict(findings.provenance),
         external=None if findings.external is None else _external(findings.external, external_lines),
+        attention=[attention.tile for example in findings.attention for attention in example.maps],
     )
 
 
@@ -261,6 +275,8 @@ def _arm(study: StudyFindings, arm: ArmFindings) -> ArmRecord:
         training=arm.training,
         learned=study.learned(arm.name),
         above_constant=arm.above_constant,
+        class_f1=arm.class_f1,
+        macro_f1=arm.macro_f1,
     )
 
 

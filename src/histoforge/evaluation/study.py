@@ -23,7 +23,7 @@ from histoforge.evaluation.study_findings import (
 )
 from histoforge.evaluation.unified import further_pairs
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
-from histoforge.metrics.classification import SCORES, classification_metrics, statistic
+from histoforge.metrics.classification import SCORES, class_statistics, classification_metrics, statistic
 from histoforge.metrics.compare import holm, paired_effect, sample_std
 from histoforge.metrics.crossed import Jackknife, ScoredRuns, crossed_difference
 from histoforge.metrics.crossed_mean import crossed_mean
@@ -102,8 +102,13 @@ def build_study(
     for each in predictions:
         arm = _arm(each, test)
         runs = {name: jackknife.score(of_runs, arm.generators) for name, of_runs in statistics[arm.name].items()}
-        scores = {name: _score(name, arm.runs, runs[name], confidence) for name in SCORES}
-        arms.append(replace(arm, scores=scores, above_constant=learning.above(runs, confidence)))
+        scores = {
+            name: _score([getattr(run, name) for run in arm.runs], runs[name], confidence, 2 if name == "brier" else 1)
+            for name in SCORES
+        }
+        class_f1, macro_f1 = _f1(arm, each.probabilities, test, jackknife, confidence)
+        above = learning.above(runs, confidence)
+        arms.append(replace(arm, scores=scores, above_constant=above, class_f1=class_f1, macro_f1=macro_f1))
         scored[arm.name] = runs
     study = StudyFindings(
         score=score,
@@ -156,16 +161,29 @@ def _arm(predictions: ArmPredictions, test: PatchSet) -> ArmFindings:
     )
 
 
-def _score(name: str, runs: Sequence[Any], scored: ScoredRuns, confidence: float) -> Score:
-    seeds = [getattr(run, name) for run in runs]
+def _f1(
+    arm: ArmFindings, probabilities: Sequence[Probabilities], test: PatchSet, jackknife: Jackknife, confidence: float
+) -> tuple[dict[str, Score], Score]:
+    """Return the F1 of each class, by its name, and their unweighted mean."""
+    statistics = zip(*(class_statistics("f1", each, test.labels) for each in probabilities), strict=True)
+    values = zip(*([row.f1 for row in (*run.classes, run.macro)] for run in arm.runs), strict=True)
+    *of_classes, macro = (
+        _score(of_runs, jackknife.score(scored, arm.generators), confidence)
+        for of_runs, scored in zip(values, statistics, strict=True)
+    )
+    return dict(zip(test.classes, of_classes, strict=True)), macro
+
+
+def _score(seeds: Sequence[float | None], scored: ScoredRuns, confidence: float, highest: float = 1) -> Score:
+    """Return the score of each run, their mean, and its interval within [0, highest]."""
     known = [value for value in seeds if value is not None]
     if len(known) < len(seeds):
-        return Score(None, None, None, None, seeds, "the score is undefined")
+        return Score(None, None, None, None, list(seeds), "the score is undefined")
     interval = crossed_mean(scored, confidence)
     low, high = interval.low, interval.high
     if low is not None and high is not None:
-        low, high = max(low, 0.0), high if name == "brier" else min(high, 1.0)
-    return Score(float(np.mean(known)), sample_std(known), low, high, seeds, interval.note)
+        low, high = max(low, 0.0), min(high, highest)
+    return Score(float(np.mean(known)), sample_std(known), low, high, list(seeds), interval.note)
 
 
 def _compare(

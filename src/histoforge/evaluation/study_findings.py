@@ -121,6 +121,7 @@ class ArmFindings:
         histories: one list of epochs per classifier, each with val_loss and similar values.
         training: settings, digests and durations.
         above_constant: by how much it is above a classifier that always gives the same answer, by score.
+        class_f1, macro_f1: F1 of each class against all others, by its name, and their unweighted mean.
     """
 
     name: str
@@ -135,6 +136,8 @@ class ArmFindings:
     histories: list[list[dict[str, float]]]
     training: ClassifierTraining
     above_constant: dict[str, CrossedMean] = field(default_factory=dict)
+    class_f1: dict[str, Score] = field(default_factory=dict)
+    macro_f1: Score | None = None
 
     @property
     def title(self) -> str:

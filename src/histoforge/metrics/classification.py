@@ -150,6 +150,24 @@ def statistic(name: str, probabilities: NDArray[np.floating], labels: NDArray[np
     return lambda weights: predictions.score(name, weights)
 
 
+def class_statistics(name: str, probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> list[Statistic]:
+    """Return a score of each class against all others, and its unweighted mean, as functions of weights [B, N].
+
+    Args:
+        name: 'sensitivity', 'specificity', 'precision', 'f1' or 'auc'.
+
+    Raises:
+        ValueError: probabilities and labels do not match.
+    """
+    predictions = Predictions(probabilities, labels)
+
+    def of_class(label: int) -> Statistic:
+        return lambda weights: predictions.per_class(name, weights)[:, label]
+
+    classes = [of_class(label) for label in range(predictions.n_classes)]
+    return [*classes, lambda weights: predictions.per_class(name, weights).mean(1)]
+
+
 def classification_metrics(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], classes: list[str]
 ) -> ClassificationMetrics:

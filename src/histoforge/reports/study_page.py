@@ -3,6 +3,7 @@
 from histoforge.evaluation.findings import Findings
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.reports.layout.blocks import Page
+from histoforge.reports.sections.attention import attention_section
 from histoforge.reports.sections.control import control_section
 from histoforge.reports.sections.distances import generator_section
 from histoforge.reports.sections.external import external_section
@@ -47,6 +48,7 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
             classes_section(study, classes),
             calibration_section(study),
             patients_section(study, classes),
+            attention_section(findings),
             class_galleries_section(findings),
             realism_section(findings.realism, findings.checks),
             selection_section(findings),

@@ -14,6 +14,7 @@ from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.core.text import counted
 from histoforge.evaluation.arm_inputs import ArmInput, RunKey, TestPatches, tested_patches
+from histoforge.evaluation.attention import attention_examples
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
 from histoforge.evaluation.drawn_sets import open_drawn
 from histoforge.evaluation.findings import ExternalFindings, Findings, SyntheticFindings
@@ -140,7 +141,8 @@ def run(
         computed_on=f"{device} at precision {config.precision}",
         seconds=time.monotonic() - started,
     )
-    findings = replace(findings, external=external, generators=generators)
+    attention = attention_examples(arm_inputs, tested, units.of(test), config.shown_attention, config.seed, device)
+    findings = replace(findings, external=external, generators=generators, attention=attention)
     return _write(findings, predictions, test, Path(report), Path(metrics), started)
 
 

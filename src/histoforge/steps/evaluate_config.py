@@ -68,6 +68,12 @@ class EvaluateConfig(TrainingConfig):
     )
     shown_patches: int = Field(8, ge=0, le=40, description="number of patches shown per class and kind")
     shown_pairs: int = Field(6, ge=0, le=40, description="number of closest pairs shown with the memorisation audit")
+    shown_attention: int = Field(
+        2,
+        ge=0,
+        le=20,
+        description="number of test images shown per class with the attention of backbones that weigh tiles",
+    )
     shown_slides: int = Field(12, ge=0, le=200, description="maximum number of slides shown with their grids")
 
 

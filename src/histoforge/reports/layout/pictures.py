@@ -31,6 +31,11 @@ def picture(path: Path, alt: str, caption: str, largest: int) -> Figure:
     with Image.open(path) as file:
         image = file.convert("RGB")
     image.thumbnail((largest, largest), Image.Resampling.LANCZOS)
+    return figure_of(image, alt, caption)
+
+
+def figure_of(image: Image.Image, alt: str, caption: str) -> Figure:
+    """Return an RGB image as a figure of its size."""
     return Figure(alt=alt, caption=caption, image=_data_address(image, quality=72), size=image.size)
 
 

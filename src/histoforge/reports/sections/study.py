@@ -6,7 +6,7 @@ import numpy as np
 
 from histoforge.core.text import counted
 from histoforge.evaluation.learning import learning_score
-from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, StudyFindings
+from histoforge.evaluation.study_findings import SCORE_NAMES, ArmFindings, Score, StudyFindings
 from histoforge.metrics.compare import p_text
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Matrices, Section, Table, cells
 from histoforge.reports.plots.factors import fraction_figure, ratio_figure
@@ -122,6 +122,7 @@ def classes_section(study: StudyFindings, classes: Sequence[str]) -> Section:
             rows=[_class_row(arm, index) for arm in arms for index in range(len(classes))],
             note="Each class against all others.",
         ),
+        *_f1_table(study, classes),
     ]
     if (roc := roc_figure(study, classes)) is not None:
         blocks.append(Figures([roc]))
@@ -147,6 +148,28 @@ def _class_row(arm: ArmFindings, index: int) -> list[Cell]:
     runs = [run.classes[index] for run in arm.runs]
     scores = [_mean_over_seeds([getattr(run, name) for run in runs]) for name in CLASS_SCORES]
     return cells(f"{arm.title}: {runs[0].name}", f"{runs[0].n:,}", *scores)
+
+
+def _f1_table(study: StudyFindings, classes: Sequence[str]) -> list[Table]:
+    """Return the F1 of each class and their mean, with intervals, one arm per row; empty for earlier results."""
+    rows = [
+        [Cell(arm.title), *(_with_interval(score) for score in (*arm.class_f1.values(), arm.macro_f1))]
+        for arm in study.arms
+        if arm.macro_f1 is not None
+    ]
+    table = Table(
+        caption="F1 by class: mean ± standard deviation over seeds",
+        columns=["Arm", *classes, "Mean over the classes"],
+        rows=rows,
+        note=f"In square brackets: {study.confidence:.0%} interval over test {study.units} and training runs. Each "
+        "class against all others; the mean is unweighted (macro F1).",
+        stacked=True,
+    )
+    return [table] if rows else []
+
+
+def _with_interval(score: Score) -> Cell:
+    return Cell(score_text(score), interval_text(score.low, score.high))
 
 
 def _mean_over_seeds(values: Sequence[float | None]) -> str:
