@@ -47,7 +47,7 @@ def register(tmp_path_factory):
 def test_help_lists_the_method_and_its_parameters(register):
     code = register + "from histoforge.cli import main\nmain(['train-generator', '--help'])"
     text = " ".join(run_python(code).split())
-    assert re.search(r"--method .*medvitgan\W+tint", text)
+    assert re.search(r"--method .*stylegan2\W+tint", text)
     assert "Settings of tint" in text
     assert "standard deviation of the noise: 0.1 or 0.3 (weak for tint)" in text
 

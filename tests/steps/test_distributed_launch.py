@@ -27,6 +27,10 @@ GENERATORS = {
         **COMMON, "epoch_steps": 2, "method": "ddpm", "unet_channels": 16, "levels": 3, "level_blocks": 1,
         "attention_size": 4, "dropout": 0.0, "by_label": True, "sampling_steps": 2,
     },
+    "stylegan2": {
+        **COMMON, "epoch_steps": 2, "method": "stylegan2", "z_dim": 8, "style_dim": 8, "mapping_layers": 2,
+        "channel_base": 256, "channel_max": 16, "path_every": 2, "diff_augment": "colour", "learning_rate": 2e-4,
+    },
 }  # fmt: skip
 CLASSIFIER = {
     **COMMON, "backbone": "resnet10", "stem": "small", "width": 0.125, "dropout": 0.0, "seeds": 1,
@@ -44,7 +48,7 @@ def write_patches(path):
 
 
 def train_all(folder, rank, world, port):
-    """One process of `world`: a GAN with a penalty, a diffusion model and a classifier."""
+    """One process of `world`: two GANs with penalties, a diffusion model and a classifier."""
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     patches = folder.parent / "patches"

@@ -22,6 +22,7 @@ from histoforge.generators.dcgan.config import (
 from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.histogan.config import HistoganConfig
 from histoforge.generators.rleo.config import REWARDS, RleoConfig
+from histoforge.generators.stylegan2.config import Stylegan2Config
 from histoforge.generators.vitgan.config import MedvitganConfig, VitganConfig
 
 
@@ -109,6 +110,7 @@ METHODS = Registry(
         Method("ddpm", DdpmConfig, "histoforge.generators.ddpm"),
         Method("vitgan", VitganConfig, "histoforge.generators.vitgan", classifies=True),
         Method("medvitgan", MedvitganConfig, "histoforge.generators.vitgan", classifies=True),
+        Method("stylegan2", Stylegan2Config, "histoforge.generators.stylegan2"),
     ],
 )
 

@@ -24,7 +24,7 @@ def doublings(patch_size: tuple[int, int], method: str) -> int:
         )
         raise SettingsError(
             f"{method} cannot make patches of {patch_size[0]}x{patch_size[1]} px, since both sides must be multiples "
-            f"of {factor}: preprocess to {lower} or {upper} px (64x64 is the published size)."
+            f"of {factor}: preprocess to {lower} or {upper} px."
         )
     return steps
 
