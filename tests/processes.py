@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,37 @@ def run_process(log: Path, function: Callable[..., object], *arguments: object) 
     process.join()
     assert process.exitcode is not None
     return Ended(process.exitcode, log.read_text())
+
+
+def run_ranks(folder: Path, world: int, function: Callable[..., object], *arguments: object) -> None:
+    """Run `function` in `world` processes as torch.distributed.run starts them, and check that all succeed.
+
+    Args:
+        folder: a folder for the processes' standard errors.
+        world: the number of processes; their rank is in the environment variable RANK.
+        function: a function at a module's top level.
+        arguments: what to call it with.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    codes = {}
+
+    def run(rank: int) -> None:
+        variables = {"RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        codes[rank] = run_process(folder / f"stderr-{rank}", _in_environment, variables, function, *arguments).code
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(world)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == dict.fromkeys(range(world), 0)
+
+
+def _in_environment(variables: dict[str, object], function: Callable[..., object], *arguments: object) -> None:
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    function(*arguments)
 
 
 def _redirected(log: Path, function: Callable[..., object], *arguments: object) -> None:

@@ -1,11 +1,9 @@
 """Two processes that train together end with the weights of a single process."""
 
 import os
-import socket
-import threading
 
 import torch
-from processes import run_process
+from processes import run_ranks
 from torch import nn
 from toy import data
 
@@ -13,8 +11,8 @@ from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo, load_model, save_model
 
 
-def train(folder, rank, world, port):
-    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def train(folder):
+    rank = os.environ["RANK"]
     engine = Engine(folder / f"work-{rank}", {}, device="cpu", precision="float32", checkpoint_every=0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.LayerNorm(8), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(network.parameters(), 1e-2)
@@ -27,25 +25,9 @@ def train(folder, rank, world, port):
     save_model(folder / f"model-{rank}", info, network.state_dict())
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def train_with(folder, world):
     folder.mkdir()
-    port, codes = free_port(), {}
-
-    def run(rank):
-        codes[rank] = run_process(folder / f"stderr-{rank}", train, folder, rank, world, port)
-
-    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(world)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {rank: ended.code for rank, ended in codes.items()} == dict.fromkeys(range(world), 0)
+    run_ranks(folder, world, train, folder)
     return [load_model(folder / f"model-{rank}", "classifier")[1] for rank in range(world)]
 
 

@@ -2,30 +2,22 @@
 
 import csv
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import tifffile
-from numpy.typing import NDArray
-from PIL import Image
 
 from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_file
 from histoforge.core.progress import Progress
+from histoforge.patches.images import Pixels
 from histoforge.phantom.drawing import SlideDrawer
 from histoforge.phantom.layout import Layout, plan_slide
 from histoforge.phantom.texture import make_patterns
-
-Pixels = NDArray[np.uint8]
+from histoforge.slides.pyramid import BAND_PX, TILE_PX, write_pyramid
 
 CLASSES = ("benign", "tumour")
-TILE_PX = 256
-BAND_PX = 512
 CHUNK_PX = 2048
-MIN_LEVEL_PX = 512
-JPEG_QUALITY = 88
 COLOURS = ([70, 160, 90], [200, 40, 50], [60, 90, 200], [230, 150, 30])
 CORRUPT_NAME = "phantom-corrupt"
 
@@ -88,21 +80,8 @@ def draw_slides(
 
 
 def write_slide(path: Path, drawer: SlideDrawer) -> None:
-    """Write one slide as a pyramid of JPEG tiles, each level at half the resolution of the previous one."""
-    width, height = drawer.layout.size
-    levels = [(width, height)]
-    while max(levels[-1]) > MIN_LEVEL_PX:
-        levels.append((levels[-1][0] // 2, levels[-1][1] // 2))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        atomic_file(path) as temporary,
-        tifffile.TiffWriter(temporary, bigtiff=width * height > 2**30) as writer,
-    ):
-        level = _scratch(folder, 1, levels)
-        _write_level(writer, _drawn_bands(drawer, level), levels[0], drawer.layout.mpp, first=True)
-        for number, size in enumerate(levels[1:], 1):
-            finer, level = level, _scratch(folder, number + 1, levels)
-            _write_level(writer, _stored_bands(finer, level), size, drawer.layout.mpp * 2**number)
+    """Write one slide as a pyramid."""
+    write_pyramid(path, drawer.layout.size, _drawn_bands(drawer), drawer.layout.mpp)
 
 
 def write_geojson(path: Path, layout: Layout, classes: Sequence[str]) -> None:
@@ -134,69 +113,12 @@ def _largest_class(layout: Layout, classes: Sequence[str]) -> str:
     return max(area, key=lambda name: area[name])
 
 
-def _scratch(folder: str, number: int, levels: list[tuple[int, int]]) -> Pixels | None:
-    """Allocate disk space for a level, uint8 [height, width, 3], or return None after the last level."""
-    if number == len(levels):
-        return None
-    width, height = levels[number]
-    return np.memmap(f"{folder}/{number}", np.uint8, "w+", shape=(height, width, 3))
-
-
-def _drawn_bands(drawer: SlideDrawer, coarser: Pixels | None) -> Iterator[Pixels]:
+def _drawn_bands(drawer: SlideDrawer) -> Iterator[Pixels]:
     width, height = drawer.layout.size
     for y in range(0, height, BAND_PX):
         rows = min(BAND_PX, height - y)
         chunks = [drawer.draw(x, y, min(CHUNK_PX, width - x), rows) for x in range(0, width, CHUNK_PX)]
-        band = np.concatenate(chunks, axis=1)
-        _shrink(band, y, coarser)
-        yield band
-
-
-def _stored_bands(level: Pixels | None, coarser: Pixels | None) -> Iterator[Pixels]:
-    if level is None:
-        return
-    for y in range(0, len(level), BAND_PX):
-        band = np.asarray(level[y : y + BAND_PX])
-        _shrink(band, y, coarser)
-        yield band
-
-
-def _shrink(band: Pixels, y: int, coarser: Pixels | None) -> None:
-    """Write a band, halved in size, to its position in the next level."""
-    if coarser is not None:
-        half = np.asarray(Image.fromarray(band).reduce(2))
-        target = coarser[y // 2 : y // 2 + len(half)]
-        target[:] = half[: len(target), : coarser.shape[1]]
-
-
-def _write_level(
-    writer: tifffile.TiffWriter, bands: Iterator[Pixels], size: tuple[int, int], mpp: float, first: bool = False
-) -> None:
-    writer.write(
-        _tiles(bands),
-        shape=(size[1], size[0], 3),
-        dtype=np.uint8,
-        tile=(TILE_PX, TILE_PX),
-        photometric="rgb",
-        compression="jpeg",
-        compressionargs={"level": JPEG_QUALITY},
-        subsampling=(2, 2),
-        resolution=(1e4 / mpp, 1e4 / mpp),
-        resolutionunit="CENTIMETER",
-        subfiletype=0 if first else 1,
-        metadata=None,
-        maxworkers=1,
-    )
-
-
-def _tiles(bands: Iterator[Pixels]) -> Iterator[Pixels]:
-    """Yield tiles from left to right and top to bottom, padded at the edges."""
-    for band in bands:
-        rows, columns = (-band.shape[axis] % TILE_PX for axis in (0, 1))
-        padded = np.pad(band, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        for y in range(0, padded.shape[0], TILE_PX):
-            for x in range(0, padded.shape[1], TILE_PX):
-                yield np.ascontiguousarray(padded[y : y + TILE_PX, x : x + TILE_PX])
+        yield np.concatenate(chunks, axis=1)
 
 
 def _write_truncated(slide: Path, path: Path) -> Path:

@@ -77,6 +77,15 @@ def mean(values: Tensor) -> Tensor:
     return values if world_size() == 1 else _Sum.apply(values) / world_size()
 
 
+def total(values: Tensor) -> Tensor:
+    """Return the sum over the processes of a tensor on the CPU with the same shape in each."""
+    if world_size() == 1:
+        return values
+    on_device = values.cuda() if dist.get_backend() == "nccl" else values.clone()
+    dist.all_reduce(on_device)
+    return on_device.cpu()
+
+
 def from_main(value: Any) -> Any:
     """Return the first process's value in every process."""
     if world_size() == 1:
