@@ -1,7 +1,7 @@
 """Patch-wise timestep tracking: large images from overviews (PathUp, section 3.3 and Algorithm 1)."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -54,16 +54,14 @@ def draw_large_image(
     enlarged = np.array(Image.fromarray(overview).resize(size[::-1], Image.Resampling.BICUBIC))
     if config.upscaler == "bicubic":
         return enlarged
-    encode, decode = model.autoencoder.encode, model.autoencoder.decode
-    coding = (model.window, pixel_overlap(config, model.window), model.autoencoder.factor, config.window_batch)
-    with torch.inference_mode(), autocast(model.device, model.dtype):
-        channels = model.autoencoder.architecture.latent_channels
-        latent = encode_tiled(
-            lambda tiles: model.autoencoder.encode(tiles.to(model.device)), enlarged, channels, *coding
-        )
-        condition = model.condition(torch.tensor([label]), PATCH)
-        latent = track(_predictor(model, condition), latent, model.alphas_cumprod, model.window, config, rng, advance)
-        return decode_tiled(lambda tiles: decode(tiles.to(model.device)), latent, *coding)
+    autoencoder, device = model.autoencoder, model.device
+    coding = (model.window, pixel_overlap(config, model.window), autoencoder.factor, config.window_batch)
+    with torch.inference_mode(), autocast(device, model.dtype):
+        channels = autoencoder.architecture.latent_channels
+        latent = encode_tiled(lambda tiles: autoencoder.encode(tiles.to(device)), enlarged, channels, *coding)
+        predictor = _predictor(model, model.condition(torch.tensor([label]), PATCH))
+        latent = track(predictor, latent, model.alphas_cumprod, model.window, config, rng, advance)
+        return decode_tiled(lambda tiles: autoencoder.decode(tiles.to(device)), latent, *coding)
 
 
 def track(
@@ -92,17 +90,18 @@ def track(
     """
     solver = make_solver(config.solver, alphas_cumprod, config.steps, config.strength)
     overlap, weights = pixel_overlap(config, window), weight_map(config.weights, window)
+    channels, height, width = latent.shape
     times = solver_times(solver)
     noise = torch.randn(latent.shape, generator=rng)
-    noisy = solver.add_noise(latent, noise, times[:1])
+    noisy = solver.add_noise(latent, noise, cast(torch.IntTensor, times[:1]))
     for time in times.tolist():
         shift = _random_shift(window, overlap, rng) if config.jitter else (0, 0)
-        corners = window_corners(noisy.shape[1:], window, overlap, shift)
+        corners = window_corners((height, width), window, overlap, shift)
 
         def predicted(batch: Sequence[Corner], noisy: Tensor = noisy, time: int = time) -> Tensor:
             return predict_noise(torch.stack([crop(noisy, corner, window) for corner in batch]), time)
 
-        noise = merge_windows(predicted, corners, noisy.shape, weights, config.window_batch)
+        noise = merge_windows(predicted, corners, (channels, height, width), weights, config.window_batch)
         noisy = solver.step(noise, time, noisy, return_dict=False)[0]
         advance(len(corners))
     return noisy

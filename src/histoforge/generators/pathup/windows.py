@@ -29,8 +29,8 @@ def window_starts(length: int, window: int, overlap: int, shift: int = 0) -> lis
 
 def window_corners(area: Size, window: Size, overlap: int, shift: Corner = (0, 0)) -> list[Corner]:
     """Return the corners of the windows that cover an area, row by row; see `window_starts`."""
-    starts = (window_starts(*sides, overlap, by) for *sides, by in zip(area, window, shift, strict=True))
-    return list(product(*starts))
+    rows, columns = (window_starts(area[axis], window[axis], overlap, shift[axis]) for axis in (0, 1))
+    return list(product(rows, columns))
 
 
 def edge_distance(window: Size) -> Tensor:
