@@ -1,5 +1,6 @@
 """The benchmarks time the trainings that ship."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -71,3 +72,16 @@ class Untrained:
 
     def run(self, config, patches, model):
         make_extractor(model)
+
+
+def test_large_images_are_equal_to_those_of_one_call_per_window(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import large_images
+
+    options = ["--channels", "8", "--patch", "64", "--size", "128", "--rounds", "1", "--sizes"]
+    monkeypatch.setattr(sys, "argv", ["large_images.py", *options])
+    large_images.main()
+    printed = capsys.readouterr().out
+    assert "9 windows of 64 px, 3 steps" in printed
+    difference = re.search(r"in float32: (\S+) ", printed)
+    assert float(difference[1]) < 1e-3

@@ -14,6 +14,8 @@ ARCHITECTURE = Architecture(
 )
 SETTINGS = {"unet_channels": 8, "levels": 2, "level_blocks": 1, "precision": "float32", "sampling_steps": 2}
 WINDOW_PX, FACTOR = 32, 4
+STAIN = (0.2, -0.5, 0.2)
+"""The colour of all images, that of tissue, in [-1, 1]."""
 
 
 def untrained_pathup(classes=("benign", "tumour"), mpp=0.5, **values):
@@ -29,7 +31,10 @@ def untrained_pathup(classes=("benign", "tumour"), mpp=0.5, **values):
         mpp=mpp,
     )
     network = PathupNetwork(config, len(classes), ARCHITECTURE.latent_channels, (8, 8)).eval()
-    return TrainedPathup(info, config, network, Autoencoder(ARCHITECTURE).eval(), torch.device("cpu"))
+    autoencoder = Autoencoder(ARCHITECTURE).eval()
+    with torch.no_grad():
+        autoencoder.vae.decoder.conv_out.bias.copy_(torch.tensor(STAIN))
+    return TrainedPathup(info, config, network, autoencoder, torch.device("cpu"))
 
 
 def save_pathup(path, **values):

@@ -38,6 +38,7 @@ def scan_source(
         ("finetune_snn_overrides", dict),
         ("train_generator_overrides", dict),
         ("select_samples_overrides", dict),
+        ("synthesise_images_overrides", dict),
         ("train_classifier_overrides", dict),
         ("score_generator_overrides", dict),
         ("leaderboard_overrides", dict),
@@ -91,6 +92,7 @@ def scan_source(
         finetune_snn_overrides: overrides of finetune_snn.
         train_generator_overrides: overrides of train_generator.
         select_samples_overrides: overrides of select_samples.
+        synthesise_images_overrides: overrides of synthesise_images.
         train_classifier_overrides: overrides of train_classifier.
         score_generator_overrides: overrides of score_generator.
         leaderboard_overrides: overrides of leaderboard.

@@ -10,6 +10,7 @@ from histoforge.generators.pathup.windows import (
     edge_distance,
     merge_windows,
     weight_map,
+    window_borders,
     window_corners,
     window_starts,
 )
@@ -29,6 +30,11 @@ def test_windows_cover_every_pixel_and_the_last_is_flush(length, window, overlap
     assert covered == set(range(length))
     assert starts[-1] == length - window
     assert all(after - before <= window - overlap for before, after in pairwise(starts))
+
+
+def test_borders_are_where_windows_start_and_end_inside_the_area():
+    assert window_borders(20, 8, 2) == [6, 8, 12, 14]
+    assert window_borders(8, 8, 4) == []
 
 
 def test_shifts_move_all_windows_but_the_first_and_the_last():

@@ -16,7 +16,7 @@ RECORD = ".histoforge.json"
 """The file in a result's directory that records which command made it, with which settings."""
 
 _MODEL = ("model.json", "model.safetensors", "history.json", "guide.json", "training.jsonl", "pictures/*.png")
-_WORK = ("*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors")
+_WORK = ("*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors", "*image-*.png")
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,9 @@ KINDS = {
     "scores": ResultKind("scores of a generator", "scores.json", ("features.npz", "history.json", "pictures/*.png")),
     "publication": ResultKind("publication", "decision.json", ("model_card.json", "README.md")),
     "version": ResultKind("published version", "version.json", ("model/*", "model_card.json", "README.md")),
+    "synthetic_slides": ResultKind(
+        "folder of synthetic slides", "slides.json", ("slides.csv", "*.tiff"), (("kind", "synthetic_slides"),)
+    ),
     "slides": ResultKind("folder of phantom slides", RECORD, ("*",), (("phantom", None),)),
 }
 FILE_KINDS = {

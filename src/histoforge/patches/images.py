@@ -17,6 +17,8 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 ENCODED_FROM_PX = 256
 ROWS_PER_GROUP = 32
+BYTES_PER_GROUP = 1 << 26
+"""A row group ends with the row that exceeds this, so that large images do not accumulate in memory."""
 
 
 class ImageReader(Protocol):
@@ -90,6 +92,8 @@ class ParquetReader:
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path, memory_map=True)
+        groups = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
+        self._first_rows = np.concatenate([[0], np.cumsum(groups)])
         self.shape: tuple[int, ...] = (self._file.metadata.num_rows,)
         self._group = lru_cache(maxsize=8)(self._read_group)
 
@@ -99,8 +103,9 @@ class ParquetReader:
     def read(self, rows: NDArray[np.int64]) -> Pixels:
         images: list[Pixels | None] = [None] * len(rows)
         for index in np.argsort(rows, kind="stable"):
-            group, row = divmod(int(rows[index]), ROWS_PER_GROUP)
-            images[index] = np.asarray(Image.open(io.BytesIO(self._group(group)[row])))
+            group = int(np.searchsorted(self._first_rows, rows[index], side="right")) - 1
+            encoded = self._group(group)[int(rows[index] - self._first_rows[group])]
+            images[index] = np.asarray(Image.open(io.BytesIO(encoded)))
         return np.stack([image for image in images if image is not None])
 
 
@@ -118,7 +123,7 @@ class ParquetWriter:
     def write(self, images: Pixels) -> None:
         for encoded in self._encoders.map(encode_png, images):
             self._pending.append(encoded)
-            if len(self._pending) == ROWS_PER_GROUP:
+            if len(self._pending) == ROWS_PER_GROUP or sum(map(len, self._pending)) > BYTES_PER_GROUP:
                 self._flush()
 
     def close(self) -> None:

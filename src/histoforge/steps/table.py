@@ -97,6 +97,24 @@ STEPS = Registry(
             separate_overrides=True,
         ),
         Step(
+            name="synthesise_images",
+            about="Draw large images of each class from a generator of patches and overviews.",
+            inputs=(
+                Port("generator", "generator of the method 'pathup'"),
+                Port("guide", "guide that searches the images for repeated tissue", optional=True),
+            ),
+            outputs=(
+                Port("images", "patch set of the large images", file="images", kind="patches"),
+                Port("slides", "the images as slides, if requested", file="slides", kind="synthetic_slides"),
+            ),
+            distributed=True,
+            size="evaluating",
+            gpu=True,
+            torch=True,
+            hours=24,
+            separate_overrides=True,
+        ),
+        Step(
             name="train_classifier",
             about="Train the classifiers of one arm, one per seed, with or without synthetic patches.",
             inputs=(_PATCHES, Port("synthetic", "patch set of synthetic patches to add to the real", optional=True)),

@@ -59,7 +59,7 @@ def draw_large_image(
     with torch.inference_mode(), autocast(device, model.dtype):
         channels = autoencoder.architecture.latent_channels
         latent = encode_tiled(lambda tiles: autoencoder.encode(tiles.to(device)), enlarged, channels, *coding)
-        predictor = _predictor(model, model.condition(torch.tensor([label]), PATCH))
+        predictor = noise_predictor(model, model.condition(torch.tensor([label]), PATCH))
         latent = track(predictor, latent, model.alphas_cumprod, model.window, config, rng, advance)
         return decode_tiled(lambda tiles: autoencoder.decode(tiles.to(device)), latent, *coding)
 
@@ -139,7 +139,9 @@ def _random_shift(window: Size, overlap: int, rng: torch.Generator) -> Corner:
     return row, column
 
 
-def _predictor(model: TrainedPathup, condition: Tensor) -> NoisePredictor:
+def noise_predictor(model: TrainedPathup, condition: Tensor) -> NoisePredictor:
+    """Return the model's prediction under one condition, int64 [1]."""
+
     def predict_noise(noisy: Tensor, time: int) -> Tensor:
         times = torch.full((len(noisy),), time)
         return model.predict_noise(noisy.to(model.device), times, condition.expand(len(noisy)))

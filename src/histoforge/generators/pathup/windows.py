@@ -33,6 +33,12 @@ def window_corners(area: Size, window: Size, overlap: int, shift: Corner = (0, 0
     return list(product(rows, columns))
 
 
+def window_borders(length: int, window: int, overlap: int) -> list[int]:
+    """Return the pixels along one side at which a window starts or has just ended, without the ends of the side."""
+    starts = window_starts(length, window, overlap)
+    return sorted({*starts, *(start + window for start in starts)} - {0, length})
+
+
 def edge_distance(window: Size) -> Tensor:
     """Return the distance of each pixel of a window to its nearest edge, relative to the side, float32 [h, w]."""
     rows, columns = (_distance_along(side) for side in window)

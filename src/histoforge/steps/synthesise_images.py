@@ -1,0 +1,226 @@
+"""Draw large images from a generator of patches and overviews (PathUp, section 3.3)."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from histoforge.core.digests import digest_json
+from histoforge.core.errors import ModelError
+from histoforge.core.progress import Progress, say
+from histoforge.core.results import remove_work, work_beside
+from histoforge.core.seeds import derive_seed
+from histoforge.core.text import counted, dimensions
+from histoforge.generators.pathup import trained
+from histoforge.generators.pathup.finished_images import FinishedImages
+from histoforge.generators.pathup.solvers import make_solver, solver_times
+from histoforge.generators.pathup.tracking import OVERVIEW, check_target, draw_large_image, pixel_overlap
+from histoforge.generators.pathup.trained import TrainedPathup
+from histoforge.generators.pathup.windows import window_borders, window_corners
+from histoforge.metrics.seams import seam_energy
+from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.siamese.guide import Guide, load_guide
+from histoforge.siamese.repeated_tissue import embed_patches, repeated_share
+from histoforge.slides.synthetic_slides import write_synthetic_slides
+from histoforge.steps.synthesise_images_config import SynthesiseImagesConfig, SynthesiseImagesSummary
+from histoforge.storage import open_location
+from histoforge.training import processes
+from histoforge.training.device import resolve_device, resolve_precision
+from histoforge.training.model_files import load_model
+
+METHOD = "pathup"
+NOT_IDENTITY = {"checkpoints", "device", "images_per_class", "write_slides"}
+"""Parameters that do not change an image, so that a retry may change them."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image to draw.
+
+    Attributes:
+        label: its class.
+        number: its number within the class.
+    """
+
+    label: int
+    number: int
+
+    @property
+    def name(self) -> str:
+        """Its name, also as a slide."""
+        return f"synthetic-{self.label}-{self.number:04d}"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What drawing took: images that were finished before, and windows and seconds for the others."""
+
+    resumed: int
+    windows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong with the images; see `SynthesiseImagesSummary`."""
+
+    seams: float | None = None
+    repeated: float | None = None
+
+
+def run(
+    config: SynthesiseImagesConfig, *, generator: Path, guide: Path | None = None, images: Path, slides: Path
+) -> SynthesiseImagesSummary:
+    """Draw images of each class, and write them as a patch set and, if requested, as slides.
+
+    An image depends on the generator, the settings, its class and its number alone. A restarted drawing resumes with
+    the first image that was not finished. If there are several processes, they share the windows of each image.
+
+    Args:
+        config: the settings.
+        generator: a generator of the method 'pathup' that was trained on patches and overviews.
+        guide: a guide that was trained on such patches, to search each image for repeated tissue.
+        images: patch set to write: the large images. Finished images are in `<images>-drawing` until it is written.
+        slides: folder to write: a TIFF per image and a slides.csv, if `write_slides` is set.
+
+    Raises:
+        SettingsError: the size does not fit the generator, or it was trained without overviews or, if guidance is
+            requested, without dropped conditions.
+        ModelError: the generator has another method, or the guide was trained on other patches.
+    """
+    started = time.monotonic()
+    model = _open_generator(generator, config)
+    loaded_guide = None if guide is None else _open_guide(guide, model, config.precision)
+    processes.join(model.device)
+    targets = [
+        Target(label, number) for label in range(len(model.info.classes)) for number in range(config.images_per_class)
+    ]
+    work = work_beside(Path(images), "-drawing")
+    finished = _finished_images(config, model, work)
+    drawn = _draw_missing(config, model, targets, finished)
+    findings = Findings()
+    if processes.rank() == 0:  # the only one that has the images of an earlier run
+        _write_images(images, config, model, targets, finished)
+        patches = PatchSet.open(images)
+        write_synthetic_slides(slides, patches if config.write_slides else None)
+        findings = _examine(patches, loaded_guide)
+        finished.delete()
+        remove_work(work)
+    return _summary(config, model, drawn, findings, time.monotonic() - started)
+
+
+def _open_generator(path: Path, config: SynthesiseImagesConfig) -> TrainedPathup:
+    """Load the generator, and check that it can draw what the settings ask for."""
+    info, state = load_model(path, "generator")
+    if info.method != METHOD:
+        raise ModelError(
+            f"The generator {path} has the method '{info.method}', which draws patches alone: give one that was "
+            f"trained with the method '{METHOD}'."
+        )
+    device = resolve_device(config.device)
+    model: TrainedPathup = trained.load(info, state, device)
+    model.dtype = resolve_precision(config.precision, device)
+    if config.guidance:
+        model.set_guidance(config.guidance)
+    check_target(config.image_size, info.patch_size, model.autoencoder.factor)
+    model.condition(torch.zeros(1, dtype=torch.int64), OVERVIEW)
+    return model
+
+
+def _open_guide(path: Path, model: TrainedPathup, precision: str) -> Guide:
+    guide = load_guide(path, model.device, resolve_precision(precision, model.device))
+    info = model.info
+    guide.check_fits(info.classes, info.patch_size, info.mpp, "the generator")
+    return guide
+
+
+def _finished_images(config: SynthesiseImagesConfig, model: TrainedPathup, work: Path) -> FinishedImages:
+    identity = {"generator": model.info.digest, **config.model_dump(mode="json", exclude=NOT_IDENTITY)}
+    name = f"drawing-{digest_json(identity)[:12]}"
+    mirror = open_location(config.checkpoints).child(name) if config.checkpoints and not processes.rank() else None
+    return FinishedImages(work / name, mirror)
+
+
+def _draw_missing(
+    config: SynthesiseImagesConfig, model: TrainedPathup, targets: list[Target], finished: FinishedImages
+) -> Drawn:
+    """Draw the images that are not finished yet."""
+    missing = processes.from_main([target for target in targets if finished.find(target.name) is None])
+    if len(missing) < len(targets):
+        say(f"synthesise_images: {counted(len(targets) - len(missing), 'images')} of an earlier run are kept.")
+    started, windows = time.monotonic(), 0
+    with Progress("drawing", len(missing) * max(1, _steps(config, model)), "steps") as progress:
+
+        def advance(batch: int) -> None:
+            nonlocal windows
+            windows += batch
+            progress.advance(1)
+
+        for target in missing:
+            rng = torch.Generator().manual_seed(derive_seed(config.seed, "image", target.label, target.number))
+            image = draw_large_image(model, target.label, config.image_size, config, rng, advance)
+            finished.save(target.name, image)
+    return Drawn(len(targets) - len(missing), windows, time.monotonic() - started)
+
+
+def _write_images(
+    path: Path, config: SynthesiseImagesConfig, model: TrainedPathup, targets: list[Target], finished: FinishedImages
+) -> None:
+    """Write the finished images as a patch set, with the energy of their seams."""
+    info, factor = model.info, model.autoencoder.factor
+    overlap = pixel_overlap(config, model.window)
+    rows, columns = (
+        [factor * border for border in window_borders(side // factor, window, overlap)]
+        for side, window in zip(config.image_size, model.window, strict=True)
+    )
+    origin = {"method": info.method, "generator": info.digest, "seed": config.seed}
+    origin |= {} if info.mpp is None else {"mpp": info.mpp}
+    with PatchSetWriter.create(path, info.classes, config.image_size, info.mpp, synthetic=True) as writer:
+        for target in targets:
+            image = finished.load(target.name)
+            seams = seam_energy(image[None], rows, columns, grid=factor)
+            names = {"slide": target.name, "patient": target.name}
+            writer.add(image[None], label=target.label, seams=np.nan if seams is None else seams, **names, **origin)
+        made_by = {"step": "synthesise_images", "config": config.model_dump(mode="json", exclude=NOT_IDENTITY)}
+        writer.finish({**made_by, "generator": info.digest, "generator_seed": info.config.get("seed")})
+
+
+def _examine(images: PatchSet, guide: Guide | None) -> Findings:
+    """Return the mean seams of the images, and the share of repeated tissue if there is a guide."""
+    seams = images.index["seams"].mean()
+    shares = [] if guide is None else [_repeated(images, label, guide) for label in range(len(images.classes))]
+    known = [share for share in shares if share is not None]
+    return Findings(None if np.isnan(seams) else float(seams), float(np.mean(known)) if known else None)
+
+
+def _repeated(images: PatchSet, label: int, guide: Guide) -> float | None:
+    rows = np.flatnonzero(images.labels == label)
+    return repeated_share([embed_patches(guide, images.images(np.array([row]))[0]) for row in rows])
+
+
+def _steps(config: SynthesiseImagesConfig, model: TrainedPathup) -> int:
+    """Return the denoising steps of an image."""
+    if config.upscaler == "bicubic":
+        return 0
+    return len(solver_times(make_solver(config.solver, model.alphas_cumprod, config.steps, config.strength)))
+
+
+def _summary(
+    config: SynthesiseImagesConfig, model: TrainedPathup, drawn: Drawn, findings: Findings, seconds: float
+) -> SynthesiseImagesSummary:
+    factor = model.autoencoder.factor
+    height, width = (side // factor for side in config.image_size)
+    return SynthesiseImagesSummary(
+        generator=model.info.digest,
+        images=dict.fromkeys(model.info.classes, config.images_per_class),
+        size=dimensions(config.image_size),
+        windows=len(window_corners((height, width), model.window, pixel_overlap(config, model.window))),
+        steps=_steps(config, model),
+        seams=findings.seams,
+        repeated=findings.repeated,
+        resumed=drawn.resumed,
+        windows_per_second=round(drawn.windows / drawn.seconds, 3) if drawn.seconds else 0.0,
+        seconds=round(seconds, 2),
+    )
