@@ -36,6 +36,7 @@ def scan_source(
         ("Output", str),
         ("preprocess_overrides", dict),
         ("finetune_snn_overrides", dict),
+        ("train_autoencoder_overrides", dict),
         ("train_generator_overrides", dict),
         ("select_samples_overrides", dict),
         ("synthesise_images_overrides", dict),
@@ -77,11 +78,11 @@ def scan_source(
             synthetic ones.
         cpu: number of CPU cores of a task, such as '8'.
         cpu_cutting: cores of preprocess; '' for the value of cpu.
-        cpu_training: cores of finetune_snn, train_generator and train_classifier; '' for the value of cpu.
+        cpu_training: cores of tasks that train; '' for the value of cpu.
         cpu_evaluating: cores of tasks that select, score, evaluate or publish; '' for the value of cpu.
         memory: memory of a task, such as '32Gi'.
         memory_cutting: memory of preprocess; '' for the value of memory.
-        memory_training: memory of finetune_snn, train_generator and train_classifier; '' for the value of memory.
+        memory_training: memory of tasks that train; '' for the value of memory.
         memory_evaluating: memory of tasks that select, score, evaluate or publish; '' for the value of memory.
 
     Returns:
@@ -90,6 +91,7 @@ def scan_source(
         Output: digest of the names, sizes and versions of all files there.
         preprocess_overrides: overrides of preprocess only, which do not change when another step's overrides change.
         finetune_snn_overrides: overrides of finetune_snn.
+        train_autoencoder_overrides: overrides of train_autoencoder.
         train_generator_overrides: overrides of train_generator.
         select_samples_overrides: overrides of select_samples.
         synthesise_images_overrides: overrides of synthesise_images.

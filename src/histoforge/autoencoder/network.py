@@ -54,8 +54,18 @@ class Autoencoder(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return the images of latents, float [B, C, h, w]: float32 [B, 3, h factor, w factor] in [-1, 1]."""
-        images: Tensor = self.vae.decode(latents / self.scale, return_dict=False)[0]
-        return images.float().clamp(-1, 1)
+        return self.restore(latents / self.scale).clamp(-1, 1)
+
+    @torch.no_grad()
+    def fit_scale(self, images: Tensor) -> None:
+        """Set `scale` so that the latents of images, float [B, 3, H, W] in [-1, 1], have unit variance."""
+        self.scale.fill_(1.0)
+        self.scale.fill_(1 / float(self.encode(images).std()))
+
+    def restore(self, latents: Tensor) -> Tensor:
+        """Return the images of unscaled latents, float32 [B, 3, h factor, w factor], not limited to [-1, 1]."""
+        images: Tensor = self.vae.decode(latents, return_dict=False)[0]
+        return images.float()
 
 
 def load_autoencoder(path: Path, device: torch.device) -> tuple[ModelInfo, Autoencoder]:

@@ -17,7 +17,8 @@ from histoforge.generators.results import TrainingResult, snapshot
 from histoforge.patches.device import Batch, DevicePatches
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.engine import Engine
-from histoforge.training.processes import from_main, mean, uniform
+from histoforge.training.flips import flipped
+from histoforge.training.processes import from_main, mean
 
 
 class TrainedNetwork(Generator, Protocol):
@@ -117,11 +118,3 @@ class EpochTracker:
         epochs = -(-self.engine.total_steps // self.engine.steps_per_epoch)
         if self.engine.epoch in {1, (epochs + 1) // 2, epochs}:
             self.history.snapshots[self.engine.epoch] = snapshot(self.trained, self.config.seed)
-
-
-def flipped(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Flip each image, [B, 3, H, W], at random along each axis."""
-    for axis in (2, 3):
-        chosen = uniform(len(images), 1, 1, 1, rng=rng) < 0.5
-        images = torch.where(chosen, images.flip(axis), images)
-    return images

@@ -46,7 +46,7 @@ class DevicePatches:
         device = torch.device(device)
         height, width = patches.patch_size
         shape = (len(patches), height, width, 3)
-        storage = device if _fits(int(np.prod(shape)), device) else torch.device("cpu")
+        storage = device if fits(int(np.prod(shape)), device) else torch.device("cpu")
         images = torch.empty(shape, dtype=torch.uint8, device=storage)
         for start in range(0, len(patches), READ_ROWS):
             rows = slice(start, start + READ_ROWS)
@@ -73,7 +73,8 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def _fits(size: int, device: torch.device) -> bool:
+def fits(size: int, device: torch.device) -> bool:
+    """Test whether so many bytes fit on the device: at most half of a GPU's free memory, and any number on the host."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)

@@ -46,6 +46,26 @@ STEPS = Registry(
             separate_overrides=True,
         ),
         Step(
+            name="train_autoencoder",
+            about="Train the autoencoder of latent diffusion, or take given weights, and encode all images once.",
+            inputs=(
+                _PATCHES,
+                Port("overviews", "overviews of the same size, the second spatial level", optional=True),
+                Port("extractor", f"{_EXTRACTOR.about} for the FID of the reconstructions", optional=True),
+            ),
+            outputs=(
+                Port("autoencoder", "the autoencoder", file="autoencoder", kind="autoencoder"),
+                Port("latents", "latents of the training and validation images", file="latents", kind="latents"),
+            ),
+            trains=True,
+            label={"fold": " fold {}"},
+            size="training",
+            gpu=True,
+            torch=True,
+            hours=48,
+            separate_overrides=True,
+        ),
+        Step(
             name="train_generator",
             about="Train a generator of patches, and keep the epoch whose patches look most like the real ones.",
             inputs=(

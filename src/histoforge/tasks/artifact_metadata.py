@@ -11,6 +11,7 @@ FORMATS = {
     "model.json": "histoforge.model",
     "arm.json": "histoforge.arm",
     "scores.json": "histoforge.scores",
+    "latents.json": "histoforge.latents",
 }
 """The description file of each format."""
 
@@ -18,6 +19,7 @@ _METADATA = {
     "histoforge.patchset": ("digest", "classes", "patch_size", "mpp", "counts", "synthetic"),
     "histoforge.model": ("digest", "kind", "method", "classes", "patch_size", "mpp", "digests", "code_version"),
     "histoforge.scores": ("name", "method", "reward", "classes", "patch_size", "digests", "judge"),
+    "histoforge.latents": ("digest", "classes", "patch_size", "factor", "digests", "code_version"),
     "histoforge.arm": ("digest", "arm", "seeds", "classes", "counts", "digests", "code_version"),
 }
 

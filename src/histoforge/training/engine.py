@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from histoforge.core.digests import digest_json
 from histoforge.core.errors import CheckpointError, TrainingError
 from histoforge.core.progress import Progress, say
 from histoforge.core.seeds import derive_seed
-from histoforge.patches.device import Batch, DevicePatches
 from histoforge.storage import open_location
 from histoforge.training import processes
 from histoforge.training.checkpoint import Checkpoints
@@ -32,6 +31,19 @@ class Stateful(Protocol):
     def state_dict(self) -> Any: ...
 
     def load_state_dict(self, state: Any) -> Any: ...
+
+
+BatchT_co = TypeVar("BatchT_co", covariant=True)
+
+
+class TrainingData(Protocol[BatchT_co]):
+    """Data that batches are made of, such as `DevicePatches`."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor) -> BatchT_co:
+        """Return the data of `rows`, int64 [B]."""
+        ...
 
 
 class Engine:
@@ -118,8 +130,13 @@ class Engine:
                 processes.share_batch_norms(tracked)
 
     def batches(
-        self, patches: DevicePatches, batch_size: int, epochs: int, steps_per_epoch: int = 0, max_steps: int = 0
-    ) -> Iterator[Batch]:
+        self,
+        patches: TrainingData[BatchT_co],
+        batch_size: int,
+        epochs: int,
+        steps_per_epoch: int = 0,
+        max_steps: int = 0,
+    ) -> Iterator[BatchT_co]:
         """Yield shuffled batches from the current step to the end of the run.
 
         Rows come from an endless series of permutations, one per pass, so that every batch is full and every patch
