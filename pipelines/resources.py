@@ -153,6 +153,7 @@ def assign(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineT
         title: the task's name in the UI; '' keeps the component's.
     """
     entry = task_named(task.component_spec.name)
+    _skip_stack(task)
     if title:
         task.set_display_name(title)
     _set_size(task, entry.size, pool)
@@ -175,6 +176,15 @@ def assign(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineT
         kubernetes.add_pod_label(task, label, value)
     _set_environment(task)
     return task
+
+
+def _skip_stack(task: dsl.PipelineTask) -> None:
+    """Skip a check of each of kfp's setters, which every task of a component passes.
+
+    For the setter's name in the message of an error, it reads the source of all callers with `inspect.stack()`, which
+    is nine tenths of the time that kfp 2.17 takes to define the pipelines.
+    """
+    task._ensure_container_spec_exists = lambda: None
 
 
 def place(task: dsl.PipelineTask, pool: Pool, title: str = "") -> dsl.PipelineTask:
