@@ -155,9 +155,10 @@ def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Conso
     """Run the pipeline with kfp's local runner, and return its outputs: artifacts or lists of them."""
     from histoforge.cli.run.cache import use_run_cache
     from histoforge.cli.run.kfp_loops import corrected_loops
+    from histoforge.cli.run.task_processes import forked_tasks
 
     cache_root = out / "artifacts" / "cache" / code_digest()[:12]
-    with _quiet(console), corrected_loops():
+    with _quiet(console), corrected_loops(), forked_tasks():
         from kfp import local
 
         local.init(

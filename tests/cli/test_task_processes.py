@@ -1,0 +1,48 @@
+"""Tasks of a local run are forks of one process."""
+
+import json
+import os
+
+from kfp.local import subprocess_task_handler
+
+from histoforge.cli.run.task_processes import forked_tasks
+
+CODE = """
+import os
+import sys
+sys.stdout.write(f"imported: {'torch' in sys.modules}\\n")
+import torch
+
+def work():
+    print("greeting:", os.environ["GREETING"])
+    print("threads:", torch.get_num_threads())
+    print("process:", os.getpid())
+    os.environ["GREETING"] = "changed"
+    print("an error", file=sys.stderr)
+    sys.exit(3)
+"""
+
+
+def run_task(folder, threads):
+    words = json.dumps({"inputs": {}, "outputs": {"outputFile": str(folder / "output.json")}})
+    command = ["sh", "-ec", "", CODE, "--executor_input", words, "--function_to_execute", "work"]
+    with forked_tasks():
+        return subprocess_task_handler.run_local_subprocess(command, {"OMP_NUM_THREADS": str(threads)})
+
+
+def test_each_task_has_a_process_an_environment_and_threads_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GREETING", "hello")
+    processes = {str(os.getpid())}
+    for threads in (3, 2):
+        assert run_task(tmp_path, threads) == 3
+        lines = capsys.readouterr().out.splitlines()
+        assert {"imported: True", "greeting: hello", f"threads: {threads}", "an error"} <= set(lines)
+        processes.update(line for line in lines if line.startswith("process: "))
+    assert len(processes) == 3
+
+
+def test_afterwards_kfp_starts_processes_as_before():
+    plain = subprocess_task_handler.run_local_subprocess
+    with forked_tasks():
+        assert subprocess_task_handler.run_local_subprocess is not plain
+    assert subprocess_task_handler.run_local_subprocess is plain
