@@ -8,8 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["histoforge.training.engine", "torch.utils.tensorboard", "torch._dynamo"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(  # once for all tests, as a process has one such server
+    [
+        "histoforge.models",
+        "histoforge.storage.s3",
+        "histoforge.training.engine",
+        "torch._dynamo",
+        "torch.utils.tensorboard",
+    ]
+)
 
 
 @dataclass
@@ -28,7 +36,7 @@ def run_process(log: Path, function: Callable[..., object], *arguments: object) 
         function: a function at a module's top level.
         arguments: what to call it with.
     """
-    process = _CONTEXT.Process(target=_redirected, args=(log, function, *arguments))
+    process = CONTEXT.Process(target=_redirected, args=(log, function, *arguments))
     process.start()
     process.join()
     assert process.exitcode is not None

@@ -1,9 +1,10 @@
 """Versions whose worth is a known number, and publishers that run as separate processes."""
 
-import multiprocessing
 import os
 import signal
 from pathlib import Path
+
+from processes import CONTEXT
 
 from histoforge.core.digests import digest_json
 from histoforge.models import ModelCard, ModelStore, Publication, PublishResult, Verdict
@@ -12,8 +13,6 @@ from histoforge.models.versions import file_digests, pack
 from histoforge.storage import Location, open_location
 
 NAME = "tumour"
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["histoforge.models", "histoforge.storage.s3"])
 
 
 def make_card(model: str, worth: float) -> ModelCard:
