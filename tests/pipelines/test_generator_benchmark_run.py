@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import pytest
+from command_line import call
 from running import ENVIRONMENT, PROGRAM
 from tiny_study import LEADERBOARD
 
@@ -12,16 +13,21 @@ from histoforge.core.settings import load_preset
 from histoforge.patches import PatchSet
 
 
-def run(pipeline, source, out, methods, *flags, **more):
+def arguments(pipeline, source, out, methods, *flags, **more):
     assignments = {**LEADERBOARD, "generator_seeds": 1, "methods": methods, **more}
     settings = [word for name, value in assignments.items() for word in ("--set", f"{name}={value}")]
-    command = [PROGRAM, "run", pipeline, "--source", source, "--out", out, "--preset", "", *settings, *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT), out
+    return ["run", pipeline, "--source", source, "--out", out, "--preset", "", *settings, *flags]
+
+
+def run(*words):
+    command = [PROGRAM, *arguments(*words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
 
 
 @pytest.fixture(scope="module")
 def guided(source, tmp_path_factory):
-    done, out = run("rleo", source, tmp_path_factory.mktemp("run") / "out", '["rleo:literal"]')
+    out = tmp_path_factory.mktemp("run") / "out"
+    done = run("rleo", source, out, '["rleo:literal"]')
     assert done.returncode == 0, done.stderr[-2000:]
     return done, out, weights(out / "generators-0")
 
@@ -59,7 +65,7 @@ def test_each_generator_has_a_classifier_from_its_patches_alone_and_one_beside_t
 
 def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source):
     _, out, joined = guided
-    done, _ = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]', "--overwrite")
+    done = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]', "--overwrite")
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(re.findall("result reused", done.stderr)) >= 3  # patches, classifiers on real ones, guide
     ranking = results(out)
@@ -73,29 +79,27 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
     assert "rleo:literal" in page
 
 
-def test_inspect_shows_the_leaderboard(guided):
-    out = guided[1]
-    done = subprocess.run([PROGRAM, "inspect", out], capture_output=True, text=True, check=True)
-    assert all(word in done.stdout for word in ("rleo:literal", "fid", "16 patches of 2 patients")), done.stdout
+def test_inspect_shows_the_leaderboard(guided, capsys):
+    shown = call(capsys, "inspect", guided[1]).out
+    assert all(word in shown for word in ("rleo:literal", "fid", "16 patches of 2 patients")), shown
 
 
-def test_a_misspelt_method_is_said_before_patches_are_cut(source, tmp_path):
-    done, _ = run("generator-benchmark", source, tmp_path / "out", '["dcgn"]')
-    assert done.returncode == 2
-    assert "no method 'dcgn' (did you mean 'dcgan'?)" in done.stderr.splitlines()[-1]
-    assert "preprocess" not in done.stderr
+@pytest.mark.parametrize(
+    ("methods", "more", "sentence"),
+    [
+        ('["dcgn"]', {}, "no method 'dcgn' (did you mean 'dcgan'?)"),
+        ("[dcgan, ddpm]", {"generator_maps": 8}, "the method 'ddpm' has no parameter 'generator_maps'"),
+    ],
+)
+def test_a_misspelt_method_or_setting_is_said_before_patches_are_cut(source, tmp_path, capsys, methods, more, sentence):
+    done = call(capsys, *arguments("generator-benchmark", source, tmp_path / "out", methods, **more))
+    assert done.code == 2
+    assert sentence in done.err.splitlines()[-1]
+    assert "preprocess" not in done.err
 
 
-def test_a_setting_that_one_of_the_methods_lacks_is_said_before_patches_are_cut(source, tmp_path):
-    done, _ = run("generator-benchmark", source, tmp_path / "out", "[dcgan, ddpm]", generator_maps=8)
-    assert done.returncode == 2
-    assert "the method 'ddpm' has no parameter 'generator_maps'" in done.stderr.splitlines()[-1]
-    assert "preprocess" not in done.stderr
-
-
-def test_without_weights_the_papers_frozen_layers_are_refused(source, tmp_path):
+def test_without_weights_the_papers_frozen_layers_are_refused(source, tmp_path, capsys):
     assert load_preset("paper-rleo")["train_classifier"]["trainable_layers"] == 16
-    command = [PROGRAM, "run", "rleo", "--source", source, "--out", tmp_path / "out", "--preset", "paper-rleo"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
-    assert done.returncode == 2
-    assert "trainable_layers=16 freezes all other layers" in done.stderr.splitlines()[-1]
+    done = call(capsys, "run", "rleo", "--source", source, "--out", tmp_path / "out", "--preset", "paper-rleo")
+    assert done.code == 2
+    assert "trainable_layers=16 freezes all other layers" in done.err.splitlines()[-1]

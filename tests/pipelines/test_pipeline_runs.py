@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 from PIL import Image
-from running import ENVIRONMENT, PROGRAM, command, run, start
+from running import ENVIRONMENT, command, run, start
 from tiny_study import write_images
 
 
@@ -124,7 +125,7 @@ def test_an_external_test_repeats_only_the_evaluation(finished, tmp_path_factory
     assert set(results["external"]["arms"]) == set(results["arms"])
 
 
-def test_inspect_shows_what_a_run_holds(finished):
+def test_inspect_shows_what_a_run_holds(finished, capsys):
     out, _, _ = finished
     for name, words in {
         "patches": ("16x16 px", "benign", "patients", "digest"),
@@ -133,8 +134,8 @@ def test_inspect_shows_what_a_run_holds(finished):
         "report.html": ("single_filter", "accuracy", "±"),
         ".": ("single_filter", "accuracy", "±"),
     }.items():
-        done = subprocess.run([PROGRAM, "inspect", out / name], capture_output=True, text=True, check=True)
-        assert all(word in done.stdout for word in words), done.stdout
+        shown = call(capsys, "inspect", out / name).out
+        assert all(word in shown for word in words), shown
 
 
 def test_a_user_error_in_a_task_is_the_last_line_and_2(source, tmp_path):
