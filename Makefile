@@ -85,7 +85,7 @@ demo: $(READY) $(SLIDES)/.drawn
 
 # One thread per process: threads of two processes that wait for each other on the same cores take ten times as long.
 test: environment
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -ra --durations=15 -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -ra --durations=15 -n 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: environment
 	HISTOFORGE_FUZZ=$(or $(TIMES),20) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --capture=sys -p no:xdist tests/fuzz/fuzz_cases.py
