@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from histoforge.core.errors import SettingsError
+from histoforge.generators.loading import LatentGenerator
 from histoforge.generators.methods import METHODS
 from histoforge.generators.stylegan2.discriminator import Stylegan2Discriminator
 from histoforge.generators.stylegan2.generator import Stylegan2Generator
@@ -145,6 +146,7 @@ def test_a_point_gives_the_same_patch_in_any_batch_and_at_any_precision():
         if name.endswith("strength"):
             parameter.data.fill_(0.3)
     exact, coarse = trained(network), trained(network, precision="bfloat16")
+    assert isinstance(exact, LatentGenerator)
     labels = torch.tensor([0, 1, 0])
     points = exact.latents(labels, torch.Generator().manual_seed(5))
     whole = exact.decode(points, labels)

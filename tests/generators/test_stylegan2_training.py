@@ -47,7 +47,7 @@ def train(work, path, end_at=0, **values):
 
 
 def test_it_learns_two_pictures(path, tmp_path):
-    result = train(tmp_path, path, epochs=2, epoch_steps=60, learning_rate=1e-2, ema_half_life=60, precision="auto")
+    result = train(tmp_path, path, epochs=2, epoch_steps=40, learning_rate=1e-2, ema_half_life=60, precision="auto")
     samples = draw(result.generator, np.array([0, 1]).repeat(8), seed=1).astype(float)
     own = [np.abs(samples[8 * label :][:8] - picture).mean() for label, picture in enumerate(pictures())]
     other = [np.abs(samples[8 * label :][:8] - picture).mean() for label, picture in enumerate(pictures()[::-1])]
