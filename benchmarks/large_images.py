@@ -16,7 +16,7 @@ import sys
 
 import torch
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-from timing import fastest_in_turn, surroundings, table
+from timing import CLOCKS, fastest_in_turn, surroundings, table, use_clock
 
 from histoforge.autoencoder.architecture import Architecture
 from histoforge.autoencoder.network import Autoencoder
@@ -130,12 +130,16 @@ def main():
     parser.add_argument("--batch", type=int, default=16, help="windows per call")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--sizes", type=int, nargs="*", default=[1024, 2048], help="sizes for the peak memory, px")
+    parser.add_argument(
+        "--clock", default="wall", choices=list(CLOCKS), help="'processor' on a busy machine, one thread"
+    )
     parser.add_argument("--peak", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         peak(arguments, arguments.peak)
         return
-    print(surroundings(["torch", "diffusers"]), end="\n\n")
+    use_clock(arguments.clock)
+    print(f"{surroundings(['torch', 'diffusers'])}; {arguments.clock} time", end="\n\n")
     if arguments.rounds:
         speed(arguments)
     print("\n| image, px | peak memory of the process, MiB | of it the image, MiB | of the GPU, MiB |")

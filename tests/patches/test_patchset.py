@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -31,6 +32,14 @@ def test_pixels_and_index_survive_a_round_trip(tmp_path, size):
     assert patches.labels.tolist() == [0, 1] * 6
     assert patches.index["patient"].tolist() == [f"p{r // 4}" for r in range(12)]
     assert patches.info.counts == {"train": {"normal": 6, "tumour": 6}}
+
+
+def test_large_images_are_read_from_row_groups_of_any_length(tmp_path, monkeypatch):
+    monkeypatch.setattr("histoforge.patches.images.BYTES_PER_GROUP", 500_000)  # two to three images of noise
+    images = write(tmp_path / "set", 256)
+    assert pq.ParquetFile(tmp_path / "set" / "images.parquet").num_row_groups > 3
+    rows = np.array([11, 3, 4, 0, 3])
+    np.testing.assert_array_equal(PatchSet.open(tmp_path / "set").images(rows), images[rows])
 
 
 @pytest.mark.parametrize("size", [16, 256])

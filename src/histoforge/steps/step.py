@@ -69,7 +69,7 @@ class Step(Task):
         about: its task, in one sentence.
         inputs, outputs: the ports that it reads and writes.
         trains: True if it trains networks, so that a dry run measures some training steps.
-        distributed: True if its training uses all GPUs that it is given, with one process per GPU.
+        distributed: True if it uses all GPUs that it is given, with one process per GPU.
         label: text by parameter, which names a task in logs; '{}' stands for the parameter's value. Parameters without
             a value are left out.
         separate_overrides: True if `scan_source` has an output with the overrides of this step alone, so that

@@ -1,4 +1,4 @@
-"""Run a training step on all GPUs of its task: one process per GPU, training together (see `training.processes`)."""
+"""Run a step on all GPUs of its task: one process per GPU, working together (see `training.processes`)."""
 
 import os
 import sys
@@ -15,11 +15,11 @@ from histoforge.steps.step import Step
 from histoforge.tasks.usage import ProcessPeak, add_children, process_peak
 
 PROCESSES = "HISTOFORGE_PROCESSES"
-"""Environment variable: number of processes that train together; one per GPU if unset. For CPUs of several sockets."""
+"""Environment variable: number of processes that work together; one per GPU if unset. For CPUs of several sockets."""
 
 
 def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
-    """Run a step; a training uses one process per available GPU.
+    """Run a step; a distributed one uses one process per available GPU.
 
     If this process was started as one of several (by torchrun or Kubeflow Trainer), it joins them.
 
@@ -46,7 +46,7 @@ def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
 
 
 def processes(device: str) -> int:
-    """Return the number of processes of a training on `device` ('auto', 'cpu', 'cuda', 'cuda:1')."""
+    """Return the number of processes of a distributed step on `device` ('auto', 'cpu', 'cuda', 'cuda:1')."""
     import torch
 
     count = os.environ.get(PROCESSES, "")
@@ -61,7 +61,7 @@ def _start(count: int, step: Step, config: Any, paths: Mapping[str, Any]) -> Any
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    say(f"{step.name}: {count} processes train together")
+    say(f"{step.name}: {count} processes work together")
     launch = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0",
         max_restarts=0, start_method="spawn", run_id=f"{step.name}-{os.getpid()}",

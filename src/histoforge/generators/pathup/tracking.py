@@ -58,6 +58,7 @@ def draw_large_image(
     coding = (model.window, pixel_overlap(config, model.window), autoencoder.factor, config.window_batch)
     with torch.inference_mode(), autocast(device, model.dtype):
         channels = autoencoder.architecture.latent_channels
+        # line 4, and lines 5 to 12 in `track`
         latent = encode_tiled(lambda tiles: autoencoder.encode(tiles.to(device)), enlarged, channels, *coding)
         predictor = noise_predictor(model, model.condition(torch.tensor([label]), PATCH))
         latent = track(predictor, latent, model.alphas_cumprod, model.window, config, rng, advance)
@@ -93,14 +94,17 @@ def track(
     channels, height, width = latent.shape
     times = solver_times(solver)
     noise = torch.randn(latent.shape, generator=rng)
+    # line 5, by A3-1
     noisy = solver.add_noise(latent, noise, cast(torch.IntTensor, times[:1]))
     for time in times.tolist():
+        # line 6: the windows, which the paper chooses once
         shift = _random_shift(window, overlap, rng) if config.jitter else (0, 0)
         corners = window_corners((height, width), window, overlap, shift)
 
         def predicted(batch: Sequence[Corner], noisy: Tensor = noisy, time: int = time) -> Tensor:
             return predict_noise(torch.stack([crop(noisy, corner, window) for corner in batch]), time)
 
+        # lines 8 to 11, in another order by A3-7
         noise = merge_windows(predicted, corners, (channels, height, width), weights, config.window_batch)
         noisy = solver.step(noise, time, noisy, return_dict=False)[0]
         advance(len(corners))
