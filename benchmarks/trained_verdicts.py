@@ -34,7 +34,8 @@ from histoforge.classifiers.arms import load_arm
 from histoforge.evaluation.study import predict
 from histoforge.metrics.classification import statistic
 from histoforge.metrics.compare import MIN_SEEDS, holm
-from histoforge.metrics.crossed import Jackknife, ScoredRuns, crossed_difference
+from histoforge.metrics.crossed import crossed_difference
+from histoforge.metrics.scored_runs import Jackknife, ScoredRuns
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
 from histoforge.phantom.patches import draw_patches

@@ -5,8 +5,10 @@
 Each study draws patients, generators and classifiers, and from them the probabilities that the classifiers give to test
 patches. The statistics are those of `histoforge evaluate`: balanced accuracy, `metrics.crossed`, the test of whether an
 arm learned, and the comparisons of `evaluation.comparisons` with their correction. The table shows the share of studies
-in which some synthetic arm is called better, the share of 95% intervals that contain the truth, and beside them the
-same for separate tests: a paired t-test over seeds, and a percentile bootstrap over patients.
+in which some synthetic arm is called better, and the share of 95% intervals that contain the truth. A second table
+compares ways of comparing: separate tests (a paired t-test over seeds and a percentile bootstrap over patients), the
+analysis of each arm alone, the product's own, which takes the variance from training from all arms of a study, and the
+ideal test, which knows the variance.
 """
 
 import argparse
@@ -15,20 +17,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from histoforge.evaluation.comparisons import Planned, compare
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import statistic
 from histoforge.metrics.compare import holm, paired_effect
-from histoforge.metrics.crossed import CrossedEffect, Jackknife, ScoredRuns
+from histoforge.metrics.crossed import CrossedEffect, crossed_difference
 from histoforge.metrics.crossed_mean import crossed_mean, excess, has_learned
 from histoforge.metrics.results import Effect, Statistic
+from histoforge.metrics.scored_runs import Jackknife, ScoredRuns
 
 SCORE = "balanced_accuracy"
-COLUMNS = (
-    "synthetic arms", "others", "generators", "seeds", "patients", "largest gain", "better", "over baseline",
-    "coverage", "scores", "learned", "separate: better", "coverage",
-)  # fmt: skip
+DESIGN = ("synthetic arms", "others", "generators", "seeds", "patients", "largest gain")
+COLUMNS = ("better", "over baseline", "coverage", "scores", "learned")
+WAYS = ("separate tests", "each arm alone", "with the other arms")
+"""Ways of comparing an arm with the baseline; the product uses the last one."""
 
 
 @dataclass(frozen=True)
@@ -96,27 +100,31 @@ Interval = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What one way of comparing says: whether some synthetic arm beats the baseline, and the intervals of all."""
+
+    found: bool
+    intervals: list[Interval]
+
+
+@dataclass(frozen=True)
 class StudyResult:
     """What one study found.
 
     Attributes:
-        differences: of each synthetic arm from the baseline, with their intervals in `intervals`.
+        differences: of each synthetic arm from the baseline.
         scores: of each arm, with their intervals in `score_intervals`.
         learned: whether each arm passed the test of learning.
-        better, over_baseline: whether some synthetic arm is called better than all arms without synthetic patches, and
-            than the baseline.
-        separate_better: the latter by separate tests, whose intervals are `separate_intervals`; both empty if skipped.
+        better: whether some synthetic arm is called better than all arms without synthetic patches.
+        verdicts: on the comparison with the baseline, by `WAYS`.
     """
 
     differences: list[float]
-    intervals: list[Interval]
     scores: list[float]
     score_intervals: list[Interval]
     learned: list[bool]
     better: bool
-    over_baseline: bool
-    separate_better: bool
-    separate_intervals: list[Interval]
+    verdicts: dict[str, Verdict]
 
 
 def analyse(study: Study, rng: np.random.Generator) -> StudyResult:
@@ -133,23 +141,28 @@ def analyse(study: Study, rng: np.random.Generator) -> StudyResult:
     plan = [Planned(name, "0") for name in names[1:without]]
     plan += [Planned(name, "0", tuple(names[:without])) for name in names[without:]]
     compared = compare(dict(zip(names, scored, strict=True)), plan, SCORE)[without - 1 :]
+    claims = [learned[0] and each for each in learned[without:]]
     effects = [each.effect for each in compared]
-    claims = [learned[0] and learned[without + index] for index in range(len(effects))]
-    over = [claim and _better(effect) for claim, effect in zip(claims, effects, strict=True)]
     hardest = [each.effect if each.against_all is None else each.against_all.effect for each in compared]
-    separate_better, separate_intervals = (
-        (False, []) if study.others else _separate(statistics, scored, patients, int(rng.integers(1 << 31)))
-    )
+    alone = [crossed_difference(arm, scored[0]) for arm in scored[without:]]
+    corrected = [
+        effect.model_copy(update={"p_adjusted": p})
+        for effect, p in zip(alone, holm([each.p for each in alone]), strict=True)
+    ]
     return StudyResult(
         differences=[effect.difference or 0.0 for effect in effects],
-        intervals=[(effect.low, effect.high) for effect in effects],
         scores=[score.value or 0.0 for score in scores],
         score_intervals=[(score.low, score.high) for score in scores],
         learned=learned,
-        better=any(first and _better(effect) for first, effect in zip(over, hardest, strict=True)),
-        over_baseline=any(over),
-        separate_better=separate_better,
-        separate_intervals=separate_intervals,
+        better=any(
+            claim and _better(first) and _better(second)
+            for claim, first, second in zip(claims, effects, hardest, strict=True)
+        ),
+        verdicts={
+            "separate tests": _separate(statistics, scored, without, patients, int(rng.integers(1 << 31))),
+            "each arm alone": _verdict(corrected, claims),
+            "with the other arms": _verdict(effects, claims),
+        },
     )
 
 
@@ -158,26 +171,32 @@ def _better(effect: CrossedEffect) -> bool:
     return p is not None and p < 0.05 and (effect.difference or 0.0) > 0
 
 
+def _verdict(effects: Sequence[CrossedEffect], claims: Sequence[bool]) -> Verdict:
+    found = any(claim and _better(effect) for claim, effect in zip(claims, effects, strict=True))
+    return Verdict(found, [(effect.low, effect.high) for effect in effects])
+
+
 def _separate(
-    statistics: Sequence[Sequence[Statistic]], scored: Sequence[ScoredRuns], patients: NDArray, seed: int
-) -> tuple[bool, list[Interval]]:
-    """Return what separate tests of seeds and of patients say: whether some arm is better, and the intervals."""
+    statistics: Sequence[Sequence[Statistic]], scored: Sequence[ScoredRuns], without: int, patients: NDArray, seed: int
+) -> Verdict:
+    """Return what a percentile bootstrap over patients and a paired t-test over seeds say; both must agree."""
     bootstrap = PatientBootstrap(patients, n_resamples=500, seed=seed)
-    resampled = [bootstrap.difference(mean_statistic(arm), mean_statistic(statistics[0])) for arm in statistics[1:]]
+    baseline = mean_statistic(statistics[0])
+    resampled = [bootstrap.difference(mean_statistic(arm), baseline) for arm in statistics[without:]]
     seeds = scored[0].scores.tolist()
-    paired = [paired_effect(arm.scores.tolist()[: len(seeds)], seeds) for arm in scored[1:]]
+    paired = [paired_effect(arm.scores.tolist()[: len(seeds)], seeds) for arm in scored[without:]]
     p_values = [max(p, q) for p, q in zip(_holm(resampled), _holm(paired), strict=True)]
-    better = any(
+    found = any(
         effect.low is not None and effect.low > 0 and p < 0.05 for effect, p in zip(resampled, p_values, strict=True)
     )
-    return better, [(effect.low, effect.high) for effect in resampled]
+    return Verdict(found, [(effect.low, effect.high) for effect in resampled])
 
 
 def _holm(effects: Sequence[Effect]) -> list[float]:
     return [1.0 if p is None else p for p in holm([effect.p for effect in effects])]
 
 
-def _coverage(intervals: Sequence[Sequence[Interval]], truths: NDArray) -> str:
+def coverage(intervals: Sequence[Sequence[Interval]], truths: NDArray) -> str:
     """Return the share of the intervals of all studies that contain the truth of their arm."""
     covered = [
         low <= truth <= high
@@ -188,23 +207,45 @@ def _coverage(intervals: Sequence[Sequence[Interval]], truths: NDArray) -> str:
     return f"{np.mean(covered):.1%}" if covered else "-"
 
 
-def rates(study: Study, studies: int) -> list[str]:
-    """Return the cells of a row after the design."""
+def simulate_studies(study: Study, studies: int) -> list[StudyResult]:
+    """Return the results of many studies of one design."""
     rng = np.random.default_rng(0)
-    results = [analyse(study, rng) for _ in range(studies)]
+    return [analyse(study, rng) for _ in range(studies)]
+
+
+def rates(results: Sequence[StudyResult]) -> list[str]:
+    """Return the cells of a row of the first table after the design."""
     truths = np.mean([result.differences for result in results], axis=0)
     scores = np.mean([result.scores for result in results], axis=0)
-    separate = [result.separate_intervals for result in results if result.separate_intervals]
+    product = [result.verdicts[WAYS[-1]] for result in results]
     return [
         f"{100 * truths.max():+.1f}",
         f"{np.mean([result.better for result in results]):.1%}",
-        f"{np.mean([result.over_baseline for result in results]):.1%}",
-        _coverage([result.intervals for result in results], truths),
-        _coverage([result.score_intervals for result in results], scores),
+        f"{np.mean([verdict.found for verdict in product]):.1%}",
+        coverage([verdict.intervals for verdict in product], truths),
+        coverage([result.score_intervals for result in results], scores),
         f"{np.mean([result.learned for result in results]):.1%}",
-        f"{np.mean([result.separate_better for result in results]):.1%}" if separate else "-",
-        _coverage(separate, truths) if separate else "-",
     ]
+
+
+def candidates(results: Sequence[StudyResult]) -> list[str]:
+    """Return the cells of a row of the second table: what each way of comparing finds and covers, and the ideal test.
+
+    The ideal test knows the variance of the differences, which is that over all studies.
+    """
+    differences = np.array([result.differences for result in results])
+    truths = differences.mean(0)
+    cells = [f"{100 * truths.max():+.1f}"]
+    for way in WAYS:
+        verdicts = [result.verdicts[way] for result in results]
+        cells += [f"{np.mean([verdict.found for verdict in verdicts]):.1%}"]
+        cells += [coverage([verdict.intervals for verdict in verdicts], truths)]
+    p_values = 2 * norm.sf(np.abs(differences) / differences.std(0))
+    found = [
+        any(p < 0.05 and gain > 0 for p, gain in zip(holm(row.tolist()), gains, strict=True))
+        for row, gains in zip(p_values, differences, strict=True)
+    ]
+    return [*cells, f"{np.mean(found):.1%}"]
 
 
 def designs() -> list[Study]:
@@ -220,6 +261,7 @@ def designs() -> list[Study]:
         Study([0.0] * 3, 2, 5, 16, others=[0.0]),
         Study([0.55] * 3, 2, 5, 16, others=[0.55]),
         Study([0.0] * 3, 2, 5, 16, skill=0),
+        Study([0.47, 0.0, 0.0], 2, 5, 16),
         Study([0.55, 0.0, 0.0], 2, 5, 16),
         Study([0.55, 0.0, 0.0], 2, 5, 16, others=[0.0]),
         Study([0.55] * 3, 2, 5, 16),
@@ -229,16 +271,24 @@ def designs() -> list[Study]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=1000)
     studies = parser.parse_args().studies
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|" + " ---: |" * len(COLUMNS))
+    print(_row([*DESIGN, *COLUMNS], "---:"), flush=True)
+    second = [_row([*DESIGN, *(cell for way in WAYS for cell in (way, "coverage")), "ideal test"], "---:")]
     for study in designs():
         others = " ".join(f"{gain:g}" for gain in study.others) or "-"
-        design = [len(study.gains), others, study.generators, study.seeds, study.patients]
-        print("| " + " | ".join([*map(str, design), *rates(study, studies)]) + " |", flush=True)
+        design = [str(len(study.gains)), others, *map(str, (study.generators, study.seeds, study.patients))]
+        results = simulate_studies(study, studies)
+        print(_row([*design, *rates(results)]), flush=True)
+        second.append(_row([*design, *candidates(results)]))
+    print("\n" + "\n".join(second))
+
+
+def _row(cells: Sequence[str], alignment: str = "") -> str:
+    """Return a row of a Markdown table; with an alignment, the head of the table."""
+    return f"| {' | '.join(cells)} |" + (f"\n|{f' {alignment} |' * len(cells)}" if alignment else "")
 
 
 if __name__ == "__main__":

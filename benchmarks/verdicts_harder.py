@@ -4,9 +4,9 @@
 
 Classifiers that were trained with the same seed resemble each other in all arms; there are more than two classes; AUC
 decides; patients have very different numbers of patches; one class is rare; patients have one class only; patients are
-tested in five folds, each by networks of its own. Each of these is simulated in studies in which no arm helps, with 5,
-10 and 20 patients, and in one in which one arm of three helps. The statistics are the product's own: the score,
-`metrics.crossed`, and Holm's correction over the arms.
+tested in five folds, each by networks of its own; generators or seeds of one arm vary more than those of others. Each
+of these is simulated in studies in which no arm helps, with 5, 10 and 20 patients, and in one in which one arm of three
+helps. The statistics are the product's own: the score, and the comparisons of `evaluation.comparisons`.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from scipy.stats import binomtest
 
-from histoforge.metrics.bootstrap import MIN_PATIENTS
+from histoforge.evaluation.comparisons import Planned, compare
 from histoforge.metrics.classification import statistic
-from histoforge.metrics.compare import holm
-from histoforge.metrics.crossed import Jackknife, crossed_difference
+from histoforge.metrics.crossed import CrossedEffect
+from histoforge.metrics.scored_runs import Jackknife
 
 Floats = NDArray[np.float64]
 Rng = np.random.Generator
@@ -40,6 +40,9 @@ class Design:
         pure: whether each patient has patches of one class only.
         score: the score that decides.
         shared: part of the seeds' variance that classifiers of the same seed share in all arms.
+        baseline_seeds, first_generators: factors of the standard deviations of the baseline's seeds, and of the
+            generators of the first synthetic arm.
+        common_generators: whether generators move all arms alike.
         folds: number of folds, each with generators and classifiers of its own; 1 for a single split.
     """
 
@@ -54,12 +57,18 @@ class Design:
     pure: bool = False
     score: str = "balanced_accuracy"
     shared: float = 0.0
+    baseline_seeds: float = 1.0
+    first_generators: float = 1.0
+    common_generators: bool = False
     folds: int = 1
 
 
 IRREGULAR = (
     Design("none"),
     Design("same seeds alike (80% of their variance)", shared=0.8),
+    Design("the baseline's seeds vary twice as much", baseline_seeds=2.0),
+    Design("an arm's generators vary twice as much", first_generators=2.0),
+    Design("generators move all arms alike", common_generators=True),
     Design("three classes", prevalence=(1 / 3, 1 / 3, 1 / 3)),
     Design("five classes", prevalence=(0.2,) * 5),
     Design("AUC", score="auc"),
@@ -108,17 +117,12 @@ def predict(patches: Patches, latent: Floats, classes: int, rng: np.random.Gener
 
 
 def simulate_arm(
-    design: Design,
-    patches: Patches,
-    generators: Floats | None,
-    same_seed: Floats,
-    gain: float,
-    rng: np.random.Generator,
+    design: Design, patches: Patches, generators: Floats | None, same_seed: Floats, gain: float, rng: Rng
 ) -> tuple[list[Floats], list[int | None]]:
     """Return the probabilities of an arm's classifiers, and the generator of each.
 
     Args:
-        generators: effect of each generator in each fold, [G, folds]; None for an arm of real patches alone.
+        generators: effect of each generator in each fold, [G, folds]; None for the baseline.
         same_seed: what classifiers of the same seed have in common, [seeds, folds].
     """
     classes = len(design.prevalence)
@@ -127,13 +131,11 @@ def simulate_arm(
         return rng.normal(0, sd, (design.patients, classes))[patches.patients, patches.labels]
 
     of_arm = noise(ARM_SD)
+    seed_sd = SEED_SD * (1 - design.shared) ** 0.5 * (design.baseline_seeds if generators is None else 1.0)
     probabilities, origins = [], []
-    for generator in range(1 if generators is None else design.generators):
-        own = np.zeros(design.folds)
-        if generators is not None:
-            own = generators[generator] + rng.normal(0, GENERATOR_SD / 2**0.5, design.folds)
+    for generator, own in enumerate(np.zeros((1, design.folds)) if generators is None else generators):
         for seed in range(design.seeds):
-            of_seed = rng.normal(0, SEED_SD * (1 - design.shared) ** 0.5, design.folds) + same_seed[seed]
+            of_seed = rng.normal(0, seed_sd, design.folds) + same_seed[seed]
             effect = (own + of_seed)[patches.folds]
             of_run = noise(RUN_PATIENT_SD) + rng.normal(0, RUN_PATCH_SD, len(patches.labels))
             latent = 0.6 + gain + effect + patches.difficulty + of_arm + of_run
@@ -142,39 +144,49 @@ def simulate_arm(
     return probabilities, origins
 
 
-def analyse(design: Design, rng: np.random.Generator) -> list[tuple[float, float | None, float | None, float]]:
-    """Simulate a study, and return difference, interval and corrected p-value of each synthetic arm."""
+def draw_generators(design: Design, arms: int, rng: Rng) -> Floats:
+    """Return the effects of generators on arms in each fold, [arms, G, folds]; half of the variance is common."""
+    sd = GENERATOR_SD * (1.0 if design.common_generators else 0.5**0.5)
+    shape = (design.generators, design.folds)
+    own = rng.normal(0, 0.0 if design.common_generators else sd, (arms, *shape))
+    effects = rng.normal(0, sd, shape) + own
+    effects[0] *= design.first_generators
+    return effects
+
+
+def analyse(design: Design, rng: Rng) -> list[CrossedEffect]:
+    """Simulate a study, and compare each of three synthetic arms with the baseline."""
     patches = Patches.draw(design, rng)
     same_seed = rng.normal(0, SEED_SD * design.shared**0.5, (design.seeds, design.folds))
-    generators = rng.normal(0, GENERATOR_SD / 2**0.5, (design.generators, design.folds))
+    generators = draw_generators(design, 3, rng)
     jackknife = Jackknife(patches.patients)
-    runs = []
-    for gain in (None, design.gain, 0.0, 0.0):
-        of_generators = None if gain is None else generators
-        probabilities, origins = simulate_arm(design, patches, of_generators, same_seed, gain or 0.0, rng)
-        runs.append(jackknife.score([statistic(design.score, p, patches.labels) for p in probabilities], origins))
-    effects = [crossed_difference(arm, runs[0]) for arm in runs[1:]]
-    adjusted = [1.0 if p is None else p for p in holm([effect.p for effect in effects])]
-    return [(effect.difference or 0.0, effect.low, effect.high, p) for effect, p in zip(effects, adjusted, strict=True)]
+    scored = {}
+    for name, gain, of_arm in zip("0123", (0.0, design.gain, 0.0, 0.0), (None, *generators), strict=True):
+        probabilities, origins = simulate_arm(design, patches, of_arm, same_seed, gain, rng)
+        scored[name] = jackknife.score([statistic(design.score, p, patches.labels) for p in probabilities], origins)
+    return [each.effect for each in compare(scored, [Planned(name, "0") for name in "123"], design.score)]
 
 
 def rates(design: Design, studies: int) -> list[str]:
     """Return the cells of a row: largest gain, share of studies with a better arm and its interval, coverage."""
     rng = np.random.default_rng(0)
     results = [analyse(design, rng) for _ in range(studies)]
-    truths = np.mean([[difference for difference, *_ in arms] for arms in results], axis=0)
+    truths = np.mean([[effect.difference for effect in effects] for effects in results], axis=0)
     if not design.gain:
         truths = np.zeros_like(truths)
     better = sum(
-        any(low is not None and low > 0 and p < 0.05 for _, low, _, p in arms) and design.patients >= MIN_PATIENTS
-        for arms in results
+        any(
+            p is not None and p < 0.05 and gain > 0
+            for p, gain in ((each.p_adjusted, each.difference) for each in effects)
+        )
+        for effects in results
     )
     low, high = binomtest(better, studies).proportion_ci()
     covered = [
-        low <= truth <= high
-        for arms in results
-        for (_, low, high, _), truth in zip(arms, truths, strict=True)
-        if low is not None and high is not None
+        effect.low <= truth <= effect.high
+        for effects in results
+        for effect, truth in zip(effects, truths, strict=True)
+        if effect.low is not None and effect.high is not None
     ]
     without = 1 - len(covered) / (len(truths) * studies)
     return [

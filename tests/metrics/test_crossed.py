@@ -8,12 +8,11 @@ from histoforge.metrics.classification import statistic
 from histoforge.metrics.crossed import (
     ALONE_IN_A_CLASS,
     ONE_RUN,
-    Jackknife,
-    ScoredRuns,
     crossed_difference,
     fixed_difference,
 )
 from histoforge.metrics.crossed_mean import crossed_mean, excess, has_learned
+from histoforge.metrics.scored_runs import Jackknife, ScoredRuns
 
 
 def runs_of(table: np.ndarray, generators: list[object] | None = None) -> ScoredRuns:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from histoforge.metrics.crossed import ONE_RUN, ScoredRuns, crossed_difference, crossed_parts
+from histoforge.metrics.crossed import ONE_RUN, crossed_difference, crossed_parts
 from histoforge.metrics.price import price
+from histoforge.metrics.scored_runs import ScoredRuns
 
 
 def runs_of(table: np.ndarray, generators: list[object] | None = None) -> ScoredRuns:

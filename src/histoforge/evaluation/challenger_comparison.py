@@ -15,9 +15,10 @@ from histoforge.evaluation.inputs import TestUnits, test_units
 from histoforge.evaluation.learning import CHECKED, LearningTest, learning_score
 from histoforge.evaluation.study import Probabilities, predict
 from histoforge.metrics.classification import SCORES, statistic
-from histoforge.metrics.crossed import Jackknife, ScoredRuns, crossed_difference, fixed_difference
+from histoforge.metrics.crossed import crossed_difference, fixed_difference
 from histoforge.metrics.crossed_mean import crossed_mean
 from histoforge.metrics.results import finite
+from histoforge.metrics.scored_runs import Jackknife, ScoredRuns
 from histoforge.models import ModelStore, Verdict
 from histoforge.models.card import CardScore
 from histoforge.models.gate import check_difference, check_learning

@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from histoforge.metrics.compare import nested_holm
-from histoforge.metrics.crossed import CrossedEffect, ScoredRuns, crossed_difference, detectable_difference
+from histoforge.metrics.crossed import CrossedEffect, crossed_difference, detectable_difference
+from histoforge.metrics.scored_runs import ScoredRuns
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,15 @@ def compare(
         score: name of the score.
         confidence: 1 minus the level at which claims are made.
     """
-    effects = [crossed_difference(scored[each.arm], scored[each.against], confidence) for each in plan]
-    hardest = [_hardest(scored, each, score, confidence) if len(each.rivals) > 1 else None for each in plan]
+    studies = [[scored[name] for name in _trained_alike(plan, each)] for each in plan]
+    effects = [
+        crossed_difference(scored[each.arm], scored[each.against], confidence, study)
+        for each, study in zip(plan, studies, strict=True)
+    ]
+    hardest = [
+        _hardest(scored, each, study, score, confidence) if len(each.rivals) > 1 else None
+        for each, study in zip(plan, studies, strict=True)
+    ]
     p_against_all = [
         effect.p if all_rivals is None else _p_of(all_rivals.effect)
         for effect, all_rivals in zip(effects, hardest, strict=True)
@@ -89,9 +97,21 @@ def compare(
     ]  # fmt: skip
 
 
-def _hardest(scored: Mapping[str, ScoredRuns], planned: Planned, score: str, confidence: float) -> AgainstAll:
+def _trained_alike(plan: Sequence[Planned], planned: Planned) -> list[str]:
+    """Return the names of the arms with the same reference, and of the reference.
+
+    Arms with another reference differ in more than their added patches, such as the number of real ones.
+    """
+    return [planned.against, *dict.fromkeys(each.arm for each in plan if each.against == planned.against)]
+
+
+def _hardest(
+    scored: Mapping[str, ScoredRuns], planned: Planned, study: Sequence[ScoredRuns], score: str, confidence: float
+) -> AgainstAll:
     """Return the uncorrected comparison with the rival that is hardest to beat."""
-    effects = {rival: crossed_difference(scored[planned.arm], scored[rival], confidence) for rival in planned.rivals}
+    effects = {
+        rival: crossed_difference(scored[planned.arm], scored[rival], confidence, study) for rival in planned.rivals
+    }
     closest = max(effects, key=lambda rival: _hardness(effects[rival]))
     return AgainstAll(planned.arm, list(planned.rivals), score, closest, effects[closest])
 

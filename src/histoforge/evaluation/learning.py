@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.metrics.classification import statistic
-from histoforge.metrics.crossed import Jackknife, ScoredRuns
 from histoforge.metrics.crossed_mean import CrossedMean, crossed_mean, excess
 from histoforge.metrics.results import finite
+from histoforge.metrics.scored_runs import Jackknife, ScoredRuns
 
 CHECKED = ("accuracy", "balanced_accuracy", "auc")
 

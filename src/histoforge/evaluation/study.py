@@ -25,10 +25,11 @@ from histoforge.evaluation.unified import further_pairs
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import SCORES, class_statistics, classification_metrics, statistic
 from histoforge.metrics.compare import holm, paired_effect, sample_std
-from histoforge.metrics.crossed import Jackknife, ScoredRuns, crossed_difference
+from histoforge.metrics.crossed import crossed_difference
 from histoforge.metrics.crossed_mean import crossed_mean
 from histoforge.metrics.price import price
 from histoforge.metrics.results import Effect, Statistic
+from histoforge.metrics.scored_runs import Jackknife, ScoredRuns
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.training.device import autocast

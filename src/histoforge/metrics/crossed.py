@@ -12,7 +12,8 @@ which come from the observed variance of the runs. The degrees of freedom follow
 count the patients as well, since few patients estimate their part poorly.
 
 Classifiers trained on the patches of one generator are no replicates of each other for a statement about generators:
-the run of an arm with synthetic patches is the generator, whose score is the mean over its classifiers' seeds.
+the run of an arm with synthetic patches is the generator, whose score is the mean over its classifiers' seeds. As a
+study has few generators, `run_variance` steadies the estimates of the runs' parts with those of other arms.
 
 References:
     Obuchowski and Rockette, "Hypothesis testing of diagnostic accuracy for multiple readers and multiple tests",
@@ -26,16 +27,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
-from histoforge.core.seeds import numpy_rng
 from histoforge.metrics.bootstrap import MIN_PATIENTS, too_few_patients
-from histoforge.metrics.results import Floats, Result, Statistic, finite
+from histoforge.metrics.results import Floats, Result, finite
+from histoforge.metrics.run_variance import Part, paired_part, run_parts, shared_generators
+from histoforge.metrics.scored_runs import ScoredRuns
 
 POWER = 0.8
-MAX_GROUPS = 200
-WEIGHT_ELEMENTS = 1 << 23
 ONE_RUN = "one training run does not show how much training alone moves the score"
 NO_VARIANCE = "all runs and patients agree exactly"
 ALONE_IN_A_CLASS = "the score is undefined without one of the patients, who alone has patches of a class"
@@ -77,67 +77,16 @@ class CrossedEffect(Result):
     note: str = ""
 
 
-@dataclass(frozen=True)
-class ScoredRuns:
-    """The scores of an arm's classifiers with all patients, and with each patient left out.
+def crossed_difference(
+    arm: ScoredRuns, reference: ScoredRuns, confidence: float = 0.95, study: Sequence[ScoredRuns] = ()
+) -> CrossedEffect:
+    """Compare two arms that were tested on the same patients.
 
-    Attributes:
-        scores: float64 [R].
-        left_out: float64 [R, G], each without one group of patients: usually a single patient. All arms have the same
-            groups in the same order.
-        patients: number of patients.
-        generators: the generator behind each run, [R]; None where there is none, so that each run is a replicate.
+    Args:
+        arm, reference: the two arms.
+        confidence: coverage of the interval.
+        study: arms that were trained like them, which help to estimate the variance from training.
     """
-
-    scores: Floats
-    left_out: Floats
-    patients: int
-    generators: Sequence[Hashable | None]
-
-    @property
-    def replicates(self) -> list[Hashable]:
-        """The replicate to which each run belongs, [R]: its generator, or itself where there are not several.
-
-        With a single generator the seeds are the replicates, and the result speaks of this generator only.
-        """
-        known = set(self.generators) - {None}
-        if len(known) < 2:
-            return list(range(len(self.scores)))
-        return [index if generator is None else generator for index, generator in enumerate(self.generators)]
-
-    def replicate_means(self) -> dict[Hashable, float]:
-        """Return the mean score of each replicate."""
-        keys = self.replicates
-        return {key: float(self.scores[[other == key for other in keys]].mean()) for key in dict.fromkeys(keys)}
-
-
-class Jackknife:
-    """Weights of patches that leave out one patient at a time, or one of `MAX_GROUPS` groups of many patients."""
-
-    def __init__(self, patients: ArrayLike, seed: int = 0) -> None:
-        """Take the patient of each patch, [N], and the seed of the grouping of more than `MAX_GROUPS` patients."""
-        names, patient = np.unique(np.asarray(patients), return_inverse=True)
-        self.patients, self._groups = len(names), min(len(names), MAX_GROUPS)
-        group_of = np.arange(len(names))
-        if len(names) > MAX_GROUPS:
-            group_of = numpy_rng(seed, "jackknife").permutation(len(names)) % MAX_GROUPS
-        self._group = group_of[patient]
-
-    def score(self, statistics: Sequence[Statistic], generators: Sequence[Hashable | None] = ()) -> ScoredRuns:
-        """Score each run with all patches, and without those of each group of patients.
-
-        Args:
-            statistics: one function of weights [B, N] per run; see `classification.statistic`.
-            generators: the generator behind each run; empty if there is none.
-        """
-        blocks = np.array_split(np.arange(-1, self._groups), 1 + self._groups * len(self._group) // WEIGHT_ELEMENTS)
-        weights = ((self._group[None, :] != block[:, None]).astype(np.float64) for block in blocks)
-        scores = np.concatenate([[statistic(block) for statistic in statistics] for block in weights], axis=1)
-        return ScoredRuns(scores[:, 0], scores[:, 1:], self.patients, generators or [None] * len(statistics))
-
-
-def crossed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float = 0.95) -> CrossedEffect:
-    """Compare two arms that were tested on the same patients."""
     size = {
         "patients": arm.patients,
         "generators": len({generator for generator in arm.generators if generator is not None}),
@@ -149,7 +98,11 @@ def crossed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float
     note = _missing(arm, reference)
     if note:
         return CrossedEffect(difference=finite(difference), note=note, **size)
-    parts = [*_run_parts(arm, reference), (_patient_part(arm, reference), arm.left_out.shape[1] - 1)]
+    if shared_generators(arm, reference):
+        runs = [paired_part(arm, reference)]
+    else:
+        runs = run_parts(arm, study) + run_parts(reference, study)
+    parts = [*runs, (_patient_part(arm, reference), arm.left_out.shape[1] - 1)]
     return _effect(difference, parts, size)
 
 
@@ -178,7 +131,7 @@ def fixed_difference(arm: ScoredRuns, reference: ScoredRuns, confidence: float =
     return _effect(difference, [(variance, count - 1)], size)
 
 
-def _effect(difference: float, parts: Sequence[tuple[float, int]], size: dict[str, Any]) -> CrossedEffect:
+def _effect(difference: float, parts: Sequence[Part], size: dict[str, Any]) -> CrossedEffect:
     """Return a difference with its interval and test, given the parts of its variance, that of patients last."""
     error, df = pooled_error(parts)
     if error <= 1e-12:
@@ -228,7 +181,7 @@ def crossed_parts(arms: Sequence[ScoredRuns]) -> CrossedParts:
     if note:
         zeros = np.zeros(len(arms))
         return CrossedParts(means, zeros, zeros, np.zeros((len(arms), len(arms))), 0, note)
-    variances, counts = zip(*map(run_part, arms), strict=True)
+    variances, counts = zip(*(run_parts(arm)[0] for arm in arms), strict=True)
     patients = np.array([[_shared_variance(first, second) for second in arms] for first in arms])
     df = arms[0].left_out.shape[1] - 1
     return CrossedParts(means, np.array(variances), np.array(counts, float), patients, df)
@@ -258,17 +211,12 @@ def detectable_difference(std_error: float, df: float, confidence: float = 0.95,
     return (float(stats.t.ppf(1 - level / 2, df)) + float(stats.t.ppf(POWER, df))) * std_error
 
 
-def pooled_error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
+def pooled_error(parts: Sequence[Part]) -> tuple[float, float]:
     """Return the standard error of a sum of variances and Satterthwaite's degrees of freedom, given each part's."""
     variance = sum(part for part, _ in parts)
     if variance <= 1e-24:
         return 0.0, 1.0
     return variance**0.5, variance**2 / sum(part**2 / count for part, count in parts)
-
-
-def run_part(runs: ScoredRuns) -> tuple[float, int]:
-    """Return the variance of an arm's mean score that comes from training, with its degrees of freedom."""
-    return _variance_of_mean(np.array(list(runs.replicate_means().values())))
 
 
 def shared_part(runs: ScoredRuns) -> float:
@@ -292,26 +240,6 @@ def _missing(arm: ScoredRuns, reference: ScoredRuns) -> str:
     return ""
 
 
-def _run_parts(arm: ScoredRuns, reference: ScoredRuns) -> list[tuple[float, int]]:
-    """Return the variances of the means that come from training, each with its degrees of freedom.
-
-    Arms that share several generators are paired by generator, so that what the generators have in common cancels.
-    """
-    if _shared_generators(arm, reference):
-        first, second = arm.replicate_means(), reference.replicate_means()
-        return [_variance_of_mean(np.array([first[key] - second[key] for key in first]))]
-    return [run_part(arm), run_part(reference)]
-
-
-def _shared_generators(arm: ScoredRuns, reference: ScoredRuns) -> bool:
-    generators = set(arm.generators)
-    return None not in generators and len(generators) > 1 and generators == set(reference.generators)
-
-
-def _variance_of_mean(values: Floats) -> tuple[float, int]:
-    return float(values.var(ddof=1) / len(values)), len(values) - 1
-
-
 def _patient_part(arm: ScoredRuns, reference: ScoredRuns) -> float:
     """Return the variance that comes from the choice of patients: Cov2 of both arms minus twice Cov3; at least 0."""
     count = arm.left_out.shape[1]
@@ -320,7 +248,7 @@ def _patient_part(arm: ScoredRuns, reference: ScoredRuns) -> float:
     covariance = (count - 1) / count * centred @ centred.T
     split = len(arm.scores)
     across = np.ones((split, len(reference.scores)), bool)
-    if _shared_generators(arm, reference):
+    if shared_generators(arm, reference):
         across = _different(arm.generators, reference.generators)
     return max(
         0.0,

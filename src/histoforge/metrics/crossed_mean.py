@@ -12,12 +12,12 @@ from histoforge.metrics.crossed import (
     ALONE_IN_A_CLASS,
     NO_VARIANCE,
     ONE_RUN,
-    ScoredRuns,
     pooled_error,
-    run_part,
     shared_part,
 )
 from histoforge.metrics.results import Result, finite
+from histoforge.metrics.run_variance import Part, run_parts
+from histoforge.metrics.scored_runs import ScoredRuns
 
 LEARNING_LEVEL = 0.05
 """Level of the one-sided test of whether classifiers learned."""
@@ -53,9 +53,9 @@ def crossed_mean(runs: ScoredRuns, confidence: float = 0.95) -> CrossedMean:
     size = {"patients": runs.patients, "runs": len(runs.scores), "confidence": confidence}
     if (note := _missing(runs)) or finite(value) is None:
         return CrossedMean(value=finite(value), note=note, **size)
-    parts = [(shared_part(runs), runs.left_out.shape[1] - 1)]
+    parts: list[Part] = [(shared_part(runs), runs.left_out.shape[1] - 1)]
     if len(runs.scores) > 1:
-        parts.append(run_part(runs))
+        parts += run_parts(runs)
     error, df = pooled_error(parts)
     if error <= 1e-12:
         p_above = 0.5**runs.patients if value > 1e-12 else 1.0

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from histoforge.metrics.crossed import CrossedParts, ScoredRuns, crossed_parts
+from histoforge.metrics.crossed import CrossedParts, crossed_parts
 from histoforge.metrics.results import Floats, Result
+from histoforge.metrics.scored_runs import ScoredRuns
 
 STEPS = 200
 """Number of equal steps of the numbers of patches at which the arm is compared with the curve."""
