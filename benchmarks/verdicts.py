@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from histoforge.evaluation.comparisons import Planned, compare
+from histoforge.evaluation.comparisons import Compared, Planned, compare
 from histoforge.metrics.bootstrap import PatientBootstrap, mean_statistic
 from histoforge.metrics.classification import statistic
 from histoforge.metrics.compare import holm, paired_effect
@@ -33,6 +33,8 @@ DESIGN = ("synthetic arms", "others", "generators", "seeds", "patients", "larges
 COLUMNS = ("better", "over baseline", "coverage", "scores", "learned")
 WAYS = ("separate tests", "each arm alone", "with the other arms")
 """Ways of comparing an arm with the baseline; the product uses the last one."""
+SEPARATE_STUDIES = 200
+"""Number of studies of a design in which the separate tests are tried as well; they take most of the time."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class StudyResult:
     verdicts: dict[str, Verdict]
 
 
-def analyse(study: Study, rng: np.random.Generator) -> StudyResult:
+def analyse(study: Study, rng: np.random.Generator, separately: bool) -> StudyResult:
     """Simulate one study and compare each arm with the baseline, and synthetic arms with all others."""
     arms, generators, labels, patients = simulate(study, rng)
     statistics = [[statistic(SCORE, probabilities, labels) for probabilities in arm] for arm in arms]
@@ -137,18 +139,16 @@ def analyse(study: Study, rng: np.random.Generator) -> StudyResult:
     learned = [bool(has_learned(crossed_mean(excess(arm, constant)))) for arm in scored]
     scores = [crossed_mean(arm) for arm in scored]
     without = 1 + len(study.others)
-    names = [str(index) for index in range(len(scored))]
-    plan = [Planned(name, "0") for name in names[1:without]]
-    plan += [Planned(name, "0", tuple(names[:without])) for name in names[without:]]
-    compared = compare(dict(zip(names, scored, strict=True)), plan, SCORE)[without - 1 :]
+    compared = _compare(scored, without)
     claims = [learned[0] and each for each in learned[without:]]
     effects = [each.effect for each in compared]
     hardest = [each.effect if each.against_all is None else each.against_all.effect for each in compared]
-    alone = [crossed_difference(arm, scored[0]) for arm in scored[without:]]
-    corrected = [
-        effect.model_copy(update={"p_adjusted": p})
-        for effect, p in zip(alone, holm([each.p for each in alone]), strict=True)
-    ]
+    verdicts = {
+        "each arm alone": _verdict(_compare_alone(scored, without), claims),
+        "with the other arms": _verdict(effects, claims),
+    }
+    if separately:
+        verdicts["separate tests"] = _separate(statistics, scored, without, patients, int(rng.integers(1 << 31)))
     return StudyResult(
         differences=[effect.difference or 0.0 for effect in effects],
         scores=[score.value or 0.0 for score in scores],
@@ -158,12 +158,23 @@ def analyse(study: Study, rng: np.random.Generator) -> StudyResult:
             claim and _better(first) and _better(second)
             for claim, first, second in zip(claims, effects, hardest, strict=True)
         ),
-        verdicts={
-            "separate tests": _separate(statistics, scored, without, patients, int(rng.integers(1 << 31))),
-            "each arm alone": _verdict(corrected, claims),
-            "with the other arms": _verdict(effects, claims),
-        },
+        verdicts=verdicts,
     )
+
+
+def _compare(scored: Sequence[ScoredRuns], without: int) -> list[Compared]:
+    """Return the comparisons of the synthetic arms, after the first `without` arms, as the report makes them."""
+    names = [str(index) for index in range(len(scored))]
+    plan = [Planned(name, "0") for name in names[1:without]]
+    plan += [Planned(name, "0", tuple(names[:without])) for name in names[without:]]
+    return compare(dict(zip(names, scored, strict=True)), plan, SCORE)[without - 1 :]
+
+
+def _compare_alone(scored: Sequence[ScoredRuns], without: int) -> list[CrossedEffect]:
+    """Return the differences of the synthetic arms from the baseline, each from the runs of these two arms alone."""
+    effects = [crossed_difference(arm, scored[0]) for arm in scored[without:]]
+    corrected = zip(effects, holm([effect.p for effect in effects]), strict=True)
+    return [effect.model_copy(update={"p_adjusted": p}) for effect, p in corrected]
 
 
 def _better(effect: CrossedEffect) -> bool:
@@ -210,7 +221,7 @@ def coverage(intervals: Sequence[Sequence[Interval]], truths: NDArray) -> str:
 def simulate_studies(study: Study, studies: int) -> list[StudyResult]:
     """Return the results of many studies of one design."""
     rng = np.random.default_rng(0)
-    return [analyse(study, rng) for _ in range(studies)]
+    return [analyse(study, rng, number < SEPARATE_STUDIES) for number in range(studies)]
 
 
 def rates(results: Sequence[StudyResult]) -> list[str]:
@@ -237,7 +248,7 @@ def candidates(results: Sequence[StudyResult]) -> list[str]:
     truths = differences.mean(0)
     cells = [f"{100 * truths.max():+.1f}"]
     for way in WAYS:
-        verdicts = [result.verdicts[way] for result in results]
+        verdicts = [result.verdicts[way] for result in results if way in result.verdicts]
         cells += [f"{np.mean([verdict.found for verdict in verdicts]):.1%}"]
         cells += [coverage([verdict.intervals for verdict in verdicts], truths)]
     p_values = 2 * norm.sf(np.abs(differences) / differences.std(0))

@@ -131,7 +131,7 @@ def augmentation_study(
             They need control_share of preprocess, which the presets quickstart, sane and demo set; [] for none.
     """
     checked = check(run, test_source, folds, generator_seeds, control_doses)
-    cells = plan_cells(ratios=ratios, pool_multiples=pool_multiples)
+    cells = plan_cells(ratios=ratios, pool_multiples=pool_multiples, folds=folds, generator_seeds=generator_seeds)
     checked.assign(cells, "Plan ratios and pools")
     fraction_plan = plan_fractions(fractions=fractions)
     checked.assign(fraction_plan, "Plan fractions")

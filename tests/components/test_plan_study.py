@@ -5,6 +5,7 @@ import pytest
 from histoforge.core.errors import SettingsError
 from histoforge.evaluation.arm_factors import arm_factors
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
+from histoforge.tasks.plan_folds import plan_generators
 from histoforge.tasks.plan_study import plan_cells, plan_fractions, plan_real_arms
 
 
@@ -89,3 +90,13 @@ def test_without_doses_or_held_back_patches_there_is_no_control(doses, share):
 def test_wrong_doses_are_said(doses):
     with pytest.raises(SettingsError, match="control_doses"):
         plan_real_arms(doses, share=0.25, ratio=0.5)
+
+
+def test_more_arms_than_one_task_can_collect_are_refused():
+    assert len(plan_cells([0.5, 1], [4, 8], 10)) == 4
+    with pytest.raises(
+        SettingsError, match="4 combinations .* for each of 11 generators are 44 arms, and .* at most 40"
+    ):
+        plan_cells([0.5, 1], [4, 8], 11)
+    with pytest.raises(SettingsError, match="17 folds, and a run takes at most 16"):
+        plan_generators(1, 0, "", {}, {}, 17)

@@ -6,9 +6,11 @@ from contextlib import redirect_stdout
 import pytest
 from histoforge_components.preprocess.component import preprocess
 from histoforge_components.scan_source.component import scan_source
+from histoforge_components.train_classifier.component import train_classifier
 from kfp import dsl, local
-from tiny_study import write_images
+from tiny_study import SETTINGS, write_images
 
+from histoforge.classifiers.arms import read_arm
 from histoforge.cli.run.console import Console, ToConsole
 from histoforge.patches import PatchSet
 
@@ -24,7 +26,20 @@ def first_steps(source: str, overrides: dict) -> dsl.Dataset:
     return cutting.outputs["patches"]
 
 
+@dsl.pipeline(name="folds")
+def train_folds(source: str, cutting: dict, training: dict):
+    patches = preprocess(source=source, dataset_digest="the images", overrides=cutting, folds=2).outputs["patches"]
+    with dsl.ParallelFor([{"fold": 0}, {"fold": 1}]) as item:
+        train_classifier(patches=patches, fold=item.fold, overrides=training)
+
+
 def call(source, folder, caplog, **more):
+    patches, cached = run(first_steps, folder, caplog, source=str(source), overrides={**OVERRIDES, **more})
+    return PatchSet.open(patches.output.path), cached
+
+
+def run(pipeline, folder, caplog, **arguments):
+    """Run a pipeline, and return it with the names of the tasks that were taken from the cache."""
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder),
@@ -36,11 +51,11 @@ def call(source, folder, caplog, **more):
     root.addHandler(handler)
     try:
         with caplog.at_level(logging.INFO), redirect_stdout(console):
-            patches = first_steps(source=str(source), overrides={**OVERRIDES, **more}).output
+            done = pipeline(**arguments)
     finally:
         root.removeHandler(handler)
         console.close()
-    return PatchSet.open(patches.path), console.cached
+    return done, console.cached
 
 
 @pytest.mark.filterwarnings("ignore:You may be attem:RuntimeWarning")
@@ -64,3 +79,21 @@ def test_a_setting_of_the_classifier_cuts_no_patches_anew(tmp_path, caplog):
     assert (cached, again.digest) == (["preprocess"], first.digest)
     _, cached = call(source, tmp_path / "kfp", caplog, **{"preprocess.overview_size": 48})
     assert cached == []
+
+
+@pytest.mark.filterwarnings("ignore:You may be attem:RuntimeWarning")
+def test_folds_that_are_trained_are_reused_each_for_itself(tmp_path, caplog):
+    folder = tmp_path / "kfp"
+    given = {"source": str(write_images(tmp_path / "images")), "cutting": settings_of("preprocess")}
+    training = settings_of("train_classifier")
+    _, cached = run(train_folds, folder, caplog, **given, training=training)
+    assert cached == []
+    assert sorted(read_arm(path.parent)["fold"] for path in folder.glob("folds-*/**/arm.json")) == [0, 1]
+    _, cached = run(train_folds, folder, caplog, **given, training=training)
+    assert sorted(cached) == ["preprocess", "train-classifier", "train-classifier"]
+    _, cached = run(train_folds, folder, caplog, **given, training={**training, "seed": 5})
+    assert cached == ["preprocess"]
+
+
+def settings_of(step):
+    return {name.partition(".")[2]: value for name, value in SETTINGS.items() if name.startswith(f"{step}.")}

@@ -3,7 +3,8 @@
 import pytest
 from made_up import make_findings, make_study
 
-from histoforge.evaluation.results_file import AnswerRecord, evaluation_results
+from histoforge.evaluation.result_records import AnswerRecord
+from histoforge.evaluation.results_file import evaluation_results
 from histoforge.metrics.price import Price
 from histoforge.reports.layout.page import render
 from histoforge.reports.sections.control import control_section
@@ -105,6 +106,12 @@ def test_page_and_results_have_the_control():
     assert results["control"]["added"] == {"control_7": 14, "control_15": 30}
     assert results["control"]["prices"]["selective"]["doses"] == [14, 30]
     assert {row["arm"] for row in results["control"]["differences"]} == {"control_7", "control_15"}
+
+
+def test_the_section_says_that_fractions_have_no_control():
+    skills = {"baseline": 1.0, "selective": 1.0, "control_15": 2.0}
+    notes = [control_section(make_study(skills | more)).blocks[0].note for more in ({"baseline_50pct": 1.0}, {})]
+    assert ["No control was trained on fractions" in note for note in notes] == [True, False]
 
 
 def test_the_section_gives_no_price_where_the_control_does_not_help():

@@ -10,7 +10,9 @@ from made_up import make_findings, make_study
 
 from histoforge.evaluation.flat_metrics import flat_metrics
 from histoforge.evaluation.learning import CHECKED as LEARNING_SCORES
-from histoforge.evaluation.results_file import AnswerRecord, EvaluationResults, evaluation_results, read_results
+from histoforge.evaluation.publishable_results import read_results
+from histoforge.evaluation.result_records import AnswerRecord, EvaluationResults
+from histoforge.evaluation.results_file import evaluation_results
 from histoforge.reports.text.caveats import study_caveats
 from histoforge.reports.text.markdown import study_markdown
 from histoforge.reports.text.study_answer import study_answer

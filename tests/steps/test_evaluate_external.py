@@ -12,7 +12,7 @@ from tiny_study import CLASSES, SETTINGS, write_images
 
 from histoforge.classifiers.arms import load_arm
 from histoforge.core.errors import HistoforgeError, PatchSetError, SettingsError, SourceError
-from histoforge.evaluation.results_file import read_results
+from histoforge.evaluation.publishable_results import read_results
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.phantom import draw_patches

@@ -14,9 +14,10 @@ from histoforge.core.errors import ModelError, SettingsError
 from histoforge.evaluation.arm_inputs import open_parts
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import to_unit
-from histoforge.steps import select_samples, train_classifier
+from histoforge.steps import publish_model, select_samples, train_classifier
 from histoforge.steps.evaluate import run
 from histoforge.steps.evaluate_config import EvaluateConfig
+from histoforge.steps.publish_model_config import PublishModelConfig
 from histoforge.steps.select_samples_config import SelectSamplesConfig
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
@@ -124,6 +125,31 @@ def test_generators_are_the_replicates_of_an_arm_with_synthetic_patches(results:
     content, _ = results
     overall = next(each for each in content["differences"] if each["score"] == "accuracy")["overall"]
     assert (overall["generators"], overall["runs"], overall["reference_runs"]) == (2, 4, 2)
+
+
+def test_what_each_generator_draws_is_measured_against_its_own_fold(results: Any) -> None:
+    content, page = results
+    rows = {(row["generator_seed"], row["fold"]): row["realism"] for row in content["generators"]}
+    assert set(rows) == {(3, 0), (3, 1), (4, 0), (4, 1)}
+    assert rows[3, 0] == content["realism"]
+    probabilities = [[each["probability"] for each in realism["classes"]] for realism in rows.values()]
+    assert len(set(map(tuple, probabilities))) == 4
+    of_real = {fold: [each["real_probability"] for each in rows[3, fold]["classes"]] for fold in (0, 1)}
+    assert of_real[0] != of_real[1]
+    assert "Told from real" in page
+
+
+def test_of_several_folds_the_first_is_published_and_says_so(given: Path, tmp_path: Path, capsys: Any) -> None:
+    config = PublishModelConfig.make({"models": str(tmp_path / "models"), "device": "cpu", "precision": "float32"})
+    parts = [given / "baseline-1-None", given / "baseline-0-None"]
+    done = publish_model.run(config, patches=given / "patches", challenger=parts, publication=tmp_path / "publication")
+    assert done.said == (
+        "published nothing as classifier because only 4 patients are in fold 0, which alone judges its classifiers, "
+        "and 5 are needed."
+    )
+    one_of_many = "It is one of 2 trainings of the arm 'baseline', that of fold 0"
+    assert one_of_many in capsys.readouterr().err
+    assert one_of_many in (tmp_path / "publication" / "README.md").read_text()
 
 
 def test_the_training_of_each_classifier_is_listed(results: Any) -> None:

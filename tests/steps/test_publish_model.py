@@ -13,7 +13,8 @@ from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError, StorageError
 from histoforge.core.files import write_json
 from histoforge.evaluation.challenger_comparison import ChallengerComparison, unit_digests
-from histoforge.evaluation.results_file import SCHEMA_VERSION, AuditDecision
+from histoforge.evaluation.publishable_results import AuditDecision
+from histoforge.evaluation.result_records import SCHEMA_VERSION
 from histoforge.metrics.crossed import NO_VARIANCE, CrossedEffect
 from histoforge.models import ModelStore, Verdict
 from histoforge.models.gate import check_audit, check_difference

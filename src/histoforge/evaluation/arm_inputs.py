@@ -181,7 +181,7 @@ def _check_parts(arm: ArmInput) -> None:
     places = [(part.generator_seed, part.fold) for part in arm.parts]
     for place in places:
         if places.count(place) > 1:
-            which = "" if place == (None, -1) else f" with the same fold and generator ({_place(*place)})"
+            which = "" if place == (None, -1) else f" with the same fold and generator ({place_text(*place)})"
             raise SettingsError(
                 f"Two arms are called '{arm.name}'{which}: leave one of them out, or train it again under another name "
                 "of 'arm'."
@@ -190,8 +190,8 @@ def _check_parts(arm: ArmInput) -> None:
     missing = [(seed, fold) for seed in generators for fold in arm.folds if (seed, fold) not in places]
     if missing:
         raise SettingsError(
-            f"The arm '{arm.name}' lacks {_place(*missing[0])}: every generator needs all folds, so that it is tested "
-            "on every patient once."
+            f"The arm '{arm.name}' lacks {place_text(*missing[0])}: every generator needs all folds, so that it is "
+            "tested on every patient once."
         )
     for part in arm.parts:
         same_run = [other for other in arm.parts if other.generator_seed == part.generator_seed]
@@ -202,7 +202,8 @@ def _check_parts(arm: ArmInput) -> None:
             )
 
 
-def _place(generator_seed: int | None, fold: int) -> str:
+def place_text(generator_seed: int | None, fold: int) -> str:
+    """Return a fold and the seed of a generator in words; '' for a single split without a generator."""
     parts = [f"fold {fold}"] if fold >= 0 else []
     return join_words([*parts, *([f"generator seed {generator_seed}"] if generator_seed is not None else [])])
 

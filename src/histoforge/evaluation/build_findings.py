@@ -16,8 +16,8 @@ from histoforge.evaluation.arm_inputs import ArmInput, TestPatches
 from histoforge.evaluation.findings import Findings, InputDigests, SyntheticFindings
 from histoforge.evaluation.inputs import TestUnits, count_tested, training_patches
 from histoforge.evaluation.pictures import GeneratorRecord, generator_record, network_records, slide_pictures
+from histoforge.evaluation.shown_patches import sample_patches
 from histoforge.evaluation.study_findings import StudyFindings
-from histoforge.evaluation.synthetic import sample_patches
 from histoforge.evaluation.synthetic_sets import SyntheticSets
 from histoforge.evaluation.unified import unified_network
 from histoforge.patches import PatchSet

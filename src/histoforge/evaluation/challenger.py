@@ -11,9 +11,9 @@ from histoforge.classifiers.arms import ARM_NAME, load_arm, load_classifier, rea
 from histoforge.classifiers.network import Classifier
 from histoforge.core.digests import digest_json
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError, SourceError
-from histoforge.evaluation.arm_inputs import open_parts
+from histoforge.evaluation.arm_inputs import open_parts, place_text
 from histoforge.evaluation.findings import InputDigests
-from histoforge.evaluation.results_file import PublishableResults, read_results
+from histoforge.evaluation.publishable_results import PublishableResults, read_results
 from histoforge.models import ModelCard
 from histoforge.models.versions import file_digests
 from histoforge.patches import PatchSet
@@ -31,6 +31,7 @@ class Challenger:
         description: arm, method, seeds, config, classes, patch_size, mpp, digests, counts, code_version.
         models: digests of its classifiers.
         digest: SHA-256 over the names and digests of its files.
+        parts: number of directories of its arm, of which it is the first fold and generator.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Challenger:
     description: Mapping[str, Any]
     models: list[str]
     digest: str
+    parts: int = 1
 
     @property
     def fold(self) -> int:
@@ -45,39 +47,26 @@ class Challenger:
         return int(self.description.get("fold", -1))
 
     @property
+    def place(self) -> str:
+        """Its fold and the seed of its generator in words; '' if it has neither."""
+        return place_text(self.description.get("generator_seed"), self.fold)
+
+    @property
     def synthetic(self) -> bool:
         """True if it was trained on synthetic patches."""
         return "synthetic" in self.description["digests"]
 
 
-def first_part(paths: Path | Sequence[Path]) -> Path:
-    """Return the directory of the first generator and fold of an arm; other models are given alone.
+def open_challenger(paths: Path | Sequence[Path], patches: PatchSet) -> Challenger:
+    """Open a model; of an arm of several folds and generators, its first directory.
 
     Raises:
-        SettingsError: there is none, or there are several that are not one arm.
-    """
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
-    if not given:
-        raise SettingsError("publish_model has no challenger: give an arm that train_classifier made, or its parts.")
-    if len(given) == 1:
-        return Path(given[0])
-    arms = open_parts(given)
-    if len(arms) > 1:
-        raise SettingsError(
-            f"publish_model has {len(arms)} challengers, '{arms[0].name}' and others: give one arm, of which there may "
-            "be several folds and generators."
-        )
-    return arms[0].parts[0].path
-
-
-def open_challenger(path: Path, patches: PatchSet) -> Challenger:
-    """Open the model at `path`.
-
-    Raises:
+        SettingsError: if there is none, or there are several that are not one arm.
         ModelError: if it is not a classifier, is damaged, or has other classes or another patch size than `patches`.
         PatchSetError: if it was trained on another patch set, so that its patients may be in this test split.
     """
-    path = Path(path)
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    path = _first_part(given)
     if (path / ARM_NAME).is_file():
         form, arm = "arm", read_arm(path)
         info = read_model_info(seed_model(path), "classifier")
@@ -98,7 +87,22 @@ def open_challenger(path: Path, patches: PatchSet) -> Challenger:
             f"{path} was trained on another patch set ({trained_on[:12] or 'unknown'}) than the one given "
             f"({patches.digest[:12]}), whose test patients it may know: give the one that it was trained on."
         )
-    return Challenger(path, form, description, models, digest_json(file_digests(path)))
+    return Challenger(path, form, description, models, digest_json(file_digests(path)), len(given))
+
+
+def _first_part(paths: Sequence[Path]) -> Path:
+    """Return the directory of the first generator and fold of an arm; other models are given alone."""
+    if not paths:
+        raise SettingsError("publish_model has no challenger: give an arm that train_classifier made, or its parts.")
+    if len(paths) == 1:
+        return Path(paths[0])
+    arms = open_parts(paths)
+    if len(arms) > 1:
+        raise SettingsError(
+            f"publish_model has {len(arms)} challengers, '{arms[0].name}' and others: give one arm, of which there may "
+            "be several folds and generators."
+        )
+    return arms[0].parts[0].path
 
 
 def open_results(path: Path | None, challenger: Challenger, patches: PatchSet) -> PublishableResults:

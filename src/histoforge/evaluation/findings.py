@@ -96,6 +96,7 @@ class GeneratorRow:
         candidates, kept: number of its patches; no candidates if only the kept ones were given.
         extractor: the network in whose features it was compared.
         fid: FID of its kept patches (all, if none were selected) against the patches that its fold tests.
+        realism: what its kept patches are beside those of its fold; None without patches.
         copied, verdict: the finding of the memorisation audit against the training patches of its fold; None and ''
             without patches.
     """
@@ -108,6 +109,7 @@ class GeneratorRow:
     kept: int = 0
     extractor: str = ""
     fid: float | None = None
+    realism: Realism | None = None
     copied: bool | None = None
     verdict: str = ""
 

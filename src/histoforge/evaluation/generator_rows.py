@@ -1,4 +1,4 @@
-"""Every generator of a study with several folds or generators: its epoch, its distance to real patches, its audit.
+"""Every generator of a study with several folds or generators: its epoch, its realism, its audit.
 
 Each generator is compared with the training patches of its own fold, which it has seen, and with the patches that this
 fold tests.
@@ -7,18 +7,18 @@ fold tests.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from histoforge.classifiers.network import Classifier
 from histoforge.core.progress import say
 from histoforge.evaluation.drawn_sets import DrawnSet
 from histoforge.evaluation.findings import GeneratorRow, SyntheticFindings
 from histoforge.evaluation.inputs import training_patches
+from histoforge.evaluation.patch_features import ComparisonSettings, RealSets, extract_sets
 from histoforge.evaluation.pictures import generator_record
-from histoforge.evaluation.synthetic import HELD_OUT, ComparisonSettings, audit_features
-from histoforge.evaluation.synthetic_sets import SELECTED, SyntheticSets, draw_rows
-from histoforge.metrics.extract import Extractor, extract_features
+from histoforge.evaluation.synthetic import HELD_OUT, audit_features, realism_of_sets
+from histoforge.evaluation.synthetic_sets import SELECTED, SyntheticSets
+from histoforge.metrics.extract import Extractor
 from histoforge.metrics.generative import generative_metrics
+from histoforge.metrics.untrained import untrained_extractors
 from histoforge.patches import PatchSet
 
 
@@ -35,7 +35,7 @@ def generator_rows(
         drawn: the generators and their patches.
         first: what was found about the first one.
         real: the patch set.
-        extractors: the extractors of each fold; the last one computes the features.
+        extractors: the extractors of each fold; the last one computes the features of distances and audit.
         settings: settings of the comparison.
     """
     if len(drawn) < 2:
@@ -78,40 +78,49 @@ def _found(first: SyntheticFindings) -> dict[str, Any]:
     rows = [row for row in first.generative if row.against == HELD_OUT and row.metrics.extractor == name]
     fid = {row.subset: row.metrics.fid for row in rows}
     chosen = fid.get(SELECTED, next(iter(fid.values()), None))
-    return {"extractor": name, "fid": chosen, "copied": first.audit.copied, "verdict": first.audit.verdict}
+    audit = {"copied": first.audit.copied, "verdict": first.audit.verdict}
+    return {"extractor": name, "fid": chosen, "realism": first.realism, **audit}
 
 
 def _compare(
     drawn: DrawnSet,
     synthetic: SyntheticSets,
-    real: PatchSet,
+    whole: PatchSet,
     extractors: Mapping[int, Sequence[Extractor]],
     settings: ComparisonSettings,
 ) -> dict[str, Any]:
     """Compare the patches of a generator with those of its fold."""
-    in_fold = real.in_fold(drawn.fold)
-    train, held_out = training_patches(in_fold), in_fold.split("test")
-    train, held_out = (
-        patches.where(draw_rows(len(patches), settings.metric_patches, settings.seed, purpose))
-        for patches, purpose in ((train, "train"), (held_out, "held out"))
-    )
+    in_fold = whole.in_fold(drawn.fold)
+    real = RealSets.sample(training_patches(in_fold), in_fold.split("test"), settings)
     sets = synthetic.sample(settings.metric_patches, settings.seed)
-    extractor = extractors[drawn.fold][-1]
-    if min(len(train), len(held_out), len(sets.patches)) < 2:
+    if min(len(real.train), len(real.held_out), len(sets.patches)) < 2:
         return {}
-
-    def features(patches: PatchSet) -> NDArray[np.float32]:
-        return extract_features(extractor, patches, settings.device, batch_size=settings.batch_size, label="features")
-
-    of_train, of_held_out, of_synthetic = (features(patches) for patches in (train, held_out, sets.patches))
+    judge = extractors[drawn.fold][-1]
+    features = [
+        extract_sets(extractor, real, sets.patches, {}, settings)
+        for extractor in (judge, *untrained_extractors(real.train))
+    ]
+    by_judge = features[0]
     audit = audit_features(
-        (of_synthetic, of_train, of_held_out), extractor.name, (sets.patches, train, held_out), settings
+        (by_judge.synthetic, by_judge.train, by_judge.held_out),
+        judge.name,
+        (sets.patches, real.train, real.held_out),
+        settings,
     )
     rows = sets.subsets(settings.seed)
-    chosen = of_synthetic[rows.get(SELECTED, next(iter(rows.values())))]
+    chosen = by_judge.synthetic[rows.get(SELECTED, next(iter(rows.values())))]
     fid = (
-        generative_metrics(of_held_out, chosen, extractor.name, neighbours=settings.neighbours, seed=settings.seed).fid
+        generative_metrics(
+            by_judge.held_out, chosen, judge.name, neighbours=settings.neighbours, seed=settings.seed
+        ).fid
         if len(chosen)
         else None
     )
-    return {"extractor": extractor.name, "fid": fid, "copied": audit.copied, "verdict": audit.verdict}
+    classifiers = [judge] if isinstance(judge, Classifier) else []
+    return {
+        "extractor": judge.name,
+        "fid": fid,
+        "realism": realism_of_sets(features, classifiers, real, sets, settings),
+        "copied": audit.copied,
+        "verdict": audit.verdict,
+    }

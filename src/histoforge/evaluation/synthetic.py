@@ -1,24 +1,26 @@
 """Compare synthetic patches with real ones: generative metrics, memorisation audit and maps, from one feature pass."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from histoforge.classifiers.network import Classifier
 from histoforge.core.progress import say
-from histoforge.core.seeds import numpy_rng
 from histoforge.evaluation.copies import copy_pairs
-from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SamplePatch, SyntheticFindings
-from histoforge.evaluation.realism import REFERENCE_PATCHES, Realism, Sides, judge_classes, measure_realism
+from histoforge.evaluation.findings import GenerativeRow, Pair, PoolFindings, Projection, SyntheticFindings
+from histoforge.evaluation.patch_features import (
+    ComparisonSettings,
+    PatchFeatures,
+    RealSets,
+    corrupted_copies,
+    extract_sets,
+)
+from histoforge.evaluation.realism import Realism, Sides, judge_classes, measure_realism
 from histoforge.evaluation.synthetic_sets import SELECTED, UNSELECTED, SyntheticSets, draw_rows
 from histoforge.metrics.audit_pixels import AuditPixels
-from histoforge.metrics.corruptions import reference_copies
-from histoforge.metrics.extract import Extractor, extract_features
+from histoforge.metrics.extract import Extractor
 from histoforge.metrics.extractor_check import check_extractors
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.frechet import FrechetReference
@@ -34,48 +36,6 @@ TRAIN, HELD_OUT = "training patches", "held-out patches"
 REAL = "real held-out"
 
 
-@dataclass(frozen=True)
-class ComparisonSettings:
-    """Settings of the comparison of synthetic with real patches.
-
-    Attributes:
-        metric_patches: maximum number of patches of each kind for metrics and audit, drawn by seed.
-        map_patches: maximum number of patches of each kind on the t-SNE map.
-        shown_pairs: number of closest pairs that the audit returns.
-        neighbours: k of precision, recall, density and coverage.
-        batch_size: number of patches computed at once.
-        seed: seed of all random choices.
-        device: where extractors compute.
-    """
-
-    metric_patches: int
-    map_patches: int
-    shown_pairs: int
-    neighbours: int
-    batch_size: int
-    seed: int
-    device: torch.device
-
-
-@dataclass(frozen=True)
-class RealSets:
-    """Real training patches (a sample if there are many) and held-out ones."""
-
-    train: PatchSet
-    held_out: PatchSet
-
-
-@dataclass(frozen=True)
-class PatchFeatures:
-    """Features [N, D] of all patches, computed by one extractor; `corrupted` by the name of the corruption."""
-
-    extractor: str
-    train: NDArray[np.float32]
-    held_out: NDArray[np.float32]
-    synthetic: NDArray[np.float32]
-    corrupted: Mapping[str, NDArray[np.float32]]
-
-
 def compare_synthetic(
     synthetic: SyntheticSets,
     train: PatchSet,
@@ -89,13 +49,13 @@ def compare_synthetic(
     extractor that is a classifier, and the map the first extractor.
     """
     sets = synthetic.sample(settings.metric_patches, settings.seed)
-    real = RealSets(_sample(train, settings, "train"), _sample(held_out, settings, "held out"))
+    real = RealSets.sample(train, held_out, settings)
     extractors = [*extractors, *untrained_extractors(real.train if len(real.train) else real.held_out)]
     checks = check_extractors(
         extractors, real.held_out, settings.device, seed=settings.seed, batch_size=settings.batch_size
     )
-    corrupted = _corrupted_copies(real.held_out, settings.seed)
-    features = [_extract(extractor, real, sets.patches, corrupted, settings) for extractor in extractors]
+    corrupted = corrupted_copies(real.held_out, settings.seed)
+    features = [extract_sets(extractor, real, sets.patches, corrupted, settings) for extractor in extractors]
     say(f"evaluate: {len(features)} extractors computed the features of {len(sets.patches)} synthetic patches")
     classifiers = [extractor for extractor in extractors if isinstance(extractor, Classifier)]
     audit, pairs = _audit(features[max(1, len(classifiers)) - 1], real, sets, settings)
@@ -107,62 +67,7 @@ def compare_synthetic(
         copies=[] if audit is None else copy_pairs(audit, sets.patches, real.train, settings.shown_pairs),
         projection=_project(features[0], real, sets, settings),
         checks=checks,
-        realism=_realism(features, classifiers, real, sets, settings),
-    )
-
-
-def sample_patches(
-    train: PatchSet, sets: SyntheticSets | None, count: int, seed: int
-) -> dict[str, dict[str, list[SamplePatch]]]:
-    """Draw patches to show by class and group, fewer of each if there are many classes."""
-    count = min(count, max(2, 160 // (4 * len(train.classes)))) if count else 0
-    shown: dict[str, dict[str, list[SamplePatch]]] = {}
-    for label, name in enumerate(train.classes):
-        groups = {"real": _draw_samples(train, train.labels == label, count, seed, {})}
-        if sets is not None:
-            in_class = sets.patches.labels == label
-            masks = (
-                {"selected": in_class & sets.kept, "rejected": in_class & ~sets.kept}
-                if sets.kept.any()
-                else {"synthetic": in_class}
-            )
-            groups |= {
-                group: _draw_samples(sets.patches, mask, count, seed, sets.scores) for group, mask in masks.items()
-            }
-        shown[name] = groups
-    return shown
-
-
-def _sample(patches: PatchSet, settings: ComparisonSettings, purpose: str) -> PatchSet:
-    return patches.where(draw_rows(len(patches), settings.metric_patches, settings.seed, purpose))
-
-
-def _corrupted_copies(held_out: PatchSet, seed: int) -> dict[str, NDArray[np.uint8]]:
-    """Return blurred and shuffled copies of held-out patches, which show what a metric takes for real."""
-    images = held_out.images(draw_rows(len(held_out), REFERENCE_PATCHES, seed, "corrupted"))
-    return reference_copies(images, numpy_rng(seed, "corrupted"))
-
-
-def _extract(
-    extractor: Extractor,
-    real: RealSets,
-    synthetic: PatchSet,
-    corrupted: Mapping[str, NDArray[np.uint8]],
-    settings: ComparisonSettings,
-) -> PatchFeatures:
-    """Compute all features of one extractor, each patch once."""
-
-    def features(patches: PatchSet | NDArray[np.uint8], name: str) -> NDArray[np.float32]:
-        label = f"features of {name} patches"
-        return extract_features(extractor, patches, settings.device, batch_size=settings.batch_size, label=label)
-
-    held_out = features(real.held_out, "held-out")
-    return PatchFeatures(
-        extractor.name,
-        train=features(real.train, "training") if len(real.train) else held_out[:0],
-        held_out=held_out,
-        synthetic=features(synthetic, "synthetic"),
-        corrupted={name: features(copies, name) for name, copies in corrupted.items()},
+        realism=realism_of_sets(features, classifiers, real, sets, settings),
     )
 
 
@@ -207,7 +112,7 @@ def _generative_rows(
     return rows
 
 
-def _realism(
+def realism_of_sets(
     features: Sequence[PatchFeatures],
     classifiers: Sequence[Classifier],
     real: RealSets,
@@ -319,19 +224,6 @@ def _pool(sets: SyntheticSets) -> PoolFindings:
     else:
         description, scores = rule or "unknown", ()
     return PoolFindings(sets.patches.labels, sets.kept, sets.scores, description, scores)
-
-
-def _draw_samples(
-    patches: PatchSet, mask: NDArray[np.bool_], count: int, seed: int, scores: Mapping[str, NDArray[Any]]
-) -> list[SamplePatch]:
-    rows = np.flatnonzero(mask)
-    rows = rows[draw_rows(len(rows), count, seed, "shown")]
-    images = list(patches.images(rows)) if len(rows) else []
-    captions = [
-        ", ".join(f"{name} {values[row]:.2f}" for name, values in scores.items() if name != "confidence")
-        for row in rows
-    ]
-    return [SamplePatch(image, caption) for image, caption in zip(images, captions, strict=True)]
 
 
 def _image(patches: PatchSet, row: int) -> NDArray[np.uint8]:

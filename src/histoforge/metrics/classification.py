@@ -8,6 +8,8 @@ classes, they are unweighted means over the classes, each against all others (ma
 and AUC is the macro mean of one-versus-rest AUCs. The macro means are also reported for two classes.
 """
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,12 +96,16 @@ class Predictions:
         _check(self.probabilities, self.labels)
         self.n_classes = self.probabilities.shape[1]
         self.predicted = self.probabilities.argmax(1)
-        cells = self.labels * self.n_classes + self.predicted
-        self._cells = np.eye(self.n_classes**2)[cells]
+        self._cells = np.eye(self.n_classes**2)[self.labels * self.n_classes + self.predicted]
+
+    @cached_property
+    def _squared_error(self) -> Floats:
         truth = np.eye(self.n_classes)[self.labels]
-        halved = 2 if self.n_classes == 2 else 1
-        self._squared_error = np.square(self.probabilities - truth).sum(1) / halved
-        self._auc = [weighted_auc(self.labels == c, self.probabilities[:, c]) for c in range(self.n_classes)]
+        return np.asarray(np.square(self.probabilities - truth).sum(1) / (2 if self.n_classes == 2 else 1))
+
+    @cached_property
+    def _auc(self) -> list[Statistic]:
+        return [weighted_auc(self.labels == c, self.probabilities[:, c]) for c in range(self.n_classes)]
 
     def confusion(self, weights: Floats) -> Floats:
         """Return the weighted confusion matrices [B, C, C], true classes as rows, for weights [B, N]."""

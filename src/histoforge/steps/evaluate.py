@@ -29,11 +29,13 @@ from histoforge.evaluation.inputs import (
     units_by_class,
 )
 from histoforge.evaluation.leading_score import leading_score
-from histoforge.evaluation.results_file import AnswerRecord, evaluation_results
+from histoforge.evaluation.patch_features import ComparisonSettings
+from histoforge.evaluation.result_records import AnswerRecord
+from histoforge.evaluation.results_file import evaluation_results
 from histoforge.evaluation.spaces import check_warnings, selection_warnings
 from histoforge.evaluation.study import ArmPredictions, build_study, predict
 from histoforge.evaluation.study_findings import StudyFindings
-from histoforge.evaluation.synthetic import ComparisonSettings, compare_synthetic
+from histoforge.evaluation.synthetic import compare_synthetic
 from histoforge.metrics.extract import Extractor
 from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.roc import roc_curve

@@ -10,11 +10,11 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.progress import say
 from histoforge.core.text import dimensions
-from histoforge.evaluation.challenger import Challenger, check_comparable, first_part, open_challenger, open_results
+from histoforge.evaluation.challenger import Challenger, check_comparable, open_challenger, open_results
 from histoforge.evaluation.challenger_comparison import ChallengerComparison, seen_units
 from histoforge.evaluation.inputs import count_units
 from histoforge.evaluation.leading_score import leading_score
-from histoforge.evaluation.results_file import PublishableResults
+from histoforge.evaluation.publishable_results import PublishableResults
 from histoforge.models import ModelCard, ModelStore, Publication, PublishResult, Verdict
 from histoforge.models.card import CARD_NAME, README_NAME
 from histoforge.models.gate import check_audit
@@ -42,7 +42,8 @@ def run(
         config: the settings.
         patches: patch set that the challenger was trained on; champion and challenger are compared on its test
             split, and nothing is tuned on it.
-        challenger: arm directory or classifier; of an arm of several folds and generators, the first is published.
+        challenger: arm directory or classifier; of an arm of several folds and generators, the first is published if
+            the patients that its fold tests let it pass.
         results: the evaluation's metrics.json; needed for the audit if the challenger was trained on synthetic patches.
         publication: directory to write: decision.json, model_card.json, README.md.
 
@@ -55,7 +56,7 @@ def run(
     store = ModelStore(open_location(config.models), config.name)
     champion = store.champion()
     real = PatchSet.open(patches)
-    model = open_challenger(first_part(challenger), real)
+    model = open_challenger(challenger, real)
     real = real.in_fold(model.fold)
     evaluation = open_results(results, model, real)
     if champion is not None:
@@ -79,6 +80,8 @@ def run(
         audit = check_audit(model.synthetic, evaluation.memorisation)
         result = store.publish(packed, card, _gate(config, score, store, audit, comparison, version_of(packed)))
     text = sentence(store, result)
+    if model.parts > 1:
+        say(f"publish_model: {_one_of_many(model)}")
     say(f"publish_model: {text}")
     summary = _summary(config, score, store, result, card, comparison, text, time.monotonic() - started)
     _write(publication, summary, result, card)
@@ -168,7 +171,9 @@ def sentence(store: ModelStore, result: PublishResult) -> str:
 
 def _first(config: PublishModelConfig, comparison: ChallengerComparison) -> Verdict:
     if comparison.n_units < config.fewest_patients:
-        reason = f"only {comparison.n_units} {comparison.units.name} are in the test split"
+        fold = comparison.challenger.fold
+        where = "the test split" if fold < 0 else f"fold {fold}, which alone judges its classifiers"
+        reason = f"only {comparison.n_units} {comparison.units.name} are in {where}"
         return Verdict(False, f"{reason}, and {config.fewest_patients} are needed")
     return Verdict(True, f"it is the first of this name, tested on {comparison.n_units} {comparison.units.name}")
 
@@ -185,7 +190,18 @@ def _limits(
         f"Its scores were measured on {comparison.n_units} {comparison.units.name}; the same test split was used to "
         "choose between published models.",
     ]
+    if model.parts > 1:
+        limits.append(_one_of_many(model))
     return [*limits, *results.cautions, *([config.limits] if config.limits else [])]
+
+
+def _one_of_many(model: Challenger) -> str:
+    """Say which of the trainings of an arm a model is, and what its scores speak of."""
+    return (
+        f"It is one of {model.parts} trainings of the arm '{model.description['arm']}', that of {model.place}: its "
+        "scores and the comparison with the champion are of the patients that it was tested on, while the report of "
+        "the evaluation speaks of all trainings."
+    )
 
 
 def _summary(

@@ -7,8 +7,9 @@ from histoforge.core.errors import SettingsError
 from histoforge.steps.table import STEPS, step_config
 from histoforge.tasks.plan_study import plan_real_arms
 
-MOST_GENERATORS = 20
-"""Kubeflow passes the names of everything that a loop collected as one argument, which Linux limits to 128 KiB."""
+MOST_GENERATORS, MOST_FOLDS = 20, 16
+"""Kubeflow passes the names and metadata of everything that loops collected as one argument, which Linux limits to 128
+KiB. An artifact takes about 1 KiB; a fold has 4 arms of real patches, a generator comes with its pool and an arm."""
 
 
 def plan_folds(
@@ -48,6 +49,8 @@ def plan_generators(
     """
     if count < 1:
         raise SettingsError(f"'generator_seeds' is {count}: give at least 1.")
+    if folds > MOST_FOLDS:
+        raise SettingsError(f"There are {folds} folds, and a run takes at most {MOST_FOLDS}: lower folds.")
     if count * folds > MOST_GENERATORS:
         raise SettingsError(
             f"{folds} folds with generator_seeds={count} are {folds * count} generators, and a run takes at most "

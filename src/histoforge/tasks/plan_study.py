@@ -7,16 +7,24 @@ from histoforge.core.errors import SettingsError
 
 MOST_OF_A_CONTROL = 10
 """Largest `control_ratio` of `train_classifier`."""
+MOST_CELLS = 40
+"""Most arms of ratios and pools with several generators. All artifacts of a run are one argument of its last task, with
+about 1 KiB each, and Linux takes 128 KiB. 40 such arms leave room for generators, pools and other arms."""
 
 
-def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list[dict[str, Any]]:
+def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float], generators: int = 1) -> list[dict[str, Any]]:
     """Return the cells of a study: the combinations whose pool contains at least the patches to keep.
 
     Each cell has `ratio`, `pool_multiple`, the `arm`, such as `selective_r0_5_pool4n` (ratio 0.5, candidates 4 N), and
     its `factors` for `train_classifier`.
 
+    Args:
+        ratios, pool_multiples: numbers of kept patches and of candidates per real training patch.
+        generators: number of generators of all folds, from whose patches each cell is trained.
+
     Raises:
-        SettingsError: if a list is empty, a value is out of its bounds, or no pool is large enough for any ratio.
+        SettingsError: if a list is empty, a value is out of its bounds, no pool is large enough for any ratio, or there
+            are too many arms.
     """
     ratios, pools = checked_numbers("ratios", ratios, 10), checked_numbers("pool_multiples", pool_multiples, 100)
     cells = [
@@ -34,6 +42,12 @@ def plan_cells(ratios: Sequence[float], pool_multiples: Sequence[float]) -> list
         raise SettingsError(
             f"Each of the ratios is larger than each of the pool_multiples ({pools[-1]:g} at most): a pool must "
             "contain at least the patches to keep."
+        )
+    if generators > 1 and len(cells) * generators > MOST_CELLS:
+        raise SettingsError(
+            f"{len(cells)} combinations of ratios and pool_multiples for each of {generators} generators are "
+            f"{len(cells) * generators} arms, and a study takes at most {MOST_CELLS}: lower folds or generator_seeds, "
+            "or give fewer ratios or pool_multiples."
         )
     return cells
 

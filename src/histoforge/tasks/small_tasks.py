@@ -52,13 +52,13 @@ def run_scan(
 
 
 def run_plan_cells(
-    ratios: list[float], pool_multiples: list[float], metrics: MetricsArtifact
+    ratios: list[float], pool_multiples: list[float], generators: int, metrics: MetricsArtifact
 ) -> tuple[list[dict[str, Any]], float]:
     """List the cells of a study and its largest pool; see `plan_study.plan_cells`."""
     from histoforge.tasks.plan_study import plan_cells
 
     with task_process("plan_cells") as meter:
-        cells = plan_cells(ratios, pool_multiples)
+        cells = plan_cells(ratios, pool_multiples, generators)
         say(f"{len(cells)} cells of ratio and pool")
         log_numbers(metrics, {"cells": len(cells), TASK: meter.read().model_dump()})
     return cells, max(cell["pool_multiple"] for cell in cells)

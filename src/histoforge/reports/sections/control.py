@@ -31,7 +31,7 @@ def control_section(study: StudyFindings) -> Section:
             rows=[_control_row(study, name) for name in (study.reference, *control.added)],
             note=f"Trained like the other arms, for as many steps.{origin} The arm with the most of them is the "
             "control: its p-value, over patients and training runs, is not corrected, because it asks another question "
-            "than the arms compared above.",
+            f"than the arms compared above.{_fractions_note(study)}",
         )
         blocks.append(table)
         if control.prices and control_verdict(study) == "better":
@@ -39,6 +39,16 @@ def control_section(study: StudyFindings) -> Section:
         if (figure := control_figure(study)) is not None:
             blocks.append(Figures([figure]))
     return Section("control", "Positive control and price", lead, blocks)
+
+
+def _fractions_note(study: StudyFindings) -> str:
+    """Say that the control speaks of the whole training split, in a study that also trained on fractions of it."""
+    if not any("fraction" in arm.factors for arm in study.arms):
+        return ""
+    return (
+        " It was trained on the whole training split. No control was trained on fractions of it, so whether their "
+        "comparisons could have shown a benefit stays open."
+    )
 
 
 def _control_row(study: StudyFindings, name: str) -> list[Cell]:

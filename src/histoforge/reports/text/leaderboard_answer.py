@@ -29,7 +29,9 @@ def leaderboard_answer(findings: LeaderboardFindings) -> Answer:
         *_downstream_line(findings),
         _collapse_line(findings),
     ]
-    caveats = generator_caveats(findings.entries)
+    caveats = generator_caveats(
+        [(entry.name, scores.realism) for entry in findings.entries for scores in entry.scores if scores.realism]
+    )
     if len(findings.entries) == 1:
         entry = findings.entries[0]
         headline = f"Only one method, {entry.name}: FID {spread_text(entry.spread(METRICS['fid']), TWO_DECIMALS)}."

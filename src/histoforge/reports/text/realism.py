@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from histoforge.core.text import counted, join_words
 from histoforge.evaluation.findings import GenerativeRow
-from histoforge.evaluation.leaderboard_findings import LeaderboardEntry
 from histoforge.evaluation.realism import MOSTLY, ClassRealism, Realism
 from histoforge.evaluation.synthetic import REAL, TRAIN
 from histoforge.metrics.corruptions import BLURRED, SHUFFLED
@@ -24,9 +23,8 @@ def realism_caveats(realism: Realism | None) -> list[str]:
     return [*_tissue_caveat(realism), *_told_apart_caveat(realism), *class_caveats(realism)]
 
 
-def generator_caveats(entries: Sequence[LeaderboardEntry]) -> list[str]:
-    """Name the methods whose patches show no tissue, are told from real ones, or are not of their class."""
-    measured = [(entry.name, scores.realism) for entry in entries for scores in entry.scores if scores.realism]
+def generator_caveats(measured: Sequence[tuple[str, Realism]]) -> list[str]:
+    """Name the generators whose patches show no tissue, are told from real ones, or are not of their class."""
     groups = {
         "Few or no patches show tissue": [
             f"{name} ({each.name})" for name, realism in measured for each in realism.classes if each.lacks_tissue
