@@ -31,10 +31,10 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import binomtest
 
 from histoforge.classifiers.arms import load_arm
+from histoforge.evaluation.comparisons import Planned, compare
 from histoforge.evaluation.study import predict
 from histoforge.metrics.classification import statistic
-from histoforge.metrics.compare import MIN_SEEDS, holm
-from histoforge.metrics.crossed import crossed_difference
+from histoforge.metrics.compare import MIN_SEEDS
 from histoforge.metrics.scored_runs import Jackknife, ScoredRuns
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
@@ -169,14 +169,13 @@ def run_study(
         classes = int(patches.labels.max()) + 1
         real = patches.rows(np.flatnonzero(part != "planted")).write(folder / "real", classes, split="by name")
         study = Study(folder, patches, real, config)
-        baseline = study.scored("baseline", generators, rng)
-        effects = [crossed_difference(study.scored(kind, generators, rng), baseline) for kind in kinds]
-    adjusted = holm([effect.p for effect in effects])
+        scored = {name: study.scored(name, generators, rng) for name in ("baseline", *kinds)}
+    effects = [each.effect for each in compare(scored, [Planned(kind, "baseline") for kind in kinds], SCORE)]
     arms = {
-        kind: {"difference": effect.difference, "low": effect.low, "high": effect.high, "p": p}
-        for kind, effect, p in zip(kinds, effects, adjusted, strict=True)
+        kind: {"difference": effect.difference, "low": effect.low, "high": effect.high, "p": effect.p_adjusted}
+        for kind, effect in zip(kinds, effects, strict=True)
     }
-    return {"study": number, "baseline": float(baseline.scores.mean()), "arms": arms}
+    return {"study": number, "baseline": float(scored["baseline"].scores.mean()), "arms": arms}
 
 
 def table(results: Sequence[dict]) -> str:
