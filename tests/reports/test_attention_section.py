@@ -35,6 +35,20 @@ def test_tiles_that_overlap_share_their_pixels():
     np.testing.assert_allclose(spread(np.array([[0.2, 0.8]], np.float32), grid, (4, 6)), expected.repeat(4, axis=0))
 
 
+def test_a_tile_outside_the_bag_keeps_its_colours_and_does_not_stretch_the_range(findings):
+    (figure,) = attention_section(replace(findings, attention=[example([[0.1, 0.0], [0.12, 0.11]])])).blocks[0].figures
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(figure.image.partition(",")[2])))).astype(int)
+    outside, lowest = picture[16:48, 136 + 80 : 136 + 112], picture[16:48, 136 + 16 : 136 + 48]
+    assert np.abs(outside - 128).max() < 6
+    assert (lowest[..., 2] - lowest[..., 0]).mean() > 50
+
+
+def test_tiles_outside_the_bag_do_not_lower_the_weight_of_those_that_overlap_them():
+    grid = TileGrid.covering((4, 6), 4, 0)
+    expected = np.array([[0, 0, 1, 1, 1, 1]], np.float32)
+    np.testing.assert_allclose(spread(np.array([[0, 1]], np.float32), grid, (4, 6)), expected.repeat(4, axis=0))
+
+
 def test_the_image_stands_beside_its_attention_with_the_highest_tile_framed(findings):
     section = attention_section(replace(findings, attention=[example([[0.1, 0.1], [0.7, 0.1]])]))
     (figure,) = section.blocks[0].figures

@@ -89,6 +89,8 @@ def _attention(
 def spread(weights: NDArray[np.float32], grid: TileGrid, size: tuple[int, int]) -> NDArray[np.float32]:
     """Return the weight at each pixel, float32 [H, W]: that of the tile that covers it, or the mean of several.
 
+    Tiles outside the bag, of weight 0, do not count; where no other tile is, the weight is 0.
+
     Args:
         weights: weights of the tiles, [rows, columns].
         grid: the tiles.
@@ -98,5 +100,5 @@ def spread(weights: NDArray[np.float32], grid: TileGrid, size: tuple[int, int]) 
     for weight, (top, left) in zip(weights.ravel(), grid.corners, strict=True):
         tile = np.s_[top : top + grid.side, left : left + grid.side]
         total[tile] += weight
-        covering[tile] += 1
-    return total / covering
+        covering[tile] += weight > 0
+    return total / np.maximum(covering, 1)

@@ -21,8 +21,8 @@ def attention_section(findings: Findings) -> Section:
     figures = [_figure(example, findings.study) for example in findings.attention]
     lead = (
         "Which tiles of an image does the classifier judge by? From blue, the least weight in the image, to red, the "
-        "most; the tile with the most weight is framed. Attention shows what the classifier used, which need not be "
-        "what a pathologist would use."
+        "most; the tile with the most weight is framed, and tiles that the classifier leaves out, for lack of tissue, "
+        "have no colour. Attention shows what the classifier used, which need not be what a pathologist would use."
     )
     several = any(len(example.maps) > 1 for example in findings.attention)
     return Section("attention", "Attention over the image", lead, [Figures(figures, several)] if figures else [])
@@ -45,8 +45,14 @@ def _figure(example: AttentionExample, study: StudyFindings) -> Figure:
 
 
 def _overlaid(image: NDArray[np.uint8], attention: AttentionMap) -> NDArray[np.uint8]:
-    """Lay the attention over an image, uint8 [H, W, 3], and frame the tile with the most weight."""
-    picture = Image.fromarray(attention_overlay(image[None], attention.weights[None])[0])
+    """Lay the attention over an image, uint8 [H, W, 3], and frame the tile with the most weight.
+
+    Tiles outside the bag stay as they are, and take no part in the range of colours.
+    """
+    in_bag = attention.weights > 0
+    weights = np.where(in_bag, attention.weights, attention.weights[in_bag].min())
+    picture = Image.fromarray(attention_overlay(image[None], weights[None])[0])
+    picture.paste(Image.fromarray(image), mask=Image.fromarray(~in_bag).resize(picture.size))
     (height, width), tile = attention.weights.shape, attention.tile
     down, across = picture.height / height, picture.width / width
     left, top = tile.left * across, tile.top * down
