@@ -101,4 +101,4 @@ def spread(weights: NDArray[np.float32], grid: TileGrid, size: tuple[int, int]) 
         tile = np.s_[top : top + grid.side, left : left + grid.side]
         total[tile] += weight
         covering[tile] += weight > 0
-    return total / np.maximum(covering, 1)
+    return (total / np.maximum(covering, 1)).astype(np.float32)
