@@ -103,7 +103,7 @@ def test_an_answer_gives_the_detectable_difference_and_the_number_of_generators(
 
 
 def test_the_best_synthetic_arm_is_named_if_another_arm_wins():
-    answer = study_answer(make_study({"baseline": 0.5, "traditional": 2.0, "gan": 0.6}), 480, 12)
+    answer = study_answer(make_study({"baseline": 0.5, "traditional": 2.0, "gan": 0.52}), 480, 12)
     assert answer.best == "traditional"
     assert any("best arm with synthetic patches, gan, is" in line for line in answer.lines)
 
@@ -237,9 +237,9 @@ def test_a_positive_control_is_neither_judged_nor_a_rival():
 
 def test_the_detectable_difference_grows_with_the_number_of_comparisons():
     few = make_study({"baseline": 0.5, "gan": 0.6}).difference("gan", "accuracy").overall
-    many = make_study({"baseline": 0.5, "gan": 0.6, "single": 0.6, "selective": 0.7}).difference("gan", "accuracy")
-    assert many.overall.std_error == pytest.approx(few.std_error)
-    assert many.overall.detectable > 1.1 * few.detectable
+    skills = {"baseline": 0.5, "gan": 0.6, "single": 0.6, "selective": 0.7}
+    many = make_study(skills).difference("gan", "accuracy").overall
+    assert many.detectable / many.std_error > 1.1 * few.detectable / few.std_error
 
 
 def test_the_answer_gives_the_probability_of_better_and_the_numbers_it_rests_on():
