@@ -6,11 +6,14 @@ from histoforge_pipelines import benchmarking, resources
 from histoforge_pipelines.parameters import RunParameters, pipeline
 from kfp import dsl
 
+OF_PATCHES = [name for name, method in METHODS.items() if not method.latent]
+"""The methods that need no latents, which this pipeline does not make."""
+
 
 @pipeline("generator-benchmark")
 def generator_benchmark(
     run: RunParameters,
-    methods: list = list(METHODS),
+    methods: list = OF_PATCHES,
     generator_seeds: int = 3,
     downstream_seeds: int = 0,
 ) -> benchmarking.Outputs:

@@ -43,10 +43,20 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "finetune-snn": ((),),
     "publish-model": (("challenger",),),
     "select-samples": (("generator",), ("pool_in",)),
+    "train-autoencoder": ((), ("overviews",)),
     "train-classifier": ((),),
-    "train-generator": ((), ("extractor",), ("guide",)),
+    "train-generator": (
+        (),
+        ("extractor",),
+        ("guide",),
+        ("autoencoder", "latents"),
+        ("extractor", "autoencoder", "latents"),
+    ),
 }
 """By component, the sets of optional artifacts that get their own file; `pipeline.yaml` takes all artifacts."""
+
+OF_PIPELINE = {"train-generator": ("extractor", "guide")}
+"""By component, the optional artifacts of `pipeline.yaml` where it takes some: no method uses a guide and latents."""
 
 
 def one_steps(component: BaseComponent) -> dict[str, BaseComponent]:
@@ -56,15 +66,16 @@ def one_steps(component: BaseComponent) -> dict[str, BaseComponent]:
         component: one of the project's components, made from a Python function.
 
     Returns:
-        `pipeline.yaml`, which takes all artifacts, and for each of `VARIANTS` a file whose name lists the artifacts
-        that it takes; nothing for a component that needs no GPU or requires a list of artifacts.
+        `pipeline.yaml`, which takes all artifacts or those of `OF_PIPELINE`, and for each of `VARIANTS` a file whose
+        name lists the artifacts that it takes; nothing for a component that needs no GPU or requires a list of
+        artifacts.
     """
     spec = component.component_spec.inputs or {}
     lists = {name for name, described in spec.items() if described.is_artifact_list}
     if not task_named(component.name).gpu or any(not spec[name].optional for name in lists):
         return {}
     optional = tuple(name for name in artifacts(component) if spec[name].optional and name not in lists)
-    pipelines = {"pipeline.yaml": one_step(component, optional)}
+    pipelines = {"pipeline.yaml": one_step(component, OF_PIPELINE.get(component.name, optional))}
     for chosen in VARIANTS.get(component.name, ()):
         taken = [name for name in artifacts(component) if name in chosen or not spec[name].optional]
         pipelines[f"pipeline-{'-'.join(taken)}.yaml"] = one_step(component, chosen)

@@ -12,6 +12,8 @@ def train_generator(
     summary: dsl.Output[dsl.Markdown],
     extractor: dsl.Input[dsl.Model] = None,
     guide: dsl.Input[dsl.Model] = None,
+    autoencoder: dsl.Input[dsl.Model] = None,
+    latents: dsl.Input[dsl.Dataset] = None,
     method: str = "",
     reward: str = "",
     only_class: str = "",
@@ -27,6 +29,8 @@ def train_generator(
         patches: patch set of real patches; only its training split is read.
         extractor: classifier or arm whose features choose the epoch by FID; without it the last epoch is kept.
         guide: guide that scores fakes during training, for methods that use one, such as 'rleo'.
+        autoencoder: autoencoder of the latents, for methods that train on latents, such as 'pathup'.
+        latents: latents of the patches, for methods that train on latents.
         method: name of the generator method, such as 'histogan'; '' leaves it to the preset.
         reward: reward that 'rleo' derives from the guide: 'policy', 'literal', …; '' leaves it to the preset.
         only_class: the only class to train, for a method with one network per class; '' trains all classes in turn.
@@ -55,7 +59,13 @@ def train_generator(
             "seed": seed,
             "fold": fold,
         },
-        inputs={"patches": patches, "extractor": extractor, "guide": guide},
+        inputs={
+            "patches": patches,
+            "extractor": extractor,
+            "guide": guide,
+            "autoencoder": autoencoder,
+            "latents": latents,
+        },
         outputs={"generator": generator},
         metrics=metrics,
         summary=summary,

@@ -21,6 +21,7 @@ from histoforge.generators.dcgan.config import (
 )
 from histoforge.generators.ddpm.config import DdpmConfig
 from histoforge.generators.histogan.config import HistoganConfig
+from histoforge.generators.pathup.config import ALIGNMENTS, PathupConfig
 from histoforge.generators.rleo.config import REWARDS, RleoConfig
 from histoforge.generators.stylegan2.config import Stylegan2Config
 from histoforge.generators.vitgan.config import MedvitganConfig, VitganConfig
@@ -36,6 +37,8 @@ class Method:
         package: its package. The module `train` has `train(config, data, engine, scorer, info) -> TrainingResult`, the
             module `trained` has `load(info, state, device) -> Generator`, and the module `geometry`, which imports
             nothing heavy, has `check_size(config, patch_size, method)`.
+        latent: True if it trains on latents: `train` also takes them and their autoencoder, as `latents` and
+            `autoencoder`.
         guided: True if `train` also takes a guide, as `guide`.
         classifies: True if it trains a classifier together with the generator: `train` also takes the validation
             patches, as `validation`, and its result has a `classifier`.
@@ -49,12 +52,18 @@ class Method:
     name: str
     config_class: type[GeneratorConfig]
     package: str
+    latent: bool = False
     guided: bool = False
     classifies: bool = False
     variant_parameter: str = ""
     variant_label: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
     control: str = ""
+
+    @property
+    def needs_models(self) -> bool:
+        """True if `train` takes models besides the extractor, so that it cannot be run on patches alone."""
+        return self.guided or self.latent
 
     def config(self, values: Mapping[str, Any]) -> GeneratorConfig:
         """Build its settings from those of `values` that it has; None stands for its own default."""
@@ -108,6 +117,16 @@ METHODS = Registry(
             control="literal",
         ),
         Method("ddpm", DdpmConfig, "histoforge.generators.ddpm"),
+        Method(
+            "pathup",
+            PathupConfig,
+            "histoforge.generators.pathup",
+            latent=True,
+            variant_parameter="alignment",
+            variant_label="the alignment",
+            variants=ALIGNMENTS,
+            control="none",
+        ),
         Method("vitgan", VitganConfig, "histoforge.generators.vitgan", classifies=True),
         Method("medvitgan", MedvitganConfig, "histoforge.generators.vitgan", classifies=True),
         Method("stylegan2", Stylegan2Config, "histoforge.generators.stylegan2"),

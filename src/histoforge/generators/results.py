@@ -44,6 +44,7 @@ class TrainingResult:
         classifier: the classifier of a method that trains one, else None.
         chosen_by: how the epoch was chosen; '' for the lowest smoothed FID, or the last epoch without a scorer.
         choice_note: why pixel statistics chose the epoch; '' if they did not.
+        figures: what else the method measured, by name.
         warnings: one sentence each.
     """
 
@@ -57,6 +58,7 @@ class TrainingResult:
     classifier: TrainedClassifier | None = None
     chosen_by: str = ""
     choice_note: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -72,6 +72,8 @@ STEPS = Registry(
                 _PATCHES,
                 Port("extractor", f"{_EXTRACTOR.about} to choose the epoch by FID", optional=True),
                 Port("guide", "guide that scores fakes during training, for methods that use one", optional=True),
+                Port("autoencoder", "autoencoder of the latents, for methods that train on latents", optional=True),
+                Port("latents", "latents of the patches, for methods that train on latents", optional=True),
             ),
             outputs=(Port("generator", "the generator", kind="generator"),),
             trains=True,

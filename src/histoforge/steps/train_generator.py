@@ -1,5 +1,6 @@
 """Train a generator of patches, and keep the weights of the epoch with the lowest smoothed FID."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from histoforge.autoencoder.latents import LatentSet
+from histoforge.autoencoder.network import Autoencoder, load_autoencoder
 from histoforge.classifiers.arms import load_classifier
 from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import SettingsError
@@ -36,17 +39,35 @@ NOT_IDENTITY = {"checkpoint_every", "checkpoints", "device", "only_class"}
 
 
 @dataclass(frozen=True)
-class FrozenNetworks:
-    """The trained networks that a training uses: the extractor that chooses the epoch, and the method's guide."""
+class LatentSpace:
+    """Latents and the autoencoder that made them, with its description."""
 
-    extractor: Classifier | None
-    guide: Guide | None
+    info: ModelInfo
+    autoencoder: Autoencoder
+    latents: LatentSet
+
+
+@dataclass(frozen=True)
+class FrozenNetworks:
+    """The trained networks that a training uses: the extractor that chooses the epoch, and those of the method."""
+
+    extractor: Classifier | None = None
+    guide: Guide | None = None
+    latent_space: LatentSpace | None = None
 
     @property
     def digests(self) -> dict[str, str]:
         """Their digests by name."""
-        networks = {"extractor": self.extractor, "guide": self.guide}
-        return {name: network.info.digest for name, network in networks.items() if network is not None}
+        networks = {"extractor": self.extractor, "guide": self.guide, "autoencoder": self.latent_space}
+        digests = {name: network.info.digest for name, network in networks.items() if network is not None}
+        return digests if self.latent_space is None else {**digests, "latents": self.latent_space.latents.info.digest}
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the method's `train` takes of them, by keyword."""
+        inputs: dict[str, Any] = {} if self.guide is None else {"guide": self.guide}
+        space = self.latent_space
+        return inputs if space is None else {**inputs, "latents": space.latents, "autoencoder": space.autoencoder}
 
 
 def run(
@@ -55,6 +76,8 @@ def run(
     patches: Path,
     extractor: Path | None = None,
     guide: Path | None = None,
+    autoencoder: Path | None = None,
+    latents: Path | None = None,
     generator: Path,
 ) -> TrainGeneratorSummary:
     """Train a generator on the training split.
@@ -69,20 +92,24 @@ def run(
         extractor: a classifier, or an arm (then its lowest seed), whose features choose the epoch by FID; None keeps
             the last epoch.
         guide: a guide, for the methods that use one; others ignore it.
+        autoencoder, latents: outputs of train_autoencoder for these patches, for the methods that train on latents;
+            others ignore them.
         generator: the model directory to write, with `history.json` and `pictures/` beside the weights, and with
             `classifier/` if the method trains one. The log and the checkpoint of the training are in
             `<generator>-training`, from which a killed training resumes.
 
     Raises:
         HistoforgeError: if the patch size does not fit the settings, the extractor or the guide does not fit the
-            patches, a class has fewer patches than a batch, the method needs a guide, or a loss is not finite.
+            patches, a class has fewer patches than a batch, the method needs a guide or latents, or a loss is not
+            finite.
     """
     settings, generator = method_config(config), Path(generator)
     whole = PatchSet.open(patches, config.fold)
     data = whole.split("train")
     METHODS[config.method].check_size(settings, data.patch_size)
     device = resolve_device(settings.device)
-    networks = _load_networks(config.method, data, extractor, guide, device, config.precision)
+    paths = {"extractor": extractor, "guide": guide, "autoencoder": autoencoder, "latents": latents}
+    networks = _load_networks(config.method, data, paths, device, config.precision)
     distrust = _distrust(networks.extractor, whole, settings.seed, device)
     data = limit_patches(data, settings.max_patches, settings.seed)
     validation = whole.split("val") if METHODS[config.method].classifies else None
@@ -100,19 +127,42 @@ def run(
 
 
 def _load_networks(
-    method: str, data: PatchSet, extractor: Path | None, guide: Path | None, device: torch.device, precision: str
+    method: str, data: PatchSet, paths: Mapping[str, Path | None], device: torch.device, precision: str
 ) -> FrozenNetworks:
-    classifier = load_classifier(extractor, device) if extractor else None
+    """Load the networks that the method uses, and the extractor, from the step's inputs by name."""
+    classifier = load_classifier(paths["extractor"], device) if paths["extractor"] else None
     if classifier is not None:
         classifier.check_fits(data.classes, data.patch_size, "the patch set")
         classifier.check_fold(data)
-    if not METHODS[method].guided:
-        return FrozenNetworks(classifier, None)
-    if guide is None:
+    if METHODS[method].guided:
+        guide = _load_guide(method, data, paths["guide"], device, precision)
+        return FrozenNetworks(classifier, guide=guide)
+    if METHODS[method].latent:
+        space = _open_latent_space(method, data, paths["autoencoder"], paths["latents"], device)
+        return FrozenNetworks(classifier, latent_space=space)
+    return FrozenNetworks(classifier)
+
+
+def _load_guide(method: str, data: PatchSet, path: Path | None, device: torch.device, precision: str) -> Guide:
+    if path is None:
         raise SettingsError(f"The method '{method}' needs a guide: pass the output of finetune_snn as --guide.")
-    loaded = load_guide(guide, device, resolve_precision(precision, device))
-    loaded.check_patches(data, "the patch set")
-    return FrozenNetworks(classifier, loaded)
+    guide = load_guide(path, device, resolve_precision(precision, device))
+    guide.check_patches(data, "the patch set")
+    return guide
+
+
+def _open_latent_space(
+    method: str, data: PatchSet, autoencoder: Path | None, latents: Path | None, device: torch.device
+) -> LatentSpace:
+    if autoencoder is None or latents is None:
+        raise SettingsError(
+            f"The method '{method}' trains on latents: pass the outputs of train_autoencoder as --autoencoder and "
+            "--latents."
+        )
+    info, network = load_autoencoder(autoencoder, device)
+    encoded = LatentSet.open(latents)
+    encoded.check_made_of(data, info)
+    return LatentSpace(info, network, encoded)
 
 
 def _distrust(extractor: Classifier | None, patches: PatchSet, seed: int, device: torch.device) -> str:
@@ -126,10 +176,12 @@ def _distrust(extractor: Classifier | None, patches: PatchSet, seed: int, device
 
 def _describe(method: str, config: GeneratorConfig, data: PatchSet, networks: FrozenNetworks) -> ModelInfo:
     not_identity = NOT_IDENTITY if config.fold >= 0 else {*NOT_IDENTITY, "fold"}
+    space = networks.latent_space
+    architecture = {} if space is None else {"autoencoder": space.info.config["architecture"]}
     return ModelInfo(
         kind="generator",
         method=method,
-        config={"method": method, **config.model_dump(exclude=not_identity)},
+        config={"method": method, **config.model_dump(exclude=not_identity), **architecture},
         classes=data.classes,
         patch_size=data.patch_size,
         mpp=data.info.mpp,
@@ -165,8 +217,7 @@ def _train(
         scorer = FidScorer(
             networks.extractor, training.data, config.fid_samples, config.seed, engine.device, engine.dtype, distrust
         )
-    extra = {"guide": networks.guide, "validation": validation}
-    given = {name: value for name, value in extra.items() if value is not None}
+    given = networks.inputs if validation is None else {**networks.inputs, "validation": validation}
     method = METHODS[training.info.method]
     result: TrainingResult = method.train(config, training.data, engine, scorer, training.info, **given)
     return result
@@ -230,6 +281,7 @@ def _summary(
         precision=str(engine.dtype).removeprefix("torch."),
         device=engine.device.type,
         seconds=round(sum(summary.seconds for summary in summaries), 2),
+        figures=first.figures,
         by_class=dict(zip(names, summaries, strict=True)) if config.class_wise else {},
         warnings=[warning for result in results for warning in result.warnings],
         digest="",

@@ -94,6 +94,7 @@ class TrainGeneratorSummary(Settings):
         parameters: number in the generator and its critics together; with one model per class, in all of them.
         precision, device: numerical precision and device of the training.
         seconds: time spent training.
+        figures: what else the method measured, by name; for 'pathup' how well the U-Net's feature tells the class.
         by_class: the training of each class, if there is one model per class.
         warnings: one sentence each.
         digest: the generator's identity.
@@ -114,6 +115,7 @@ class TrainGeneratorSummary(Settings):
     precision: str
     device: str
     seconds: float
+    figures: dict[str, float] = Field(default_factory=dict)
     by_class: dict[str, ClassSummary] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
     digest: str

@@ -111,7 +111,7 @@ def _times(times: int | None) -> str:
 
 
 def _training(step: Step, config: Any, patches: Path) -> Any:
-    if config is None or (step.name == "train_generator" and METHODS[config.method].guided):
+    if config is None or (step.name == "train_generator" and METHODS[config.method].needs_models):
         return BY_METHOD
     paths = {"patches": patches, "overviews": patches}
     measured, memory = measure(step, config, {port.name: paths.get(port.name) for port in step.inputs})

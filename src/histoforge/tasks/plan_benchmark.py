@@ -107,6 +107,11 @@ def _checked_list(methods: Sequence[str]) -> list[str]:
 def _resolved(text: str, preset: str, overrides: Mapping[str, Any]) -> tuple[str, str]:
     """Return method and variant, filling in the default variant, so that no run is planned under two names."""
     method, variant = parse_title(text)
+    if method.latent:
+        raise SettingsError(
+            f"The method '{method.name}' trains on latents, which this pipeline does not make: leave '{text}' out of "
+            "'methods'."
+        )
     if method.variant_parameter:
         config = settings({"method": method.name, "reward": variant, "seed": -1}, preset, overrides)
         variant = method.variant(config.model_dump())

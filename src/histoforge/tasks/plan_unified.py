@@ -78,8 +78,8 @@ def plan_unified(
     planned = _networks(networks, classifier.seed, classifier.seeds, preset, overrides)
     for network in planned:
         _check_generator(network["method"], network["seed"], cutting.size, preset, network["overrides"])
-    if METHODS.named(two_stages).guided:
-        raise SettingsError(f"'two_stages' is '{two_stages}', which needs a guide: choose another method.")
+    if METHODS.named(two_stages).needs_models:
+        raise SettingsError(f"'two_stages' is '{two_stages}', which needs a guide or latents: choose another method.")
     _check_generator(two_stages, seed, cutting.size, preset, overrides)
     pool = _pool_multiple(ratios, seed, preset, overrides)
     arms = [{"arm": _arm(name), "backbone": name, "factors": [f"backbone={name}"]} for name in names]

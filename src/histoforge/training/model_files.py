@@ -129,8 +129,12 @@ def read_model_info(path: Path, kind: Kind | None = None) -> ModelInfo:
     if info.digest != info.compute_digest():
         raise ModelError(f"{file} was changed after it was written (its digest does not match): train the model again.")
     if kind is not None and info.kind != kind:
-        raise ModelError(f"{path} is a {info.kind}, but a {kind} is needed here: pass another model.")
+        raise ModelError(f"{path} is {_a(info.kind)}, but {_a(kind)} is needed here: pass another model.")
     return info
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def load_model(path: Path, kind: Kind) -> "tuple[ModelInfo, dict[str, Tensor]]":

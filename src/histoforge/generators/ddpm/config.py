@@ -32,7 +32,7 @@ class DdpmConfig(ClassWiseConfig):
         False, description="whether one model learns all classes from their labels, instead of one model per class"
     )
     unet_channels: int = Field(
-        128, ge=4, le=1024, multiple_of=4, description="channels of the U-Net's first level; later ones have twice that"
+        128, ge=4, le=1024, multiple_of=4, description="channels of the U-Net's first level; later ones have more"
     )
     levels: int = Field(4, ge=1, le=7, description="levels of the U-Net, each half the size of the previous one")
     level_blocks: int = Field(2, ge=1, le=8, description="residual blocks of each level")

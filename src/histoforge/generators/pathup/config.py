@@ -13,7 +13,7 @@ LEVELS = ("patch", "overview")
 """The spatial levels: 0 and 1 in the index of the latents."""
 
 Alignment = Literal["none", "prompt", "entropy"]
-ALIGNMENTS: dict[Alignment, str] = {
+ALIGNMENTS: dict[str, str] = {
     "none": "latent diffusion conditioned on the class alone",
     "prompt": "conditioned on class and spatial level (+PA in Table 2)",
     "entropy": "conditioned on class and spatial level, with the feature entropy loss (+FEL in Table 2)",

@@ -20,8 +20,9 @@ def check_size(config: PathupConfig, patch_size: tuple[int, int], method: str = 
     """
     multiple = factor * 2 ** (config.levels - 1)
     if any(side % multiple for side in patch_size):
+        latents = f" and latents of {factor} px" if factor > 1 else ""
         raise SettingsError(
-            f"{method} with levels={config.levels} and {factor} px per latent cannot make patches of "
+            f"{method} with levels={config.levels}{latents} cannot make patches of "
             f"{dimensions(patch_size)} px, since both sides must be multiples of {multiple}: preprocess to "
             f"{nearest_multiples(patch_size, multiple)} px, or choose fewer levels."
         )

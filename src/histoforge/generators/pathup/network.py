@@ -22,12 +22,14 @@ class PathupNetwork(nn.Module):
 
     Attributes:
         classes: number of classes.
+        feature_size: D, the number of values of the middle block's feature.
     """
 
     def __init__(self, config: PathupConfig, classes: int, latent_channels: int, window: tuple[int, int]) -> None:
         super().__init__()
         self.classes = classes
         channels = [config.unet_channels * min(2**level, 4) for level in range(config.levels)]
+        self.feature_size = channels[-1]
         attends = [level < config.levels - 1 for level in range(config.levels)]
         self.unet = UNet2DConditionModel(
             sample_size=window,
@@ -37,7 +39,7 @@ class PathupNetwork(nn.Module):
             layers_per_block=config.level_blocks,
             down_block_types=["CrossAttnDownBlock2D" if attend else "DownBlock2D" for attend in attends],
             up_block_types=["CrossAttnUpBlock2D" if attend else "UpBlock2D" for attend in reversed(attends)],
-            attention_head_dim=math.gcd(config.unet_channels, 8),  # diffusers' name for the number of heads
+            attention_head_dim=_heads(config.unet_channels),  # diffusers' name for the number of heads
             cross_attention_dim=config.unet_channels,
             norm_num_groups=math.gcd(config.unet_channels // 4, 32),
             dropout=config.dropout,
@@ -65,3 +67,8 @@ class PathupNetwork(nn.Module):
         finally:
             hook.remove()
         return prediction.float(), F.normalize(maps[0].float().mean((2, 3)), dim=1)
+
+
+def _heads(channels: int) -> int:
+    """Return the number of attention heads: Stable Diffusion's 8, or fewer, so that each has 32 channels or more."""
+    return max((heads for heads in (2, 4, 8) if channels % heads == 0 and channels // heads >= 32), default=1)
