@@ -102,6 +102,13 @@ def test_an_answer_gives_the_detectable_difference_and_the_number_of_generators(
     assert "generator" not in without
 
 
+def test_an_answer_of_a_cross_validation_counts_one_generator_per_fold():
+    study = make_study({"baseline": 0.5, "gan": 0.6})
+    study.arms[:] = [replace(arm, folds=[0, 1]) for arm in study.arms]
+    line = study_answer(study, 480, 12).lines[1]
+    assert "one generator per fold, so the result holds for these only" in line
+
+
 def test_the_best_synthetic_arm_is_named_if_another_arm_wins():
     answer = study_answer(make_study({"baseline": 0.5, "traditional": 2.0, "gan": 0.52}), 480, 12)
     assert answer.best == "traditional"

@@ -46,7 +46,7 @@ def nearer_verdict(audit: "MemorisationAudit") -> str:
     if min(audit.n_synthetic, audit.n_compared) < MIN_PATCHES:
         return _too_few(audit)
     evidence = _distance_evidence(audit) if audit.near_copies is None else _similarity_evidence(audit.near_copies)
-    are = "are" if audit.nearer else "are not"
+    are = "are" if audit.nearer else "are not notably"
     return f"Synthetic patches {are} nearer to the training patients than other patients are: {evidence}."
 
 

@@ -158,7 +158,9 @@ def _certainty_line(study: StudyFindings, judged: StudyVerdict) -> str:
     if effect.detectable is not None:
         line += f" A true difference of {size_text(study.score, effect.detectable)} is found with a power of 80%."
     if effect.generators == 1:
-        line += " All synthetic patches of the arm come from one generator, so the result holds for this one only."
+        folds = study.arm(judged.difference.arm).folds
+        source, these = ("one generator per fold", "these") if folds else ("one generator", "this one")
+        line += f" All synthetic patches of the arm come from {source}, so the result holds for {these} only."
     return line
 
 
