@@ -40,7 +40,7 @@ def untrained(arguments, precision):
     size = (arguments.patch, arguments.patch)
     config = PathupConfig(unet_channels=arguments.channels, levels=3, sampling_steps=2, precision=precision)
     architecture = Architecture(
-        block_out_channels=(16,) * FACTOR_LEVELS, norm_num_groups=4, mid_block_add_attention=False
+        block_out_channels=(8,) * FACTOR_LEVELS, norm_num_groups=4, mid_block_add_attention=False
     )
     autoencoder = Autoencoder(architecture)
     window = (arguments.patch // autoencoder.factor,) * 2

@@ -48,11 +48,12 @@ def draw_large_image(
         size: height and width, px; see `check_target`.
         config: the settings.
         rng: source of all noise, on the CPU.
-        advance: called with the number of windows after each step.
+        advance: called with the number of windows after each step; once, with 0, for 'bicubic'.
     """
     overview = to_uint8(model.sample_level(torch.tensor([label]), OVERVIEW, rng))[0].cpu().numpy()
     enlarged = np.array(Image.fromarray(overview).resize(size[::-1], Image.Resampling.BICUBIC))
     if config.upscaler == "bicubic":
+        advance(0)
         return enlarged
     autoencoder, device = model.autoencoder, model.device
     coding = (model.window, pixel_overlap(config, model.window), autoencoder.factor, config.window_batch)
