@@ -20,7 +20,6 @@ from shipped import TimedEngine
 from timing import CLOCKS, surroundings, table, use_clock
 from torch import Tensor
 
-from histoforge.autoencoder.architecture import Architecture
 from histoforge.autoencoder.device import DeviceLatents, LatentBatch
 from histoforge.autoencoder.latents import LatentSet, encode_latents
 from histoforge.autoencoder.network import Autoencoder
@@ -66,18 +65,6 @@ def write_patches(path: Path, count: int, size: int) -> PatchSet:
     return PatchSet.open(path)
 
 
-def architecture_of(preset: str) -> Architecture:
-    """Return the architecture of the autoencoder that a preset trains."""
-    config = TrainAutoencoderConfig.make(load_preset(preset)["train_autoencoder"])
-    return Architecture(
-        block_out_channels=tuple(config.channels * min(2**level, 4) for level in range(config.levels)),
-        layers_per_block=config.level_blocks,
-        latent_channels=config.latent_channels,
-        norm_num_groups=min(config.channels // 4, 32),
-        mid_block_add_attention=config.attention,
-    )
-
-
 def seconds_per_step(config: Any, patches: PatchSet, latents: LatentSet, autoencoder: Autoencoder) -> float:
     """Return the seconds of the fastest step of the method's own training."""
     info = ModelInfo(
@@ -108,7 +95,8 @@ def main() -> None:
     steps = {"epochs": 1, "epoch_steps": arguments.rounds + 2, "checkpoint_every": 0, "sampling_steps": 1}
     shown = {"batch_size": arguments.batch, "device": arguments.device, "spatial_levels": "patch", "flips": True}
     config = METHODS["pathup"].config({**preset, **steps, **shown})
-    autoencoder = Autoencoder(architecture_of(arguments.preset)).to(device).to(memory_format=torch.channels_last)
+    architecture = TrainAutoencoderConfig.make(load_preset(arguments.preset)["train_autoencoder"]).architecture
+    autoencoder = Autoencoder(architecture).to(device).to(memory_format=torch.channels_last)
     autoencoder = autoencoder.eval().requires_grad_(False)
     print(f"{surroundings(['torch', 'diffusers'])}; {arguments.clock} time")
     with tempfile.TemporaryDirectory() as folder:

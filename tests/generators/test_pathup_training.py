@@ -89,7 +89,7 @@ def distances(generator, level):
     return np.array([[[np.abs(drawn[c::2] - picture).mean() for picture in kind] for kind in known] for c in (0, 1)])
 
 
-@pytest.mark.parametrize(("target", "bound"), [("noise", 75), ("image", 40)])
+@pytest.mark.parametrize(("target", "bound"), [("noise", 85), ("image", 40)])
 def test_learns_one_picture_per_class_and_level(target, bound, made, autoencoder, tmp_path):
     result = train(tmp_path, made, autoencoder, epochs=2, epoch_steps=110, target=target)
     for level in (0, 1):

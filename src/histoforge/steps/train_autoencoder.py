@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from histoforge.autoencoder.architecture import Architecture
 from histoforge.autoencoder.data import check_size, open_levels, sample_images, training_images
 from histoforge.autoencoder.latents import LatentSet, encode_latents
 from histoforge.autoencoder.network import Autoencoder
@@ -112,16 +111,9 @@ def _initial_network(config: TrainAutoencoderConfig) -> tuple[Autoencoder, str]:
         parent = config.weights.rpartition("/")[0] if "/" in config.weights else "."
         found = open_location(parent).read(CONFIG_NAME)
         return build_published(weights, found and found[0], config.weights), digest
-    architecture = Architecture(
-        block_out_channels=tuple(config.channels * min(2**level, 4) for level in range(config.levels)),
-        layers_per_block=config.level_blocks,
-        latent_channels=config.latent_channels,
-        norm_num_groups=min(config.channels // 4, 32),
-        mid_block_add_attention=config.attention,
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "autoencoder", "weights"))
-        return Autoencoder(architecture), ""
+        return Autoencoder(config.architecture), ""
 
 
 def _describe(

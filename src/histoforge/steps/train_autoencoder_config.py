@@ -2,6 +2,7 @@
 
 from pydantic import Field, model_validator
 
+from histoforge.autoencoder.architecture import Architecture
 from histoforge.core.settings import FoldConfig, Settings
 
 
@@ -68,6 +69,17 @@ class TrainAutoencoderConfig(FoldConfig):
     checkpoints: str = Field(
         "", description="location to copy checkpoints to, so that a retry on another machine can resume; '' for none"
     )
+
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture of the autoencoder to train."""
+        return Architecture(
+            block_out_channels=tuple(self.channels * min(2**level, 4) for level in range(self.levels)),
+            layers_per_block=self.level_blocks,
+            latent_channels=self.latent_channels,
+            norm_num_groups=min(self.channels // 4, 32),
+            mid_block_add_attention=self.attention,
+        )
 
     @model_validator(mode="after")
     def _checksum_has_its_file(self) -> "TrainAutoencoderConfig":
