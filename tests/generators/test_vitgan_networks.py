@@ -147,3 +147,11 @@ def test_truncated_noise_has_the_truncated_normal_distribution(bound):
 def test_a_bound_of_0_leaves_the_noise_alone():
     noise = torch.randn(5)
     assert truncated(noise, 0.0) is noise
+
+
+@pytest.mark.parametrize(("width", "heads", "channels"), [(0.1, 1, 10), (0.25, 1, 24), (0.5, 2, 48), (1.0, 4, 96)])
+def test_a_narrower_discriminator_has_fewer_heads_with_as_many_channels(width, heads, channels):
+    network = discriminator(make(discriminator_width=width))
+    first, last = network.classifier.backbone.stages[0].encoder.attention, network.source_encoder.attention
+    assert (first.heads, last.heads) == (heads, heads)
+    assert (first.out.in_features, last.out.in_features) == (channels, 4 * channels)

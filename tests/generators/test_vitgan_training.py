@@ -11,8 +11,10 @@ from steps.two_pictures import CLASSES, pictures
 from histoforge.classifiers.arms import load_classifier
 from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import SettingsError, TrainingError
+from histoforge.evaluation.pictures import generator_record
 from histoforge.generators.loading import draw, load_generator
 from histoforge.generators.methods import METHODS
+from histoforge.generators.model_selection import FID, PIXEL_FID
 from histoforge.generators.saving import save_generator
 from histoforge.generators.vitgan import train as vitgan
 from histoforge.generators.vitgan.discriminator import VitganDiscriminator, classifier_info
@@ -30,17 +32,22 @@ SIZE = (32, 32)
 
 
 @pytest.fixture(scope="module")
-def patches(tmp_path_factory):
+def patches_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "patches"
     with PatchSetWriter.create(path, CLASSES, SIZE, 1.0) as writer:
         for label, picture in enumerate(pictures()):
             large = np.kron(picture[:16, :16], np.ones((2, 2, 1), np.uint8))
             writer.add(np.repeat(large[None], 12, axis=0), label=label, patient=f"p{label}")
         writer.finish({"step": "test"}, split=(["train"] * 8 + ["val"] * 4) * 2)
-    return PatchSet.open(path)
+    return path
 
 
-def train(work, patches, method="vitgan", end_at=0, train_on=None, **values):
+@pytest.fixture(scope="module")
+def patches(patches_path):
+    return PatchSet.open(patches_path)
+
+
+def train(work, patches, method="vitgan", end_at=0, train_on=None, scorer=None, **values):
     config = METHODS[method].config({**TINY, **values})
     info = ModelInfo(
         kind="generator", method=method, config=config.model_dump(), classes=CLASSES, patch_size=patches.patch_size
@@ -49,7 +56,7 @@ def train(work, patches, method="vitgan", end_at=0, train_on=None, **values):
     engine = InterruptedEngine(work, identity, device="cpu", precision=config.precision, checkpoint_every=2)
     engine.end_at = end_at
     data = patches.split("train") if train_on is None else train_on
-    return vitgan.train(config, data, engine, None, info, validation=patches.split("val"))
+    return vitgan.train(config, data, engine, scorer, info, validation=patches.split("val"))
 
 
 def test_one_training_learns_to_draw_and_to_classify(patches, tmp_path):
@@ -65,7 +72,7 @@ def test_one_training_learns_to_draw_and_to_classify(patches, tmp_path):
 
 
 def test_bfloat16_trains(patches, tmp_path):
-    result = train(tmp_path, patches, epochs=1, epoch_steps=20, precision="bfloat16")
+    result = train(tmp_path, patches, epochs=1, epoch_steps=20, learning_rate=1e-3, precision="bfloat16")
     row = result.history.rows[0]
     assert all(np.isfinite(row[name]) for name in ("wasserstein", "penalty", "ce_real", "ce_synthetic"))
     assert row["val_accuracy"] == 1
@@ -123,6 +130,34 @@ def test_a_class_that_never_passes_is_named_in_a_warning(patches, tmp_path):
     assert len(result.warnings) == 2
     assert "No synthetic patch of the class 'benign' passed the confidence filter" in result.warnings[0]
     assert result.classifier.info.training["warnings"] == result.warnings
+    save_generator(tmp_path / "saved", result.generator.info, result, {}, seed=0)
+    assert generator_record(tmp_path / "saved").notes == [f"Training of the generator: {w}" for w in result.warnings]
+
+
+class FallingFid:
+    """Scores each epoch better than the one before by pixel statistics, and worse by the extractor."""
+
+    def __init__(self, distrust):
+        self.distrust, self.scored = distrust, 0
+
+    def score(self, generator):
+        self.scored += 1
+        return {FID: float(self.scored), PIXEL_FID: 1 / self.scored}
+
+
+@pytest.mark.parametrize(
+    ("distrust", "epoch", "by", "note"),
+    [
+        ("", 1, "lowest FID near", ""),
+        ("It fails.", 2, "lowest FID of pixel", "It fails. Pixel statistics chose the epoch instead."),
+    ],
+)
+def test_pixel_statistics_choose_the_epoch_if_the_extractor_fails_its_check(
+    patches, tmp_path, distrust, epoch, by, note
+):
+    result = train(tmp_path, patches, epochs=2, epoch_steps=1, accuracy_tolerance=1.0, scorer=FallingFid(distrust))
+    assert (result.chosen_epoch, result.choice_note) == (epoch, note)
+    assert result.chosen_by.startswith(by)
 
 
 @pytest.mark.parametrize(("warm_up", "changes"), [(2, False), (1, True)])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from histoforge.layers import token_attention
 from histoforge.layers.class_projection import ClassProjection
 from histoforge.layers.token_attention import TokenAttention, largest_window, twice_differentiable
 from histoforge.layers.transformer_encoder import TransformerEncoder
@@ -75,6 +76,32 @@ def test_both_forms_give_the_same_values():
     with twice_differentiable():
         exact = encoder(tokens)
     assert_close(encoder(tokens), exact)
+
+
+@pytest.mark.parametrize("weights", [1, 36, 100, 2**20])
+def test_attention_in_parts_equals_attention_at_once(monkeypatch, weights):
+    attention, tokens = layer(), torch.randn(3, 6, 8)
+    fused = attention(tokens)
+    monkeypatch.setattr(token_attention, "CACHED_WEIGHTS", weights)  # 36 per image and head
+    with twice_differentiable():
+        assert_close(attention(tokens), fused)
+
+
+@pytest.mark.parametrize("count", [16, 17])
+def test_bfloat16_on_a_processor_is_written_out_where_the_weights_of_a_head_fit(monkeypatch, count):
+    monkeypatch.setattr(token_attention, "CACHED_WEIGHTS", 16**2)
+    query = torch.randn(2, 2, count, 4, requires_grad=True)
+    short = count == 16
+    assert _fused(query.bfloat16()) != short
+    assert _fused(query)  # in float32, fused attention is faster
+    exact = torch.nn.functional.scaled_dot_product_attention(query, query, query)
+    half = query.bfloat16()
+    assert_close(token_attention._attend(half, half, half).float(), exact, rtol=0.05, atol=0.05)
+
+
+def _fused(query):
+    output = token_attention._attend(query, query, query)
+    return "ScaledDotProduct" in output.grad_fn.name()
 
 
 def test_an_encoder_treats_images_separately():

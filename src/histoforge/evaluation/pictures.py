@@ -15,6 +15,7 @@ from histoforge.generators.history_file import FILE_NAME, read_history
 
 ADVICE, PICTURES_ADVICE = "train the generator again", "make the patch set again"
 NOT_CURVES = ("epoch", "step", "seconds")
+NOT_CHOICE = ("epochs", "pictures", "warnings")
 Curves = dict[str, tuple[list[float], list[float]]]
 """Epochs and values by the name of the series; series of a class-wise method are named 'class: series'."""
 
@@ -28,7 +29,8 @@ class GeneratorRecord:
         chosen_epochs: the selected epoch by class, with '' for all classes.
         pictures: samples and attention maps.
         choice: how the epoch was selected, and with which extractor.
-        notes: why pixel statistics selected an epoch instead of the extractor, one sentence each.
+        notes: why pixel statistics selected an epoch instead of the extractor, and warnings of the training, one
+            sentence each.
     """
 
     curves: Curves = field(default_factory=dict)
@@ -82,8 +84,9 @@ def _record(history: Mapping[str, Any], path: Path) -> GeneratorRecord:
         if epochs.get("choice_note"):
             of_class = f" of '{class_name}'" if class_name else ""
             record.notes.append(f"Epoch of the generator{of_class}: {epochs['choice_note']}")
+        record.notes.extend(f"Training of the generator: {text}" for text in epochs.get("warnings", []))
         record.pictures.extend(_generator_pictures(path, epochs))
-        record.choice.update({key: value for key, value in epochs.items() if key not in ("epochs", "pictures")})
+        record.choice.update({key: value for key, value in epochs.items() if key not in NOT_CHOICE})
     if "by_class" in history:
         record.choice.update({"classes": history["classes"], "chosen_epoch": record.chosen_epochs})
     return record

@@ -149,7 +149,7 @@ def contradiction(fid: ModelSelection, pixels: ModelSelection, distrust: str = "
     if not (fid.epochs and pixels.epochs):
         return ""
     if distrust:
-        return f"{distrust} Pixel statistics chose the epoch instead."
+        return distrust_note(distrust)
     here, there = fid.epochs.index(fid.best_epoch), fid.epochs.index(pixels.best_epoch)
     loss = pixels.smoothed[here] / max(pixels.smoothed[there], TINY)
     gain = fid.smoothed[there] / max(fid.smoothed[here], TINY)
@@ -159,3 +159,8 @@ def contradiction(fid: ModelSelection, pixels: ModelSelection, distrust: str = "
         f"By the extractor's FID, epoch {fid.best_epoch} is best, but its pixel statistics are {loss:.1f} times as far "
         f"from those of real patches as those of epoch {pixels.best_epoch}: epoch {pixels.best_epoch} was kept."
     )
+
+
+def distrust_note(distrust: str) -> str:
+    """Return why pixel statistics choose the epoch, given what the extractor gets wrong; '' if nothing."""
+    return f"{distrust} Pixel statistics chose the epoch instead." if distrust else ""

@@ -82,6 +82,7 @@ def _history(
         "epochs": [{**row, "fid_smoothed": smoothed.get(int(row["epoch"] or 0))} for row in history.rows],
         "chosen_epoch": result.chosen_epoch,
         "choice_note": result.choice_note,
+        "warnings": result.warnings,
         "classes": result.generator.info.classes,
         "pictures": {str(epoch): name for epoch, name in names.items()},
         **values,

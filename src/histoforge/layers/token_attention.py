@@ -60,14 +60,29 @@ def twice_differentiable() -> Iterator[None]:
         _EXPLICIT.reset(token)
 
 
+CACHED_WEIGHTS = 2**20
+"""Number of attention weights that are computed at a time, so that they stay in a processor's cache."""
+
+
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Compute softmax(q k^T / sqrt(d)) v of [B, heads, N, d]."""
-    if not _EXPLICIT.get():
+    if not (_EXPLICIT.get() or _fused_is_slower(query)):
         return F.scaled_dot_product_attention(query, key, value)
-    with torch.autocast(
-        query.device.type, enabled=False
-    ):  # autocast would keep the weights, [B, heads, N, N], in float32
-        return torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), dim=3) @ value
+    pairs = max(CACHED_WEIGHTS // query.shape[2] ** 2, 1)  # of an image and a head
+    parts = zip(*(tensor.flatten(0, 1).split(pairs) for tensor in (query, key, value)), strict=True)
+    with torch.autocast(query.device.type, enabled=False):  # autocast would compute the weights in float32
+        attended = torch.cat([_written_out(*part) for part in parts])
+    return attended.unflatten(0, query.shape[:2])
+
+
+def _written_out(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Compute softmax(q k^T / sqrt(d)) v of [P, N, d] by operations that can be differentiated any number of times."""
+    return torch.softmax(query * query.shape[2] ** -0.5 @ key.transpose(1, 2), dim=2) @ value
+
+
+def _fused_is_slower(query: Tensor) -> bool:
+    """Test for short rows in bfloat16 on a processor, where torch's fused kernel computes the softmax in float32."""
+    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.shape[2] ** 2 <= CACHED_WEIGHTS
 
 
 def largest_window(side: int, limit: int) -> int:

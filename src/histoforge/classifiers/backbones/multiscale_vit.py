@@ -17,8 +17,8 @@ TOKENS = 2
 
 def build(name: str, patch_size: tuple[int, int], stem: Stem, width: float) -> "MultiscaleVit":
     """Build the network; the number in its name is the size in px of a token of the first stage."""
-    step = int(name.rpartition("_")[2])
-    return MultiscaleVit(patch_size, step, HEADS * max(1, round(width * BASE_CHANNELS / HEADS)))
+    step, heads = int(name.rpartition("_")[2]), max(1, round(width * HEADS))
+    return MultiscaleVit(patch_size, step, heads * max(1, round(width * BASE_CHANNELS / heads)), heads)
 
 
 class MultiscaleVit(Backbone):
@@ -32,21 +32,22 @@ class MultiscaleVit(Backbone):
     Args:
         patch_size: height and width, px, multiples of 8 p.
         step: p, px.
-        channels: channels of the first stage, a multiple of 4.
+        channels: channels of the first stage, a multiple of `heads`.
+        heads: attention heads of each encoder; a narrower network has fewer of them, with as many channels each.
     """
 
-    def __init__(self, patch_size: tuple[int, int], step: int, channels: int) -> None:
+    def __init__(self, patch_size: tuple[int, int], step: int, channels: int, heads: int) -> None:
         """Build the network with random weights."""
         super().__init__()
-        self.channels = 4 * channels
+        self.channels, self.heads = 4 * channels, heads
         new = (channels, channels, 2 * channels)
         self.stages = nn.ModuleList(
-            _Stage(patch_size, step << stage, embedded, channels << stage) for stage, embedded in enumerate(new)
+            _Stage(patch_size, step << stage, embedded, channels << stage, heads) for stage, embedded in enumerate(new)
         )
         side = 8 * step
         self.last_grid: Grid = (patch_size[0] // side, patch_size[1] // side)
         self.tokens = nn.Parameter(torch.empty(1, TOKENS, self.channels).normal_(std=0.02))
-        self.class_encoder = TransformerEncoder(self.channels, HEADS)
+        self.class_encoder = TransformerEncoder(self.channels, heads)
         self.norm = nn.LayerNorm(self.channels)
         self.apply(initialise)
 
@@ -75,13 +76,13 @@ class _Stage(nn.Module):
         grid: rows and columns of the tokens.
     """
 
-    def __init__(self, patch_size: tuple[int, int], step: int, embedded: int, channels: int) -> None:
+    def __init__(self, patch_size: tuple[int, int], step: int, embedded: int, channels: int, heads: int) -> None:
         super().__init__()
         self.step = step
         self.grid: Grid = (patch_size[0] // step, patch_size[1] // step)
         self.embedding = nn.Linear(3 * step * step, embedded)
         self.positions = nn.Parameter(torch.empty(1, self.grid[0] * self.grid[1], channels).normal_(std=0.02))
-        self.encoder = TransformerEncoder(channels, HEADS)
+        self.encoder = TransformerEncoder(channels, heads)
 
     def forward(self, images: Tensor, before: Tensor | None) -> Tensor:
         """Map images and the tokens of the stage before, [B, N, C'], to a map of half this stage's grid."""

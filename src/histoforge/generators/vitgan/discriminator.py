@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from histoforge.classifiers.backbones.multiscale_vit import HEADS, SOURCE_TOKEN
+from histoforge.classifiers.backbones.multiscale_vit import SOURCE_TOKEN, MultiscaleVit
 from histoforge.classifiers.network import Classifier
 from histoforge.generators.vitgan.config import VitganConfig
 from histoforge.generators.vitgan.geometry import backbone
@@ -23,8 +23,10 @@ class VitganDiscriminator(nn.Module):
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
         self.classifier = classifier
-        channels = classifier.backbone.channels
-        self.source_encoder = TransformerEncoder(channels, HEADS)
+        backbone = classifier.backbone
+        assert isinstance(backbone, MultiscaleVit)
+        channels = backbone.channels
+        self.source_encoder = TransformerEncoder(channels, backbone.heads)
         self.source_norm = nn.LayerNorm(channels)
         self.source_head = nn.Linear(channels, 1)
         for layer in (self.source_encoder, self.source_head, classifier.fc):

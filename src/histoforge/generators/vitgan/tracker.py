@@ -4,7 +4,7 @@ from histoforge.classifiers.data import class_weights
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.training import evaluate
 from histoforge.generators.epoch_tracker import EpochTracker
-from histoforge.generators.model_selection import FID, PIXEL_FID, CheckpointScorer
+from histoforge.generators.model_selection import FID, PIXEL_FID, CheckpointScorer, distrust_note
 from histoforge.generators.networks import evaluating
 from histoforge.generators.results import TrainingResult
 from histoforge.generators.vitgan.config import VitganConfig
@@ -82,4 +82,13 @@ class UnifiedTracker(EpochTracker):
         states = self.selection.kept[self.selection.best_epoch]["states"]
         self.classifier.load_state_dict(states["classifier"])
         self.selection.best_weights = states["generator"]
-        return super().result(sizes, parameters)
+        result = super().result(sizes, parameters)
+        result.chosen_by = f"lowest {self._second_criterion} near the best validation accuracy"
+        result.choice_note = distrust_note(self.scorer.distrust) if self.scorer is not None else ""
+        return result
+
+    @property
+    def _second_criterion(self) -> str:
+        if self.scorer is None:
+            return "validation loss"
+        return "FID of pixel statistics" if self.scorer.distrust else "FID"

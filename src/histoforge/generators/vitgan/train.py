@@ -79,7 +79,6 @@ def train(
         engine.end_of_step(**values)
 
     result = tracker.result((data.patch_size,), networks.parameter_counts())
-    result.chosen_by = f"lowest {'validation loss' if scorer is None else 'FID'} near the best validation accuracy"
     result.warnings = tracker.warnings()
     result.classifier = _classifier(networks, result, data, validation, engine)
     return result

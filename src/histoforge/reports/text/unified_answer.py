@@ -48,7 +48,7 @@ def unified_answer(study: StudyFindings, answer: StudyAnswer, patches: int) -> S
     effect = pair.overall.model_copy(update={"p_adjusted": None})
     difference = replace(pair, overall=effect)
     verdict = verdict_of(study, difference)
-    certain = [] if verdict in ("too_few", "not_learned") else [_certainty_line(study, effect)]
+    certain = [] if verdict in ("too_few", "not_learned") else [_certainty_line(study, effect, p_value(pair.overall))]
     unlearned = [arm for arm in study.arms if study.learned(arm.name) is False]
     lines = [
         _scores_line(study, network, stages, effect, patches),
@@ -89,12 +89,12 @@ def _scores_line(
     )
 
 
-def _certainty_line(study: StudyFindings, effect: CrossedEffect) -> str:
+def _certainty_line(study: StudyFindings, effect: CrossedEffect, corrected: str) -> str:
     others = sum(each.score == study.score for each in study.differences) - 1
     line = (
         f"One analysis over {counted(effect.patients, study.units)} and {counted(effect.runs, 'trainings')} each: "
-        f"{p_value(effect) or 'no test'}. This comparison was fixed in advance; the tables correct it together with "
-        f"the {counted(others, 'other comparisons')} of the study."
+        f"{p_value(effect) or 'no test'}. This comparison was fixed in advance; corrected together with the "
+        f"{counted(others, 'other comparisons')} of the study, as in the tables: {corrected or 'no test'}."
     )
     if effect.detectable is not None:
         line += f" A true difference of {size_text(study.score, effect.detectable)} is found with a power of 80%."
