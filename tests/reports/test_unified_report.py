@@ -92,7 +92,7 @@ def test_the_first_line_says_which_is_better_by_how_much_and_with_what_interval(
     assert "95% interval" in answer.headline
     assert "which has the highest accuracy on the validation split" in answer.lines[0]
     assert "fixed in advance; corrected together with the 1 other comparison of the study" in answer.lines[1]
-    assert "as in the tables: p = " in answer.lines[1]
+    assert "as in the tables: p " in answer.lines[1]
     assert (answer.best, answer.caveats) == ("vitgan", ["A caveat."])
 
 
