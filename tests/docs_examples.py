@@ -1,10 +1,13 @@
 """Examples in docs/extending.md, for tests that run them as they are printed."""
 
+import os
 import re
-import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
+
+from processes import run_process
 
 TESTS = Path(__file__).resolve().parent
 DOCS = TESTS.parent / "docs" / "extending.md"
@@ -26,10 +29,17 @@ def write_example(heading: str, folder: Path) -> str:
 
 def run_python(code: str) -> str:
     """Run code in another process, which finds the helper modules of the tests; return its standard output."""
-    code = f"import sys\nsys.path[:0] = {[str(TESTS), str(TESTS / 'steps')]!r}\n{code}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "output"
+        done = run_process(Path(folder) / "errors", _execute, code, output)
+        assert done.code == 0, done.stderr[-3000:]
+        return output.read_text()
+
+
+def _execute(code: str, output: Path) -> None:
+    os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), 1)
+    sys.path[:0] = [str(TESTS), str(TESTS / "steps")]
+    exec(compile(code, "<example>", "exec"), {"__name__": "__main__"})
 
 
 CALL = """

@@ -1,4 +1,4 @@
-"""Real processes for tests that kill them, forked from a server that has imported torch once."""
+"""Real processes for tests that kill or change them, forked from a server that has imported large libraries once."""
 
 import multiprocessing
 import os
@@ -10,13 +10,7 @@ from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(  # once for all tests, as a process has one such server
-    [
-        "histoforge.models",
-        "histoforge.storage.s3",
-        "histoforge.training.engine",
-        "torch._dynamo",
-        "torch.utils.tensorboard",
-    ]
+    ["kfp.compiler", "matplotlib.axes", "pandas", "scipy.stats", "sklearn.cluster", "torch._dynamo", "minio"]
 )
 
 
