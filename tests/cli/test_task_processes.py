@@ -1,4 +1,4 @@
-"""Tasks of a local run are forks of one process."""
+"""Tasks of a local run are forks of one process, except for the first."""
 
 import json
 import os
@@ -23,21 +23,20 @@ def work():
 """
 
 
-def run_task(folder, threads):
-    words = json.dumps({"inputs": {}, "outputs": {"outputFile": str(folder / "output.json")}})
-    command = ["sh", "-ec", "", CODE, "--executor_input", words, "--function_to_execute", "work"]
-    with forked_tasks():
-        return subprocess_task_handler.run_local_subprocess(command, {"OMP_NUM_THREADS": str(threads)})
-
-
-def test_each_task_has_a_process_an_environment_and_threads_of_its_own(tmp_path, monkeypatch, capsys):
+def test_each_task_has_a_process_an_environment_and_threads_of_its_own(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("GREETING", "hello")
+    words = json.dumps({"inputs": {}, "outputs": {"outputFile": str(tmp_path / "output.json")}})
+    arguments = ["--executor_input", words, "--function_to_execute", "work"]
     processes = {str(os.getpid())}
-    for threads in (3, 2):
-        assert run_task(tmp_path, threads) == 3
-        lines = capsys.readouterr().out.splitlines()
-        assert {"imported: True", "greeting: hello", f"threads: {threads}", "an error"} <= set(lines)
-        processes.update(line for line in lines if line.startswith("process: "))
+    with forked_tasks():
+        run = subprocess_task_handler.run_local_subprocess
+        run(["sh", "-ec", 'echo "by kfp: $@"', CODE, *arguments])
+        assert "by kfp: --executor_input" in capfd.readouterr().out
+        for threads in (3, 2):
+            assert run(["sh", "-ec", "", CODE, *arguments], {"OMP_NUM_THREADS": str(threads)}) == 3
+            lines = capfd.readouterr().out.splitlines()
+            assert {"imported: True", "greeting: hello", f"threads: {threads}", "an error"} <= set(lines)
+            processes.update(line for line in lines if line.startswith("process: "))
     assert len(processes) == 3
 
 

@@ -3,13 +3,14 @@
 kfp starts an interpreter for each task, which spends some three seconds on imports: longer than many a task takes.
 """
 
+import itertools
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -32,21 +33,29 @@ _starting_or_ending = threading.Lock()
 
 @contextmanager
 def forked_tasks() -> Iterator[None]:
-    """Let pipelines that run in the block start their tasks as forks; on Linux, where such forks are safe."""
+    """Let the pipeline that runs in the block start its tasks as forks; on Linux, where such forks are safe.
+
+    kfp itself starts the first one, which imports little, so that the large imports happen only if others follow.
+    """
     if sys.platform != "linux":
         yield
         return
     from kfp.local import subprocess_task_handler
 
     plain = subprocess_task_handler.run_local_subprocess
-    subprocess_task_handler.run_local_subprocess = _run_task
+    tasks = itertools.count()
+
+    def run_task(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+        return (_run_task if next(tasks) else plain)(full_command, env_vars)
+
+    subprocess_task_handler.run_local_subprocess = run_task
     try:
         yield
     finally:
         subprocess_task_handler.run_local_subprocess = plain
 
 
-def _run_task(full_command: Sequence[str], env_vars: Mapping[str, str] | None = None) -> int:
+def _run_task(full_command: list[str], env_vars: dict[str, str] | None) -> int:
     """Run the command of a component, print its output line by line, and return its exit code.
 
     Args:
