@@ -1,5 +1,8 @@
 """What many tests share, and how `make test` distributes them."""
 
+import builtins
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +12,18 @@ __all__ = ["shared_data"]
 
 LONG = ("tests/backend/", "tests/pipelines/", "tests/fuzz/", "tests/extending/")
 """Folders with long modules, which come first, so that no worker waits for another at the end."""
+
+
+_PRINT = print
+
+
+@pytest.fixture(autouse=True)
+def plain_output() -> Iterator[None]:
+    """Remove the `print` and the log handlers that two concurrent tasks of kfp's local runner leave behind."""
+    yield
+    builtins.print = _PRINT
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
