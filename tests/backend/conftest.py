@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from backend.installation import ROOT, Installation, install_wheel
 from backend.runners import InProcess
+from backend.tiny_latents import train_latent_generator
 from backend.workflow import Pipeline, Run
 from kfp.compiler import Compiler
 from tiny_study import LEADERBOARD, SETTINGS, write_images
@@ -61,13 +62,14 @@ def fractions(start: Any) -> Run:
 
 
 @pytest.fixture(scope="session")
-def locations(study: Run, guided: Run, fractions: Run) -> dict[str, Any]:
+def locations(study: Run, guided: Run, fractions: Run, objects: Path) -> dict[str, Any]:
     """The location of an artifact, or of a list of them, for each input of the components."""
     names = ("baseline", "selective", "generator", "pool", "selected")
     outputs: dict[str, Any] = {name: study.output(name) for name in ("patches", "overviews")}
     outputs |= {name: study.outputs(name)[0] for name in names}
     return {
         **outputs,
+        **train_latent_generator(objects, outputs["patches"]),
         "traditional": study.outputs("real_arms")[0],
         "real_arms": study.outputs("real_arms")[1:],
         "gans": study.outputs("gan"),

@@ -6,6 +6,8 @@ from backend.installation import ROOT
 from backend.launcher import Launcher, TaskFailed
 from backend.metadata import MetadataStore, runtime_artifact, struct_value
 from backend.runners import InProcess
+from backend.tiny_latents import SETTINGS as LATENT
+from backend.tiny_latents import inputs_of
 from backend.workflow import STORE, Pipeline
 from tiny_study import LEADERBOARD, SETTINGS, UNIFIED
 
@@ -46,6 +48,8 @@ SETTINGS_OF = {
     "plan_unified": UNIFIED,
     "plan_seeds": {},
     "leaderboard": LEADERBOARD,
+    "train_autoencoder": LATENT,
+    "synthesise_images": LATENT,
 }
 
 
@@ -98,7 +102,8 @@ def test_with_and_without_optional_inputs(name, chosen, call, locations, guided,
     needed = {key for key, spec in defined.get("artifacts", {}).items() if not spec.get("isOptional")}
     if name == "evaluate":
         needed.add("baseline")  # no comparison without an arm
-    artifacts = {key: {**locations, **compared(name, guided, study)}[key] for key in (*needed, *chosen)}
+    given = {**locations, **compared(name, guided, study), **inputs_of(name, locations)}
+    artifacts = {key: given[key] for key in (*needed, *chosen)}
     settings = SETTINGS_OF.get(name, {**LEADERBOARD, **SETTINGS})
     overrides = GUIDED_METHOD if (name, "guide" in chosen) == ("train_generator", True) else settings
     parameters = {} if set(chosen) != set(optional_artifacts(name)) else defaults(defined)

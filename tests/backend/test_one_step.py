@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 from backend.installation import ROOT
+from backend.tiny_latents import SETTINGS as LATENT
+from backend.tiny_latents import inputs_of
 from kfp import components, dsl
 from tiny_study import LEADERBOARD, SETTINGS
 
@@ -46,9 +48,12 @@ def foreign_pipeline(path: Path) -> Any:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_file_runs_in_a_foreign_pipeline(path, locations, run, tmp_path):
-    settings = {**LEADERBOARD, **METHOD} if "guide" in artifact_inputs(path) else {**LEADERBOARD, **SETTINGS}
+    name, inputs = path.parent.name, artifact_inputs(path)
+    settings = {**LEADERBOARD, **METHOD} if "guide" in inputs else {**LEADERBOARD, **SETTINGS}
+    if "latents" in inputs or name in ("train_autoencoder", "synthesise_images"):
+        settings = LATENT
     overrides = {**settings, "publish_model.models": str(tmp_path / "models")}
-    given = {name: locations[name] for name in artifact_inputs(path)}
+    given = {key: {**locations, **inputs_of(name, locations)}[key] for key in inputs}
     finished = run(foreign_pipeline(path), {**given, "overrides": overrides})
     (attempt,) = finished.launcher.attempts
     assert attempt.status == 0

@@ -1,0 +1,54 @@
+"""A tiny latent diffusion model in the object store, for the components that only PathUp uses."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backend.driver import local_path
+from backend.workflow import STORE
+
+from histoforge.steps import train_autoencoder, train_generator
+from histoforge.steps.train_autoencoder_config import TrainAutoencoderConfig
+from histoforge.steps.train_generator_config import TrainGeneratorConfig
+
+AUTOENCODER = {
+    "channels": 8, "levels": 2, "latent_channels": 2, "attention": False, "batch_size": 8, "epochs": 1,
+    "epoch_steps": 2,
+}  # fmt: skip
+GENERATOR = {
+    "method": "pathup", "unet_channels": 8, "levels": 2, "level_blocks": 1, "batch_size": 4, "epochs": 1,
+    "epoch_steps": 2, "sampling_steps": 2,
+}  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    **{f"train_autoencoder.{name}": value for name, value in AUTOENCODER.items()},
+    **{f"train_generator.{name}": value for name, value in GENERATOR.items()},
+    "synthesise_images.size": "32",
+    "synthesise_images.images_per_class": 1,
+    "synthesise_images.steps": 2,
+}
+
+
+def train_latent_generator(objects: Path, patches: str) -> dict[str, str]:
+    """Train an autoencoder and a PathUp generator on stored patches, which are overviews as well.
+
+    Returns:
+        The locations of `autoencoder`, `latents` and `latent_generator` in the store.
+    """
+    names = ("autoencoder", "latents", "latent_generator")
+    locations = {name: f"{STORE}/latent/{name}" for name in names}
+    paths = {name: objects / local_path(uri).lstrip("/") for name, uri in locations.items()}
+    source = objects / local_path(patches).lstrip("/")
+    coded = {name: paths[name] for name in ("autoencoder", "latents")}
+    train_autoencoder.run(TrainAutoencoderConfig.make(AUTOENCODER), patches=source, overviews=source, **coded)
+    train_generator.run(
+        TrainGeneratorConfig.make(GENERATOR), patches=source, **coded, generator=paths["latent_generator"]
+    )
+    return locations
+
+
+def inputs_of(component: str, locations: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the locations of a component's inputs that are not those of the other components."""
+    return {
+        "train_autoencoder": {"overviews": locations["patches"]},  # of the size of the patches
+        "synthesise_images": {"generator": locations["latent_generator"]},
+    }.get(component, {})
