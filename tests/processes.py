@@ -25,12 +25,14 @@ class Ended:
 def run_process(log: Path, function: Callable[..., object], *arguments: object) -> Ended:
     """Run `function` in a process of its own, one that a signal can kill, and wait for its end.
 
+    It has the environment of this process, and not that of the test which happened to start the server.
+
     Args:
         log: a file to write the process's standard error to.
         function: a function at a module's top level.
         arguments: what to call it with.
     """
-    process = CONTEXT.Process(target=_redirected, args=(log, function, *arguments))
+    process = CONTEXT.Process(target=_redirected, args=(log, dict(os.environ), function, *arguments))
     process.start()
     process.join()
     assert process.exitcode is not None
@@ -68,7 +70,9 @@ def _in_environment(variables: dict[str, object], function: Callable[..., object
     function(*arguments)
 
 
-def _redirected(log: Path, function: Callable[..., object], *arguments: object) -> None:
+def _redirected(log: Path, environment: dict[str, str], function: Callable[..., object], *arguments: object) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 2)
     function(*arguments)
