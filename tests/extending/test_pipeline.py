@@ -27,7 +27,8 @@ def register(tmp_path_factory):
 
 
 def test_help_lists_it(register):
-    assert "classifiers-only" in run_python(f"{register}{CALL}call('run', '--help')")
+    code = f"import histoforge.cli\n{register}{CALL}call('run', '--help')"  # the order of the two does not matter
+    assert "classifiers-only" in run_python(code)
 
 
 def test_the_check_of_a_cluster_runs_it(register):

@@ -27,8 +27,6 @@ from histoforge.core.output import guard_output
 from histoforge.core.settings import DEFAULT_PRESET, parse_overrides, preset_names
 from histoforge.core.signals import INTERRUPTED, TERMINATED
 
-LOCAL_PIPELINES = list(local_pipelines())
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
@@ -75,7 +73,7 @@ def build(command_name: str = "", method: str = "") -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_callback)
-    app.command()(run)
+    _add_run(app)
     add_steps(app, command_name, method)
     app.command()(similar)
     app.command()(duplicates)
@@ -119,31 +117,37 @@ def _callback(
     pass
 
 
-def run(
-    pipeline: Annotated[
-        str,
-        typer.Argument(help=f"one of {', '.join(LOCAL_PIPELINES)}", autocompletion=completion(LOCAL_PIPELINES)),
-    ],
-    source: Annotated[str, typer.Option("--source", help="folder, or s3:// or minio:// prefix, of slides or images")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],
-    test_source: TEST_SOURCE = "",
-    preset: PRESET = DEFAULT_PRESET,
-    assignments: SET = None,
-    config_file: FILE = None,
-    dry_run: DRY_RUN = False,
-    overwrite: OVERWRITE = False,
-) -> None:
-    """Run a whole pipeline on this machine; the same command resumes it after a stop."""
-    from histoforge.cli.run.runner import plan_run, run_pipeline
-    from histoforge.cli.steps import show_plan
+def _add_run(app: typer.Typer) -> None:
+    pipelines = list(local_pipelines())
 
-    overrides = {**read_settings(config_file), **parse_overrides(assignments or [])}
-    if test_source:
-        overrides["test_source"] = test_source
-    if dry_run:
-        show_plan(plan_run(pipeline, source, preset or "", overrides))
-    else:
-        run_pipeline(pipeline, source, out, preset or "", overrides, overwrite)
+    @app.command()
+    def run(
+        pipeline: Annotated[
+            str,
+            typer.Argument(help=f"one of {', '.join(pipelines)}", autocompletion=completion(pipelines)),
+        ],
+        source: Annotated[
+            str, typer.Option("--source", help="folder, or s3:// or minio:// prefix, of slides or images")
+        ],
+        out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],
+        test_source: TEST_SOURCE = "",
+        preset: PRESET = DEFAULT_PRESET,
+        assignments: SET = None,
+        config_file: FILE = None,
+        dry_run: DRY_RUN = False,
+        overwrite: OVERWRITE = False,
+    ) -> None:
+        """Run a whole pipeline on this machine; the same command resumes it after a stop."""
+        from histoforge.cli.run.runner import plan_run, run_pipeline
+        from histoforge.cli.steps import show_plan
+
+        overrides = {**read_settings(config_file), **parse_overrides(assignments or [])}
+        if test_source:
+            overrides["test_source"] = test_source
+        if dry_run:
+            show_plan(plan_run(pipeline, source, preset or "", overrides))
+        else:
+            run_pipeline(pipeline, source, out, preset or "", overrides, overwrite)
 
 
 def inspect(path: Annotated[Path, typer.Argument(help="patch set, model, arm, report or folder of a run")]) -> None:
