@@ -103,15 +103,15 @@ Interval = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one way of comparing says: whether some synthetic arm beats the baseline, and the intervals of all."""
+    """Outcome of one way of comparing: whether some synthetic arm beats the baseline, and the intervals of all."""
 
-    found: bool
+    beats_baseline: bool
     intervals: list[Interval]
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What one study found.
+    """Outcome of one study.
 
     Attributes:
         differences: of each synthetic arm from the baseline.
@@ -183,8 +183,8 @@ def _better(effect: CrossedEffect) -> bool:
 
 
 def _verdict(effects: Sequence[CrossedEffect], claims: Sequence[bool]) -> Verdict:
-    found = any(claim and _better(effect) for claim, effect in zip(claims, effects, strict=True))
-    return Verdict(found, [(effect.low, effect.high) for effect in effects])
+    beats_baseline = any(claim and _better(effect) for claim, effect in zip(claims, effects, strict=True))
+    return Verdict(beats_baseline, [(effect.low, effect.high) for effect in effects])
 
 
 def _separate(
@@ -197,10 +197,10 @@ def _separate(
     seeds = scored[0].scores.tolist()
     paired = [paired_effect(arm.scores.tolist()[: len(seeds)], seeds) for arm in scored[without:]]
     p_values = [max(p, q) for p, q in zip(_holm(resampled), _holm(paired), strict=True)]
-    found = any(
+    beats_baseline = any(
         effect.low is not None and effect.low > 0 and p < 0.05 for effect, p in zip(resampled, p_values, strict=True)
     )
-    return Verdict(found, [(effect.low, effect.high) for effect in resampled])
+    return Verdict(beats_baseline, [(effect.low, effect.high) for effect in resampled])
 
 
 def _holm(effects: Sequence[Effect]) -> list[float]:
@@ -232,7 +232,7 @@ def rates(results: Sequence[StudyResult]) -> list[str]:
     return [
         f"{100 * truths.max():+.1f}",
         f"{np.mean([result.better for result in results]):.1%}",
-        f"{np.mean([verdict.found for verdict in product]):.1%}",
+        f"{np.mean([verdict.beats_baseline for verdict in product]):.1%}",
         coverage([verdict.intervals for verdict in product], truths),
         coverage([result.score_intervals for result in results], scores),
         f"{np.mean([result.learned for result in results]):.1%}",
@@ -249,14 +249,14 @@ def candidates(results: Sequence[StudyResult]) -> list[str]:
     cells = [f"{100 * truths.max():+.1f}"]
     for way in WAYS:
         verdicts = [result.verdicts[way] for result in results if way in result.verdicts]
-        cells += [f"{np.mean([verdict.found for verdict in verdicts]):.1%}"]
+        cells += [f"{np.mean([verdict.beats_baseline for verdict in verdicts]):.1%}"]
         cells += [coverage([verdict.intervals for verdict in verdicts], truths)]
     p_values = 2 * norm.sf(np.abs(differences) / differences.std(0))
-    found = [
+    ideal = [
         any(p < 0.05 and gain > 0 for p, gain in zip(holm(row.tolist()), gains, strict=True))
         for row, gains in zip(p_values, differences, strict=True)
     ]
-    return [*cells, f"{np.mean(found):.1%}"]
+    return [*cells, f"{np.mean(ideal):.1%}"]
 
 
 def designs() -> list[Study]:
@@ -273,6 +273,7 @@ def designs() -> list[Study]:
         Study([0.55] * 3, 2, 5, 16, others=[0.55]),
         Study([0.0] * 3, 2, 5, 16, skill=0),
         Study([0.47, 0.0, 0.0], 2, 5, 16),
+        Study([0.47] * 3, 2, 5, 16),
         Study([0.55, 0.0, 0.0], 2, 5, 16),
         Study([0.55, 0.0, 0.0], 2, 5, 16, others=[0.0]),
         Study([0.55] * 3, 2, 5, 16),

@@ -133,10 +133,10 @@ def simulate_arm(
     of_arm = noise(ARM_SD)
     seed_sd = SEED_SD * (1 - design.shared) ** 0.5 * (design.baseline_seeds if generators is None else 1.0)
     probabilities, origins = [], []
-    for generator, own in enumerate(np.zeros((1, design.folds)) if generators is None else generators):
+    for generator, of_generator in enumerate(np.zeros((1, design.folds)) if generators is None else generators):
         for seed in range(design.seeds):
             of_seed = rng.normal(0, seed_sd, design.folds) + same_seed[seed]
-            effect = (own + of_seed)[patches.folds]
+            effect = (of_generator + of_seed)[patches.folds]
             of_run = noise(RUN_PATIENT_SD) + rng.normal(0, RUN_PATCH_SD, len(patches.labels))
             latent = 0.6 + gain + effect + patches.difficulty + of_arm + of_run
             probabilities.append(predict(patches, latent, classes, rng))
@@ -148,8 +148,8 @@ def draw_generators(design: Design, arms: int, rng: Rng) -> Floats:
     """Return the effects of generators on arms in each fold, [arms, G, folds]; half of the variance is common."""
     sd = GENERATOR_SD * (1.0 if design.common_generators else 0.5**0.5)
     shape = (design.generators, design.folds)
-    own = rng.normal(0, 0.0 if design.common_generators else sd, (arms, *shape))
-    effects = rng.normal(0, sd, shape) + own
+    of_arm = rng.normal(0, 0.0 if design.common_generators else sd, (arms, *shape))
+    effects = rng.normal(0, sd, shape) + of_arm
     effects[0] *= design.first_generators
     return effects
 

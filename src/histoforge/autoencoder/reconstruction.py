@@ -18,7 +18,7 @@ ROUNDING_ERROR = 1 / 12
 
 
 class ReconstructionError(Settings):
-    """How far reconstructions are from their originals.
+    """Distance of reconstructions from their originals.
 
     Attributes:
         images: number of images.

@@ -1,4 +1,4 @@
-"""Where classifiers that weigh the tiles of an image look, on a few test images of each class."""
+"""Attention maps of classifiers that weigh the tiles of an image, on a few test images of each class."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What `publish_model` reads of a `metrics.json`, of this or an earlier version of its schema."""
+"""Read what `publish_model` needs from a `metrics.json`, of this or an earlier version of its schema."""
 
 from collections.abc import Mapping
 from pathlib import Path

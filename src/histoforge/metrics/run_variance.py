@@ -1,4 +1,4 @@
-"""How much training alone moves the mean score of an arm.
+"""Variance of the mean score of an arm between its trainings.
 
 A study has few generators: two of them estimate the variance between generators with one degree of freedom, and such
 an estimate is often far too small by chance. Two things that a study knows besides keep it from that.
@@ -35,17 +35,17 @@ def run_parts(arm: ScoredRuns, study: Sequence[ScoredRuns] = ()) -> list[Part]:
         arm: at least two runs.
         study: arms that were trained alike, with or without `arm`; without any, only its own runs are used.
     """
-    own = _between_replicates(arm)
-    others = [other for other in study if other is not arm]
+    variance, df = _between_replicates(arm)
+    other_arms = [other for other in study if other is not arm]
     if arm.several_generators:
-        alike = [_between_replicates(other) for other in others if shared_generators(arm, other)]
+        alike = [_between_replicates(other) for other in other_arms if shared_generators(arm, other)]
     else:
-        alike = [(variance / len(arm.scores), df) for variance, df in map(between_seeds, others) if df > 0]
+        alike = [(of_seeds / len(arm.scores), df) for of_seeds, df in map(between_seeds, other_arms) if df > 0]
     if not alike:
-        return [own]
+        return [(variance, df)]
     share = 0.5 / (1 + len(alike))
     return [
-        ((0.5 + share) * own[0], own[1]),
+        ((0.5 + share) * variance, df),
         (share * sum(variance for variance, _ in alike), sum(df for _, df in alike)),
     ]
 

@@ -55,7 +55,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What drawing took: images that were finished before, and windows and seconds for the others."""
+    """Cost of drawing: images that were finished before, and windows and seconds for the others."""
 
     resumed: int
     windows: int
@@ -64,7 +64,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is wrong with the images; see `SynthesiseImagesSummary`."""
+    """Flaws of the images; see `SynthesiseImagesSummary`."""
 
     seams: float | None = None
     repeated: float | None = None
@@ -191,8 +191,8 @@ def _examine(images: PatchSet, guide: Guide | None) -> Findings:
     """Return the mean seams of the images, and the share of repeated tissue if there is a guide."""
     seams = images.index["seams"].mean()
     shares = [] if guide is None else [_repeated(images, label, guide) for label in range(len(images.classes))]
-    known = [share for share in shares if share is not None]
-    return Findings(None if np.isnan(seams) else float(seams), float(np.mean(known)) if known else None)
+    measured = [share for share in shares if share is not None]
+    return Findings(None if np.isnan(seams) else float(seams), float(np.mean(measured)) if measured else None)
 
 
 def _repeated(images: PatchSet, label: int, guide: Guide) -> float | None:

@@ -109,8 +109,8 @@ def _initial_network(config: TrainAutoencoderConfig) -> tuple[Autoencoder, str]:
     if config.weights:
         weights, digest = read_weights(config.weights, config.weights_sha256)
         parent = config.weights.rpartition("/")[0] if "/" in config.weights else "."
-        found = open_location(parent).read(CONFIG_NAME)
-        return build_published(weights, found and found[0], config.weights), digest
+        architecture = open_location(parent).read(CONFIG_NAME)
+        return build_published(weights, architecture and architecture[0], config.weights), digest
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "autoencoder", "weights"))
         return Autoencoder(config.architecture), ""

@@ -64,7 +64,7 @@ class FrozenNetworks:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What the method's `train` takes of them, by keyword."""
+        """Keyword arguments of the method's `train`."""
         inputs: dict[str, Any] = {} if self.guide is None else {"guide": self.guide}
         space = self.latent_space
         return inputs if space is None else {**inputs, "latents": space.latents, "autoencoder": space.autoencoder}

@@ -9,7 +9,7 @@ from histoforge.generators.pathup.config import TIMESTEPS
 
 
 class TrackingConfig(Settings):
-    """How windows of a large image are denoised together (PathUp, section 3.3).
+    """Settings of denoising the windows of a large image together (PathUp, section 3.3).
 
     The paper's latent windows of 64 px overlap by 32 px (section 4.2). Strength, steps and solver are not given (A3-6).
     """
