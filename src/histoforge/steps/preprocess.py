@@ -129,36 +129,15 @@ def _summarise(
     splits = [name for name in SPLITS if (kept["split"] == name).any()]
     by_cell = kept.groupby(["split", "class_name"])["patient"].agg(["size", "nunique"])
     patches, patients = by_cell["size"].to_dict(), by_cell["nunique"].to_dict()
-    known = kept["mpp"].dropna()
-    same = len(known) == len(kept) and known.max() <= known.min() * (1 + SAME_MPP)
-    if len(known) and not same:
-        unknown = ", some unknown" if len(known) < len(kept) else ""
-        log.warnings.append(
-            f"The patches have different resolutions ({known.min():.3g} to {known.max():.3g} um/px{unknown}): cut "
-            "them by mpp instead of by level"
-        )
-    if plan.split_by == "slide":
-        log.warnings.append(
-            "The split is by slide, not by patient: patches of one patient may be in several splits, which makes "
-            "all results too optimistic"
-        )
-    log.warnings += control_warning(plan.control_by, settings, patient_unit(source))
-    log.warnings += split_warnings(
-        kept,
-        source.classes,
-        unit=patient_unit(source),
-        split_by=plan.split_by,
-        ratios=settings.ratios,
-        seed=settings.seed,
-        folds=settings.folds,
-    )
+    mpp = _common_mpp(kept)
+    log.warnings += _warnings(settings, source, kept, plan)
     return PreprocessSummary(
         kind=source.kind,
         source=config.source,
         source_digest=digest,
         classes=source.classes,
         patch_size=config.size,
-        mpp=float(known.median()) if same else None,
+        mpp=mpp,
         counts={name: {label: int(patches.get((name, label), 0)) for label in source.classes} for name in splits},
         patients={name: int(kept.loc[kept["split"] == name, "patient"].nunique()) for name in splits},
         patients_by_class={
@@ -174,6 +153,43 @@ def _summarise(
         dropped=log.dropped,
         warnings=log.warnings,
     )
+
+
+def _common_mpp(kept: pd.DataFrame) -> float | None:
+    """Return the resolution of the patches, um/px; None if it differs or is unknown for some."""
+    known = kept["mpp"].dropna()
+    same = len(known) == len(kept) and known.max() <= known.min() * (1 + SAME_MPP)
+    return float(known.median()) if same else None
+
+
+def _warnings(settings: SplitSettings, source: Source, kept: pd.DataFrame, plan: SplitPlan) -> list[str]:
+    """Return what a reader should know about the patches' resolution and split before anything is trained on them."""
+    warnings = []
+    known = kept["mpp"].dropna()
+    if len(known) and _common_mpp(kept) is None:
+        unknown = ", some unknown" if len(known) < len(kept) else ""
+        warnings.append(
+            f"The patches have different resolutions ({known.min():.3g} to {known.max():.3g} um/px{unknown}): cut "
+            "them by mpp instead of by level"
+        )
+    if plan.split_by == "slide":
+        warnings.append(
+            "The split is by slide, not by patient: patches of one patient may be in several splits, which makes "
+            "all results too optimistic"
+        )
+    return [
+        *warnings,
+        *control_warning(plan.control_by, settings, patient_unit(source)),
+        *split_warnings(
+            kept,
+            source.classes,
+            unit=patient_unit(source),
+            split_by=plan.split_by,
+            ratios=settings.ratios,
+            seed=settings.seed,
+            folds=settings.folds,
+        ),
+    ]
 
 
 def _tested(kept: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histoforge.classifiers.arms import load_classifier
+from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import Progress, say
 from histoforge.generators.loading import Generator, load_generator
@@ -60,13 +61,12 @@ def run(
         SelectionError: if nothing is kept, the pool is too small, or `pool_in` was scored differently.
     """
     started = time.monotonic()
-    device = resolve_device(config.device)
     real = PatchSet.open(patches, config.fold)
     train = real.split("train")
     kept = kept_counts(train.counts, config.ratio)
     drawn = pool_counts(train.counts, config.pool_multiple or ALGORITHM_1_MULTIPLE * config.ratio)
     check_pool(drawn, kept, real.classes)
-    classifier = load_classifier(extractor, device)
+    classifier = load_classifier(extractor, resolve_device(config.device))
     classifier.check_fits(real.classes, real.patch_size, f"the patch set {patches}")
     classifier.check_fold(real)
     scoring = {
@@ -80,17 +80,7 @@ def run(
         candidates = reuse_pool(earlier, drawn, scoring, config.batch_size)
         origin = {name: earlier.info.made_by.get(name) for name in ORIGIN}
     elif generator is not None:
-        scorer = Scorer(
-            classifier,
-            passes=config.passes,
-            layers=config.layers,
-            seed=config.seed,
-            device=device,
-            dtype=resolve_precision(config.precision, device),
-        )
-        drawing = _open_generator(generator, scorer, real, config.batch_size)
-        candidates = draw_pool(drawing, scorer, drawn, config.seed, config.batch_size)
-        origin = {"generator": drawing.info.digest, "generator_seed": drawing.info.config.get("seed")}
+        candidates, origin = _draw_candidates(config, generator, classifier, real, drawn)
     else:
         raise SettingsError("select_samples has no candidates: give a generator, or pool_in from an earlier one.")
     made_by = {"step": "select_samples", "config": config.model_dump(mode="json"), "scoring": scoring, **origin}
@@ -107,6 +97,24 @@ def run(
         generator=str(index["generator"].iloc[0]),
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+def _draw_candidates(
+    config: SelectSamplesConfig, path: Path, classifier: Classifier, real: PatchSet, drawn: NDArray[np.int64]
+) -> tuple[Iterator[Candidates], dict[str, Any]]:
+    """Return scored candidates of a generator, and what they come from."""
+    device = resolve_device(config.device)
+    scorer = Scorer(
+        classifier,
+        passes=config.passes,
+        layers=config.layers,
+        seed=config.seed,
+        device=device,
+        dtype=resolve_precision(config.precision, device),
+    )
+    generator = _open_generator(path, scorer, real, config.batch_size)
+    candidates = draw_pool(generator, scorer, drawn, config.seed, config.batch_size)
+    return candidates, {"generator": generator.info.digest, "generator_seed": generator.info.config.get("seed")}
 
 
 def _open_generator(path: Path, scorer: Scorer, real: PatchSet, batch_size: int) -> Generator:
