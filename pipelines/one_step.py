@@ -42,6 +42,8 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "finetune-snn": ((),),
     "publish-model": (("challenger",),),
+    "score-generator": (("overviews",),),
+    "score-images": ((),),
     "select-samples": (("generator",), ("pool_in",)),
     "train-autoencoder": ((), ("overviews",)),
     "train-classifier": ((),),
@@ -55,7 +57,11 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """By component, the sets of optional artifacts that get their own file; `pipeline.yaml` takes all artifacts."""
 
-OF_PIPELINE = {"train-generator": ("extractor", "guide")}
+OF_PIPELINE: dict[str, tuple[str, ...]] = {
+    "evaluate": ("baseline", "traditional", "selective", "generator", "pool", "selected", "overviews"),
+    "score-generator": (),
+    "train-generator": ("extractor", "guide"),
+}
 """By component, the optional artifacts of `pipeline.yaml` where it takes some: no method uses a guide and latents."""
 
 

@@ -35,6 +35,9 @@ def evaluate(
     selectives: Optional[dsl.Input[List[dsl.Model]]] = None,
     generators: Optional[dsl.Input[List[dsl.Model]]] = None,
     pools: Optional[dsl.Input[List[dsl.Dataset]]] = None,
+    generator_scores: Optional[dsl.Input[List[dsl.Artifact]]] = None,
+    image_scores: Optional[dsl.Input[List[dsl.Artifact]]] = None,
+    autoencoder: dsl.Input[dsl.Model] = None,
     seed: int = -1,
     preset: str = "",
     overrides: dict = {},
@@ -65,6 +68,9 @@ def evaluate(
         selectives: the arm with selected synthetic patches, of all folds and generators.
         generators: the generators of all folds.
         pools: scored candidate pools of all generators.
+        generator_scores: scores of generators, for the tables of patches and overviews.
+        image_scores: scores of large images, for the tables of upscalers and weight maps.
+        autoencoder: autoencoder of latent diffusion, for its reconstruction error.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
@@ -103,6 +109,9 @@ def evaluate(
             "pool": [pool, *(pools or [])],
             "selected": [selected],
             "overviews": overviews,
+            "generator_scores": generator_scores or [],
+            "image_scores": image_scores or [],
+            "autoencoder": autoencoder,
         },
         outputs={"report": report, "metrics": results},
         metrics=metrics,

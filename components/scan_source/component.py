@@ -42,6 +42,7 @@ def scan_source(
         ("synthesise_images_overrides", dict),
         ("train_classifier_overrides", dict),
         ("score_generator_overrides", dict),
+        ("score_images_overrides", dict),
         ("leaderboard_overrides", dict),
         ("evaluate_overrides", dict),
         ("publish_model_overrides", dict),
@@ -97,6 +98,7 @@ def scan_source(
         synthesise_images_overrides: overrides of synthesise_images.
         train_classifier_overrides: overrides of train_classifier.
         score_generator_overrides: overrides of score_generator.
+        score_images_overrides: overrides of score_images.
         leaderboard_overrides: overrides of leaderboard.
         evaluate_overrides: overrides of evaluate.
         publish_model_overrides: overrides of publish_model.

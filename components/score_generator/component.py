@@ -13,8 +13,10 @@ def score_generator(
     scores: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
+    overviews: dsl.Input[dsl.Dataset] = None,
     name: str = "",
     count: int = 0,
+    generations: int = 0,
     seed: int = -1,
     preset: str = "",
     overrides: dict = {},
@@ -25,8 +27,11 @@ def score_generator(
         patches: patch set of real patches; its test split is not read.
         generator: trained generator of any method.
         extractor: classifier trained on real patches, or its arm (then all its seeds).
+        overviews: overviews, with which those of a generator of two levels are compared.
         name: name under which the leaderboard groups seeds; '' for the method's name.
         count: number of synthetic patches; 0 leaves it to the preset.
+        generations: number of independent draws, over which the metrics have a mean and a deviation; 0 leaves it to
+            the preset.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
@@ -43,8 +48,8 @@ def score_generator(
         "score_generator",
         preset=preset,
         overrides=overrides,
-        given={"name": name, "count": count, "seed": seed},
-        inputs={"patches": patches, "generator": generator, "extractor": extractor},
+        given={"name": name, "count": count, "generations": generations, "seed": seed},
+        inputs={"patches": patches, "generator": generator, "extractor": extractor, "overviews": overviews},
         outputs={"samples": samples, "scores": scores},
         metrics=metrics,
         summary=summary,

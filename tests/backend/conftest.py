@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from backend.installation import ROOT, Installation, install_wheel
 from backend.runners import InProcess
-from backend.tiny_latents import train_latent_generator
+from backend.tiny_latents import score_tiny_images, train_latent_generator
 from backend.workflow import Pipeline, Run
 from kfp.compiler import Compiler
 from tiny_study import LEADERBOARD, SETTINGS, write_images
@@ -70,6 +70,7 @@ def locations(study: Run, guided: Run, fractions: Run, objects: Path) -> dict[st
     return {
         **outputs,
         **train_latent_generator(objects, outputs["patches"]),
+        "image_scores": [score_tiny_images(objects, outputs)],
         "traditional": study.outputs("real_arms")[0],
         "real_arms": study.outputs("real_arms")[1:],
         "gans": study.outputs("gan"),
@@ -88,6 +89,7 @@ def locations(study: Run, guided: Run, fractions: Run, objects: Path) -> dict[st
         "guide": guided.output("guide"),
         "generators": guided.locations_of("only_class", "generator")[:2],
         "scores": guided.locations_of("name", "scores"),
+        "generator_scores": guided.locations_of("name", "scores"),
         "arms": fractions.outputs("cells"),
         "fraction_baselines": fractions.outputs("fraction_baselines"),
         "fraction_selectives": fractions.outputs("fraction_selectives"),

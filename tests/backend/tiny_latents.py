@@ -7,7 +7,8 @@ from typing import Any
 from backend.driver import local_path
 from backend.workflow import STORE
 
-from histoforge.steps import train_autoencoder, train_generator
+from histoforge.steps import score_images, train_autoencoder, train_generator
+from histoforge.steps.score_images_config import ScoreImagesConfig
 from histoforge.steps.train_autoencoder_config import TrainAutoencoderConfig
 from histoforge.steps.train_generator_config import TrainGeneratorConfig
 
@@ -46,9 +47,19 @@ def train_latent_generator(objects: Path, patches: str) -> dict[str, str]:
     return locations
 
 
+def score_tiny_images(objects: Path, artifacts: Mapping[str, str]) -> str:
+    """Score stored synthetic patches as if they were large images, and return the location of the scores."""
+    location = f"{STORE}/latent/image_scores"
+    inputs = {"patches": "patches", "images": "selected", "extractor": "baseline"}
+    paths = {name: objects / local_path(artifacts[key]).lstrip("/") for name, key in inputs.items()}
+    score_images.run(ScoreImagesConfig.make({}), **paths, scores=objects / local_path(location).lstrip("/"))
+    return location
+
+
 def inputs_of(component: str, locations: Mapping[str, Any]) -> dict[str, Any]:
     """Return the locations of a component's inputs that are not those of the other components."""
     return {
         "train_autoencoder": {"overviews": locations["patches"]},  # of the size of the patches
         "synthesise_images": {"generator": locations["latent_generator"]},
+        "score_images": {"images": locations["selected"]},  # patches of the size of the real ones
     }.get(component, {})

@@ -24,8 +24,9 @@ def test_copies_of_one_image_do_not_repeat_themselves():
     assert repeated_share([directions(50, 0)] * 2) < 0.5
 
 
-def test_one_image_has_nothing_to_compare_with():
+def test_one_image_or_one_patch_has_nothing_to_compare_with():
     assert repeated_share([directions(5, 0)]) is None
+    assert repeated_share([directions(5, 0), directions(1, 1)]) is None
 
 
 def test_an_image_is_cut_into_patches_of_the_guide():

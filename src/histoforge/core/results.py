@@ -72,6 +72,7 @@ KINDS = {
     "classifier": ResultKind("classifier", "model.json", _MODEL, (("kind", "classifier"),)),
     "arm": ResultKind("arm", "arm.json", tuple(f"{model}/{file}" for model in ("seed-*", "judge") for file in _MODEL)),
     "scores": ResultKind("scores of a generator", "scores.json", ("features.npz", "history.json", "pictures/*.png")),
+    "image_scores": ResultKind("scores of large images", "image_scores.json", ("pictures/*.png",)),
     "publication": ResultKind("publication", "decision.json", ("model_card.json", "README.md")),
     "version": ResultKind("published version", "version.json", ("model/*", "model_card.json", "README.md")),
     "synthetic_slides": ResultKind(

@@ -8,6 +8,7 @@ from pydantic import Field
 from histoforge.core.documents import read_model
 from histoforge.core.errors import ModelError
 from histoforge.core.seals import read_sealed
+from histoforge.evaluation.level_scores import LevelScores
 from histoforge.evaluation.realism import Realism
 from histoforge.metrics.diversity import Diversity
 from histoforge.metrics.extractor_check import ExtractorCheck
@@ -102,6 +103,9 @@ class GeneratorScores(Result):
         diversity: signs of mode collapse.
         block_edges: gradient energy at the borders of blocks, divided by that elsewhere; None in files of earlier
             versions.
+        levels: precision, recall, FID and KID over independent draws at each spatial level, a row per level and
+            extractor; empty in files of earlier versions.
+        figures: what else the generator's training measured, by name, such as the leak probe of 'pathup'.
         memorisation: the memorisation audit; None without validation patches.
         drawing: time and memory taken to draw the patches.
         training_seconds, training_steps, parameters: of the generator's training, as far as its record states them.
@@ -137,6 +141,8 @@ class GeneratorScores(Result):
     references: dict[str, list[GenerativeMetrics]] = Field(default_factory=dict)
     extractor_checks: list[ExtractorCheck] = Field(default_factory=list)
     realism: Realism | None = None
+    levels: list[LevelScores] = Field(default_factory=list)
+    figures: dict[str, float] = Field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
     features: str = ""
     digest: str = ""

@@ -47,12 +47,20 @@ class PatchFeatures:
     corrupted: Mapping[str, NDArray[np.float32]]
 
 
-def open_classifiers(path: Path, real: PatchSet, device: torch.device) -> list[Classifier]:
+def open_classifiers(
+    path: Path, classes: list[str], patch_size: tuple[int, int] | None, device: torch.device
+) -> list[Classifier]:
     """Open the classifiers that judge: the model itself, or all of an arm in ascending order of seeds.
 
     The lowest seed labels the synthetic patches, and may have chosen the generator's epoch; the next one, the same
     network from other random weights on the same patches, chose nothing; the others are further opinions. A classifier
     of another architecture, if the arm has one, comes last. `judge_of` selects the one to trust.
+
+    Args:
+        path: the classifier, or the arm.
+        classes: the classes that they must know.
+        patch_size: the patch size that they must have, px; None for any.
+        device: where to load them.
 
     Raises:
         ModelError: if a classifier is damaged, or has other classes or another patch size.
@@ -62,7 +70,7 @@ def open_classifiers(path: Path, real: PatchSet, device: torch.device) -> list[C
     judge = load_judge(path, device) if many else None
     classifiers += [] if judge is None else [judge]
     for classifier in classifiers:
-        classifier.check_fits(real.classes, real.patch_size, "the patch set")
+        classifier.check_fits(classes, patch_size or classifier.info.patch_size, "the patch set")
     return classifiers
 
 
@@ -77,14 +85,20 @@ def other_architecture(classifier: Classifier, classifiers: Sequence[Classifier]
     return classifier.info.method != classifiers[0].info.method
 
 
-def check_generator(generator: Generator, path: Path, real: PatchSet) -> None:
+def check_generator(generator: Generator, path: Path | str, real: PatchSet, name: str = "the patch set") -> None:
     """Check that a generator draws patches of the same classes and size as the real ones.
+
+    Args:
+        generator: the generator.
+        path: what distinguishes it, for the message.
+        real: the real patches.
+        name: their name in the message.
 
     Raises:
         ModelError: if it does not.
     """
     advice = "give a generator that was trained on that patch set"
-    check_same_format(f"The generator {path} draws", generator.info, "the patch set", real, advice)
+    check_same_format(f"The generator {path} draws", generator.info, name, real, advice)
 
 
 def labels_to_draw(train: PatchSet, count: int, balanced: bool, seed: int) -> Labels:

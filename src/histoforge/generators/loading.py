@@ -60,6 +60,29 @@ class LatentGenerator(Generator, Protocol):
         """
 
 
+@runtime_checkable
+class LevelGenerator(Generator, Protocol):
+    """A generator that draws images of several spatial levels: patches (0), and overviews (1) of the same size."""
+
+    @property
+    def levels(self) -> int:
+        """Number of levels that it draws."""
+
+    def sample_level(self, labels: Tensor, level: int, rng: torch.Generator) -> Tensor:
+        """Draw images of the classes `labels` at a level, as `sample` draws patches."""
+
+
+class OverviewGenerator:
+    """The overviews of a generator of several levels, drawn as others draw patches."""
+
+    def __init__(self, generator: LevelGenerator) -> None:
+        self.info, self._generator = generator.info, generator
+
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw overviews of the classes `labels`, int64 [B] on the CPU: float32 [B, 3, H, W] in [-1, 1]."""
+        return self._generator.sample_level(labels, 1, rng)
+
+
 def load_generator(path: Path, device: str = "auto") -> Generator:
     """Load a trained generator of any method.
 

@@ -4,9 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from histoforge.patches import PatchSet
 from histoforge.patches.images import Pixels
 from histoforge.siamese.guide import Guide
 from histoforge.siamese.retrieval import Embeddings, embed_images, most_similar
+
+
+def repeated_tissue(guide: Guide, images: PatchSet) -> float | None:
+    """Return the mean over the classes of `repeated_share`; None if it is None for all."""
+    shares = []
+    for label in range(len(images.classes)):
+        rows = np.flatnonzero(images.labels == label)
+        shares.append(repeated_share([embed_patches(guide, images.images(np.array([row]))[0]) for row in rows]))
+    measured = [share for share in shares if share is not None]
+    return float(np.mean(measured)) if measured else None
 
 
 def embed_patches(guide: Guide, image: Pixels) -> Embeddings:
@@ -25,12 +36,12 @@ def repeated_share(images: Sequence[Embeddings]) -> float | None:
     patches of one slide share their stain and their kind of tissue.
 
     Args:
-        images: the embeddings of the patches of each image of one class, float32 [N, D], N at least 2.
+        images: the embeddings of the patches of each image of one class, float32 [N, D].
 
     Returns:
-        The share; None for fewer than two images.
+        The share; None for fewer than two images, or an image of a single patch.
     """
-    if len(images) < 2:
+    if len(images) < 2 or min(map(len, images)) < 2:
         return None
     nearer = []
     for image, other in zip(images, [*images[1:], images[0]], strict=True):

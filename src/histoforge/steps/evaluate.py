@@ -66,6 +66,9 @@ def run(
     pool: Paths = None,
     selected: Paths = None,
     overviews: Path | None = None,
+    generator_scores: Paths = None,
+    image_scores: Paths = None,
+    autoencoder: Path | None = None,
     report: Path,
     metrics: Path,
 ) -> EvaluateSummary:
@@ -80,6 +83,9 @@ def run(
         pool: scored candidates, with their column 'kept'; of several, the first is shown in detail.
         selected: kept patches; used if there is no pool.
         overviews: overviews with the pictures of slides.
+        generator_scores: outputs of score_generator, for the tables of generators.
+        image_scores: outputs of score_images, for the tables of large images.
+        autoencoder: the autoencoder of latent diffusion, for its reconstruction error.
         report: the HTML page to write.
         metrics: the JSON file to write.
 

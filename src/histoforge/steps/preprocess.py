@@ -112,6 +112,7 @@ def _finish(
     collector.patches.mpp = summary.mpp
     collector.patches.finish(made_by, split=plan.splits, keep=plan.keep, columns=plan.columns)
     collector.overviews.mpp = summary.mpp * config.overview_shrink if summary.mpp and config.overview_shrink else None
+    made_by |= {"level": "overview"} if config.overview_shrink else {}
     collector.overviews.finish(made_by, split=overviews["split"].to_numpy(dtype=object), keep=keep_overviews)
     return summary
 

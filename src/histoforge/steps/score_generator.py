@@ -1,6 +1,5 @@
 """Draw patches from a generator, keep them, and compute all scores that the leaderboard shows."""
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -8,20 +7,16 @@ from typing import Any
 import numpy as np
 
 from histoforge.classifiers.network import Classifier
-from histoforge.core.digests import digest_file
-from histoforge.core.files import atomic_directory
-from histoforge.core.progress import Progress, say
-from histoforge.core.seals import write_sealed
-from histoforge.core.seeds import numpy_rng
-from histoforge.evaluation import scoring
+from histoforge.core.progress import say
+from histoforge.evaluation import level_scoring, scoring
 from histoforge.evaluation.generator_scores import (
-    FEATURES_NAME,
-    FILE_NAME,
-    SCHEMA_VERSION,
     Digests,
-    Drawing,
     GeneratorScores,
 )
+from histoforge.evaluation.level_scores import LevelScores, means_by_level
+from histoforge.evaluation.level_scoring import Comparison, Draws, compared_images, held_out_images
+from histoforge.evaluation.score_warnings import score_warnings
+from histoforge.evaluation.scores_file import class_grid, mapped_features, write_samples, write_scores
 from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
 from histoforge.evaluation.spaces import check_warnings
 from histoforge.generators.loading import Generator, load_generator
@@ -37,17 +32,20 @@ from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.metrics.table import feature_metrics
 from histoforge.metrics.untrained import untrained_extractors
-from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.patches.pictures import grid, save_png
+from histoforge.patches import PatchSet
 from histoforge.steps.score_generator_config import ScoreGeneratorConfig, ScoreGeneratorSummary
 from histoforge.training.device import resolve_device, resolve_precision
 
-WRITE_ROWS = 512
-"""Number of patches that are encoded and written at once."""
-
 
 def run(
-    config: ScoreGeneratorConfig, *, patches: Path, generator: Path, extractor: Path, samples: Path, scores: Path
+    config: ScoreGeneratorConfig,
+    *,
+    patches: Path,
+    generator: Path,
+    extractor: Path,
+    overviews: Path | None = None,
+    samples: Path,
+    scores: Path,
 ) -> ScoreGeneratorSummary:
     """Score a generator against the training patches; the test split is not read.
 
@@ -59,6 +57,8 @@ def run(
         extractor: a classifier trained on the real patches, or its arm. In an arm, the lowest seed labels the
             synthetic patches; the next seed, which chose nothing, is the judge; metrics are also computed with the
             others.
+        overviews: patch set of overviews, of which the same splits are read: the overviews of a generator that draws
+            both levels are compared with them. Others ignore it.
         samples: patch set to write: the synthetic patches.
         scores: directory to write: `scores.json`, `features.npz` for maps, `pictures/grid.png`, and the generator's
             `history.json`.
@@ -71,20 +71,20 @@ def run(
     real = PatchSet.open(patches)
     model = load_generator(generator, str(device))
     scoring.check_generator(model, generator, real)
-    classifiers = scoring.open_classifiers(extractor, real, device)
-    extractors: list[Extractor] = [
-        *classifiers,
-        *inception_extractors(config.inception_weights, config.inception_sha256, device),
-    ]
-    distance = scoring.perceptual_distance(
-        scoring.judge_of(classifiers), config.lpips_weights, config.lpips_sha256, real.patch_size, device
-    )
-    train, held_out = _training_patches(real.split("train"), config), _validation_patches(real, config.seed)
+    classifiers = scoring.open_classifiers(extractor, real.classes, real.patch_size, device)
+    inception = inception_extractors(config.inception_weights, config.inception_sha256, device)
+    extractors: list[Extractor] = [*classifiers, *inception]
+    judge = scoring.judge_of(classifiers)
+    distance = scoring.perceptual_distance(judge, config.lpips_weights, config.lpips_sha256, real.patch_size, device)
+    # The first `count` training patches are compared, all of these are searched for copies.
+    train = compared_images(real, config.seed, max(config.count, config.audit_patches))
+    held_out = held_out_images(real, config.seed)
     labels = scoring.labels_to_draw(real.split("train"), config.count, config.labels == "balanced", config.seed)
     dtype = resolve_precision(config.precision, device)
     pixels, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype)
     say(f"score_generator: {len(labels)} patches drawn, {drawing.seconds_per_thousand:.2f} s per thousand patches")
-    samples_digest = _write_samples(samples, pixels, labels, model, config, real)
+    made_by = {"step": "score_generator", "config": config.model_dump(mode="json"), "generator": model.info.digest}
+    samples_digest = write_samples(samples, pixels, labels, model.info, real, made_by)
     extractors += untrained_extractors(train)
     features = scoring.extract_all(extractors, pixels, train, held_out, config.batch_size, device, config.seed)
     checks = check_extractors(extractors, held_out if held_out is not None else train, device, seed=config.seed)
@@ -93,9 +93,13 @@ def run(
         pairs=config.path_pairs, steps=config.path_steps, epsilon=config.path_epsilon,
         interpolation=config.path_interpolation, seed=config.seed,
     )  # fmt: skip
+    draws = Draws(config.generations, config.count, config.labels == "balanced")
+    comparison = Comparison([judge, *inception], config.neighbours, config.batch_size, config.seed, device)
     result = GeneratorScores(
         **_identity(model, config, real, samples_digest, classifiers),
         **_feature_scores(classifiers, features, train, held_out, (pixels, labels), config),
+        levels=_score_levels(model, labels, features, real, overviews, draws, comparison),
+        figures=dict(model.info.training.get("figures") or {}),
         block_edges=block_edges(pixels),
         labels=scoring.label_scores(classifiers[0], pixels, labels, config.batch_size, device),
         paths=paths,
@@ -103,13 +107,14 @@ def run(
         drawing=drawing,
         warnings=[
             *model.info.training.get("warnings", []),
-            *_warnings(config, train, held_out, classifiers, drawing),
+            *score_warnings(config.count, train, held_out, classifiers, drawing),
             *check_warnings(checks),
         ],
         extractor_checks=checks,
     )
     judge_features = next(row for row in features if row.extractor == result.judge)
-    _write_scores(scores, result, judge_features, train, pixels, labels, generator, config)
+    mapped = mapped_features(judge_features, train.labels, labels, config.map_patches)
+    write_scores(scores, result, mapped, class_grid(pixels, labels, config.shown_patches), Path(generator))
     say(f"score_generator: {result.name}, seed {result.seed}, is scored")
     return _summary(result, time.monotonic() - started)
 
@@ -175,16 +180,23 @@ def _feature_scores(
     }
 
 
-def _validation_patches(real: PatchSet, seed: int) -> PatchSet | None:
-    """Return validation patches in random order, or None."""
-    rows = np.flatnonzero((real.index["split"] == "val").to_numpy())
-    return real.where(numpy_rng(seed, "held out").permutation(rows)) if len(rows) else None
-
-
-def _training_patches(train: PatchSet, config: ScoreGeneratorConfig) -> PatchSet:
-    """Return training patches in random order: the first `count` are compared, all are searched for copies."""
-    count = max(config.count, config.audit_patches)
-    return train.where(numpy_rng(config.seed, "compared").permutation(len(train))[:count])
+def _score_levels(
+    generator: Generator,
+    labels: Labels,
+    features: list[PatchFeatures],
+    real: PatchSet,
+    overviews: Path | None,
+    draws: Draws,
+    comparison: Comparison,
+) -> list[LevelScores]:
+    """Score all draws at the level of the real images and, if there are overviews, at theirs."""
+    levels = level_scoring.score_drawn(generator, labels, features, real, draws, comparison)
+    if overviews is None:
+        return levels
+    of_overviews = level_scoring.score_overviews(generator, PatchSet.open(overviews), draws, comparison)
+    if not of_overviews:
+        say("score_generator: the generator draws one level alone, so the overviews are not used.")
+    return [*levels, *of_overviews]
 
 
 def _metrics(
@@ -209,77 +221,6 @@ def _audit(
         classes=(names[labels], names[train.labels], names[held_out.labels]),
         seed=seed,
     )
-
-
-def _warnings(
-    config: ScoreGeneratorConfig,
-    train: PatchSet,
-    held_out: PatchSet | None,
-    classifiers: list[Classifier],
-    drawing: Drawing,
-) -> list[str]:
-    """Return the reasons to trust these scores less."""
-    warnings = []
-    if len(train) < config.count:
-        warnings.append(
-            f"There are {len(train):,} training patches, fewer than count ({config.count:,}): generative metrics "
-            f"compare {len(train):,} synthetic with {len(train):,} real patches."
-        )
-    if len(classifiers) < 2:
-        warnings.append(
-            "The extractor has no second seed and no judge of another architecture: the classifier that may have "
-            "chosen the generator's epoch also scores it, so its scores are too good."
-        )
-    if held_out is None:
-        warnings.append("There are no validation patches, so there is no memorisation audit.")
-    empty = [name for name, count in drawing.by_class.items() if not count]
-    if empty:
-        warnings.append(f"No patches of {', '.join(empty)} were drawn, because the training split has none.")
-    return warnings
-
-
-def _write_samples(
-    path: Path, pixels: Pixels, labels: Labels, generator: Generator, config: ScoreGeneratorConfig, real: PatchSet
-) -> str:
-    """Write the synthetic patches, and return the patch set's digest."""
-    info = generator.info
-    mpp = {} if real.info.mpp is None else {"mpp": real.info.mpp}
-    with PatchSetWriter.create(path, real.classes, real.patch_size, real.info.mpp, synthetic=True) as writer:
-        with Progress("samples", len(labels), "patches") as progress:
-            for start in range(0, len(labels), WRITE_ROWS):
-                rows = slice(start, start + WRITE_ROWS)
-                writer.add(
-                    pixels[rows], label=labels[rows], method=info.method, generator=info.digest, seed=config.seed, **mpp
-                )
-                progress.advance(len(pixels[rows]))
-        made_by = {"step": "score_generator", "config": config.model_dump(mode="json"), "generator": info.digest}
-        return writer.finish(made_by).digest
-
-
-def _write_scores(
-    path: Path,
-    scores: GeneratorScores,
-    features: PatchFeatures,
-    train: PatchSet,
-    pixels: Pixels,
-    labels: Labels,
-    generator: Path,
-    config: ScoreGeneratorConfig,
-) -> None:
-    with atomic_directory(path) as folder:
-        rows = slice(0, config.map_patches)
-        np.savez(
-            folder / FEATURES_NAME,
-            real=features.real[rows], real_labels=train.labels[rows], fake=features.fake[rows],
-            fake_labels=labels[rows],
-        )  # fmt: skip
-        digest = digest_file(folder / FEATURES_NAME)
-        write_sealed(folder / FILE_NAME, {**scores.model_dump(mode="json"), "features": digest}, SCHEMA_VERSION)
-        shown = [np.flatnonzero(labels == label)[: config.shown_patches] for label in range(len(train.classes))]
-        save_png(grid(pixels[np.concatenate(shown)], config.shown_patches), folder / "pictures" / "grid.png")
-        history = Path(generator) / "history.json"
-        if history.is_file():
-            shutil.copyfile(history, folder / history.name)
 
 
 def _summary(scores: GeneratorScores, seconds: float) -> ScoreGeneratorSummary:
@@ -308,6 +249,7 @@ def _summary(scores: GeneratorScores, seconds: float) -> ScoreGeneratorSummary:
         seconds_per_thousand=scores.drawing.seconds_per_thousand,
         peak_memory_mb=scores.drawing.peak_memory_mb,
         training_seconds=scores.training_seconds,
+        levels=means_by_level(scores.levels, scores.judge),
         metrics=_further_metrics(metrics),
         warnings=scores.warnings,
         seconds=round(seconds, 2),

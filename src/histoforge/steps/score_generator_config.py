@@ -22,6 +22,13 @@ class ScoreGeneratorConfig(TrainingConfig):
         description="number of synthetic patches to draw, and maximum number compared with as many real ones",
         json_schema_extra={"unit": "patches"},
     )
+    generations: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="number of independent draws of 'count' patches, over which precision, recall, FID and KID have a "
+        "mean and a deviation; everything else is computed on the first",
+    )
     labels: Literal["shares", "balanced"] = Field(
         "shares", description="classes of the patches to draw: 'shares' as in the training split, or 'balanced'"
     )
@@ -79,6 +86,13 @@ class ScoreGeneratorConfig(TrainingConfig):
     shown_patches: int = Field(8, ge=1, le=40, description="number of patches per class in the picture")
 
 
+class MeanStd(Settings):
+    """A mean and the standard deviation, None for a single value."""
+
+    mean: float | None
+    std: float | None
+
+
 class ScoreGeneratorSummary(Settings):
     """The scores of a generator; metrics use the extractor `judge`, and are None if they cannot be computed.
 
@@ -93,6 +107,7 @@ class ScoreGeneratorSummary(Settings):
         label_accuracy, label_macro_f1: scores of the real-trained classifier on the synthetic patches (Table IV).
         seconds_per_thousand, peak_memory_mb: time and memory of drawing.
         training_seconds: training time of the generator.
+        levels: mean and deviation of precision, recall, FID and KID over all draws, by level, 'patch' or 'overview'.
         metrics: values of further registered metrics of features, by name.
         warnings: one sentence per warning.
         seconds: duration of the whole step.
@@ -121,6 +136,7 @@ class ScoreGeneratorSummary(Settings):
     seconds_per_thousand: float
     peak_memory_mb: float
     training_seconds: float | None
+    levels: dict[str, dict[str, MeanStd]]
     metrics: dict[str, float]
     warnings: list[str]
     seconds: float

@@ -22,7 +22,7 @@ from histoforge.generators.pathup.windows import window_borders, window_corners
 from histoforge.metrics.seams import seam_energy
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.siamese.guide import Guide, load_guide
-from histoforge.siamese.repeated_tissue import embed_patches, repeated_share
+from histoforge.siamese.repeated_tissue import repeated_tissue
 from histoforge.slides.synthetic_slides import write_synthetic_slides
 from histoforge.steps.synthesise_images_config import SynthesiseImagesConfig, SynthesiseImagesSummary
 from histoforge.storage import open_location
@@ -184,20 +184,15 @@ def _write_images(
             names = {"slide": target.name, "patient": target.name}
             writer.add(image[None], label=target.label, seams=np.nan if seams is None else seams, **names, **origin)
         made_by = {"step": "synthesise_images", "config": config.model_dump(mode="json", exclude=NOT_IDENTITY)}
+        made_by |= {"borders": {"rows": rows, "columns": columns, "grid": factor}}
         writer.finish({**made_by, "generator": info.digest, "generator_seed": info.config.get("seed")})
 
 
 def _examine(images: PatchSet, guide: Guide | None) -> Findings:
     """Return the mean seams of the images, and the share of repeated tissue if there is a guide."""
     seams = images.index["seams"].mean()
-    shares = [] if guide is None else [_repeated(images, label, guide) for label in range(len(images.classes))]
-    measured = [share for share in shares if share is not None]
-    return Findings(None if np.isnan(seams) else float(seams), float(np.mean(measured)) if measured else None)
-
-
-def _repeated(images: PatchSet, label: int, guide: Guide) -> float | None:
-    rows = np.flatnonzero(images.labels == label)
-    return repeated_share([embed_patches(guide, images.images(np.array([row]))[0]) for row in rows])
+    repeated = None if guide is None else repeated_tissue(guide, images)
+    return Findings(None if np.isnan(seams) else float(seams), repeated)
 
 
 def _steps(config: SynthesiseImagesConfig, model: TrainedPathup) -> int:

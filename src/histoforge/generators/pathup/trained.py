@@ -59,13 +59,18 @@ class TrainedPathup:
             )
         self.guidance = guidance
 
+    @property
+    def levels(self) -> int:
+        """Number of spatial levels that it draws."""
+        return 2 if self.config.spatial_levels == "both" else 1
+
     def condition(self, labels: Tensor, level: int) -> Tensor:
         """Return the conditions of classes at a level, 0 for patches and 1 for overviews, int64 [B].
 
         Raises:
             SettingsError: the model was trained without overviews.
         """
-        if level and self.config.spatial_levels == "patch":
+        if level >= self.levels:
             raise SettingsError(
                 "This generator was trained on patches alone (spatial_levels=patch), and draws no overviews: train it "
                 "with spatial_levels=both."
