@@ -192,18 +192,20 @@ def code_digest() -> str:
 def _prepare(spec: Any, folds: int) -> None:
     """Adapt a pipeline to one machine: no retries, cores shared among the tasks of a loop, and one loop at a time.
 
-    A task of a single split has all cores although it is in the loop over the folds.
+    With a single split, the loop over the folds has one iteration: a task inside has all cores, and those of its loop
+    over the arms of real patches run at the same time, because small networks gain nothing from several cores.
     """
     threads_set = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(threads_set) if threads_set.isdigit() and int(threads_set) else os.cpu_count() or 1
     alone = set(_tasks(spec.root.dag))
+    side_by_side = [] if folds else _loops_over(spec, "real_arms")
     if not folds:
-        loops = [task for task in spec.root.dag.tasks.values() if _iterates_over_folds(task)]
-        alone.update(*(_all_tasks(spec, loop.component_ref.name) for loop in loops))
+        alone.update(*(_all_tasks(spec, loop.component_ref.name) for loop in _loops_over(spec, "folds")))
+        alone.difference_update(*(_all_tasks(spec, loop.component_ref.name) for loop in side_by_side))
     for component in [spec.root, *spec.components.values()]:
         for task in component.dag.tasks.values():
             task.ClearField("retry_policy")
-            if component is not spec.root and task.HasField("parameter_iterator"):
+            if component is not spec.root and task.HasField("parameter_iterator") and task not in side_by_side:
                 task.iterator_policy.parallelism_limit = 1
     for name, component in spec.components.items():
         if not component.executor_label:
@@ -213,8 +215,12 @@ def _prepare(spec: Any, folds: int) -> None:
         container.update({"env": [{"name": "OMP_NUM_THREADS", "value": str(threads)}]})
 
 
-def _iterates_over_folds(task: Any) -> bool:
-    return str(task.parameter_iterator.items.input_parameter).endswith("scan-source-folds")
+def _loops_over(spec: Any, output: str) -> list[Any]:
+    """Return the loops over an output of `scan_source`."""
+    tasks = [task for component in [spec.root, *spec.components.values()] for task in component.dag.tasks.values()]
+    return [
+        task for task in tasks if str(task.parameter_iterator.items.input_parameter).endswith(f"scan-source-{output}")
+    ]
 
 
 def _all_tasks(spec: Any, component: str) -> set[str]:
