@@ -37,7 +37,8 @@ class Checked:
     @property
     def cutting(self) -> dict[str, Any]:
         """The inputs of `preprocess`."""
-        return {"dataset_digest": self.scan.outputs["Output"], **self.run.slides, **self.settings("preprocess")}
+        digest, fixed = self.scan.outputs["Output"], self.run.fixed.get("preprocess", {})
+        return {"dataset_digest": digest, **self.run.slides, **self.settings("preprocess", **fixed)}
 
     @property
     def testing(self) -> dict[str, Any]:

@@ -44,12 +44,17 @@ _SELECTIVE = {
     "train_classifier": {"arm": "baseline", "augmentation": "none"},
     "select_samples": {"rule": "entropy_centroid"},
 }
+_NO_CONTROL = {"control_share": 0.0}
+"""Trains on the patches that a preset holds back for the arm of a positive control."""
+
 _BENCHMARK: dict[str, Mapping[str, Any] | bool] = {
+    "preprocess": _NO_CONTROL,
     "train_classifier": {"arm": "baseline", "use": "real"},
     "train_generator": False,  # `plan_benchmark` checks it, for each method
 }
 
 _UNIFIED: dict[str, Mapping[str, Any] | bool] = {
+    "preprocess": _NO_CONTROL,
     "train_classifier": {"arm": "baseline", "augmentation": "none"},
     "select_samples": {"rule": "confidence"},
     "train_generator": False,  # `plan_unified` checks it, for each network

@@ -17,6 +17,7 @@ def preprocess(
     slide_mpp: float = 0.0,
     train_fraction: float = 0.0,
     folds: int = 0,
+    control_share: float = -1.0,
     seed: int = -1,
     preset: str = "",
     overrides: dict = {},
@@ -31,6 +32,8 @@ def preprocess(
         slide_mpp: resolution of slides whose file does not state it, um/px; 0 if it is unknown.
         train_fraction: fraction of the training patches of each class to keep; 0 leaves it to the preset.
         folds: number of folds of a cross-validation by patient; 0 leaves it to the preset, which has a single split.
+        control_share: share of the training patients held back for a positive control; -1 leaves it to the preset and
+            the overrides.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
         overrides: values for any other parameters of the step, by name.
@@ -54,6 +57,7 @@ def preprocess(
             "slide_mpp": slide_mpp,
             "train_fraction": train_fraction,
             "folds": folds,
+            "control_share": control_share,
             "seed": seed,
         },
         inputs={},

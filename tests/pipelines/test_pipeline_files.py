@@ -174,7 +174,19 @@ def test_what_looks_at_the_world_or_changes_it_is_never_taken_from_the_cache():
 def test_what_the_pipeline_fixes_is_right(name):
     fixed = PIPELINES[name].fixed
     assert set(fixed) <= set(STEPS)
-    all_settings("", {}, {"preprocess": {"source": "x"}, **fixed})
+    all_settings("", {}, {**fixed, "preprocess": {"source": "x", **fixed.get("preprocess", {})}})
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_without_a_positive_control_trains_on_all_training_patches(name):
+    entry = PIPELINES[name]
+    spec = load(entry.function)[0]
+    has_control = "control_doses" in spec["root"]["inputDefinitions"]["parameters"]
+    cutting = tasks(spec)["exec-preprocess"]["inputs"]["parameters"].get("control_share")
+    assert cutting == (None if has_control else {"runtimeValue": {"constant": 0.0}})
+    fixed = {"source": "x", **entry.fixed.get("preprocess", {})}
+    settings = all_settings("quickstart", {}, {**entry.fixed, "preprocess": fixed})
+    assert settings["preprocess"].control_share == (0.25 if has_control else 0)
 
 
 def test_settings_that_no_number_may_have_in_memory():

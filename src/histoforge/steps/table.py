@@ -258,7 +258,7 @@ STEPS = Registry(
 )
 
 
-COUNTED_FROM_ZERO = ("seed", "fold")
+COUNTED_FROM_ZERO = ("seed", "fold", "control_share")
 """Parameters of components for which 0 is a value, and -1 leaves it to the preset."""
 
 
@@ -273,7 +273,7 @@ def step_config(
         overrides: `step.parameter` or, for every step that has it, `parameter`; `train_generator.dcgan.parameter` for
             a single method.
         given: separate parameters, such as a component's. None, '' and 0 leave a parameter to the preset and the
-            overrides. For `seed` and `fold`, 0 is a value like any other, and -1 leaves it to them.
+            overrides. For those of `COUNTED_FROM_ZERO`, 0 is a value like any other, and -1 leaves it to them.
 
     Raises:
         SettingsError: if a preset, step or parameter is unknown, or a value is out of its bounds or given twice.

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 CLASSES = ("benign", "tumour")
-SETTINGS: dict[str, Any] = {
+_WITHOUT_CONTROL: dict[str, Any] = {
     "preprocess.patch_size": "16",
     "preprocess.overview_size": 32,
     "preprocess.split_ratios": "2:1:1",
     "preprocess.patient_pattern": "(p[0-9]+)-",
-    "preprocess.control_share": 0.25,
     "train_classifier.backbone": "resnet10",
     "train_classifier.stem": "small",
     "train_classifier.width": 0.125,
@@ -34,8 +33,11 @@ SETTINGS: dict[str, Any] = {
     "evaluate.map_patches": 10,
     "evaluate.neighbours": 2,
 }
+SETTINGS: dict[str, Any] = {"preprocess.control_share": 0.25, **_WITHOUT_CONTROL}
 LEADERBOARD: dict[str, Any] = {
-    **{name: value for name, value in SETTINGS.items() if name.startswith(("preprocess.", "train_classifier."))},
+    **{
+        name: value for name, value in _WITHOUT_CONTROL.items() if name.startswith(("preprocess.", "train_classifier."))
+    },
     "train_generator.batch_size": 8,
     "train_generator.epochs": 1,
     "train_generator.epoch_steps": 2,
@@ -78,7 +80,7 @@ def _of_histogan(name: str) -> str:
 UNIFIED: dict[str, Any] = {
     **{
         _of_histogan(name): value
-        for name, value in SETTINGS.items()
+        for name, value in _WITHOUT_CONTROL.items()
         if name not in ("train_classifier.backbone", "train_classifier.stem")
     },
     "preprocess.patch_size": "32",
