@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from histoforge.core.errors import SelectionError
-from histoforge.selection.counts import check_pool, first_step_count, kept_counts, pool_counts
+from histoforge.selection.counts import balanced_counts, check_pool, first_step_count, kept_counts, pool_counts
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,22 @@ def test_pool_counts_are_rounded_up():
 )
 def test_both_steps_keep_the_same_share(pool, kept, first):
     assert first_step_count(pool, kept) == first
+
+
+@pytest.mark.parametrize(
+    ("passed", "kept", "balanced"),
+    [
+        ([10, 6], [10, 6], [10, 6]),
+        ([10, 3], [10, 6], [5, 3]),
+        ([9, 1, 12], [30, 10, 12], [3, 1, 1]),
+        ([7, 0], [7, 0], [7, 0]),  # no real patches of the second class
+        ([100, 1], [100, 2], [50, 1]),
+        ([10, 2], [100, 2], [10, 1]),  # a fifth of a patch, rounded up so that the class stays
+        ([10, 0], [10, 6], [1, 0]),
+    ],
+)
+def test_if_few_candidates_of_a_class_pass_every_class_keeps_fewer(passed, kept, balanced):
+    assert balanced_counts(np.array(passed), np.array(kept)).tolist() == balanced
 
 
 def test_a_pool_with_too_few_candidates_of_a_class_is_refused():

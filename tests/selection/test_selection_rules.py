@@ -79,10 +79,21 @@ def test_random_selection_depends_on_the_seed_and_not_on_scores():
 def test_confidence_keeps_the_most_confident_and_none_below_the_threshold():
     scores = pool()
     scores["confidences"] = np.concatenate([np.linspace(0, 1, 40), np.linspace(0, 0.7, 24)])
-    kept = choose("confidence", scores, [10, 6]).kept
+    kept = choose("confidence", scores, [10, 4]).kept
     assert np.flatnonzero(kept).tolist() == [*range(30, 40), *range(60, 64)]
 
 
-def test_a_threshold_above_all_confidences_is_refused():
-    with pytest.raises(SelectionError, match=r"above threshold=0.999 \(the highest is 0.9.*\): lower threshold"):
-        choose("confidence", pool(), [10, 6], threshold=0.999)
+def test_confidence_keeps_the_balance_of_the_classes_where_few_of_one_pass():
+    scores = pool()
+    scores["confidences"] = np.concatenate([np.linspace(0, 1, 40), np.linspace(0, 0.7, 24)])
+    kept = choose("confidence", scores, [15, 9]).kept  # 4 of the second class pass, four ninths
+    assert np.flatnonzero(kept).tolist() == [*range(34, 40), *range(60, 64)]
+
+
+@pytest.mark.parametrize(("second", "class_name"), [(0.99, "a"), (0.4, "b")])
+def test_a_threshold_above_all_confidences_of_a_class_is_refused(second, class_name):
+    scores = pool()
+    scores["confidences"] = np.concatenate([np.linspace(0, 0.995 - second, 40), np.linspace(0, second, 24)])
+    message = rf"class '{class_name}' has a confidence above threshold=0.495 \(the highest is 0.[0-9]+\): lower"
+    with pytest.raises(SelectionError, match=message):
+        choose("confidence", scores, [10, 6], threshold=0.495)

@@ -52,6 +52,20 @@ def first_step_count(pool: int, kept: int) -> int:
     return round(math.sqrt(kept * pool))
 
 
+def balanced_counts(passed: NDArray[np.int64], kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the largest numbers of candidates in the proportions of `kept` that enough candidates of each class pass.
+
+    They are rounded down, but a class of which any candidate passes keeps at least one.
+
+    Args:
+        passed: candidates of each class that may be kept, at most `kept`, int64 [classes].
+        kept: candidates of each class to keep if there are enough, int64 [classes].
+    """
+    share = min((Fraction(int(n), int(k)) for n, k in zip(passed, kept, strict=True) if k), default=Fraction(0))
+    counts = [max(math.floor(share * int(k)), min(int(n), 1)) for n, k in zip(passed, kept, strict=True)]
+    return np.array(counts, dtype=np.int64)
+
+
 def check_pool(pool: NDArray[np.int64], kept: NDArray[np.int64], classes: list[str]) -> None:
     """Check that each class has at least as many candidates as are to be kept.
 

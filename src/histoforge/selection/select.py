@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from histoforge.core.errors import SelectionError
 from histoforge.core.seeds import numpy_rng
-from histoforge.selection.counts import check_pool
+from histoforge.selection.counts import balanced_counts, check_pool
 from histoforge.selection.rankings import ClassPool
 from histoforge.selection.rules import RULES
 
@@ -40,6 +40,7 @@ def select(
     """Keep exactly `kept[c]` candidates of each class c; the order in the pool breaks ties.
 
     Only a rule with a threshold may keep fewer: it never keeps a candidate whose confidence is not above `threshold`.
+    Where too few candidates of a class pass, it keeps fewer of every class, in the proportions of `kept` (A2-16).
 
     Args:
         rule: the name of a rule in `RULES`.
@@ -52,7 +53,7 @@ def select(
 
     Raises:
         SettingsError: there is no such rule.
-        SelectionError: a class has fewer candidates than are to be kept, or none passes the threshold.
+        SelectionError: a class has fewer candidates than are to be kept, or none that passes the threshold.
     """
     chosen_rule = RULES.named(rule)
     check_pool(np.bincount(labels, minlength=len(classes)), kept, classes)
@@ -65,9 +66,14 @@ def select(
     is_kept = rank < kept[labels]
     if chosen_rule.has_threshold:
         is_kept &= confidences > threshold
-        if not is_kept.any():
-            raise SelectionError(
-                f"No candidate has a confidence above threshold={threshold} (the highest is {confidences.max():.3g}): "
-                "lower threshold, or train the generator or the classifier longer."
-            )
+        balanced = balanced_counts(np.bincount(labels[is_kept], minlength=len(classes)), kept)
+        for label, count in enumerate(balanced.tolist()):
+            if kept[label] and not count:
+                highest = confidences[labels == label].max()
+                raise SelectionError(
+                    f"No candidate of class '{classes[label]}' has a confidence above threshold={threshold} (the "
+                    f"highest is {highest:.3g}): lower threshold, or train the generator or the classifier longer."
+                )
+            passed = np.flatnonzero(is_kept & (labels == label))
+            is_kept[passed[np.argsort(rank[passed])[count:]]] = False
     return Selection(rank, is_kept)
