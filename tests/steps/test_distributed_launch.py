@@ -31,6 +31,11 @@ GENERATORS = {
         **COMMON, "epoch_steps": 2, "method": "stylegan2", "z_dim": 8, "style_dim": 8, "mapping_layers": 2,
         "channel_base": 256, "channel_max": 16, "path_every": 2, "diff_augment": "colour", "learning_rate": 2e-4,
     },
+    "vqgan": {
+        **COMMON, "epoch_steps": 2, "method": "vqgan", "vq_channels": 8, "downsamplings": 2, "level_blocks": 1,
+        "codebook_size": 8, "code_channels": 2, "discriminator_channels": 4, "discriminator_layers": 2,
+        "discriminator_start": 1, "restart_after": 1, "prior_layers": 1, "prior_channels": 8, "prior_heads": 2,
+    },
 }  # fmt: skip
 CLASSIFIER = {
     **COMMON, "backbone": "resnet10", "stem": "small", "width": 0.125, "dropout": 0.0, "seeds": 1,

@@ -11,6 +11,7 @@ from torch import Tensor
 from histoforge.classifiers.backbones.base import Backbone
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import ModelError
+from histoforge.metrics import lpips
 from histoforge.storage import open_location
 from histoforge.training.tensors import explained_reading, first_mismatch
 
@@ -48,6 +49,21 @@ def load_backbone(backbone: Backbone, weights: dict[str, Tensor], source: str) -
             "width=1 and stem=imagenet for torchvision's."
         )
     backbone.load_state_dict({name: weights.get(name, tensor) for name, tensor in state.items()})
+
+
+def read_lpips(
+    source: str, sha256: str, patch_size: tuple[int, int], device: torch.device
+) -> lpips.LpipsDistance | None:
+    """Read the weights of LPIPS for patches of a size, (height, width) in px; None if `source` is ''.
+
+    Raises:
+        ModelError: the weights cannot be read or do not fit, or the patches are too small.
+    """
+    if not source:
+        return None
+    lpips.check_size(patch_size)
+    weights, digest = read_weights(source, sha256)
+    return lpips.LpipsDistance(weights, digest, source, device)
 
 
 def _read_file(path: Path, sha256: str) -> tuple[dict[str, Tensor], str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from histoforge.classifiers.arms import ARM_NAME, load_arm, load_classifier, load_judge
 from histoforge.classifiers.network import Classifier
-from histoforge.classifiers.weights import read_weights
+from histoforge.classifiers.weights import read_lpips
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.evaluation.generator_scores import Drawing, LabelScores
 from histoforge.evaluation.realism import REFERENCE_PATCHES, Realism, Sides, judge_classes, measure_realism
@@ -21,7 +21,6 @@ from histoforge.generators.model_selection import share_labels
 from histoforge.metrics.classification import classification_metrics
 from histoforge.metrics.corruptions import reference_copies
 from histoforge.metrics.extract import Extractor, NamedExtractor, extract_features
-from histoforge.metrics.lpips import LpipsDistance, check_size
 from histoforge.metrics.path_length import Distance, FeatureDistance, Interpolation, PathLengths, path_lengths
 from histoforge.metrics.pixel_statistics import PixelStatistics
 from histoforge.metrics.untrained import UNTRAINED
@@ -153,11 +152,7 @@ def perceptual_distance(
         ModelError: if the weights are missing, have another checksum, or are not those of VGG-16, or the patches are
             too small for it.
     """
-    if not lpips_weights:
-        return FeatureDistance(judge)
-    check_size(patch_size)
-    weights, digest = read_weights(lpips_weights, lpips_sha256)
-    return LpipsDistance(weights, digest, lpips_weights, device)
+    return read_lpips(lpips_weights, lpips_sha256, patch_size, device) or FeatureDistance(judge)
 
 
 def extract_all(

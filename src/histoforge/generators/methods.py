@@ -25,6 +25,7 @@ from histoforge.generators.pathup.config import ALIGNMENTS, PathupConfig
 from histoforge.generators.rleo.config import REWARDS, RleoConfig
 from histoforge.generators.stylegan2.config import Stylegan2Config
 from histoforge.generators.vitgan.config import MedvitganConfig, VitganConfig
+from histoforge.generators.vqgan.config import VqganConfig
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ METHODS = Registry(
         Method("vitgan", VitganConfig, "histoforge.generators.vitgan", classifies=True),
         Method("medvitgan", MedvitganConfig, "histoforge.generators.vitgan", classifies=True),
         Method("stylegan2", Stylegan2Config, "histoforge.generators.stylegan2"),
+        Method("vqgan", VqganConfig, "histoforge.generators.vqgan"),
     ],
 )
 

@@ -16,11 +16,10 @@ from histoforge.autoencoder.reconstruction import ReconstructionError, reconstru
 from histoforge.autoencoder.training import Hyperparameters, fit
 from histoforge.classifiers.arms import load_classifier
 from histoforge.classifiers.network import Classifier
-from histoforge.classifiers.weights import read_weights
+from histoforge.classifiers.weights import read_lpips, read_weights
 from histoforge.core.progress import say
 from histoforge.core.results import work_beside
 from histoforge.core.seeds import derive_seed, numpy_rng
-from histoforge.metrics import lpips
 from histoforge.patches import PatchSet
 from histoforge.patches.device import to_unit
 from histoforge.patches.pictures import grid, save_png
@@ -150,11 +149,7 @@ def _engine(config: TrainAutoencoderConfig, info: ModelInfo, autoencoder: Path) 
 
 def _train(config: TrainAutoencoderConfig, levels: Sequence[PatchSet], network: Autoencoder, engine: Engine) -> str:
     """Train the network in place, and return the name of the perceptual distance or ''."""
-    perceptual = None
-    if config.lpips_weights:
-        lpips.check_size(levels[0].patch_size)
-        weights, digest = read_weights(config.lpips_weights, config.lpips_sha256)
-        perceptual = lpips.LpipsDistance(weights, digest, config.lpips_weights, engine.device)
+    perceptual = read_lpips(config.lpips_weights, config.lpips_sha256, levels[0].patch_size, engine.device)
     params = Hyperparameters(
         epochs=config.epochs,
         epoch_steps=config.epoch_steps,

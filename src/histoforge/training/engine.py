@@ -104,6 +104,7 @@ class Engine:
         self._checkpoints = Checkpoints(self.work / name, mirrors and mirrors.child(name), mirrors)
         self._tracked: dict[str, Stateful] = {}
         self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         self._stop = StopRequest()
         self.global_step = self.total_steps = 0
@@ -207,6 +208,8 @@ class Engine:
     def end_of_step(self, **values: Tensor) -> None:
         """Count the step, log `values` (scalars), write a checkpoint if one is due, and stop on a signal.
 
+        A line of the log has the mean of each value over the steps that have it.
+
         Raises:
             TrainingError: a loss was not finite; the last checkpoint precedes it.
             SystemExit: SIGTERM or Ctrl-C was received; the checkpoint contains this step.
@@ -215,6 +218,7 @@ class Engine:
         self.global_step += 1
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
+            self._counts[name] = self._counts.get(name, 0) + 1
         if self.global_step % self.log_every == 0 or self.global_step == self.total_steps:
             self._write_log(epoch)
         elif self._log is not None:
@@ -242,10 +246,9 @@ class Engine:
 
     def _write_log(self, epoch: int) -> None:
         self._stop_unless_finite()
-        steps = (self.global_step - 1) % self.log_every + 1
         totals = processes.mean(torch.stack(list(self._sums.values()))) if self._sums else ()
-        means = {name: float(total) / steps for name, total in zip(self._sums, totals, strict=True)}
-        self._sums = {}
+        means = {name: float(total) / self._counts[name] for name, total in zip(self._sums, totals, strict=True)}
+        self._sums, self._counts = {}, {}
         if self._log is not None:
             self._log.write(self.global_step, epoch, means)
             self._progress.advance(1, epoch=epoch, **means)
@@ -266,6 +269,7 @@ class Engine:
                 {
                     "step": self.global_step,
                     "sums": self._sums,
+                    "counts": self._counts,
                     "random": random_state(),
                     "rng": self.rng.get_state(),
                     "tracked": {name: tracked.state_dict() for name, tracked in self._tracked.items()},
@@ -284,6 +288,7 @@ class Engine:
         try:
             self.global_step = state["step"]
             self._sums = {name: total.to(self.device) for name, total in state["sums"].items()}
+            self._counts = dict(state["counts"])
             set_random_state(state["random"])
             self.rng.set_state(state["rng"])
             for name, tracked in self._tracked.items():
