@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from scoring_parts import SIDE, train_arm, write_patches
+from large_images import BORDERS, IMAGE_SIDE, write_images
+from scoring_parts import CLASSES, SIDE, train_arm, write_patches
 from tiny_guide import save_random_guide
 
 from histoforge.classifiers.arms import load_arm
@@ -14,32 +15,11 @@ from histoforge.evaluation.image_views import Borders, view_images
 from histoforge.evaluation.level_scoring import compared_images
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.frechet import frechet_distance
-from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.patches import PatchSet
 from histoforge.steps.score_images import drawing_name, run
 from histoforge.steps.score_images_config import ScoreImagesConfig
 
-IMAGE_SIDE = 3 * SIDE
-CLASSES = ["dark", "light"]
-BORDERS = {"rows": [SIDE, 2 * SIDE], "columns": [SIDE, 2 * SIDE], "grid": 4}
 SETTINGS = {"device": "cpu", "precision": "float32", "generations": 2, "tiles": 36, "neighbours": 2}
-
-
-def write_images(path, per_class, seam=0, synthetic=True, classes=CLASSES, side=IMAGE_SIDE):
-    """Write noise with steps of `seam` grey levels across the borders of windows."""
-    rng = np.random.default_rng(per_class)
-    step = seam * ((np.arange(side) // SIDE) % 2)
-    with PatchSetWriter.create(path, classes, (side, side), mpp=0.5, synthetic=synthetic) as writer:
-        for label in range(len(classes)):
-            for number in range(per_class):
-                noise = (
-                    rng.normal((80, 170)[label % 2], 20, (1, side, side, 3)) + (step[:, None] + step)[None, ..., None]
-                )
-                name = f"{classes[label]}{number}"
-                split = "" if synthetic else ("train", "train", "val", "test")[number % 4]
-                kept = {"split": split} if split else {}
-                writer.add(noise.clip(0, 255).astype(np.uint8), label=label, patient=name, slide=name, **kept)
-        writer.finish({"step": "synthesise_images", "config": {"upscaler": "tracking"}, "borders": BORDERS})
-    return path
 
 
 @pytest.fixture(scope="module")

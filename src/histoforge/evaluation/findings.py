@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.evaluation.copies import CopyPair
+from histoforge.evaluation.large_images import LargeImageFindings
 from histoforge.evaluation.realism import Realism
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.metrics.extractor_check import ExtractorCheck
@@ -264,6 +265,7 @@ class Findings:
         checks: whether each extractor ranks corrupted real patches sanely.
         realism: what the synthetic patches are.
         attention: test images with the attention of the arms whose network weighs tiles.
+        large_images: generators at their spatial levels, and large images; None if neither was given.
     """
 
     title: str
@@ -294,3 +296,4 @@ class Findings:
     checks: Sequence[ExtractorCheck] = ()
     realism: Realism | None = None
     attention: Sequence[AttentionExample] = ()
+    large_images: LargeImageFindings | None = None

@@ -1,8 +1,13 @@
 """The numbers of an evaluation under flat names, for Kubeflow's metrics."""
 
 import math
+import re
 
 from histoforge.evaluation.findings import Findings
+from histoforge.evaluation.generator_scores import GeneratorScores
+from histoforge.evaluation.image_scores import ImageScores
+from histoforge.evaluation.large_images import LargeImageFindings
+from histoforge.evaluation.level_scores import means_by_level
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.metrics.table import feature_metrics
 from histoforge.metrics.untrained import UNTRAINED
@@ -29,7 +34,22 @@ def flat_metrics(findings: Findings) -> dict[str, float]:
         flat["memorisation_copies"] = float(len(findings.audit.duplicates or []))
     if findings.realism is not None and findings.realism.two_sample is not None:
         flat["told_from_real_auc"] = findings.realism.two_sample.auc
+    if findings.large_images is not None:
+        flat |= _image_metrics(findings.large_images)
     return {name: float(value) for name, value in flat.items() if value is not None and math.isfinite(value)}
+
+
+def _image_metrics(large: LargeImageFindings) -> dict[str, float | None]:
+    """Return the mean metrics of generators and of sets of large images, such as 'pathup_entropy_overview_fid'."""
+    flat: dict[str, float | None] = {}
+    both: list[GeneratorScores | ImageScores] = [*large.generators, *large.images]
+    for scores in both:
+        name = re.sub(r"\W+", "_", scores.name)
+        for level, metrics in means_by_level(scores.levels, scores.judge).items():
+            flat |= {f"{name}_{level}_{metric}": values["mean"] for metric, values in metrics.items()}
+        if isinstance(scores, ImageScores):
+            flat[f"{name}_seams"] = scores.seams.mean
+    return flat
 
 
 def _study_metrics(study: StudyFindings) -> dict[str, float | None]:

@@ -1,7 +1,8 @@
 """The records of `metrics.json`, the results of an evaluation.
 
 Version 3 of the schema adds `caveats` and `score_reason` to the answer, `against_all`, `constant`, `control` and
-`external`, and `learned`, `above_constant`, `class_f1`, `macro_f1`, folds and generators to each arm, and `attention`.
+`external`, and `learned`, `above_constant`, `class_f1`, `macro_f1`, folds and generators to each arm, `attention` and
+`large_images`.
 Version 2 has `inputs`, the digests of what was evaluated. In version 1 they are found only among the labels of
 `provenance`.
 """
@@ -10,11 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from histoforge.autoencoder.reconstruction import ReconstructionError
 from histoforge.core.documents import json_values
 from histoforge.evaluation.arm_factors import Factors
 from histoforge.evaluation.comparisons import AgainstAll
 from histoforge.evaluation.findings import GeneratorRow, InputDigests, TopTile
+from histoforge.evaluation.image_scores import ImageScores
 from histoforge.evaluation.learning import ConstantClassifier
+from histoforge.evaluation.level_scores import LevelScores
 from histoforge.evaluation.realism import Realism
 from histoforge.evaluation.study_findings import (
     ClassifierTraining,
@@ -141,6 +145,35 @@ class GeneratorTrainingRecord(Record):
     curves: dict[str, tuple[list[float], list[float]]]
 
 
+class GeneratorLevelsRecord(Record):
+    """The levels of a generator (Tables 1 and 2 of PathUp), from its scores.
+
+    Attributes:
+        name, method, variant, seed: those of the generator.
+        digest: its identity.
+        judge: the extractor that compares generators.
+        levels: metrics over independent draws, a row per level and extractor.
+        figures: what else its training measured, such as the leak probe.
+    """
+
+    name: str
+    method: str
+    variant: str
+    seed: int
+    digest: str
+    judge: str
+    levels: list[LevelScores]
+    figures: dict[str, float]
+
+
+class LargeImagesRecord(Record):
+    """Generators at their levels, sets of large images (Tables 3 and 4 of PathUp), and the autoencoder's error."""
+
+    generators: list[GeneratorLevelsRecord]
+    images: list[ImageScores]
+    reconstruction: dict[str, ReconstructionError]
+
+
 class EvaluationResults(Record):
     """The content of `metrics.json`.
 
@@ -159,6 +192,7 @@ class EvaluationResults(Record):
         provenance: labels and values for display, as in the report.
         external: the external test; None if there was none.
         attention: the tile of each shown test image with the most weight, by arm whose network weighs tiles.
+        large_images: generators at their spatial levels, and large images; None if neither was given.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -184,6 +218,7 @@ class EvaluationResults(Record):
     provenance: dict[str, str]
     external: ExternalRecord | None = None
     attention: list[TopTile] = []
+    large_images: LargeImagesRecord | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the document as JSON values, with None for numbers that are not finite."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from histoforge.evaluation.findings import ExternalFindings, Findings, PoolFindings
+from histoforge.evaluation.large_images import LargeImageFindings
 from histoforge.evaluation.result_records import (
     AnswerRecord,
     ArmRecord,
@@ -12,7 +13,9 @@ from histoforge.evaluation.result_records import (
     EvaluationResults,
     ExternalRecord,
     GenerativeRecord,
+    GeneratorLevelsRecord,
     GeneratorTrainingRecord,
+    LargeImagesRecord,
     RunRecord,
     SelectionRecord,
 )
@@ -59,6 +62,27 @@ def evaluation_results(
         provenance=dict(findings.provenance),
         external=None if findings.external is None else _external(findings.external, external_lines),
         attention=[attention.tile for example in findings.attention for attention in example.maps],
+        large_images=None if findings.large_images is None else _large_images(findings.large_images),
+    )
+
+
+def _large_images(large: LargeImageFindings) -> LargeImagesRecord:
+    return LargeImagesRecord(
+        generators=[
+            GeneratorLevelsRecord(
+                name=scores.name,
+                method=scores.method,
+                variant=scores.reward,
+                seed=scores.seed,
+                digest=scores.digests.generator,
+                judge=scores.judge,
+                levels=scores.levels,
+                figures=scores.figures,
+            )
+            for scores in large.generators
+        ],
+        images=list(large.images),
+        reconstruction=dict(large.reconstruction),
     )
 
 

@@ -8,6 +8,8 @@ from histoforge.reports.sections.control import control_section
 from histoforge.reports.sections.distances import generator_section
 from histoforge.reports.sections.external import external_section
 from histoforge.reports.sections.generators import generators_section
+from histoforge.reports.sections.large_images import large_images_section, paper_f1_table
+from histoforge.reports.sections.levels import levels_section
 from histoforge.reports.sections.memorisation import audit_section
 from histoforge.reports.sections.patches import class_galleries_section, slides_section
 from histoforge.reports.sections.provenance import data_section, settings_section
@@ -45,10 +47,12 @@ def build_study_page(findings: Findings, answer: StudyAnswer) -> Page:
             control_section(study),
             external_section(findings.external),
             factors_section(study),
-            classes_section(study, classes),
+            classes_section(study, classes, paper_f1_table(findings.large_images)),
             calibration_section(study),
             patients_section(study, classes),
             attention_section(findings),
+            large_images_section(findings.large_images),
+            levels_section(findings.large_images),
             class_galleries_section(findings),
             realism_section(findings.realism, findings.checks),
             selection_section(findings),

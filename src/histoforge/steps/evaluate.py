@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from histoforge.classifiers.arms import load_arm, load_judge
-from histoforge.classifiers.network import Classifier
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
-from histoforge.core.text import counted
-from histoforge.evaluation.arm_inputs import ArmInput, RunKey, TestPatches, tested_patches
+from histoforge.evaluation.arm_inputs import ArmInput, TestPatches, tested_patches
+from histoforge.evaluation.arm_predictions import predict_arms
 from histoforge.evaluation.attention import attention_examples
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
 from histoforge.evaluation.drawn_sets import open_drawn
@@ -28,12 +26,13 @@ from histoforge.evaluation.inputs import (
     training_patches,
     units_by_class,
 )
+from histoforge.evaluation.large_images import open_large_images
 from histoforge.evaluation.leading_score import leading_score
 from histoforge.evaluation.patch_features import ComparisonSettings
 from histoforge.evaluation.result_records import AnswerRecord
 from histoforge.evaluation.results_file import evaluation_results
 from histoforge.evaluation.spaces import check_warnings, selection_warnings
-from histoforge.evaluation.study import ArmPredictions, build_study, predict
+from histoforge.evaluation.study import ArmPredictions, build_study
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.evaluation.synthetic import compare_synthetic
 from histoforge.metrics.extract import Extractor
@@ -101,13 +100,14 @@ def run(
     tested = tested_patches(whole, arm_inputs[0].folds)
     test, real = tested.patches, whole.in_fold(arm_inputs[0].folds[0])
     drawn = open_drawn(path_list(generator), path_list(pool), path_list(selected), whole)
+    large_images = open_large_images(path_list(generator_scores), path_list(image_scores), autoencoder, whole.classes)
     synthetic, shown_generator = (drawn[0].sets, drawn[0].generator) if drawn else (None, None)
     inception = inception_extractors(config.inception_weights if synthetic else "", config.inception_sha256, device)
     warnings += data_warnings(whole, arm_inputs, units)
     score, reason = leading_score(config.score, test.labels, test.classes)
     if reason:
         say(f"evaluate: {reason}")
-    predictions, by_fold = _predict(arm_inputs, DevicePatches.load(test, device), tested, config.batch_size, dtype)
+    predictions, by_fold = predict_arms(arm_inputs, DevicePatches.load(test, device), tested, config.batch_size, dtype)
     extractors = by_fold[real.fold]
     study = build_study(
         predictions, test, units.of(test), units.name,
@@ -150,7 +150,9 @@ def run(
         seconds=time.monotonic() - started,
     )
     attention = attention_examples(arm_inputs, tested, units.of(test), config.shown_attention, config.seed, device)
-    findings = replace(findings, external=external, generators=generators, attention=attention)
+    findings = replace(
+        findings, external=external, generators=generators, attention=attention, large_images=large_images
+    )
     return _write(findings, predictions, test, Path(report), Path(metrics), started)
 
 
@@ -165,7 +167,7 @@ def _test_externally(
     with external_patches(config.test_source, real, config.test_patient_pattern) as patches:
         on_device = DevicePatches.load(patches, device)
         tested = TestPatches(patches, dict.fromkeys(arms[0].folds, np.arange(len(patches))))
-        predictions, _ = _predict(arms, on_device, tested, config.batch_size, dtype)
+        predictions, _ = predict_arms(arms, on_device, tested, config.batch_size, dtype)
         units = test_units(patches)
         study = build_study(
             predictions, patches, units.of(patches), units.name,
@@ -214,37 +216,6 @@ def _settings(config: EvaluateConfig, device: torch.device) -> ComparisonSetting
         seed=config.seed,
         device=device,
     )
-
-
-def _predict(
-    arms: Sequence[ArmInput], on_device: DevicePatches, tested: TestPatches, batch_size: int, dtype: torch.dtype
-) -> tuple[list[ArmPredictions], dict[int, list[Extractor]]]:
-    """Return the probabilities of all arms and runs, and the extractors of each fold, loading each model once.
-
-    A patch that several folds test has the mean probability of their classifiers.
-    The extractors are the reference's first two seeds and its judge of another architecture.
-    """
-    predictions: list[ArmPredictions] = []
-    extractors: dict[int, list[Extractor]] = {}
-    test = tested.patches
-    times = np.bincount(np.concatenate(list(tested.rows.values())), minlength=len(test))
-    for arm in arms:
-        of_run = {run: np.zeros((len(test), len(test.classes))) for run in arm.runs}
-        for part in arm.parts:
-            classifiers: list[Classifier] = load_arm(part.path, on_device.device)
-            for classifier in classifiers:
-                classifier.check_fits(test.classes, test.patch_size, "the patch set")
-            if arm is arms[0] and part.fold not in extractors:
-                judge = load_judge(part.path, on_device.device)
-                extractors[part.fold] = [*classifiers[:2], *([] if judge is None else [judge])]
-            rows = tested.rows[part.fold]
-            for seed, classifier in zip(part.seeds, classifiers, strict=True):
-                probabilities = predict(classifier, on_device, batch_size, dtype, rows)
-                of_run[RunKey(part.generator_seed, seed)][rows] += probabilities
-        predictions.append(ArmPredictions(arm, [probabilities / times[:, None] for probabilities in of_run.values()]))
-        count = sum(len(part.seeds) for part in arm.parts)
-        say(f"evaluate: {arm.name}: {counted(count, 'classifiers')} predicted {len(test)} test patches")
-    return predictions, extractors
 
 
 def _write(

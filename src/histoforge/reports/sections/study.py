@@ -107,8 +107,8 @@ def factors_section(study: StudyFindings) -> Section:
     return Section("factors", "Ratios, pools and fractions", lead, [Figures(figures)] if figures else [])
 
 
-def classes_section(study: StudyFindings, classes: Sequence[str]) -> Section:
-    """Show confusion matrices, scores by class, and ROC curves."""
+def classes_section(study: StudyFindings, classes: Sequence[str], published: Sequence[Table] = ()) -> Section:
+    """Show confusion matrices, scores by class, beside those of the table that a paper published, and ROC curves."""
     arms = leading(study, MAX_MATRICES)
     blocks: list[Block] = [
         Matrices(
@@ -123,6 +123,7 @@ def classes_section(study: StudyFindings, classes: Sequence[str]) -> Section:
             note="Each class against all others.",
         ),
         *_f1_table(study, classes),
+        *published,
     ]
     if (roc := roc_figure(study, classes)) is not None:
         blocks.append(Figures([roc]))
@@ -153,7 +154,7 @@ def _class_row(arm: ArmFindings, index: int) -> list[Cell]:
 def _f1_table(study: StudyFindings, classes: Sequence[str]) -> list[Table]:
     """Return the F1 of each class and their mean, with intervals, one arm per row; empty for earlier results."""
     rows = [
-        [Cell(arm.title), *(_with_interval(score) for score in (*arm.class_f1.values(), arm.macro_f1))]
+        [_with_backbone(study, arm), *(_with_interval(score) for score in (*arm.class_f1.values(), arm.macro_f1))]
         for arm in study.arms
         if arm.macro_f1 is not None
     ]
@@ -166,6 +167,12 @@ def _f1_table(study: StudyFindings, classes: Sequence[str]) -> list[Table]:
         stacked=True,
     )
     return [table] if rows else []
+
+
+def _with_backbone(study: StudyFindings, arm: ArmFindings) -> Cell:
+    """Return the arm's name, with its backbone where arms differ in it."""
+    backbones = {each.training.method for each in study.arms}
+    return Cell(arm.title, arm.training.method if len(backbones) > 1 else "")
 
 
 def _with_interval(score: Score) -> Cell:
