@@ -23,10 +23,10 @@ from histoforge.autoencoder.network import Autoencoder
 from histoforge.generators.pathup.config import PathupConfig
 from histoforge.generators.pathup.diffusion import noise_schedule
 from histoforge.generators.pathup.network import PathupNetwork
-from histoforge.generators.pathup.tracking import draw_large_image, noise_predictor, pixel_overlap, track
+from histoforge.generators.pathup.tracking import draw_large_image, noise_predictor, track
 from histoforge.generators.pathup.tracking_config import TrackingConfig
 from histoforge.generators.pathup.trained import TrainedPathup
-from histoforge.generators.pathup.windows import crop, window_corners
+from histoforge.generators.pathup.windows import crop, pixel_overlap, window_corners
 from histoforge.training.device import resolve_device
 from histoforge.training.model_files import ModelInfo
 
@@ -54,7 +54,7 @@ def untrained(arguments, precision):
 @torch.inference_mode()
 def one_by_one(model, latent, config, seed):
     """Denoise window by window, as diffusers' panorama pipeline does."""
-    corners = window_corners(latent.shape[1:], model.window, pixel_overlap(config, model.window))
+    corners = window_corners(latent.shape[1:], model.window, pixel_overlap(config.overlap, model.window))
     scheduler = DPMSolverMultistepScheduler(
         trained_betas=noise_schedule().betas.tolist(), solver_order=1, timestep_spacing="trailing"
     )
@@ -102,7 +102,7 @@ def speed(arguments):
         },
         arguments.rounds,
     )
-    windows = len(window_corners((side, side), plain.window, pixel_overlap(config, plain.window)))
+    windows = len(window_corners((side, side), plain.window, pixel_overlap(config.overlap, plain.window)))
     times = {name: seconds for name, (seconds, _) in results.items()}
     baseline, equal, *_ = results
     title = f"{windows} windows of {arguments.patch} px, {round(0.6 * arguments.steps)} steps"

@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "score-generator": (("overviews",),),
     "score-images": ((),),
     "select-samples": (("generator",), ("pool_in",)),
+    "synthesise-images": (("upscaler_model",),),
     "train-autoencoder": ((), ("overviews",)),
     "train-classifier": ((),),
     "train-generator": (
@@ -54,12 +55,14 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("autoencoder", "latents"),
         ("extractor", "autoencoder", "latents"),
     ),
+    "train-upscaler": ((),),
 }
 """By component, the sets of optional artifacts that get their own file; `pipeline.yaml` takes all artifacts."""
 
 OF_PIPELINE: dict[str, tuple[str, ...]] = {
     "evaluate": ("baseline", "traditional", "selective", "generator", "pool", "selected", "overviews"),
     "score-generator": (),
+    "synthesise-images": ("guide",),
     "train-generator": ("extractor", "guide"),
 }
 """By component, the optional artifacts of `pipeline.yaml` where it takes some: no method uses a guide and latents."""

@@ -38,6 +38,7 @@ def scan_source(
         ("finetune_snn_overrides", dict),
         ("train_autoencoder_overrides", dict),
         ("train_generator_overrides", dict),
+        ("train_upscaler_overrides", dict),
         ("select_samples_overrides", dict),
         ("synthesise_images_overrides", dict),
         ("train_classifier_overrides", dict),
@@ -94,6 +95,7 @@ def scan_source(
         finetune_snn_overrides: overrides of finetune_snn.
         train_autoencoder_overrides: overrides of train_autoencoder.
         train_generator_overrides: overrides of train_generator.
+        train_upscaler_overrides: overrides of train_upscaler.
         select_samples_overrides: overrides of select_samples.
         synthesise_images_overrides: overrides of synthesise_images.
         train_classifier_overrides: overrides of train_classifier.

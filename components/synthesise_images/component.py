@@ -12,6 +12,7 @@ def synthesise_images(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
     guide: dsl.Input[dsl.Model] = None,
+    upscaler_model: dsl.Input[dsl.Model] = None,
     size: str = "",
     images_per_class: int = 0,
     upscaler: str = "",
@@ -25,10 +26,12 @@ def synthesise_images(
     Args:
         generator: generator of the method 'pathup', trained on patches and overviews.
         guide: guide that searches the images for repeated tissue; without it they are not searched.
+        upscaler_model: output of train_upscaler, which enlarges the overviews with upscaler='trained'.
         size: size of an image in px, such as '2048', or height and width, such as '2048x1024'; '' leaves it to the
             preset.
         images_per_class: number of images of each class; 0 leaves it to the preset.
-        upscaler: 'tracking', which draws details into an enlarged overview, or 'bicubic'; '' leaves it to the preset.
+        upscaler: what enlarges an overview: 'tracking', which draws details into it, 'bicubic' interpolation, or
+            'trained', the upscaler_model; '' leaves it to the preset.
         checkpoints: folder or s3:// prefix for finished images, from which a retry on another node continues; '' for
             none.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
@@ -54,7 +57,7 @@ def synthesise_images(
             "checkpoints": checkpoints,
             "seed": seed,
         },
-        inputs={"generator": generator, "guide": guide},
+        inputs={"generator": generator, "guide": guide, "upscaler_model": upscaler_model},
         outputs={"images": images, "slides": slides},
         metrics=metrics,
         summary=summary,

@@ -6,8 +6,7 @@ from backend.installation import ROOT
 from backend.launcher import Launcher, TaskFailed
 from backend.metadata import MetadataStore, runtime_artifact, struct_value
 from backend.runners import InProcess
-from backend.tiny_latents import SETTINGS as LATENT
-from backend.tiny_latents import inputs_of
+from backend.tiny_latents import inputs_of, settings_with
 from backend.workflow import STORE, Pipeline
 from tiny_study import LEADERBOARD, SETTINGS, UNIFIED
 
@@ -48,9 +47,8 @@ SETTINGS_OF = {
     "plan_unified": UNIFIED,
     "plan_seeds": {},
     "leaderboard": LEADERBOARD,
-    "train_autoencoder": LATENT,
-    "synthesise_images": LATENT,
 }
+LATENT_COMPONENTS = ("train_autoencoder", "train_upscaler", "synthesise_images")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +103,7 @@ def test_with_and_without_optional_inputs(name, chosen, call, locations, guided,
     given = {**locations, **compared(name, guided, study), **inputs_of(name, locations)}
     artifacts = {key: given[key] for key in (*needed, *chosen)}
     settings = SETTINGS_OF.get(name, {**LEADERBOARD, **SETTINGS})
+    settings = settings_with(chosen) if name in LATENT_COMPONENTS else settings
     overrides = GUIDED_METHOD if (name, "guide" in chosen) == ("train_generator", True) else settings
     parameters = {} if set(chosen) != set(optional_artifacts(name)) else defaults(defined)
     parameters.update(required.get(name, {}))

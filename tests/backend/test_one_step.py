@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from backend.installation import ROOT
-from backend.tiny_latents import SETTINGS as LATENT
-from backend.tiny_latents import inputs_of
+from backend.tiny_latents import inputs_of, settings_with
 from kfp import components, dsl
 from tiny_study import LEADERBOARD, SETTINGS
 
@@ -50,8 +49,8 @@ def foreign_pipeline(path: Path) -> Any:
 def test_every_file_runs_in_a_foreign_pipeline(path, locations, run, tmp_path):
     name, inputs = path.parent.name, artifact_inputs(path)
     settings = {**LEADERBOARD, **METHOD} if "guide" in inputs else {**LEADERBOARD, **SETTINGS}
-    if "latents" in inputs or name in ("train_autoencoder", "synthesise_images"):
-        settings = LATENT
+    if "latents" in inputs or name in ("train_autoencoder", "train_upscaler", "synthesise_images"):
+        settings = settings_with(inputs)
     overrides = {**settings, "publish_model.models": str(tmp_path / "models")}
     given = {key: {**locations, **inputs_of(name, locations)}[key] for key in inputs}
     finished = run(foreign_pipeline(path), {**given, "overrides": overrides})

@@ -7,8 +7,9 @@ from PIL import Image
 from untrained_pathup import untrained_pathup
 
 from histoforge.core.errors import SettingsError
-from histoforge.generators.pathup.tracking import check_target, draw_large_image, pixel_overlap
+from histoforge.generators.pathup.tracking import check_target, draw_large_image
 from histoforge.generators.pathup.tracking_config import TrackingConfig
+from histoforge.generators.pathup.windows import pixel_overlap
 from histoforge.patches.device import to_uint8
 
 
@@ -54,7 +55,7 @@ def test_windows_are_denoised_in_batches_as_patches_of_the_class(model, monkeypa
 
 @pytest.mark.parametrize(("share", "window", "pixels"), [(0.5, (64, 64), 32), (0, (8, 8), 0), (0.999, (8, 16), 7)])
 def test_overlap_is_a_share_of_the_window_and_less_than_it(share, window, pixels):
-    assert pixel_overlap(TrackingConfig(overlap=share), window) == pixels
+    assert pixel_overlap(share, window) == pixels
 
 
 @pytest.mark.parametrize(

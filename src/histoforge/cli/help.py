@@ -52,7 +52,7 @@ def settings_by_section(step: Step, method: str) -> dict[str, tuple[str, FieldIn
         method: a generator method, to show only its settings with its defaults; '' for all.
     """
     fields = step.config_class.model_fields
-    if step.config_class.variant_by != "method":
+    if step.name != "train_generator":
         return {name: (SETTINGS, field) for name, field in fields.items()}
     shown = {"method": (COMMON, fields["method"])}
     if method:

@@ -68,6 +68,7 @@ KINDS = {
     ),
     "guide": ResultKind("guide", "model.json", _MODEL, (("kind", "guide"),)),
     "autoencoder": ResultKind("autoencoder", "model.json", _MODEL, (("kind", "autoencoder"),)),
+    "upscaler": ResultKind("upscaler", "model.json", _MODEL, (("kind", "upscaler"),)),
     "latents": ResultKind("latents", "latents.json", ("latents.npy", "index.parquet", "summary.json")),
     "classifier": ResultKind("classifier", "model.json", _MODEL, (("kind", "classifier"),)),
     "arm": ResultKind("arm", "arm.json", tuple(f"{model}/{file}" for model in ("seed-*", "judge") for file in _MODEL)),

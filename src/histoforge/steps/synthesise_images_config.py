@@ -52,10 +52,11 @@ class SynthesiseImagesSummary(Settings):
 
     Attributes:
         generator: the generator's digest.
+        upscaler: the upscaler's digest, or ''.
         images: number of images by class.
         size: their size, height x width, px.
-        windows: windows of an image that are denoised in each step; without moving windows.
-        steps: steps that each window was denoised for; 0 for the upscaler 'bicubic'.
+        windows: windows of an image that are denoised or enlarged in each step; without moving windows.
+        steps: steps that each window was denoised for; 0 for 'bicubic', 1 for an upscaler that does not denoise.
         seams: gradient energy across the borders of windows relative to that elsewhere, the mean over images; 1 without
             seams, and None if there is only one window.
         repeated: share of the patches of an image that its own patches resemble more than another image's do; None
@@ -66,6 +67,7 @@ class SynthesiseImagesSummary(Settings):
     """
 
     generator: str
+    upscaler: str
     images: dict[str, int]
     size: str
     windows: int

@@ -86,6 +86,22 @@ STEPS = Registry(
             separate_overrides=True,
         ),
         Step(
+            name="train_upscaler",
+            about="Train a network that enlarges images, and compare it with bicubic interpolation.",
+            inputs=(
+                Port("patches", "patch set of real patches, at the resolution of the enlarged images"),
+                Port("autoencoder", "autoencoder of the latents, for the method 'latent_sr'", optional=True),
+            ),
+            outputs=(Port("upscaler", "the upscaler", kind="upscaler"),),
+            trains=True,
+            label={"method": " {}", "fold": " fold {}"},
+            size="training",
+            gpu=True,
+            torch=True,
+            hours=48,
+            separate_overrides=True,
+        ),
+        Step(
             name="join_generators",
             about="Combine generators that were trained on one class each into one generator of all classes.",
             inputs=(Port("generators", "generator of one class", many=True),),
@@ -124,6 +140,7 @@ STEPS = Registry(
             inputs=(
                 Port("generator", "generator of the method 'pathup'"),
                 Port("guide", "guide that searches the images for repeated tissue", optional=True),
+                Port("upscaler_model", "upscaler that enlarges the overviews, with upscaler=trained", optional=True),
             ),
             outputs=(
                 Port("images", "patch set of the large images", file="images", kind="patches"),

@@ -23,7 +23,7 @@ from histoforge.training.tensors import explained_reading, explained_writing
 if TYPE_CHECKING:
     from torch import Tensor
 
-Kind = Literal["autoencoder", "classifier", "generator", "guide"]
+Kind = Literal["autoencoder", "classifier", "generator", "guide", "upscaler"]
 SCHEMA_VERSION = 1
 INFO_NAME = "model.json"
 WEIGHTS_NAME = "model.safetensors"

@@ -14,7 +14,15 @@ from histoforge.generators.pathup.solvers import make_solver, solver_times
 from histoforge.generators.pathup.tiled import decode_tiled, encode_tiled
 from histoforge.generators.pathup.tracking_config import TrackingConfig
 from histoforge.generators.pathup.trained import TrainedPathup
-from histoforge.generators.pathup.windows import Corner, Size, crop, merge_windows, weight_map, window_corners
+from histoforge.generators.pathup.windows import (
+    Corner,
+    Size,
+    crop,
+    merge_windows,
+    pixel_overlap,
+    weight_map,
+    window_corners,
+)
 from histoforge.patches.device import to_uint8
 from histoforge.patches.images import Pixels
 from histoforge.training.device import autocast
@@ -50,13 +58,13 @@ def draw_large_image(
         rng: source of all noise, on the CPU.
         advance: called with the number of windows after each step; once, with 0, for 'bicubic'.
     """
-    overview = to_uint8(model.sample_level(torch.tensor([label]), OVERVIEW, rng))[0].cpu().numpy()
+    overview = draw_overview(model, label, rng)
     enlarged = np.array(Image.fromarray(overview).resize(size[::-1], Image.Resampling.BICUBIC))
     if config.upscaler == "bicubic":
         advance(0)
         return enlarged
     autoencoder, device = model.autoencoder, model.device
-    coding = (model.window, pixel_overlap(config, model.window), autoencoder.factor, config.window_batch)
+    coding = (model.window, pixel_overlap(config.overlap, model.window), autoencoder.factor, config.window_batch)
     with torch.inference_mode(), autocast(device, model.dtype):
         channels = autoencoder.architecture.latent_channels
         # line 4, and lines 5 to 12 in `track`
@@ -64,6 +72,11 @@ def draw_large_image(
         predictor = noise_predictor(model, model.condition(torch.tensor([label]), PATCH))
         latent = track(predictor, latent, model.alphas_cumprod, model.window, config, rng, advance)
         return decode_tiled(lambda tiles: autoencoder.decode(tiles.to(device)), latent, *coding)
+
+
+def draw_overview(model: TrainedPathup, label: int, rng: torch.Generator) -> Pixels:
+    """Draw an overview of a class, uint8 [h, w, 3]: I_ref of Algorithm 1."""
+    return to_uint8(model.sample_level(torch.tensor([label]), OVERVIEW, rng))[0].cpu().numpy()
 
 
 def track(
@@ -91,7 +104,7 @@ def track(
         advance: called with the number of windows after each step.
     """
     solver = make_solver(config.solver, alphas_cumprod, config.steps, config.strength)
-    overlap, weights = pixel_overlap(config, window), weight_map(config.weights, window)
+    overlap, weights = pixel_overlap(config.overlap, window), weight_map(config.weights, window)
     channels, height, width = latent.shape
     times = solver_times(solver)
     noise = torch.randn(latent.shape, generator=rng)
@@ -110,11 +123,6 @@ def track(
         noisy = solver.step(noise, time, noisy, return_dict=False)[0]
         advance(len(corners))
     return noisy
-
-
-def pixel_overlap(config: TrackingConfig, window: Size) -> int:
-    """Return how many pixels of the latent neighbouring windows share, less than a window."""
-    return min(round(config.overlap * min(window)), min(window) - 1)
 
 
 def check_target(size: Size, patch_size: Size, factor: int) -> None:

@@ -14,10 +14,10 @@ class TrackingConfig(Settings):
     The paper's latent windows of 64 px overlap by 32 px (section 4.2). Strength, steps and solver are not given (A3-6).
     """
 
-    upscaler: Literal["tracking", "bicubic"] = Field(
+    upscaler: Literal["tracking", "bicubic", "trained"] = Field(
         "tracking",
-        description="what enlarges an overview: 'tracking', which draws the patches' details into it, or 'bicubic' "
-        "interpolation, for comparison",
+        description="what enlarges an overview: 'tracking', which draws the patches' details into it, or, for "
+        "comparison, 'bicubic' interpolation or the 'trained' upscaler",
     )
     strength: float = Field(
         0.6,

@@ -33,6 +33,16 @@ def window_corners(area: Size, window: Size, overlap: int, shift: Corner = (0, 0
     return list(product(rows, columns))
 
 
+def pixel_overlap(share: float, window: Size) -> int:
+    """Return how many pixels neighbouring windows share, less than a window.
+
+    Args:
+        share: share of a window that its neighbour covers.
+        window: height and width of a window.
+    """
+    return min(round(share * min(window)), min(window) - 1)
+
+
 def window_borders(length: int, window: int, overlap: int) -> list[int]:
     """Return the pixels along one side at which a window starts or has just ended, without the ends of the side."""
     starts = window_starts(length, window, overlap)
