@@ -19,9 +19,15 @@ def slide_patches(patient: int, slide: int, count: int, size: int, rng: np.rando
 
 
 def write_patients(
-    path: Path, patients=(4, 3, 2), slides: int = 2, patches: int = 6, size: int = 16, mpp: float | None = 0.5
+    path: Path,
+    patients=(4, 3, 2),
+    slides: int = 2,
+    patches: int = 6,
+    size: int = 16,
+    mpp: float | None = 0.5,
+    **settings: object,
 ) -> Path:
-    """A patch set with so many patients in train, val and test, and so many patches a slide."""
+    """A patch set with so many patients in train, val and test, and so many patches a slide, cut with `settings`."""
     rng = np.random.default_rng(0)
     number = 0
     with PatchSetWriter.create(path, CLASSES, (size, size), mpp) as writer:
@@ -31,7 +37,7 @@ def write_patients(
                 for slide in range(slides):
                     images = slide_patches(number, slide, patches, size, rng)
                     writer.add(images, label=number % 2, patient=f"p{number}", slide=f"s{slide}", split=split, mpp=mpp)
-        writer.finish(made_by={"step": "test"})
+        writer.finish(made_by={"step": "test", "config": settings})
     return path
 
 

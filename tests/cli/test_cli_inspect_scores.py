@@ -11,6 +11,7 @@ from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_res
 from histoforge.reports.text.leaderboard_answer import leaderboard_answer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "reports"))
+from made_up_images import DRAWN, make_images
 from made_up_scores import make_leaderboard, make_scores
 
 
@@ -19,6 +20,14 @@ def test_scores_are_shown_with_their_data(capsys, tmp_path):
     write_json(tmp_path / "scores.json", scores.model_dump(mode="json"))
     text = call(capsys, "inspect", tmp_path).out
     for phrase in ("scores of a generator", "rleo:policy", scores.judge, "metrics.fid", "path lengths.ppl"):
+        assert phrase in text
+
+
+def test_scores_of_large_images_are_shown_with_their_seams(capsys, tmp_path):
+    scores = make_images("tracking", DRAWN["tracking"], seams=1.25)
+    write_json(tmp_path / "image_scores.json", scores.model_dump(mode="json"))
+    text = call(capsys, "inspect", tmp_path).out
+    for phrase in ("scores of large images", "tracking", scores.judge, "metrics.tile.fid.mean", "1024x1024 px", "1.26"):
         assert phrase in text
 
 

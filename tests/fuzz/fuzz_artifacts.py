@@ -14,6 +14,7 @@ from PIL import Image
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "models"), str(TESTS / "reports")]
 
+from made_up_images import DRAWN, make_images  # noqa: E402
 from made_up_scores import make_scores  # noqa: E402
 from published import NAME, publish  # noqa: E402
 from tiny_guide import noise, save_random_guide, write_set  # noqa: E402
@@ -42,6 +43,9 @@ def make_all(folder: Path) -> None:
     run("train-generator", *patches, "--out", str(folder / "generator"), *GENERATOR, *maps)
     (folder / "scores").mkdir()
     write_json(folder / "scores" / "scores.json", make_scores("dcgan", 0).model_dump(mode="json"))
+    (folder / "image_scores").mkdir()
+    images = make_images("tracking", DRAWN["tracking"])
+    write_json(folder / "image_scores" / "image_scores.json", images.model_dump(mode="json"))
     store = ModelStore(open_location(str(folder / "store")), NAME)
     for worth in (0.5, 0.7):
         publish(store, folder / f"version-{worth}", worth)
@@ -57,7 +61,15 @@ def run(*arguments: str) -> None:
 
 def reseal(folder: Path) -> None:
     """Update the digests of an artifact, so that its content is read."""
-    for name in ("patchset.json", "model.json", "arm.json", "scores.json", "history.json", "guide.json"):
+    for name in (
+        "patchset.json",
+        "model.json",
+        "arm.json",
+        "scores.json",
+        "image_scores.json",
+        "history.json",
+        "guide.json",
+    ):
         file = folder / name
         try:
             document = json.loads(file.read_bytes())

@@ -111,6 +111,7 @@ DOCUMENTS = {
     "arm": ("arm", "arm.json", "inspect", "{}/arm"),
     "model": ("arm", "seed-0/model.json", "inspect", "{}/arm/seed-0"),
     "scores": ("scores", "scores.json", "inspect", "{}/scores"),
+    "image scores": ("image_scores", "image_scores.json", "inspect", "{}/image_scores"),
     "guide": ("guide", "model.json", "similar", "--query", "{}/query.png", "--in", "{}/patches", "--model", "{}/guide",
               "--out", "{}/page.html", "--no-gradcam"),
     "generator": ("generator", "model.json", "join-generators", "--generators", "{}/generator", "--out", "{}/joined"),

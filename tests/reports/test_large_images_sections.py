@@ -90,6 +90,16 @@ def test_the_images_of_a_class_stand_in_a_row_the_real_one_first(large):
     assert figures[0].size == (5 * 96 + 4 * 8, 96)
 
 
+def test_details_have_a_row_of_their_own(large):
+    details = [replace(picture, detail=True) for picture in large.pictures if picture.of in ("real", "tracking")]
+    section = large_images_section(replace(large, pictures=[*large.pictures, *details]))
+    figures = next(block for block in section.blocks if isinstance(block, Figures)).figures
+    assert [figure.caption for figure in figures[1::2]] == [
+        f"{name}, centres at full resolution: real and tracking." for name in ("normal", "tumour")
+    ]
+    assert figures[1].size == (2 * 96 + 8, 96)
+
+
 def test_one_set_needs_no_comparison_of_weight_maps():
     alone = LargeImageFindings(images=[make_images("tracking", DRAWN["tracking"])])
     assert "Table 4" not in tables(large_images_section(alone))

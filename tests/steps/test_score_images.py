@@ -16,7 +16,7 @@ from histoforge.evaluation.level_scoring import compared_images
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.frechet import frechet_distance
 from histoforge.patches import PatchSet
-from histoforge.steps.score_images import drawing_name, run
+from histoforge.steps.score_images import _pictures, drawing_name, run
 from histoforge.steps.score_images_config import ScoreImagesConfig
 
 SETTINGS = {"device": "cpu", "precision": "float32", "generations": 2, "tiles": 36, "neighbours": 2}
@@ -108,9 +108,10 @@ def test_pictures_of_each_class_are_kept_and_damage_to_them_is_found(scored, giv
     assert [(each.class_name, each.synthetic) for each in scores.pictures] == [
         ("dark", True), ("light", True), ("dark", False), ("light", False),
     ]  # fmt: skip
+    assert not any(each.detail for each in scores.pictures)  # the whole image has full resolution
     picture = tmp_path / "scores" / scores.pictures[0].file
     picture.write_bytes(picture.read_bytes()[:-9])
-    with pytest.raises(ModelError, match=r"synthetic-0-0\.png is missing or damaged: run score_images again"):
+    with pytest.raises(ModelError, match=r"synthetic-0-0-whole\.png is missing or damaged: run score_images again"):
         read_image_scores(tmp_path / "scores")
 
 
@@ -147,3 +148,10 @@ def test_what_does_not_belong_together_is_refused(given, tmp_path):
     ):
         score(given, tmp_path, "larger")
     assert not (tmp_path / "scores").exists()
+
+
+def test_a_large_image_is_also_shown_in_detail():
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 400, 3), dtype=np.uint8)
+    pictures = _pictures(pixels)
+    assert pictures["whole"].size == (183, 320)
+    np.testing.assert_array_equal(np.asarray(pictures["detail"]), pixels[190:510, 40:360])

@@ -42,7 +42,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     patches = write_patients(folder / "patches")
     outputs = {"autoencoder": folder / "autoencoder", "latents": folder / "latents"}
-    overviews = write_patients(folder / "overviews", patches=1)
+    overviews = write_patients(folder / "overviews", patches=1, overview_shrink=4)
     train_autoencoder.run(TrainAutoencoderConfig.make(AUTOENCODER), patches=patches, overviews=overviews, **outputs)
     return {"patches": patches, **outputs}
 
@@ -61,6 +61,7 @@ def test_writes_a_generator_that_draws_without_its_inputs(trained, data):
     assert info.digests["latents"] == LatentSet.open(data["latents"]).info.digest
     assert info.digests["autoencoder"] == read_model_info(data["autoencoder"]).digest
     assert info.config["autoencoder"]["block_out_channels"] == [8, 16]
+    assert info.config["image_size"] == [64, 64]
     generator = load_generator(out, "cpu")
     labels = np.array([0, 1, 1])
     drawn = draw(generator, labels, seed=1)

@@ -48,6 +48,8 @@ class LatentsInfo(Settings):
         factor: pixels per side of one latent.
         fold: the fold whose training and validation images were encoded; -1 for a single split.
         digests: identities of the patch set ('patches'), the overviews if there were any, and the autoencoder.
+        image_size: height and width of the tissue of an overview at the patches' resolution, px; None without overviews
+            that record it.
         files: SHA-256 of each file beside `latents.json`.
         code_version: the version of histoforge that wrote the latents.
         schema_version: schema version of the file.
@@ -59,6 +61,7 @@ class LatentsInfo(Settings):
     factor: int
     fold: int
     digests: dict[str, str]
+    image_size: tuple[int, int] | None = None
     files: dict[str, str]
     code_version: str
     schema_version: int
@@ -196,10 +199,19 @@ def encode_latents(
                 **{name: data.digest for name, data in zip(names, levels, strict=False)},
                 "autoencoder": autoencoder.digest,
             },
+            "image_size": _image_size(levels),
             "files": {name: digest_file(folder / name) for name in (LATENTS_NAME, INDEX_NAME)},
             "code_version": __version__,
         }
         return LatentsInfo.make(write_sealed(folder / INFO_NAME, info, SCHEMA_VERSION))
+
+
+def _image_size(levels: Sequence[PatchSet]) -> tuple[int, int] | None:
+    shrink = (levels[-1].info.made_by.get("config") or {}).get("overview_shrink")
+    if len(levels) < 2 or not shrink:
+        return None
+    height, width = levels[-1].patch_size
+    return height * shrink, width * shrink
 
 
 @torch.inference_mode()

@@ -89,16 +89,34 @@ def _arm(path: Path) -> dict[str, Any]:
 
 def _scores(path: Path) -> dict[str, Any]:
     from histoforge.evaluation.generator_scores import read_scores
+    from histoforge.evaluation.level_scores import means_by_level
 
     scores = read_scores(path)
     return {
         **scores.model_dump(include={"name", "method", "reward", "seed", "judge"}),
         "metrics": scores.judge_metrics.model_dump(exclude={"extractor"}),
+        "levels": means_by_level(scores.levels, scores.judge),
         "path lengths": scores.paths.model_dump() if scores.paths else scores.paths_note,
         "spread": scores.diversity.spread,
         "signs of collapse": scores.diversity.collapsed,
         "labels found": scores.labels.micro,
         "drawing": scores.drawing.model_dump(),
+        "digests": scores.digests.model_dump(),
+        "warnings": scores.warnings,
+    }
+
+
+def _image_scores(path: Path) -> dict[str, Any]:
+    from histoforge.evaluation.image_scores import read_image_scores
+    from histoforge.evaluation.level_scores import means_by_level
+
+    scores = read_image_scores(path)
+    return {
+        **scores.model_dump(include={"name", "images", "judge", "repeated", "real_repeated"}),
+        "image size": dimensions(scores.image_size) + " px",
+        "metrics": means_by_level(scores.levels, scores.judge),
+        "seams": {"synthetic": scores.seams.mean, "real": scores.real_seams},
+        "drawing": scores.drawing,
         "digests": scores.digests.model_dump(),
         "warnings": scores.warnings,
     }
@@ -160,6 +178,7 @@ READERS = {
     "histoforge.model": ("model", _model),
     "histoforge.arm": ("arm", _arm),
     "histoforge.scores": ("scores of a generator", _scores),
+    "histoforge.image_scores": ("scores of large images", _image_scores),
 }
 
 

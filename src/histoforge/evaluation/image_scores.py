@@ -23,12 +23,14 @@ class ShownImage(Result):
         file: its path below the folder.
         class_name: the class of the image.
         synthetic: False for a real training image.
+        detail: True for the centre of the image at full resolution, False for the whole image, shrunk.
         digest: SHA-256 of the file.
     """
 
     file: str
     class_name: str
     synthetic: bool
+    detail: bool
     digest: str
 
 

@@ -20,11 +20,13 @@ class LargePicture:
         path: its file.
         class_name: the class of the image.
         of: the name of its set, or 'real'.
+        detail: True for the centre of the image at full resolution, False for the whole image, shrunk.
     """
 
     path: Path
     class_name: str
     of: str
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _pictures(paths: Sequence[Path], images: Sequence[ImageScores]) -> list[Larg
         for shown in scores.pictures:
             if shown.synthetic or index == 0:
                 name = scores.name if shown.synthetic else "real"
-                pictures.append(LargePicture(Path(path) / shown.file, shown.class_name, name))
+                pictures.append(LargePicture(Path(path) / shown.file, shown.class_name, name, shown.detail))
     return pictures
 
 

@@ -26,6 +26,7 @@ from histoforge.evaluation.level_scoring import Comparison, compared_images, hel
 from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.results import finite
 from histoforge.patches import PatchSet
+from histoforge.patches.images import Pixels
 from histoforge.patches.matching import check_same_format
 from histoforge.patches.pictures import save_png
 from histoforge.siamese.guide import load_guide
@@ -33,7 +34,8 @@ from histoforge.siamese.repeated_tissue import repeated_tissue
 from histoforge.steps.score_images_config import ScoreImagesConfig, ScoreImagesSummary
 from histoforge.training.device import resolve_device, resolve_precision
 
-PICTURE_PX = 512
+PICTURE_PX = 320
+"""Side of a picture, px."""
 
 
 @dataclass(frozen=True)
@@ -201,20 +203,30 @@ def _write(path: Path, scores: ImageScores, images: Images, shown: int) -> None:
         for origin, patches in (("synthetic", images.drawn), ("real", images.real)):
             for label, class_name in enumerate(patches.classes):
                 for number, row in enumerate(np.flatnonzero(patches.labels == label)[:shown]):
-                    image = Image.fromarray(patches.images(np.array([row]))[0])
-                    image.thumbnail((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
-                    file = f"pictures/{origin}-{label}-{number}.png"
-                    save_png(image, folder / file)
-                    pictures.append(
-                        ShownImage(
-                            file=file,
-                            class_name=class_name,
-                            synthetic=origin == "synthetic",
-                            digest=digest_file(folder / file),
+                    for view, picture in _pictures(patches.images(np.array([row]))[0]).items():
+                        file = f"pictures/{origin}-{label}-{number}-{view}.png"
+                        save_png(picture, folder / file)
+                        pictures.append(
+                            ShownImage(
+                                file=file,
+                                class_name=class_name,
+                                synthetic=origin == "synthetic",
+                                detail=view == "detail",
+                                digest=digest_file(folder / file),
+                            )
                         )
-                    )
         written = scores.model_copy(update={"pictures": pictures})
         write_sealed(folder / FILE_NAME, written.model_dump(mode="json"), SCHEMA_VERSION)
+
+
+def _pictures(pixels: Pixels) -> dict[str, Image.Image]:
+    """Return an image, shrunk, and its centre at full resolution if that is less than the image."""
+    whole = Image.fromarray(pixels)
+    (width, height), side = whole.size, PICTURE_PX
+    left, top = (width - side) // 2, (height - side) // 2
+    detail = {"detail": whole.crop((left, top, left + side, top + side))} if min(width, height) > side else {}
+    whole.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return {"whole": whole, **detail}
 
 
 def _summary(scores: ImageScores, seconds: float) -> ScoreImagesSummary:

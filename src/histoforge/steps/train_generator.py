@@ -177,11 +177,13 @@ def _distrust(extractor: Classifier | None, patches: PatchSet, seed: int, device
 def _describe(method: str, config: GeneratorConfig, data: PatchSet, networks: FrozenNetworks) -> ModelInfo:
     not_identity = NOT_IDENTITY if config.fold >= 0 else {*NOT_IDENTITY, "fold"}
     space = networks.latent_space
-    architecture = {} if space is None else {"autoencoder": space.info.config["architecture"]}
+    latent: dict[str, Any] = {} if space is None else {"autoencoder": space.info.config["architecture"]}
+    if space is not None and space.latents.info.image_size:
+        latent["image_size"] = space.latents.info.image_size
     return ModelInfo(
         kind="generator",
         method=method,
-        config={"method": method, **config.model_dump(exclude=not_identity), **architecture},
+        config={"method": method, **config.model_dump(exclude=not_identity), **latent},
         classes=data.classes,
         patch_size=data.patch_size,
         mpp=data.info.mpp,

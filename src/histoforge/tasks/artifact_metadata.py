@@ -12,6 +12,7 @@ FORMATS = {
     "arm.json": "histoforge.arm",
     "scores.json": "histoforge.scores",
     "latents.json": "histoforge.latents",
+    "image_scores.json": "histoforge.image_scores",
 }
 """The description file of each format."""
 
@@ -20,6 +21,7 @@ _METADATA = {
     "histoforge.model": ("digest", "kind", "method", "classes", "patch_size", "mpp", "digests", "code_version"),
     "histoforge.scores": ("name", "method", "reward", "classes", "patch_size", "digests", "judge"),
     "histoforge.latents": ("digest", "classes", "patch_size", "factor", "digests", "code_version"),
+    "histoforge.image_scores": ("name", "classes", "image_size", "images", "digests", "judge"),
     "histoforge.arm": ("digest", "arm", "seeds", "classes", "counts", "digests", "code_version"),
 }
 

@@ -1,6 +1,7 @@
 """The section on large images: pictures of each class, and Tables 3 and 4 of PathUp."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from PIL import Image
@@ -57,16 +58,23 @@ def paper_f1_table(large: LargeImageFindings | None) -> list[Table]:
 
 
 def _class_figures(pictures: Sequence[LargePicture]) -> list[Figure]:
-    """Return a figure for each class, in which its images stand side by side."""
+    """Return a figure for each class, in which its images stand side by side, and one of their centres."""
     figures = []
-    for class_name in dict.fromkeys(picture.class_name for picture in pictures):
-        of_class = [picture for picture in pictures if picture.class_name == class_name]
-        sets = list(dict.fromkeys(picture.of for picture in sorted(of_class, key=lambda each: each.of != "real")))
-        each = max(1, PANELS // len(sets))
-        shown = [picture for name in sets for picture in [p for p in of_class if p.of == name][:each]]
-        names = join_words([picture.of for picture in shown])
-        figures.append(figure_of(_row(shown), alt=f"Large images, {class_name}", caption=f"{class_name}: {names}."))
+    for class_name, detail in product(dict.fromkeys(picture.class_name for picture in pictures), (False, True)):
+        found = [picture for picture in pictures if (picture.class_name, picture.detail) == (class_name, detail)]
+        shown = _shown(sorted(found, key=lambda picture: picture.of != "real"))
+        if shown:
+            title = f"{class_name}, centres at full resolution" if detail else class_name
+            caption = f"{title}: {join_words([picture.of for picture in shown])}."
+            figures.append(figure_of(_row(shown), alt=f"Large images, {title}", caption=caption))
     return figures
+
+
+def _shown(pictures: Sequence[LargePicture]) -> list[LargePicture]:
+    """Return some pictures of each set, in the order of the sets."""
+    sets = list(dict.fromkeys(picture.of for picture in pictures))
+    each = max(1, PANELS // max(1, len(sets)))
+    return [picture for name in sets for picture in [p for p in pictures if p.of == name][:each]]
 
 
 def _row(pictures: Sequence[LargePicture]) -> Image.Image:
