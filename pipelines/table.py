@@ -60,6 +60,11 @@ _UNIFIED: dict[str, Mapping[str, Any] | bool] = {
     "train_generator": False,  # `plan_unified` checks it, for each network
 }
 
+_PATHUP: dict[str, Mapping[str, Any] | bool] = {
+    "train_classifier": {"arm": "extractor", "augmentation": "none"},
+    "train_generator": False,  # `plan_pathup` checks it, for each method
+}
+
 PIPELINES = Registry(
     "pipeline",
     (
@@ -68,6 +73,7 @@ PIPELINES = Registry(
         Pipeline("rleo", "Guided GAN (RL-EO) and its baselines", _BENCHMARK),
         Pipeline("generator-benchmark", "Generator benchmark", _BENCHMARK),
         Pipeline("unified", "One network against two stages", _UNIFIED),
+        Pipeline("pathup", "Large images by latent diffusion (PathUp)", _PATHUP),
         Pipeline("retraining", "Retraining", _SELECTIVE, local=False, gitops=True),
     ),
 )

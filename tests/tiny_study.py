@@ -1,5 +1,5 @@
 """Image folders and settings so small that a whole pipeline is a matter of seconds: those of `cluster-check`."""
 
-from histoforge.cli.kubeflow.check.tiny import CLASSES, LEADERBOARD, SETTINGS, UNIFIED, write_images
+from histoforge.cli.kubeflow.check.tiny import CLASSES, LEADERBOARD, PATHUP, SETTINGS, UNIFIED, write_images
 
-__all__ = ["CLASSES", "LEADERBOARD", "SETTINGS", "UNIFIED", "write_images"]
+__all__ = ["CLASSES", "LEADERBOARD", "PATHUP", "SETTINGS", "UNIFIED", "write_images"]

@@ -8,7 +8,7 @@ from backend.metadata import MetadataStore, runtime_artifact, struct_value
 from backend.runners import InProcess
 from backend.tiny_latents import inputs_of, settings_with
 from backend.workflow import STORE, Pipeline
-from tiny_study import LEADERBOARD, SETTINGS, UNIFIED
+from tiny_study import LEADERBOARD, PATHUP, SETTINGS, UNIFIED
 
 COMPONENTS = {path.parent.name: Pipeline.load(path) for path in sorted(ROOT.glob("components/*/component.yaml"))}
 GUIDED_METHOD = {**LEADERBOARD, "train_generator.method": "rleo", "train_generator.reward": "literal"}
@@ -46,6 +46,7 @@ SETTINGS_OF = {
     "plan_classes": LEADERBOARD,
     "plan_unified": UNIFIED,
     "plan_seeds": {},
+    "plan_pathup": PATHUP,
     "leaderboard": LEADERBOARD,
 }
 LATENT_COMPONENTS = ("train_autoencoder", "train_upscaler", "synthesise_images")

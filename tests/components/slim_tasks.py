@@ -57,7 +57,9 @@ def run_all(folder):
     cut = {"patches": dsl.Dataset, "overviews": dsl.Dataset, **report}
     source = str(folder / "images")
     digest = run("scan_source", report, source=source, overrides=SETTINGS)[1]
-    patches = run("preprocess", cut, source=source, overrides=SETTINGS)[0]["patches"]
+    cutting = run("preprocess", cut, source=source, overrides=SETTINGS)[0]
+    patches = cutting["patches"]
+    run("check_split", patches=patches, images=cutting["overviews"])
     slides = {"patch_size": "32", "split_ratios": "1:1:1", "stain": "macenko", "overview_size": 32}
     run("preprocess", cut, source=str(folder / "slides"), overrides=slides)
     change = run("find_news", report, source=source, dataset_digest=digest, state=str(folder / "state"))[1]
@@ -66,6 +68,7 @@ def run_all(folder):
     run("plan_fractions", fractions=[0.5])
     runs = run("plan_benchmark", methods=["dcgan"], generator_seeds=1)[1]
     run("plan_unified", backbones=["resnet10", "resnet18"], patch_size="32")
+    run("plan_pathup", patch_size="64", preset="quickstart")
     run("plan_seeds", method="vitgan", seeds=2)
     run("plan_classes", patches=patches, method=runs[0]["method"], reward=runs[0]["reward"])
     members = [dsl.Model(name=path.name, uri=str(path)) for path in sorted((folder / "members").iterdir())]

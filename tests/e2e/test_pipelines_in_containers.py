@@ -44,6 +44,7 @@ PIPELINES = {
     "rleo": {"overrides": LEADERBOARD, "methods": ["rleo:literal"], "generator_seeds": 1},
     "generator_benchmark": {"overrides": LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 1},
     "unified": ARGUMENTS["unified"],
+    "pathup": ARGUMENTS["pathup"],
 }
 
 

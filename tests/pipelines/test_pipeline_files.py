@@ -14,23 +14,21 @@ FUNCTIONS = [entry.function for entry in PIPELINES.values()]
 GROUPS = ("cutting", "training", "evaluating")
 SIZES = {
     ("preprocess",): "cutting",
-    ("finetune-snn", "train-generator", "train-classifier"): "training",
-    ("select-samples", "score-generator", "evaluate", "leaderboard", "publish-model"): "evaluating",
+    ("finetune-snn", "train-autoencoder", "train-generator", "train-classifier"): "training",
+    (
+        "select-samples",
+        "synthesise-images",
+        "score-generator",
+        "evaluate",
+        "leaderboard",
+        "publish-model",
+    ): "evaluating",
 }
 RESOURCES = {"gpu_count", "gpu_type", "cpu", "memory", "storage_secret"} | {
     f"{kind}_{size}" for kind in ("cpu", "memory") for size in GROUPS
 }
-HEAVY = (
-    "finetune-snn",
-    "train-generator",
-    "select-samples",
-    "train-classifier",
-    "score-generator",
-    "evaluate",
-    "leaderboard",
-    "publish-model",
-)
-READ_ALL_OVERRIDES = {"scan_source", "find_news", "plan_benchmark", "plan_unified"}
+HEAVY = tuple(name for names, size in SIZES.items() if size != "cutting" for name in names)
+READ_ALL_OVERRIDES = {"scan_source", "find_news", "plan_benchmark", "plan_unified", "plan_pathup"}
 REQUIRED = {"retraining": {"source", "state", "models"}}
 
 
@@ -81,8 +79,10 @@ def test_heavy_tasks_take_gpu_memory_and_nodes_from_the_form(pipeline):
             assert "accelerator" not in settings
             assert "tolerations" not in platform[label]
             continue
-        assert settings["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--gpu_count']}}"
-        assert settings["accelerator"]["resourceType"] == "{{$.inputs.parameters['pipelinechannel--gpu_type']}}"
+        planned, suffix = ("plan-pathup-", "_for_drawing") if "synthesise-images" in label else ("", "")
+        for kind, request in (("gpu_count", "resourceCount"), ("gpu_type", "resourceType")):
+            channel = f"pipelinechannel--{planned}{kind}{suffix}"
+            assert settings["accelerator"][request] == f"{{{{$.inputs.parameters['{channel}']}}}}"
         size = next(size for names, size in SIZES.items() if label.removeprefix("exec-").startswith(names))
         for limit, kind in (("resourceMemoryLimit", "memory"), ("resourceCpuLimit", "cpu")):
             channel = f"pipelinechannel--scan-source-{kind}_for_{size}"
@@ -93,7 +93,9 @@ def test_heavy_tasks_take_gpu_memory_and_nodes_from_the_form(pipeline):
             )
         (shm,) = platform[label]["emptyDirMounts"]
         assert (shm["mountPath"], shm["medium"]) == ("/dev/shm", "Memory")
-        assert platform[label]["nodeSelector"]["nodeSelectorJson"]["componentInputParameter"].endswith("node_selector")
+        selector = platform[label]["nodeSelector"]["nodeSelectorJson"]
+        output = selector.get("taskOutputParameter", {}).get("outputParameterKey")
+        assert (output or selector["componentInputParameter"]).endswith(f"node_selector{suffix}")
         always, more = platform[label]["tolerations"]
         assert always == {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
         assert more["tolerationJson"]["componentInputParameter"].endswith("tolerations")
@@ -155,7 +157,9 @@ def test_each_step_gets_its_own_part_of_the_overrides_and_no_more(pipeline):
         if given is None or step in READ_ALL_OVERRIDES:
             continue
         if given.get("componentInputParameter", "").endswith("-loop-item"):
-            continue  # an item of `plan_unified`, which takes the overrides of `train_generator` out of all
+            continue  # an item of `plan_unified` or `plan_pathup`, which takes the overrides of a step out of all
+        if given.get("taskOutputParameter", {}).get("producerTask") == "plan-pathup":
+            continue
         output = "train_generator" if step == "plan_classes" else step
         handed_in = given.get("componentInputParameter") == f"pipelinechannel--scan-source-{output}_overrides"
         assert handed_in or given["taskOutputParameter"] == {

@@ -9,6 +9,8 @@ from histoforge.core.errors import SettingsError
 
 UNIFIED = ("backbones", "ratios", "networks", "two_stages")
 """Parameters of the pipeline `unified` that its plan checks."""
+PATHUP = ("backbones", "baselines")
+"""The same of the pipeline `pathup`."""
 
 
 def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,32 +43,31 @@ def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> 
 def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
     from histoforge.steps.table import all_settings
     from histoforge.tasks.plan_benchmark import plan_benchmark
+    from histoforge.tasks.plan_pathup import plan_pathup
     from histoforge.tasks.plan_unified import plan_unified
 
-    if not {"preset", "overrides", "methods", *UNIFIED} & set(parameters):
+    if not {"preset", "overrides", "methods", *UNIFIED, *PATHUP} & set(parameters):
         return
     preset, overrides = str(parameters.get("preset", "")), parameters.get("overrides", {})
     source = str(parameters.get("source") or "source")
     step_settings: dict[str, dict[str, str] | bool] = {"preprocess": {"source": source}}
-    if {"methods", "networks"} & set(package.inputs):  # each method has its own parameters
+    if {"methods", "networks", "baselines"} & set(package.inputs):  # each method has its own parameters
         step_settings["train_generator"] = False
     all_settings(preset, overrides, step_settings)
+    common: dict[str, Any] = {
+        "patch_size": str(parameters.get("patch_size", "")),
+        "seed": int(parameters.get("seed", -1)),
+        "preset": preset,
+        "overrides": overrides,
+    }
     if "methods" in parameters:
-        plan_benchmark(
-            parameters["methods"],
-            int(parameters.get("generator_seeds", 1)),
-            int(parameters.get("seed", -1)),
-            preset,
-            overrides,
-            patch_size=str(parameters.get("patch_size", "")),
-        )
+        plan_benchmark(parameters["methods"], int(parameters.get("generator_seeds", 1)), **common)
     if "networks" in package.inputs:
-        values = {name: parameters.get(name, package.inputs[name].get("defaultValue")) for name in UNIFIED}
-        plan_unified(
-            **values,
-            seeds=int(parameters.get("seeds", 0)),
-            patch_size=str(parameters.get("patch_size", "")),
-            seed=int(parameters.get("seed", -1)),
-            preset=preset,
-            overrides=overrides,
-        )
+        plan_unified(**_values(package, parameters, UNIFIED), seeds=int(parameters.get("seeds", 0)), **common)
+    if "baselines" in package.inputs:
+        plan_pathup(**_values(package, parameters, PATHUP), **common)
+
+
+def _values(package: Package, parameters: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the values of some parameters: those given, or else the pipeline's defaults."""
+    return {name: parameters.get(name, package.inputs[name].get("defaultValue")) for name in names}

@@ -10,7 +10,8 @@ Factors = dict[str, float | str]
 """The factors that set an arm apart in a study.
 
 'kind', and either 'ratio' and 'pool' (multiples of the training patches), 'fraction' (of them), or 'dose'; or
-'backbone', with 'ratio' if synthetic patches were added; or 'network', for a network that draws and classifies patches.
+'backbone', with 'ratio' if synthetic patches were added, or with 'kind' if synthetic images of that kind were; or
+'network', for a network that draws and classifies patches.
 """
 
 _CELL = re.compile(r"(?P<kind>\w+?)_r(?P<ratio>\d+(?:_\d+)?)_pool(?P<pool>\d+(?:_\d+)?)n")
@@ -28,7 +29,8 @@ def arm_title(name: str, factors: Mapping[str, float | str]) -> str:
         network = NETWORKS.get(str(factors["network"]))
         return network.title if network else name.replace("_", " ")
     if "backbone" in factors:
-        return f"{factors['backbone']} + {factors['ratio']:g} N" if "ratio" in factors else str(factors["backbone"])
+        added = f"{factors['ratio']:g} N" if "ratio" in factors else factors.get("kind")
+        return f"{factors['backbone']} + {added}" if added else str(factors["backbone"])
     kind = str(factors.get("kind", name)).replace("_", " ")
     if "fraction" in factors:
         return f"{kind} at {float(factors['fraction']) * 100:.3g}%"

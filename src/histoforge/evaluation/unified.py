@@ -43,10 +43,9 @@ def unified_reference(arms: Sequence["ArmFindings"], arm: "ArmFindings") -> str 
     A backbone with synthetic patches is compared with the same one without; the unified network and its baseline with
     the two-stage system; an ablation with the network that it changes.
     """
-    if {"backbone", "ratio"} <= arm.factors.keys():
-        backbone = arm.factors["backbone"]
-        same = (each for each in arms if each.factors.get("backbone") == backbone and "ratio" not in each.factors)
-        return next((each.name for each in same), None)
+    if len(arm.factors) > 1 and "backbone" in arm.factors:
+        alone = {"backbone": arm.factors["backbone"]}
+        return next((each.name for each in arms if each.factors == alone), None)
     network = NETWORKS.get(str(arm.factors.get("network", "")))
     if network is None:
         return None
@@ -57,6 +56,15 @@ def unified_reference(arms: Sequence["ArmFindings"], arm: "ArmFindings") -> str 
 
 
 def further_pairs(arms: Sequence["ArmFindings"]) -> list[tuple[str, str]]:
-    """Return the pairs of arms that are compared besides each arm and its reference."""
+    """Return the pairs of arms that are compared besides each arm and its reference.
+
+    These are the unified network and its baseline, and each backbone's arms with images of two generators (PathUp,
+    Table 6).
+    """
     names = {str(arm.factors.get("network")): arm.name for arm in arms if "network" in arm.factors}
-    return [(names[first], names[second]) for first, second in FURTHER_PAIRS if {first, second} <= names.keys()]
+    networks = [(names[first], names[second]) for first, second in FURTHER_PAIRS if {first, second} <= names.keys()]
+    ours = [arm for arm in arms if "backbone" in arm.factors and arm.factors.get("kind") == "ours"]
+    drawn = [
+        (arm.name, other.name) for arm in ours for other in arms if other.factors == {**arm.factors, "kind": "random"}
+    ]
+    return networks + drawn

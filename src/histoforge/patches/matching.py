@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from histoforge.core.errors import HistoforgeError, ModelError
+from histoforge.core.errors import HistoforgeError, ModelError, PatchSetError
 from histoforge.core.text import dimensions
 from histoforge.patches.patchset import PatchSet
 
@@ -77,3 +77,19 @@ def check_same_fold(name: str, trained_on: str, fold: int, patches: PatchSet) ->
             f"{name} was trained on {folds[0]} of this patch set, and has seen test patients of {folds[1]}: give the "
             f"one of {folds[1]}."
         )
+
+
+def check_same_split(patches: PatchSet, images: PatchSet) -> None:
+    """Check that images of the same tissue have each patient in the same split as the patches.
+
+    Raises:
+        PatchSetError: a patient of the images is in another split, or has no patches.
+    """
+    columns = ["patient", "split"]
+    expected = {(str(patient), str(split)) for patient, split in patches.index[columns].to_numpy()}
+    for patient, split in images.index[columns].drop_duplicates().to_numpy():
+        if (str(patient), str(split)) not in expected:
+            raise PatchSetError(
+                f"Large images of the patient '{patient}' are in the split '{split}', and none of the patient's "
+                "patches are: the source may have changed between the two tasks that cut it, so run the pipeline again."
+            )

@@ -68,7 +68,7 @@ def plan_unified(
     Raises:
         SettingsError: if a list is too short or has an unknown name, or a training does not accept its settings.
     """
-    names = _distinct("backbones", backbones, 2)
+    names = distinct("backbones", backbones, 2)
     ratios = checked_numbers("ratios", ratios, 10)
     cutting: Any = step_config(STEPS["preprocess"], preset, overrides, {"patch_size": patch_size, "source": "any"})
     given = {"augmentation": "none", "seeds": seeds, "seed": seed}
@@ -82,7 +82,7 @@ def plan_unified(
         raise SettingsError(f"'two_stages' is '{two_stages}', which needs a guide or latents: choose another method.")
     _check_generator(two_stages, seed, cutting.size, preset, overrides)
     pool = _pool_multiple(ratios, seed, preset, overrides)
-    arms = [{"arm": _arm(name), "backbone": name, "factors": [f"backbone={name}"]} for name in names]
+    arms = [{"arm": arm_name(name), "backbone": name, "factors": [f"backbone={name}"]} for name in names]
     cells = [_cell(arm, ratio, pool) for ratio in ratios for arm in arms]
     return UnifiedPlan(arms[0], arms[1:], cells, planned, ratios, pool)
 
@@ -92,7 +92,12 @@ def plan_seeds(method: str, overrides: Mapping[str, Any], seed: int, seeds: int)
     return [{"method": method, "overrides": dict(overrides), "seed": seed + number} for number in range(seeds)]
 
 
-def _distinct(name: str, values: Sequence[str], least: int) -> list[str]:
+def distinct(name: str, values: Sequence[str], least: int) -> list[str]:
+    """Return the different names of a list, in order.
+
+    Raises:
+        SettingsError: it is no list of names, or has fewer than `least` different ones.
+    """
     valid = not isinstance(values, str) and all(isinstance(value, str) and value for value in values)
     if not valid or len(set(values)) < least:
         wanted = "at least two different names" if least > 1 else "a list of names"
@@ -128,7 +133,7 @@ def _pool_multiple(ratios: Sequence[float], seed: int, preset: str, overrides: M
 def _networks(
     names: Sequence[str], seed: int, seeds: int, preset: str, overrides: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    chosen = [NETWORKS.named(name) for name in _distinct("networks", names, 1)]
+    chosen = [NETWORKS.named(name) for name in distinct("networks", names, 1)]
     if UNIFIED not in names:
         raise SettingsError(f"'networks' is {list(names)!r}: add '{UNIFIED}', with which all others are compared.")
     if seeds > MOST_RUNS:
@@ -146,7 +151,8 @@ def _networks(
     ]
 
 
-def _arm(backbone: str) -> str:
+def arm_name(backbone: str) -> str:
+    """Return the name of a backbone as that of an arm."""
     return re.sub("[^a-z0-9]", "_", backbone.lower())[:30]
 
 

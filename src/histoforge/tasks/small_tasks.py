@@ -123,6 +123,47 @@ def run_plan_seeds(method: str, seed: int, seeds: int, overrides: Mapping[str, A
         return plan_seeds(method, overrides, seed, seeds)
 
 
+def run_plan_pathup(
+    backbones: list[str],
+    baselines: list[str],
+    form: Mapping[str, Any],
+    patch_size: str,
+    seed: int,
+    preset: str,
+    overrides: Mapping[str, Any],
+) -> tuple[Any, ...]:
+    """Plan the tasks of the pipeline `pathup`; see `plan_pathup.plan_pathup`.
+
+    Args:
+        form: `gpu_count`, `gpu_type` and `node_selector` of the run, and the same of its drawings, as in
+            `drawing_gpu_type`; empty ones are those of the run.
+
+    Returns:
+        The fields of the plan in their order, with one value per alignment, and the GPUs and nodes of drawings.
+    """
+    from histoforge.tasks.plan_pathup import plan_pathup
+
+    with task_process("plan_pathup"):
+        plan = plan_pathup(
+            backbones, baselines, patch_size=patch_size, seed=seed, preset=preset, overrides=overrides
+        )  # fmt: skip
+        say(f"large images of {plan.size} px, drawn in {2 + len(plan.drawings)} ways")
+        say(f"classifiers: {', '.join(item['backbone'] for item in plan.classifiers)}")
+    placed = (form[f"drawing_{name}"] or form[name] for name in ("gpu_count", "gpu_type", "node_selector"))
+    cutting = (plan.cutting, plan.cutting_images, plan.size)
+    return *cutting, *plan.alignments.values(), plan.baselines, plan.drawings, plan.classifiers, *placed
+
+
+def run_check_split(patches: Artifact, images: Artifact) -> None:
+    """Check that two patch sets have the same patients in each split; see `patches.matching.check_same_split`."""
+    from histoforge.patches.matching import check_same_split
+    from histoforge.patches.patchset import PatchSet
+
+    with task_process("check_split"):
+        check_same_split(PatchSet.open(Path(patches.path)), PatchSet.open(Path(images.path)))
+        say("the large images have the split of the patches")
+
+
 def run_plan_classes(
     patches: Artifact, run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]
 ) -> list[dict[str, Any]]:

@@ -95,6 +95,48 @@ UNIFIED: dict[str, Any] = {
 }
 """Settings for the pipeline that compares one network with two stages; 32 px is the smallest patch of its networks."""
 
+PATHUP: dict[str, Any] = {
+    "preprocess.patch_size": "32",
+    "preprocess.overview_shrink": 2,
+    "preprocess.small_images": "resize",
+    "preprocess.min_tissue": 0.2,  # so that images of one patch are kept as large images, which are padded
+    **{f"preprocess.{name}": SETTINGS[f"preprocess.{name}"] for name in ("split_ratios", "patient_pattern")},
+    "train_autoencoder.channels": 8,
+    "train_autoencoder.levels": 2,
+    "train_autoencoder.attention": False,
+    "train_autoencoder.epochs": 1,
+    "train_autoencoder.epoch_steps": 2,
+    "train_generator.batch_size": 8,
+    "train_generator.epochs": 1,
+    "train_generator.epoch_steps": 2,
+    "train_generator.select_from_epoch": 1,
+    "train_generator.fid_every": 1,
+    "train_generator.fid_samples": 16,
+    "train_generator.pathup.unet_channels": 8,
+    "train_generator.pathup.levels": 2,
+    "train_generator.pathup.level_blocks": 1,
+    "train_generator.pathup.sampling_steps": 2,
+    "train_generator.stylegan2.channel_base": 64,
+    "train_generator.stylegan2.channel_max": 8,
+    "train_generator.stylegan2.z_dim": 8,
+    "train_generator.stylegan2.style_dim": 8,
+    "train_generator.stylegan2.mapping_layers": 1,
+    "synthesise_images.images_per_class": 2,
+    "synthesise_images.steps": 2,
+    **{
+        f"train_classifier.{name}": SETTINGS[f"train_classifier.{name}"]
+        for name in ("backbone", "width", "epochs", "batch_size")
+    },
+    "train_classifier.seeds": 1,
+    **{
+        f"score_generator.{name}": LEADERBOARD[f"score_generator.{name}"]
+        for name in ("count", "map_patches", "neighbours")
+    },
+    "score_generator.path_pairs": 0,
+    **{name: value for name, value in SETTINGS.items() if name.startswith("evaluate.")},
+}
+"""Settings for the pipeline that draws large images, of 64 px here."""
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "augmentation-study": {"overrides": SETTINGS, "ratios": [0.5], "pool_multiples": [2.0], "fractions": [0.5]},
     "rleo": {"overrides": LEADERBOARD, "methods": ["rleo:literal"], "generator_seeds": 1},
@@ -105,6 +147,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "ratios": [0.5],
         "networks": ["vitgan"],
     },
+    "pathup": {"overrides": PATHUP},
 }
 """The arguments of the runs of pipelines without their locations; all other pipelines run with `SETTINGS`."""
 
@@ -122,13 +165,13 @@ ENDLESS = {
 """Settings of a training that ends only when it is told to, with a checkpoint every few seconds."""
 
 
-def write_images(folder: Path, per_class: int = 32, patients: int = 8) -> Path:
-    """Write folders of drawn 16 px images by class, whose names begin with the patient, and return `folder`."""
+def write_images(folder: Path, per_class: int = 32, patients: int = 8, side: int = 16) -> Path:
+    """Write folders of drawn images by class, whose names begin with the patient, and return `folder`."""
     from PIL import Image
 
     from histoforge.phantom import draw_patches
 
-    drawn = draw_patches(per_class, (16, 16), mpp=2.0, patients=patients)
+    drawn = draw_patches(per_class, (side, side), mpp=2.0, patients=patients)
     for number, (image, label, patient) in enumerate(zip(drawn.images, drawn.labels, drawn.patients, strict=True)):
         directory = folder / CLASSES[label]
         directory.mkdir(parents=True, exist_ok=True)
