@@ -124,6 +124,14 @@ def test_networks_and_backbones_are_held_against_their_own_settings(name, value,
         run_parameters(package, "", {**given, name: value})
 
 
+def test_the_levels_of_pathup_are_checked_before_a_run_starts():
+    package = open_package("pathup")
+    given = {"source": "s3://b/slides", "preset": "quickstart", "patch_size": "64"}
+    assert run_parameters(package, "", given)["preset"] == "quickstart"
+    with pytest.raises(SettingsError, match="'overview_shrink' is 0"):
+        run_parameters(package, "", {**given, "overrides": {"preprocess.overview_shrink": 0}})
+
+
 def test_a_missing_parameter_is_named(kubeflow, capsys, tmp_path):
     done = call(capsys, "submit", write_pipeline(tmp_path))
     assert (done.code, done.err) == (2, "The pipeline 'tiny' needs the parameter 'source': where slides lie.\n")

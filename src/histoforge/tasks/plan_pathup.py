@@ -163,13 +163,12 @@ def _drawings(large: int, seed: int, preset: str, overrides: Mapping[str, Any]) 
     for fixed in ("upscaler", "weights"):
         if _values_of(fixed, common):
             raise SettingsError(f"synthesise_images: the pipeline '{METHOD}' compares every '{fixed}': leave it out.")
-    ways = {"no weight map": {"weights": "none"}, "bicubic": {"upscaler": "bicubic"}}
-    drawings = [
-        {"name": name, "overrides": {**common, **{f"synthesise_images.{key}": value for key, value in way.items()}}}
-        for name, way in ways.items()
-    ]
-    for drawing in drawings:
-        step_config(STEPS["synthesise_images"], preset, drawing["overrides"], {"size": str(large), "seed": seed})
+    ways: dict[str, dict[str, Any]] = {"no weight map": {"weights": "none"}, "bicubic": {"upscaler": "bicubic"}}
+    drawings = []
+    for name, way in ways.items():
+        own = {**common, **{f"synthesise_images.{parameter}": value for parameter, value in way.items()}}
+        step_config(STEPS["synthesise_images"], preset, own, {"size": str(large), "seed": seed})
+        drawings.append({"name": name, "overrides": own})
     return drawings
 
 
