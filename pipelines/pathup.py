@@ -8,6 +8,7 @@ from histoforge_components.evaluate.component import evaluate
 from histoforge_components.plan_pathup.component import plan_pathup
 from histoforge_components.preprocess.component import preprocess
 from histoforge_components.score_generator.component import score_generator
+from histoforge_components.score_images.component import score_images
 from histoforge_components.synthesise_images.component import synthesise_images
 from histoforge_components.train_autoencoder.component import train_autoencoder
 from histoforge_components.train_classifier.component import train_classifier
@@ -95,7 +96,7 @@ def _train_diffusion(experiment: Experiment, alignment: str, latent_space: dsl.P
         **checked.settings("train_generator", overrides=experiment.plan.outputs[alignment]),
     )
     checked.assign(training, f"Train latent diffusion, {alignment}")
-    _score(experiment, experiment.patches, training.outputs["generator"])
+    _score(experiment, experiment.patches, training.outputs["generator"], overviews=experiment.overviews)
     return training.outputs["generator"]
 
 
@@ -115,19 +116,21 @@ def _train_baselines(experiment: Experiment, level: str, images: Any) -> Any:
     return training.outputs["generator"]
 
 
-def _score(experiment: Experiment, images: Any, generator: Any) -> None:
+def _score(experiment: Experiment, images: Any, generator: Any, **second_level: Any) -> Any:
     """Score what a generator draws against the images that it was trained on (Tables 1 and 2)."""
     scoring = score_generator(
         patches=images,
         generator=generator,
         extractor=experiment.extractor,
+        **second_level,
         **experiment.checked.settings("score_generator"),
     )
     experiment.checked.assign(scoring, "Draw patches and score them")
+    return scoring.outputs["scores"]
 
 
-def _draw(experiment: Experiment, generator: Any, title: str, **settings: Any) -> Any:
-    """Draw large images on the pool of drawings, and return them."""
+def _draw(experiment: Experiment, generator: Any, title: str, name: str = "", **settings: Any) -> tuple[Any, Any]:
+    """Draw large images on the pool of drawings and score them, and return images and scores."""
     checked, plan = experiment.checked, experiment.plan
     drawing = synthesise_images(
         generator=generator,
@@ -138,11 +141,19 @@ def _draw(experiment: Experiment, generator: Any, title: str, **settings: Any) -
     names = ("gpu_count", "gpu_type", "node_selector")
     pool = replace(checked.pool, **{name: plan.outputs[f"{name}_for_drawing"] for name in names})
     resources.assign(drawing, pool, title)
-    return drawing.outputs["images"]
+    scoring = score_images(
+        patches=experiment.large_images,
+        images=drawing.outputs["images"],
+        extractor=experiment.extractor,
+        name=name,
+        **checked.settings("score_images"),
+    )
+    checked.assign(scoring, "Score large images")
+    return drawing.outputs["images"], scoring.outputs["scores"]
 
 
-def _draw_otherwise(experiment: Experiment, generator: Any) -> Any:
-    """Draw without the weight map (Table 4) and by other upscalers (Table 3), and return the images of one way."""
+def _draw_otherwise(experiment: Experiment, generator: Any) -> tuple[Any, Any]:
+    """Draw without the weight map (Table 4) and enlarge overviews (Table 3); return images and scores of a way."""
     ways = experiment.plan.outputs["drawings"]
     with dsl.ParallelFor(ways, name="Other ways to draw", parallelism=resources.AT_ONCE) as way:
         return _draw(experiment, generator, "Draw otherwise", overrides=way.overrides)
@@ -231,9 +242,9 @@ def pathup(
     patch_baselines = _train_baselines(experiment, "patches", experiment.patches)
     overview_baselines = _train_baselines(experiment, "overviews", experiment.overviews)
 
-    random_images = _draw(experiment, unaligned, "Draw random images")
-    our_images = _draw(experiment, full, "Draw our images")
-    other_images = _draw_otherwise(experiment, full)
+    random_images, _ = _draw(experiment, unaligned, "Draw random images", name="without alignment")
+    our_images, _ = _draw(experiment, full, "Draw our images")
+    other_images, _ = _draw_otherwise(experiment, full)
     real_arm, random_arm, our_arm = _train_arms(experiment, random_images, our_images)
 
     evaluation = evaluate(

@@ -19,6 +19,7 @@ SIZES = {
         "select-samples",
         "synthesise-images",
         "score-generator",
+        "score-images",
         "evaluate",
         "leaderboard",
         "publish-model",

@@ -133,6 +133,8 @@ PATHUP: dict[str, Any] = {
         for name in ("count", "map_patches", "neighbours")
     },
     "score_generator.path_pairs": 0,
+    "score_images.neighbours": 2,
+    "score_images.tiles": 16,
     **{name: value for name, value in SETTINGS.items() if name.startswith("evaluate.")},
 }
 """Settings for the pipeline that draws large images, of 64 px here."""
