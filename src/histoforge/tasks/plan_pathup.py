@@ -118,18 +118,16 @@ def _check_levels(plain: Any, asked: Mapping[str, Any], shrink: int) -> None:
         )
     if plain.folds:
         raise SettingsError(f"preprocess: 'folds' is {plain.folds}, and the pipeline '{METHOD}' has a single split.")
-    for size in _values_of("overview_size", asked):
-        if size not in (0, side):
-            raise SettingsError(
-                f"preprocess: 'overview_size' is {size}, and overviews have the size of patches, {side} px: leave it "
-                "out."
-            )
-    for factor in _values_of("overview_shrink", asked):
-        if factor < 2:
-            raise SettingsError(
-                f"preprocess: 'overview_shrink' is {factor}, and PathUp learns overviews that show more tissue than "
-                f"patches: give at least 2, or leave it out for {SHRINK}."
-            )
+    if _values_of("overview_size", asked) and plain.overview_size not in (0, side):
+        raise SettingsError(
+            f"preprocess: 'overview_size' is {plain.overview_size}, and overviews have the size of patches, {side} px: "
+            "leave it out."
+        )
+    if _values_of("overview_shrink", asked) and plain.overview_shrink < 2:
+        raise SettingsError(
+            f"preprocess: 'overview_shrink' is {plain.overview_shrink}, and PathUp learns overviews that show more "
+            f"tissue than patches: give at least 2, or leave it out for {SHRINK}."
+        )
     if side * shrink > LARGEST:
         raise SettingsError(
             f"Patches of {side} px and overview_shrink={shrink} make large images of {side * shrink} px, and at most "
