@@ -193,7 +193,7 @@ def _train_arms(experiment: Experiment, random_images: Any, our_images: Any) -> 
 def pathup(
     run: RunParameters,
     backbones: list = [],
-    baselines: list = ["stylegan2"],
+    baselines: list = ["stylegan2", "vqgan"],
     drawing_gpu_count: str = "",
     drawing_gpu_type: str = "",
     drawing_node_selector: dict = {},

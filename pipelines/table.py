@@ -61,6 +61,7 @@ _UNIFIED: dict[str, Mapping[str, Any] | bool] = {
 }
 
 _PATHUP: dict[str, Mapping[str, Any] | bool] = {
+    "preprocess": _NO_CONTROL,
     "train_classifier": {"arm": "extractor", "augmentation": "none"},
     "train_generator": False,  # `plan_pathup` checks it, for each method
 }

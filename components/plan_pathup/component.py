@@ -9,7 +9,7 @@ from kfp import dsl
 @dsl.component(base_image=image_of("plan_pathup"), install_kfp_package=False)
 def plan_pathup(
     backbones: list = [],
-    baselines: list = ["stylegan2"],
+    baselines: list = ["stylegan2", "vqgan"],
     drawing_gpu_count: str = "",
     drawing_gpu_type: str = "",
     drawing_node_selector: dict = {},

@@ -33,11 +33,6 @@ def test_large_images_are_the_tissue_of_overviews_at_the_resolution_of_patches()
     assert levels.seed == 5
 
 
-def test_patients_are_held_back_only_if_the_user_asks_for_it():
-    assert cut(plan().cutting).control_share == 0
-    assert cut(plan(overrides={"preprocess.control_share": 0.5}).cutting).control_share == 0.5
-
-
 @pytest.mark.parametrize(
     ("preset", "patch_size", "size", "backbones"),
     [

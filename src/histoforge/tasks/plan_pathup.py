@@ -100,8 +100,6 @@ def _levels(patch_size: str, seed: int, preset: str, overrides: Mapping[str, Any
     shrink = plain.overview_shrink if plain.overview_shrink > 1 else SHRINK
     _check_levels(plain, asked, shrink)
     levels = {"overview_size": 0, "overview_shrink": shrink}
-    if not _values_of("control_share", asked):
-        levels["control_share"] = 0  # there is no positive control
     rest = {name: value for name, value in asked.items() if name.rpartition(".")[2] not in levels}
     cutting = {**rest, **{f"preprocess.{name}": value for name, value in levels.items()}}
     step_config(step, preset, cutting, given)
