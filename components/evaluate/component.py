@@ -36,7 +36,12 @@ def evaluate(
     generators: Optional[dsl.Input[List[dsl.Model]]] = None,
     pools: Optional[dsl.Input[List[dsl.Dataset]]] = None,
     generator_scores: Optional[dsl.Input[List[dsl.Artifact]]] = None,
+    overview_scores: Optional[dsl.Input[List[dsl.Artifact]]] = None,
+    unaligned_scores: dsl.Input[dsl.Artifact] = None,
+    prompted_scores: dsl.Input[dsl.Artifact] = None,
+    full_scores: dsl.Input[dsl.Artifact] = None,
     image_scores: Optional[dsl.Input[List[dsl.Artifact]]] = None,
+    tracked_scores: dsl.Input[dsl.Artifact] = None,
     autoencoder: dsl.Input[dsl.Model] = None,
     seed: int = -1,
     preset: str = "",
@@ -69,7 +74,12 @@ def evaluate(
         generators: the generators of all folds.
         pools: scored candidate pools of all generators.
         generator_scores: scores of generators, for the tables of patches and overviews.
+        overview_scores: scores of generators of overviews, for the same tables.
+        unaligned_scores: scores of latent diffusion without alignment.
+        prompted_scores: scores of latent diffusion with prompt alignment.
+        full_scores: scores of latent diffusion with prompt alignment and the feature entropy loss.
         image_scores: scores of large images, for the tables of upscalers and weight maps.
+        tracked_scores: scores of large images that were drawn as PathUp draws them.
         autoencoder: autoencoder of latent diffusion, for its reconstruction error.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
         preset: name of a preset; '' for none.
@@ -109,8 +119,14 @@ def evaluate(
             "pool": [pool, *(pools or [])],
             "selected": [selected],
             "overviews": overviews,
-            "generator_scores": generator_scores or [],
-            "image_scores": image_scores or [],
+            "generator_scores": [
+                *(generator_scores or []),
+                *(overview_scores or []),
+                unaligned_scores,
+                prompted_scores,
+                full_scores,
+            ],
+            "image_scores": [tracked_scores, *(image_scores or [])],
             "autoencoder": autoencoder,
         },
         outputs={"report": report, "metrics": results},

@@ -13,11 +13,12 @@ from histoforge.generators.loading import load_generator
 from histoforge.patches import PatchSet
 
 CLASSIFIERS = ("vit_s_16", "admil")
+SMALLER = {"baselines": "[stylegan2]"}
 ARMS = {"baseline", "admil", *(f"{name}_{kind}" for name in CLASSIFIERS for kind in ("random", "ours"))}
 
 
 def arguments(source, out, **more):
-    settings = [word for name, value in {**PATHUP, **more}.items() for word in ("--set", f"{name}={value}")]
+    settings = [word for name, value in {**PATHUP, **SMALLER, **more}.items() for word in ("--set", f"{name}={value}")]
     return ["run", "pathup", "--source", source, "--out", out, "--preset", "", *settings]
 
 
@@ -95,6 +96,22 @@ def test_every_arm_of_table_6_is_tested_on_real_large_images(finished):
         for kind in ("random", "ours")
     ]
     assert synthetic == [PatchSet.open(out / f"{name}_images").digest for name in ("random", "our")]
+
+
+def test_the_report_has_the_papers_tables(finished):
+    out, _ = finished
+    found = json.loads((out / "metrics.json").read_text())["large_images"]
+    levels = [(scores["name"], sorted({row["level"] for row in scores["levels"]})) for scores in found["generators"]]
+    assert sorted(levels) == [
+        *((f"pathup:{alignment}", ["overview", "patch"]) for alignment in ("entropy", "none", "prompt")),
+        ("stylegan2", ["overview"]),
+        ("stylegan2", ["patch"]),
+    ]
+    assert [scores["name"] for scores in found["images"]] == ["tracking", "tracking without weight map", "bicubic"]
+    assert set(found["reconstruction"]) == {"patch", "overview"}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for words in ("Table 1", "Table 2", "Table 3", "Table 4", "Table 6"):
+        assert words in page
 
 
 def test_ours_is_compared_with_real_and_with_random(finished):

@@ -60,7 +60,7 @@ def plan_pathup(
 
     Args:
         backbones: networks that classify large images; none for a vision transformer and `admil`.
-        baselines: methods that are trained on each level apart; none for no baselines.
+        baselines: methods that are trained on each level apart, at least one.
         patch_size: the pipeline's value for `preprocess`; '' for the preset's.
         seed: the first seed; -1 leaves it to the preset and the overrides.
         preset: name of a preset, or ''.
@@ -75,7 +75,7 @@ def plan_pathup(
     images = {**cutting, "preprocess.overview_size": large, "preprocess.overview_shrink": 1}
     alignments = _alignments(side, seed, preset, overrides)
     drawings = _drawings(large, seed, preset, overrides)
-    named = distinct("baselines", baselines, 0)
+    named = distinct("baselines", baselines, 1)
     for name in named:
         _check_baseline(name, side, seed, preset, overrides)
     classifiers = [

@@ -149,7 +149,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "ratios": [0.5],
         "networks": ["vitgan"],
     },
-    "pathup": {"overrides": PATHUP},
+    "pathup": {"overrides": PATHUP, "baselines": ["stylegan2"]},
 }
 """The arguments of the runs of pipelines without their locations; all other pipelines run with `SETTINGS`."""
 
