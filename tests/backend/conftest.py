@@ -67,10 +67,12 @@ def locations(study: Run, guided: Run, fractions: Run, objects: Path) -> dict[st
     names = ("baseline", "selective", "generator", "pool", "selected")
     outputs: dict[str, Any] = {name: study.output(name) for name in ("patches", "overviews")}
     outputs |= {name: study.outputs(name)[0] for name in names}
+    drawn, scored = score_tiny_images(objects, outputs), guided.locations_of("name", "scores")
     return {
         **outputs,
         **train_latent_generator(objects, outputs["patches"]),
-        "image_scores": [score_tiny_images(objects, outputs)],
+        "image_scores": [drawn],
+        "tracked_scores": drawn,
         "traditional": study.outputs("real_arms")[0],
         "real_arms": study.outputs("real_arms")[1:],
         "gans": study.outputs("gan"),
@@ -88,8 +90,10 @@ def locations(study: Run, guided: Run, fractions: Run, objects: Path) -> dict[st
         "results": study.output("metrics"),
         "guide": guided.output("guide"),
         "generators": guided.locations_of("only_class", "generator")[:2],
-        "scores": guided.locations_of("name", "scores"),
-        "generator_scores": guided.locations_of("name", "scores"),
+        "scores": scored,
+        "generator_scores": scored,
+        "overview_scores": scored,
+        **{f"{alignment}_scores": scored[0] for alignment in ("unaligned", "prompted", "full")},
         "arms": fractions.outputs("cells"),
         "fraction_baselines": fractions.outputs("fraction_baselines"),
         "fraction_selectives": fractions.outputs("fraction_selectives"),

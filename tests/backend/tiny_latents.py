@@ -79,5 +79,6 @@ def inputs_of(component: str, locations: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "train_autoencoder": {"overviews": locations["patches"]},  # of the size of the patches
         "synthesise_images": {"generator": locations["latent_generator"]},
+        "check_split": {"images": locations["overviews"]},
         "score_images": {"images": locations["selected"]},  # patches of the size of the real ones
     }.get(component, {})
