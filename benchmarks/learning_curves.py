@@ -133,7 +133,7 @@ def prepare(name: str, method_name: str, out: Path, arguments: argparse.Namespac
 
 
 def train(run: Run, data: PatchSet, guide: Guide | None, per_class: int) -> None:
-    """Train until the last step and save patches at every mark, once."""
+    """Train on the training split until the last step and save patches at every mark, once."""
     done = run.folder / "done.json"
     settings = run.config.model_dump(mode="json")
     if done.exists() and json.loads(done.read_text()) == settings:
@@ -145,12 +145,15 @@ def train(run: Run, data: PatchSet, guide: Guide | None, per_class: int) -> None
         classes=data.classes,
         patch_size=data.patch_size,
     )
-    for training in class_trainings(run.config, data, info):
-        _train_one(run, training, guide, per_class)
+    inputs: dict[str, Any] = {"guide": guide} if METHODS[run.method].guided else {}
+    if METHODS[run.method].classifies:
+        inputs["validation"] = data.split("val")
+    for training in class_trainings(run.config, data.split("train"), info):
+        _train_one(run, training, inputs, per_class)
     done.write_text(json.dumps(settings))
 
 
-def _train_one(run: Run, training: ClassTraining, guide: Guide | None, per_class: int) -> None:
+def _train_one(run: Run, training: ClassTraining, inputs: dict[str, Any], per_class: int) -> None:
     folder = run.folder / (training.folder or "all")
     engine = Engine(
         folder,
@@ -160,9 +163,8 @@ def _train_one(run: Run, training: ClassTraining, guide: Guide | None, per_class
         label=training.label,
         stream=training.folder or "generator",
     )
-    guided = {"guide": guide} if METHODS[run.method].guided else {}
     marks = Marks(folder / "marks", engine, per_class)
-    METHODS[run.method].train(run.config, training.data, engine, marks, training.info, **guided)
+    METHODS[run.method].train(run.config, training.data, engine, marks, training.info, **inputs)
 
 
 def marks(folder: Path) -> dict[int, Pixels]:
@@ -260,7 +262,7 @@ def main() -> None:
     for method in arguments.methods:
         run = prepare(arguments.name or method, method, out, arguments)
         guide = train_guide(out, arguments.preset) if METHODS[run.method].guided else None
-        train(run, data.split("train"), guide, arguments.drawn)
+        train(run, data, guide, arguments.drawn)
         (run.folder / "name.txt").write_text(run.name)
     report(out, data, spaces, arguments.drawn)
 

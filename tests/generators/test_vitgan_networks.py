@@ -111,6 +111,22 @@ def test_each_part_of_the_noise_and_the_class_reach_their_stage():
     assert (network(z, torch.tensor([1])) - before).abs().max() > 1e-6
 
 
+def test_two_last_channels_give_a_plane_of_colours():
+    """Normalised, they would give two colours."""
+    network = generator(make())
+    torch.nn.init.orthogonal_(network.to_rgb.weight, gain=0.1)
+    images = network(torch.randn(4, 20), torch.tensor([0, 1, 2, 0]))
+    colours = images.atanh().permute(0, 2, 3, 1).flatten(0, 2)
+    first, second, _ = torch.linalg.svdvals(colours - colours.mean(0))
+    assert second > 0.2 * first
+
+
+@pytest.mark.parametrize("channels", [128, 512])
+def test_images_start_near_grey(channels):
+    images = generator(make(generator_channels=channels))(torch.randn(4, 20), torch.tensor([0, 1, 2, 0]))
+    assert 0.05 < images.std() < 0.4
+
+
 def test_without_class_projection_the_stages_have_plain_norms():
     network = generator(make("medvitgan"))
     assert {type(stage.projection) for stage in network.stages} == {torch.nn.LayerNorm}

@@ -34,8 +34,12 @@ class TransformerEncoder(nn.Module):
 
 
 def initialise(layer: nn.Module) -> None:
-    """Give linear layers truncated normal weights with a standard deviation of 0.02, and no bias."""
+    """Give linear layers Xavier's weights, and no bias, as in the code of Dosovitskiy et al.
+
+    The usual standard deviation of 0.02 suits several hundred channels. With tens of them, an encoder that starts with
+    it hardly changes its tokens.
+    """
     if isinstance(layer, nn.Linear):
-        nn.init.trunc_normal_(layer.weight, std=0.02)
+        nn.init.xavier_uniform_(layer.weight)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

@@ -9,14 +9,18 @@ from histoforge.layers.class_projection import ClassProjection
 from histoforge.layers.token_attention import Grid, largest_window
 from histoforge.layers.transformer_encoder import TransformerEncoder, initialise
 
+GREY = 0.2
+"""Factor on the first weights of the colours. With 1, images start as noise in which half of tanh is saturated."""
+
 
 class VitganGenerator(nn.Module):
     """Draws patches by four stages that each double a map of tokens.
 
     A linear layer makes the first map, H/16 x W/16 x C, of [z_0, onehot(label)]. Each stage is a class projection with
     its own part of z, an upsampling (bicubic in stage 1, which keeps C; pixel shuffle later, which leaves C/4) and
-    transformer encoders. The third and the fourth stage attend in windows (A2-7). A linear layer and tanh make the
-    image of the last tokens, as in TransGAN, whose position embeddings at each stage the paper does not mention.
+    transformer encoders. The third and the fourth stage attend in windows (A2-7). A linear layer makes the image of the
+    last tokens, as in TransGAN, whose position embeddings at each stage the paper does not mention; tanh bounds it. The
+    last tokens are not normalised: of their C/64 channels, which are few, normalisation would take two.
 
     Without class projection (MedViTGAN), each stage begins with plain layer normalisation, and all of z enters the
     first map.
@@ -34,10 +38,9 @@ class VitganGenerator(nn.Module):
             _Stage(config, number, limit, base, chunk + classes if config.class_projection else 0)
             for number, limit in enumerate(limits, 1)
         )
-        self.norm = nn.LayerNorm(self.channels[-1])
         self.to_rgb = nn.Linear(self.channels[-1], 3)
         self.apply(initialise)
-        nn.init.xavier_uniform_(self.to_rgb.weight)
+        nn.init.xavier_uniform_(self.to_rgb.weight, gain=GREY)
         for stage in self.stages:
             if isinstance(stage.projection, ClassProjection):
                 stage.projection.reset()
@@ -57,7 +60,7 @@ class VitganGenerator(nn.Module):
         tokens = self.embed(conditions[0]).unflatten(1, (-1, self.channels[0]))
         for number, stage in enumerate(self.stages, 1):
             tokens = stage(tokens, conditions[number] if self.parts > 1 else None)
-        image = torch.tanh(self.to_rgb(self.norm(tokens)).float())
+        image = torch.tanh(self.to_rgb(tokens).float())
         return image.unflatten(1, [side << STAGES for side in self.base]).permute(0, 3, 1, 2)
 
 
