@@ -36,8 +36,14 @@ def test_every_preset_is_valid_for_every_method(preset, method):
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_sections_of_presets_are_of_steps_and_methods(preset):
-    known = {*STEPS, *(f"train_generator.{method}" for method in METHODS)}
-    assert set(load_preset(preset)) <= known
+    variants = {
+        f"{name}.{variant}"
+        for name, step in STEPS.items()
+        if (by := step.config_class.variant_by)
+        for variant in get_args(step.config_class.model_fields[by].annotation)
+    }
+    assert {f"train_generator.{method}" for method in METHODS} <= variants
+    assert set(load_preset(preset)) <= {*STEPS, *variants}
 
 
 def test_overrides_take_precedence_over_the_sections_of_a_method():
