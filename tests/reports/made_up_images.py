@@ -16,10 +16,10 @@ from histoforge.metrics.generative import generative_metrics
 JUDGE = "resnet18 (baseline, seed 1) bbbb"
 GENERATORS = {"stylegan2": 0.8, "vqgan": 0.9, "pathup:none": 0.7, "pathup:prompt": 0.5, "pathup:entropy": 0.3}
 DRAWN = {
-    "tracking": {"upscaler": "tracking", "weights": "paper"},
-    "tracking without weight map": {"upscaler": "tracking", "weights": "none"},
-    "bicubic": {"upscaler": "bicubic", "weights": "paper"},
-    "bsrgan": {"upscaler": "trained", "weights": "paper"},
+    "tracking": {"upscaled_by": "tracking", "weights": "paper"},
+    "tracking without weight map": {"upscaled_by": "tracking", "weights": "none"},
+    "bicubic": {"upscaled_by": "bicubic", "weights": "paper"},
+    "bsrgan": {"upscaled_by": "bsrgan", "weights": "paper"},
 }
 
 

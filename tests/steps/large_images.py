@@ -23,5 +23,5 @@ def write_images(path, per_class, seam=0, synthetic=True, classes=CLASSES, side=
                 split = "" if synthetic else ("train", "train", "val", "test")[number % 4]
                 kept = {"split": split} if split else {}
                 writer.add(noise.clip(0, 255).astype(np.uint8), label=label, patient=name, slide=name, **kept)
-        writer.finish({"step": "synthesise_images", "config": {"upscaler": "tracking"}, "borders": BORDERS})
+        writer.finish({"step": "synthesise_images", "upscaled_by": "tracking", "borders": BORDERS})
     return path

@@ -131,9 +131,9 @@ def test_a_guide_finds_repeated_tissue_in_synthetic_and_in_real_images(given, tm
 
 
 def test_images_are_named_by_how_they_were_drawn():
-    assert drawing_name({"upscaler": "tracking", "weights": "paper"}) == "tracking"
-    assert drawing_name({"upscaler": "tracking", "weights": "none"}) == "tracking without weight map"
-    assert drawing_name({"upscaler": "bicubic", "weights": "none"}) == "bicubic"
+    assert drawing_name({"upscaled_by": "tracking", "weights": "paper"}) == "tracking"
+    assert drawing_name({"upscaled_by": "tracking", "weights": "none"}) == "tracking without weight map"
+    assert drawing_name({"upscaled_by": "bsrgan", "weights": "none"}) == "bsrgan"
 
 
 def test_what_does_not_belong_together_is_refused(given, tmp_path):

@@ -17,6 +17,7 @@ from untrained_pathup import save_pathup
 
 from histoforge.core.errors import HistoforgeError, ModelError, SettingsError, StorageError
 from histoforge.generators.pathup.finished_images import FinishedImages
+from histoforge.metrics.seams import seam_energy
 from histoforge.patches import PatchSet
 from histoforge.steps.synthesise_images import run
 from histoforge.steps.synthesise_images_config import SynthesiseImagesConfig
@@ -56,6 +57,12 @@ def test_the_images_are_a_synthetic_patch_set_of_each_class(drawn):
     assert images.index["mpp"].tolist() == [0.5] * 4
     assert images.index["patient"].nunique() == 4
     assert len(np.unique(images.images(), axis=0)) == 4
+    made_by = images.info.made_by
+    assert made_by["borders"] == {"rows": [16, 32, 48], "columns": [16, 32], "grid": 4}
+    assert made_by["upscaled_by"] == "tracking"
+    assert images.index["seams"].tolist() == pytest.approx(
+        [seam_energy(image[None], **made_by["borders"]) for image in images.images()]
+    )
     assert summary.images == {"benign": 2, "tumour": 2}
     assert (summary.windows, summary.steps, summary.resumed) == (6, 2, 0)
     assert summary.seams == pytest.approx(images.index["seams"].mean())

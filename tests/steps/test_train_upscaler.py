@@ -220,6 +220,7 @@ def test_large_images_are_overviews_enlarged_by_an_upscaler(trained, generator, 
     images = PatchSet.open(tmp_path / "images")
     assert images.patch_size == (64, 64)
     assert summary.upscaler == images.info.made_by["upscaler"] == read_model_info(trained[0] / method).digest
+    assert images.info.made_by["upscaled_by"] == method
     assert (summary.windows, summary.steps) == (9, 8 if method == "latent_sr" else 1)
     assert images.index["seams"].notna().all()
     synthesise(generator, tmp_path / "bicubic", upscaler="bicubic")

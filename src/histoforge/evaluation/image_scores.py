@@ -49,7 +49,8 @@ class ImageScores(Result):
 
     Attributes:
         name: name of the set in tables, such as 'tracking'.
-        drawing: the settings that the images were drawn with.
+        drawing: the settings that the images were drawn with, and as `upscaled_by` what enlarged the overviews:
+            'tracking', 'bicubic', or the method of a trained upscaler.
         image_size, tile_size: height and width of an image and of a tile, px.
         images: number of images by class.
         judge: the extractor that compares sets.

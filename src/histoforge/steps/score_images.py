@@ -96,9 +96,10 @@ def run(
     inception = inception_extractors(config.inception_weights, config.inception_sha256, device)
     comparison = Comparison([judge, *inception], config.neighbours, config.batch_size, config.seed, device)
     made_by = drawn.info.made_by
+    drawing = {**(made_by.get("config") or {}), "upscaled_by": str(made_by.get("upscaled_by", "images"))}
     result = ImageScores(
-        name=config.name or drawing_name(made_by.get("config") or {}),
-        drawing=made_by.get("config") or {},
+        name=config.name or drawing_name(drawing),
+        drawing=drawing,
         classes=drawn.classes,
         image_size=drawn.patch_size,
         tile_size=size,
@@ -122,8 +123,8 @@ def run(
 
 
 def drawing_name(settings: Mapping[str, Any]) -> str:
-    """Return the name of images in tables, given the settings of synthesise_images."""
-    name = str(settings.get("upscaler", "images"))
+    """Return the name of images in tables, given the settings of synthesise_images and what enlarged the overviews."""
+    name = str(settings["upscaled_by"])
     if name != "tracking":
         return name
     weights = {"paper": "", "none": " without weight map"}

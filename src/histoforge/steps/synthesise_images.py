@@ -247,6 +247,7 @@ def _write_images(
             writer.add(image[None], label=target.label, seams=np.nan if seams is None else seams, **names, **origin)
         made_by = {"step": "synthesise_images", "config": config.model_dump(mode="json", exclude=NOT_IDENTITY)}
         made_by |= {"borders": {"rows": rows, "columns": columns, "grid": factor}}
+        made_by |= {"upscaled_by": config.upscaler if models.upscaler is None else models.upscaler.info.method}
         writer.finish({**made_by, **models.digests, "generator_seed": info.config.get("seed")})
 
 

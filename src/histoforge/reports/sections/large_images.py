@@ -32,12 +32,12 @@ SEAMS_NOTE = (
 def large_images_section(large: LargeImageFindings | None) -> Section:
     """Show large images of each class, and compare upscalers and weight maps; empty without their scores."""
     images = [] if large is None else list(large.images)
-    tracked = [scores for scores in images if scores.drawing.get("upscaler") == "tracking"]
+    tracked = [scores for scores in images if scores.drawing.get("upscaled_by") == "tracking"]
     upscaled = [scores for scores in images if scores not in tracked or scores.drawing.get("weights") != "none"]
     figures = [] if large is None else _class_figures(large.pictures)
     blocks: list[Block] = [Figures(figures, wide=True)] if figures else []
     for extractor in dict.fromkeys(row.extractor for scores in images for row in scores.levels):
-        upscalers = {scores.name: TABLE_3.get(_upscaler(scores)) for scores in upscaled}
+        upscalers = {scores.name: TABLE_3.get(str(scores.drawing.get("upscaled_by"))) for scores in upscaled}
         blocks += _image_table("Table 3: what enlarges an overview", upscaled, extractor, upscalers)
         if len(tracked) > 1:
             maps = {scores.name: TABLE_4.get(str(scores.drawing.get("weights"))) for scores in tracked}
@@ -85,12 +85,6 @@ def _row(pictures: Sequence[LargePicture]) -> Image.Image:
         image.thumbnail((PANEL_PX, PANEL_PX), Image.Resampling.LANCZOS)
         panels += [np.asarray(image), np.full((image.height, 4 * GAP, 3), 255, np.uint8)]
     return Image.fromarray(np.concatenate(panels[:-1], axis=1))
-
-
-def _upscaler(scores: ImageScores) -> str:
-    """Return the upscaler as Table 3 names it: that of the drawing or, for a trained one, what the name says."""
-    upscaler = str(scores.drawing.get("upscaler", ""))
-    return next((key for key in TABLE_3 if key in scores.name), upscaler) if upscaler == "trained" else upscaler
 
 
 def _image_table(
