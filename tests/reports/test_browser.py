@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from html_pages import measure, needs_browser, print_pages
 from made_up import make_findings, make_study
+from made_up_images import make_large_images
 from PIL import Image
 
 from histoforge.evaluation.findings import PictureFile
@@ -23,7 +24,7 @@ def report(tmp_path_factory) -> Path:
     findings = make_findings(make_study(arms, names=[f"TCGA-AA-{i:04d}-with-a-long-name" for i in range(12)]))
     Image.new("RGB", (1000, 600), "pink").save(folder / "slide.jpg")
     slide = PictureFile(folder / "slide.jpg", "Slide s1", "s1: 12 patches.")
-    findings = dataclasses.replace(findings, slides=[slide], pictures=[slide])
+    findings = dataclasses.replace(findings, slides=[slide], pictures=[slide], large_images=make_large_images(folder))
     write_page(folder / "report.html", build_study_page(findings, study_answer(findings.study, 480, 12)))
     return folder / "report.html"
 
