@@ -73,7 +73,7 @@ def run(
 
     Raises:
         HistoforgeError: the inputs do not belong together, an image is smaller than a patch of the extractor, or there
-            are fewer images of a class than generations.
+            are no images of a class.
     """
     started = time.monotonic()
     device = resolve_device(config.device)
@@ -115,7 +115,7 @@ def run(
             extractor=judge.info.digest,
             guide="" if loaded_guide is None else loaded_guide.info.digest,
         ),
-        warnings=_warnings(compared),
+        warnings=_warnings(compared, config.generations),
     )
     _write(scores, result, compared, config.shown_images)
     say(f"score_images: {result.name}: {counted(len(drawn), 'images')} are scored")
@@ -135,15 +135,14 @@ def _compared_images(real: PatchSet, drawn: PatchSet, config: ScoreImagesConfig)
     """Divide the synthetic images into groups with the same number of each class, and choose real images.
 
     Raises:
-        SettingsError: there are fewer images of a class than groups.
+        PatchSetError: there are no synthetic images of a class.
     """
-    generations, fewest = config.generations, int(drawn.counts.min())
-    if fewest < generations:
-        name = drawn.classes[int(drawn.counts.argmin())]
-        raise SettingsError(
-            f"There are {counted(fewest, 'images')} of the class '{name}', fewer than generations={generations}: draw "
-            f"more images_per_class, or set generations to at most {max(1, fewest)}."
+    fewest = int(drawn.counts.min())
+    if not fewest:
+        raise PatchSetError(
+            f"There are no images of the class '{drawn.classes[int(drawn.counts.argmin())]}': draw some of each class."
         )
+    generations = min(config.generations, fewest)
     by_class = [np.flatnonzero(drawn.labels == label) for label in range(len(drawn.classes))]
     each = [len(rows) // generations for rows in by_class]
     groups = np.concatenate(
@@ -185,9 +184,14 @@ def _measure(
     }
 
 
-def _warnings(images: Images) -> list[str]:
+def _warnings(images: Images, generations: int) -> list[str]:
     """Return the reasons to trust the scores less."""
-    warnings, wanted = [], images.groups.shape[1]
+    warnings, (groups, wanted) = [], images.groups.shape
+    if groups < generations:
+        warnings.append(
+            f"There are {counted(groups, 'groups')} instead of {generations}, because a class has no more images: draw "
+            "more images_per_class."
+        )
     if len(images.real) < wanted:
         warnings.append(
             f"There are {counted(len(images.real), 'real training images')}, fewer than the {wanted:,} of a group."

@@ -18,8 +18,8 @@ class ScoreImagesConfig(TrainingConfig):
         1,
         ge=1,
         le=100,
-        description="number of groups that the images of each class are divided into; each group is scored by itself, "
-        "and the metrics have a mean and a deviation over the groups",
+        description="number of groups that the images of each class are divided into, at most one per image; each is "
+        "scored by itself, and the metrics have a mean and a deviation over the groups",
     )
     tiles: int = Field(
         5000,
