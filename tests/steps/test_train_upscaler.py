@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from command_line import call
 from processes import run_process
 from slides_of_patients import write_patients
 from steps.two_pictures import make_extractor, read_png
@@ -180,6 +181,18 @@ def test_a_method_on_latents_needs_an_autoencoder(stripes, tmp_path):
 def test_images_too_small_for_the_network_are_refused(method, values, message, stripes, autoencoder, tmp_path):
     with pytest.raises(PatchSetError, match=message):
         train(method, stripes, autoencoder, tmp_path / "upscaler", **values)
+
+
+def test_the_command_trains_and_refuses_with_one_sentence(stripes, tmp_path, capsys):
+    given = {**SETTINGS, "epochs": 1, "checked": 1, "method": "bsrgan"}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if name != "scale"]
+    command = ["train-upscaler", "--patches", stripes, "--out", tmp_path / "upscaler", *options]
+    refused = call(capsys, *command, "--scale", "6")
+    assert refused.code == 2
+    assert "2, 4 or 8" in refused.err.strip().splitlines()[-1]
+    assert call(capsys, *command, "--scale", "2").code == 0
+    assert read_model_info(tmp_path / "upscaler", "upscaler").config["scale"] == 2
+    assert step_config(STEPS["train_upscaler"], "", {"train_upscaler.scale": 8.0}).scale == 8
 
 
 def test_patches_without_validation_images_are_refused(autoencoder, tmp_path):

@@ -89,21 +89,7 @@ def run(
     facts = {"steps": engine.global_step, "error": {name: one.model_dump() for name, one in error.items()}}
     saved = _save(Path(upscaler), info.model_copy(update={"training": facts}), trained.state, enlarged)
     engine.finish()
-    summary = TrainUpscalerSummary(
-        method=config.method,
-        scale=config.scale,
-        degradation=config.shrunk_by,
-        crop=config.crop,
-        parameters=trained.parameters,
-        steps=engine.global_step,
-        error=error,
-        reconstruction_psnr=ceiling,
-        perceptual=trained.perceptual,
-        precision=str(engine.dtype).removeprefix("torch."),
-        device=engine.device.type,
-        digest=saved.digest,
-        warnings=_warnings(config, error, trained.perceptual),
-    )
+    summary = _summary(config, trained, error, ceiling, engine, saved)
     _report(summary)
     return summary
 
@@ -210,6 +196,31 @@ def _save(path: Path, info: ModelInfo, state: dict[str, Tensor], enlarged: dict[
             save_png(grid(rows, min(SHOWN, len(images.originals))), folder / "pictures" / f"{name}.png")
 
     return save_model(path, info, state, add_pictures)
+
+
+def _summary(
+    config: TrainUpscalerConfig,
+    trained: Trained,
+    error: dict[str, UpscalingError],
+    ceiling: float | None,
+    engine: Engine,
+    info: ModelInfo,
+) -> TrainUpscalerSummary:
+    return TrainUpscalerSummary(
+        method=config.method,
+        scale=config.scale,
+        degradation=config.shrunk_by,
+        crop=config.crop,
+        parameters=trained.parameters,
+        steps=engine.global_step,
+        error=error,
+        reconstruction_psnr=ceiling,
+        perceptual=trained.perceptual,
+        precision=str(engine.dtype).removeprefix("torch."),
+        device=engine.device.type,
+        digest=info.digest,
+        warnings=_warnings(config, error, trained.perceptual),
+    )
 
 
 def _warnings(config: TrainUpscalerConfig, error: dict[str, UpscalingError], perceptual: str) -> list[str]:

@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from histoforge.core.settings import FoldConfig
 from histoforge.generators.pathup.config import Target
@@ -26,7 +26,7 @@ class UpscalerConfig(FoldConfig):
         description="'latent_sr' draws the details by latent diffusion, and needs an autoencoder; 'bsrgan' predicts "
         "them, then learns to make them look real",
     )
-    scale: Literal[2, 4, 8] = Field(4, description="factor by which images are enlarged")
+    scale: int = Field(4, ge=2, le=8, description="factor by which images are enlarged: 2, 4 or 8")
     degradation: Literal["auto", "bicubic", "bsrgan"] = Field(
         "auto",
         description="how training images are shrunk: by 'bicubic' interpolation, or as in 'bsrgan', with blur, noise "
@@ -99,6 +99,13 @@ class UpscalerConfig(FoldConfig):
     checkpoints: str = Field(
         "", description="location to copy checkpoints to, so that a retry on another machine can resume; '' for none"
     )
+
+    @field_validator("scale")
+    @classmethod
+    def _scale_is_a_power_of_two(cls, scale: int) -> int:
+        if scale & (scale - 1):
+            raise ValueError("it must be 2, 4 or 8")
+        return scale
 
     @property
     def shrunk_by(self) -> str:
