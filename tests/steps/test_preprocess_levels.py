@@ -31,6 +31,8 @@ def test_overviews_of_images_are_cut_with_their_overlap_and_shrunk(tmp_path: Pat
     assert result.overviews.patch_size == (16, 16)
     assert len(index) == result.summary.overviews == 12 * 4
     assert result.overviews.info.mpp == 2.0
+    assert result.overviews.info.made_by["level"] == "overview"
+    assert "level" not in result.patches.info.made_by
     for pixels, row in zip(result.overviews.images(), index.itertuples(), strict=True):
         assert (row.x, row.y) in {(0, 0), (48, 0), (0, 48), (48, 48)}
         image = np.asarray(Image.open(source / row.file))
