@@ -9,6 +9,7 @@ from histoforge_pipelines.checking import check
 from histoforge_pipelines.parameters import RunParameters, pipeline
 from histoforge_pipelines.pathup_tables import (
     draw,
+    draw_enlarged,
     draw_otherwise,
     prepare,
     score_drawing,
@@ -37,6 +38,7 @@ class Outputs(NamedTuple):
     random_images: dsl.Dataset
     our_images: dsl.Dataset
     other_images: List[dsl.Dataset]
+    enlarged_images: List[dsl.Dataset]
     real_arms: List[dsl.Model]
     random_arms: List[dsl.Model]
     our_arms: List[dsl.Model]
@@ -47,6 +49,7 @@ def pathup(
     run: RunParameters,
     backbones: list = [],
     baselines: list = ["stylegan2", "vqgan"],
+    upscalers: list = ["latent_sr", "bsrgan"],
     drawing_gpu_count: str = "",
     drawing_gpu_type: str = "",
     drawing_node_selector: dict = {},
@@ -58,6 +61,7 @@ def pathup(
         backbones: networks that classify large images, shrunk to a patch or, for 'admil', as bags of tiles; [] for the
             preset's vision transformer, or else 'vit_s_16', and 'admil'.
         baselines: methods that are trained on patches and on overviews for comparison, at least one.
+        upscalers: networks that enlarge overviews for comparison, at least one: 'latent_sr' and 'bsrgan'.
         drawing_gpu_count: number of GPUs of a task that draws large images; '' for the value of gpu_count.
         drawing_gpu_type: resource name of the GPUs of these tasks; '' for the value of gpu_type.
         drawing_node_selector: labels that a node must have to run these tasks; {} for the value of node_selector.
@@ -69,6 +73,7 @@ def pathup(
     plan = plan_pathup(
         backbones=backbones,
         baselines=baselines,
+        upscalers=upscalers,
         drawing_gpu_count=drawing_gpu_count,
         drawing_gpu_type=drawing_gpu_type,
         drawing_node_selector=drawing_node_selector,
@@ -99,6 +104,7 @@ def pathup(
     our_images = draw(experiment, full, "Draw our images")
     our_scores = score_drawing(experiment, our_images)
     other_images, other_scores = draw_otherwise(experiment, full)
+    enlarged_images, enlarged_scores = draw_enlarged(experiment, full, latent_space.outputs["autoencoder"])
     real_arm, random_arm, our_arm = train_arms(experiment, random_images, our_images)
 
     evaluation = evaluate(
@@ -116,6 +122,7 @@ def pathup(
         overview_scores=dsl.Collected(overview_scores),
         tracked_scores=our_scores,
         image_scores=dsl.Collected(other_scores),
+        enlarged_scores=dsl.Collected(enlarged_scores),
         autoencoder=latent_space.outputs["autoencoder"],
         **checked.settings("evaluate"),
     )
@@ -136,6 +143,7 @@ def pathup(
         random_images=random_images,
         our_images=our_images,
         other_images=dsl.Collected(other_images),
+        enlarged_images=dsl.Collected(enlarged_images),
         real_arms=dsl.Collected(real_arm),
         random_arms=dsl.Collected(random_arm),
         our_arms=dsl.Collected(our_arm),

@@ -10,6 +10,7 @@ from histoforge_components.score_images.component import score_images
 from histoforge_components.synthesise_images.component import synthesise_images
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_components.train_generator.component import train_generator
+from histoforge_components.train_upscaler.component import train_upscaler
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import Checked
 from kfp import dsl
@@ -136,6 +137,24 @@ def draw_otherwise(experiment: Experiment, generator: Any) -> tuple[Any, Any]:
     with dsl.ParallelFor(ways, name="Other ways to draw", parallelism=resources.AT_ONCE) as way:
         images = draw(experiment, generator, "Draw otherwise", overrides=way.overrides)
         return images, score_drawing(experiment, images)
+
+
+def draw_enlarged(experiment: Experiment, generator: Any, autoencoder: Any) -> tuple[Any, Any]:
+    """Train the upscalers of Table 3 and enlarge overviews with them, and return images and scores of one."""
+    checked, networks = experiment.checked, experiment.plan.outputs["upscaler_methods"]
+    with dsl.ParallelFor(networks, name="Upscalers", parallelism=resources.AT_ONCE) as network:
+        training = train_upscaler(
+            patches=experiment.large_images,
+            autoencoder=autoencoder,
+            method=network.method,
+            scale=network.scale,
+            checkpoints=checked.run.checkpoints,
+            **checked.settings("train_upscaler"),
+        )
+        checked.assign(training, "Train an upscaler")
+        upscaler = training.outputs["upscaler"]
+        images = draw(experiment, generator, "Draw with an upscaler", upscaler="trained", upscaler_model=upscaler)
+        return images, score_drawing(experiment, images, network.method)
 
 
 def train_arms(experiment: Experiment, random_images: Any, our_images: Any) -> tuple[Any, Any, Any]:

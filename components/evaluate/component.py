@@ -41,6 +41,7 @@ def evaluate(
     prompted_scores: dsl.Input[dsl.Artifact] = None,
     full_scores: dsl.Input[dsl.Artifact] = None,
     image_scores: Optional[dsl.Input[List[dsl.Artifact]]] = None,
+    enlarged_scores: Optional[dsl.Input[List[dsl.Artifact]]] = None,
     tracked_scores: dsl.Input[dsl.Artifact] = None,
     autoencoder: dsl.Input[dsl.Model] = None,
     seed: int = -1,
@@ -79,6 +80,7 @@ def evaluate(
         prompted_scores: scores of latent diffusion with prompt alignment.
         full_scores: scores of latent diffusion with prompt alignment and the feature entropy loss.
         image_scores: scores of large images, for the tables of upscalers and weight maps.
+        enlarged_scores: scores of overviews that upscalers enlarged, for the same tables.
         tracked_scores: scores of large images that were drawn as PathUp draws them.
         autoencoder: autoencoder of latent diffusion, for its reconstruction error.
         seed: seed of all random choices; -1 leaves it to the preset and the overrides.
@@ -126,7 +128,7 @@ def evaluate(
                 prompted_scores,
                 full_scores,
             ],
-            "image_scores": [tracked_scores, *(image_scores or [])],
+            "image_scores": [tracked_scores, *(enlarged_scores or []), *(image_scores or [])],
             "autoencoder": autoencoder,
         },
         outputs={"report": report, "metrics": results},

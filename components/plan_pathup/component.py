@@ -10,6 +10,7 @@ from kfp import dsl
 def plan_pathup(
     backbones: list = [],
     baselines: list = ["stylegan2", "vqgan"],
+    upscalers: list = ["latent_sr", "bsrgan"],
     drawing_gpu_count: str = "",
     drawing_gpu_type: str = "",
     drawing_node_selector: dict = {},
@@ -31,6 +32,7 @@ def plan_pathup(
         ("full", dict),
         ("baseline_methods", list),
         ("drawings", list),
+        ("upscaler_methods", list),
         ("classifiers", list),
         ("gpu_count_for_drawing", str),
         ("gpu_type_for_drawing", str),
@@ -43,6 +45,7 @@ def plan_pathup(
         backbones: networks that classify large images; [] for the preset's vision transformer, or else 'vit_s_16', and
             'admil'.
         baselines: methods that are trained on patches and on overviews for comparison.
+        upscalers: networks that enlarge overviews for comparison: 'latent_sr' and 'bsrgan'.
         drawing_gpu_count: GPUs of a task that draws large images; '' for gpu_count.
         drawing_gpu_type: resource name of these GPUs; '' for gpu_type.
         drawing_node_selector: labels of the nodes of these tasks; {} for node_selector.
@@ -63,6 +66,7 @@ def plan_pathup(
         full: those with prompt alignment and the feature entropy loss.
         baseline_methods: the baselines, each with 'method'.
         drawings: further ways to draw with the full method, each with 'name' and 'overrides'.
+        upscaler_methods: the upscalers, each with 'method' and 'scale'.
         classifiers: the backbones, each with 'overrides' and the names and factors of its arms.
         gpu_count_for_drawing: GPUs of a task that draws large images.
         gpu_type_for_drawing: resource name of these GPUs.
@@ -73,6 +77,7 @@ def plan_pathup(
     return run_plan_pathup(
         backbones,
         baselines,
+        upscalers,
         {
             "gpu_count": gpu_count,
             "gpu_type": gpu_type,

@@ -72,6 +72,7 @@ def locations(study: Run, guided: Run, fractions: Run, objects: Path) -> dict[st
         **outputs,
         **train_latent_generator(objects, outputs["patches"]),
         "image_scores": [drawn],
+        "enlarged_scores": [drawn],
         "tracked_scores": drawn,
         "traditional": study.outputs("real_arms")[0],
         "real_arms": study.outputs("real_arms")[1:],

@@ -13,9 +13,9 @@ from histoforge.steps.train_generator_config import method_config
 from histoforge.tasks.plan_pathup import plan_pathup
 
 
-def plan(backbones=(), baselines=("stylegan2",), **more):
+def plan(backbones=(), baselines=("stylegan2", "vqgan"), upscalers=("latent_sr", "bsrgan"), **more):
     given = {"patch_size": "64", "seed": -1, "preset": "quickstart", "overrides": {}, **more}
-    return plan_pathup(backbones, baselines, **given)
+    return plan_pathup(backbones, baselines, upscalers, **given)
 
 
 def cut(overrides, preset="quickstart"):
@@ -23,11 +23,11 @@ def cut(overrides, preset="quickstart"):
 
 
 def test_large_images_are_the_tissue_of_overviews_at_the_resolution_of_patches():
-    planned = plan(overrides={"preprocess.overview_shrink": 3, "seed": 5, "train_classifier.epochs": 2})
+    planned = plan(overrides={"preprocess.overview_shrink": 2, "seed": 5, "train_classifier.epochs": 2})
     levels, images = cut(planned.cutting), cut(planned.cutting_images)
     assert levels.overview_px == levels.size == images.size == (64, 64)
-    assert levels.overview_footprint == images.overview_footprint == images.overview_px == (192, 192)
-    assert planned.size == "192"
+    assert levels.overview_footprint == images.overview_footprint == images.overview_px == (128, 128)
+    assert planned.size == "128"
     different = {"overview_size", "overview_shrink"}
     assert levels.model_dump(exclude=different) == images.model_dump(exclude=different)
     assert levels.seed == 5
@@ -98,6 +98,8 @@ def test_arms_are_accepted_by_the_step_and_have_titles():
         ({"baselines": ["ddpn"]}, "no method 'ddpn'"),
         ({"baselines": ["rleo"]}, "needs a guide or latents"),
         ({"baselines": "stylegan2"}, "'baselines' is 'stylegan2'"),
+        ({"upscalers": ["esrgan"]}, "method"),
+        ({"overrides": {"preprocess.overview_shrink": 3}}, "enlarges by 2, 4 or 8"),
         ({"backbones": ["resnet43"]}, "no backbone 'resnet43'"),
         ({"backbones": ["vit_b_16"], "overrides": {"train_classifier.input_size": 40}}, "multiples of 16"),
     ],

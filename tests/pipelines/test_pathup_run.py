@@ -13,7 +13,7 @@ from histoforge.generators.loading import load_generator
 from histoforge.patches import PatchSet
 
 CLASSIFIERS = ("vit_s_16", "admil")
-SMALLER = {"baselines": "[stylegan2]"}
+SMALLER = {"baselines": "[stylegan2]", "upscalers": "[bsrgan]"}
 ARMS = {"baseline", "admil", *(f"{name}_{kind}" for name in CLASSIFIERS for kind in ("random", "ours"))}
 
 
@@ -72,10 +72,11 @@ def test_images_are_drawn_by_both_generators_and_in_other_ways(finished):
     generators = {name: load_generator(out / name, "cpu").info.digest for name in ("unaligned", "full")}
     drawn = {name: PatchSet.open(out / name).info for name in ("random_images", "our_images")}
     others = [PatchSet.open(out / f"other_images-{number}").info for number in range(2)]
+    others.append(PatchSet.open(out / "enlarged_images-0").info)
     assert drawn["random_images"].made_by["generator"] == generators["unaligned"]
     assert all(info.made_by["generator"] == generators["full"] for info in (drawn["our_images"], *others))
     settings = [(info.made_by["config"]["weights"], info.made_by["config"]["upscaler"]) for info in others]
-    assert settings == [("none", "tracking"), ("paper", "bicubic")]
+    assert settings == [("none", "tracking"), ("paper", "bicubic"), ("paper", "trained")]
     assert all(info.patch_size == (64, 64) for info in (*drawn.values(), *others))
 
 
@@ -107,7 +108,12 @@ def test_the_report_has_the_papers_tables(finished):
         ("stylegan2", ["overview"]),
         ("stylegan2", ["patch"]),
     ]
-    assert [scores["name"] for scores in found["images"]] == ["tracking", "tracking without weight map", "bicubic"]
+    assert [scores["name"] for scores in found["images"]] == [
+        "tracking",
+        "bsrgan",
+        "tracking without weight map",
+        "bicubic",
+    ]
     assert set(found["reconstruction"]) == {"patch", "overview"}
     page = (out / "report.html").read_text(encoding="utf-8")
     for words in ("Table 1", "Table 2", "Table 3", "Table 4", "Table 6"):

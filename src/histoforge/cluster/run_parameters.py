@@ -9,7 +9,7 @@ from histoforge.core.errors import SettingsError
 
 UNIFIED = ("backbones", "ratios", "networks", "two_stages")
 """Parameters of the pipeline `unified` that its plan checks."""
-PATHUP = ("backbones", "baselines")
+PATHUP = ("backbones", "baselines", "upscalers")
 """The same of the pipeline `pathup`."""
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from histoforge.classifiers.backbones.registry import find_backbone, input_size
 from histoforge.core.errors import SettingsError
-from histoforge.core.text import dimensions
+from histoforge.core.text import dimensions, join_words
 from histoforge.generators.methods import METHODS
 from histoforge.generators.pathup.config import ALIGNMENTS
 from histoforge.generators.pathup.geometry import check_size
@@ -18,6 +18,8 @@ SHRINK = 4
 """Patches that an overview covers on each side, unless a preset or an override says otherwise: section 4.1."""
 VIT, BAGS = "vit_s_16", "admil"
 """The classifiers of Table 6, unless the preset trains a larger vision transformer."""
+SCALES = (2, 4, 8)
+"""Factors by which upscalers enlarge images."""
 LARGEST = 4096
 """Largest side of an image that `preprocess` cuts, px."""
 KINDS = ("random", "ours")
@@ -34,6 +36,7 @@ class PathupPlan(NamedTuple):
         alignments: overrides of `train_generator` by alignment, the rows of Table 2.
         baselines: methods of Table 1 to train on each level: `method`.
         drawings: further ways to draw with the full method: `name` and `overrides` of `synthesise_images`.
+        upscalers: networks of Table 3 that enlarge overviews: `method` and `scale` of `train_upscaler`.
         classifiers: the backbones of Table 6: `backbone`, `overrides` of `train_classifier`, and for each kind of arm
             (`real`, `random`, `ours`) its name and, as `real_factors` and so on, its factors.
     """
@@ -44,12 +47,14 @@ class PathupPlan(NamedTuple):
     alignments: dict[str, dict[str, Any]]
     baselines: list[dict[str, Any]]
     drawings: list[dict[str, Any]]
+    upscalers: list[dict[str, Any]]
     classifiers: list[dict[str, Any]]
 
 
 def plan_pathup(
     backbones: Sequence[str],
     baselines: Sequence[str],
+    upscalers: Sequence[str],
     *,
     patch_size: str,
     seed: int,
@@ -61,6 +66,7 @@ def plan_pathup(
     Args:
         backbones: networks that classify large images; none for a vision transformer and `admil`.
         baselines: methods that are trained on each level apart, at least one.
+        upscalers: methods of `train_upscaler`, at least one.
         patch_size: the pipeline's value for `preprocess`; '' for the preset's.
         seed: the first seed; -1 leaves it to the preset and the overrides.
         preset: name of a preset, or ''.
@@ -78,12 +84,13 @@ def plan_pathup(
     named = distinct("baselines", baselines, 1)
     for name in named:
         _check_baseline(name, side, seed, preset, overrides)
+    enlarging = [_upscaler(method, shrink, seed, preset, overrides) for method in distinct("upscalers", upscalers, 1)]
     classifiers = [
         _classifier(name, number, (side, large), seed, preset, overrides)
         for number, name in enumerate(_backbones(backbones, preset, overrides))
     ]
     listed = [{"method": name} for name in named]
-    return PathupPlan(cutting, images, str(large), alignments, listed, drawings, classifiers)
+    return PathupPlan(cutting, images, str(large), alignments, listed, drawings, enlarging, classifiers)
 
 
 def _values_of(parameter: str, overrides: Mapping[str, Any]) -> list[Any]:
@@ -166,6 +173,17 @@ def _drawings(large: int, seed: int, preset: str, overrides: Mapping[str, Any]) 
         step_config(STEPS["synthesise_images"], preset, own, {"size": str(large), "seed": seed})
         drawings.append({"name": name, "overrides": own})
     return drawings
+
+
+def _upscaler(method: str, shrink: int, seed: int, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an upscaler that enlarges an overview to the size of a large image."""
+    if shrink not in SCALES:
+        raise SettingsError(
+            f"An upscaler enlarges by {join_words([str(scale) for scale in SCALES], 'or')}, and large images have "
+            f"{shrink} times the side of an overview: choose another overview_shrink."
+        )
+    step_config(STEPS["train_upscaler"], preset, overrides, {"method": method, "scale": shrink, "seed": seed})
+    return {"method": method, "scale": shrink}
 
 
 def _check_baseline(name: str, side: int, seed: int, preset: str, overrides: Mapping[str, Any]) -> None:

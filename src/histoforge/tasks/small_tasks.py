@@ -126,6 +126,7 @@ def run_plan_seeds(method: str, seed: int, seeds: int, overrides: Mapping[str, A
 def run_plan_pathup(
     backbones: list[str],
     baselines: list[str],
+    upscalers: list[str],
     form: Mapping[str, Any],
     patch_size: str,
     seed: int,
@@ -145,13 +146,13 @@ def run_plan_pathup(
 
     with task_process("plan_pathup"):
         plan = plan_pathup(
-            backbones, baselines, patch_size=patch_size, seed=seed, preset=preset, overrides=overrides
+            backbones, baselines, upscalers, patch_size=patch_size, seed=seed, preset=preset, overrides=overrides
         )  # fmt: skip
-        say(f"large images of {plan.size} px, drawn in {2 + len(plan.drawings)} ways")
+        say(f"large images of {plan.size} px, drawn in {1 + len(plan.drawings) + len(plan.upscalers)} ways")
         say(f"classifiers: {', '.join(item['backbone'] for item in plan.classifiers)}")
     placed = (form[f"drawing_{name}"] or form[name] for name in ("gpu_count", "gpu_type", "node_selector"))
     cutting = (plan.cutting, plan.cutting_images, plan.size)
-    return *cutting, *plan.alignments.values(), plan.baselines, plan.drawings, plan.classifiers, *placed
+    return *cutting, *plan.alignments.values(), plan.baselines, plan.drawings, plan.upscalers, plan.classifiers, *placed
 
 
 def run_check_split(patches: Artifact, images: Artifact) -> None:

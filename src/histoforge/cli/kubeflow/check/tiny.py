@@ -121,6 +121,21 @@ PATHUP: dict[str, Any] = {
     "train_generator.stylegan2.z_dim": 8,
     "train_generator.stylegan2.style_dim": 8,
     "train_generator.stylegan2.mapping_layers": 1,
+    **{
+        f"train_upscaler.{name}": value
+        for name, value in {
+            "crop": 32,
+            "channels": 8,
+            "batch_size": 4,
+            "epochs": 2,
+            "epoch_steps": 2,
+            "l1_epochs": 1,
+            "blocks": 1,
+            "growth": 4,
+            "critic_channels": 4,
+            "checked": 4,
+        }.items()
+    },
     "synthesise_images.images_per_class": 2,
     "synthesise_images.steps": 2,
     **{
@@ -149,7 +164,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "ratios": [0.5],
         "networks": ["vitgan"],
     },
-    "pathup": {"overrides": PATHUP, "baselines": ["stylegan2"]},
+    "pathup": {"overrides": PATHUP, "baselines": ["stylegan2"], "upscalers": ["bsrgan"]},
 }
 """The arguments of the runs of pipelines without their locations; all other pipelines run with `SETTINGS`."""
 
