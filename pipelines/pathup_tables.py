@@ -118,13 +118,12 @@ def draw(experiment: Experiment, generator: Any, title: str, **inputs: Any) -> A
     return drawing.outputs["images"]
 
 
-def score_drawing(experiment: Experiment, images: Any, name: Any = "") -> Any:
+def score_drawing(experiment: Experiment, images: Any) -> Any:
     """Score large images as a whole and by tiles, and their seams (Tables 3 and 4)."""
     scoring = score_images(
         patches=experiment.large_images,
         images=images,
         extractor=experiment.extractor,
-        name=name,
         **experiment.checked.settings("score_images"),
     )
     experiment.checked.assign(scoring, "Score large images")
@@ -154,7 +153,7 @@ def draw_enlarged(experiment: Experiment, generator: Any, autoencoder: Any) -> t
         checked.assign(training, "Train an upscaler")
         upscaler = training.outputs["upscaler"]
         images = draw(experiment, generator, "Draw with an upscaler", upscaler="trained", upscaler_model=upscaler)
-        return images, score_drawing(experiment, images, network.method)
+        return images, score_drawing(experiment, images)
 
 
 def train_arms(experiment: Experiment, random_images: Any, our_images: Any) -> tuple[Any, Any, Any]:

@@ -14,7 +14,7 @@ FUNCTIONS = [entry.function for entry in PIPELINES.values()]
 GROUPS = ("cutting", "training", "evaluating")
 SIZES = {
     ("preprocess",): "cutting",
-    ("finetune-snn", "train-autoencoder", "train-generator", "train-classifier"): "training",
+    ("finetune-snn", "train-autoencoder", "train-generator", "train-upscaler", "train-classifier"): "training",
     (
         "select-samples",
         "synthesise-images",
