@@ -57,9 +57,9 @@ def test_parameters_agree_with_the_settings(name):
 
 def plain_type(annotation):
     """The type that a form has for it: that of its choices, or of what it is where it is given at all."""
-    if "Literal" in str(annotation):
-        return str
-    return next((choice for choice in get_args(annotation) if choice is not type(None)), annotation)
+    while choices := get_args(annotation):
+        annotation = next(choice for choice in choices if choice is not type(None))
+    return annotation if isinstance(annotation, type) else type(annotation)
 
 
 def required(name):
