@@ -13,15 +13,24 @@ import pytest
 from backend.installation import ROOT
 from backend.runners import InProcess
 from backend.workflow import Pipeline, Run
-from tiny_study import LEADERBOARD, SETTINGS, UNIFIED
+from tiny_study import LEADERBOARD, PATHUP, SETTINGS, UNIFIED
 
 from histoforge.tasks.table import task_named
 
-PIPELINES = ("selective_augmentation", "augmentation_study", "generator_benchmark", "unified", "retraining")
-CHECKS = {"scan_source", "find_news", "plan_cells", "plan_fractions", "plan_benchmark", "plan_unified", "plan_seeds"}
-READ_ALL = {"scan_source", "find_news", "plan_benchmark", "plan_unified"}
+PIPELINES = ("selective_augmentation", "augmentation_study", "generator_benchmark", "unified", "pathup", "retraining")
+CHECKS = {
+    "scan_source",
+    "find_news",
+    "plan_cells",
+    "plan_fractions",
+    "plan_benchmark",
+    "plan_unified",
+    "plan_pathup",
+    "plan_seeds",
+}
+READ_ALL = {"scan_source", "find_news", "plan_benchmark", "plan_unified", "plan_pathup"}
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(.*)'\]\}\}")
-OVERRIDES = {"generator_benchmark": LEADERBOARD, "unified": UNIFIED}
+OVERRIDES = {"generator_benchmark": LEADERBOARD, "unified": UNIFIED, "pathup": PATHUP}
 ARGUMENTS = {"generator_benchmark": {"methods": ["dcgan"], "generator_seeds": 2}}
 LOCATIONS = {"state", "models", "record"}
 """Inputs of retraining that are folders of the run."""
