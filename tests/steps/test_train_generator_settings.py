@@ -47,9 +47,10 @@ def test_sections_of_presets_are_of_steps_and_methods(preset):
 
 
 def test_overrides_take_precedence_over_the_sections_of_a_method():
-    assert method_config(config("quickstart")).base_channels == 128
+    histogan = {"method": "histogan"}
+    assert method_config(config("quickstart", histogan)).base_channels == 128
     overrides = {"train_generator.histogan.base_channels": 64.0, "up_blocks": 2, "train_generator.epochs": 3}
-    settings = method_config(config("quickstart", overrides))
+    settings = method_config(config("quickstart", {**histogan, **overrides}))
     assert (settings.base_channels, settings.up_blocks, settings.epochs) == (64, 2, 3)
     assert settings.critic_norm == "none"
 

@@ -11,8 +11,8 @@ from histoforge.reports.text.study_answer import StudyAnswer
 from histoforge.reports.text.study_verdicts import verdict_of
 
 NO_CONTROL = (
-    "There is no positive control (control_share of preprocess), so it stays open whether this experiment could have "
-    "shown a benefit."
+    "There is no positive control (an arm of held-back real patches, which selective-augmentation trains), so it stays "
+    "open whether this experiment could have shown a benefit."
 )
 
 
