@@ -10,6 +10,7 @@ from histoforge.cli.steps import settings_of
 from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.steps.table import STEPS
+from histoforge.tasks import pipeline_plan
 from histoforge.tasks.pipeline_plan import tasks
 
 UNSET = {"preset": None, "assignments": None, "config_file": None}
@@ -128,6 +129,12 @@ def test_a_dry_run_of_a_pipeline_shows_tasks_settings_and_trainings(capsys, tmp_
     assert "depends on the number of training patches" in classifier["trainings"][0]["steps"]
     assert classifier["trainings_per_task"] == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("step", "method"), [("train_upscaler", "latent_sr"), ("train_generator", "pathup")])
+def test_the_plan_of_a_pipeline_tries_no_method_that_needs_the_model_of_a_task(step, method, tmp_path):
+    config = STEPS[step].config_class.make({"method": method})
+    assert f"histoforge {step.replace('_', '-')} --method" in pipeline_plan._training(STEPS[step], config, tmp_path)
 
 
 def test_the_plan_of_a_pipeline_counts_its_folds_and_generators():

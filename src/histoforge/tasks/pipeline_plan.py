@@ -20,7 +20,7 @@ from histoforge.tasks.dry_run import NOT_INCLUDED, measure, resolved, shown_trai
 
 TRIAL_PATCHES = 256
 UNKNOWN = "depends on the number of training patches, which preprocess determines"
-BY_METHOD = "depends on the method: 'histoforge train-generator --method NAME --dry-run' on a patch set shows one"
+BY_METHOD = "depends on the method: 'histoforge {command} --method NAME --dry-run' on its inputs shows one"
 
 
 class Task(NamedTuple):
@@ -111,8 +111,8 @@ def _times(times: int | None) -> str:
 
 
 def _training(step: Step, config: Any, patches: Path) -> Any:
-    if config is None or (step.name == "train_generator" and METHODS[config.method].needs_models):
-        return BY_METHOD
+    if config is None or _needs_models(step, config):
+        return BY_METHOD.format(command=step.name.replace("_", "-"))
     paths = {"patches": patches, "overviews": patches}
     measured, memory = measure(step, config, {port.name: paths.get(port.name) for port in step.inputs})
     limits = [_most_steps(step.name, config, training.steps) for training in measured]
@@ -127,6 +127,13 @@ def _training(step: Step, config: Any, patches: Path) -> Any:
         )
         time = f"at most about {duration(seconds)} per task, from a trial on random patches; {NOT_INCLUDED}"
     return {"trainings": shown, "trainings_per_task": repeats, "estimate": {"time": time, "memory": memory}}
+
+
+def _needs_models(step: Step, config: Any) -> bool:
+    """Return whether the step's method needs a model that an earlier task trains."""
+    if step.name == "train_upscaler":
+        return bool(config.method == "latent_sr")
+    return step.name == "train_generator" and METHODS[config.method].needs_models
 
 
 def _most_steps(step: str, config: Any, measured: int) -> int | None:
