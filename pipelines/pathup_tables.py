@@ -18,7 +18,7 @@ from kfp import dsl
 
 @dataclass(frozen=True)
 class Experiment:
-    """What all parts of the experiment start from.
+    """The data and networks that all parts of the experiment start from.
 
     Attributes:
         checked: the pipeline's parameters, after `scan_source`.

@@ -98,7 +98,7 @@ def read_image_scores(path: Path) -> ImageScores:
     read_sealed(file, SCHEMA_VERSION, ADVICE)
     scores = read_model(ImageScores, file, ModelError, ADVICE)
     for picture in scores.pictures:
-        found = file_below(Path(path), picture.file)
-        if found is None or digest_file(found) != picture.digest:
+        picture_file = file_below(Path(path), picture.file)
+        if picture_file is None or digest_file(picture_file) != picture.digest:
             raise ModelError(f"{Path(path) / picture.file} is missing or damaged: {ADVICE}.")
     return scores

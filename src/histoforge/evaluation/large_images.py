@@ -1,4 +1,4 @@
-"""What an evaluation was given about the generators of patches and overviews, and about large images."""
+"""Scores of the generators of patches and overviews, and of large images, that an evaluation was given."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -19,7 +19,7 @@ from histoforge.patches import PatchSet
 
 @dataclass(frozen=True)
 class Comparison:
-    """How synthetic images are compared with real ones.
+    """Settings of the comparison of synthetic images with real ones.
 
     Attributes:
         extractors: the networks whose features are compared.

@@ -225,8 +225,8 @@ def _summary(
 
 def _warnings(config: TrainUpscalerConfig, error: dict[str, UpscalingError], perceptual: str) -> list[str]:
     warnings = []
-    own = error[config.shrunk_by]
-    if own.psnr <= own.bicubic_psnr and own.ssim <= own.bicubic_ssim:
+    errors = error[config.shrunk_by]
+    if errors.psnr <= errors.bicubic_psnr and errors.ssim <= errors.bicubic_ssim:
         warnings.append(
             "The upscaler is further from the original images than bicubic interpolation is, by PSNR and by SSIM: "
             "train it for longer"

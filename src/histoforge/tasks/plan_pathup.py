@@ -169,9 +169,9 @@ def _drawings(large: int, seed: int, preset: str, overrides: Mapping[str, Any]) 
     ways: dict[str, dict[str, Any]] = {"no weight map": {"weights": "none"}, "bicubic": {"upscaler": "bicubic"}}
     drawings = []
     for name, way in ways.items():
-        own = {**common, **{f"synthesise_images.{parameter}": value for parameter, value in way.items()}}
-        step_config(STEPS["synthesise_images"], preset, own, {"size": str(large), "seed": seed})
-        drawings.append({"name": name, "overrides": own})
+        values = {**common, **{f"synthesise_images.{parameter}": value for parameter, value in way.items()}}
+        step_config(STEPS["synthesise_images"], preset, values, {"size": str(large), "seed": seed})
+        drawings.append({"name": name, "overrides": values})
     return drawings
 
 
@@ -207,13 +207,13 @@ def _classifier(
     side, large = sizes
     entry = find_backbone(backbone)
     common = step_overrides(STEPS["train_classifier"], overrides)
-    own = {name: value for name, value in common.items() if name.rpartition(".")[2] != "backbone"}
+    values = {name: value for name, value in common.items() if name.rpartition(".")[2] != "backbone"}
     size = "tile_size" if entry.pools_tiles else "input_size"
-    if not _values_of(size, own):
-        own[f"train_classifier.{size}"] = side
+    if not _values_of(size, values):
+        values[f"train_classifier.{size}"] = side
     if entry.pools_tiles:
-        own["train_classifier.input_size"] = 0
-    config: Any = step_config(STEPS["train_classifier"], preset, own, {"backbone": backbone, "seed": seed})
+        values["train_classifier.input_size"] = 0
+    config: Any = step_config(STEPS["train_classifier"], preset, values, {"backbone": backbone, "seed": seed})
     if config.weights:
         raise SettingsError("train_classifier.weights fits one backbone, and this pipeline trains several: omit it.")
     seen = input_size((large, large), config.input_size)
@@ -222,7 +222,7 @@ def _classifier(
     name, factor = arm_name(backbone), f"backbone={backbone}"
     return {
         "backbone": backbone,
-        "overrides": own,
+        "overrides": values,
         "real": name if number else "baseline",
         "real_factors": [factor],
         **{kind: f"{name}_{kind}" for kind in KINDS},

@@ -4,7 +4,7 @@ from histoforge.core.settings import Settings
 
 
 class UpscalingError(Settings):
-    """How far enlarged images are from their originals.
+    """Distance of enlarged images from their originals.
 
     Attributes:
         images: number of images.

@@ -63,4 +63,4 @@ def enlarge_bicubic(images: Tensor, scale: int) -> Tensor:
 
 
 DEGRADATIONS: dict[str, Shrink] = {"bicubic": shrink_bicubic, "bsrgan": degrade}
-"""How images are shrunk: by 'bicubic' interpolation (Rombach et al. 2022, section 4.4), or as in BSRGAN."""
+"""Ways to shrink images: by 'bicubic' interpolation (Rombach et al. 2022, section 4.4), or as in BSRGAN."""

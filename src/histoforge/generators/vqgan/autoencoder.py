@@ -13,7 +13,7 @@ from histoforge.layers.group_norm import use_float32_group_norm
 
 @dataclass(frozen=True)
 class Coding:
-    """What the autoencoder makes of images.
+    """Codes and reconstructions of images.
 
     Attributes:
         encoded: the encoder's output before it is quantised, float32 [B, D, h, w].

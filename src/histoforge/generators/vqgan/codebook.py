@@ -1,4 +1,4 @@
-"""How evenly the codes of a codebook are used, and the restart of those that are not."""
+"""The evenness with which codes of a codebook are used, and the restart of those that are not."""
 
 import torch
 from torch import Tensor, nn

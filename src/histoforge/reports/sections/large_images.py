@@ -61,8 +61,8 @@ def _class_figures(pictures: Sequence[LargePicture]) -> list[Figure]:
     """Return a figure for each class, in which its images stand side by side, and one of their centres."""
     figures = []
     for class_name, detail in product(dict.fromkeys(picture.class_name for picture in pictures), (False, True)):
-        found = [picture for picture in pictures if (picture.class_name, picture.detail) == (class_name, detail)]
-        shown = _shown(sorted(found, key=lambda picture: picture.of != "real"))
+        of_class = [picture for picture in pictures if (picture.class_name, picture.detail) == (class_name, detail)]
+        shown = _shown(sorted(of_class, key=lambda picture: picture.of != "real"))
         if shown:
             title = f"{class_name}, centres at full resolution" if detail else class_name
             caption = f"{title}: {join_words([picture.of for picture in shown])}."
@@ -93,13 +93,13 @@ def _image_table(
     """Return a table of both scales; the paper's figures, by name, are those of tiles."""
     rows, shown = [], []
     for level, scale in SCALES.items():
-        found = [(scores, row) for scores in images for row in scores.levels if _is_of(row, level, extractor)]
-        for scores, row in found:
+        scored = [(scores, row) for scores in images for row in scores.levels if _is_of(row, level, extractor)]
+        for scores, row in scored:
             quoted = paper.get(scores.name) if level == TILE else None
             rows.append([Cell(scores.name, scale), counts_cell(row), *metric_cells(row, quoted)])
-        shown += [row for _, row in found]
-        if found and found[0][1].real:
-            rows.append([Cell("real images", scale), Cell(""), *real_cells(found[0][1])])
+        shown += [row for _, row in scored]
+        if scored and scored[0][1].real:
+            rows.append([Cell("real images", scale), Cell(""), *real_cells(scored[0][1])])
     if not rows:
         return []
     columns = ["Drawn by", "Images", *TITLES]

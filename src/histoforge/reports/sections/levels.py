@@ -86,14 +86,14 @@ def _level_table(
 ) -> list[Table]:
     rows, shown = [], []
     for level in LEVELS:
-        found = [(scores, row) for scores in generators for row in scores.levels if _is_of(row, level, extractor)]
-        for scores, row in found:
+        scored = [(scores, row) for scores in generators for row in scores.levels if _is_of(row, level, extractor)]
+        for scores, row in scored:
             name = title(scores.method, scores.reward)
             label = Cell(_label(scores, generators), f"{level} level")
             rows.append([label, counts_cell(row), *metric_cells(row, paper.get((level, name)))])
-        shown += [row for _, row in found]
-        if found and found[0][1].real:
-            rows.append([Cell("real images", f"{level} level"), Cell(""), *real_cells(found[0][1])])
+        shown += [row for _, row in scored]
+        if scored and scored[0][1].real:
+            rows.append([Cell("real images", f"{level} level"), Cell(""), *real_cells(scored[0][1])])
     if not rows:
         return []
     columns = ["Generator", "Images", *TITLES]
