@@ -1,4 +1,4 @@
-"""How the tasks of a pipeline share the cores of one machine."""
+"""The share of the cores of one machine that each task of a pipeline has."""
 
 import copy
 

@@ -158,20 +158,20 @@ def _summarise(
 
 def _common_mpp(kept: pd.DataFrame) -> float | None:
     """Return the resolution of the patches, um/px; None if it differs or is unknown for some."""
-    known = kept["mpp"].dropna()
-    same = len(known) == len(kept) and known.max() <= known.min() * (1 + SAME_MPP)
-    return float(known.median()) if same else None
+    resolutions = kept["mpp"].dropna()
+    same = len(resolutions) == len(kept) and resolutions.max() <= resolutions.min() * (1 + SAME_MPP)
+    return float(resolutions.median()) if same else None
 
 
 def _warnings(settings: SplitSettings, source: Source, kept: pd.DataFrame, plan: SplitPlan) -> list[str]:
     """Return what a reader should know about the patches' resolution and split before anything is trained on them."""
     warnings = []
-    known = kept["mpp"].dropna()
-    if len(known) and _common_mpp(kept) is None:
-        unknown = ", some unknown" if len(known) < len(kept) else ""
+    resolutions = kept["mpp"].dropna()
+    if len(resolutions) and _common_mpp(kept) is None:
+        unknown = ", some unknown" if len(resolutions) < len(kept) else ""
         warnings.append(
-            f"The patches have different resolutions ({known.min():.3g} to {known.max():.3g} um/px{unknown}): cut "
-            "them by mpp instead of by level"
+            f"The patches have different resolutions ({resolutions.min():.3g} to {resolutions.max():.3g} "
+            f"um/px{unknown}): cut them by mpp instead of by level"
         )
     if plan.split_by == "slide":
         warnings.append(
