@@ -1,8 +1,10 @@
 """The benchmarks time the trainings that ship."""
 
+import importlib
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -20,11 +22,31 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize(("method", "module"), [("dcgan", dcgan), ("histogan", histogan)])
-def test_a_step_is_one_of_the_methods_own_training(method, module, monkeypatch, tmp_path):
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Return a function that imports a benchmark, whatever modules of the same names other tests have imported."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import shipped
+    names = [path.stem for path in BENCHMARKS.glob("*.py")]
+    modules = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    yield importlib.import_module
+    for name in names:
+        sys.modules.pop(name, None)
+    sys.modules.update(modules)
 
+
+@pytest.fixture
+def imported(monkeypatch):
+    """Stand for a module that other tests have imported under the name of a benchmark."""
+    monkeypatch.setitem(sys.modules, "timing", ModuleType("timing"))
+
+
+def test_a_module_of_the_same_name_is_not_taken_for_the_benchmark(imported, benchmark):
+    assert Path(benchmark("timing").__file__).parent == BENCHMARKS
+
+
+@pytest.mark.parametrize(("method", "module"), [("dcgan", dcgan), ("histogan", histogan)])
+def test_a_step_is_one_of_the_methods_own_training(method, module, benchmark, monkeypatch, tmp_path):
+    shipped = benchmark("shipped")
     train, calls = module.train, []
 
     def noted(*arguments):
@@ -39,14 +61,10 @@ def test_a_step_is_one_of_the_methods_own_training(method, module, monkeypatch, 
     assert len(calls) == 1
     assert calls[0][0] is config
     assert generator.info.method == method
-    for name in ("shipped", "timing"):
-        sys.modules.pop(name, None)
 
 
-def test_learning_curves_continue_and_measure_each_mark(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import learning_curves
-
+def test_learning_curves_continue_and_measure_each_mark(benchmark, monkeypatch, tmp_path):
+    learning_curves = benchmark("learning_curves")
     command = ["learning_curves.py", "--methods", "dcgan", "--every", "2", "--out", str(tmp_path), "--size", "16"]
     command += ["--per-class", "40", "--drawn", "20", "--patients", "2"]
     options = ["--set", "generator_maps=4", "discriminator_maps=4", "batch_size=4", "device=cpu"]
@@ -63,8 +81,6 @@ def test_learning_curves_continue_and_measure_each_mark(monkeypatch, tmp_path):
     drawn = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("runs/dcgan/0-benign/marks/*.npy")}
     learning_curves.main()
     assert drawn == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("runs/dcgan/0-benign/marks/*.npy")}
-    for name in ("learning_curves", "timing"):
-        sys.modules.pop(name, None)
 
 
 class Untrained:
@@ -74,13 +90,10 @@ class Untrained:
         make_extractor(model)
 
 
-def test_large_images_are_equal_to_those_of_one_call_per_window(monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import large_images
-
+def test_large_images_are_equal_to_those_of_one_call_per_window(benchmark, monkeypatch, capsys):
     options = ["--channels", "8", "--patch", "64", "--size", "128", "--rounds", "1", "--sizes"]
     monkeypatch.setattr(sys, "argv", ["large_images.py", *options])
-    large_images.main()
+    benchmark("large_images").main()
     printed = capsys.readouterr().out
     assert "9 windows of 64 px, 3 steps" in printed
     difference = re.search(r"in float32: (\S+) ", printed)

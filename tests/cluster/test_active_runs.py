@@ -153,11 +153,20 @@ def test_wait_and_now_exclude_each_other(scheduled, capsys):
     assert scheduled.lost == set()
 
 
+@pytest.fixture
+def default_signals():
+    """Set the handlers of a process in the foreground: one in the background ignores SIGINT."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in previous.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_wait_that_is_stopped_resumes_the_schedule(scheduled, capsys, monkeypatch, name):
-    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("time.sleep", lambda _: signal.raise_signal(getattr(signal, name)))
     done = call(capsys, "schedule", "delete", "weekly", "--wait")
     (recurring,) = scheduled.recurring_runs.values()
-    signal.signal(signal.SIGTERM, before)
     assert (done.code, recurring["status"], states(scheduled)) == (130, "ENABLED", ["RUNNING"])
