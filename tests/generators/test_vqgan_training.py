@@ -51,10 +51,12 @@ def test_it_learns_two_pictures(path, tmp_path):
         tmp_path, path, epochs=2, epoch_steps=60, learning_rate=5e-3, prior_learning_rate=1e-2, discriminator_start=40
     )
     samples = draw(result.generator, np.array([0, 1]).repeat(8), seed=1).astype(float)
-    own = [np.abs(samples[8 * label :][:8] - picture).mean() for label, picture in enumerate(pictures())]
-    other = [np.abs(samples[8 * label :][:8] - picture).mean() for label, picture in enumerate(pictures()[::-1])]
-    assert max(own) < 40, own
-    assert 2 * max(own) < min(other), (own, other)
+    to_own_class = [np.abs(samples[8 * label :][:8] - picture).mean() for label, picture in enumerate(pictures())]
+    to_other_class = [
+        np.abs(samples[8 * label :][:8] - picture).mean() for label, picture in enumerate(pictures()[::-1])
+    ]
+    assert max(to_own_class) < 40
+    assert 2 * max(to_own_class) < min(to_other_class)
     assert result.figures["psnr"] > 15
     assert 2 / 16 <= result.figures["codes_used"] <= 1
     assert 1 < result.figures["perplexity"] <= 16 * result.figures["codes_used"]
@@ -78,10 +80,10 @@ def test_each_stage_has_its_values_and_the_discriminator_its_start(path, tmp_pat
 
 def test_the_second_stage_leaves_the_autoencoder_as_it_is(path, tmp_path):
     """Two steps of the first stage, and one or four of the second."""
-    one = train(tmp_path / "one", path, epochs=1, epoch_steps=3, codebook_share=0.6).state
-    four = train(tmp_path / "four", path, epochs=1, epoch_steps=6, codebook_share=0.4).state
-    assert all(torch.equal(four[name], weight) for name, weight in one.items() if name.startswith("autoencoder"))
-    assert not torch.equal(four["prior.head.weight"], one["prior.head.weight"])
+    first = train(tmp_path / "first", path, epochs=1, epoch_steps=3, codebook_share=0.6).state
+    later = train(tmp_path / "later", path, epochs=1, epoch_steps=6, codebook_share=0.4).state
+    assert all(torch.equal(later[name], weight) for name, weight in first.items() if name.startswith("autoencoder"))
+    assert not torch.equal(later["prior.head.weight"], first["prior.head.weight"])
 
 
 @pytest.mark.parametrize("end_at", [3, 6, 9])

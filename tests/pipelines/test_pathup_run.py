@@ -71,13 +71,13 @@ def test_images_are_drawn_by_both_generators_and_in_other_ways(finished):
     out, _ = finished
     generators = {name: load_generator(out / name, "cpu").info.digest for name in ("unaligned", "full")}
     drawn = {name: PatchSet.open(out / name).info for name in ("random_images", "our_images")}
-    others = [PatchSet.open(out / f"other_images-{number}").info for number in range(2)]
-    others.append(PatchSet.open(out / "enlarged_images-0").info)
+    ablations = [PatchSet.open(out / f"other_images-{number}").info for number in range(2)]
+    ablations.append(PatchSet.open(out / "enlarged_images-0").info)
     assert drawn["random_images"].made_by["generator"] == generators["unaligned"]
-    assert all(info.made_by["generator"] == generators["full"] for info in (drawn["our_images"], *others))
-    settings = [(info.made_by["config"]["weights"], info.made_by["config"]["upscaler"]) for info in others]
+    assert all(info.made_by["generator"] == generators["full"] for info in (drawn["our_images"], *ablations))
+    settings = [(info.made_by["config"]["weights"], info.made_by["config"]["upscaler"]) for info in ablations]
     assert settings == [("none", "tracking"), ("paper", "bicubic"), ("paper", "trained")]
-    assert all(info.patch_size == (64, 64) for info in (*drawn.values(), *others))
+    assert all(info.patch_size == (64, 64) for info in (*drawn.values(), *ablations))
 
 
 def test_every_arm_of_table_6_is_tested_on_real_large_images(finished):
@@ -101,20 +101,20 @@ def test_every_arm_of_table_6_is_tested_on_real_large_images(finished):
 
 def test_the_report_has_the_papers_tables(finished):
     out, _ = finished
-    found = json.loads((out / "metrics.json").read_text())["large_images"]
-    levels = [(scores["name"], sorted({row["level"] for row in scores["levels"]})) for scores in found["generators"]]
+    scores = json.loads((out / "metrics.json").read_text())["large_images"]
+    levels = [(row["name"], sorted({level["level"] for level in row["levels"]})) for row in scores["generators"]]
     assert sorted(levels) == [
         *((f"pathup:{alignment}", ["overview", "patch"]) for alignment in ("entropy", "none", "prompt")),
         ("stylegan2", ["overview"]),
         ("stylegan2", ["patch"]),
     ]
-    assert [scores["name"] for scores in found["images"]] == [
+    assert [row["name"] for row in scores["images"]] == [
         "tracking",
         "bsrgan",
         "tracking without weight map",
         "bicubic",
     ]
-    assert set(found["reconstruction"]) == {"patch", "overview"}
+    assert set(scores["reconstruction"]) == {"patch", "overview"}
     page = (out / "report.html").read_text(encoding="utf-8")
     for words in ("Table 1", "Table 2", "Table 3", "Table 4", "Table 6"):
         assert words in page

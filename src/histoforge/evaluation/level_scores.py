@@ -31,8 +31,10 @@ class OverDraws(Result):
     @classmethod
     def of(cls, values: Sequence[float | None]) -> "OverDraws":
         """Summarise a metric of each draw."""
-        known = [value for value in values if value is not None]
-        return cls(mean=sum(known) / len(known) if known else None, std=sample_std(known), values=list(values))
+        measured = [value for value in values if value is not None]
+        return cls(
+            mean=sum(measured) / len(measured) if measured else None, std=sample_std(measured), values=list(values)
+        )
 
 
 class LevelScores(Result):

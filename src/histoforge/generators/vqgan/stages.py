@@ -118,8 +118,8 @@ def _adamw(prior: nn.Module, config: VqganConfig) -> torch.optim.AdamW:
     """Return AdamW, which decays the weights of linear layers alone, as in the authors' code."""
     decayed = [layer.weight for layer in prior.modules() if isinstance(layer, nn.Linear)]
     linear = {id(weight) for weight in decayed}
-    others = [weight for weight in prior.parameters() if id(weight) not in linear]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    undecayed = [weight for weight in prior.parameters() if id(weight) not in linear]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": undecayed, "weight_decay": 0.0}]
     return torch.optim.AdamW(
         groups,
         config.prior_learning_rate,

@@ -31,10 +31,10 @@ def levels_section(large: LargeImageFindings | None) -> Section:
     generators = [] if large is None else [scores for scores in large.generators if scores.levels]
     aligned = [scores for scores in generators if scores.method == PATHUP]
     ours = [scores for scores in aligned if scores.reward != "prompt"]
-    others = [scores for scores in generators if scores not in aligned]
+    competitors = [scores for scores in generators if scores not in aligned]
     blocks: list[Block] = []
     for extractor in dict.fromkeys(row.extractor for scores in generators for row in scores.levels):
-        blocks += _level_table("Table 1: generators", [*others, *ours], extractor, TABLE_1)
+        blocks += _level_table("Table 1: generators", [*competitors, *ours], extractor, TABLE_1)
         if len(aligned) > 1:
             blocks += _level_table("Table 2: alignment", aligned, extractor, TABLE_2)
     blocks += _leak_table(generators)
