@@ -176,6 +176,7 @@ def describe(
         classes=patches.classes,
         patch_size=patches.patch_size,
         mpp=patches.info.mpp,
+        training={"stain": patches.stain},
         digests=digests,
     )
 
@@ -251,5 +252,6 @@ def _save(
         if (engine.work / LOG_NAME).is_file():
             shutil.copy(engine.work / LOG_NAME, directory / LOG_NAME)
 
-    info = save_model(path, classifier.info.model_copy(update={"training": run}), classifier.state_dict(), add_log)
+    described = classifier.info.model_copy(update={"training": {**classifier.info.training, **run}})
+    info = save_model(path, described, classifier.state_dict(), add_log)
     return {**run, "model": path.name, "digest": info.digest, "history": progress.history}

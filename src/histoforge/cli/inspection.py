@@ -122,6 +122,19 @@ def _image_scores(path: Path) -> dict[str, Any]:
     }
 
 
+def _predictions(path: Path) -> dict[str, Any]:
+    from histoforge.core.seals import read_sealed
+
+    content = read_sealed(path / "predictions.json", 1, "run 'histoforge predict' again", SourceError)
+    summary = {name.replace("_", " "): value for name, value in content["summary"].items() if value}
+    return {
+        **summary,
+        "cutting": content["cutting"],
+        "source": content["config"]["source"],
+        "digest": content["digest"],
+    }
+
+
 def _beside(page: Path) -> Path:
     """Return the results from which a page was made."""
     beside = page.with_suffix(".json")
@@ -179,6 +192,7 @@ READERS = {
     "histoforge.arm": ("arm", _arm),
     "histoforge.scores": ("scores of a generator", _scores),
     "histoforge.image_scores": ("scores of large images", _image_scores),
+    "histoforge.predictions": ("predictions on slides", _predictions),
 }
 
 

@@ -16,7 +16,11 @@ RECORD = ".histoforge.json"
 """The file in a result's directory that records which command made it, with which settings."""
 
 _MODEL = ("model.json", "model.safetensors", "history.json", "guide.json", "training.jsonl", "pictures/*.png")
-_WORK = ("*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors", "*image-*.png")
+_SLIDE = ("slide.json", "patches.csv", "tiles.geojson", "regions.geojson", "heat_map.png")
+_WORK = (
+    "*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors", "*image-*.png",
+    *(f"*/{file}" for file in _SLIDE),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,12 @@ KINDS = {
     "arm": ResultKind("arm", "arm.json", tuple(f"{model}/{file}" for model in ("seed-*", "judge") for file in _MODEL)),
     "scores": ResultKind("scores of a generator", "scores.json", ("features.npz", "history.json", "pictures/*.png")),
     "image_scores": ResultKind("scores of large images", "image_scores.json", ("pictures/*.png",)),
+    "predictions": ResultKind(
+        "predictions on slides",
+        "predictions.json",
+        ("slides.csv", "patients.csv", *(f"slides/*/{file}" for file in _SLIDE)),
+    ),
+    "slide_predictions": ResultKind("predictions on a slide", "slide.json", _SLIDE),
     "publication": ResultKind("publication", "decision.json", ("model_card.json", "README.md")),
     "version": ResultKind("published version", "version.json", ("model/*", "model_card.json", "README.md")),
     "synthetic_slides": ResultKind(
@@ -144,7 +154,7 @@ def check_replaceable_file(path: Path, kind: str) -> bool:
 
 
 def work_beside(output: Path, suffix: str) -> Path:
-    """Return the folder beside an output in which a training run keeps its log and checkpoints.
+    """Return the folder beside an output in which a command keeps its log, checkpoints and finished parts.
 
     Raises:
         StorageError: the folder is a file or a link, or contains foreign files.
@@ -152,14 +162,14 @@ def work_beside(output: Path, suffix: str) -> Path:
     folder = output.with_name(f"{output.name}{suffix}")
     if not _is_free(folder, directory=True) and (foreign := next(foreign_files(folder, _WORK), "")):
         raise StorageError(
-            f"{folder} is the folder of the training's log and checkpoints, but it contains {foreign}: move that file "
-            "away, or name another output."
+            f"{folder} is the folder of unfinished work, but it contains {foreign}: move that file away, or name "
+            "another output."
         )
     return folder
 
 
 def remove_work(folder: Path) -> None:
-    """Remove the folder of a finished training run, unless it contains foreign files."""
+    """Remove the folder of a finished command, unless it contains foreign files."""
     if folder.is_dir() and next(foreign_files(folder, _WORK), None) is None:
         shutil.rmtree(folder, ignore_errors=True)
 

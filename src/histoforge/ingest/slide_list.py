@@ -1,7 +1,8 @@
 """List the slides with their patients, and the classes that are known before a slide is opened."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from histoforge.core.errors import SlideError, SourceError
@@ -40,8 +41,8 @@ class SlideItem:
     label: str
     split: str
     mpp: float | None
-    annotation: Path | None
-    classes: tuple[str, ...]
+    annotation: Path | None = None
+    classes: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
 
 
@@ -68,34 +69,96 @@ def list_slides(config: IngestConfig, location: Location, entries: list[Entry], 
         SourceError: no slide has a label or annotation, there are fewer than two classes, or tables and files
             contradict each other.
     """
-    files = _without_series([entry.name for entry in entries if is_slide_name(entry.name)])
-    if not files:
-        raise SourceError(f"There are no slides in {location}: give a folder with files {', '.join(SLIDE_EXTENSIONS)}.")
-    table = tables.load_table(config.labels, "slides.csv", location, entries, log.temporary, COLUMNS)
-    rows = _rows_by_file(table, files, location, log)
+    files, table, rows = _listed_files(config.labels, location, entries, log)
     annotations = _annotations(config, location, entries, files, log)
     matcher = tables.patient_matcher(config.patient_pattern)
     items, unlabelled = [], []
     for file in files:
         if table and file not in rows:
             continue
-        row, name = rows.get(file, {}), slide_name(PurePosixPath(file))
+        item = _item(file, rows.get(file, {}), table, matcher, entries)
         annotation = annotations.get(file)
-        classes = _classes(annotation, row.get("label", ""), config)
-        if not classes:
+        classes = _classes(annotation, item.label, config)
+        if classes:
+            items.append(replace(item, annotation=annotation, classes=classes))
+        else:
             unlabelled.append(file)
-            continue
-        patient = tables.match_patient(matcher, file) if matcher else row.get("patient", "") or name
-        if table and "patient" in table.columns and not matcher:
-            tables.cell_value(row, table, "patient", "slide")
-        items.append(
-            SlideItem(
-                file, name, patient, row.get("label", ""), tables.split_of_row(row, table, "slide") if table else "",
-                _mpp(row, table), annotation, classes, _companions(file, entries),
-            )
-        )  # fmt: skip
-    known = bool(matcher or (table and "patient" in table.columns))
-    return _check_list(config, location, items, unlabelled, known, log)
+    return _check_list(config, location, items, unlabelled, _knows_patients(matcher, table), log)
+
+
+def list_unlabelled_slides(
+    labels: str, patient_pattern: str, location: Location, entries: list[Entry], log: ReadLog
+) -> SlideList:
+    """List all slides of a source, whether they have labels or not; the result has no classes.
+
+    Args:
+        labels: path of a slides.csv, or '' for the one in the source, if any; slides that it does not list are left
+            out.
+        patient_pattern: regular expression whose first group is the patient in a slide's path; '' for the table's.
+        location: the source.
+        entries: its files.
+        log: gets the warnings.
+
+    Raises:
+        SourceError: there are no slides, two have the same name, or the table contradicts the files.
+    """
+    files, table, rows = _listed_files(labels, location, entries, log)
+    matcher = tables.patient_matcher(patient_pattern)
+    listed = [file for file in files if not table or file in rows]
+    items = [_item(file, rows.get(file, {}), table, matcher, entries) for file in listed]
+    _check_names(items, location)
+    known = _knows_patients(matcher, table)
+    if not known:
+        log.warnings.append("The source does not identify patients, so each slide counts as a separate patient")
+    return SlideList(items, [], known, has_split=False)
+
+
+def _listed_files(
+    labels: str, location: Location, entries: list[Entry], log: ReadLog
+) -> tuple[list[str], tables.Table | None, dict[str, dict[str, str]]]:
+    """Return the slides of a source, its table if there is one, and the table's rows by slide.
+
+    Raises:
+        SourceError: there are no slides, or the table contradicts the files.
+    """
+    files = _without_series([entry.name for entry in entries if is_slide_name(entry.name)])
+    if not files:
+        raise SourceError(f"There are no slides in {location}: give a folder with files {', '.join(SLIDE_EXTENSIONS)}.")
+    table = tables.load_table(labels, "slides.csv", location, entries, log.temporary, COLUMNS)
+    return files, table, _rows_by_file(table, files, location, log)
+
+
+def _item(
+    file: str,
+    row: dict[str, str],
+    table: tables.Table | None,
+    matcher: re.Pattern[str] | None,
+    entries: list[Entry],
+) -> SlideItem:
+    """Return a slide with what its table's row says of it, and without annotation.
+
+    Raises:
+        SourceError: its patient, split or mpp is missing or wrong.
+    """
+    name = slide_name(PurePosixPath(file))
+    patient = tables.match_patient(matcher, file) if matcher else row.get("patient", "") or name
+    if table and "patient" in table.columns and not matcher:
+        tables.cell_value(row, table, "patient", "slide")
+    return SlideItem(
+        file, name, patient, row.get("label", ""), tables.split_of_row(row, table, "slide") if table else "",
+        _mpp(row, table), companions=_companions(file, entries),
+    )  # fmt: skip
+
+
+def _knows_patients(matcher: re.Pattern[str] | None, table: tables.Table | None) -> bool:
+    return bool(matcher or (table and "patient" in table.columns))
+
+
+def _check_names(items: Sequence[SlideItem], location: Location) -> None:
+    names = [item.name for item in items]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise SourceError(f"Two slides in {location} have the name '{repeated[0]}': rename one of them.")
 
 
 def _check_list(
@@ -111,10 +174,7 @@ def _check_list(
             f"{len(unlabelled)} slides have neither a label nor an annotation; they are left out: "
             f"{examples(unlabelled)}"
         )
-    names = [item.name for item in items]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise SourceError(f"Two slides in {location} have the name '{repeated[0]}': rename one of them.")
+    _check_names(items, location)
     classes = select_classes(
         {name for item in items for name in item.classes}, config.class_list, config.ignored, config.source
     )

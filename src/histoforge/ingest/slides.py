@@ -14,6 +14,7 @@ from histoforge.core.errors import SlideError, SourceError
 from histoforge.core.progress import Progress
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
+from histoforge.ingest.fetching import fetched_slide
 from histoforge.ingest.pixels import letterboxed
 from histoforge.ingest.regions import slide_regions
 from histoforge.ingest.slide_list import SlideItem, list_slides
@@ -28,7 +29,6 @@ from histoforge.slides import (
     Slide,
     Tissue,
     find_tissue,
-    open_slide,
     patch_scale,
     plan_patches,
     read_overview,
@@ -121,13 +121,7 @@ class SlideSource:
         Raises:
             SlideError: it does not open.
         """
-        for companion in item.companions:
-            stack.enter_context(self._location.fetched(companion, self._log.temporary))
-        path = stack.enter_context(self._location.fetched(item.file, self._log.temporary))
-        slide = stack.enter_context(open_slide(path, item.mpp))
-        if slide.mpp is None and self._config.slide_mpp:
-            slide.mpp = self._config.slide_mpp
-        return slide
+        return stack.enter_context(fetched_slide(item, self._location, self._log.temporary, self._config.slide_mpp))
 
     def _open(self, item: SlideItem) -> tuple[ExitStack, OpenedSlide | SlideError]:
         """Open a slide and plan its patches."""

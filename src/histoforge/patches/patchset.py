@@ -136,6 +136,11 @@ class PatchSet:
         return self.info.digest
 
     @property
+    def stain(self) -> str:
+        """Stain normalisation that `preprocess` gave the patches: 'none', 'macenko', …; '' if it is unknown."""
+        return str((self.info.made_by.get("config") or {}).get("stain", ""))
+
+    @property
     def rows_digest(self) -> str:
         """Identity of the patches in this view."""
         return digest_json([self.info.digest, self._rows.tolist()])

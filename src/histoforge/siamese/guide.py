@@ -79,17 +79,12 @@ class Guide:
             ModelError: the guide was trained on other patches.
         """
         self.check_fits(patches.classes, patches.patch_size, patches.info.mpp, where)
-        stain, other_stain = self.info.config.get("stain", ""), stain_of(patches)
+        stain, other_stain = self.info.config.get("stain", ""), patches.stain
         if stain and other_stain and stain != other_stain:
             raise ModelError(
                 f"The guide {self.name} was trained on patches with the stain normalisation '{stain}', and {where} has "
                 f"'{other_stain}': run finetune_snn on that patch set."
             )
-
-
-def stain_of(patches: PatchSet) -> str:
-    """Return the stain normalisation that `preprocess` gave the patches: 'none', 'macenko', …; '' if unknown."""
-    return str((patches.info.made_by.get("config") or {}).get("stain", ""))
 
 
 def load_guide(path: Path, device: torch.device, dtype: torch.dtype) -> Guide:

@@ -13,7 +13,7 @@ from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.siamese.cost import inference_cost
 from histoforge.siamese.evaluation import report_pairs, score_pairs
 from histoforge.siamese.finetuning import Finetuning, Schedule, TrainedNetwork
-from histoforge.siamese.guide import METHOD, NORMALISATION, Guide, stain_of
+from histoforge.siamese.guide import METHOD, NORMALISATION, Guide
 from histoforge.siamese.guide_report import EvaluatedNetwork, GuideReport
 from histoforge.siamese.network import MftSnn
 from histoforge.siamese.pairs import Augmentation
@@ -108,7 +108,7 @@ def _model_info(config: FinetuneSnnConfig, data: TrainingData, weights_digest: s
         config={
             **config.model_dump(exclude=NOT_IDENTITY),
             "normalisation": NORMALISATION,
-            "stain": stain_of(data.train),
+            "stain": data.train.stain,
         },
         classes=data.train.classes,
         patch_size=data.train.patch_size,

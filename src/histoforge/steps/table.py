@@ -250,6 +250,17 @@ STEPS = Registry(
             separate_overrides=True,
         ),
         Step(
+            name="predict",
+            about="Predict whole slides with a trained classifier, and write maps for QuPath and tables.",
+            inputs=(Port("model", "classifier, or arm (then its lowest seed)"),),
+            outputs=(Port("predictions", "maps and tables of the slides", kind="predictions"),),
+            size="evaluating",
+            gpu=True,
+            torch=True,
+            hours=24,
+            reads_slides=True,
+        ),
+        Step(
             name="publish_model",
             about="Publish a classifier if it is better than the published one, or not worse by more than a margin.",
             inputs=(

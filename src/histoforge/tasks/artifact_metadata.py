@@ -13,6 +13,7 @@ FORMATS = {
     "scores.json": "histoforge.scores",
     "latents.json": "histoforge.latents",
     "image_scores.json": "histoforge.image_scores",
+    "predictions.json": "histoforge.predictions",
 }
 """The description file of each format."""
 
@@ -22,6 +23,7 @@ _METADATA = {
     "histoforge.scores": ("name", "method", "reward", "classes", "patch_size", "digests", "judge"),
     "histoforge.latents": ("digest", "classes", "patch_size", "factor", "digests", "code_version"),
     "histoforge.image_scores": ("name", "classes", "image_size", "images", "digests", "judge"),
+    "histoforge.predictions": ("digest", "model", "classes", "cutting", "code_version"),
     "histoforge.arm": ("digest", "arm", "seeds", "classes", "counts", "digests", "code_version"),
 }
 

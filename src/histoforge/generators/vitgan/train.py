@@ -171,6 +171,7 @@ def _classifier(
     training = {
         "arm": networks.trained.info.method,
         "seed": engine.seed,
+        "stain": data.stain,
         "best_epoch": result.chosen_epoch,
         "epochs": len(rows),
         "steps": engine.global_step,
