@@ -161,6 +161,7 @@ METRICS = Registry(
             main=False,
         ),
     ],
+    group="histoforge.metrics",
 )  # fmt: skip
 
 

@@ -58,4 +58,5 @@ RULES: Registry[Rule] = Registry(
             has_threshold=True,
         ),
     ),
+    group="histoforge.selection_rules",
 )

@@ -142,6 +142,7 @@ BACKBONES: Registry[BackboneEntry] = Registry(
         ),
         BackboneEntry(f"timm{MODEL_PLACEHOLDER}", f"{_PACKAGE}.timm_models", has_width=False),
     ),
+    group="histoforge.encoders",
 )
 
 
