@@ -8,14 +8,17 @@ import pytest
 import torch
 from PIL import Image
 from scoring_parts import CLASSIFIER, SCORING, SIDE, train_arm, write_generator, write_patches
+from tiny_encoders import write_encoder
 
 from histoforge.classifiers.arms import load_arm, load_judge
+from histoforge.classifiers.encoders.encoder import load_encoder
 from histoforge.core.digests import digest_file
 from histoforge.core.documents import read_json
 from histoforge.core.errors import ModelError
 from histoforge.core.seals import write_sealed
 from histoforge.evaluation.generator_scores import read_scores
 from histoforge.evaluation.leaderboard_entries import Scored, methods_map
+from histoforge.evaluation.level_scoring import compared_images
 from histoforge.generators.loading import LatentGenerator, load_generator
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.frechet import frechet_distance
@@ -253,3 +256,17 @@ def test_a_classifier_of_another_architecture_is_the_one_to_believe(given, tmp_p
     metrics = json.loads(settings.read_text())
     assert metrics["memorisation"]["extractor"] == scores.judge
     assert "independent" not in (tmp_path / "report.html").read_text()
+
+
+def test_an_encoder_adds_a_space_to_every_metric(given, tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOFORGE_CACHE", str(tmp_path / "cache"))
+    file = str(write_encoder(tmp_path))
+    score(given, tmp_path, encoders=[file], precision="float32", generations=2)
+    scores, encoder = read_scores(tmp_path / "scores"), load_encoder(file)
+    real = compared_images(PatchSet.open(given / "patches"), 0, 10_000).where(np.arange(40))
+    fid = frechet_distance(*(extract_features(encoder, each) for each in (real, PatchSet.open(tmp_path / "samples"))))
+    row = next(row for row in scores.generative if row.extractor == encoder.name)
+    assert (row.n_real, row.n_fake, row.dimensions) == (40, 40, 64)
+    assert row.fid == pytest.approx(fid, rel=1e-3)
+    for rows in (scores.held_out, scores.references["blurred real"], scores.extractor_checks, scores.levels):
+        assert encoder.name in [each.extractor for each in rows]

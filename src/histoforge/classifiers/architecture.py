@@ -1,6 +1,8 @@
 """The network architecture of an arm's classifiers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from histoforge.classifiers.backbones.registry import StemChoice
 
@@ -26,6 +28,7 @@ class Architecture:
         tile_backbone: network that embeds a tile of 'admil'.
         tile_tissue: share of tissue below which a tile leaves the bag of 'admil'; 0 keeps every tile.
         attention_branches: number of attention branches of 'admil'.
+        encoder: fields of the `EncoderArchitecture` of 'encoder', whose file names the weights.
     """
 
     backbone: str
@@ -43,3 +46,4 @@ class Architecture:
     tile_backbone: str = "conv4"
     tile_tissue: float = 0.0
     attention_branches: int = 1
+    encoder: Mapping[str, Any] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """The patches that an arm is trained on and validated with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +39,17 @@ class TrainingData:
     val_weights: Tensor
 
 
-def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.device, use: Use = "both") -> TrainingData:
+Load = Callable[[PatchSet, torch.device], DevicePatches]
+"""A way of loading a patch set onto the device: its pixels, or embeddings of them."""
+
+
+def load_data(
+    patches: PatchSet,
+    synthetic: PatchSet | None,
+    device: torch.device,
+    use: Use = "both",
+    load: Load = DevicePatches.load,
+) -> TrainingData:
     """Load training and validation patches onto the device; the latter never include synthetic ones.
 
     With `use` 'control', `synthetic` contains real patches: those that `control_patches` returns.
@@ -47,7 +58,7 @@ def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.devic
         PatchSetError: a split is empty, `synthetic` has other classes or another patch size, or training uses only
             `synthetic` and it is not given or lacks a class.
     """
-    real, val = patches.split("train"), DevicePatches.load(patches.split("val"), device)
+    real, val = patches.split("train"), load(patches.split("val"), device)
     weights = class_weights(real.counts)
     if synthetic is not None:
         advice = "select patches of a generator that was trained on the real one"
@@ -58,11 +69,11 @@ def load_data(patches: PatchSet, synthetic: PatchSet | None, device: torch.devic
         check_same_fold("The generator of the synthetic patches", trained_on, fold, patches)
     if use == "synthetic":
         synthetic = _check_complete(synthetic)
-        train = DevicePatches.load(synthetic, device)
+        train = load(synthetic, device)
         return TrainingData(train, val, len(real), class_weights(synthetic.counts), weights)
-    train = DevicePatches.load(real, device)
+    train = load(real, device)
     if synthetic is not None:
-        train = _join(train, DevicePatches.load(synthetic, device))
+        train = _join(train, load(synthetic, device))
     return TrainingData(train, val, len(real), weights, weights)
 
 
@@ -102,7 +113,7 @@ def count_patches(patches: PatchSet, added: PatchSet | None, use: Use) -> dict[s
 
 def _join(first: DevicePatches, second: DevicePatches) -> DevicePatches:
     storage = first.images.device
-    return DevicePatches(
+    return type(first)(
         torch.cat([first.images, second.images.to(storage)]),
         torch.cat([first.labels, second.labels.to(storage)]),
         first.device,

@@ -19,7 +19,7 @@ def freeze_all_but(backbone: Backbone, trainable_layers: int) -> list[nn.Module]
 
     Args:
         backbone: its modules are registered in the order in which they run; without the head.
-        trainable_layers: number of weighted layers that train; 0 trains all.
+        trainable_layers: number of weighted layers that train; 0 trains all that the backbone does not freeze itself.
 
     Returns:
         The modules whose parameters are all frozen. They take no gradient; their statistics stay fixed only while the
@@ -36,7 +36,7 @@ def freeze_all_but(backbone: Backbone, trainable_layers: int) -> list[nn.Module]
             "layers: give at most as many, or 0 for all."
         )
     if not trainable_layers:
-        return []
+        return [module for module in modules if _is_frozen(module)]
     positions = {module: position for position, module in enumerate(modules)}
     first_trainable = positions[layers[-trainable_layers]]
     for module in modules:

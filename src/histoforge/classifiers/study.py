@@ -16,6 +16,7 @@ from histoforge.classifiers.arms import arm_origin
 from histoforge.classifiers.backbones.registry import find_backbone, input_size
 from histoforge.classifiers.data import TrainingData, Use, control_patches, count_patches, load_data
 from histoforge.classifiers.network import Classifier
+from histoforge.classifiers.probing import LinearProbe, embedder
 from histoforge.classifiers.training import FitState, Recipe, fit
 from histoforge.classifiers.weights import load_backbone, read_weights
 from histoforge.core.files import atomic_directory
@@ -23,6 +24,7 @@ from histoforge.core.results import remove_work, work_beside
 from histoforge.core.seals import write_sealed
 from histoforge.core.seeds import derive_seed
 from histoforge.patches import PatchSet
+from histoforge.patches.device import DevicePatches
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
 from histoforge.training.log import LOG_NAME
@@ -64,6 +66,9 @@ def train(
 
     An arm of real patches without augmentation also gets the `judge/` that `architecture` names.
 
+    With the backbone 'encoder' and without augmentation, the patches are embedded once, and each training is that of a
+    linear probe on the embeddings.
+
     Training uses only the real training split, only `synthetic`, or both. The real validation split chooses the epoch;
     the test split is not used. A4-12: the baseline arm can therefore serve as the extractor of selection and of FID.
     Checkpoints stay in `<out>.work` until the whole arm is written: a killed task resumes from there and ends with the
@@ -95,7 +100,10 @@ def train(
     if use == "real" or (use == "both" and synthetic is None):
         use, synthetic = "real", None
     added = control_patches(patches, control_ratio) if use == "control" else synthetic
-    data = load_data(patches, added, resolve_device(recipe.device), use)
+    probing = bool(architecture.encoder) and recipe.augmentation == "none"
+    device = resolve_device(recipe.device)
+    load = embedder(architecture, device, recipe.precision) if probing else DevicePatches.load
+    data = load_data(patches, added, device, use, load)
     trainings = _plan(architecture, recipe, seeds, patches, added, use)
     work = work_beside(out, ".work")
     runs, engines = [], []
@@ -105,7 +113,12 @@ def train(
             engine = _engine(arm, recipe, training, work, len(trainings) - index)
             classifier = classifier.to(engine.device).to(memory_format=torch.channels_last)
             progress = FitState()
-            fit(classifier, data, recipe, engine, progress)
+            if not probing:
+                fit(classifier, data, recipe, engine, progress)
+            elif training.name == JUDGE:
+                fit(classifier, load_data(patches, added, device, use), recipe, engine, progress)
+            else:
+                fit(LinearProbe(classifier), data, recipe, engine, progress)
             runs.append(_save(directory / training.name, arm, training.seed, classifier, engine, progress))
             engines.append(engine)
         content = _arm_content(arm, trainings[0].info, count_patches(patches, added, use), data, runs[: len(seeds)])
@@ -142,7 +155,7 @@ def _plan(
     info = describe(architecture, recipe, patches, digests, use)
     trainings = [_Training(seed_directory(seed), seed, info, weights) for seed in seeds]
     if architecture.judge_backbone and use == "real" and recipe.augmentation == "none":
-        other = replace(architecture, backbone=architecture.judge_backbone, weights="", trainable_layers=0)
+        other = replace(architecture, backbone=architecture.judge_backbone, weights="", trainable_layers=0, encoder={})
         judge = describe(other, recipe, patches, {"patches": patches.digest})
         trainings.append(_Training(JUDGE, seeds[0], judge, None))
     return trainings

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from histoforge.classifiers.augment import ColourJitter, traditional
 from histoforge.classifiers.data import TrainingData
 from histoforge.classifiers.network import Classifier
+from histoforge.classifiers.probing import LinearProbe
 from histoforge.core.errors import TrainingError
 from histoforge.patches.device import DevicePatches
 from histoforge.training import processes
@@ -77,7 +78,7 @@ class FitState:
         self.weights: dict[str, Tensor] = {}
         self.seconds = 0.0
 
-    def add(self, result: dict[str, float], classifier: Classifier) -> None:
+    def add(self, result: dict[str, float], classifier: nn.Module) -> None:
         """Add the validation result of an epoch.
 
         Raises:
@@ -106,7 +107,9 @@ class FitState:
         vars(self).update(state)
 
 
-def fit(classifier: Classifier, data: TrainingData, recipe: Recipe, engine: Engine, progress: FitState) -> None:
+def fit(
+    classifier: Classifier | LinearProbe, data: TrainingData, recipe: Recipe, engine: Engine, progress: FitState
+) -> None:
     """Train `classifier` in place and leave the best epoch's weights in it.
 
     Arms are compared fairly: each arm gets the same number of steps (`epochs` passes over the real patches), the same
@@ -168,7 +171,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: i
 
 
 @torch.inference_mode()
-def evaluate(classifier: Classifier, patches: DevicePatches, weights: Tensor, engine: Engine) -> dict[str, float]:
+def evaluate(
+    classifier: Classifier | LinearProbe, patches: DevicePatches, weights: Tensor, engine: Engine
+) -> dict[str, float]:
     """Compute class-weighted cross-entropy, accuracy and balanced accuracy (mean recall of the classes present)."""
     classifier.eval()
     logits, labels = [], []

@@ -34,8 +34,19 @@ def read_weights(source: str, sha256: str = "") -> tuple[dict[str, Tensor], str]
         return _read_file(file, sha256)
 
 
-def load_backbone(backbone: Backbone, weights: dict[str, Tensor], source: str) -> None:
+def load_backbone(
+    backbone: Backbone,
+    weights: dict[str, Tensor],
+    source: str,
+    advice: str = "choose the backbone that they belong to, with width=1 and stem=imagenet for torchvision's",
+) -> None:
     """Load published weights into a backbone; those of their classification layer are ignored.
+
+    Args:
+        backbone: the network.
+        weights: its published weights.
+        source: name of the weights in messages.
+        advice: what the user can do if they do not fit.
 
     Raises:
         ModelError: a tensor is missing or has another shape (another backbone, width or stem); the message names it.
@@ -44,10 +55,7 @@ def load_backbone(backbone: Backbone, weights: dict[str, Tensor], source: str) -
     state = backbone.state_dict()
     required = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
     if problem := first_mismatch(required, weights):
-        raise ModelError(
-            f"The weights {source} do not fit the backbone ({problem}): choose the backbone that they belong to, with "
-            "width=1 and stem=imagenet for torchvision's."
-        )
+        raise ModelError(f"The weights {source} do not fit the backbone ({problem}): {advice}.")
     backbone.load_state_dict({name: weights.get(name, tensor) for name, tensor in state.items()})
 
 

@@ -11,7 +11,8 @@ from histoforge.core.seeds import numpy_rng
 from histoforge.evaluation.realism import REFERENCE_PATCHES
 from histoforge.evaluation.synthetic_sets import draw_rows
 from histoforge.metrics.corruptions import reference_copies
-from histoforge.metrics.extract import Extractor, extract_features
+from histoforge.metrics.embeddings import patch_features
+from histoforge.metrics.extract import Extractor
 from histoforge.patches import PatchSet
 
 
@@ -83,7 +84,7 @@ def extract_sets(
 
     def features(patches: PatchSet | NDArray[np.uint8], name: str) -> NDArray[np.float32]:
         label = f"features of {name} patches"
-        return extract_features(extractor, patches, settings.device, batch_size=settings.batch_size, label=label)
+        return patch_features(extractor, patches, settings.device, batch_size=settings.batch_size, label=label)
 
     held_out = features(real.held_out, "held-out")
     return PatchFeatures(

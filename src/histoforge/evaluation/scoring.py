@@ -20,6 +20,7 @@ from histoforge.generators.loading import Generator, LatentGenerator, draw
 from histoforge.generators.model_selection import share_labels
 from histoforge.metrics.classification import classification_metrics
 from histoforge.metrics.corruptions import reference_copies
+from histoforge.metrics.embeddings import patch_features
 from histoforge.metrics.extract import Extractor, NamedExtractor, extract_features
 from histoforge.metrics.path_length import Distance, FeatureDistance, Interpolation, PathLengths, path_lengths
 from histoforge.metrics.pixel_statistics import PixelStatistics
@@ -171,7 +172,7 @@ def extract_all(
         corrupted = reference_copies(images, numpy_rng(seed, "corrupted"))
 
     def features(extractor: Extractor, patches: PatchSet | Pixels, name: str) -> NDArray[np.float32]:
-        return extract_features(extractor, patches, device, batch_size=batch_size, label=f"features of {name}")
+        return patch_features(extractor, patches, device, batch_size=batch_size, label=f"features of {name}")
 
     return [
         PatchFeatures(

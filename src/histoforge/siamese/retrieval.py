@@ -15,15 +15,14 @@ from torch import Tensor
 
 from histoforge.core.digests import digest_json
 from histoforge.core.errors import SettingsError
-from histoforge.core.files import atomic_file
 from histoforge.core.progress import Progress, say
 from histoforge.core.seeds import numpy_rng
+from histoforge.metrics.embeddings import Embeddings, read_embeddings, write_embeddings
 from histoforge.metrics.exact_copies import Flip
 from histoforge.metrics.extract import NamedExtractor, extract_features
 from histoforge.patches import PatchSet
 from histoforge.siamese.guide import Guide
 
-Embeddings = NDArray[np.float32]
 QUERY_BLOCK, GALLERY_BLOCK = 512, 8192
 MAX_ROW = (1 << 32) - 1
 TYPICAL_PATCHES = 2000
@@ -78,13 +77,12 @@ def embed_set(
         "flip": list(flip),
     }  # fmt: skip
     file = cache / f"{digest_json(key)}.npy"
-    embeddings = _read(file, len(patches))
+    embeddings = read_embeddings(file, len(patches))
     if embeddings is not None:
         say(f"{label}: {len(embeddings):,} read from {file}")
         return embeddings
     embeddings = embed_images(guide, patches, label, flip)
-    with atomic_file(file) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, embeddings, allow_pickle=False)
+    write_embeddings(file, embeddings)
     return embeddings
 
 
@@ -187,12 +185,3 @@ def _keys(cosines: Tensor, first_row: int) -> Tensor:
     similarities = cosines.clamp_(0, 1).to(torch.float32).abs_()
     rows = torch.arange(first_row, first_row + cosines.shape[1], device=cosines.device)
     return similarities.view(torch.int32).to(torch.int64) << 32 | (MAX_ROW - rows)
-
-
-def _read(file: Path, count: int) -> Embeddings | None:
-    try:
-        values = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    fits = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype == np.float32 and len(values) == count
-    return values if fits and bool(np.isfinite(values).all()) else None

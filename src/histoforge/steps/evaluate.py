@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from histoforge.classifiers.encoders.encoder import load_encoders
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.evaluation.arm_inputs import ArmInput, TestPatches, tested_patches
@@ -102,7 +103,10 @@ def run(
     drawn = open_drawn(path_list(generator), path_list(pool), path_list(selected), whole)
     large_images = open_large_images(path_list(generator_scores), path_list(image_scores), autoencoder, whole.classes)
     synthetic, shown_generator = (drawn[0].sets, drawn[0].generator) if drawn else (None, None)
-    inception = inception_extractors(config.inception_weights if synthetic else "", config.inception_sha256, device)
+    others: list[Extractor] = [
+        *inception_extractors(config.inception_weights if synthetic else "", config.inception_sha256, device),
+        *load_encoders(config.encoders if synthetic else [], device, dtype),
+    ]
     warnings += data_warnings(whole, arm_inputs, units)
     score, reason = leading_score(config.score, test.labels, test.classes)
     if reason:
@@ -123,7 +127,7 @@ def run(
     settings = _settings(config, device)
     comparison = SyntheticFindings()
     if synthetic is not None:
-        comparison = compare_synthetic(synthetic, train, held_out, [*extractors, *inception], settings)
+        comparison = compare_synthetic(synthetic, train, held_out, [*extractors, *others], settings)
     generators = generator_rows(drawn, comparison, whole, by_fold, settings)
     warnings += [*check_warnings(comparison.checks), *selection_warnings(comparison.generative)]
     warnings += copy_warnings(generators)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from histoforge.classifiers.encoders.encoder import load_encoders
 from histoforge.classifiers.network import Classifier
 from histoforge.core.progress import say
 from histoforge.evaluation import level_scoring, scoring
@@ -72,15 +73,18 @@ def run(
     model = load_generator(generator, str(device))
     scoring.check_generator(model, generator, real)
     classifiers = scoring.open_classifiers(extractor, real.classes, real.patch_size, device)
-    inception = inception_extractors(config.inception_weights, config.inception_sha256, device)
-    extractors: list[Extractor] = [*classifiers, *inception]
+    dtype = resolve_precision(config.precision, device)
+    others: list[Extractor] = [
+        *inception_extractors(config.inception_weights, config.inception_sha256, device),
+        *load_encoders(config.encoders, device, dtype),
+    ]
+    extractors: list[Extractor] = [*classifiers, *others]
     judge = scoring.judge_of(classifiers)
     distance = scoring.perceptual_distance(judge, config.lpips_weights, config.lpips_sha256, real.patch_size, device)
     # The first `count` training patches are compared, all of these are searched for copies.
     train = compared_images(real, config.seed, max(config.count, config.audit_patches))
     held_out = held_out_images(real, config.seed)
     labels = scoring.labels_to_draw(real.split("train"), config.count, config.labels == "balanced", config.seed)
-    dtype = resolve_precision(config.precision, device)
     pixels, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype)
     say(f"score_generator: {len(labels)} patches drawn, {drawing.seconds_per_thousand:.2f} s per thousand patches")
     made_by = {"step": "score_generator", "config": config.model_dump(mode="json"), "generator": model.info.digest}
@@ -94,7 +98,7 @@ def run(
         interpolation=config.path_interpolation, seed=config.seed,
     )  # fmt: skip
     draws = Draws(config.generations, config.count, config.labels == "balanced")
-    comparison = Comparison([judge, *inception], config.neighbours, config.batch_size, config.seed, device)
+    comparison = Comparison([judge, *others], config.neighbours, config.batch_size, config.seed, device)
     result = GeneratorScores(
         **_identity(model, config, real, samples_digest, classifiers),
         **_feature_scores(classifiers, features, train, held_out, (pixels, labels), config),

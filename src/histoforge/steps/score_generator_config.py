@@ -76,6 +76,11 @@ class ScoreGeneratorConfig(TrainingConfig):
     inception_sha256: str = Field(
         "", pattern=r"^([0-9a-fA-F]{64})?$", description="expected SHA-256 of this file; '' skips the check"
     )
+    encoders: list[str] = Field(
+        [],
+        description="paths or s3:// addresses of the files of encoders (docs/encoders.md), in whose spaces all metrics "
+        "of features are computed as well; none by default",
+    )
     map_patches: int = Field(
         400,
         ge=10,

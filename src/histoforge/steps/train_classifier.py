@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from histoforge.classifiers.architecture import Architecture
+from histoforge.classifiers.encoders.description import read_description
 from histoforge.classifiers.study import train
 from histoforge.classifiers.training import Recipe
 from histoforge.patches import PatchSet
@@ -27,7 +28,7 @@ def run(
     """
     arm = train(
         config.arm,
-        Architecture(**config.model_dump(include={field.name for field in fields(Architecture)})),
+        _architecture(config),
         Recipe(**config.model_dump(include={field.name for field in fields(Recipe)})),
         range(config.seed, config.seed + config.seeds),
         PatchSet.open(patches, config.fold),
@@ -52,3 +53,17 @@ def run(
         best_epochs=[run["best_epoch"] for run in runs],
         seconds=round(sum(run["seconds"] for run in runs), 2),
     )
+
+
+def _architecture(config: TrainClassifierConfig) -> Architecture:
+    """Return the architecture, with what the file of an encoder states about its network."""
+    values = config.model_dump(include={field.name for field in fields(Architecture)} - {"encoder"})
+    if config.encoder:
+        description = read_description(config.encoder)
+        values |= {
+            "encoder": description.model_dump(mode="json", exclude={"weights"}),
+            "weights": description.weights,
+            "weights_sha256": description.sha256,
+            "input_size": description.input_size,
+        }
+    return Architecture(**values)

@@ -80,6 +80,11 @@ class TrainClassifierConfig(FoldConfig):
         description="height and width to which the network resizes patches on the device; 0 for their own",
         json_schema_extra={"unit": "px"},
     )
+    encoder: str = Field(
+        "",
+        description="backbone encoder: path or s3:// address of an encoder's file (docs/encoders.md), which names its "
+        "weights and input size; only the head trains, on embeddings that are computed once",
+    )
     tile_size: int = Field(
         64,
         ge=8,
@@ -190,6 +195,20 @@ class TrainClassifierConfig(FoldConfig):
             raise ValueError(
                 f"judge_backbone={self.judge_backbone} is the same network as backbone: name another network, or leave "
                 "it empty"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_encoder(self) -> Self:
+        if (self.backbone == "encoder") != bool(self.encoder):
+            raise ValueError(
+                f"backbone={self.backbone} and encoder={self.encoder or repr('')} do not belong together: set "
+                "backbone=encoder and give the encoder's file, or leave both out"
+            )
+        if self.encoder and (self.weights or self.input_size or self.trainable_layers):
+            raise ValueError(
+                "an encoder's file names its weights and its input size, and no layer of it trains: leave out weights, "
+                "input_size and trainable_layers"
             )
         return self
 

@@ -140,6 +140,7 @@ BACKBONES: Registry[BackboneEntry] = Registry(
             settings=("tile_size", "tile_overlap", "tile_backbone", "tile_tissue", "attention_branches"),
             pools_tiles=True,
         ),
+        BackboneEntry("encoder", "histoforge.classifiers.encoders.network", has_width=False, settings=("encoder",)),
         BackboneEntry(f"timm{MODEL_PLACEHOLDER}", f"{_PACKAGE}.timm_models", has_width=False),
     ),
     group="histoforge.encoders",

@@ -3,6 +3,7 @@
 The dropout lies before the pooling: the models of timm have no common interface for single blocks.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,8 @@ from histoforge.core.text import dimensions
 
 PREFIX = "timm:"
 STAGES = 4
+LAYER_TYPES = ("Mlp", "GluMlp", "SwiGLU", "SwiGLUPacked")
+"""Types of layers in timm.layers that an argument of a model can name."""
 
 
 def build(name: str, patch_size: tuple[int, int], stem: Stem, width: float) -> "TimmBackbone":
@@ -26,18 +29,38 @@ def build(name: str, patch_size: tuple[int, int], stem: Stem, width: float) -> "
     Raises:
         SettingsError: timm has no such model, or the model cannot process patches of this size.
     """
+    return build_model(name, patch_size, advice="choose another backbone, or preprocess again with another patch_size")
+
+
+def build_model(
+    name: str,
+    patch_size: tuple[int, int],
+    arguments: Mapping[str, Any] | None = None,
+    advice: str = "state the input_size and the arguments that the weights belong to",
+) -> "TimmBackbone":
+    """Build a model with arguments of its own.
+
+    Args:
+        name: its name in timm, after 'timm:'.
+        patch_size: height and width of its input, px.
+        arguments: arguments of timm's `create_model`; a type of layer is given by its name.
+        advice: what the user can do, for the end of the message.
+
+    Raises:
+        SettingsError: timm has no such model, or cannot build it like this.
+    """
     model = name.removeprefix(PREFIX)
     if not timm.is_model(model):
         raise SettingsError(
             f"timm has no model '{model}'{nearest(model, timm.list_models())}: choose one of timm.list_models()."
         )
+    types = {key: getattr(timm.layers, value) for key, value in (arguments or {}).items() if value in LAYER_TYPES}
     try:
-        return TimmBackbone(model, patch_size)
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        return TimmBackbone(model, patch_size, {**(arguments or {}), **types})
+    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise SettingsError(
-            f"The backbone '{name}' cannot process patches of {dimensions(patch_size)} px ({reason}): choose another "
-            "backbone, or preprocess again with another patch_size."
+            f"The backbone '{name}' cannot process patches of {dimensions(patch_size)} px ({reason}): {advice}."
         ) from None
 
 
@@ -51,17 +74,18 @@ class TimmBackbone(Backbone):
 
     model: Any  # timm has no common class of models
 
-    def __init__(self, name: str, patch_size: tuple[int, int]) -> None:
+    def __init__(self, name: str, patch_size: tuple[int, int], arguments: Mapping[str, Any] | None = None) -> None:
         """Build the model and run it once, to find its number of features and the grid of its tokens.
 
         Args:
             name: its name in timm.
             patch_size: height and width, px.
+            arguments: further arguments of timm's `create_model`.
         """
         super().__init__()
         settings = timm.get_pretrained_cfg(name)
         size: dict[str, Any] = {"img_size": patch_size} if settings is not None and settings.fixed_input_size else {}
-        self.model = timm.create_model(name, pretrained=False, num_classes=0, **size)
+        self.model = timm.create_model(name, pretrained=False, num_classes=0, **{**size, **(arguments or {})})
         self.mean, self.std = (tuple(self.model.pretrained_cfg[key]) for key in ("mean", "std"))
         self.channels_last = str(getattr(self.model, "output_fmt", "")) == "NHWC"
         with torch.no_grad():
