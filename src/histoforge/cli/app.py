@@ -20,6 +20,7 @@ from histoforge.cli.kubeflow.uploads import pipelines_app
 from histoforge.cli.models import add_models
 from histoforge.cli.options import completion
 from histoforge.cli.outputs import OVERWRITE
+from histoforge.cli.png_files import export, generate
 from histoforge.cli.similar import duplicates, similar
 from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, TEST_SOURCE, add_steps, read_settings
 from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
@@ -77,6 +78,8 @@ def build(command_name: str = "", method: str = "") -> typer.Typer:
     add_steps(app, command_name, method)
     app.command()(similar)
     app.command()(duplicates)
+    app.command()(export)
+    app.command()(generate)
     app.command()(inspect)
     add_models(app)
     app.command()(presets)

@@ -84,6 +84,12 @@ KINDS = {
         ("slides.csv", "patients.csv", *(f"slides/*/{file}" for file in _SLIDE)),
     ),
     "slide_predictions": ResultKind("predictions on a slide", "slide.json", _SLIDE),
+    "export": ResultKind(
+        "export of a patch set",
+        "datasheet.json",
+        ("README.md", "origin.yaml", "labels.csv", "patches.csv", "*/*.png"),
+    ),
+    "pictures": ResultKind("pictures of a generator", "pictures.json", ("*.png",), (("generator", None),)),
     "publication": ResultKind("publication", "decision.json", ("model_card.json", "README.md")),
     "version": ResultKind("published version", "version.json", ("model/*", "model_card.json", "README.md")),
     "synthetic_slides": ResultKind(
