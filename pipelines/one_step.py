@@ -44,7 +44,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "publish-model": (("challenger",),),
     "score-generator": (("overviews",),),
     "score-images": ((),),
-    "select-samples": (("generator",), ("pool_in",)),
+    "select-samples": (("generator",), ("candidates",), ("pool_in",)),
     "synthesise-images": (("upscaler_model",),),
     "train-autoencoder": ((), ("overviews",)),
     "train-classifier": ((),),
@@ -62,6 +62,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], ...]] = {
 OF_PIPELINE: dict[str, tuple[str, ...]] = {
     "evaluate": ("baseline", "traditional", "selective", "generator", "pool", "selected", "overviews"),
     "score-generator": (),
+    "select-samples": ("generator", "pool_in"),
     "synthesise-images": ("guide",),
     "train-generator": ("extractor", "guide"),
 }

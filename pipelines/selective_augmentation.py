@@ -38,12 +38,14 @@ class Outputs(NamedTuple):
 class Drawing:
     """The tasks that train one generator of one fold, and draw and select its patches.
 
+    The pipeline `judge` imports patches instead.
+
     Attributes:
         checked: the pipeline's parameters, after `scan_source`.
         fold: the item of the loop over the folds.
         inputs: the inputs of `select_samples` that all rules have.
         training: the inputs of `train_classifier` that all arms of the fold have.
-        generator, pool, selected: the artifacts.
+        generator, pool, selected: the artifacts; `generator` is the imported patch set if there is none.
     """
 
     checked: Checked
@@ -60,9 +62,8 @@ class Drawing:
         self.checked.assign(training, title)
         return training.outputs["model"]
 
-    def train_by_rule(self, arm: str, rule: str) -> Any:
-        """Select patches from the same pool by another rule, and train an arm with them."""
-        name = arm.replace("_", " ")
+    def train_by_rule(self, arm: str, rule: str, name: str) -> Any:
+        """Select patches from the same pool by another rule, and train an arm with them, which titles call `name`."""
         selecting = select_samples(pool_in=self.pool, rule=rule, **self.inputs)
         self.checked.assign(selecting, f"Select patches: {name}")
         return self.train(arm, selecting.outputs["selected"], f"Train with the selection: {name}")
@@ -162,7 +163,9 @@ def selective_augmentation(
         with dsl.ParallelFor(checked.generators, name="Generators", parallelism=resources.AT_ONCE_INSIDE) as generator:
             drawing = draw_and_select(checked, training, fold, generator, baseline)
             selective = drawing.train("selective", drawing.selected, "Train with selected patches")
-            gan, single_filter = (drawing.train_by_rule(arm, rule) for arm, rule in RULES.items())
+            gan, single_filter = (
+                drawing.train_by_rule(arm, rule, arm.replace("_", " ")) for arm, rule in RULES.items()
+            )
 
     evaluation = evaluate(
         patches=patches,

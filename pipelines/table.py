@@ -53,6 +53,8 @@ _BENCHMARK: dict[str, Mapping[str, Any] | bool] = {
     "train_generator": False,  # `plan_benchmark` checks it, for each method
 }
 
+_JUDGE: dict[str, Mapping[str, Any] | bool] = {**_SELECTIVE, "train_generator": False}
+
 _UNIFIED: dict[str, Mapping[str, Any] | bool] = {
     "preprocess": _NO_CONTROL,
     "train_classifier": {"arm": "baseline", "augmentation": "none"},
@@ -71,6 +73,7 @@ PIPELINES = Registry(
     (
         Pipeline("selective-augmentation", "Selective synthetic augmentation", _SELECTIVE),
         Pipeline("augmentation-study", "Augmentation study", _SELECTIVE),
+        Pipeline("judge", "Judge of synthetic patches of any origin", _JUDGE),
         Pipeline("rleo", "Guided GAN (RL-EO) and its baselines", _BENCHMARK),
         Pipeline("generator-benchmark", "Generator benchmark", _BENCHMARK),
         Pipeline("unified", "One network against two stages", _UNIFIED),

@@ -35,6 +35,7 @@ def scan_source(
     [
         ("Output", str),
         ("preprocess_overrides", dict),
+        ("import_patches_overrides", dict),
         ("finetune_snn_overrides", dict),
         ("train_autoencoder_overrides", dict),
         ("train_generator_overrides", dict),
@@ -92,6 +93,7 @@ def scan_source(
         summary: the files at the source as a table, with warnings about a split too small for a conclusion.
         Output: digest of the names, sizes and versions of all files there.
         preprocess_overrides: overrides of preprocess only, which do not change when another step's overrides change.
+        import_patches_overrides: overrides of import_patches.
         finetune_snn_overrides: overrides of finetune_snn.
         train_autoencoder_overrides: overrides of train_autoencoder.
         train_generator_overrides: overrides of train_generator.

@@ -13,6 +13,7 @@ def select_samples(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
     generator: dsl.Input[dsl.Model] = None,
+    candidates: dsl.Input[dsl.Dataset] = None,
     pool_in: dsl.Input[dsl.Dataset] = None,
     rule: str = "",
     ratio: float = 0.0,
@@ -22,12 +23,13 @@ def select_samples(
     preset: str = "",
     overrides: dict = {},
 ):
-    """Draw a pool of candidates from a generator, score it, and keep the patches that a rule chooses.
+    """Draw a pool of candidates from a generator, or take given ones, score it, and keep what a rule chooses.
 
     Args:
         patches: patch set of real patches; its training split gives the counts and the class centroids.
         extractor: classifier or arm (then its lowest seed) that scores the candidates.
-        generator: generator of the candidates; not needed if pool_in is given.
+        generator: generator of the candidates; not needed if candidates or pool_in is given.
+        candidates: patch set of synthetic patches, such as imported ones, to score and choose from.
         pool_in: pool of an earlier select_samples, so that several rules choose from the same candidates.
         rule: selection rule, such as 'entropy_centroid'; '' leaves it to the preset.
         ratio: number of kept patches per real training patch; 0 leaves it to the preset.
@@ -50,7 +52,13 @@ def select_samples(
         preset=preset,
         overrides=overrides,
         given={"rule": rule, "ratio": ratio, "pool_multiple": pool_multiple, "seed": seed, "fold": fold},
-        inputs={"patches": patches, "extractor": extractor, "generator": generator, "pool_in": pool_in},
+        inputs={
+            "patches": patches,
+            "extractor": extractor,
+            "generator": generator,
+            "candidates": candidates,
+            "pool_in": pool_in,
+        },
         outputs={"selected": selected, "pool": pool},
         metrics=metrics,
         summary=summary,

@@ -59,6 +59,8 @@ def run_all(folder):
     digest = run("scan_source", report, source=source, overrides=SETTINGS)[1]
     cutting = run("preprocess", cut, source=source, overrides=SETTINGS)[0]
     patches = cutting["patches"]
+    run("plan_judge", source=source, synthetic=[source], overrides=SETTINGS)
+    run("import_patches", {"synthetic": dsl.Dataset, **report}, source=source, patches=patches)
     run("check_split", patches=patches, images=cutting["overviews"])
     slides = {"patch_size": "32", "split_ratios": "1:1:1", "stain": "macenko", "overview_size": 32}
     run("preprocess", cut, source=str(folder / "slides"), overrides=slides)

@@ -50,7 +50,7 @@ def test_parameters_agree_with_the_settings(name):
         assert parameter.annotation is kind, parameter.name
         if field.is_required():
             assert parameter.default is inspect.Parameter.empty
-        elif parameter.default != field.default:
+        elif parameter.default not in (inspect.Parameter.empty, field.default):
             assert not is_given(parameter.name, parameter.default), f"{parameter.name} must be left to the preset"
         assert step_config(STEPS[name], "", {}, {**required(name), parameter.name: empty(parameter)})
 

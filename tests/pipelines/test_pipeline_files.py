@@ -29,7 +29,7 @@ RESOURCES = {"gpu_count", "gpu_type", "cpu", "memory", "storage_secret"} | {
     f"{kind}_{size}" for kind in ("cpu", "memory") for size in GROUPS
 }
 HEAVY = tuple(name for names, size in SIZES.items() if size != "cutting" for name in names)
-READ_ALL_OVERRIDES = {"scan_source", "find_news", "plan_benchmark", "plan_unified", "plan_pathup"}
+READ_ALL_OVERRIDES = {"scan_source", "find_news", "plan_benchmark", "plan_unified", "plan_pathup", "plan_judge"}
 REQUIRED = {"retraining": {"source", "state", "models"}}
 
 

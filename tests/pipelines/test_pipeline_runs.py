@@ -17,6 +17,8 @@ from PIL import Image
 from running import ENVIRONMENT, command, run, start
 from tiny_study import write_images
 
+from histoforge.patches import PatchSet
+
 
 def children(process):
     """Processes that descend from `process`."""
@@ -178,3 +180,51 @@ def test_a_bug_in_a_task_shows_its_traceback_and_ends_with_1(source, tmp_path):
     assert done.returncode == 1
     assert "ZeroDivisionError: a bug" in done.stderr
     assert "run.log" in done.stderr.splitlines()[-1]
+
+
+SAME_ARMS = {"gan": "lab", "single_filter": "lab_distance", "selective": "lab_entropy_centroid"}
+
+
+@pytest.fixture(scope="module")
+def judged(finished, source, tmp_path_factory):
+    """`judge` on the pool of the finished run, exported as PNGs as if a lab had sent them; its folder and its end."""
+    folder = tmp_path_factory.mktemp("judged")
+    pool = PatchSet.open(finished[0] / "pool")
+    for number, (image, name) in enumerate(zip(pool.images(), pool.index["class_name"], strict=True)):
+        (folder / "lab" / name.upper()).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / "lab" / name.upper() / f"{number:04}.png")
+    return folder / "out", run("judge", source, folder / "out", "--synthetic", str(folder / "lab"))
+
+
+def test_judge_gives_foreign_patches_the_numbers_of_the_generator_that_drew_them(finished, judged):
+    assert judged[1].returncode == 0, judged[1].stderr[-2000:]
+    own, foreign = (json.loads((out / "metrics.json").read_text()) for out in (finished[0], judged[0]))
+    assert judged[1].stdout.splitlines()[0] == foreign["answer"]["headline"]
+    for internal, external in SAME_ARMS.items():
+        assert own["arms"][internal]["scores"] == foreign["arms"][external]["scores"]
+    for name in {*own["arms"]} - {*SAME_ARMS}:
+        assert own["arms"][name]["scores"] == foreign["arms"][name]["scores"]
+    assert own["generative"] == foreign["generative"]
+    assert own["memorisation"] == foreign["memorisation"]
+
+
+def test_judge_keeps_each_set_and_its_arms_beside_the_report(judged):
+    out, _ = judged
+    assert PatchSet.open(out / "synthetic").info.made_by["origin"]["name"] == "lab"
+    for name in SAME_ARMS.values():
+        assert json.loads((out / name / "arm.json").read_text())["arm"] == name
+
+
+def test_judge_refuses_foreign_classes_before_anything_is_trained(source, judged, tmp_path):
+    lab = judged[0].parent / "lab"
+    shutil.copytree(lab / "BENIGN", tmp_path / "lab" / "glands")
+    done = run("judge", source, tmp_path / "out", "--synthetic", str(tmp_path / "lab"))
+    assert done.returncode == 2
+    assert "has the class 'glands', and the real patches have benign, tumour" in done.stderr.splitlines()[-1]
+    assert "preprocess" not in done.stderr
+    none = run("judge", source, tmp_path / "out")
+    assert none.returncode == 2
+    assert "There are no synthetic patches to judge" in none.stderr.splitlines()[-1]
+    other = run("selective-augmentation", source, tmp_path / "out", "--synthetic", str(lab))
+    assert other.returncode == 2
+    assert "has no 'synthetic': it draws its synthetic patches itself" in other.stderr

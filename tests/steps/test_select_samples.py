@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from textures import CLASSES, write_stripes
 from untrained_generator import save_generator
 
 from histoforge.core.errors import ModelError, SelectionError, SettingsError
 from histoforge.patches import PatchSet
-from histoforge.steps import train_classifier
+from histoforge.steps import import_patches, train_classifier
+from histoforge.steps.import_patches_config import ImportPatchesConfig
 from histoforge.steps.select_samples import run
 from histoforge.steps.select_samples_config import SelectSamplesConfig
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
@@ -117,7 +119,7 @@ def test_a_pool_that_is_too_small_or_none_is_refused(drawn, given, tmp_path):
         run(settings(pool_multiple=4.0), **paths, pool_in=drawn[0] / "pool", **out)
     with pytest.raises(SelectionError, match="is not a scored pool"):
         run(settings(), **paths, pool_in=given["patches"], **out)
-    with pytest.raises(SettingsError, match="give a generator, or pool_in"):
+    with pytest.raises(SettingsError, match="give a generator, candidates, or pool_in"):
         run(settings(), **paths, **out)
 
 
@@ -149,3 +151,57 @@ def test_an_extractor_of_other_classes_is_refused(given, tmp_path):
     paths = {**given, "patches": tmp_path / "patches"}
     with pytest.raises(ModelError, match="trained on the classes coarse, fine, and the patch set .* benign, malignant"):
         run(settings(), **paths, selected=tmp_path / "selected", pool=tmp_path / "pool")
+
+
+@pytest.fixture(scope="module")
+def foreign(drawn, given, tmp_path_factory):
+    """The drawn pool as a folder of PNGs by class, imported as if somebody else had made it."""
+    folder = tmp_path_factory.mktemp("foreign")
+    pool = PatchSet.open(drawn[0] / "pool")
+    for number, (image, name) in enumerate(zip(pool.images(), pool.index["class_name"], strict=True)):
+        (folder / "png" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / "png" / name / f"{number:04}.png")
+    settings = {"source": str(folder / "png"), "source_mpp": 0.5, "name": "foreign"}
+    config = ImportPatchesConfig.make(settings)
+    import_patches.run(config, patches=given["patches"], synthetic=folder / "imported")
+    return folder / "imported"
+
+
+@pytest.mark.parametrize("rule", ["entropy_centroid", "random"])
+def test_foreign_patches_get_the_scores_and_the_selection_of_the_generator_that_drew_them(
+    drawn, given, foreign, tmp_path, rule
+):
+    paths = {name: given[name] for name in ("patches", "extractor")}
+    own = {"pool_in": drawn[0] / "pool", "selected": tmp_path / "own", "pool": tmp_path / "own-pool"}
+    run(settings(rule=rule, pool_multiple=3.0), **paths, **own)
+    out = {"selected": tmp_path / "selected", "pool": tmp_path / "pool"}
+    summary = run(settings(rule=rule, pool_multiple=3.0), **paths, candidates=foreign, **out)
+    assert summary.generator == PatchSet.open(foreign).digest
+    for expected, found in (("own", "selected"), ("own-pool", "pool")):
+        internal, external = PatchSet.open(tmp_path / expected), PatchSet.open(tmp_path / found)
+        np.testing.assert_array_equal(internal.images(), external.images())
+        for column in (*SCORES, "place", "rank", "kept"):
+            np.testing.assert_array_equal(internal.index[column], external.index[column])
+    assert set(external.index["method"]) == {"foreign"}
+
+
+def test_a_given_set_may_have_fewer_candidates_and_its_pool_serves_other_rules(given, foreign, tmp_path):
+    paths = {name: given[name] for name in ("patches", "extractor")}
+    first = {"selected": tmp_path / "selected", "pool": tmp_path / "pool"}
+    summary = run(settings(pool_multiple=100.0), **paths, candidates=foreign, **first)
+    assert summary.pool == {"coarse": 60, "fine": 36}
+    second = {"selected": tmp_path / "selected2", "pool": tmp_path / "pool2"}
+    again = run(settings(rule="distance", pool_multiple=100.0), **paths, pool_in=tmp_path / "pool", **second)
+    assert again.pool == summary.pool
+    assert PatchSet.open(tmp_path / "pool2").info.made_by["given"]["name"] == "foreign"
+    fewer = run(settings(pool_multiple=2.0), **paths, candidates=foreign, **first)
+    assert fewer.pool == {"coarse": 40, "fine": 24}
+
+
+def test_a_given_set_that_is_too_small_or_given_twice_is_refused(drawn, given, foreign, tmp_path):
+    paths = {name: given[name] for name in ("patches", "extractor")}
+    out = {"selected": tmp_path / "selected", "pool": tmp_path / "pool"}
+    with pytest.raises(SelectionError, match="has 60 candidates of class 'coarse', and 100 are to be kept"):
+        run(settings(ratio=5.0), **paths, candidates=foreign, **out)
+    with pytest.raises(SettingsError, match="both candidates and pool_in"):
+        run(settings(), **paths, candidates=foreign, pool_in=drawn[0] / "pool", **out)

@@ -22,7 +22,7 @@ from histoforge.cli.options import completion
 from histoforge.cli.outputs import OVERWRITE
 from histoforge.cli.png_files import export, generate
 from histoforge.cli.similar import duplicates, similar
-from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, TEST_SOURCE, add_steps, read_settings
+from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, SYNTHETIC, TEST_SOURCE, add_steps, read_settings
 from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.settings import DEFAULT_PRESET, parse_overrides, preset_names
@@ -133,6 +133,7 @@ def _add_run(app: typer.Typer) -> None:
             str, typer.Option("--source", help="folder, or s3:// or minio:// prefix, of slides or images")
         ],
         out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],
+        synthetic: SYNTHETIC = None,
         test_source: TEST_SOURCE = "",
         preset: PRESET = DEFAULT_PRESET,
         assignments: SET = None,
@@ -147,6 +148,8 @@ def _add_run(app: typer.Typer) -> None:
         overrides = {**read_settings(config_file), **parse_overrides(assignments or [])}
         if test_source:
             overrides["test_source"] = test_source
+        if synthetic:
+            overrides["synthetic"] = synthetic
         if dry_run:
             show_plan(plan_run(pipeline, source, preset or "", overrides))
         else:

@@ -44,6 +44,15 @@ TEST_SOURCE = Annotated[
         "as well",
     ),
 ]
+SYNTHETIC = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--synthetic",
+        metavar="LOCATION",
+        help="folder, or s3:// or minio:// prefix, of synthetic images by class or of a patch set, for the pipeline "
+        "judge; repeatable",
+    ),
+]
 FILE = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings, with one section per step")
 ]

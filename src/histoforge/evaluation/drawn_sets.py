@@ -1,4 +1,4 @@
-"""The generators of an evaluation with the patches that they drew, by fold and generator seed."""
+"""The generators of an evaluation with the patches that they drew, and given patches, by name, fold and seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ from histoforge.training.model_files import ModelInfo, read_model_info
 
 @dataclass(frozen=True)
 class DrawnSet:
-    """The patches of one generator, with the generator where it was given.
+    """The patches of one generator, with the generator where it was given, or patches that were given.
 
     Attributes:
+        name: the name of given patches; '' for those of a generator.
         fold: the fold whose training patches it has seen; -1 for a single split.
         generator_seed: its seed; None if it is not recorded.
         sets: the candidates or the kept patches; None if only the generator was given.
@@ -24,6 +25,7 @@ class DrawnSet:
         info: the generator's description.
     """
 
+    name: str
     fold: int
     generator_seed: int | None
     sets: SyntheticSets | None = None
@@ -34,10 +36,10 @@ class DrawnSet:
 def open_drawn(
     generators: Sequence[Path], pools: Sequence[Path], selections: Sequence[Path], real: PatchSet
 ) -> list[DrawnSet]:
-    """Open generators and synthetic patches, and return them together, ordered by generator seed and fold.
+    """Open generators and synthetic patches, and return them together, ordered by generator seed, name and fold.
 
     Raises:
-        SettingsError: there are two of one fold and generator seed.
+        SettingsError: there are two of one name, fold and generator seed.
         PatchSetError: a patch set is damaged, or has other classes or another patch size than `real`.
         ModelError: a generator is damaged.
     """
@@ -55,7 +57,7 @@ def open_drawn(
             raise SettingsError(
                 f"evaluate has several {name} of the same fold and generator seed: give one for each of them."
             )
-    places = sorted({*synthetic, *models}, key=lambda place: (-1 if place[1] is None else place[1], place[0]))
+    places = sorted({*synthetic, *models}, key=_order)
     return [DrawnSet(*place, synthetic.get(place), *models.get(place, (None, None))) for place in places]
 
 
@@ -67,9 +69,19 @@ def _only(sets: Sequence[SyntheticSets], trained: Sequence[tuple[Path, ModelInfo
     return [DrawnSet(*place, sets[0] if sets else None, *(trained[0] if trained else (None, None)))]
 
 
-def _place_of_patches(made_by: dict[str, Any]) -> tuple[int, int | None]:
-    return int((made_by.get("config") or {}).get("fold", -1)), made_by.get("generator_seed")
+Place = tuple[str, int, int | None]
+"""Name of given patches, fold, and seed of the generator."""
 
 
-def _place_of_model(info: ModelInfo) -> tuple[int, int | None]:
-    return int(info.config.get("fold", -1)), info.config.get("seed")
+def _place_of_patches(made_by: dict[str, Any]) -> Place:
+    name = str((made_by.get("given") or {}).get("name", ""))
+    return name, int((made_by.get("config") or {}).get("fold", -1)), made_by.get("generator_seed")
+
+
+def _place_of_model(info: ModelInfo) -> Place:
+    return "", int(info.config.get("fold", -1)), info.config.get("seed")
+
+
+def _order(place: Place) -> tuple[int, str, int]:
+    name, fold, seed = place
+    return -1 if seed is None else seed, name, fold

@@ -87,7 +87,7 @@ class SyntheticFindings:
 
 @dataclass(frozen=True)
 class GeneratorRow:
-    """One of several generators.
+    """One of several generators or sets of given patches.
 
     Attributes:
         fold: the fold that it was trained on; -1 for a single split.
@@ -100,6 +100,7 @@ class GeneratorRow:
         realism: what its kept patches are beside those of its fold; None without patches.
         copied, verdict: the finding of the memorisation audit against the training patches of its fold; None and ''
             without patches.
+        name: the name of given patches; '' for a generator.
     """
 
     fold: int
@@ -113,12 +114,15 @@ class GeneratorRow:
     realism: Realism | None = None
     copied: bool | None = None
     verdict: str = ""
+    name: str = ""
 
     @property
     def place(self) -> str:
-        """Its fold and seed in words."""
+        """Its name, fold and seed in words."""
+        name = [self.name] if self.name else []
+        fold = [f"fold {self.fold}"] if self.fold >= 0 else []
         seed = [] if self.generator_seed is None else [f"seed {self.generator_seed}"]
-        return ", ".join([*([f"fold {self.fold}"] if self.fold >= 0 else []), *seed])
+        return ", ".join([*name, *fold, *seed])
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def copy_warnings(rows: Sequence[GeneratorRow]) -> list[str]:
 
 def _described(drawn: DrawnSet) -> dict[str, Any]:
     """Return the entries of a row that need no patches."""
-    row: dict[str, Any] = {"fold": drawn.fold, "generator_seed": drawn.generator_seed}
+    row: dict[str, Any] = {"name": drawn.name, "fold": drawn.fold, "generator_seed": drawn.generator_seed}
     if drawn.generator is not None and drawn.info is not None:
         epochs = generator_record(drawn.generator).chosen_epochs
         row |= {"digest": drawn.info.digest, "epochs": dict(epochs)}

@@ -24,16 +24,22 @@ class Table:
 
 
 def load_table(
-    labels: str, file: str, location: Location, entries: list[Entry], temporary: Path, columns: Sequence[str]
+    labels: str,
+    file: str,
+    location: Location,
+    entries: list[Entry],
+    temporary: Path,
+    columns: Sequence[str],
+    others: bool = False,
 ) -> Table | None:
     """Return the table `labels`, or `file` at the top of the source if that is ''; None if neither exists."""
     if labels:
         parent, name = _parent_and_name(labels)
         with fetched_table(parent, name, temporary) as path:
-            return read_table(path, labels, columns)
+            return read_table(path, labels, columns, others)
     if any(entry.name == file for entry in entries):
         with fetched_table(location, file, temporary) as path:
-            return read_table(path, f"{location}/{file}", columns)
+            return read_table(path, f"{location}/{file}", columns, others)
     return None
 
 
@@ -51,8 +57,14 @@ def fetched_table(location: Location, name: str, temporary: Path) -> Iterator[Pa
         raise SourceError(str(error)) from error
 
 
-def read_table(path: Path, name: str, columns: Sequence[str]) -> Table:
+def read_table(path: Path, name: str, columns: Sequence[str], others: bool = False) -> Table:
     """Read a CSV file (comma or semicolon, UTF-8), of which the first of `columns` is required and unique.
+
+    Args:
+        path: the file.
+        name: its name in messages.
+        columns: the columns that are used.
+        others: whether it may have other columns.
 
     Raises:
         SourceError: it is not readable text, lacks the column, has an unknown one, or lists the same file twice.
@@ -63,8 +75,9 @@ def read_table(path: Path, name: str, columns: Sequence[str]) -> Table:
     if key not in header:
         raise SourceError(f"{name} has no column '{key}': its first line must name columns from {', '.join(columns)}.")
     for column in header:
-        if column not in columns or header.count(column) > 1:
-            problem = "an unknown column" if column not in columns else "two columns"
+        unknown = column not in columns and not others
+        if unknown or header.count(column) > 1:
+            problem = "an unknown column" if unknown else "two columns"
             raise SourceError(
                 f"{name} has {problem} '{column}'{nearest(column, columns)}: its columns may be {', '.join(columns)}."
             )

@@ -1,4 +1,4 @@
-"""Pools of scored candidates: drawn from a generator batch by batch, or reused from an earlier step."""
+"""Pools of scored candidates: drawn from a generator batch by batch, given, or reused from an earlier step."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from histoforge.core.errors import SelectionError
-from histoforge.core.seeds import derive_seed
+from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.generators.loading import Generator, draw
 from histoforge.patches import PatchSet
 from histoforge.patches.device import to_unit
@@ -48,11 +48,35 @@ def draw_pool(
         for start in range(0, count, batch_size):
             labels = np.full(min(batch_size, count - start), label, np.int64)
             images = draw(generator, labels, derive_seed(seed, "pool", label, start), batch_size)
-            on_device = torch.from_numpy(images).permute(0, 3, 1, 2).to(scorer.device)
-            scores = scorer.score(to_unit(on_device), torch.from_numpy(labels).to(scorer.device))
-            columns = {name: getattr(scores, name) for name in SCORES}
             origin = {"method": generator.info.method, "generator": generator.info.digest, "seed": seed}
-            yield Candidates(images, labels, {**origin, "place": np.arange(start, start + len(labels)), **columns})
+            yield _score(images, labels, start, scorer, origin)
+
+
+def given_pool(
+    given: PatchSet, scorer: Scorer, counts: NDArray[np.int64], seed: int, batch_size: int
+) -> Iterator[Candidates]:
+    """Score `counts[c]` patches of each class c of a patch set, batch by batch, in their order in the set.
+
+    Where a class has more, they are drawn at random by `seed`. A set that a generator drew with equal seeds and batches
+    gets the same scores as in `draw_pool`.
+    """
+    method = str((given.info.made_by.get("origin") or {}).get("name", "given"))
+    for label, count in enumerate(counts.tolist()):
+        rows = np.flatnonzero(given.labels == label)
+        rows = np.sort(numpy_rng(seed, "given pool", label).choice(rows, count, replace=False))
+        for start in range(0, count, batch_size):
+            batch = given.where(rows[start : start + batch_size])
+            seeds = batch.index["seed"].to_numpy() if "seed" in batch.index else 0
+            origin = {"method": method, "generator": given.digest, "seed": seeds}
+            yield _score(batch.images(), np.full(len(batch), label, np.int64), start, scorer, origin)
+
+
+def _score(images: Pixels, labels: NDArray[np.int64], start: int, scorer: Scorer, origin: dict[str, Any]) -> Candidates:
+    """Score a batch of candidates, of which the first is the `start`-th of its class."""
+    on_device = torch.from_numpy(images).permute(0, 3, 1, 2).to(scorer.device)
+    scores = scorer.score(to_unit(on_device), torch.from_numpy(labels).to(scorer.device))
+    columns = {name: getattr(scores, name) for name in SCORES}
+    return Candidates(images, labels, {**origin, "place": np.arange(start, start + len(labels)), **columns})
 
 
 def reuse_pool(

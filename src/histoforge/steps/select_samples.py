@@ -1,4 +1,4 @@
-"""Draw a pool of candidates, score it, and keep the patches that a rule selects (Algorithm 1 of Xue et al. 2021)."""
+"""Draw or take a pool of candidates, score it, and keep what a rule selects (Algorithm 1 of Xue et al. 2021)."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from histoforge.classifiers.arms import load_classifier
 from histoforge.classifiers.network import Classifier
-from histoforge.core.errors import SettingsError
+from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.core.progress import Progress, say
 from histoforge.generators.loading import Generator, load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.device import DevicePatches
 from histoforge.patches.matching import check_same_fold, check_same_format
 from histoforge.selection.counts import check_pool, kept_counts, pool_counts
-from histoforge.selection.pool import POOL_COLUMNS, Candidates, draw_pool, reuse_pool
+from histoforge.selection.pool import POOL_COLUMNS, Candidates, draw_pool, given_pool, reuse_pool
 from histoforge.selection.scores import Scorer
 from histoforge.selection.select import Selection, select
 from histoforge.steps.select_samples_config import SelectSamplesConfig, SelectSamplesSummary
@@ -27,8 +27,8 @@ from histoforge.training.device import resolve_device, resolve_precision
 
 ALGORITHM_1_MULTIPLE = 4
 COPY_BATCH = 256
-ORIGIN = ("generator", "generator_seed")
-"""Entries of a pool's description about the generator that drew it."""
+ORIGIN = ("generator", "generator_seed", "given")
+"""Entries of a pool's description about the generator that drew it, or the patch set that was given."""
 ENTROPY_COLUMNS = {"mean_of_entropies": "entropy", "entropy_of_mean": "entropy_of_mean"}
 
 
@@ -38,6 +38,7 @@ def run(
     patches: Path,
     extractor: Path,
     generator: Path | None = None,
+    candidates: Path | None = None,
     pool_in: Path | None = None,
     selected: Path,
     pool: Path,
@@ -49,14 +50,16 @@ def run(
         patches: patch set of real patches; only its training split determines the counts and the class centroids.
         extractor: model or arm directory of the scoring classifier; for an arm, the lowest seed. A4-12: it has seen
             only the training split.
-        generator: model that draws the candidates; not needed if `pool_in` is given.
+        generator: model that draws the candidates; not needed if `candidates` or `pool_in` is given.
+        candidates: patch set of synthetic patches, such as imported ones, which are the candidates. Of each class, at
+            most as many as a generator would draw are taken, at random; a set may have fewer.
         pool_in: a pool that an earlier select_samples wrote; its first candidates of each class and their scores are
             reused, so that several rules select from the same pool.
         selected: patch set to write: the kept patches, with their scores as columns.
         pool: patch set to write: all candidates, with their scores, the rule's `rank` and `kept`.
 
     Raises:
-        SettingsError: if neither `generator` nor `pool_in` is given.
+        SettingsError: if none of `generator`, `candidates` and `pool_in` is given.
         ModelError: if the extractor or the generator has other classes or another patch size.
         SelectionError: if nothing is kept, the pool is too small, or `pool_in` was scored differently.
     """
@@ -64,7 +67,10 @@ def run(
     real = PatchSet.open(patches, config.fold)
     train = real.split("train")
     kept = kept_counts(train.counts, config.ratio)
-    drawn = pool_counts(train.counts, config.pool_multiple or ALGORITHM_1_MULTIPLE * config.ratio)
+    wanted = pool_counts(train.counts, config.pool_multiple or ALGORITHM_1_MULTIPLE * config.ratio)
+    given = _open_given(candidates, pool_in, real)
+    was_given = candidates is not None or (given is not None and "given" in given.info.made_by)
+    drawn = np.minimum(wanted, given.counts) if given is not None and was_given else wanted
     check_pool(drawn, kept, real.classes)
     classifier = load_classifier(extractor, resolve_device(config.device))
     classifier.check_fits(real.classes, real.patch_size, f"the patch set {patches}")
@@ -75,19 +81,25 @@ def run(
         "passes": config.passes,
         "layers": config.layers,
     }
-    if pool_in is not None:
-        earlier = PatchSet.open(pool_in)
-        candidates = reuse_pool(earlier, drawn, scoring, config.batch_size)
-        origin = {name: earlier.info.made_by.get(name) for name in ORIGIN}
+    if given is not None and pool_in is not None:
+        batches = reuse_pool(given, drawn, scoring, config.batch_size)
+        origin = {name: given.info.made_by[name] for name in ORIGIN if name in given.info.made_by}
+    elif given is not None:
+        scorer = _scorer(config, classifier, real)
+        batches = given_pool(given, scorer, drawn, config.seed, config.batch_size)
+        stated = given.info.made_by.get("origin") or {"name": "given"}
+        origin = {"generator": given.digest, "generator_seed": None, "given": stated}
     elif generator is not None:
-        candidates, origin = _draw_candidates(config, generator, classifier, real, drawn)
+        batches, origin = _draw_candidates(config, generator, classifier, real, drawn)
     else:
-        raise SettingsError("select_samples has no candidates: give a generator, or pool_in from an earlier one.")
+        raise SettingsError(
+            "select_samples has no candidates: give a generator, candidates, or pool_in from an earlier one."
+        )
     made_by = {"step": "select_samples", "config": config.model_dump(mode="json"), "scoring": scoring, **origin}
     choose = partial(
         _choose, config.rule, kept, real.classes, entropy=config.entropy, threshold=config.threshold, seed=config.seed
     )
-    index = _write_pool(pool, real, candidates, int(drawn.sum()), choose, made_by)
+    index = _write_pool(pool, real, batches, int(drawn.sum()), choose, made_by)
     _write_selected(PatchSet.open(pool), selected, made_by)
     return SelectSamplesSummary(
         rule=config.rule,
@@ -99,10 +111,25 @@ def run(
     )
 
 
-def _draw_candidates(
-    config: SelectSamplesConfig, path: Path, classifier: Classifier, real: PatchSet, drawn: NDArray[np.int64]
-) -> tuple[Iterator[Candidates], dict[str, Any]]:
-    """Return scored candidates of a generator, and what they come from."""
+def _open_given(candidates: Path | None, pool_in: Path | None, real: PatchSet) -> PatchSet | None:
+    """Open the patch set of candidates or the earlier pool; None if there is neither.
+
+    Raises:
+        SettingsError: there are both.
+        PatchSetError: it is damaged, or the candidates have other classes or another patch size than the real patches.
+    """
+    if candidates is None:
+        return None if pool_in is None else PatchSet.open(pool_in)
+    if pool_in is not None:
+        raise SettingsError("select_samples has both candidates and pool_in: leave one of them out.")
+    given = PatchSet.open(candidates)
+    advice = "import them again with these real patches"
+    check_same_format(f"The candidates {candidates} have", given, "the patch set", real, advice, PatchSetError)
+    return given
+
+
+def _scorer(config: SelectSamplesConfig, classifier: Classifier, real: PatchSet) -> Scorer:
+    """Return a scorer that is fitted to the real training patches."""
     device = resolve_device(config.device)
     scorer = Scorer(
         classifier,
@@ -112,19 +139,26 @@ def _draw_candidates(
         device=device,
         dtype=resolve_precision(config.precision, device),
     )
-    generator = _open_generator(path, scorer, real, config.batch_size)
-    candidates = draw_pool(generator, scorer, drawn, config.seed, config.batch_size)
+    scorer.fit(DevicePatches.load(real.split("train"), device), len(real.classes), config.batch_size)
+    return scorer
+
+
+def _draw_candidates(
+    config: SelectSamplesConfig, path: Path, classifier: Classifier, real: PatchSet, drawn: NDArray[np.int64]
+) -> tuple[Iterator[Candidates], dict[str, Any]]:
+    """Return scored candidates of a generator, and what they come from."""
+    generator = _open_generator(path, config.device, real)
+    candidates = draw_pool(generator, _scorer(config, classifier, real), drawn, config.seed, config.batch_size)
     return candidates, {"generator": generator.info.digest, "generator_seed": generator.info.config.get("seed")}
 
 
-def _open_generator(path: Path, scorer: Scorer, real: PatchSet, batch_size: int) -> Generator:
-    """Load the generator, and fit the scorer to the real training patches."""
-    generator = load_generator(path, str(scorer.device))
+def _open_generator(path: Path, device: str, real: PatchSet) -> Generator:
+    """Load the generator, and check that it draws patches like the real ones."""
+    generator = load_generator(path, str(resolve_device(device)))
     advice = "give a generator that was trained on that patch set"
     check_same_format(f"The generator {path} draws", generator.info, "the patch set", real, advice)
     info = generator.info
     check_same_fold(f"The generator {path}", info.digests.get("patches", ""), info.config.get("fold", -1), real)
-    scorer.fit(DevicePatches.load(real.split("train"), scorer.device), len(real.classes), batch_size)
     return generator
 
 

@@ -34,6 +34,17 @@ STEPS = Registry(
             separate_overrides=True,
         ),
         Step(
+            name="import_patches",
+            about="Turn synthetic images that somebody else made into a patch set that fits the real one.",
+            inputs=(Port("patches", "patch set of real patches, whose classes, size and resolution they get"),),
+            outputs=(Port("synthetic", "patch set of the synthetic patches", kind="patches"),),
+            label={"name": " {}"},
+            size="cutting",
+            hours=6,
+            reads_slides=True,
+            separate_overrides=True,
+        ),
+        Step(
             name="finetune_snn",
             about="Fine-tune the siamese guide on overviews, then on patches, and report how well it separates them.",
             inputs=(_PATCHES, Port("overviews", "overviews of the slides, for the first stage", optional=True)),
@@ -121,6 +132,7 @@ STEPS = Registry(
                 _PATCHES,
                 _EXTRACTOR,
                 _GENERATOR,
+                Port("candidates", "patch set to score and choose from, instead of drawing one", optional=True),
                 Port("pool_in", "scored candidate pool to choose from, instead of drawing one", optional=True),
             ),
             outputs=(

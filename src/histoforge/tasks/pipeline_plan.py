@@ -42,7 +42,8 @@ def tasks(spec: Any, lengths: Mapping[str, int] | None = None) -> list[Task]:
 
     Args:
         spec: the compiled pipeline.
-        lengths: number of items of the loops over these outputs of `scan_source`, 'folds' and 'generators'.
+        lengths: number of items of the loops over these outputs of `scan_source`, 'folds' and 'generators', and of
+            those over the output of `plan_judge`, 'sets'.
     """
     return list(_walk(spec, spec.root.dag, 1, lengths or {}))
 
@@ -98,7 +99,8 @@ def _items(task: Any, lengths: Mapping[str, int]) -> int | None:
         return 1
     raw = task.parameter_iterator.items.raw
     if not raw:
-        return lengths.get(task.parameter_iterator.items.input_parameter.rpartition("scan-source-")[2])
+        listed = task.parameter_iterator.items.input_parameter
+        return lengths.get("sets" if listed.endswith("plan-judge-Output") else listed.rpartition("scan-source-")[2])
     return len(json.loads(raw))
 
 

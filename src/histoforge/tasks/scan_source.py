@@ -95,14 +95,14 @@ def _check_test_source(
         return ""
     config = external_config(evaluation.test_source, cutting, evaluation.test_patient_pattern)
     test = open_location(config.source)
-    external = _classes(config, test, test.source_entries())
+    external = source_classes(config, test, test.source_entries())
     with suppress(SourceError):  # `preprocess` will say what is wrong with the source itself
-        if external and (classes := _classes(cutting, location, entries)):
+        if external and (classes := source_classes(cutting, location, entries)):
             check_classes(external, classes, config.source)
     return _digest(config)
 
 
-def _classes(config: PreprocessConfig, location: Location, entries: list[Entry]) -> list[str]:
+def source_classes(config: PreprocessConfig, location: Location, entries: list[Entry]) -> list[str]:
     """Return the classes of a source; empty if its annotations are too large to be read now."""
     from histoforge.ingest.opening import open_source
     from histoforge.ingest.source import ReadLog

@@ -115,6 +115,24 @@ def run_plan_unified(
     return items, plan.baseline["backbone"], plan.baseline["factors"], max(plan.ratios), plan.pool_multiple
 
 
+def run_plan_judge(
+    source: str,
+    synthetic: list[str],
+    rules: list[str],
+    folds: int,
+    seed: int,
+    preset: str,
+    overrides: Mapping[str, Any],
+) -> list[dict[str, str]]:
+    """List the synthetic sets of the pipeline `judge`; see `plan_judge.plan_judge`."""
+    from histoforge.tasks.plan_judge import plan_judge
+
+    with task_process("plan_judge"):
+        sets = plan_judge(source, synthetic, rules, folds=folds, seed=seed, preset=preset, overrides=overrides)
+        say(f"{len(sets)} synthetic sets: {', '.join(each['title'] for each in sets)}")
+    return sets
+
+
 def run_plan_seeds(method: str, seed: int, seeds: int, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List the trainings of one generator; see `plan_unified.plan_seeds`."""
     from histoforge.tasks.plan_unified import plan_seeds

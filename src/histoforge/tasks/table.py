@@ -14,6 +14,7 @@ TASKS = Registry(
         Task(name="plan_classes"),
         Task(name="plan_unified"),
         Task(name="plan_seeds"),
+        Task(name="plan_judge", reads_slides=True, side_effects=True),
         Task(name="plan_pathup"),
         Task(name="check_split"),
         Task(name="find_news", side_effects=True),

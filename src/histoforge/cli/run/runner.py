@@ -30,8 +30,12 @@ from histoforge.tasks.task_log import RUN
 
 OWN = ("seed", "seeds", "folds")
 """Parameters of steps that are the pipeline's where it has them: it sets them differently for each of its tasks."""
-LOCATIONS = ("test_source",)
-"""Parameters of a pipeline itself that name a location to read, besides the source."""
+LOCATIONS = {
+    "test_source": "it compares no arms on test patches",
+    "synthetic": "it draws its synthetic patches itself",
+}
+"""Parameters of a pipeline itself that name a location to read, or a list of them, besides the source, with the reason
+for which other pipelines have none."""
 PLACE = {"fold": "fold", "generator_seed": "generator"}
 """Metadata by which the artifacts of one name are told apart, with the words for them in names of links."""
 AT_ONCE = 2
@@ -120,7 +124,11 @@ def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> 
 
     request = _check_request(name, source, preset, overrides)
     settings = all_settings(preset, request.for_all_steps, {**request.fixed, "preprocess": {"source": request.source}})
-    lengths = {"folds": max(1, request.folds), "generators": int(request.parameters.get("generator_seeds", 1))}
+    lengths = {
+        "folds": max(1, request.folds),
+        "generators": int(request.parameters.get("generator_seeds", 1)),
+        "sets": len(request.parameters.get("synthetic", ())),
+    }
     return plan_pipeline(request.pipeline.pipeline_spec, settings, request.scan, lengths)
 
 
@@ -130,10 +138,11 @@ def _check_request(name: str, source: str, preset: str, overrides: dict[str, Any
     pipeline = entry.load()
     values, for_steps = split_overrides(overrides, set(pipeline.component_spec.inputs))
     values = open_package(name).check({"source": source, **values})
-    if unused := [name for name in LOCATIONS if name in for_steps]:
-        raise SettingsError(f"The pipeline {entry.name} has no '{unused[0]}': it compares no arms on test patches.")
-    values |= {name: _absolute(str(values[name])) for name in LOCATIONS if values.get(name)}
-    for_all = for_steps | {name: values[name] for name in (*OWN, *LOCATIONS) if name in values}
+    for unused, reason in LOCATIONS.items():
+        if unused in for_steps:
+            raise SettingsError(f"The pipeline {entry.name} has no '{unused}': {reason}.")
+    values |= {name: _absolute_each(values[name]) for name in LOCATIONS if values.get(name)}
+    for_all = for_steps | {name: values[name] for name in (*OWN, "test_source") if name in values}
     scan = scan_source.run(source, preset, for_all, entry.fixed)
     folds = plan_folds(source, preset, for_all, entry.fixed)
     number = len(folds) if len(folds) > 1 else 0
@@ -142,6 +151,11 @@ def _check_request(name: str, source: str, preset: str, overrides: dict[str, Any
 
 def _absolute(location: str) -> str:
     return location if "://" in location else str(Path(os.path.expanduser(location)).resolve())
+
+
+def _absolute_each(locations: Any) -> Any:
+    """Make a location, or each of a list of them, absolute."""
+    return [_absolute(str(each)) for each in locations] if isinstance(locations, list) else _absolute(str(locations))
 
 
 def split_overrides(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:

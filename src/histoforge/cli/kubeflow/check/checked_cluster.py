@@ -185,6 +185,8 @@ class CheckedCluster:
         parameters: dict[str, Any] = {"preset": "", "checkpoints": self.address("checkpoints"), **arguments_of(name)}
         if name == "retraining":
             parameters.update(state=self.address("state"), models=self.address("models"))
+        if name == "judge":
+            parameters["synthetic"] = [self.source()]
         for size, value in (("cpu", options.cpu), ("memory", options.memory)):
             if value:
                 parameters.update({key: value for key in package.inputs if key == size or key.startswith(f"{size}_")})
