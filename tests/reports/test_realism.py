@@ -5,7 +5,7 @@ import pytest
 
 from histoforge.evaluation.findings import GenerativeRow
 from histoforge.evaluation.realism import Judgement, Realism, Sides, measure_realism
-from histoforge.evaluation.spaces import check_warnings, order_warnings, selection_warnings
+from histoforge.evaluation.spaces import check_warnings, order_warnings, selection_warnings, swapped_pairs
 from histoforge.metrics.corruptions import blurred, coloured_noise
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.extractor_check import ExtractorCheck
@@ -54,6 +54,21 @@ def judged(real, labels, probability, selected=False):
     held_out = real.split("test").labels
     synthetic = np.where(np.eye(2)[labels] == 1, probability, 1 - probability)
     return Judgement("resnet10, seed 1", selected, synthetic, np.where(np.eye(2)[held_out] == 1, 0.9, 0.1))
+
+
+def test_pairs_in_another_order_are_listed_by_space():
+    distances = {
+        "judge": {"dcgan": 1.0, "ddpm": 2.0, "vqgan": 3.0},
+        "same": {"dcgan": 10.0, "ddpm": 20.0, "vqgan": 30.0},
+        "near": {"dcgan": 10.0, "ddpm": 9.5, "vqgan": 30.0},
+        "other": {"dcgan": 10.0, "ddpm": 5.0, "vqgan": -4.0},
+    }
+    assert swapped_pairs(distances, "judge") == {
+        "same": [], "near": [], "other": [("ddpm", "dcgan"), ("vqgan", "dcgan"), ("vqgan", "ddpm")]
+    }  # fmt: skip
+    assert order_warnings(distances, "CMMD")[0].endswith(
+        "the lowest CMMD has dcgan in the features of judge and same; vqgan in the features of other."
+    )
 
 
 def test_real_patches_in_place_of_synthetic_ones_raise_no_caveat(real, extractors):

@@ -190,7 +190,8 @@ def test_all_patches_are_compared_with_training_patches_in_equal_numbers(full):
     assert {
         (s, f"{a} patches") for s in ("unselected", "selected", "rejected") for a in ("training", "held-out")
     } < kinds
-    assert {(s, "training patches") for s in ("real held-out", "blurred real", "shuffled pixels")} < kinds
+    references = ("real held-out", "real as JPEG 75", "blurred real", "shuffled pixels", "random noise")
+    assert {(s, "training patches") for s in references} < kinds
     assert {row["n_fake"] for row in rows} == {12}
     assert all(row["fid"] is not None and row["note"] for row in rows)
     assert metrics["memorisation"]["duplicates"] == []
@@ -273,7 +274,9 @@ def test_the_same_inputs_give_the_same_numbers(full, given, tmp_path):
 def test_selected_patches_alone_are_judged_without_a_pool(given, tmp_path):
     evaluate(given, tmp_path, selected=given / "pool")
     rows = read_json(tmp_path / "metrics.json")["generative"]
-    assert {row["synthetic"] for row in rows} == {"selected", "real held-out", "blurred real", "shuffled pixels"}
+    assert {row["synthetic"] for row in rows} == {
+        "selected", "real held-out", "real as JPEG 75", "blurred real", "shuffled pixels", "random noise"
+    }  # fmt: skip
     assert {row["n_fake"] for row in rows if row["synthetic"] == "selected"} == {40}
 
 

@@ -10,7 +10,6 @@ from histoforge.evaluation.large_images import LargeImageFindings
 from histoforge.evaluation.level_scores import means_by_level
 from histoforge.evaluation.study_findings import StudyFindings
 from histoforge.metrics.table import feature_metrics
-from histoforge.metrics.untrained import UNTRAINED
 
 
 def flat_metrics(findings: Findings) -> dict[str, float]:
@@ -19,14 +18,14 @@ def flat_metrics(findings: Findings) -> dict[str, float]:
     Those of the external test begin with 'external_'.
 
     Generative metrics are those of the last classifier among the extractors, which chose nothing if there is such a
-    one, and never Inception's or those of extractors without training.
+    one, and never those of Inception, of an encoder or of extractors without training.
     """
     flat = _study_metrics(findings.study)
     if findings.external is not None:
         flat |= {f"external_{name}": value for name, value in _study_metrics(findings.external.study).items()}
-    in_domain = [row for row in findings.generative if not row.metrics.extractor.startswith(("Inception", *UNTRAINED))]
-    for row in in_domain:
-        if row.metrics.extractor == in_domain[-1].metrics.extractor:
+    in_domain = findings.audit.extractor if findings.audit is not None else ""
+    for row in findings.generative:
+        if row.metrics.extractor == in_domain:
             sets = f"{row.subset}_{row.against}".replace(" patches", "").replace(" ", "_").replace("-", "_")
             flat |= {f"{metric.name}_{sets}": row.metrics.value(metric.name) for metric in feature_metrics()}
     if findings.audit is not None:

@@ -88,11 +88,13 @@ def build_entries(
     return sorted(entries, key=lambda entry: (fids[entry.name] is None, fids[entry.name] or 0.0))
 
 
-def mean_fids(entries: Sequence[LeaderboardEntry]) -> dict[str, dict[str, float]]:
-    """Return the mean FID of each generator, by extractor and name."""
+def mean_distances(entries: Sequence[LeaderboardEntry], metric: str) -> dict[str, dict[str, float]]:
+    """Return the mean of a distance, a key of `METRICS`, for each generator, by extractor and name."""
     extractors = dict.fromkeys(row.extractor for entry in entries for run in entry.scores for row in run.generative)
-    fids = {name: {entry.name: entry.spread_by(METRICS["fid"], name).mean for entry in entries} for name in extractors}
-    return {name: {key: fid for key, fid in by.items() if fid is not None} for name, by in fids.items()}
+    means = {
+        name: {entry.name: entry.spread_by(METRICS[metric], name).mean for entry in entries} for name in extractors
+    }
+    return {name: {key: mean for key, mean in by.items() if mean is not None} for name, by in means.items()}
 
 
 def read_curves(folder: Path) -> Curves:

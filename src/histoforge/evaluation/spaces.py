@@ -7,8 +7,10 @@ from histoforge.evaluation.findings import GenerativeRow
 from histoforge.evaluation.synthetic_sets import SELECTED, UNSELECTED
 from histoforge.metrics.extractor_check import ExtractorCheck
 
+DISTANCES = ("fid", "kid", "cmmd")
+"""Metrics by which generators are ordered in each space, keys of `METRICS`."""
 CLEAR_CHANGE = 0.1
-"""Relative difference between two FIDs from which on it counts; smaller ones are within what samples vary by."""
+"""Relative difference between two distances from which on it counts; smaller ones are within what samples vary by."""
 
 
 def check_warnings(checks: Sequence[ExtractorCheck]) -> list[str]:
@@ -34,19 +36,51 @@ def selection_warnings(rows: Sequence[GenerativeRow]) -> list[str]:
     ]
 
 
-def order_warnings(fids: Mapping[str, Mapping[str, float]]) -> list[str]:
+def order_warnings(distances: Mapping[str, Mapping[str, float]], title: str = "FID") -> list[str]:
     """Return a warning if the spaces disagree which generator is best.
 
     Args:
-        fids: mean FID by extractor and generator.
+        distances: mean distance by extractor and generator.
+        title: name of the distance.
     """
     best: dict[str, list[str]] = {}
-    for extractor, by_name in fids.items():
+    for extractor, by_name in distances.items():
         if len(by_name) > 1:
             first, second = sorted(by_name, key=lambda name: by_name[name])[:2]
-            if by_name[first] < (1 - CLEAR_CHANGE) * by_name[second]:
+            if _is_clearly_nearer(by_name[first], by_name[second]):
                 best.setdefault(first, []).append(extractor)
     if len(best) < 2:
         return []
     named = (f"{name} in the features of {join_words(extractors)}" for name, extractors in best.items())
-    return [f"The feature spaces disagree about the order of the methods: the lowest FID has {'; '.join(named)}."]
+    return [f"The feature spaces disagree about the order of the methods: the lowest {title} has {'; '.join(named)}."]
+
+
+def swapped_pairs(distances: Mapping[str, Mapping[str, float]], reference: str) -> dict[str, list[tuple[str, str]]]:
+    """Return the pairs of generators that each space puts in the opposite order of the reference space.
+
+    A pair counts if its difference is clear in both spaces.
+
+    Args:
+        distances: mean distance by extractor and generator.
+        reference: the extractor whose order the others are compared with.
+
+    Returns:
+        Pairs (nearer in this space, nearer in the reference space) by extractor; spaces without such a pair included.
+    """
+    order = distances.get(reference, {})
+    return {
+        extractor: [
+            (nearer, other)
+            for nearer in by_name
+            for other in by_name
+            if {nearer, other} <= order.keys()
+            and _is_clearly_nearer(by_name[nearer], by_name[other])
+            and _is_clearly_nearer(order[other], order[nearer])
+        ]
+        for extractor, by_name in distances.items()
+        if extractor != reference
+    }
+
+
+def _is_clearly_nearer(first: float, second: float) -> bool:
+    return first < second - CLEAR_CHANGE * abs(second)

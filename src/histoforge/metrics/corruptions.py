@@ -1,18 +1,42 @@
 """Corrupted copies of real patches, whose distances from real ones show what a metric's numbers mean."""
 
+from io import BytesIO
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 Pixels = NDArray[np.uint8]
 
-BLURRED, SHUFFLED = "blurred real", "shuffled pixels"
-BLUR_PX = 2
+BLUR_PX, JPEG_QUALITY = 2, 75
+BLURRED, SHUFFLED, RECOMPRESSED, NOISE = (
+    "blurred real",
+    "shuffled pixels",
+    f"real as JPEG {JPEG_QUALITY}",
+    "random noise",
+)
 
 
 def reference_copies(images: Pixels, rng: np.random.Generator) -> dict[str, Pixels]:
-    """Return blurred and shuffled copies of real patches, which show what a metric takes for real, by their names."""
-    return {BLURRED: blurred(images, BLUR_PX), SHUFFLED: shuffled_pixels(images, rng)}
+    """Return corrupted copies of real patches and random noise, which show what a metric takes for real, by name."""
+    return {
+        RECOMPRESSED: recompressed(images, JPEG_QUALITY),
+        BLURRED: blurred(images, BLUR_PX),
+        SHUFFLED: shuffled_pixels(images, rng),
+        NOISE: pure_noise(images, rng),
+    }
+
+
+def recompressed(images: Pixels, quality: int) -> Pixels:
+    """Encode patches, uint8 [N, H, W, 3], as JPEG of a quality from 1 to 95 with halved chroma, and decode them."""
+
+    def once(image: Pixels) -> Pixels:
+        stream = BytesIO()
+        Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling="4:2:0")
+        return np.asarray(Image.open(stream), np.uint8)
+
+    return np.stack([once(image) for image in images]) if len(images) else images
 
 
 def blurred(images: Pixels, sigma: float) -> Pixels:

@@ -4,6 +4,8 @@ from functools import cached_property
 
 from pydantic import ConfigDict, Field
 
+from histoforge.metrics import clipped
+from histoforge.metrics.cmmd import gaussian_mmd
 from histoforge.metrics.features import Features, same_space
 from histoforge.metrics.frechet import FrechetReference
 from histoforge.metrics.kid import KernelDistances, kernel_distances
@@ -90,6 +92,23 @@ def density(comparison: FeatureComparison) -> float | None:
 def coverage(comparison: FeatureComparison) -> float | None:
     """Return the share of real neighbourhoods that contain a fake."""
     return comparison.manifold.coverage if comparison.manifold else None
+
+
+def clipped_density(comparison: FeatureComparison) -> float | None:
+    """Return the density of fakes, each of which counts at most once; see `clipped.clipped_density`."""
+    enough = comparison.n_smaller > comparison.neighbours
+    return clipped.clipped_density(comparison.real, comparison.fake, comparison.neighbours) if enough else None
+
+
+def clipped_coverage(comparison: FeatureComparison) -> float | None:
+    """Return the calibrated coverage of real samples; see `clipped.clipped_coverage`."""
+    enough = comparison.n_smaller > comparison.neighbours
+    return clipped.clipped_coverage(comparison.real, comparison.fake, comparison.neighbours) if enough else None
+
+
+def cmmd(comparison: FeatureComparison) -> float | None:
+    """Return the squared MMD with a Gaussian kernel, of features of length 1; see `cmmd.gaussian_mmd`."""
+    return gaussian_mmd(comparison.real, comparison.fake) if comparison.n_smaller >= 2 else None
 
 
 class GenerativeMetrics(Result):

@@ -95,6 +95,22 @@ METRICS = Registry(
             compute=f"{_GENERATIVE}:coverage", main=False,
         ),
         Metric(
+            "clipped_density", "Clipped density", "higher", THREE_DECIMALS,
+            "share of good synthetic patches by density, each counted at most once (Salvy et al. 2025)",
+            compute=f"{_GENERATIVE}:clipped_density", main=False,
+        ),
+        Metric(
+            "clipped_coverage", "Clipped coverage", "higher", THREE_DECIMALS,
+            "share of good synthetic patches that would cover the real ones as well (Salvy et al. 2025)",
+            compute=f"{_GENERATIVE}:clipped_coverage", main=False,
+        ),
+        Metric(
+            "cmmd", "CMMD", "lower", TWO_DECIMALS,
+            "squared maximum mean discrepancy with a Gaussian kernel of features of length 1, x 1000, unbiased, for "
+            "small sets (Jayasumana et al. 2024, who use CLIP)",
+            compute=f"{_GENERATIVE}:cmmd", main=False,
+        ),
+        Metric(
             "told_from_real", "Told from real", "lower", TWO_DECIMALS,
             "AUC of a small classifier that tells synthetic from held-out real patches, 0.5 is chance",
             source="realism.two_sample.auc",

@@ -18,10 +18,10 @@ from histoforge.core.seals import DIGEST, VERSION, file_below, read_sealed
 from histoforge.core.text import dimensions
 from histoforge.evaluation.downstream import TestSplit, score_arms, score_baseline
 from histoforge.evaluation.findings import PictureFile
-from histoforge.evaluation.leaderboard_entries import Scored, build_entries, mean_fids, methods_map, open_scores
+from histoforge.evaluation.leaderboard_entries import Scored, build_entries, mean_distances, methods_map, open_scores
 from histoforge.evaluation.leaderboard_file import AnswerRecord, leaderboard_results
-from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
-from histoforge.evaluation.spaces import order_warnings
+from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings
+from histoforge.evaluation.spaces import DISTANCES, order_warnings
 from histoforge.metrics.table import METRICS
 from histoforge.patches import PatchSet
 from histoforge.patches.matching import check_same_format
@@ -88,11 +88,17 @@ def run(
         map=methods_map(scored, [entry.name for entry in entries], config.map_patches, config.seed),
         guide=guide_report,
         guide_pictures=guide_pictures,
-        warnings=[*warnings, *notes, *order_warnings(mean_fids(entries))],
+        warnings=[*warnings, *notes, *_order_warnings(entries)],
         settings=_settings(config, scored),
         provenance=_provenance(real, scored, guide, device, started),
     )
     return _write(findings, Path(report), Path(metrics), started)
+
+
+def _order_warnings(entries: Sequence[LeaderboardEntry]) -> list[str]:
+    """Return a warning for each distance whose order of the methods depends on the space."""
+    by_distance = ((METRICS[name].title, mean_distances(entries, name)) for name in DISTANCES)
+    return [warning for title, distances in by_distance for warning in order_warnings(distances, title)]
 
 
 def _test_split(config: LeaderboardConfig, real: PatchSet, device: torch.device) -> TestSplit:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from histoforge.evaluation.findings import Findings
+from histoforge.evaluation.leaderboard_entries import mean_distances
 from histoforge.evaluation.leaderboard_findings import LeaderboardEntry, LeaderboardFindings
+from histoforge.evaluation.spaces import DISTANCES, swapped_pairs
 from histoforge.metrics.generative import GenerativeMetrics
-from histoforge.metrics.table import feature_metrics
+from histoforge.metrics.table import METRICS, Metric, feature_metrics
 from histoforge.reports.layout.blocks import Block, Cell, Figures, Section, Table, Text
 from histoforge.reports.plots.training import generator_figures
 from histoforge.reports.plots.unified_training import unified_figures
@@ -19,11 +21,13 @@ STUDY_READING = (
     "classifiers, and on pixel statistics and random convolutions, which no patches have trained. A second seed is the "
     "same network trained on the same patches and shares much of the first one's view; another architecture "
     "(train_classifier's judge_backbone) shares less of it. Real patches of other patients show how low a distance can "
-    "be here, and blurred and shuffled copies of them what it takes for real."
+    "be here, and the rows below them what it takes for real: the same patches encoded as JPEG of quality 75, blurred, "
+    "with shuffled pixels, and random noise."
 )
 LEADERBOARD_READING = (
     "Values of different extractors cannot be compared, and an FID can be compared only at equal numbers of patches. "
-    "Blurred and shuffled copies of real patches show what an extractor takes for real. "
+    "Real patches of other patients show how low a distance can be here. The same patches encoded as JPEG of quality "
+    "75, blurred or with shuffled pixels, and random noise show what an extractor takes for real. "
     "The paper's table (44.04 to 376.57, on 5,000 patches) is based on another extractor and other data."
 )
 
@@ -58,7 +62,7 @@ def distances_section(findings: LeaderboardFindings) -> Section:
     tables = []
     for metrics in first.generative:
         rows = [_entry_row(entry, metrics.extractor) for entry in findings.entries]
-        references = {"real patches": first.held_out, **first.references}
+        references = {"real patches of other patients": first.held_out, **first.references}
         rows += [
             [Cell(name, "validation split"), *_metric_cells(row)]
             for name, of_extractors in references.items()
@@ -69,7 +73,35 @@ def distances_section(findings: LeaderboardFindings) -> Section:
         tables.append(_distance_table(metrics.extractor, rows, metrics.note, failed))
     lead = "How close are the synthetic patches to the real training patches, according to each extractor?"
     checks = [check_table(first.extractor_checks)] if first.extractor_checks else []
-    return Section("distances", "Distances", lead, [*tables, *checks, Text([_metric_texts(), LEADERBOARD_READING])])
+    orders = [_order_table(findings, METRICS[name]) for name in DISTANCES] if len(findings.entries) > 1 else []
+    return Section(
+        "distances", "Distances", lead, [*tables, *orders, *checks, Text([_metric_texts(), LEADERBOARD_READING])]
+    )
+
+
+def _order_table(findings: LeaderboardFindings, metric: Metric) -> Table:
+    """Show a distance of all methods in all spaces, and the pairs that the judge's space orders otherwise."""
+    distances = mean_distances(findings.entries, metric.name)
+    swapped = swapped_pairs(distances, findings.judges[0])
+    rows = []
+    for extractor, by_name in distances.items():
+        ranked = sorted(by_name, key=lambda name: by_name[name])
+        ranks = {name: f"rank {ranked.index(name) + 1}" for name in ranked}
+        values = (
+            Cell(value_text(by_name.get(entry.name), metric.format), ranks.get(entry.name, ""))
+            for entry in findings.entries
+        )
+        pairs = "; ".join(f"{nearer} before {other}" for nearer, other in swapped.get(extractor, []))
+        rows.append(
+            [Cell(extractor, "the judge" if extractor in findings.judges else ""), *values, Cell(pairs or MISSING)]
+        )
+    return Table(
+        f"{metric.title} in each space",
+        ["Space", *(entry.name for entry in findings.entries), "Order that differs from the judge's"],
+        rows,
+        note="Pairs count if both spaces show a difference of at least 10%. Values of different spaces cannot be "
+        "compared.",
+    )
 
 
 def _separate_models(findings: Findings) -> list[str]:
