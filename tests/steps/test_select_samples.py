@@ -193,7 +193,9 @@ def test_a_given_set_may_have_fewer_candidates_and_its_pool_serves_other_rules(g
     second = {"selected": tmp_path / "selected2", "pool": tmp_path / "pool2"}
     again = run(settings(rule="distance", pool_multiple=100.0), **paths, pool_in=tmp_path / "pool", **second)
     assert again.pool == summary.pool
-    assert PatchSet.open(tmp_path / "pool2").info.made_by["given"]["name"] == "foreign"
+    made_by = PatchSet.open(tmp_path / "pool2").info.made_by
+    assert made_by["given"]["name"] == "foreign"
+    assert set(made_by["codecs"]) == {"PNG"}
     fewer = run(settings(pool_multiple=2.0), **paths, candidates=foreign, **first)
     assert fewer.pool == {"coarse": 40, "fine": 24}
 

@@ -3,8 +3,10 @@
 Distances between real and synthetic patches react to compression, so both are recorded with every imported patch.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,14 @@ def read_codec(path: Path) -> Codec:
             return Codec(image.format or UNKNOWN, jpeg_quality(tables[0]) if tables else float("nan"))
     except (UnidentifiedImageError, KeyError, *DAMAGES):
         return Codec(UNKNOWN)
+
+
+def codec_counts(codecs: Iterable[Codec]) -> dict[str, Any]:
+    """Return the number of files of each codec as 'codecs', and the median JPEG quality, or None, as 'jpeg_quality'."""
+    known = list(codecs)
+    qualities = [codec.quality for codec in known if codec.quality == codec.quality]
+    names = sorted(codec.name for codec in known)
+    return {"codecs": dict(Counter(names)), "jpeg_quality": float(np.median(qualities)) if qualities else None}
 
 
 def jpeg_quality(luminance: list[int]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from histoforge.core.errors import SourceError
 from histoforge.core.progress import Progress
 from histoforge.ingest import tables
+from histoforge.ingest.codecs import read_codec
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
 from histoforge.ingest.cutting import CutImage, CutSettings, Tiles, cut_image
@@ -112,9 +113,11 @@ class ImageSource:
     def _image(self, item: ImageItem) -> Pixels | SourceError:
         with self._location.fetched(item.name, self._log.temporary) as path:
             try:
-                return read_rgb(path, item.name)
+                image = read_rgb(path, item.name)
             except SourceError as error:
                 return error
+            self._log.codecs[item.name] = read_codec(path)
+            return image
 
     def _cut(self, item: ImageItem, transform: Transform | None) -> tuple[ImageItem, CutImage | SourceError]:
         image = self._image(item)

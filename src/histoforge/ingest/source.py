@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import pandas as pd
 
 from histoforge.core.errors import SourceError
+from histoforge.ingest.codecs import Codec
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import Failure
 
@@ -37,6 +38,7 @@ class ReadLog:
         warnings: one sentence per warning.
         conflicts: patches whose pixels occur in two classes or in two splits, one table per kind.
         files: slides or images that yielded patches.
+        codecs: the codec of each image file that was read, by its name; empty for sources that do not record it.
     """
 
     source: str
@@ -47,6 +49,7 @@ class ReadLog:
     warnings: list[str] = field(default_factory=list)
     conflicts: list[pd.DataFrame] = field(default_factory=list)
     files: int = 0
+    codecs: dict[str, Codec] = field(default_factory=dict)
 
     def fail(self, name: str, error: Exception) -> None:
         """Note that a slide or image failed.

@@ -15,6 +15,7 @@ from histoforge.evaluation.arm_inputs import ArmInput, TestPatches, tested_patch
 from histoforge.evaluation.arm_predictions import predict_arms
 from histoforge.evaluation.attention import attention_examples
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
+from histoforge.evaluation.codecs import codec_warnings
 from histoforge.evaluation.drawn_sets import open_drawn
 from histoforge.evaluation.findings import ExternalFindings, Findings, SyntheticFindings
 from histoforge.evaluation.flat_metrics import flat_metrics
@@ -122,7 +123,7 @@ def run(
     external = _test_externally(config, real, arm_inputs, study, device) if config.test_source else None
     train = training_patches(real)
     if synthetic is not None:
-        warnings += _synthetic_warnings(train, extractors)
+        warnings += [*_synthetic_warnings(train, extractors), *codec_warnings(real, synthetic.patches)]
     held_out = real.split("test")
     settings = _settings(config, device)
     comparison = SyntheticFindings()

@@ -17,6 +17,7 @@ from histoforge.evaluation.feasibility import (
     outline_warnings,
     split_warnings,
 )
+from histoforge.ingest.codecs import codec_counts
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.levels import level_warnings, split_overviews
 from histoforge.ingest.opening import open_source
@@ -108,6 +109,7 @@ def _finish(
         "config": config.model_dump(mode="json", exclude={"workers"}),
         "source_digest": digest,
         "summary": summary.model_dump(mode="json", exclude={"seconds", "markdown"}),
+        **(codec_counts(log.codecs.values()) if log.codecs else {}),
     }
     collector.patches.mpp = summary.mpp
     collector.patches.finish(made_by, split=plan.splits, keep=plan.keep, columns=plan.columns)

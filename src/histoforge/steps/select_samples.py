@@ -27,7 +27,8 @@ from histoforge.training.device import resolve_device, resolve_precision
 
 ALGORITHM_1_MULTIPLE = 4
 COPY_BATCH = 256
-ORIGIN = ("generator", "generator_seed", "given")
+CODECS = ("codecs", "jpeg_quality")
+ORIGIN = ("generator", "generator_seed", "given", *CODECS)
 """Entries of a pool's description about the generator that drew it, or the patch set that was given."""
 ENTROPY_COLUMNS = {"mean_of_entropies": "entropy", "entropy_of_mean": "entropy_of_mean"}
 
@@ -88,7 +89,8 @@ def run(
         scorer = _scorer(config, classifier, real)
         batches = given_pool(given, scorer, drawn, config.seed, config.batch_size)
         stated = given.info.made_by.get("origin") or {"name": "given"}
-        origin = {"generator": given.digest, "generator_seed": None, "given": stated}
+        stored = {name: given.info.made_by[name] for name in CODECS if name in given.info.made_by}
+        origin = {"generator": given.digest, "generator_seed": None, "given": stated, **stored}
     elif generator is not None:
         batches, origin = _draw_candidates(config, generator, classifier, real, drawn)
     else:
