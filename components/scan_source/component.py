@@ -36,6 +36,7 @@ def scan_source(
         ("Output", str),
         ("preprocess_overrides", dict),
         ("import_patches_overrides", dict),
+        ("import_generator_overrides", dict),
         ("finetune_snn_overrides", dict),
         ("train_autoencoder_overrides", dict),
         ("train_generator_overrides", dict),
@@ -94,6 +95,7 @@ def scan_source(
         Output: digest of the names, sizes and versions of all files there.
         preprocess_overrides: overrides of preprocess only, which do not change when another step's overrides change.
         import_patches_overrides: overrides of import_patches.
+        import_generator_overrides: overrides of import_generator.
         finetune_snn_overrides: overrides of finetune_snn.
         train_autoencoder_overrides: overrides of train_autoencoder.
         train_generator_overrides: overrides of train_generator.

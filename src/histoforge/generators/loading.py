@@ -12,6 +12,7 @@ from histoforge.core.errors import ModelError
 from histoforge.core.seeds import derive_seed
 from histoforge.core.settings import nearest
 from histoforge.generators import class_wise
+from histoforge.generators.imported.kinds import IMPORTED
 from histoforge.generators.methods import METHODS
 from histoforge.patches.device import to_uint8
 from histoforge.training.device import resolve_device
@@ -88,8 +89,12 @@ def load_generator(path: Path, device: str = "auto") -> Generator:
 
     Raises:
         ModelError: it is missing, damaged, not a generator, or of a method that this version does not have.
+        SettingsError: it needs another package, which is not installed.
     """
     info, state = load_model(path, "generator")
+    if info.method in IMPORTED:
+        imported: Generator = IMPORTED[info.method].load(info, state, resolve_device(device))
+        return imported
     if info.method not in METHODS:
         raise ModelError(
             f"{path} was trained with the method '{info.method}', which this version does not have"

@@ -1,7 +1,7 @@
 """Fit images of any size and resolution to the size and resolution of the real patches."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from histoforge.core.errors import SourceError
 from histoforge.ingest.cutting import SAME_SCALE
@@ -9,6 +9,16 @@ from histoforge.ingest.pixels import resize
 from histoforge.patches.images import Pixels
 
 Fit = Literal["crop", "shrink"]
+
+
+class HasScale(Protocol):
+    """Real patches, whose size and resolution others get."""
+
+    @property
+    def patch_size(self) -> tuple[int, int]: ...
+
+    @property
+    def mpp(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,37 @@ class Fitting:
             f"The image {name} has {width} x {height} px{at}, less than a patch of {w} x {h}: give larger images, "
             "correct source_mpp, or set fit=shrink to resize each image to a patch whatever its resolution."
         )
+
+
+def plan_fitting(fit: Fit, mpp: float, real: HasScale, source: str) -> tuple[Fitting, list[str]]:
+    """Return how images become patches like the real ones, and warnings about it.
+
+    Args:
+        fit: the rule.
+        mpp: resolution of the images, um/px; 0 if unknown.
+        real: the real patches.
+        source: where the images come from, for messages.
+
+    Raises:
+        SourceError: the resolution of the images is needed and unknown.
+    """
+    if fit == "shrink":
+        return Fitting(real.patch_size, fit="shrink"), [
+            "The images are resized to patches whatever their resolution: tissue may appear larger or smaller than in "
+            "the real patches."
+        ]
+    if real.mpp is None:
+        unknown = "The resolution of the real patches is unknown, so the images are not resized to it."
+        return Fitting(real.patch_size), [unknown] if mpp else []
+    if not mpp:
+        raise SourceError(
+            f"The resolution of the images of {source} is unknown, and the real patches have {real.mpp:.3g} um/px: set "
+            "source_mpp (or 'mpp' in origin.yaml), or fit=shrink to resize each image to a patch whatever its "
+            "resolution."
+        )
+    coarse = f"The images have {mpp:.3g} um/px and are enlarged to the {real.mpp:.3g} um/px of the real patches."
+    scale = mpp / real.mpp
+    return Fitting(real.patch_size, scale), [coarse] if scale > 1 + SAME_SCALE else []
 
 
 def _largest_centre(image: Pixels, size: tuple[int, int]) -> Pixels:

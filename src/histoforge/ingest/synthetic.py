@@ -1,6 +1,5 @@
 """Synthetic images that somebody else made: folders by class, a table with labels, or a patch set."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,16 +8,15 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SourceError
-from histoforge.core.settings import Settings, nearest
+from histoforge.core.settings import nearest
 from histoforge.core.text import counted
 from histoforge.ingest import tables
 from histoforge.ingest.codecs import read_codec
 from histoforge.ingest.fitting import Fitting
 from histoforge.ingest.images import EXTENSIONS
+from histoforge.ingest.origin import ORIGIN, Origin, read_origin
 from histoforge.ingest.pixels import read_rgb
 from histoforge.ingest.source import examples, in_order, worker_count
 from histoforge.patches.images import Pixels
@@ -28,28 +26,9 @@ from histoforge.storage.local import LocalLocation
 
 TABLE = "labels.csv"
 COLUMNS = ("path", "label")
-ORIGIN = "origin.yaml"
 STORED = "patch set"
 IMAGES_PER_JOB = 64
 JOBS_PER_WORKER = 4
-
-
-class Origin(Settings):
-    """Where synthetic images come from, as `origin.yaml` beside them states it; every entry is optional.
-
-    Attributes:
-        name: a short name, used for arms and tables.
-        origin: who made them, and with what.
-        licence: their licence.
-        mpp: their resolution, um/px; 0 if unknown.
-        classes: the real class of each of their classes whose name differs.
-    """
-
-    name: str = ""
-    origin: str = ""
-    licence: str = ""
-    mpp: float = 0.0
-    classes: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,10 +101,7 @@ class ImageFiles:
         self.kind = "table" if table else "folders"
         listed = _by_table(table, names, location) if table else _by_folder(names, location)
         self._names, self.labels = list(listed), list(listed.values())
-        self.origin = Origin()
-        if any(entry.name == ORIGIN for entry in entries):
-            with location.fetched(ORIGIN, temporary) as path:
-                self.origin = _read_origin(path, f"{location}/{ORIGIN}")
+        self.origin = read_origin(location, entries, temporary)
 
     def read(self, rows: NDArray[np.int64], fitting: Fitting, workers: int) -> Iterator[Batch]:
         """Yield the patches, decoded by threads; the decoders of PNG and JPEG release the interpreter's lock."""
@@ -222,27 +198,9 @@ def _label(
     return by_name[ours.casefold()]
 
 
-def short_name(text: str) -> str:
-    """Return the last part of a location as the name of a set: lower-case letters, digits and '_', 20 at most."""
-    last = text.rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^a-z0-9]+", "_", last.lower()).strip("_")[:20].strip("_") or "synthetic"
-
-
 def _origin_of(info: PatchSetInfo) -> Origin:
     """Return what a patch set states: its resolution, and the origin that an earlier import recorded."""
     return Origin.make({**(info.made_by.get("origin") or {}), "mpp": info.mpp or 0.0})
-
-
-def _read_origin(path: Path, name: str) -> Origin:
-    advice = "write lines such as 'mpp: 0.5' and 'licence: CC-BY-4.0'"
-    values = read_yaml(path, SourceError, advice)
-    if not isinstance(values, dict):
-        raise SourceError(f"{name} has no entries: {advice}.")
-    for entry in values:
-        if entry not in Origin.model_fields:
-            known = ", ".join(Origin.model_fields)
-            raise SourceError(f"{name} has the entry '{entry}'{nearest(entry, Origin.model_fields)}: give {known}.")
-    return Origin.make(values)
 
 
 def _by_table(table: tables.Table, names: Sequence[str], location: Location) -> dict[str, str]:

@@ -129,9 +129,10 @@ def _identity(
     """Return the identity of the scored generator, and the record of its training."""
     info = generator.info
     steps, seconds = (info.training.get(name) for name in ("steps", "seconds"))
-    variant = METHODS[info.method].variant(info.config)
+    variant = METHODS[info.method].variant(info.config) if info.method in METHODS else ""
+    name = (info.config.get("origin") or {}).get("name") or title(info.method, variant)
     return {
-        "name": config.name or title(info.method, variant),
+        "name": config.name or name,
         "method": info.method,
         "reward": variant,
         "seed": int(info.config.get("seed", 0)),

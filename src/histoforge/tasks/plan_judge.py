@@ -79,16 +79,17 @@ def _real_classes(source: str, preset: str, overrides: Mapping[str, Any], seed: 
 
 def _check(location: str, classes: list[str], seed: int, preset: str, overrides: Mapping[str, Any]) -> tuple[str, str]:
     """Return the name and the digest of a set, after checking its classes."""
-    from histoforge.ingest.synthetic import class_labels, outline_synthetic, short_name
+    from histoforge.ingest.synthetic import class_labels, outline_synthetic
     from histoforge.storage import digest_of_source, open_location
 
     config: Any = step_config(STEPS["import_patches"], preset, overrides, {"source": location, "seed": seed})
     opened = open_location(location)
     with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
-        origin, theirs = outline_synthetic(opened, config.labels, Path(temporary))
+        stated, theirs = outline_synthetic(opened, config.labels, Path(temporary))
+    origin = stated.with_settings(config, location)
     if classes:
-        class_labels(theirs, classes, origin.classes | config.mapping, config.ignored, str(opened))
-    return short_name(config.name or origin.name or location), digest_of_source(opened)
+        class_labels(theirs, classes, origin.classes, config.ignored, str(opened))
+    return origin.name, digest_of_source(opened)
 
 
 def _distinct(name: str, taken: Sequence[str]) -> str:

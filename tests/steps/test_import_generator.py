@@ -1,0 +1,188 @@
+"""The step `import_generator`: pipelines of diffusers become generators like any other; refusals."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import call
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    DiTPipeline,
+    DiTTransformer2DModel,
+    UNet2DModel,
+)
+from textures import CLASSES, write_stripes
+
+from histoforge.core.errors import ModelError, SettingsError, SourceError
+from histoforge.generators.loading import draw, load_generator
+from histoforge.patches.device import to_uint8
+from histoforge.steps.import_generator import run
+from histoforge.steps.import_generator_config import ImportGeneratorConfig
+
+SIZE = 16
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("real") / "patches"
+    write_stripes(path, (4, 4), (2, 2), (2, 2), size=SIZE)
+    return path
+
+
+def save_ddpm(path: Path, seed=0, size=SIZE, classes=0, **options) -> DDPMPipeline:
+    torch.manual_seed(seed)
+    blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
+    widths = {"block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4}
+    unet = UNet2DModel(sample_size=size, num_class_embeds=classes or None, **blocks, **widths).eval()
+    pipeline = DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=20))
+    pipeline.save_pretrained(path, **options)
+    return pipeline
+
+
+def save_dit(path: Path) -> DiTPipeline:
+    torch.manual_seed(0)
+    transformer = DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=1, sample_size=SIZE // 2,
+        norm_num_groups=4,
+    ).eval()  # fmt: skip
+    torch.nn.init.normal_(transformer.proj_out_2.weight)  # starts at 0, which would hide the class
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    vae = AutoencoderKL(block_out_channels=(8, 16), latent_channels=4, norm_num_groups=4, **blocks).eval()
+    pipeline = DiTPipeline(transformer, vae, DDIMScheduler(num_train_timesteps=20))
+    pipeline.save_pretrained(path)
+    index = json.loads((path / "model_index.json").read_text())
+    index["id2label"] = {"7": "Coarse, rough", "3": "thin"}
+    (path / "model_index.json").write_text(json.dumps(index))
+    return pipeline
+
+
+def imported(source, real: Path, out: Path, **values):
+    config = {"source": str(source), "device": "cpu", "source_mpp": 0.5, "steps": 3, **values}
+    summary = run(ImportGeneratorConfig.make(config), patches=real, generator=out)
+    return summary, load_generator(out, "cpu")
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_a_dit_draws_what_its_own_pipeline_draws(real, tmp_path, guidance):
+    pipeline = save_dit(tmp_path / "dit")
+    summary, generator = imported(tmp_path / "dit", real, tmp_path / "out", guidance=guidance, class_map="thin=fine")
+    assert summary.classes == {"coarse": "Coarse", "fine": "thin"}
+    assert (summary.kind, summary.image_size) == ("DiTPipeline", (SIZE, SIZE))
+    pipeline.set_progress_bar_config(disable=True)
+    rng = torch.Generator().manual_seed(5)
+    expected = pipeline([3, 7], guidance, rng, num_inference_steps=3, output_type="np").images
+    patches = generator.sample(torch.tensor([1, 0]), torch.Generator().manual_seed(5))
+    torch.testing.assert_close(patches.permute(0, 2, 3, 1) / 2 + 0.5, torch.from_numpy(expected), atol=1e-5, rtol=0)
+    assert summary.parameters == sum(
+        p.numel() for part in (pipeline.transformer, pipeline.vae) for p in part.parameters()
+    )
+
+
+def test_one_unconditional_pipeline_per_class_draws_what_each_draws(real, tmp_path):
+    pipelines = [save_ddpm(tmp_path / "in" / name, seed) for seed, name in enumerate(CLASSES)]
+    summary, generator = imported(tmp_path / "in", real, tmp_path / "out")
+    assert summary.classes == dict(zip(CLASSES, CLASSES, strict=True))
+    patches = generator.sample(torch.tensor([1, 1]), torch.Generator().manual_seed(2))
+    pipelines[1].set_progress_bar_config(disable=True)
+    rng = torch.Generator().manual_seed(2)
+    expected = pipelines[1](2, rng, num_inference_steps=3, output_type="np").images
+    torch.testing.assert_close(patches.permute(0, 2, 3, 1) / 2 + 0.5, torch.from_numpy(expected), atol=1e-5, rtol=0)
+    mixed = generator.sample(torch.tensor([1, 0, 1]), torch.Generator().manual_seed(2))
+    assert mixed.shape == (3, 3, SIZE, SIZE)
+
+
+def test_a_conditional_unet_without_names_is_mapped_by_number_and_larger_images_are_fitted(real, tmp_path):
+    save_ddpm(tmp_path / "in", size=40, classes=3)
+    settings = {"class_map": "2=coarse, 0=fine", "source_mpp": 0.25}
+    summary, generator = imported(tmp_path / "in", real, tmp_path / "out", **settings)
+    assert summary.classes == {"coarse": "2", "fine": "0"}
+    assert (summary.image_size, summary.scale) == ((40, 40), 0.5)
+    drawn = draw(generator, torch.tensor([0, 1, 1]).numpy(), seed=3)
+    assert drawn.shape == (3, SIZE, SIZE, 3)
+    again = load_generator(tmp_path / "out", "cpu")
+    assert (draw(again, torch.tensor([0, 1, 1]).numpy(), seed=3) == drawn).all()
+    patches = generator.sample(torch.tensor([0]), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(to_uint8(patches).float() / 127.5 - 1, patches.permute(0, 2, 3, 1))
+
+
+def test_the_generator_has_the_digest_of_its_weights_and_states_its_origin(real, tmp_path):
+    for seed, name in enumerate(CLASSES):
+        save_ddpm(tmp_path / "in" / name, seed)
+    (tmp_path / "in" / "origin.yaml").write_text("name: lab\norigin: lab 7\nlicence: CC0\n")
+    first, generator = imported(tmp_path / "in", real, tmp_path / "first")
+    assert generator.info.config["origin"] == {"name": "lab", "origin": "lab 7", "licence": "CC0"}
+    assert first.warnings == []
+    save_ddpm(tmp_path / "in" / "fine", seed=9)
+    second, other = imported(tmp_path / "in", real, tmp_path / "second")
+    assert generator.info.weights != other.info.weights
+    assert first.digest != second.digest
+
+
+def unsafe(folder: Path) -> str:
+    save_ddpm(folder, classes=2, safe_serialization=False)
+    return "has no diffusion_pytorch_model.safetensors, and weights in other files are not read"
+
+
+def another_pipeline(folder: Path) -> str:
+    save_ddpm(folder, classes=2)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "StableDiffusionPipeline"}))
+    return "is a StableDiffusionPipeline, and supported are DDPMPipeline"
+
+
+def own_code(folder: Path) -> str:
+    save_ddpm(folder, classes=2)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["my_code", "UNet2DModel"]}))
+    return "has no UNet2DModel of diffusers as 'unet'"
+
+
+def no_classes(folder: Path) -> str:
+    save_ddpm(folder)
+    return "draws no classes: give a folder with one such pipeline for each class"
+
+
+def cut_short(folder: Path) -> str:
+    save_ddpm(folder, classes=2)
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    return "diffusion_pytorch_model.safetensors is missing or damaged"
+
+
+def no_pipeline(folder: Path) -> str:
+    folder.mkdir()
+    (folder / "notes.txt").write_text("x")
+    return "has no model_index.json, and none of its folders has"
+
+
+def too_small(folder: Path) -> str:
+    save_ddpm(folder, classes=2, size=8)
+    return "has 8 x 8 px, less than a patch of 16 x 16"
+
+
+@pytest.mark.parametrize("make", [unsafe, another_pipeline, own_code, no_classes, cut_short, no_pipeline, too_small])
+def test_what_cannot_be_used_is_refused_with_one_sentence(real, tmp_path, capsys, make):
+    expected = make(tmp_path / "in")
+    flags = ["--source", tmp_path / "in", "--patches", real, "--class-map", "0=coarse,1=fine", "--source-mpp", 0.5]
+    done = call(capsys, "import-generator", *flags, "--steps", 2, "--device", "cpu", "--out", tmp_path / "out")
+    assert done.code == 2
+    assert expected in done.err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_classes_sources_and_resolutions_are_asked_for(real, tmp_path):
+    save_ddpm(tmp_path / "in", classes=2)
+    with pytest.raises(ModelError, match=r"draws no class 'coarse': map one of its classes \(0, 1\)"):
+        imported(tmp_path / "in", real, tmp_path / "out")
+    with pytest.raises(SourceError, match="resolution of the images of .* is unknown"):
+        imported(tmp_path / "in", real, tmp_path / "out", source_mpp=0, class_map="0=coarse,1=fine")
+    with pytest.raises(SettingsError, match="needs a DiTPipeline"):
+        imported(tmp_path / "in", real, tmp_path / "out", guidance=2, class_map="0=coarse,1=fine")
+    with pytest.raises(SettingsError, match="nothing to import"):
+        imported("", real, tmp_path / "out")
+    with pytest.raises(SettingsError, match="No installed package has a generator 'tint': none is installed"):
+        imported("", real, tmp_path / "out", entry_point="tint")
