@@ -7,14 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from command_line import call
 from html_pages import Outline, measure, needs_browser
 from PIL import Image
 from real_data import shared_data
+from tiny_encoders import write_encoder
 from tiny_guide import CLASSES, noise, save_random_guide, write_set
 
+from histoforge.classifiers.encoders.encoder import load_encoder
+from histoforge.metrics.extract import extract_features
 from histoforge.patches import PatchSetWriter
 from histoforge.siamese.search import fit_to_patch
+from histoforge.training.device import resolve_precision
 from histoforge.training.model_files import read_model_info
 
 TRAIN, VAL, TEST = 40, 20, 20
@@ -118,6 +123,39 @@ def test_the_cache_gives_the_same_page(capsys, inputs, similar_page, tmp_path):
     assert "80 read from" in ended.err
     assert (tmp_path / "similar.html").read_text() == similar_page.read_text()
     assert (tmp_path / "similar.json").read_text() == similar_page.with_suffix(".json").read_text()
+
+
+def test_an_encoder_searches_in_its_own_space(capsys, inputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOFORGE_CACHE", str(tmp_path / "cache"))
+    file = write_encoder(tmp_path)
+    arguments = [
+        "--query",
+        inputs.folder / "queries/a.png",
+        "--in",
+        inputs.patches,
+        "--encoder",
+        file,
+        "-k",
+        3,
+        "--device",
+        "cpu",
+    ]
+    assert call(capsys, "similar", *arguments, "--out", tmp_path / "page.html").code == 0
+    record = json.loads((tmp_path / "page.json").read_text())
+    cpu = torch.device("cpu")
+    encoder = load_encoder(str(file), cpu, resolve_precision("auto", cpu))
+    assert record["encoder"] == encoder.digest
+    embeddings = torch.from_numpy(extract_features(encoder, inputs.images))
+    nearest = torch.nn.functional.cosine_similarity(embeddings, embeddings[7:8]).argsort(descending=True)[:3]
+    matches = record["queries"][0]["matches"]
+    assert matches[0]["same_pixels"]
+    assert [match["row"] for match in matches] == nearest.tolist()
+
+
+@pytest.mark.parametrize("networks", [[], ["--model", "snn", "--encoder", "e.yaml"]])
+def test_similar_takes_one_network(capsys, tmp_path, networks):
+    arguments = ["similar", "--query", "q.png", "--in", "patches", *networks, "--out", tmp_path / "page.html"]
+    assert "give either --model or --encoder" in sentence(capsys, *arguments)
 
 
 def test_the_audit_names_rows_of_the_sets(duplicates_page):

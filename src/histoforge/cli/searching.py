@@ -1,17 +1,21 @@
 """Implement `histoforge similar`: read the queries, search, and write the page and its numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from histoforge.classifiers.encoders.encoder import load_encoder
 from histoforge.cli.outputs import claim_page
 from histoforge.core.errors import SettingsError, SourceError
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.ingest.images import EXTENSIONS
 from histoforge.ingest.pixels import read_rgb
+from histoforge.metrics.embeddings import cache_folder
 from histoforge.patches import PatchSet
 from histoforge.reports.layout.page import write_page
 from histoforge.reports.similar_page import build_similar_page
 from histoforge.siamese.guide import load_guide
+from histoforge.siamese.retrieval import Embedder
 from histoforge.siamese.search import SearchOptions, search
 from histoforge.training.device import resolve_device, resolve_precision
 
@@ -21,7 +25,8 @@ MAX_QUERIES = 200
 def show_similar(
     query_path: Path,
     patches_path: Path,
-    model: Path,
+    model: Path | None,
+    encoder: str,
     out: Path,
     options: SearchOptions,
     *,
@@ -34,30 +39,41 @@ def show_similar(
 
     Raises:
         SourceError: the query is missing, is not an image, or is a folder of no or too many images.
-        SettingsError: k exceeds the number of patches, or `out` is not a page.
+        SettingsError: k exceeds the number of patches, `out` is not a page, or not exactly one of `model` and `encoder`
+            is given.
         PatchSetError, ModelError: the set or the guide is missing, damaged or does not fit.
         StorageError: the page cannot be written.
     """
     numbers = numbers_file(out)
-    inputs = {"--query": query_path, "--in": patches_path, "--model": model}
+    if (model is None) == (not encoder):
+        raise SettingsError("similar needs a network to search with: give either --model or --encoder.")
+    inputs = {"--query": query_path, "--in": patches_path} | ({"--model": model} if model is not None else {})
     settings = {
-        "k": options.k, "split": options.split, "gradcam": options.gradcam, "query_mpp": options.query_mpp
+        "k": options.k, "split": options.split, "gradcam": options.gradcam, "query_mpp": options.query_mpp,
+        "encoder": encoder,
     }  # fmt: skip
     with claim_page("similar", out, settings, inputs, overwrite) as command:
         files = query_files(query_path)
         patches = PatchSet.open(patches_path)
         on_device = resolve_device(device)
-        guide = load_guide(model, on_device, resolve_precision("auto", on_device))
+        dtype = resolve_precision("auto", on_device)
+        network: Embedder
+        if model is not None:
+            network = load_guide(model, on_device, dtype)
+        else:
+            network = load_encoder(encoder, on_device, dtype)
+            options = replace(options, cache=options.cache or cache_folder())
+        kind = "guide" if model is not None else "encoder"
         images = ((file.name, read_rgb(file, str(file))) for file in files)
-        result = search(guide, patches, images, options, str(patches_path))
+        result = search(network, patches, images, options, str(patches_path))
         page = build_similar_page(
             result,
             where=f"patches of {patches_path} ({options.split})",
-            guide=guide.name,
+            network=f"{kind} {network.name}",
             data_file=numbers.name,
         )
         record = {
-            "guide": guide.info.digest, "patches": patches.digest, "split": options.split, "searched": result.searched,
+            kind: network.digest, "patches": patches.digest, "split": options.split, "searched": result.searched,
             "query_mpp": options.query_mpp or None, "unlike_below": result.typicality.threshold, "command": command,
             "queries": [query.to_json() for query in result.queries],
         }  # fmt: skip

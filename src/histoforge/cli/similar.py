@@ -1,4 +1,4 @@
-"""`histoforge similar` and `histoforge duplicates`: pages of the patches that a guide finds similar."""
+"""`histoforge similar` and `histoforge duplicates`: pages of the patches that a network finds similar."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,8 +24,12 @@ SPLIT = Annotated[
 def similar(
     query: Annotated[Path, typer.Option("--query", metavar="IMAGE", help="image, or folder of images, to search for")],
     patches: Annotated[Path, typer.Option("--in", metavar="PATCHSET", help="patch set to search in")],
-    model: GUIDE,
     out: PAGE,
+    model: Annotated[Path | None, typer.Option("--model", metavar="SNN", help="guide from finetune-snn")] = None,
+    encoder: Annotated[
+        str,
+        typer.Option("--encoder", metavar="FILE", help="file of an encoder (docs/encoders.md) to search with instead"),
+    ] = "",
     k: Annotated[int, typer.Option("-k", metavar="INTEGER", help="number of most similar patches to show")] = 12,
     split: SPLIT = "all",
     query_mpp: Annotated[
@@ -42,12 +46,12 @@ def similar(
     device: DEVICE = "auto",
     overwrite: OVERWRITE = False,
 ) -> None:
-    """Find the patches that a guide finds most similar to an image, and show them on a page."""
+    """Find the patches that a guide or an encoder finds most similar to an image, and show them on a page."""
     from histoforge.cli.searching import show_similar
     from histoforge.siamese.search import SearchOptions
 
     options = SearchOptions(k, split, gradcam, query_mpp, cache)
-    show_similar(query, patches, model, out, options, device=device, overwrite=overwrite)
+    show_similar(query, patches, model, encoder, out, options, device=device, overwrite=overwrite)
 
 
 def duplicates(

@@ -1,4 +1,4 @@
-"""The page of `histoforge similar`: each query with the patches that the guide finds most similar to it."""
+"""The page of `histoforge similar`: each query with the patches that a guide or an encoder finds most similar to it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from histoforge.siamese.search import Match, Query, SearchResult
 
 COLUMN_TITLES = {"x": "x, px", "y": "y, px"}
 READING = (
-    "Similarity is the cosine of the guide's embeddings, from 0 to 1. It is not a probability, and what counts as high "
-    "depends on the guide: compare it with the median over all patches."
+    "Similarity is the cosine of the network's embeddings, from 0 to 1. It is not a probability, and what counts as "
+    "high depends on the network: compare it with the median over all patches."
 )
 
 
-def build_similar_page(result: SearchResult, *, where: str, guide: str, data_file: str) -> Page:
+def build_similar_page(result: SearchResult, *, where: str, network: str, data_file: str) -> Page:
     """Return the page.
 
     Args:
         result: the queries, at least one, with their matches.
         where: description of the patches searched, such as 'patches of runs/a/patches, split train'.
-        guide: name of the guide.
+        network: the network that embeds, such as 'guide mft_snn 1a2b3c4d'.
         data_file: name of the file with the same content as JSON.
     """
     queries = result.queries
     best = max(query.matches[0].similarity for query in queries)
     return Page(
         title="Similar patches",
-        subtitle=f"{result.searched:,} {where}, by the guide {guide}",
+        subtitle=f"{result.searched:,} {where}, by the {network}",
         verdict="no_difference",
         headline=_headline(queries),
         answer=[*_answer_lines(queries), READING],

@@ -37,6 +37,11 @@ class Guide:
         """The guide's name in results: its method and the first digits of its digest."""
         return f"{self.info.method} {self.info.digest[:8]}".strip()
 
+    @property
+    def digest(self) -> str:
+        """The digest of its model."""
+        return self.info.digest
+
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
         """Compute embeddings, float32 [B, D] (D = 512 at width 1), of length 1 and without negative values.

@@ -1,12 +1,14 @@
 """Search for the patches that are most similar to a given one, by the guide's embeddings.
 
 Mustafa 2024, "Qualitative Evaluation": a graphical interface extracts the K images of a distribution that the MFT-SNN
-rates as most similar to a selected one. Similarity is the cosine of the embeddings, which are non-negative and of
-length 1 (A0-5), so it lies in [0, 1]. The search is exact: every pair is compared.
+rates as most similar to a selected one. Similarity is the cosine of the embeddings. Those of a guide are non-negative
+and of length 1 (A0-5), so it lies in [0, 1]; a negative cosine of an encoder's embeddings counts as 0. The search is
+exact: every pair is compared.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,7 +23,32 @@ from histoforge.metrics.embeddings import Embeddings, read_embeddings, write_emb
 from histoforge.metrics.exact_copies import Flip
 from histoforge.metrics.extract import NamedExtractor, extract_features
 from histoforge.patches import PatchSet
-from histoforge.siamese.guide import Guide
+
+
+class Embedder(Protocol):
+    """A network in whose embeddings patches are searched: a guide or an encoder.
+
+    Attributes:
+        device, dtype: device and precision of its computations.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def name(self) -> str:
+        """Its name in results."""
+
+    @property
+    def digest(self) -> str:
+        """Identity of the network and its weights."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Compute embeddings of length 1, float32 [B, D], of images float [-1, 1] [B, 3, H, W]."""
+
+    def check_patches(self, patches: PatchSet, where: str) -> None:
+        """Check that it fits the patches, which messages call `where`."""
+
 
 QUERY_BLOCK, GALLERY_BLOCK = 512, 8192
 MAX_ROW = (1 << 32) - 1
@@ -42,7 +69,7 @@ class Neighbours:
 
 
 def embed_images(
-    guide: Guide, images: NDArray[np.uint8] | PatchSet, label: str = "embeddings", flip: Flip = ()
+    guide: Embedder, images: NDArray[np.uint8] | PatchSet, label: str = "embeddings", flip: Flip = ()
 ) -> Embeddings:
     """Compute embeddings of patches, float32 [N, D], in their order.
 
@@ -58,7 +85,7 @@ def embed_images(
 
 
 def embed_set(
-    guide: Guide, patches: PatchSet, cache: Path | None = None, label: str = "embeddings", flip: Flip = ()
+    guide: Embedder, patches: PatchSet, cache: Path | None = None, label: str = "embeddings", flip: Flip = ()
 ) -> Embeddings:
     """Compute embeddings of a whole patch set, float32 [N, D], only once if there is a cache.
 
@@ -73,7 +100,7 @@ def embed_set(
     if cache is None:
         return embed_images(guide, patches, label, flip)
     key = {
-        "patches": patches.digest, "guide": guide.info.digest, "device": guide.device.type, "dtype": str(guide.dtype),
+        "patches": patches.digest, "guide": guide.digest, "device": guide.device.type, "dtype": str(guide.dtype),
         "flip": list(flip),
     }  # fmt: skip
     file = cache / f"{digest_json(key)}.npy"
@@ -101,7 +128,7 @@ def most_similar(
     Similarity and row are then ranked as one integer, so that the order of ties is fixed.
 
     Args:
-        queries: [Q, D], non-negative and of length 1.
+        queries: [Q, D], of length 1.
         gallery: [N, D], likewise.
         k: number of rows per query.
         device: where to compute.
@@ -157,7 +184,7 @@ def typicality(gallery: Embeddings, device: torch.device | str = "cpu") -> Typic
     """Measure the similarity of patches to their nearest other patch, on a random sample of a large set.
 
     Args:
-        gallery: [N, D], non-negative and of length 1.
+        gallery: [N, D], of length 1.
         device: where to compute.
     """
     count = min(len(gallery), TYPICAL_PATCHES)

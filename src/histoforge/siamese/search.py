@@ -17,6 +17,7 @@ from histoforge.patches.images import Pixels
 from histoforge.siamese.gradcam import overlaid
 from histoforge.siamese.guide import Guide
 from histoforge.siamese.retrieval import (
+    Embedder,
     Typicality,
     embed_images,
     embed_set,
@@ -131,12 +132,12 @@ class SearchResult:
 
 
 def search(
-    guide: Guide, patches: PatchSet, queries: Iterable[tuple[str, Pixels]], options: SearchOptions, name: str
+    guide: Embedder, patches: PatchSet, queries: Iterable[tuple[str, Pixels]], options: SearchOptions, name: str
 ) -> SearchResult:
     """Search a patch set for the patches that are most similar to each query.
 
     Args:
-        guide: the network that embeds.
+        guide: the network that embeds; only a guide shows what makes patches similar.
         patches: the patch set.
         queries: names and pixels of the images to search for, uint8 [H, W, 3] of any size.
         options: what to search and to return.
@@ -159,7 +160,9 @@ def search(
     for index, (file, image, note) in enumerate(track(fitted, "page", len(fitted), "queries")):
         nearest = rows[neighbours.rows[index]]
         images = patches.images(nearest)
-        overlays = _overlays(guide, image, images, embeddings[index]) if options.gradcam else [None] * (options.k + 1)
+        overlays: Sequence[Pixels | None] = [None] * (options.k + 1)
+        if options.gradcam and isinstance(guide, Guide):
+            overlays = _overlays(guide, image, images, embeddings[index])
         matches = _matches(patches, nearest, neighbours.similarities[index], image, images, overlays[1:])
         results.append(
             Query(

@@ -65,5 +65,6 @@ def _architecture(config: TrainClassifierConfig) -> Architecture:
             "weights": description.weights,
             "weights_sha256": description.sha256,
             "input_size": description.input_size,
+            "width": 1.0,  # that of presets is meant for networks that train
         }
     return Architecture(**values)

@@ -11,6 +11,7 @@ from histoforge.classifiers.encoders.description import EncoderArchitecture, Enc
 from histoforge.classifiers.encoders.network import FrozenEncoder
 from histoforge.classifiers.weights import load_backbone, read_weights
 from histoforge.core.errors import SettingsError
+from histoforge.patches import PatchSet
 from histoforge.training.device import autocast
 
 ADVICE = "state the architecture and the arguments that they belong to in the encoder's file"
@@ -55,6 +56,13 @@ class Encoder:
         with autocast(self.device, self.dtype):
             hidden = self._network.trunk(images * self._scale + self._shift, "stages").hidden
         return self._network.tail(hidden)[1]
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Compute embeddings of length 1, float32 [B, D], in whose cosines `histoforge similar` searches."""
+        return F.normalize(self.features(images.to(self.device)), dim=1)
+
+    def check_patches(self, patches: PatchSet, where: str) -> None:
+        """Accept patches of any class and size."""
 
 
 def load_encoder(source: str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Encoder:
