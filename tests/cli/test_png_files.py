@@ -189,3 +189,17 @@ def test_wrong_options_of_generate_are_refused(
     assert ended.code == 2
     assert sentence in ended.err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_exported_synthetic_set_is_imported_with_the_same_pixels(
+    selected: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    write_patients(tmp_path / "real", size=16)
+    call(capsys, "export", selected, "--out", tmp_path / "drawn")
+    options = ["--patches", tmp_path / "real", "--source", tmp_path / "drawn"]
+    ended = call(capsys, "import-patches", *options, "--out", tmp_path / "imported")
+    assert ended.code == 0, ended.err
+    first, again = PatchSet.open(selected), PatchSet.open(tmp_path / "imported")
+    labels = {pixels.tobytes(): label for pixels, label in zip(first.images(), first.labels, strict=True)}
+    assert {pixels.tobytes(): label for pixels, label in zip(again.images(), again.labels, strict=True)} == labels
+    assert again.info.made_by["origin"]["origin"] == f"histoforge: histogan {GENERATOR[:12]}"

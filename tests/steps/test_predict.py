@@ -184,6 +184,13 @@ def test_another_machine_goes_on_from_the_copies_and_removes_them(slides: Path, 
     assert not [path for path in copies.rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("content", ["{", "{}", '{"identity": 3, "digest": ""}', "[1]"])
+def test_a_damaged_record_of_a_finished_slide_counts_as_none(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "slide.json").write_text(content)
+    assert finished.FinishedSlides(tmp_path, None).find("a", "x") is None
+
+
 def test_a_changed_slide_or_setting_is_predicted_again(slides: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_process(tmp_path / "log", _killed_after_two, slides, model, out, {})

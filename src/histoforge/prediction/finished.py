@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from histoforge.core.errors import HistoforgeError
 from histoforge.core.files import atomic_directory
@@ -23,7 +24,7 @@ class FinishedSlides:
         self.folder, self._mirror = folder, mirror
 
     def find(self, slide: str, identity: str) -> SlideRecord | None:
-        """Return the record of a finished slide, or None if there is none with this identity."""
+        """Return the record of a finished slide, or None if there is no intact one with this identity."""
         record = self._read(slide)
         if (record is None or record.identity != identity) and self._fetch(slide):
             record = self._read(slide)
@@ -55,10 +56,9 @@ class FinishedSlides:
             return None
         try:
             document = read_sealed(file, SCHEMA_VERSION, ADVICE)
-        except HistoforgeError:
+            return SlideRecord.model_validate({name: document.get(name) for name in SlideRecord.model_fields})
+        except (HistoforgeError, ValidationError):
             return None
-        content = {name: document.get(name) for name in SlideRecord.model_fields}
-        return SlideRecord.model_validate(content)
 
     def _fetch(self, slide: str) -> bool:
         """Copy a slide's results from the mirror, and return whether it has them."""
