@@ -5,12 +5,12 @@ from typing import Any, List, NamedTuple
 from histoforge_components.evaluate.component import evaluate
 from histoforge_components.plan_cells.component import plan_cells
 from histoforge_components.plan_fractions.component import plan_fractions
-from histoforge_components.preprocess.component import preprocess
 from histoforge_components.select_samples.component import select_samples
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_components.train_generator.component import train_generator
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import Checked, check
+from histoforge_pipelines.cutting import cut_patches
 from histoforge_pipelines.parameters import RunParameters, pipeline
 from histoforge_pipelines.selective_augmentation import train_on_real
 from kfp import dsl
@@ -77,8 +77,7 @@ def _train_cell(checked: Checked, cell: Any, training: dict[str, Any], selecting
 
 def _train_fraction(checked: Checked, fraction: Any, folds: Any) -> tuple[Any, Any]:
     """Train the baseline and the selective arm on a fraction of the training patches, and return their models."""
-    cutting = preprocess(train_fraction=fraction.train_fraction, folds=folds, **checked.cutting)
-    checked.assign(cutting, "Cut fewer patches")
+    cutting = cut_patches(checked, "Cut fewer patches", train_fraction=fraction.train_fraction, folds=folds)
     patches = cutting.outputs["patches"]
     with dsl.ParallelFor(checked.folds, name="Folds of a fraction", parallelism=resources.AT_ONCE_INSIDE) as fold:
         training = _training(checked, patches, fold)
@@ -135,8 +134,7 @@ def augmentation_study(
     checked.assign(cells, "Plan ratios and pools")
     fraction_plan = plan_fractions(fractions=fractions)
     checked.assign(fraction_plan, "Plan fractions")
-    cutting = preprocess(folds=folds, **checked.cutting)
-    checked.assign(cutting, "Cut patches").after(cells, fraction_plan)
+    cutting = cut_patches(checked, after=[cells, fraction_plan], folds=folds)
     patches = cutting.outputs["patches"]
 
     with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:

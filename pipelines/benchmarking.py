@@ -6,10 +6,10 @@ from typing import Any, List, NamedTuple
 from histoforge_components.finetune_snn.component import finetune_snn
 from histoforge_components.leaderboard.component import leaderboard
 from histoforge_components.plan_benchmark.component import plan_benchmark
-from histoforge_components.preprocess.component import preprocess
 from histoforge_components.score_generator.component import score_generator
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_pipelines.checking import Checked, check
+from histoforge_pipelines.cutting import cut_patches
 from histoforge_pipelines.parameters import RunParameters
 from kfp import dsl
 
@@ -71,8 +71,7 @@ def prepare(run: RunParameters, methods: Any, generator_seeds: Any, downstream_s
         **run.settings,
     )
     checked.assign(plan, "Plan the generators")
-    cutting = preprocess(**checked.cutting)
-    checked.assign(cutting, "Cut patches").after(plan)
+    cutting = cut_patches(checked, after=[plan])
     patches, overviews = cutting.outputs["patches"], cutting.outputs["overviews"]
     baseline = train_classifier(
         arm="baseline",

@@ -36,9 +36,15 @@ class Checked:
 
     @property
     def cutting(self) -> dict[str, Any]:
-        """The inputs of `preprocess`."""
-        digest, fixed = self.scan.outputs["Output"], self.run.fixed.get("preprocess", {})
-        return {"dataset_digest": digest, **self.run.slides, **self.settings("preprocess", **fixed)}
+        """The inputs that `cut_slides` and `preprocess` have in common."""
+        digest = self.scan.outputs["Output"]
+        cache = self.run.slide_cache
+        return {"dataset_digest": digest, "slide_cache": cache, **self.run.slides, **self.settings("preprocess")}
+
+    @property
+    def shards(self) -> Any:
+        """The shards of the slides, for a loop: each item has `shard`, its name, and `slides`."""
+        return self.scan.outputs["shards"]
 
     @property
     def testing(self) -> dict[str, Any]:
@@ -86,6 +92,7 @@ def check(
         folds=folds,
         generator_seeds=generator_seeds,
         control_doses=list(control_doses) if isinstance(control_doses, tuple) else control_doses,
+        shards=run.shards,
         **run.slides,
         **run.settings,
         **run.pool.sizes,

@@ -6,10 +6,10 @@ from typing import Any, List, NamedTuple
 from histoforge_components.evaluate.component import evaluate
 from histoforge_components.import_patches.component import import_patches
 from histoforge_components.plan_judge.component import plan_judge
-from histoforge_components.preprocess.component import preprocess
 from histoforge_components.select_samples.component import select_samples
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import Checked, check
+from histoforge_pipelines.cutting import cut_patches
 from histoforge_pipelines.parameters import RunParameters, pipeline
 from histoforge_pipelines.selective_augmentation import Drawing, train_baseline, train_on_real, training_inputs
 from kfp import dsl
@@ -96,8 +96,7 @@ def judge(
         source=run.source, synthetic=synthetic, rules=[FIRST_RULE, OTHER_RULE], folds=folds, **run.settings
     )
     checked.assign(plan, "Check the synthetic sets")
-    cutting = preprocess(folds=folds, **checked.cutting)
-    checked.assign(cutting, "Cut patches").after(plan)
+    cutting = cut_patches(checked, after=[plan], folds=folds)
     patches = cutting.outputs["patches"]
     with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:
         training = training_inputs(checked, patches, fold)

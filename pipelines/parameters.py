@@ -32,6 +32,18 @@ COMMON = {
         str, "", "height and width of a patch, px: '96', or '256x128'; '' leaves it to the preset."
     ),
     "slide_mpp": Parameter(float, 0.0, "resolution of slides whose file does not state it, um/px; 0 if it is unknown."),
+    "shards": Parameter(
+        int,
+        0,
+        "number of parts of about equal bytes into which the slides are divided, each cut by a task of its own; 0 for "
+        "one per 32 GiB.",
+    ),
+    "slide_cache": Parameter(
+        str,
+        "",
+        "folder or s3:// prefix that keeps what was cut from each slide, so that only new or changed slides are cut "
+        "again; '' for none.",
+    ),
     "seeds": Parameter(int, 0, "number of classifiers to train per arm; 0 leaves it to the preset."),
     "seed": Parameter(int, -1, "seed of all random choices; -1 leaves it to the preset and the overrides."),
     "overrides": Parameter(dict, {}, "values for any other parameters of the steps, by 'step.parameter'."),
@@ -99,6 +111,8 @@ class RunParameters:
     preset: Any
     patch_size: Any
     slide_mpp: Any
+    shards: Any
+    slide_cache: Any
     seeds: Any
     seed: Any
     overrides: Any

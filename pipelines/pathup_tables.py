@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from histoforge_components.check_split.component import check_split
-from histoforge_components.preprocess.component import preprocess
 from histoforge_components.score_generator.component import score_generator
 from histoforge_components.score_images.component import score_images
 from histoforge_components.synthesise_images.component import synthesise_images
@@ -13,6 +12,7 @@ from histoforge_components.train_generator.component import train_generator
 from histoforge_components.train_upscaler.component import train_upscaler
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import Checked
+from histoforge_pipelines.cutting import cut_patches
 from kfp import dsl
 
 
@@ -38,11 +38,10 @@ class Experiment:
 
 def prepare(checked: Checked, plan: dsl.PipelineTask) -> Experiment:
     """Cut both levels, and the large images with the same split; train the classifier whose features score."""
-    cutting = preprocess(**{**checked.cutting, "overrides": plan.outputs["cutting"]})
-    checked.assign(cutting, "Cut patches and overviews")
+    cutting = cut_patches(checked, "Cut patches and overviews", overrides=plan.outputs["cutting"])
     patches, overviews = cutting.outputs["patches"], cutting.outputs["overviews"]
-    cutting_images = preprocess(**{**checked.cutting, "overrides": plan.outputs["cutting_images"]})
-    checked.assign(cutting_images, "Cut large images")
+    images = plan.outputs["cutting_images"]
+    cutting_images = cut_patches(checked, "Cut large images", overrides=images)
     large_images = cutting_images.outputs["overviews"]
     same_split = check_split(patches=patches, images=large_images)
     checked.assign(same_split, "Check the split")

@@ -39,6 +39,8 @@ IN_QUEUE = 7 * 24 * HOUR
 """Seconds for which each attempt may wait for a node or in a queue."""
 AT_ONCE = 4
 """Iterations of a study's loop that may run at the same time."""
+SHARDS_AT_ONCE = 16
+"""Shards of slides that may be cut at the same time."""
 AT_ONCE_INSIDE = 2
 """The same, of a loop that is within another one or runs beside it."""
 

@@ -2,11 +2,11 @@
 
 from histoforge_components.evaluate.component import evaluate
 from histoforge_components.find_news.component import find_news
-from histoforge_components.preprocess.component import preprocess
 from histoforge_components.publish_model.component import publish_model
 from histoforge_components.record_source.component import record_source
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import check
+from histoforge_pipelines.cutting import cut_patches
 from histoforge_pipelines.parameters import RunParameters, pipeline
 from histoforge_pipelines.selective_augmentation import draw_and_select, train_baseline, train_on_real, training_inputs
 from kfp import dsl
@@ -61,8 +61,7 @@ def retraining(
     checked.assign(change, "Look for new slides")
 
     with dsl.If(change.outputs["Output"] == True, name="New slides"):  # noqa: E712 - kfp records the comparison
-        cutting = preprocess(folds=folds, **checked.cutting)
-        checked.assign(cutting, "Cut patches")
+        cutting = cut_patches(checked, folds=folds)
         patches = cutting.outputs["patches"]
         with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:
             training = training_inputs(checked, patches, fold)

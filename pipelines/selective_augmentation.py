@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, List, NamedTuple
 
 from histoforge_components.evaluate.component import evaluate
-from histoforge_components.preprocess.component import preprocess
 from histoforge_components.select_samples.component import select_samples
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_components.train_generator.component import train_generator
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import Checked, check
+from histoforge_pipelines.cutting import cut_patches
 from histoforge_pipelines.parameters import RunParameters, pipeline
 from kfp import dsl
 
@@ -152,8 +152,7 @@ def selective_augmentation(
             quickstart, sane and demo set; [] for none.
     """
     checked = check(run, test_source, folds, generator_seeds, control_doses)
-    cutting = preprocess(folds=folds, **checked.cutting)
-    checked.assign(cutting, "Cut patches")
+    cutting = cut_patches(checked, folds=folds)
     patches = cutting.outputs["patches"]
     with dsl.ParallelFor(checked.folds, name="Folds", parallelism=resources.AT_ONCE) as fold:
         training = training_inputs(checked, patches, fold)

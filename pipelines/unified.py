@@ -7,12 +7,12 @@ from histoforge_components.evaluate.component import evaluate
 from histoforge_components.join_classifiers.component import join_classifiers
 from histoforge_components.plan_seeds.component import plan_seeds
 from histoforge_components.plan_unified.component import plan_unified
-from histoforge_components.preprocess.component import preprocess
 from histoforge_components.select_samples.component import select_samples
 from histoforge_components.train_classifier.component import train_classifier
 from histoforge_components.train_generator.component import train_generator
 from histoforge_pipelines import resources
 from histoforge_pipelines.checking import Checked, check
+from histoforge_pipelines.cutting import cut_patches
 from histoforge_pipelines.parameters import RunParameters, pipeline
 from kfp import dsl
 
@@ -120,8 +120,7 @@ def unified(
     cell_plan = _plan(checked, "cells", lists)
     backbone_plan = _plan(checked, "backbones", lists)
     network_plan = _plan(checked, "networks", lists)
-    cutting = preprocess(**checked.cutting)
-    checked.assign(cutting, "Cut patches").after(cell_plan)
+    cutting = cut_patches(checked, after=[cell_plan])
     patches = cutting.outputs["patches"]
 
     baseline = train_classifier(

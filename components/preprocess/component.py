@@ -1,5 +1,7 @@
 """The component `preprocess`."""
 
+from typing import List, Optional
+
 from histoforge_components.image import image_of
 from kfp import dsl
 
@@ -11,6 +13,8 @@ def preprocess(
     overviews: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
+    cuts: Optional[dsl.Input[List[dsl.Dataset]]] = None,
+    slide_cache: str = "",
     dataset_digest: str = "",
     patch_size: str = "",
     mpp: float = 0.0,
@@ -26,6 +30,10 @@ def preprocess(
 
     Args:
         source: folder, or s3:// or minio:// prefix, of the slides or images.
+        cuts: slides that cut_slides has cut, one part per shard, as collected from a loop; the patch set is the same as
+            without them. Slides that are in no part are cut here.
+        slide_cache: folder, or s3:// or minio:// prefix, that keeps what was cut from each slide, so that only new or
+            changed slides are cut again; '' for none.
         dataset_digest: digest of the source, from scan_source; if it changes, cached patches are not reused.
         patch_size: height and width of a patch, px: '96', or '256x128'; '' leaves it to the preset.
         mpp: resolution of the patches, um/px; 0 leaves it to the preset.
@@ -52,6 +60,7 @@ def preprocess(
         overrides=overrides,
         given={
             "source": source,
+            "slide_cache": slide_cache,
             "patch_size": patch_size,
             "mpp": mpp,
             "slide_mpp": slide_mpp,
@@ -60,7 +69,7 @@ def preprocess(
             "control_share": control_share,
             "seed": seed,
         },
-        inputs={},
+        inputs={"cuts": cuts},
         outputs={"patches": patches, "overviews": overviews},
         metrics=metrics,
         summary=summary,

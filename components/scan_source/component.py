@@ -22,6 +22,7 @@ def scan_source(
     folds: int = 0,
     generator_seeds: int = 1,
     control_doses: list = [],
+    shards: int = 1,
     cpu: str = "",
     cpu_cutting: str = "",
     cpu_training: str = "",
@@ -59,6 +60,7 @@ def scan_source(
         ("folds", list),
         ("generators", list),
         ("real_arms", list),
+        ("shards", list),
     ],
 ):
     """Check a pipeline's settings and list its source, before any long task starts.
@@ -80,6 +82,8 @@ def scan_source(
         generator_seeds: number of generators to train in each fold, with the seeds seed, seed + 1, …
         control_doses: numbers of held-back real patches in the positive control, as multiples of the number of
             synthetic ones.
+        shards: number of parts of about equal bytes into which the slides are divided, to be cut side by side; 0 for
+            one per 32 GiB.
         cpu: number of CPU cores of a task, such as '8'.
         cpu_cutting: cores of preprocess; '' for the value of cpu.
         cpu_training: cores of tasks that train; '' for the value of cpu.
@@ -119,6 +123,7 @@ def scan_source(
         generators: the generators to train in each fold, each with 'seed'.
         real_arms: the arms of real patches besides the baseline to train in each fold, with the parameters of
             train_classifier in which they differ.
+        shards: the parts of the slides, each with 'shard', its name, and 'slides', which cut_slides takes.
     """
     from histoforge.tasks.small_tasks import run_scan
 
@@ -145,6 +150,7 @@ def scan_source(
         seed,
         generator_seeds,
         control_doses,
+        shards,
         metrics,
         summary,
     )

@@ -71,6 +71,7 @@ def locations(study: Run, guided: Run, fractions: Run, objects: Path) -> dict[st
     return {
         **outputs,
         **train_latent_generator(objects, outputs["patches"]),
+        "cuts": study.locations_of("shard", "cuts"),
         "image_scores": [drawn],
         "enlarged_scores": [drawn],
         "tracked_scores": drawn,

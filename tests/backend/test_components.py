@@ -86,6 +86,7 @@ def required(images, tmp_path):
     return {
         "scan_source": {"source": str(images)},
         "preprocess": {"source": str(images)},
+        "cut_slides": {"source": str(images)},
         "find_news": {"source": str(images), "dataset_digest": "d1", **folder},
         "record_source": {"record": '{"source": "x", "dataset_digest": "d1", "settings": {}}', **folder},
         "plan_classes": {"method": "dcgan"},

@@ -63,7 +63,8 @@ def run_all(folder):
     run("import_patches", {"synthetic": dsl.Dataset, **report}, source=source, patches=patches)
     run("check_split", patches=patches, images=cutting["overviews"])
     slides = {"patch_size": "32", "split_ratios": "1:1:1", "stain": "macenko", "overview_size": 32}
-    run("preprocess", cut, source=str(folder / "slides"), overrides=slides)
+    cuts = run("cut_slides", {"cuts": dsl.Dataset, **report}, source=str(folder / "slides"), overrides=slides)[0]
+    run("preprocess", cut, source=str(folder / "slides"), overrides=slides, cuts=[cuts["cuts"]])
     change = run("find_news", report, source=source, dataset_digest=digest, state=str(folder / "state"))[1]
     run("record_source", record=change[1], state=str(folder / "state"))
     run("plan_cells", {"metrics": dsl.Metrics}, ratios=[0.5], pool_multiples=[2.0])

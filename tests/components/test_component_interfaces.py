@@ -63,7 +63,7 @@ def plain_type(annotation):
 
 
 def required(name):
-    return {"source": "x"} if name == "preprocess" else {}
+    return {"source": "x"} if name in ("cut_slides", "preprocess") else {}
 
 
 def empty(parameter):

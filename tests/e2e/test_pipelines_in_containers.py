@@ -53,7 +53,7 @@ def pipeline(name):
     from histoforge.cli.run.runner import _prepare
 
     found = getattr(import_module(f"histoforge_pipelines.{name}"), name)
-    _prepare(found.pipeline_spec, 0)
+    _prepare(found.pipeline_spec, 0, 1)
     return found
 
 

@@ -13,9 +13,9 @@ def prepared(monkeypatch):
     """Return a function of the number of folds: the threads of each task, and the iterations at once of each loop."""
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
 
-    def prepare(folds):
+    def prepare(folds, shards=1):
         spec = copy.deepcopy(PIPELINES["selective-augmentation"].load().pipeline_spec)
-        _prepare(spec, folds)
+        _prepare(spec, folds, shards)
         threads, at_once = {}, {}
         for component in [spec.root, *spec.components.values()]:
             for task in component.dag.tasks.values():
@@ -43,3 +43,10 @@ def test_with_folds_the_tasks_of_two_folds_share_the_cores(prepared):
     assert threads["Train the generator"] == threads["Train with augmentation or held-back patches"] == "2"
     assert threads["Cut patches"] == threads["Evaluate and report"] == "4"
     assert at_once["Real patches"] == at_once["Generators"] == 1
+
+
+def test_a_single_shard_has_no_task_and_several_have_one_each(prepared):
+    assert "Cut a shard" not in prepared(0)[0]
+    threads, at_once = prepared(0, shards=2)
+    assert threads["Cut a shard"] == "2"
+    assert at_once["Shards"] == 16

@@ -18,7 +18,7 @@ from histoforge.steps.table import Step
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="replace earlier results of the same kind")]
 LOCATIONS = ("source", "annotations", "weights", "inception_weights", "lpips_weights", "models", "checkpoints")
 """Settings that name a location, in which no output may lie."""
-CHANGEABLE = {"device", "workers", "checkpoints", "checkpoint_every"}
+CHANGEABLE = {"device", "workers", "slide_cache", "checkpoints", "checkpoint_every"}
 """Settings that do not change the result of a command."""
 
 

@@ -109,9 +109,9 @@ def read_settings(path: Path | None) -> dict[str, Any]:
 def settings_of(step: Step, values: dict[str, Any]) -> StepConfig:
     """Return the settings of a command line. Later sources override earlier ones: preset, file, `--set`, options."""
     overrides = {**read_settings(values["config_file"]), **parse_overrides(values["assignments"] or [])}
-    single = {name if "." in name else f"{step.name}.{name}": value for name, value in overrides.items()}
+    single = {name if "." in name else f"{step.section}.{name}": value for name, value in overrides.items()}
     single.update(
-        {f"{step.name}.{name}": value for name, value in options.given_settings(step.config_class, values).items()}
+        {f"{step.section}.{name}": value for name, value in options.given_settings(step.config_class, values).items()}
     )
     preset, notice = _preset(step, values)
     config = step_config(step, preset, single)
@@ -135,7 +135,7 @@ def _preset(step: Step, values: dict[str, Any]) -> tuple[str, str]:
     if preset is not None:
         return str(preset), ""
     sections = {section.partition(".")[0] for section in load_preset(DEFAULT_PRESET)}
-    if step.name not in sections or _has_gpu():
+    if step.section not in sections or _has_gpu():
         return "", ""
     return DEFAULT_PRESET, (
         f"No GPU was found, so the settings start from the preset {DEFAULT_PRESET}, which is meant for two CPU cores: "

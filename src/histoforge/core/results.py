@@ -17,6 +17,7 @@ RECORD = ".histoforge.json"
 
 _MODEL = ("model.json", "model.safetensors", "history.json", "guide.json", "training.jsonl", "pictures/*.png")
 _SLIDE = ("slide.json", "patches.csv", "tiles.geojson", "regions.geojson", "heat_map.png")
+_CUT_SLIDE = ("picture.jpg", "*/images.npy", "*/images.parquet", "*/plan.parquet")
 _WORK = (
     "*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors", "*image-*.png",
     *(f"*/{file}" for file in _SLIDE),
@@ -67,6 +68,8 @@ KINDS = {
             "pictures/*.json",
         ),
     ),
+    "cuts": ResultKind("folder of cut slides", "cuts.json", tuple(f"*/{file}" for file in ("cut.json", *_CUT_SLIDE))),
+    "cut_slide": ResultKind("cut slide", "cut.json", _CUT_SLIDE),
     "generator": ResultKind(
         "generator", "model.json", (*_MODEL, *(f"classifier/{file}" for file in _MODEL)), (("kind", "generator"),)
     ),

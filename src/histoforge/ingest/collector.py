@@ -14,6 +14,16 @@ from histoforge.patches.images import Pixels
 FLUSH_BYTES = 8 * 2**20
 
 
+def patch_draws(seed: int, file: str, count: int) -> NDArray[np.float64]:
+    """Return random numbers for the patches of a file, float64 [count], equal in every run with this seed."""
+    return numpy_rng(seed, "cap", file).random(count)
+
+
+def overview_draws(seed: int, file: str, count: int) -> NDArray[np.float64]:
+    """Return random numbers for the overviews of a file, float64 [count], equal in every run with this seed."""
+    return numpy_rng(seed, "overview cap", file).random(count)
+
+
 class ClassCap:
     """Keep the patches of each class with the smallest random numbers, up to a maximum.
 
@@ -75,7 +85,7 @@ class PatchCollector:
     Attributes:
         patches, overviews: the writers of the two patch sets.
         cap, overview_cap: the maximum numbers of patches and of overviews per class.
-        count: number of patches collected so far.
+        count, overview_count: numbers of patches and of overviews collected so far.
     """
 
     def __init__(
@@ -99,22 +109,23 @@ class PatchCollector:
         self.patches, self.overviews = patches, overviews
         self.cap = ClassCap(max_per_class, classes)
         self.overview_cap = ClassCap(max_overviews_per_class, classes)
-        self.count = 0
+        self.count = self.overview_count = 0
         self._seed = seed
         self._patch_buffer, self._overview_buffer = Buffer(patches), Buffer(overviews)
         self._keys: list[NDArray[np.uint64]] = []
         self._draws: list[NDArray[np.float64]] = []
         self._overview_draws: list[NDArray[np.float64]] = []
         self._discarded: list[tuple[int, int]] = []
+        self._discarded_overviews: list[tuple[int, int]] = []
         self._pictures: list[dict[str, Any]] = []
 
     def draw(self, file: str, count: int) -> NDArray[np.float64]:
-        """Return random numbers for the patches of a file, float64 [count], equal in every run with this seed."""
-        return numpy_rng(self._seed, "cap", file).random(count)
+        """Return random numbers for the patches of a file; see `patch_draws`."""
+        return patch_draws(self._seed, file, count)
 
     def draw_overviews(self, file: str, count: int) -> NDArray[np.float64]:
-        """Return random numbers for the overviews of a file, float64 [count], equal in every run with this seed."""
-        return numpy_rng(self._seed, "overview cap", file).random(count)
+        """Return random numbers for the overviews of a file; see `overview_draws`."""
+        return overview_draws(self._seed, file, count)
 
     def add(
         self, images: Pixels, keys: NDArray[np.uint64], draws: NDArray[np.float64], columns: dict[str, Any]
@@ -136,6 +147,7 @@ class PatchCollector:
         """Add overviews, uint8 [n, h, w, 3], with their random numbers, [n]."""
         self._overview_buffer.add(images, columns)
         self._overview_draws.append(draws)
+        self.overview_count += len(images)
 
     def add_picture(self, description: dict[str, Any]) -> None:
         """Describe a picture in `picture_folder` for the report, with JSON values."""
@@ -148,9 +160,13 @@ class PatchCollector:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def discard_from(self, start: int) -> None:
-        """Mark all patches from the `start`-th on as discarded, because their slide turned out to be damaged."""
+    def discard_from(self, start: int, first_overview: int) -> None:
+        """Discard what was added from the `start`-th patch and the `first_overview`-th overview on.
+
+        This is for the patches and overviews of a slide that turns out to be damaged.
+        """
         self._discarded.append((start, self.count))
+        self._discarded_overviews.append((first_overview, self.overview_count))
 
     def close(self) -> None:
         """Write the buffered images, and list the pictures."""
@@ -161,16 +177,14 @@ class PatchCollector:
     @property
     def intact(self) -> NDArray[np.bool_]:
         """Return a mask of the patches whose slides could be read to the end, bool [count]."""
-        mask = np.ones(self.count, np.bool_)
-        for start, stop in self._discarded:
-            mask[start:stop] = False
-        return mask
+        return _outside(self._discarded, self.count)
 
     @property
-    def overviews_within_cap(self) -> NDArray[np.bool_]:
-        """Return a mask of the overviews that the maximum per class keeps, bool [n]."""
+    def overviews_to_keep(self) -> NDArray[np.bool_]:
+        """Return a mask of the overviews of intact slides that the maximum per class keeps, bool [overview_count]."""
         labels = self.overviews.index()["label"].to_numpy(np.int64)
-        return self.overview_cap.kept(np.concatenate([np.empty(0), *self._overview_draws]), labels)
+        within_cap = self.overview_cap.kept(np.concatenate([np.empty(0), *self._overview_draws]), labels)
+        return within_cap & _outside(self._discarded_overviews, self.overview_count)
 
     @property
     def keys(self) -> NDArray[np.uint64]:
@@ -181,3 +195,11 @@ class PatchCollector:
     def draws(self) -> NDArray[np.float64]:
         """Return the random number of each patch, [count]."""
         return np.concatenate([np.empty(0), *self._draws])
+
+
+def _outside(ranges: list[tuple[int, int]], count: int) -> NDArray[np.bool_]:
+    """Return a mask of the numbers from 0 to `count` that are in none of the ranges, bool [count]."""
+    mask = np.ones(count, np.bool_)
+    for start, stop in ranges:
+        mask[start:stop] = False
+    return mask

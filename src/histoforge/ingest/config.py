@@ -125,6 +125,11 @@ class IngestConfig(StepConfig):
     max_overviews_per_class: int = Field(
         0, ge=0, description="maximum number of overviews per class that are cut like patches; 0 for all"
     )
+    slide_cache: str = Field(
+        "",
+        description="folder, or s3:// or minio:// prefix, that keeps what was cut from each slide, so that only new or "
+        "changed slides are cut again; '' for none",
+    )
     workers: int = Field(0, ge=0, le=256, description="number of threads that read and decode; 0 for one per core")
 
     @field_validator("patch_size", mode="before")

@@ -1,5 +1,6 @@
 """Open a source as slides, folders of images by class, or PatchCamelyon's HDF5 files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from histoforge.core.errors import SourceError
@@ -45,15 +46,24 @@ def detect_kind(entries: list[Entry], location: Location, labels: str = "") -> s
     )
 
 
-def open_source(config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> Source:
+def open_source(
+    config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog, cuts: Sequence[Path] = ()
+) -> Source:
     """Open the source as the configured kind, or as the one that the files indicate.
 
+    Args:
+        config: the settings.
+        location: the source.
+        entries: its files.
+        log: receives warnings and failures.
+        cuts: folders of slides that `cut_slides` has cut.
+
     Raises:
-        SourceError: there is nothing to read, or its tables contradict themselves.
+        SourceError: there is nothing to read, its tables contradict themselves, or `cuts` are of other slides.
     """
     kind = detect_kind(entries, location, config.labels) if config.kind == "auto" else config.kind
     if kind == "slides":
-        return SlideSource(config, location, entries, log)
+        return SlideSource(config, location, entries, log, cuts)
     if kind == "pcam":
         return PcamSource(config, location, entries, log)
     return ImageSource(config, location, entries, log)

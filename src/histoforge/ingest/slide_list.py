@@ -62,6 +62,13 @@ def is_slide_name(name: str) -> bool:
     return name.lower().endswith(SLIDE_EXTENSIONS)
 
 
+def slide_files(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return the files of each slide, its companions after itself, by its own, in order of the paths."""
+    by_name = {entry.name: entry for entry in entries}
+    slides = _without_series([name for name in by_name if is_slide_name(name)])
+    return {file: [by_name[name] for name in (file, *_companions(file, entries))] for file in slides}
+
+
 def list_slides(config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> SlideList:
     """List the slides of a source with their labels.
 
@@ -296,7 +303,7 @@ def _without_series(names: list[str]) -> list[str]:
     return kept
 
 
-def _companions(file: str, entries: list[Entry]) -> tuple[str, ...]:
+def _companions(file: str, entries: Sequence[Entry]) -> tuple[str, ...]:
     """Return the other files of a slide: a MIRAX slide's folder, or all files beside a DICOM or Hamamatsu one."""
     path = PurePosixPath(file)
     if path.suffix.lower() == ".mrxs":

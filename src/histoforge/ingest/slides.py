@@ -1,9 +1,11 @@
 """Whole-slide images with annotations, a slides.csv or both."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,88 +16,97 @@ from histoforge.core.errors import SlideError, SourceError
 from histoforge.core.progress import Progress
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
-from histoforge.ingest.fetching import fetched_slide
-from histoforge.ingest.pixels import letterboxed
-from histoforge.ingest.regions import slide_regions
+from histoforge.ingest.opened_slide import CutSlide, Level, SlideOpener
 from histoforge.ingest.slide_list import SlideItem, list_slides
+from histoforge.ingest.slide_store import SlideStore, read_cuts, slide_key
 from histoforge.ingest.source import ReadLog, in_order, worker_count
-from histoforge.ingest.stains import normaliser_of
-from histoforge.patches.duplicates import location_keys, pixel_key
-from histoforge.patches.images import Pixels
-from histoforge.slides import (
-    Annotations,
-    PlanSettings,
-    Scale,
-    Slide,
-    Tissue,
-    find_tissue,
-    patch_scale,
-    plan_patches,
-    read_overview,
-    read_patches,
-)
-from histoforge.slides.pictures import write_picture
-from histoforge.slides.stain import Transform, fit_to_slide
-from histoforge.storage import Entry, Location
+from histoforge.patches.duplicates import location_keys
+from histoforge.slides import Scale
+from histoforge.storage import Entry, Location, open_location
 from histoforge.storage.local import LocalLocation
 
-
-@dataclass
-class OpenedSlide:
-    """A slide that is ready for tiling, with its plan, its scale and its stain normalisation."""
-
-    slide: Slide
-    scale: Scale
-    tissue: Tissue
-    annotations: Annotations
-    plan: pd.DataFrame
-    transform: Transform | None = None
+Opener = Callable[[SlideItem, ExitStack], CutSlide]
 
 
 class SlideSource:
-    """Slides of one location. A slide in a folder is read in place; an S3 object is fetched, read and removed."""
+    """Slides of one location. A slide in a folder is read in place; an S3 object is fetched, read and removed.
+
+    Slides are cut one by one (`cut`), and what depends on several of them is decided afterwards, in the order of their
+    paths (`read`). `read` takes slides that were cut before from where they are stored, and reads the others itself.
+    """
 
     kind = "slides"
     thinned: frozenset[str] | None = None
 
-    def __init__(self, config: IngestConfig, location: Location, entries: list[Entry], log: ReadLog) -> None:
+    def __init__(
+        self,
+        config: IngestConfig,
+        location: Location,
+        entries: list[Entry],
+        log: ReadLog,
+        cuts: Sequence[Path] = (),
+    ) -> None:
         self._config, self._location, self._log = config, location, log
         listed = list_slides(config, location, entries, log)
         self.items, self.classes = listed.items, listed.classes
         self.patients_known, self.has_split = listed.patients_known, listed.has_split
-        self._normaliser = normaliser_of(config.stain)
-        self._settings = PlanSettings(
-            stride=config.stride or None,
-            min_tissue=config.min_tissue,
-            membership=config.membership,
-            min_region=config.min_region,
-        )
-        if config.overview_shrink:
-            overlap = config.overview_overlap / config.overview_shrink
-            self._overview_settings = replace(self._settings, stride=None, overlap=overlap)
+        self._opener = SlideOpener(config, location, self.classes, log)
+        self._entries = {entry.name: entry for entry in entries}
+        self._cuts = read_cuts(cuts)
+        self._stores = [SlideStore(LocalLocation(folder), log.temporary) for folder in cuts]
 
     def outline(self) -> list[tuple[str, str, str, str]]:
         return [(item.patient, item.name, label, item.split) for item in self.items for label in item.classes]
 
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """The key under which each slide is stored once it is cut, by file; see `slide_key`."""
+        return {item.file: slide_key(self._config, self.classes, item, self._entries) for item in self.items}
+
+    def cut(self, store: SlideStore, items: Sequence[SlideItem]) -> Iterator[tuple[SlideItem, SlideError | None]]:
+        """Cut the slides that a store lacks, and yield each with the reason for which it failed, if it did.
+
+        Raises:
+            SourceError: a slide's mpp or annotation is missing or wrong.
+            StorageError: the store cannot be written.
+        """
+        new = [item for item in items if self.keys[item.file] not in store]
+        self._check(new)
+        with Progress("cutting", len(new), "slides") as progress:
+            for item, slide in self._each(new, self._opener.open):
+                error = slide if isinstance(slide, SlideError) else self._store(store, item, slide)
+                progress.advance(slide=item.name)
+                yield item, error
+
     def read(self, collector: PatchCollector) -> None:
-        workers = worker_count(self._config.workers)
-        local = isinstance(self._location, LocalLocation)
-        if local:
-            self._check_all(workers)
-        ahead = 1 if local else 0
-        with ThreadPoolExecutor(1) as pool, Progress("preprocess", len(self.items), "slides") as progress:
-            jobs: Iterator[Future[tuple[ExitStack, OpenedSlide | SlideError]]] = (
-                pool.submit(self._open, item) for item in self.items
-            )
-            for item, (stack, opened) in zip(self.items, in_order(jobs, ahead), strict=True):
-                with stack:
-                    if isinstance(opened, SlideError):
-                        self._log.fail(item.file, opened)
-                    else:
-                        self._cut(item, opened, collector, workers, progress)
+        if self._cuts:
+            self._check_unchanged()
+        if self._config.slide_cache:
+            cache = SlideStore(open_location(self._config.slide_cache), self._log.temporary)
+            deque(self.cut(cache, [item for item in self.items if item.file not in self._cuts]), maxlen=0)
+            self._stores.append(cache)
+        self._check([item for item in self.items if self._place(item) is None])
+        with Progress("preprocess", len(self.items), "slides") as progress:
+            for item, slide in self._each(self.items, self._stored_or_open):
+                if isinstance(slide, SlideError):
+                    self._log.fail(item.file, slide)
+                else:
+                    self._add(item, slide, collector, progress)
                 progress.advance(slide=item.name, patches=collector.count)
 
-    def _check_all(self, workers: int) -> None:
+    def _check_unchanged(self) -> None:
+        """Check that the slides that were cut before are those of the source.
+
+        Raises:
+            SourceError: a slide or a setting has changed since.
+        """
+        changed = [file for file, key in self._cuts.items() if self.keys.get(file) != key]
+        if changed:
+            raise SourceError(
+                f"The slide {changed[0]}, its annotation or a setting has changed since it was cut: cut it again."
+            )
+
+    def _check(self, items: Sequence[SlideItem]) -> None:
         """Detect errors that the user has to correct before hours are spent on other slides.
 
         This is for local slides only, because remote ones would have to be fetched.
@@ -103,185 +114,115 @@ class SlideSource:
         Raises:
             SourceError: a slide's mpp or annotation is missing or wrong.
         """
+        if isinstance(self._location, LocalLocation):
+            with ThreadPoolExecutor(worker_count(self._config.workers)) as pool:
+                list(pool.map(self._opener.check, items))
 
-        def check(item: SlideItem) -> None:
+    def _each(self, items: Sequence[SlideItem], opener: Opener) -> Iterator[tuple[SlideItem, CutSlide | SlideError]]:
+        """Yield each slide, open until the next one is asked for. A local one is opened while another is read."""
+
+        def attempt(item: SlideItem) -> tuple[ExitStack, CutSlide | SlideError]:
             with ExitStack() as stack:
                 try:
-                    slide = self._enter(item, stack)
-                except SlideError:
-                    return
-                self._regions(item, slide)
+                    slide: CutSlide | SlideError = opener(item, stack)
+                except SlideError as error:
+                    slide = error
+                return stack.pop_all(), slide
 
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(check, self.items))
+        ahead = 1 if isinstance(self._location, LocalLocation) else 0
+        with ThreadPoolExecutor(1) as pool:
+            jobs: Iterator[Future[tuple[ExitStack, CutSlide | SlideError]]] = (
+                pool.submit(attempt, item) for item in items
+            )
+            for item, (stack, slide) in zip(items, in_order(jobs, ahead), strict=True):
+                with stack:
+                    yield item, slide
 
-    def _enter(self, item: SlideItem, stack: ExitStack) -> Slide:
-        """Fetch and open a slide; the stack closes it and removes fetched files.
-
-        Raises:
-            SlideError: it does not open.
-        """
-        return stack.enter_context(fetched_slide(item, self._location, self._log.temporary, self._config.slide_mpp))
-
-    def _open(self, item: SlideItem) -> tuple[ExitStack, OpenedSlide | SlideError]:
-        """Open a slide and plan its patches."""
-        with ExitStack() as stack:
-            try:
-                slide = self._enter(item, stack)
-                opened: OpenedSlide | SlideError = self._planned(item, slide, self._regions(item, slide))
-            except SlideError as error:
-                opened = error
-            return stack.pop_all(), opened
-
-    def _regions(self, item: SlideItem, slide: Slide) -> Annotations:
-        """Return the regions of a slide.
-
-        Raises:
-            SourceError: its mpp or its annotation is missing or wrong, which the user has to correct.
-        """
+    def _store(self, store: SlideStore, item: SlideItem, slide: CutSlide) -> SlideError | None:
         try:
-            if self._config.level < 0:
-                slide.required_mpp()
-            return slide_regions(item, slide, self.classes, self._config.ignored, self._config.outside_class)
+            store.put(self.keys[item.file], item, slide, self._config, len(self.classes))
         except SlideError as error:
-            raise SourceError(self._log.named(error)) from error
+            return error
+        return None
 
-    def _planned(self, item: SlideItem, slide: Slide, annotations: Annotations) -> OpenedSlide:
-        by_level = self._config.level >= 0
-        scale = patch_scale(
-            slide,
-            self._config.size,
-            mpp=None if by_level else self._config.mpp,
-            level=self._config.level if by_level else None,
-        )
-        tissue = find_tissue(slide)
-        plan = self._plan(item, slide, scale, tissue, annotations, self._settings)
-        return OpenedSlide(slide, scale, tissue, annotations, plan)
+    def _place(self, item: SlideItem) -> SlideStore | None:
+        """Return the store that has a slide, or None."""
+        return next((store for store in self._stores if self.keys[item.file] in store), None)
 
-    def _plan(
-        self, item: SlideItem, slide: Slide, scale: Scale, tissue: Tissue, annotations: Annotations,
-        settings: PlanSettings,
-    ) -> pd.DataFrame:  # fmt: skip
-        label = self.classes.index(item.label) if item.label in self.classes else None
-        plan = plan_patches(slide, scale, tissue, settings, annotations.regions, label)
-        return plan[plan["label"] < len(self.classes)].reset_index(drop=True)
+    def _stored_or_open(self, item: SlideItem, stack: ExitStack) -> CutSlide:
+        store = self._place(item)
+        if store is None:
+            return self._opener.open(item, stack)
+        return stack.enter_context(store.opened(self.keys[item.file]))
 
-    def _cut(
-        self, item: SlideItem, opened: OpenedSlide, collector: PatchCollector, workers: int, progress: Progress
-    ) -> None:
-        self._log.warnings.extend(opened.annotations.warnings)
-        plan = opened.plan
+    def _add(self, item: SlideItem, slide: CutSlide, collector: PatchCollector, progress: Progress) -> None:
+        """Add the patches and overviews that the maximum numbers per class admit so far."""
+        self._log.warnings.extend(slide.warnings)
+        plan = slide.patches.plan
         draws = collector.draw(item.file, len(plan))
-        admitted = collector.cap.admit(draws, plan["label"].to_numpy())
-        plan, draws = plan[admitted].reset_index(drop=True), draws[admitted]
-        if not len(plan):
+        rows = np.flatnonzero(collector.cap.admit(draws, plan["label"].to_numpy()))
+        if not len(rows):
             self._log.warnings.append(
                 f"The slide {item.file} yields no patches: nothing in it (or in its regions) reaches min_tissue"
             )
             return
-        start = collector.count
+        start, first_overview = collector.count, collector.overview_count
         try:
-            opened.transform = self._transform(opened)
-            overview = self._add_patches(item, opened, plan, draws, collector, workers, progress)
-            if self._config.overview_shrink:
-                self._add_overviews(item, opened, collector, workers)
+            overview = slide.overview()
+            for batch, images in slide.read(slide.patches, rows):
+                of_plan = rows[batch]
+                corners = (plan[side].to_numpy()[of_plan] for side in ("x", "y"))
+                columns = self._columns(item, slide.patches.scale, plan, of_plan)
+                collector.add(images, location_keys(overview.key, *corners), draws[of_plan], columns)
+                progress.advance(0, slide=item.name, patches=collector.count)
+            if slide.overviews is not None:
+                self._add_overviews(item, slide, slide.overviews, collector)
         except SlideError as error:
-            collector.discard_from(start)
+            collector.discard_from(start, first_overview)
             self._log.fail(item.file, error)
             return
         self._log.files += 1
-        if not self._config.overview_shrink:
-            columns = {**self._columns(item, opened.scale), "label": int(plan["label"].mode()[0]), "level": 0}
-            collector.add_overviews(overview[None], np.zeros(1), {**columns, "mpp": float("nan")})
-        self._picture(item, opened, plan, collector)
+        admitted = plan.iloc[rows]
+        if slide.overviews is None:
+            whole = {"label": int(admitted["label"].mode()[0]), "level": 0, "mpp": float("nan")}
+            collector.add_overviews(overview.pixels[None], np.zeros(1), {**self._shared(item), **whole})
+        self._picture(item, slide, admitted, collector)
 
-    def _add_patches(
-        self, item: SlideItem, opened: OpenedSlide, plan: pd.DataFrame, draws: NDArray[np.float64],
-        collector: PatchCollector, workers: int, progress: Progress,
-    ) -> Pixels:  # fmt: skip
-        """Read the planned patches, and return the slide's overview.
+    def _add_overviews(self, item: SlideItem, slide: CutSlide, level: Level, collector: PatchCollector) -> None:
+        """Add overviews that are cut like patches, at a coarser resolution.
 
         Raises:
             SlideError: the slide is damaged.
         """
-        overview = self._overview(opened)
-        key = pixel_key(overview)
-        if opened.transform is not None:
-            overview = opened.transform(overview)
-        for rows, images in read_patches(opened.slide, plan, opened.scale, workers, opened.transform):
-            planned = plan.iloc[rows]
-            keys = location_keys(key, planned["x"].to_numpy(), planned["y"].to_numpy())
-            columns = {name: planned[name] for name in ("label", "x", "y", "tissue")}
-            collector.add(images, keys, draws[rows], {**columns, **self._columns(item, opened.scale)})
-            progress.advance(0, slide=item.name, patches=collector.count)
-        return overview
+        draws = collector.draw_overviews(item.file, len(level.plan))
+        rows = np.flatnonzero(collector.overview_cap.admit(draws, level.plan["label"].to_numpy()))
+        for batch, images in slide.read(level, rows):
+            columns = self._columns(item, level.scale, level.plan, rows[batch])
+            collector.add_overviews(images, draws[rows[batch]], columns)
 
-    def _transform(self, opened: OpenedSlide) -> Transform | None:
-        """Return the stain normalisation of a slide, or None.
+    def _columns(self, item: SlideItem, scale: Scale, plan: pd.DataFrame, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Return the index columns of patches at `rows` of a plan."""
+        planned = {name: plan[name].to_numpy()[rows] for name in ("label", "x", "y", "tissue")}
+        return {**planned, **self._shared(item), "level": scale.level, "mpp": scale.mpp or float("nan")}
 
-        It is fitted to the whole plan, so that colours do not depend on how many patches of other slides were admitted.
-        """
-        if self._normaliser is None:
-            return None
-        return fit_to_slide(self._normaliser, opened.slide, opened.plan, opened.scale)
+    def _shared(self, item: SlideItem) -> dict[str, Any]:
+        """Return the index columns that all patches and overviews of a slide share."""
+        return {"patient": item.patient, "slide": item.name, "split": item.split, "file": item.file}
 
-    def _add_overviews(self, item: SlideItem, opened: OpenedSlide, collector: PatchCollector, workers: int) -> None:
-        """Cut the slide into overviews in the same way as into patches, at a coarser resolution.
-
-        Raises:
-            SlideError: the slide is damaged.
-        """
-        scale = self._overview_scale(opened)
-        plan = self._plan(item, opened.slide, scale, opened.tissue, opened.annotations, self._overview_settings)
-        draws = collector.draw_overviews(item.file, len(plan))
-        admitted = collector.overview_cap.admit(draws, plan["label"].to_numpy())
-        plan, draws = plan[admitted].reset_index(drop=True), draws[admitted]
-        for rows, images in read_patches(opened.slide, plan, scale, workers, opened.transform):
-            columns = {name: plan.iloc[rows][name] for name in ("label", "x", "y", "tissue")}
-            collector.add_overviews(images, draws[rows], {**columns, **self._columns(item, scale)})
-
-    def _overview_scale(self, opened: OpenedSlide) -> Scale:
-        """Return the scale of overviews: `overview_shrink` times coarser than the patches."""
-        size, shrink = self._config.overview_px, self._config.overview_shrink
-        if self._config.level < 0:
-            return patch_scale(opened.slide, size, mpp=self._config.mpp * shrink)
-        patches = opened.scale
-        mpp = None if patches.mpp is None else patches.mpp * shrink
-        return Scale(size, patches.level, patches.downsample, self._config.overview_footprint, mpp)
-
-    def _columns(self, item: SlideItem, scale: Scale) -> dict[str, Any]:
-        """Return the index columns that all patches of a slide share."""
-        return {
-            "patient": item.patient,
-            "slide": item.name,
-            "split": item.split,
-            "file": item.file,
-            "level": scale.level,
-            "mpp": scale.mpp or float("nan"),
-        }
-
-    def _overview(self, opened: OpenedSlide) -> Pixels:
-        """Shrink the slide to an overview, using the picture on which tissue was found if that is large enough."""
-        size, picture = self._config.overview_px, opened.tissue.image
-        if picture.shape[0] >= size[0] or picture.shape[1] >= size[1]:
-            return letterboxed(picture, size)
-        return read_overview(opened.slide, size)
-
-    def _picture(self, item: SlideItem, opened: OpenedSlide, plan: pd.DataFrame, collector: PatchCollector) -> None:
+    def _picture(self, item: SlideItem, slide: CutSlide, plan: pd.DataFrame, collector: PatchCollector) -> None:
         """Draw the slide for the report."""
         name = f"{item.name}.jpg"
-        drawn = [region for region in opened.annotations.regions if region.label < len(self.classes)]
-        width, height = write_picture(collector.picture_folder / name, opened.tissue, plan, opened.scale, drawn)
+        facts = slide.picture(collector.picture_folder / name)
         collector.add_picture(
             {
                 "slide": item.name,
                 "patient": item.patient,
                 "file": item.file,
                 "picture": name,
-                "width": width,
-                "height": height,
+                "width": facts.width,
+                "height": facts.height,
                 "patches": {name: int((plan["label"] == label).sum()) for label, name in enumerate(self.classes)},
-                "tissue": round(opened.tissue.share, 4),
-                "mpp": opened.scale.mpp,
+                "tissue": facts.tissue,
+                "mpp": slide.patches.scale.mpp,
             }
         )

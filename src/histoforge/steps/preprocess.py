@@ -33,8 +33,12 @@ SUMMARY_NAME = "summary.json"
 SAME_MPP = 0.05
 
 
-def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> PreprocessSummary:
+def run(
+    config: PreprocessConfig, *, patches: Path, overviews: Path, cuts: Sequence[Path] | None = None
+) -> PreprocessSummary:
     """Read the source, and write the patch set and the overviews.
+
+    Slides that `cut_slides` has cut are taken from `cuts`. The outputs are the same as without them, byte for byte.
 
     `patches/summary.json` contains the summary with durations; `patchset.json` records it without them under `made_by`.
     `patches/conflicts.csv` lists the patches whose pixels occur in two classes or in two splits, if there are any.
@@ -48,7 +52,7 @@ def run(config: PreprocessConfig, *, patches: Path, overviews: Path) -> Preproce
     with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
         log = ReadLog(str(location), config.max_failed_slides, Path(temporary))
         digest = digest_of_source(location)
-        source = open_source(config, location, location.source_entries(), log)
+        source = open_source(config, location, location.source_entries(), log, cuts or ())
         say(f"preprocess: {location} contains {source.kind}, with the classes {', '.join(source.classes)}")
         settings = SplitSettings.of(config)
         for warning in outline_warnings(settings, source):
@@ -94,7 +98,7 @@ def _finish(
     summary = _summarise(config, settings, source, log, kept, plan, digest)
     overviews = collector.overviews.index()
     overviews["split"] = split_overviews(overviews, kept)
-    keep_overviews = (overviews["split"] != "").to_numpy() & collector.overviews_within_cap
+    keep_overviews = (overviews["split"] != "").to_numpy() & collector.overviews_to_keep
     shown = overviews[keep_overviews]
     warnings = level_warnings(shown, source.classes) if config.overview_shrink else []
     summary = summary.model_copy(
@@ -106,7 +110,7 @@ def _finish(
     )
     made_by = {
         "step": "preprocess",
-        "config": config.model_dump(mode="json", exclude={"workers"}),
+        "config": config.model_dump(mode="json", exclude={"workers", "slide_cache"}),
         "source_digest": digest,
         "summary": summary.model_dump(mode="json", exclude={"seconds", "markdown"}),
         **(codec_counts(log.codecs.values()) if log.codecs else {}),

@@ -74,6 +74,7 @@ class Step(Task):
             a value are left out.
         separate_overrides: True if `scan_source` has an output with the overrides of this step alone, so that
             overrides of other steps leave its cached results valid.
+        settings_of: the step whose section of presets, settings files and overrides it shares; '' for its own.
         module: the module with `run`; '' for `histoforge.steps.<name>`. Its settings are in `<module>_config`.
     """
 
@@ -84,7 +85,13 @@ class Step(Task):
     distributed: bool = False
     label: Mapping[str, str] = field(default_factory=dict)
     separate_overrides: bool = False
+    settings_of: str = ""
     module: str = ""
+
+    @property
+    def section(self) -> str:
+        """The name under which presets, settings files and overrides have its settings."""
+        return self.settings_of or self.name
 
     @property
     def config_class(self) -> type[StepConfig]:

@@ -18,7 +18,7 @@ STEPS = Registry(
         Step(
             name="preprocess",
             about="Cut slides or images into a patch set that is split by patient.",
-            inputs=(),
+            inputs=(Port("cuts", "slides that cut_slides has cut", optional=True, many=True),),
             outputs=(
                 Port("patches", "patch set, split by patient", file="patches", kind="patches"),
                 Port(
@@ -32,6 +32,17 @@ STEPS = Registry(
             hours=24,
             reads_slides=True,
             separate_overrides=True,
+        ),
+        Step(
+            name="cut_slides",
+            about="Cut a part of the slides of a source, which preprocess then joins into a patch set.",
+            inputs=(),
+            outputs=(Port("cuts", "the patches of each slide", kind="cuts"),),
+            label={"shard": " {}"},
+            size="cutting",
+            hours=24,
+            reads_slides=True,
+            settings_of="preprocess",
         ),
         Step(
             name="import_patches",
@@ -335,13 +346,13 @@ def step_config(
     relevant = {name: value for name, value in overrides.items() if "." in name or name in fields}
     parameters = {name: value for name, value in (given or {}).items() if is_given(name, value) or name not in fields}
     variant = _variant(step, preset, relevant, parameters)
-    for name, value in step_values(step.name, "", relevant, STEPS, variant).items():
+    for name, value in step_values(step.section, "", relevant, STEPS, variant).items():
         if name in parameters and parameters[name] != value:
             raise SettingsError(
                 f"{step.name}: '{name}' is {parameters[name]!r} as a parameter and {value!r} among the overrides: "
                 "leave it out of the overrides."
             )
-    return step.config_class.make({**step_values(step.name, preset, relevant, STEPS, variant), **parameters})
+    return step.config_class.make({**step_values(step.section, preset, relevant, STEPS, variant), **parameters})
 
 
 def is_given(name: str, value: Any) -> bool:
@@ -360,7 +371,7 @@ def step_overrides(step: Step, overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in overrides.items()
-        if (name.partition(".")[0] == step.name if "." in name else name in fields)
+        if (name.partition(".")[0] == step.section if "." in name else name in fields)
     }
 
 
@@ -378,9 +389,9 @@ def _variant(step: Step, preset: str, overrides: Mapping[str, Any], parameters: 
     for name in overrides:
         target, _, parameter = name.partition(".")
         variant, dot, _ = parameter.partition(".")
-        if target == step.name and dot and variant not in variants:
+        if target == step.section and dot and variant not in variants:
             raise SettingsError(f"{step.name} has no {by} '{variant}'{nearest(variant, variants)} (in '{name}').")
-    return str({by: field.default, **step_values(step.name, preset, overrides, STEPS), **parameters}[by])
+    return str({by: field.default, **step_values(step.section, preset, overrides, STEPS), **parameters}[by])
 
 
 def parameters() -> set[str]:
@@ -398,6 +409,9 @@ def all_settings(
         overrides: as for `step_config`.
         given: settings of the pipeline itself, by step; False leaves a step out.
 
+    Returns:
+        The settings by step, without the steps that share those of another one.
+
     Raises:
         SettingsError: as for `step_config`, or if no step has a parameter.
     """
@@ -405,7 +419,7 @@ def all_settings(
     for name in overrides:
         if "." not in name and name not in known:
             raise SettingsError(f"No step has a parameter '{name}'{nearest(name, known)}.")
-    parameters_of = {name: given.get(name, {}) for name in STEPS}
+    parameters_of = {name: given.get(name, {}) for name, step in STEPS.items() if not step.settings_of}
     return {
         name: step_config(STEPS[name], preset, overrides, step_parameters)
         for name, step_parameters in parameters_of.items()

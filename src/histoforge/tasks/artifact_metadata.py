@@ -8,6 +8,7 @@ from histoforge.core.errors import HistoforgeError
 
 FORMATS = {
     "patchset.json": "histoforge.patchset",
+    "cuts.json": "histoforge.cuts",
     "model.json": "histoforge.model",
     "arm.json": "histoforge.arm",
     "scores.json": "histoforge.scores",
@@ -19,6 +20,7 @@ FORMATS = {
 
 _METADATA = {
     "histoforge.patchset": ("digest", "classes", "patch_size", "mpp", "counts", "synthetic"),
+    "histoforge.cuts": ("digest",),
     "histoforge.model": ("digest", "kind", "method", "classes", "patch_size", "mpp", "digests", "code_version"),
     "histoforge.scores": ("name", "method", "reward", "classes", "patch_size", "digests", "judge"),
     "histoforge.latents": ("digest", "classes", "patch_size", "factor", "digests", "code_version"),

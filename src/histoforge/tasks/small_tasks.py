@@ -20,20 +20,22 @@ def run_scan(
     seed: int,
     generator_seeds: int,
     control_doses: Sequence[float],
+    shards: int,
     metrics: MetricsArtifact,
     summary: Artifact,
 ) -> tuple[Any, ...]:
     """Check a pipeline's settings and list its source.
 
-    See `scan_source.run`, `sizes.resolve_sizes` and `plan_folds`.
+    See `scan_source.run`, `sizes.resolve_sizes`, `plan_folds` and `plan_shards`.
 
     Returns:
         The source's digest; the overrides of each step with `separate_overrides`, in the order of `STEPS`; the sizes;
         the digest of the external test source; the folds; the generators of each fold; the arms of real patches of each
-        fold.
+        fold; the shards of the slides.
     """
     from histoforge.tasks import scan_source
     from histoforge.tasks.plan_folds import plan_controls, plan_folds, plan_generators
+    from histoforge.tasks.plan_shards import plan_shards
     from histoforge.tasks.sizes import resolve_sizes
 
     with task_process("scan_source") as meter:
@@ -42,13 +44,16 @@ def run_scan(
         generators = plan_generators(generator_seeds, seed, preset, overrides, given, len(folds))
         real_arms = plan_controls(control_doses, preset, overrides, given)
         result = scan_source.run(source, preset, overrides, given)
+        parts = plan_shards(source, shards, preset, overrides, given)
         say(f"{result.source} contains {result.files} files, {result.bytes / 1e6:.1f} MB")
+        if len(parts) > 1:
+            say(f"the slides are cut in {len(parts)} shards")
         for warning in result.warnings:
             say(f"warning: {warning}")
         values = result.model_dump()
         write_report(metrics, summary, values, markdown_table("scan_source", values), meter)
     overrides_of_steps = (step_overrides(step, overrides) for step in STEPS.values() if step.separate_overrides)
-    return result.digest, *overrides_of_steps, *resolved, result.test_digest, folds, generators, real_arms
+    return result.digest, *overrides_of_steps, *resolved, result.test_digest, folds, generators, real_arms, parts
 
 
 def run_plan_cells(

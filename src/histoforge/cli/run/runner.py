@@ -28,8 +28,8 @@ from histoforge.tasks import scan_source
 from histoforge.tasks.plan_folds import plan_folds
 from histoforge.tasks.task_log import RUN
 
-OWN = ("seed", "seeds", "folds")
-"""Parameters of steps that are the pipeline's where it has them: it sets them differently for each of its tasks."""
+OWN = ("seed", "seeds", "folds", "slide_cache")
+"""Parameters of steps that are the pipeline's where it has them: it passes them to its tasks itself."""
 LOCATIONS = {
     "test_source": "it compares no arms on test patches",
     "synthetic": "it draws its synthetic patches itself",
@@ -97,7 +97,7 @@ def run_pipeline(
     arguments = {"preset": preset, "overrides": request.overrides, **request.parameters}
     links = set(pipeline.component_spec.outputs or ()) - {"report", "metrics"}
     with claimed_run(out, {"pipeline": name, **arguments}, request.source, links, overwrite):
-        _prepare(pipeline.pipeline_spec, request.folds)
+        _prepare(pipeline.pipeline_spec, request.folds, int(request.parameters["shards"]))
         _run_in(out.resolve(), name, pipeline, arguments)
 
 
@@ -128,7 +128,10 @@ def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> 
         "folds": max(1, request.folds),
         "generators": int(request.parameters.get("generator_seeds", 1)),
         "sets": len(request.parameters.get("synthetic", ())),
+        "shards": int(request.parameters["shards"]) or None,
     }
+    if lengths["shards"] == 1:
+        _remove_loops_over(request.pipeline.pipeline_spec, "shards")
     return plan_pipeline(request.pipeline.pipeline_spec, settings, request.scan, lengths)
 
 
@@ -141,7 +144,8 @@ def _check_request(name: str, source: str, preset: str, overrides: dict[str, Any
     for unused, reason in LOCATIONS.items():
         if unused in for_steps:
             raise SettingsError(f"The pipeline {entry.name} has no '{unused}': {reason}.")
-    values |= {name: _absolute_each(values[name]) for name in LOCATIONS if values.get(name)}
+    values |= {name: _absolute_each(values[name]) for name in (*LOCATIONS, "slide_cache") if values.get(name)}
+    values.setdefault("shards", 1)
     for_all = for_steps | {name: values[name] for name in (*OWN, "test_source") if name in values}
     scan = scan_source.run(source, preset, for_all, entry.fixed)
     folds = plan_folds(source, preset, for_all, entry.fixed)
@@ -203,12 +207,15 @@ def code_digest() -> str:
     return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in files})
 
 
-def _prepare(spec: Any, folds: int) -> None:
+def _prepare(spec: Any, folds: int, shards: int) -> None:
     """Adapt a pipeline to one machine: no retries, cores shared among the tasks of a loop, and one loop at a time.
 
+    A single shard has no task: `preprocess` then cuts the slides itself, so that nothing is written twice.
     With a single split, the loop over the folds has one iteration: a task inside has all cores, and those of its loop
     over the arms of real patches run at the same time, because small networks gain nothing from several cores.
     """
+    if shards == 1:
+        _remove_loops_over(spec, "shards")
     threads_set = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(threads_set) if threads_set.isdigit() and int(threads_set) else os.cpu_count() or 1
     alone = set(_tasks(spec.root.dag))
@@ -231,10 +238,29 @@ def _prepare(spec: Any, folds: int) -> None:
 
 def _loops_over(spec: Any, output: str) -> list[Any]:
     """Return the loops over an output of `scan_source`."""
-    tasks = [task for component in [spec.root, *spec.components.values()] for task in component.dag.tasks.values()]
-    return [
-        task for task in tasks if str(task.parameter_iterator.items.input_parameter).endswith(f"scan-source-{output}")
-    ]
+    dags = [component.dag for component in [spec.root, *spec.components.values()]]
+    return [task for dag in dags for task in dag.tasks.values() if _is_loop_over(task, output)]
+
+
+def _is_loop_over(task: Any, output: str) -> bool:
+    return str(task.parameter_iterator.items.input_parameter).endswith(f"scan-source-{output}")
+
+
+def _remove_loops_over(spec: Any, output: str) -> None:
+    """Remove the loops over an output of `scan_source`, and the inputs that other tasks collect from them."""
+    for component in [spec.root, *spec.components.values()]:
+        tasks = component.dag.tasks
+        loops = {name for name, task in tasks.items() if _is_loop_over(task, output)}
+        for name in loops:
+            spec.components[tasks[name].component_ref.name].Clear()
+            del tasks[name]
+        for task in tasks.values():
+            dependent = [name for name in task.dependent_tasks if name not in loops]
+            task.ClearField("dependent_tasks")
+            task.dependent_tasks.extend(dependent)
+            for name, given in list(task.inputs.artifacts.items()):
+                if given.task_output_artifact.producer_task in loops:
+                    del task.inputs.artifacts[name]
 
 
 def _all_tasks(spec: Any, component: str) -> set[str]:
