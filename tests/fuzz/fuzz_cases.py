@@ -242,10 +242,29 @@ def test_a_source(artifacts: Path, kind: str, data: st.DataObject) -> None:
         preprocess(at / source, at / "out")
 
 
-def preprocess(source: Path, out: Path) -> int:
+def preprocess(source: Path, out: Path, *more: object) -> int:
     """Cut a source into patches."""
     size = "64" if source.name == "slides" else "16"
-    return check("preprocess", "--source", source, "--out", out, *TILES, "--patch-size", size, quiet=False)
+    return check("preprocess", "--source", source, "--out", out, *TILES, "--patch-size", size, *more, quiet=False)
+
+
+@pytest.fixture(scope="session")
+def cuts(artifacts: Path) -> Path:
+    """The slides, cut."""
+    arguments = (*TILES, "--patch-size", "64", "--out", artifacts / "cuts")
+    assert check("cut-slides", "--source", artifacts / "slides", *arguments, quiet=False) == 0
+    return artifacts
+
+
+@pytest.mark.parametrize("file", ["cuts.json", "*/cut.json", "*/patches/plan.parquet", "*/patches/images.npy"])
+@cases(3)
+@given(data=st.data())
+def test_a_slide_that_was_cut(cuts: Path, file: str, data: st.DataObject) -> None:
+    mutation = data.draw(documents() if file.endswith("json") else binaries() | headers())
+    with copy_of(cuts, "cuts") as at:
+        mutation.apply(sorted((at / "cuts").glob(file))[0])
+        check("inspect", at / "cuts")
+        preprocess(cuts / "slides", at / "out", "--cuts", at / "cuts")
 
 
 EVALUATION = ("--preset", "", "--set", "resamples=100", "--set", "map_patches=10", "--set", "neighbours=2")

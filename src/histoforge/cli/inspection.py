@@ -7,7 +7,7 @@ from typing import Any
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import SourceError
 from histoforge.core.text import dimensions
-from histoforge.tasks.artifact_metadata import format_of
+from histoforge.tasks.artifact_metadata import artifact_metadata, format_of
 
 SCORES = ("accuracy", "auc", "sensitivity", "specificity")
 RANKED = ("fid", "kid", "precision", "recall")
@@ -186,8 +186,16 @@ def _score(value: Mapping[str, Any] | None) -> str:
     return f"{value['mean']:.3f}{spread}"
 
 
+def _cuts(path: Path) -> dict[str, Any]:
+    from histoforge.ingest.slide_store import read_cuts
+
+    return {"slides": list(read_cuts([path]))}
+
+
 READERS = {
     "histoforge.patchset": ("patch set", _patch_set),
+    "histoforge.cuts": ("cut slides", _cuts),
+    "histoforge.latents": ("latents", artifact_metadata),
     "histoforge.model": ("model", _model),
     "histoforge.arm": ("arm", _arm),
     "histoforge.scores": ("scores of a generator", _scores),

@@ -9,6 +9,7 @@ import numpy as np
 
 from histoforge import __version__
 from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.documents import known_shape
 from histoforge.core.errors import SourceError
 from histoforge.core.files import atomic_directory
 from histoforge.core.seals import read_sealed, write_sealed
@@ -131,11 +132,13 @@ def read_cuts(folders: Sequence[Path]) -> dict[str, str]:
         cuts = read_sealed(folder / CUTS_NAME, VERSION, "run 'histoforge cut-slides' again", SourceError)
         if cuts.get("format") != FORMAT:
             raise SourceError(f"{folder} is not a folder of cut slides: name one that 'histoforge cut-slides' made.")
-        repeated = sorted(keys.keys() & cuts["slides"].keys())
+        with known_shape(folder / CUTS_NAME, SourceError):
+            slides = dict(cuts["slides"])
+        repeated = sorted(keys.keys() & slides.keys())
         if repeated:
             raise SourceError(
                 f"The slide {repeated[0]} was cut for two shards, the second of which is {folder}: give each slide to "
                 "one shard."
             )
-        keys |= cuts["slides"]
+        keys |= slides
     return keys

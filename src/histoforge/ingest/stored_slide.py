@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from histoforge.core.digests import digest_file
+from histoforge.core.documents import known_shape
 from histoforge.core.errors import SourceError
 from histoforge.core.seals import read_sealed, write_sealed
 from histoforge.ingest.opened_slide import Batches, CutSlide, Level, SlideFacts, SlideOverview
@@ -33,10 +34,11 @@ class StoredSlide:
     """
 
     def __init__(self, folder: Path, info: Mapping[str, Any]) -> None:
-        self._folder, self._info = folder, info
-        self.warnings: list[str] = info["warnings"]
-        self.patches = self._level(PATCHES)
-        self.overviews = self._level(OVERVIEWS) if OVERVIEWS in info["levels"] else None
+        self._folder = folder
+        self._facts, self._overview_key = SlideFacts(**info["facts"]), int(info["overview_key"])
+        self.warnings = [str(warning) for warning in info["warnings"]]
+        self.patches = self._level(PATCHES, info["levels"])
+        self.overviews = self._level(OVERVIEWS, info["levels"]) if OVERVIEWS in info["levels"] else None
 
     @classmethod
     def open(cls, folder: Path, key: str) -> "StoredSlide":
@@ -48,18 +50,19 @@ class StoredSlide:
         info = read_sealed(folder / INFO_NAME, VERSION, ADVICE, SourceError)
         if info.get("format") != FORMAT or info.get("key") != key:
             raise SourceError(f"{folder} does not contain the slide that its name stands for: {ADVICE}.")
-        for name, digest in info["files"].items():
-            if not (folder / name).is_file() or digest_file(folder / name) != digest:
-                raise SourceError(f"{folder / name} is missing or damaged: {ADVICE}.")
+        with known_shape(folder / INFO_NAME, SourceError, ADVICE):
+            for name, digest in info["files"].items():
+                if not (folder / name).is_file() or digest_file(folder / name) != digest:
+                    raise SourceError(f"{folder / name} is missing or damaged: {ADVICE}.")
         try:
             return cls(folder, info)
-        except (pa.ArrowException, LookupError, OSError, TypeError, ValueError) as error:
+        except (pa.ArrowException, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise SourceError(f"{folder} does not match its description ({reason}): {ADVICE}.") from None
 
     def overview(self) -> SlideOverview:
         pixels = image_reader(next((self._folder / OVERVIEW).iterdir())).read(np.zeros(1, np.int64))[0]
-        return SlideOverview(pixels, int(self._info["overview_key"]))
+        return SlideOverview(pixels, self._overview_key)
 
     def read(self, level: Level, rows: NDArray[np.int64]) -> Batches:
         name = PATCHES if level is self.patches else OVERVIEWS
@@ -71,12 +74,11 @@ class StoredSlide:
 
     def picture(self, path: Path) -> SlideFacts:
         shutil.copyfile(self._folder / PICTURE_NAME, path)
-        return SlideFacts(**self._info["facts"])
+        return self._facts
 
-    def _level(self, name: str) -> Level:
-        scale = self._info["levels"][name]
-        sides = {side: tuple(scale[side]) for side in ("patch_size", "window")}
-        return Level(pd.read_parquet(self._folder / name / PLAN_NAME), Scale(**{**scale, **sides}))
+    def _level(self, name: str, scales: Mapping[str, Any]) -> Level:
+        scale = {**scales[name], **{side: tuple(scales[name][side]) for side in ("patch_size", "window")}}
+        return Level(pd.read_parquet(self._folder / name / PLAN_NAME), Scale(**scale))
 
 
 def store_slide(

@@ -128,9 +128,10 @@ def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> 
         "folds": max(1, request.folds),
         "generators": int(request.parameters.get("generator_seeds", 1)),
         "sets": len(request.parameters.get("synthetic", ())),
-        "shards": int(request.parameters["shards"]) or None,
     }
-    if lengths["shards"] == 1:
+    if shards := int(request.parameters["shards"]):
+        lengths["shards"] = shards
+    if shards == 1:
         _remove_loops_over(request.pipeline.pipeline_spec, "shards")
     return plan_pipeline(request.pipeline.pipeline_spec, settings, request.scan, lengths)
 
