@@ -63,6 +63,7 @@ def test_its_tasks_have_the_resources_of_their_steps(compiled):
     assert "accelerator" not in executors["exec-preprocess"]["container"]["resources"]
     assert {label: executor["activeDeadlineSeconds"] for label, executor in settings.items()} == {
         "exec-scan-source": "3600",
+        "exec-cut-slides": "86400",
         "exec-preprocess": "86400",
         "exec-train-classifier": "172800",
         "exec-train-classifier-2": "172800",
