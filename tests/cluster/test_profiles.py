@@ -75,7 +75,7 @@ def test_a_profile_of_ones_own_sets_queue_priority_and_volumes(tmp_path):
             assert {"name": "HISTOFORGE_LOGS", "value": "/logs"} in environment
         else:
             assert labels == OURS
-            reads = label in ("exec-scan-source", "exec-preprocess")
+            reads = label in ("exec-scan-source", "exec-cut-slides", "exec-preprocess")
             assert claims == ({"/slides": "histoforge-slides"} if reads else {})
 
 
