@@ -13,7 +13,11 @@ from histoforge.steps.table import STEPS, step_config
 from histoforge.storage import open_location
 
 ALL_SLIDES: dict[str, Any] = {"shard": "1 of 1", "slides": []}
-"""A single shard, which lists no slides and so means all of them."""
+"""A single shard, which lists no slides and so means all of them.
+
+A pipeline always has one, because Kubeflow cannot collect outputs from a loop over an empty list
+(`resolveUpstreamArtifacts` of backend/src/v2/driver/resolve.go in kubeflow/pipelines at 7b70c7b).
+"""
 
 
 def plan_shards(
