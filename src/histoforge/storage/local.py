@@ -103,15 +103,15 @@ class LocalLocation(Location):
                 below.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))
+            below_root = Path(folder).relative_to(self.root).as_posix()
+            prefix = "" if below_root == "." else f"{below_root}/"
             for name in names:
                 if name == RECORD or is_unfinished(name):
                     continue
-                path = Path(folder, name)
+                path = os.path.join(folder, name)
                 _check_name(path)
-                status = path.stat()
-                yield Entry(
-                    path.relative_to(self.root).as_posix(), status.st_size, f"{status.st_mtime_ns}-{status.st_size}"
-                )
+                status = os.stat(path)
+                yield Entry(f"{prefix}{name}", status.st_size, f"{status.st_mtime_ns}-{status.st_size}")
 
 
 def _copy(source: Path, target: Path, durable: bool = True) -> None:
@@ -148,12 +148,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _check_name(path: Path) -> None:
+def _check_name(path: str) -> None:
     """Reject a name that is not UTF-8: no table, JSON file or S3 server could store it."""
     try:
-        str(path).encode()
+        path.encode()
     except UnicodeEncodeError:
-        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        shown = path.encode("utf-8", "backslashreplace").decode()
         raise StorageError(f"The name of the file {shown} is not UTF-8 text: rename it.") from None
 
 
