@@ -219,13 +219,16 @@ def test_bad_input_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_slide_of_unknown_resolution_is_refused_until_it_is_given(model: Path, tmp_path: Path) -> None:
+def test_a_slide_of_unknown_resolution_is_refused_until_it_is_given(slides: Path, model: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers((120, 40, 110), (200, 120, 180), (512, 512, 3)).astype(np.uint8)
     source = tmp_path / "slides"
     source.mkdir()
     tifffile.imwrite(source / "a.tif", pixels, tile=(128, 128), photometric="rgb")
+    shutil.copy(slides / "phantom-p01-s1.tiff", source / "0.tiff")
     with pytest.raises(HistoforgeError, match=r"a\.tif does not state its resolution"):
         run(source, model, tmp_path / "out")
+    assert not (tmp_path / "out.work").exists()  # before the first slide
+    (source / "0.tiff").unlink()
     assert run(source, model, tmp_path / "out", slide_mpp=1.0).patches == 100
 
 
@@ -247,3 +250,10 @@ def test_the_command_line_keeps_files_that_it_did_not_make(
     assert ended.code == 2
     assert "is no predictions on slides" in ended.err
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_the_command_line_names_its_options(capsys: pytest.CaptureFixture[str], slides: Path, tmp_path: Path) -> None:
+    save_classifier(tmp_path / "model", NAMES)
+    ended = call(capsys, "predict", "--model", tmp_path / "model", "--source", slides, "--out", tmp_path / "out")
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].endswith("give --stain (none, macenko or reinhard).")

@@ -51,9 +51,7 @@ def cutting_of(
             "'mpp' out."
         )
     if not (info.mpp or mpp):
-        raise ModelError(
-            "The classifier was trained on patches of unknown or mixed resolution: give their um/px as 'mpp'."
-        )
+        raise ModelError("The classifier was trained on patches of unknown or mixed resolution: give 'mpp', in um/px.")
     recorded = str(info.training.get("stain", ""))
     if recorded and stain not in ("model", recorded):
         raise SettingsError(
@@ -62,8 +60,8 @@ def cutting_of(
         )
     if stain == "model" and recorded not in ("none", "macenko", "reinhard"):
         raise ModelError(
-            "The classifier does not record the stain normalisation of its patches: give it as 'stain' (none, macenko "
-            "or reinhard)."
+            "The classifier does not record the stain normalisation of its patches: give 'stain' (none, macenko or "
+            "reinhard)."
         )
     chosen: Stain = recorded if stain == "model" else stain  # type: ignore[assignment]
     return Cutting(info.patch_size, info.mpp or mpp, chosen, stride, min_tissue)

@@ -3,8 +3,8 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from histoforge.prediction.tables import SlideRecord, patient_table, slide_recor
 from histoforge.slides import Slide
 from histoforge.steps.predict_config import PredictConfig, PredictSummary
 from histoforge.storage import open_location
+from histoforge.storage.local import LocalLocation
 from histoforge.training.device import resolve_device, resolve_precision
 
 FILE_NAME, SCHEMA_VERSION = "predictions.json", 1
@@ -66,6 +67,8 @@ def run(config: PredictConfig, *, model: Path, predictions: Path) -> PredictSumm
         work = work_beside(predictions, ".work")
         finished = FinishedSlides(work, mirror and mirror.child(f"predict-{digest_json(sorted(identities.values()))}"))
         opened = partial(fetched_slide, location=location, temporary=log.temporary, slide_mpp=config.slide_mpp)
+        if isinstance(location, LocalLocation):
+            _check_resolutions(listed.items, opened)
         records, resumed = _predict_all(identities, opened, predictor, finished, log)
     patients = {item.name: item.patient for item in listed.items}
     result = _Result(predictor, records, patients, resumed, log)
@@ -194,7 +197,20 @@ def _predict_all(
     return records, resumed
 
 
+def _check_resolutions(
+    items: Sequence[SlideItem], opened: Callable[[SlideItem], AbstractContextManager[Slide]]
+) -> None:
+    """Detect missing resolutions before hours are spent on other slides; only of local ones, which are not fetched.
+
+    Raises:
+        SourceError: a slide's resolution is unknown.
+    """
+    for item in items:
+        with suppress(SlideError), opened(item) as slide:
+            _of_known_resolution(slide, item)
+
+
 def _of_known_resolution(slide: Slide, item: SlideItem) -> Slide:
     if slide.mpp is None:
-        raise SourceError(f"The slide {item.file} does not state its resolution: give its um/px as 'slide_mpp'.")
+        raise SourceError(f"The slide {item.file} does not state its resolution: give 'slide_mpp', in um/px.")
     return slide
