@@ -152,6 +152,14 @@ def test_an_encoder_searches_in_its_own_space(capsys, inputs, tmp_path, monkeypa
     assert [match["row"] for match in matches] == nearest.tolist()
 
 
+def test_an_encoder_whose_weights_are_others_is_refused_in_one_sentence(capsys, inputs, tmp_path):
+    file = write_encoder(tmp_path, sha256="0" * 64)
+    arguments = ["--query", inputs.folder / "queries/a.png", "--in", inputs.patches, "--encoder", file, "-k", 3]
+    refused = sentence(capsys, "similar", *arguments, "--out", tmp_path / "page.html")
+    assert "weights.safetensors has the SHA-256" in refused
+    assert not (tmp_path / "page.html").exists()
+
+
 @pytest.mark.parametrize("networks", [[], ["--model", "snn", "--encoder", "e.yaml"]])
 def test_similar_takes_one_network(capsys, tmp_path, networks):
     arguments = ["similar", "--query", "q.png", "--in", "patches", *networks, "--out", tmp_path / "page.html"]

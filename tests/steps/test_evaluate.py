@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
+from tiny_encoders import write_encoder
 
 from histoforge.classifiers.arms import load_arm
 from histoforge.core.documents import read_json
@@ -271,9 +272,15 @@ def test_the_same_inputs_give_the_same_numbers(full, given, tmp_path):
     }
 
 
-def test_selected_patches_alone_are_judged_without_a_pool(given, tmp_path):
-    evaluate(given, tmp_path, selected=given / "pool")
+def test_selected_patches_alone_are_judged_without_a_pool_in_the_space_of_an_encoder_too(given, tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOFORGE_CACHE", str(tmp_path / "cache"))
+    encoders = [str(write_encoder(tmp_path / "encoder"))]
+    summary = evaluate(given, tmp_path, selected=given / "pool", config={"encoders": encoders})
     rows = read_json(tmp_path / "metrics.json")["generative"]
+    names = list(dict.fromkeys(row["extractor"] for row in rows))
+    assert [name.startswith("Tiny") for name in names].count(True) == 1
+    independent = next(row for row in rows if row["extractor"] == names[-4] and row["synthetic"] == "selected")
+    assert summary.metrics["fid_selected_training"] == pytest.approx(independent["fid"]), "not that of the encoder"
     assert {row["synthetic"] for row in rows} == {
         "selected", "real held-out", "real as JPEG 75", "blurred real", "shuffled pixels", "random noise"
     }  # fmt: skip
