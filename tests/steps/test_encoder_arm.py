@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from interrupted_engine import InterruptedEngine, InterruptedTrainingError
 from safetensors.torch import load_file
 from textures import write_stripes
 from tiny_encoders import write_encoder
@@ -74,6 +75,21 @@ def test_augmented_patches_pass_the_frozen_encoder_at_every_step(made, tmp_path)
     )
     name = "blocks.0.attn.qkv.weight"
     assert torch.equal(state[f"backbone.network.model.{name}"], published[name])
+
+
+def test_a_stopped_probe_resumes_and_ends_with_the_same_bytes(made, tmp_path, monkeypatch):
+    folder, file, _, _, _ = made
+    monkeypatch.setenv("HISTOFORGE_CACHE", str(folder / "cache"))
+    config = TrainClassifierConfig.make({**PROBE, "encoder": str(file), "epochs": 4, "seeds": 1, "checkpoint_every": 3})
+    run(config, patches=folder / "patches", model=tmp_path / "whole")
+    monkeypatch.setattr("histoforge.classifiers.study.Engine", InterruptedEngine)
+    monkeypatch.setattr(InterruptedEngine, "end_at", 8)
+    with pytest.raises(InterruptedTrainingError):
+        run(config, patches=folder / "patches", model=tmp_path / "stopped")
+    monkeypatch.setattr(InterruptedEngine, "end_at", 0)
+    run(config, patches=folder / "patches", model=tmp_path / "stopped")
+    whole, stopped = (tmp_path / name / "seed-0" / "model.safetensors" for name in ("whole", "stopped"))
+    assert whole.read_bytes() == stopped.read_bytes()
 
 
 def test_distances_of_a_selection_are_those_of_the_encoders_space(made):
