@@ -10,7 +10,10 @@ from backend.runners import InProcess
 from backend.tiny_latents import score_tiny_images, train_latent_generator
 from backend.workflow import Pipeline, Run
 from kfp.compiler import Compiler
-from tiny_study import LEADERBOARD, SETTINGS, write_images
+from tiny_diffusers import save_ddpm
+from tiny_study import CLASSES, LEADERBOARD, SETTINGS, write_images
+
+from histoforge.phantom.slides import draw_slides
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +44,24 @@ def start(objects: Path, images: Path, tmp_path_factory: pytest.TempPathFactory)
         return Run(pipeline, InProcess(), tmp_path_factory.mktemp(name), objects).start(given)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def sources(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The settings of the steps that read what somebody else made: synthetic images, a generator, and slides."""
+    generator, slides = tmp_path_factory.mktemp("foreign") / "ddpm", tmp_path_factory.mktemp("slides")
+    for seed, name in enumerate(CLASSES):
+        save_ddpm(generator / name, seed)
+    draw_slides(slides, patients=1, size_px=768)
+    return {
+        "import_patches.source": str(images),
+        "import_patches.fit": "shrink",
+        "import_generator.source": str(generator),
+        "import_generator.fit": "shrink",
+        "import_generator.steps": 2,
+        "predict.source": str(slides),
+        "predict.mpp": 1.0,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +109,8 @@ def locations(study: Run, guided: Run, fractions: Run, objects: Path) -> dict[st
         "challenger": outputs["selective"],
         "challengers": study.outputs("selective"),
         "synthetic": outputs["selected"],
+        "candidates": outputs["selected"],
+        "model": outputs["baseline"],
         "pool_in": outputs["pool"],
         "results": study.output("metrics"),
         "guide": guided.output("guide"),

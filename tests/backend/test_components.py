@@ -34,7 +34,8 @@ def choices(name):
 
 CASES = [(name, chosen) for name in COMPONENTS for chosen in choices(name)]
 REFUSED = {
-    ("select_samples", ()): "give a generator, or pool_in",
+    ("select_samples", ()): "give a generator, candidates, or pool_in",
+    ("select_samples", optional_artifacts("select_samples")): "has both candidates and pool_in",
     ("join_classifiers", ()): "which trains no classifier",
     ("publish_model", ()): "publish_model has no challenger",
     ("publish_model", optional_artifacts("publish_model")): "Two arms are called 'selective'",
@@ -80,7 +81,7 @@ def task_output(store, uri):
 
 
 @pytest.fixture
-def required(images, tmp_path):
+def required(images, sources, tmp_path):
     """Parameters that components require, or cannot do without here."""
     folder = {"state": str(tmp_path / "state")}
     return {
@@ -90,6 +91,8 @@ def required(images, tmp_path):
         "find_news": {"source": str(images), "dataset_digest": "d1", **folder},
         "record_source": {"record": '{"source": "x", "dataset_digest": "d1", "settings": {}}', **folder},
         "plan_classes": {"method": "dcgan"},
+        "plan_judge": {"source": str(images), "synthetic": [str(images)], "rules": ["distance"]},
+        "import_patches": {"source": sources["import_patches.source"]},
         "plan_seeds": {"method": "vitgan"},
         "publish_model": {"models": str(tmp_path / "models")},
         "score_generator": {"name": "dcgan"},
@@ -97,7 +100,7 @@ def required(images, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "chosen"), CASES, ids=[f"{name}-{'+'.join(chosen)}" for name, chosen in CASES])
-def test_with_and_without_optional_inputs(name, chosen, call, locations, guided, study, required):
+def test_with_and_without_optional_inputs(name, chosen, call, locations, guided, study, sources, required):
     defined = definition(name).get("inputDefinitions", {})
     needed = {key for key, spec in defined.get("artifacts", {}).items() if not spec.get("isOptional")}
     if name == "evaluate":
@@ -110,7 +113,7 @@ def test_with_and_without_optional_inputs(name, chosen, call, locations, guided,
     parameters = {} if set(chosen) != set(optional_artifacts(name)) else defaults(defined)
     parameters.update(required.get(name, {}))
     if "overrides" in defined.get("parameters", {}):
-        parameters["overrides"] = overrides
+        parameters["overrides"] = {**overrides, **sources}
     if (name, chosen) in REFUSED:
         with pytest.raises(TaskFailed, match=REFUSED[name, chosen]) as failed:
             call(name, artifacts, parameters)

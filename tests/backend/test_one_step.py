@@ -46,12 +46,12 @@ def foreign_pipeline(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_file_runs_in_a_foreign_pipeline(path, locations, run, tmp_path):
+def test_every_file_runs_in_a_foreign_pipeline(path, locations, sources, run, tmp_path):
     name, inputs = path.parent.name, artifact_inputs(path)
     settings = {**LEADERBOARD, **METHOD} if "guide" in inputs else {**LEADERBOARD, **SETTINGS}
     if "latents" in inputs or name in ("train_autoencoder", "train_upscaler", "synthesise_images"):
         settings = settings_with(inputs)
-    overrides = {**settings, "publish_model.models": str(tmp_path / "models")}
+    overrides = {**settings, **sources, "publish_model.models": str(tmp_path / "models")}
     given = {key: {**locations, **inputs_of(name, locations)}[key] for key in inputs}
     finished = run(foreign_pipeline(path), {**given, "overrides": overrides})
     (attempt,) = finished.launcher.attempts

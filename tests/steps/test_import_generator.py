@@ -9,13 +9,11 @@ from command_line import call
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
-    DDPMPipeline,
-    DDPMScheduler,
     DiTPipeline,
     DiTTransformer2DModel,
-    UNet2DModel,
 )
 from textures import CLASSES, write_stripes
+from tiny_diffusers import save_ddpm
 
 from histoforge.core.errors import ModelError, SettingsError, SourceError
 from histoforge.generators.loading import draw, load_generator
@@ -31,16 +29,6 @@ def real(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("real") / "patches"
     write_stripes(path, (4, 4), (2, 2), (2, 2), size=SIZE)
     return path
-
-
-def save_ddpm(path: Path, seed=0, size=SIZE, classes=0, **options) -> DDPMPipeline:
-    torch.manual_seed(seed)
-    blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
-    widths = {"block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4}
-    unet = UNet2DModel(sample_size=size, num_class_embeds=classes or None, **blocks, **widths).eval()
-    pipeline = DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=20))
-    pipeline.save_pretrained(path, **options)
-    return pipeline
 
 
 def save_dit(path: Path) -> DiTPipeline:
