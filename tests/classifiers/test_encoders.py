@@ -105,6 +105,9 @@ def load_description(folder, **arguments):
         ({"architecture": "vit_b_16", "arguments": None, "pooling": "default", "input_size": 40}, "multiples of 16"),
         ({"arguments": {"img_size": 40}, "input_size": 40}, r"\(40\) should be divisible by patch size \(16"),
         ({"arguments": {"img_size": 32, "colour": 3}}, "cannot process .*colour"),
+        ({"arguments": {"img_size": 32, "patch_size": 0}}, "cannot process .*zero"),
+        ({"arguments": {"features_only": True}}, "cannot process .*forward_features"),
+        ({"arguments": {"checkpoint_path": "/etc/hostname"}}, "cannot process"),
         ({"architecture": "timm:resnet10t", "arguments": {}}, "has no class token|cannot process"),
         ({"weights": None}, "'weights' is missing"),
         ({"mean": None}, "'mean' is missing"),
@@ -129,6 +132,13 @@ def test_weights_without_a_layer_are_refused(tmp_path):
     save_file(state, tmp_path / "part.safetensors")
     file = write_encoder(tmp_path, weights="part.safetensors", sha256=digest_file(tmp_path / "part.safetensors"))
     with pytest.raises(HistoforgeError, match=r"'network.model.blocks.1.attn.qkv.weight' is missing"):
+        load_encoder(str(file))
+
+
+def test_weights_that_are_no_state_dict_are_refused(tmp_path):
+    (tmp_path / "junk.pt").write_bytes(b"junk")
+    file = write_encoder(tmp_path, weights="junk.pt", sha256=digest_file(tmp_path / "junk.pt"))
+    with pytest.raises(HistoforgeError, match=r"junk\.pt cannot be read"):
         load_encoder(str(file))
 
 

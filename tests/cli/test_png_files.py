@@ -203,3 +203,18 @@ def test_an_exported_synthetic_set_is_imported_with_the_same_pixels(
     labels = {pixels.tobytes(): label for pixels, label in zip(first.images(), first.labels, strict=True)}
     assert {pixels.tobytes(): label for pixels, label in zip(again.images(), again.labels, strict=True)} == labels
     assert again.info.made_by["origin"]["origin"] == f"histoforge: histogan {GENERATOR[:12]}"
+
+
+def test_an_imported_set_of_unknown_origin_is_not_exported_as_one_of_histoforge(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    write_patients(tmp_path / "real", size=16)
+    for name in PatchSet.open(tmp_path / "real").classes:
+        (tmp_path / "vendor" / name).mkdir(parents=True)
+        Image.new("RGB", (16, 16)).save(tmp_path / "vendor" / name / "1.png")
+    options = ["--patches", tmp_path / "real", "--source-mpp", 0.5, "--licence", "CC0"]
+    ended = call(capsys, "import-patches", *options, "--source", tmp_path / "vendor", "--out", tmp_path / "imported")
+    assert ended.code == 0, ended.err
+    call(capsys, "export", tmp_path / "imported", "--out", tmp_path / "out")
+    entries = yaml.safe_load((tmp_path / "out" / "origin.yaml").read_text())
+    assert {name: entries[name] for name in entries if name != "mpp"} == {"name": "vendor", "licence": "CC0"}

@@ -16,10 +16,13 @@ from textures import CLASSES, write_stripes
 from tiny_diffusers import save_ddpm
 
 from histoforge.core.errors import ModelError, SettingsError, SourceError
+from histoforge.generators.imported.fitted import FittedGenerator
+from histoforge.generators.imported.kinds import InstalledGenerator
 from histoforge.generators.loading import draw, load_generator
 from histoforge.patches.device import to_uint8
 from histoforge.steps.import_generator import run
 from histoforge.steps.import_generator_config import ImportGeneratorConfig
+from histoforge.training.model_files import ModelInfo
 
 SIZE = 16
 
@@ -152,7 +155,57 @@ def too_small(folder: Path) -> str:
     return "has 8 x 8 px, less than a patch of 16 x 16"
 
 
-@pytest.mark.parametrize("make", [unsafe, another_pipeline, own_code, no_classes, cut_short, no_pipeline, too_small])
+def changed_json(file: Path, **changes: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def no_scheduler(folder: Path) -> str:
+    save_ddpm(folder, classes=2)
+    changed_json(folder / "model_index.json", scheduler="DDPMScheduler")
+    return "model_index.json names no scheduler: save the pipeline again"
+
+
+def labels_in_a_list(folder: Path) -> str:
+    save_ddpm(folder, classes=2)
+    changed_json(folder / "model_index.json", id2label=["coarse", "fine"])
+    return "model_index.json is damaged (a value has the wrong type)"
+
+
+def network_that_cannot_be_built(folder: Path) -> str:
+    save_ddpm(folder, classes=2)
+    changed_json(folder / "unet" / "config.json", norm_num_groups=0)
+    return "The unet cannot be built from its config.json (ZeroDivisionError: "
+
+
+def scheduler_that_cannot_be_built(folder: Path) -> str:
+    save_ddpm(folder, classes=2)
+    changed_json(folder / "scheduler" / "scheduler_config.json", beta_schedule="steep")
+    return "The scheduler cannot be built from its scheduler_config.json (NotImplementedError: steep"
+
+
+def pipeline_that_cannot_draw(folder: Path) -> str:
+    save_ddpm(folder, classes=2)
+    changed_json(folder / "unet" / "config.json", sample_size=None)
+    return "The generator 'in' cannot draw (TypeError: "
+
+
+CASES = [
+    unsafe,
+    another_pipeline,
+    own_code,
+    no_classes,
+    cut_short,
+    no_pipeline,
+    too_small,
+    no_scheduler,
+    labels_in_a_list,
+    network_that_cannot_be_built,
+    scheduler_that_cannot_be_built,
+    pipeline_that_cannot_draw,
+]
+
+
+@pytest.mark.parametrize("make", CASES)
 def test_what_cannot_be_used_is_refused_with_one_sentence(real, tmp_path, capsys, make):
     expected = make(tmp_path / "in")
     flags = ["--source", tmp_path / "in", "--patches", real, "--class-map", "0=coarse,1=fine", "--source-mpp", 0.5]
@@ -174,3 +227,29 @@ def test_missing_classes_sources_and_resolutions_are_asked_for(real, tmp_path):
         imported("", real, tmp_path / "out")
     with pytest.raises(SettingsError, match="No installed package has a generator 'tint': none is installed"):
         imported("", real, tmp_path / "out", entry_point="tint")
+
+
+@pytest.mark.parametrize(
+    ("sampler", "problem"),
+    [
+        (lambda labels, rng: 1 / 0, r"cannot draw \(ZeroDivisionError"),
+        (lambda labels, rng: None, "not RGB or not finite"),
+        (lambda labels, rng: torch.zeros(1, 3, SIZE, SIZE), "not RGB or not finite"),
+        (lambda labels, rng: torch.zeros(len(labels), 3, SIZE, SIZE, dtype=torch.uint8), "not RGB or not finite"),
+        (lambda labels, rng: torch.full((len(labels), 3, SIZE, SIZE), torch.nan), "not RGB or not finite"),
+    ],
+)
+def test_a_package_that_draws_something_else_is_refused(sampler, problem):
+    config = {"labels": [0, 1], "scale": 1.0, "fit": "crop", "origin": {"name": "tint"}}
+    info = ModelInfo(
+        kind="generator", method="installed", config=config, classes=CLASSES, patch_size=(SIZE, SIZE), training={}
+    )
+    generator = FittedGenerator(info, sampler, torch.device("cpu"))
+    with pytest.raises(ModelError, match=f"The generator 'tint' .*{problem}"):
+        generator.sample(torch.tensor([0, 1]), torch.Generator())
+
+
+def test_a_package_that_does_not_load_is_named():
+    entry = InstalledGenerator("tint", "histoforge.core.text:no_such_function", ("a",), (8, 8))
+    with pytest.raises(ModelError, match="The package of the generator 'tint' cannot load it .*no_such_function"):
+        entry.build({}, "cpu")

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -179,7 +180,18 @@ def make_unknown_entry(folder):
 
 def make_wrong_resolution(folder):
     (folder / "origin.yaml").write_text("mpp: fine\n")
-    return "mpp"
+    return r"in/origin.yaml: 'mpp' must be a number, not 'fine'; write lines such as"
+
+
+def make_two_classes_of_one(folder):
+    (folder / "origin.yaml").write_text("classes: {fine: coarse, FINE: fine}\n")
+    return r"in/origin.yaml maps the class 'FINE' twice: leave one of the two out"
+
+
+def make_real_patches(folder):
+    shutil.rmtree(folder)
+    write_stripes(folder, (4, 4), (2, 2), (2, 2), size=SIZE)
+    return r"The patches of .*/in are real, .* test split: give a synthetic patch set"
 
 
 CHANGES = [
@@ -191,6 +203,8 @@ CHANGES = [
     make_unlisted_file,
     make_unknown_entry,
     make_wrong_resolution,
+    make_two_classes_of_one,
+    make_real_patches,
 ]
 
 

@@ -219,6 +219,21 @@ def test_bad_input_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_slides_that_cannot_be_read_are_not_called_empty(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "a.svs").touch()
+    with pytest.raises(HistoforgeError, match=r"None of the slides in .* can be read; the last one: .*a\.svs"):
+        run(tmp_path / "slides", model, tmp_path / "out")
+
+
+def test_slides_of_one_name_are_refused_with_their_paths(slides: Path, model: Path, tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        (tmp_path / "slides" / folder).mkdir(parents=True)
+        shutil.copy(slides / "phantom-p01-s1.tiff", tmp_path / "slides" / folder / "a.tiff")
+    with pytest.raises(HistoforgeError, match=r"first/a\.tiff and second/a\.tiff in .* have the same name 'a'"):
+        run(tmp_path / "slides", model, tmp_path / "out")
+
+
 def test_a_slide_of_unknown_resolution_is_refused_until_it_is_given(slides: Path, model: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers((120, 40, 110), (200, 120, 180), (512, 512, 3)).astype(np.uint8)
     source = tmp_path / "slides"

@@ -88,7 +88,7 @@ def _read_file(path: Path, sha256: str) -> tuple[dict[str, Tensor], str]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # torch's text is a page long and tells how to run the file's code
         raise _unreadable(path, "it contains more than tensors") from None
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
+    except Exception as error:  # a damaged file makes torch raise anything, such as struct.error
         raise _unreadable(path, str(error).split("\n", 1)[0].rstrip(".")) from None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise _unreadable(path, "it is not a plain state_dict")

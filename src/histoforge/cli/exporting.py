@@ -26,8 +26,8 @@ def export_patches(path: Path, out: Path, title: str, audit: Path | None) -> Non
         SourceError: `audit` has no audit of this patch set.
     """
     patches = PatchSet.open(path)
-    found = read_audit(audit, patches) if audit else _audit_beside(path, patches)
-    sheet = make_datasheet(patches, title, found)
+    known_audit = read_audit(audit, patches) if audit else _audit_beside(path, patches)
+    sheet = make_datasheet(patches, title, known_audit)
     with atomic_directory(out) as folder:
         write_images(patches, folder, worker_count(0))
         write_json(folder / "datasheet.json", sheet.model_dump(mode="json"))
@@ -52,9 +52,10 @@ def _audit_beside(path: Path, patches: PatchSet) -> Audit | None:
 
 def _origin(sheet: Datasheet) -> dict[str, str | float]:
     """Return the entries of `origin.yaml`, from which the set can be imported again."""
-    drawn = ", ".join(f"{generator.method} {generator.digest[:12]}" for generator in sheet.generators)
-    origin = {"origin": sheet.origin or f"histoforge: {drawn}", "licence": sheet.licence}
-    return {**{name: text for name, text in origin.items() if text}, **({"mpp": sheet.mpp} if sheet.mpp else {})}
+    drawn = [f"{generator.method} {generator.digest[:12]}" for generator in sheet.generators if generator.is_recorded]
+    origin = sheet.origin or (f"histoforge: {', '.join(drawn)}" if drawn else "")
+    entries = {"name": sheet.imported_as, "origin": origin, "licence": sheet.licence, "mpp": sheet.mpp}
+    return {name: value for name, value in entries.items() if value}
 
 
 def generate_pictures(

@@ -26,6 +26,11 @@ class GeneratorOrigin(Settings):
     digest: str
     patches: int
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the generator is known, and not only the set's name, as in a set that was imported."""
+        return self.digest != UNKNOWN
+
 
 class Audit(Settings):
     """The search for copies of training patches: its file, its two findings, and whether copies were found."""
@@ -75,6 +80,11 @@ class Datasheet(Settings):
     code_version: str
     exported_by: str = __version__
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def imported_as(self) -> str:
+        """The name under which the set was imported; '' for another set."""
+        return self.generators[0].method if self.step == "import_patches" and self.generators else ""
 
     def as_markdown(self) -> str:
         """Return the sheet as a README."""
@@ -169,8 +179,8 @@ def read_audit(path: Path, patches: PatchSet) -> Audit:
         raise SourceError(f"{path} contains no audit of synthetic patches: {advice}.")
     inputs = content.get("inputs")
     audited = inputs if isinstance(inputs, Mapping) else {"selected": content.get("synthetic")}
-    own = {patches.digest, patches.info.made_by.get("pool")} - {None, ""}
-    if not own & {audited.get("selected"), audited.get("candidates")}:
+    exported = {patches.digest, patches.info.made_by.get("pool")} - {None, ""}
+    if not exported & {audited.get("selected"), audited.get("candidates")}:
         raise SourceError(f"The audit in {path} is of another patch set: name the one of this set, or leave it out.")
     return Audit(
         file=path.name,

@@ -1,5 +1,6 @@
 """The settings that imports of synthetic patches and of generators have in common. Imports nothing heavy."""
 
+from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -39,10 +40,8 @@ class ImportConfig(StepConfig):
 
     @model_validator(mode="after")
     def _one_class_each(self) -> Self:
-        theirs = [pair.split("=")[0].strip().casefold() for pair in names(self.class_map)]
-        for name in theirs:
-            if theirs.count(name) > 1:
-                raise ValueError(f"class_map maps '{name}' twice: leave one of the two out")
+        if name := mapped_twice(pair.split("=")[0].strip() for pair in names(self.class_map)):
+            raise ValueError(f"class_map maps '{name}' twice: leave one of the two out")
         return self
 
     @property
@@ -50,3 +49,13 @@ class ImportConfig(StepConfig):
         """The real class of each of the source's classes that `class_map` names."""
         pairs = (pair.split("=") for pair in names(self.class_map))
         return {theirs.strip(): ours.strip() for theirs, ours in pairs}
+
+
+def mapped_twice(sources: Iterable[str]) -> str:
+    """Return the first class of a source that is mapped twice, upper and lower case being the same; '' if none is."""
+    seen = set[str]()
+    for name in sources:
+        if name.casefold() in seen:
+            return name
+        seen.add(name.casefold())
+    return ""

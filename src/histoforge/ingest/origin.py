@@ -3,12 +3,13 @@
 import re
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SourceError
 from histoforge.core.settings import Settings, nearest
-from histoforge.ingest.import_config import ImportConfig
+from histoforge.core.validation import sentence_of
+from histoforge.ingest.import_config import ImportConfig, mapped_twice
 from histoforge.storage import Entry, Location
 
 ORIGIN = "origin.yaml"
@@ -68,7 +69,13 @@ def read_origin(location: Location, entries: list[Entry], temporary: Path) -> Or
         if entry not in Origin.model_fields:
             hint = nearest(str(entry), Origin.model_fields)
             raise SourceError(f"{name} has the entry '{entry}'{hint}: give {', '.join(Origin.model_fields)}.")
-    return Origin.make(values)
+    try:
+        origin = Origin.model_validate(values)
+    except ValidationError as error:
+        raise SourceError(f"{name}: {sentence_of(error, Origin)}; {advice}.") from None
+    if repeated := mapped_twice(origin.classes):
+        raise SourceError(f"{name} maps the class '{repeated}' twice: leave one of the two out.")
+    return origin
 
 
 def short_name(text: str) -> str:

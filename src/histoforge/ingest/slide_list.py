@@ -162,10 +162,14 @@ def _knows_patients(matcher: re.Pattern[str] | None, table: tables.Table | None)
 
 
 def _check_names(items: Sequence[SlideItem], location: Location) -> None:
-    names = [item.name for item in items]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise SourceError(f"Two slides in {location} have the name '{repeated[0]}': rename one of them.")
+    files: dict[str, str] = {}
+    for item in items:
+        first = files.setdefault(item.name, item.file)
+        if first != item.file:
+            raise SourceError(
+                f"The slides {first} and {item.file} in {location} have the same name '{item.name}': rename one of "
+                "them."
+            )
 
 
 def _check_list(

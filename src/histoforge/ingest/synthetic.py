@@ -86,7 +86,7 @@ def outline_synthetic(location: Location, labels: str, temporary: Path) -> tuple
         with location.fetched(INFO_NAME, temporary) as path:
             info = read_info(path.parent)
         present = {name for counts in info.counts.values() for name, count in counts.items() if count}
-        return _origin_of(info), sorted(present)
+        return _origin_of(info, location), sorted(present)
     images = ImageFiles(location, entries, labels, temporary)
     return images.origin, sorted(set(images.labels))
 
@@ -136,7 +136,7 @@ class StoredPatches:
             folder = temporary / "patches"
             location.get_tree(folder)
         self._patches = PatchSet.open(folder)
-        self.origin = _origin_of(self._patches.info)
+        self.origin = _origin_of(self._patches.info, location)
         self.labels = self._patches.index["class_name"].astype(str).tolist()
 
     def read(self, rows: NDArray[np.int64], fitting: Fitting, workers: int) -> Iterator[Batch]:
@@ -170,19 +170,20 @@ def class_labels(
     Raises:
         SourceError: a class is neither a real one nor mapped, or a real class has no image.
     """
-    by_name = {each.casefold(): label for label, each in enumerate(classes)}
+    by_name = {real.casefold(): label for label, real in enumerate(classes)}
     given = {theirs.casefold(): ours for theirs, ours in mapping.items()}
-    left_out = {each.casefold() for each in ignored}
-    labels = {each: -1 if each.casefold() in left_out else _label(each, by_name, given, classes, name)
-              for each in dict.fromkeys(source)}  # fmt: skip
-    found = np.array([labels[each] for each in source], np.int64)
-    for label, each in enumerate(classes):
-        if not (found == label).any():
+    left_out = {theirs.casefold() for theirs in ignored}
+    label_of = {
+        theirs: -1 if theirs.casefold() in left_out else _label(theirs, by_name, given, classes, name)
+        for theirs in dict.fromkeys(source)
+    }
+    for label, real in enumerate(classes):
+        if label not in label_of.values():
             raise SourceError(
-                f"{name} has no image of the class '{each}': add some, or map one of its classes to it with class_map "
-                f"(it has {', '.join(sorted(labels))})."
+                f"{name} has no image of the class '{real}': add some, or map one of its classes to it with class_map "
+                f"(it has {', '.join(sorted(label_of))})."
             )
-    return found
+    return np.array([label_of[theirs] for theirs in source], np.int64)
 
 
 def _label(
@@ -198,8 +199,16 @@ def _label(
     return by_name[ours.casefold()]
 
 
-def _origin_of(info: PatchSetInfo) -> Origin:
-    """Return what a patch set states: its resolution, and the origin that an earlier import recorded."""
+def _origin_of(info: PatchSetInfo, location: Location) -> Origin:
+    """Return what a patch set states: its resolution, and the origin that an earlier import recorded.
+
+    Raises:
+        SourceError: its patches are real.
+    """
+    if not info.synthetic:
+        raise SourceError(
+            f"The patches of {location} are real, and some may belong to the test split: give a synthetic patch set."
+        )
     return Origin.make({**(info.made_by.get("origin") or {}), "mpp": info.mpp or 0.0})
 
 

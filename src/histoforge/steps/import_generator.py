@@ -64,17 +64,17 @@ def run(config: ImportGeneratorConfig, *, patches: Path, generator: Path) -> Imp
     began = time.monotonic()
     real = read_info(patches)
     with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
-        found = _open(config, Path(temporary))
+        imported = _open(config, Path(temporary))
     where = config.source or f"the installed generator '{config.entry_point}'"
-    origin = found.origin.with_settings(config, config.source or config.entry_point)
-    own = _own_labels(found.classes, real.classes, origin.classes, where)
+    origin = imported.origin.with_settings(config, config.source or config.entry_point)
+    drawn = _drawn_classes(imported.classes, real.classes, origin.classes, where)
     fitting, warnings = plan_fitting(config.fit, origin.mpp, real, where)
     info = ModelInfo(
         kind="generator",
-        method=found.method,
+        method=imported.method,
         config={
-            **found.config,
-            "labels": [found.classes.index(name) for name in own.values()],
+            **imported.config,
+            "labels": [imported.classes.index(name) for name in drawn.values()],
             "fit": fitting.fit,
             "scale": fitting.scale,
             "origin": origin.stated,
@@ -82,20 +82,20 @@ def run(config: ImportGeneratorConfig, *, patches: Path, generator: Path) -> Imp
         classes=real.classes,
         patch_size=real.patch_size,
         mpp=real.mpp,
-        training={"warnings": [*warnings, *origin.warnings], "parameters": {"generator": _count(found.state)}},
+        training={"warnings": [*warnings, *origin.warnings], "parameters": {"generator": _count(imported.state)}},
     )
-    size = _check_draws(info, found.state, resolve_device(config.device), config.seed)
-    info = save_model(generator, info, found.state)
+    size = _check_draws(info, imported.state, resolve_device(config.device), config.seed)
+    info = save_model(generator, info, imported.state)
     for warning in info.training["warnings"]:
         say(f"import_generator: warning: {warning}")
     return ImportGeneratorSummary(
         **origin.stated,
-        kind=found.kind,
+        kind=imported.kind,
         source=config.source,
-        classes=own,
+        classes=drawn,
         image_size=size,
         scale=fitting.scale,
-        parameters=_count(found.state),
+        parameters=_count(imported.state),
         warnings=info.training["warnings"],
         digest=info.digest,
         seconds=round(time.monotonic() - began, 2),
@@ -185,7 +185,7 @@ def _check_conditions(folder: Path, pipelines: Mapping[str, SavedPipeline], cond
             raise SettingsError(f"guidance={guidance:g} needs a DiTPipeline, and {folder} is another: leave it at 1.")
 
 
-def _own_labels(
+def _drawn_classes(
     theirs: Sequence[str], classes: Sequence[str], mapping: Mapping[str, str], where: str
 ) -> dict[str, str]:
     """Return the generator's own class behind each real class; names are the same in any case.
@@ -193,19 +193,19 @@ def _own_labels(
     Raises:
         ModelError: there is none.
     """
-    real = {name.casefold(): name for name in theirs}
-    ours = {mapped.casefold(): name for name, mapped in mapping.items()}
-    own = {}
+    spelled = {name.casefold(): name for name in theirs}
+    sources = {real.casefold(): source for source, real in mapping.items()}
+    drawn = {}
     for name in classes:
-        wanted = ours.get(name.casefold(), name)
-        if wanted.casefold() not in real:
+        wanted = sources.get(name.casefold(), name)
+        if wanted.casefold() not in spelled:
             shown = f"{', '.join(theirs[:5])}{' …' if len(theirs) > 5 else ''}"
             raise ModelError(
                 f"{where} draws no class '{wanted}'{nearest(wanted, theirs)}: map one of its classes ({shown}) to it "
                 f"with class_map='NAME={name}'."
             )
-        own[name] = real[wanted.casefold()]
-    return own
+        drawn[name] = spelled[wanted.casefold()]
+    return drawn
 
 
 def _check_draws(info: ModelInfo, state: dict[str, Tensor], device: torch.device, seed: int) -> tuple[int, int]:
@@ -215,9 +215,9 @@ def _check_draws(info: ModelInfo, state: dict[str, Tensor], device: torch.device
         ModelError: the images are not finite, or not RGB.
         SourceError: they are too small.
     """
-    drawn: FittedGenerator = IMPORTED[info.method].load(info, state, device)
-    images = drawn.images(torch.arange(len(info.classes)), torch.Generator().manual_seed(seed))
-    drawn.fit(images)
+    generator: FittedGenerator = IMPORTED[info.method].load(info, state, device)
+    images = generator.images(torch.arange(len(info.classes)), torch.Generator().manual_seed(seed))
+    generator.fit(images)
     return int(images.shape[2]), int(images.shape[3])
 
 

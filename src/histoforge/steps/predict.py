@@ -190,6 +190,8 @@ def _predict_all(
                     records.append(slide_record(prediction, item.name, item.file, identity))
                     finished.write(records[-1], prediction)
             progress.advance(slide=item.name, patches=sum(record.patches for record in records))
+    if not records:
+        raise SourceError(f"None of the slides in {log.source} can be read; the last one: {log.failed[-1].reason}")
     if not any(record.patches for record in records):
         raise SourceError(
             f"None of the slides in {log.source} has tissue for a patch: lower min_tissue, or give others."

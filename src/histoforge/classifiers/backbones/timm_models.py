@@ -57,7 +57,7 @@ def build_model(
     types = {key: getattr(timm.layers, value) for key, value in (arguments or {}).items() if value in LAYER_TYPES}
     try:
         return TimmBackbone(model, patch_size, {**(arguments or {}), **types})
-    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise SettingsError(
             f"The backbone '{name}' cannot process patches of {dimensions(patch_size)} px ({reason}): {advice}."

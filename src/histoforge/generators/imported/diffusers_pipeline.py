@@ -15,9 +15,10 @@ import diffusers
 import torch
 from torch import Tensor, nn
 
-from histoforge.core.documents import read_json
+from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError
 from histoforge.core.text import join_words
+from histoforge.generators.imported.explained import explained_code
 from histoforge.generators.imported.fitted import FittedGenerator
 from histoforge.training.model_files import ModelInfo
 from histoforge.training.tensors import explained_reading
@@ -73,18 +74,27 @@ def read_pipeline(folder: Path) -> SavedPipeline:
             raise ModelError(f"{folder / part} has no {WEIGHTS}, and weights in other files are not read: {ADVICE}.")
         with explained_reading(file, ModelError, ADVICE):
             state |= {f"{part}.{tensor}": values for tensor, values in load_file(file).items()}
-    scheduler = str((index.get("scheduler") or ["", ""])[1])
-    if not issubclass(getattr(diffusers, scheduler, object), diffusers.SchedulerMixin):
-        raise ModelError(
-            f"{folder / INDEX} names the scheduler '{scheduler}', which diffusers does not have: {ADVICE}."
-        )
+    scheduler = _scheduler_class(index, folder)
     config = {
         "pipeline": name,
         "networks": networks,
         "scheduler": scheduler,
         "scheduler_config": _json(folder / "scheduler" / "scheduler_config.json"),
     }
-    return SavedPipeline(config, state, _class_names(index, networks))
+    with known_shape(folder / INDEX, ModelError, ADVICE):
+        return SavedPipeline(config, state, _class_names(index, networks))
+
+
+def _scheduler_class(index: Mapping[str, Any], folder: Path) -> str:
+    """Return the name of the class of a pipeline's scheduler."""
+    match index.get("scheduler"):
+        case [_, str(name)] if issubclass(getattr(diffusers, name, object), diffusers.SchedulerMixin):
+            return name
+        case [_, name]:
+            problem = f"names the scheduler '{name}', which diffusers does not have"
+        case _:
+            problem = "names no scheduler"
+    raise ModelError(f"{folder / INDEX} {problem}: {ADVICE}.")
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -111,7 +121,8 @@ class Denoiser:
         self, config: Mapping[str, Any], state: Mapping[str, Tensor], steps: int, guidance: float, device: torch.device
     ) -> None:
         self.device, self._steps, self._guidance = device, steps, guidance
-        self._scheduler = getattr(diffusers, config["scheduler"]).from_config(config["scheduler_config"])
+        with explained_code("The scheduler cannot be built from its scheduler_config.json", ADVICE):
+            self._scheduler = getattr(diffusers, config["scheduler"]).from_config(config["scheduler_config"])
         networks = {
             part: _network(getattr(diffusers, cls), config["networks"][part], part, state, device)
             for part, cls in COMPONENTS[config["pipeline"]].items()
@@ -156,15 +167,20 @@ def _mean(output: Tensor, images: Tensor) -> Tensor:
 
 
 def _network(cls: Any, settings: dict[str, Any], part: str, state: Mapping[str, Tensor], device: torch.device) -> Any:
-    network: nn.Module = cls.from_config(settings)
-    prefix = f"{part}."
-    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    with explained_code(f"The {part} cannot be built from its config.json", ADVICE):
+        network: nn.Module = cls.from_config(settings)
     try:
-        network.load_state_dict(own)
+        network.load_state_dict(_tensors_of(part, state))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"The weights of the {part} do not fit its config.json ({reason}): {ADVICE}.") from None
-    return network.to(device, torch.float32).eval()
+    return network.to(device).eval()
+
+
+def _tensors_of(part: object, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with '<part>.', by the rest of their names."""
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 class PipelineSampler:
@@ -188,9 +204,8 @@ class PipelineSampler:
 def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> FittedGenerator:
     """Load the generator of a model directory that `import_generator` wrote."""
     config = info.config
-    denoisers = []
-    for number, pipeline in enumerate(config["pipelines"]):
-        prefix = f"{number}."
-        own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-        denoisers.append(Denoiser(pipeline, own, config["steps"], config["guidance"], device))
+    denoisers = [
+        Denoiser(pipeline, _tensors_of(number, state), config["steps"], config["guidance"], device)
+        for number, pipeline in enumerate(config["pipelines"])
+    ]
     return FittedGenerator(info, PipelineSampler(denoisers, config["conditional"]), device)

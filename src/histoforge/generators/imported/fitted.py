@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from histoforge.core.errors import ModelError
+from histoforge.generators.imported.explained import explained_code
 from histoforge.ingest.fitting import Fitting
 from histoforge.patches.device import to_uint8, to_unit
 from histoforge.training.model_files import ModelInfo
@@ -37,12 +38,12 @@ class FittedGenerator:
         """Draw images in their own size: float32 [B, 3, H, W] in [-1, 1].
 
         Raises:
-            ModelError: they are not RGB, or not finite.
+            ModelError: they cannot be drawn, or are not one finite RGB image for each label.
         """
-        with torch.inference_mode():
+        name = self.info.config["origin"]["name"]
+        with torch.inference_mode(), explained_code(f"The generator '{name}' cannot draw", "give another one"):
             images = self._sampler(self._labels[labels], rng)
-        if images.ndim != 4 or images.shape[1] != 3 or not bool(torch.isfinite(images).all()):
-            name = self.info.config["origin"]["name"]
+        if not _is_finite_rgb(images, len(labels)):
             raise ModelError(f"The generator '{name}' draws images that are not RGB or not finite: give another one.")
         return images
 
@@ -60,3 +61,10 @@ class FittedGenerator:
             return images
         patches = np.stack([self._fitting.patch(image, "drawn") for image in to_uint8(images).cpu().numpy()])
         return to_unit(torch.from_numpy(patches).permute(0, 3, 1, 2)).to(self.device)
+
+
+def _is_finite_rgb(images: object, count: int) -> bool:
+    """Return whether a sampler drew as many images as it was asked for: floats, finite, [count, 3, H, W]."""
+    if not isinstance(images, Tensor) or not images.is_floating_point() or images.ndim != 4:
+        return False
+    return tuple(images.shape[:2]) == (count, 3) and bool(torch.isfinite(images).all())

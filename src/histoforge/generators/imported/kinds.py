@@ -9,9 +9,11 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.plugins import installed_entries
 from histoforge.core.registry import Registry
 from histoforge.core.settings import nearest
+from histoforge.generators.imported.explained import explained_code
 
 GROUP = "histoforge.generators"
 """The group of entry points in which other packages name an `InstalledGenerator`."""
+ADVICE = "give the weights that it asks for, or another version of the package"
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,14 @@ class InstalledGenerator:
     licence: str = ""
 
     def build(self, state: dict[str, Any], device: Any) -> Callable[..., Any]:
-        """Return the function `sample`. Imports the package's code."""
+        """Return the function `sample`. Imports the package's code.
+
+        Raises:
+            ModelError: the package's code raises an exception.
+        """
         module, _, function = self.load.partition(":")
-        sample: Callable[..., Any] = getattr(import_module(module), function)(state, device)
+        with explained_code(f"The package of the generator '{self.name}' cannot load it", ADVICE):
+            sample: Callable[..., Any] = getattr(import_module(module), function)(state, device)
         return sample
 
 
