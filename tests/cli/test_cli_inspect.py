@@ -44,3 +44,22 @@ def test_a_foreign_folder_is_said(capsys, tmp_path):
     ended = call(capsys, "inspect", tmp_path)
     assert ended.code == 2
     assert str(tmp_path) in ended.err
+
+
+def test_exports_and_pictures_are_shown(capsys, patches, tmp_path):
+    call(capsys, "export", patches, "--out", tmp_path / "export", "--title", "Set 7")
+    text = call(capsys, "inspect", tmp_path / "export").out
+    for phrase in ("export of a patch set", "Set 7", "8, 12"):
+        assert phrase in text
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "pictures.json").write_text('{"generator": "abc", "count": 5}')
+    text = call(capsys, "inspect", tmp_path / "pictures").out
+    assert "pictures of a generator" in text
+    assert "abc" in text
+
+
+def test_a_damaged_datasheet_is_one_sentence(capsys, tmp_path):
+    (tmp_path / "datasheet.json").write_text('{"title": 3}')
+    ended = call(capsys, "inspect", tmp_path)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "datasheet.json is damaged" in ended.err

@@ -17,13 +17,16 @@ sys.path[:0] = [str(TESTS / "models"), str(TESTS / "reports")]
 from made_up_images import DRAWN, make_images  # noqa: E402
 from made_up_scores import make_scores  # noqa: E402
 from published import NAME, publish  # noqa: E402
+from tiny_encoders import write_encoder  # noqa: E402
 from tiny_guide import noise, save_random_guide, write_set  # noqa: E402
 
+from histoforge.autoencoder.latents import COLUMNS, INDEX_NAME, LATENTS_NAME  # noqa: E402
 from histoforge.cli import main  # noqa: E402
 from histoforge.core.digests import digest_file, digest_json  # noqa: E402
 from histoforge.core.files import write_json  # noqa: E402
-from histoforge.core.seals import sealed  # noqa: E402
+from histoforge.core.seals import sealed, write_sealed  # noqa: E402
 from histoforge.models import ModelStore  # noqa: E402
+from histoforge.patches import PatchSet  # noqa: E402
 from histoforge.storage import open_location  # noqa: E402
 
 SQUARE = [[0, 0], [128, 0], [128, 256], [0, 256], [0, 0]]
@@ -46,10 +49,42 @@ def make_all(folder: Path) -> None:
     (folder / "image_scores").mkdir()
     images = make_images("tracking", DRAWN["tracking"])
     write_json(folder / "image_scores" / "image_scores.json", images.model_dump(mode="json"))
+    _described(folder)
     store = ModelStore(open_location(str(folder / "store")), NAME)
     for worth in (0.5, 0.7):
         publish(store, folder / f"version-{worth}", worth)
     _sources(folder)
+
+
+def _write_latents(patches: Path, folder: Path) -> None:
+    """Latents of zeros."""
+    patch_set = PatchSet.open(patches)
+    folder.mkdir()
+    np.save(folder / LATENTS_NAME, np.zeros((len(patch_set), 1, 2, 4, 4), np.float16))
+    patch_set.index[COLUMNS].to_parquet(folder / INDEX_NAME, index=False)
+    files = {name: digest_file(folder / name) for name in (LATENTS_NAME, INDEX_NAME)}
+    identities = {"patches": patch_set.digest, "autoencoder": "0" * 64}
+    info = {"classes": patch_set.classes, "patch_size": [32, 32], "factor": 8, "fold": -1, "digests": identities}
+    write_sealed(folder / "latents.json", {**info, "files": files, "code_version": "1.0"}, 1)
+
+
+def _described(folder: Path) -> None:
+    """Folders that a file describes: predictions, latents, an export, pictures, images of somebody else, an encoder."""
+    (folder / "predictions").mkdir()
+    predictions = {"summary": {"slides": 1}, "cutting": {"mpp": 0.5}, "config": {"source": "slides"}}
+    write_sealed(folder / "predictions" / "predictions.json", predictions, 1)
+    _write_latents(folder / "patches", folder / "latents")
+    run("export", str(folder / "patches"), "--out", str(folder / "export"))
+    generator = ("--model", str(folder / "generator"), "--class", "benign", "--count", "2")
+    run("generate", *generator, "--out", str(folder / "pictures"), "--device", "cpu")
+    rows = []
+    for name in ("benign", "tumour"):
+        (folder / "foreign" / name).mkdir(parents=True)
+        Image.fromarray(noise(1, 7)[0]).save(folder / "foreign" / name / "1.png")
+        rows.append(f"{name}/1.png,{name}\n")
+    (folder / "foreign" / "labels.csv").write_text("path,label\n" + "".join(rows))
+    (folder / "foreign" / "origin.yaml").write_text("name: lab\nlicence: CC0\nmpp: 0.5\nclasses: {tumor: tumour}\n")
+    write_encoder(folder / "encoder")
 
 
 def run(*arguments: str) -> None:
@@ -69,6 +104,8 @@ def reseal(folder: Path) -> None:
         "image_scores.json",
         "history.json",
         "guide.json",
+        "latents.json",
+        "predictions.json",
     ):
         file = folder / name
         try:

@@ -112,6 +112,10 @@ DOCUMENTS = {
     "model": ("arm", "seed-0/model.json", "inspect", "{}/arm/seed-0"),
     "scores": ("scores", "scores.json", "inspect", "{}/scores"),
     "image scores": ("image_scores", "image_scores.json", "inspect", "{}/image_scores"),
+    "latents": ("latents", "latents.json", "inspect", "{}/latents"),
+    "predictions": ("predictions", "predictions.json", "inspect", "{}/predictions"),
+    "datasheet": ("export", "datasheet.json", "inspect", "{}/export"),
+    "pictures": ("pictures", "pictures.json", "inspect", "{}/pictures"),
     "guide": ("guide", "model.json", "similar", "--query", "{}/query.png", "--in", "{}/patches", "--model", "{}/guide",
               "--out", "{}/page.html", "--no-gradcam"),
     "generator": ("generator", "model.json", "join-generators", "--generators", "{}/generator", "--out", "{}/joined"),
@@ -265,6 +269,30 @@ def test_a_slide_that_was_cut(cuts: Path, file: str, data: st.DataObject) -> Non
         mutation.apply(sorted((at / "cuts").glob(file))[0])
         check("inspect", at / "cuts")
         preprocess(cuts / "slides", at / "out", "--cuts", at / "cuts")
+
+
+FOREIGN = {"an origin": ("foreign", "origin.yaml"), "a table": ("foreign", "labels.csv")}
+
+
+@pytest.mark.parametrize("kind", ["intact", *FOREIGN])
+@cases(7)
+@given(mutation=texts())
+def test_images_of_somebody_else(artifacts: Path, kind: str, mutation: Mutation) -> None:
+    with copy_of(artifacts, "foreign", "patches") as at:
+        if kind != "intact":
+            mutation.apply(at.joinpath(*FOREIGN[kind]))
+        inputs = ("--source", at / "foreign", "--patches", at / "patches", "--fit", "shrink")
+        code = check("import-patches", *inputs, "--out", at / "out", quiet=False)
+        assert kind != "intact" or code == 0
+
+
+@cases(14)
+@given(mutation=texts())
+def test_the_file_of_an_encoder(artifacts: Path, mutation: Mutation) -> None:
+    with copy_of(artifacts, "encoder", "patches", "query.png") as at:
+        mutation.apply(at / "encoder" / "encoder.yaml")
+        query = ("--query", at / "query.png", "--in", at / "patches", "--encoder", at / "encoder" / "encoder.yaml")
+        check("similar", *query, "--out", at / "page.html", quiet=False)
 
 
 EVALUATION = ("--preset", "", "--set", "resamples=100", "--set", "map_patches=10", "--set", "neighbours=2")

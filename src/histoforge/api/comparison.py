@@ -121,7 +121,7 @@ def audit_copies(
     if min(map(len, sets)) < 2:
         raise SourceError("audit_copies: give at least two synthetic, two training and two validation patches.")
     synthetic_features, train_features, held_out_features = (
-        extract_features(judge, each, device, batch_size=BATCH) for each in sets
+        extract_features(judge, patch_set, device, batch_size=BATCH) for patch_set in sets
     )
     settings = ComparisonSettings(
         metric_patches=len(drawn), map_patches=0, shown_pairs=SHOWN_PAIRS, neighbours=1, batch_size=BATCH, seed=seed,

@@ -7,7 +7,7 @@ from typing import Any
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import SourceError
 from histoforge.core.text import dimensions
-from histoforge.tasks.artifact_metadata import artifact_metadata, format_of
+from histoforge.tasks.artifact_metadata import format_of
 
 SCORES = ("accuracy", "auc", "sensitivity", "specificity")
 RANKED = ("fid", "kid", "precision", "recall")
@@ -31,6 +31,9 @@ def show(path: Path) -> None:
         with known_shape(path, SourceError):
             values = read(path)
         return _print(f"{path}: {title}", values)
+    for file, (title, read) in FOLDERS.items():
+        if (path / file).is_file():
+            return _print(f"{path}: {title}", read(path))
     for name in RESULTS:
         if (path / name).is_file():
             return _print_results(path / name)
@@ -122,6 +125,28 @@ def _image_scores(path: Path) -> dict[str, Any]:
     }
 
 
+def _latents(path: Path) -> dict[str, Any]:
+    from histoforge.autoencoder.latents import LatentSet
+
+    latents = LatentSet.open(path)
+    info = latents.info.model_dump(exclude={"files", "schema_version"})
+    return {"images": len(latents.index), "shape": str(latents.latents.shape), **info}
+
+
+def _export(path: Path) -> dict[str, Any]:
+    from histoforge.core.documents import read_model
+    from histoforge.evaluation.datasheet import Datasheet
+
+    sheet = read_model(Datasheet, path / "datasheet.json", SourceError, "export the patch set again")
+    return sheet.model_dump(exclude={"schema_version"})
+
+
+def _pictures(path: Path) -> dict[str, Any]:
+    file = path / "pictures.json"
+    with known_shape(file, SourceError):
+        return dict(read_json(file, SourceError))
+
+
 def _predictions(path: Path) -> dict[str, Any]:
     from histoforge.core.seals import read_sealed
 
@@ -195,13 +220,20 @@ def _cuts(path: Path) -> dict[str, Any]:
 READERS = {
     "histoforge.patchset": ("patch set", _patch_set),
     "histoforge.cuts": ("cut slides", _cuts),
-    "histoforge.latents": ("latents", artifact_metadata),
+    "histoforge.latents": ("latents", _latents),
     "histoforge.model": ("model", _model),
     "histoforge.arm": ("arm", _arm),
     "histoforge.scores": ("scores of a generator", _scores),
     "histoforge.image_scores": ("scores of large images", _image_scores),
     "histoforge.predictions": ("predictions on slides", _predictions),
 }
+
+
+FOLDERS = {
+    "datasheet.json": ("export of a patch set", _export),
+    "pictures.json": ("pictures of a generator", _pictures),
+}
+"""The folders for other programs, which no step reads, by the file that describes each."""
 
 
 def _print(title: str, values: Mapping[str, Any]) -> None:

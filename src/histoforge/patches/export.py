@@ -53,7 +53,7 @@ def class_folders(classes: Sequence[str]) -> list[str]:
     folders: list[str] = []
     for label, name in enumerate(classes):
         folder = _UNSAFE.sub("_", name)
-        taken = {other.casefold() for other in folders}
+        taken = {earlier.casefold() for earlier in folders}
         folders.append(f"{label}-{folder}" if folder.casefold() in taken else folder)
     return folders
 

@@ -97,4 +97,4 @@ def _distinct(name: str, taken: Sequence[str]) -> str:
     if RESERVED.fullmatch(name):
         name = f"set_{name}"[:20]
     numbered = (f"{name[:17]}_{number}" for number in range(2, len(taken) + 3))
-    return name if name not in taken else next(each for each in numbered if each not in taken)
+    return name if name not in taken else next(free for free in numbered if free not in taken)
