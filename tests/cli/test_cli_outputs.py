@@ -130,7 +130,9 @@ def test_a_patch_set_is_replaced_by_the_same_command_or_with_overwrite(
     (out / "notes.txt").write_text("mine")
     times = snapshot(out)
     refused(
-        call(capsys, *command, "--set", "seed=7"), "contains an earlier patch set: add --overwrite", out / "patches"
+        call(capsys, *command, "--set", "seed=7"),
+        "contains an earlier result (patch set): add --overwrite",
+        out / "patches",
     )
     assert snapshot(out) == times
     assert call(capsys, *command).code == 0
@@ -148,7 +150,7 @@ def test_an_arm_is_replaced_by_the_same_command_or_with_overwrite(
     assert call(capsys, *command, "--epochs", 1).code == 0
     assert call(capsys, *command, "--epochs", 1).code == 0
     before = snapshot(out)
-    refused(call(capsys, *command, "--epochs", 2), "contains an earlier arm: add --overwrite")
+    refused(call(capsys, *command, "--epochs", 2), "contains an earlier result (arm): add --overwrite")
     assert snapshot(out) == before
     assert call(capsys, *command, "--epochs", 2, "--overwrite").code == 0
     assert read_arm(out)["config"]["epochs"] == 2

@@ -101,7 +101,7 @@ def test_a_foreign_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
 
 def test_an_earlier_result_is_replaced_with_overwrite_or_by_the_same_command(tmp_path: Path) -> None:
     out = result(tmp_path / "out")
-    with pytest.raises(StorageError, match="contains an earlier arm: add --overwrite"):
+    with pytest.raises(StorageError, match=r"contains an earlier result \(arm\): add --overwrite"):
         with claimed([Output(out, "arm")], {}):
             raise AssertionError("the block must not run")
     for allowed in ({"overwrite": True}, {"same": True}):
