@@ -38,7 +38,7 @@ class BenchmarkData:
         patches, overviews: the data.
         extractor: the arm of the classifiers trained on real patches, which is the baseline and scores the generators.
         guide: the siamese guide.
-        runs: a list of `title`, `method`, `reward`, `seed`, `arm` and `both`, one entry per run.
+        runs: one item per run: see `tasks.plan_benchmark.plan_benchmark`.
         downstream_seeds: number of classifiers to train on the patches of each generator.
     """
 
@@ -60,7 +60,9 @@ class Scoring:
     both_arm: dsl.PipelineTask
 
 
-def prepare(run: RunParameters, methods: Any, generator_seeds: Any, downstream_seeds: Any) -> BenchmarkData:
+def prepare(
+    run: RunParameters, methods: Any, generator_seeds: Any, downstream_seeds: Any, entrants: Any = ()
+) -> BenchmarkData:
     """Check everything, cut patches, and train the guide and the classifiers on real patches."""
     checked = check(run)
     plan = plan_benchmark(
@@ -68,6 +70,8 @@ def prepare(run: RunParameters, methods: Any, generator_seeds: Any, downstream_s
         generator_seeds=generator_seeds,
         downstream_seeds=downstream_seeds,
         patch_size=run.patch_size,
+        source=run.source,
+        entrants=list(entrants) if isinstance(entrants, tuple) else entrants,
         **run.settings,
     )
     checked.assign(plan, "Plan the generators")

@@ -25,8 +25,8 @@ def import_generator(
 
     Args:
         patches: patch set of real patches, whose classes, patch size and resolution the generator gets.
-        source: folder, or s3:// or minio:// prefix, of a saved diffusers pipeline, of one such folder per class, or of
-            the .safetensors file of an installed package's generator.
+        source: folder, or s3:// or minio:// prefix, of a saved diffusers pipeline, of one such folder per class, of
+            the .safetensors file of an installed package's generator, or of a model directory, which is copied.
         entry_point: name of a generator in the group histoforge.generators of an installed package; '' for none.
         dataset_digest: digest of the source; if it changes, a cached generator is not reused.
         name: short name, for arms and tables; '' for that of origin.yaml, or the folder's.

@@ -25,7 +25,7 @@ def score_generator(
 
     Args:
         patches: patch set of real patches; its test split is not read.
-        generator: trained generator of any method.
+        generator: trained generator of any method, or a set of synthetic patches in its place.
         extractor: classifier trained on real patches, or its arm (then all its seeds).
         overviews: overviews, with which those of a generator of two levels are compared.
         name: name under which the leaderboard groups seeds; '' for the method's name.

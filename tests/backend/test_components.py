@@ -50,6 +50,7 @@ SETTINGS_OF = {
     "plan_pathup": PATHUP,
     "leaderboard": LEADERBOARD,
 }
+TRAINING = ("train_generator", "enter_generator")
 LATENT_COMPONENTS = ("train_autoencoder", "train_upscaler", "synthesise_images")
 
 
@@ -109,7 +110,7 @@ def test_with_and_without_optional_inputs(name, chosen, call, locations, guided,
     artifacts = {key: given[key] for key in (*needed, *chosen)}
     settings = SETTINGS_OF.get(name, {**LEADERBOARD, **SETTINGS})
     settings = settings_with(chosen) if name in LATENT_COMPONENTS else settings
-    overrides = GUIDED_METHOD if (name, "guide" in chosen) == ("train_generator", True) else settings
+    overrides = GUIDED_METHOD if name in TRAINING and "guide" in chosen else settings
     parameters = {} if set(chosen) != set(optional_artifacts(name)) else defaults(defined)
     parameters.update(required.get(name, {}))
     if "overrides" in defined.get("parameters", {}):

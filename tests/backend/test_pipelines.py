@@ -67,10 +67,11 @@ def test_the_classes_of_every_generator_are_trained_apart_and_joined(guided):
     ]
 
 
-def test_the_benchmark_ends_well(start):
-    run = start("generator_benchmark", overrides=LEADERBOARD, methods=["dcgan"], generator_seeds=2)
-    assert set(results(run)["methods"]) == {"dcgan"}
-    assert len(run.outputs("generators")) == 2
+def test_the_benchmark_ends_well(start, images):
+    methods = {"methods": ["dcgan"], "generator_seeds": 2, "entrants": [str(images)]}
+    run = start("generator_benchmark", overrides=LEADERBOARD, **methods)
+    assert set(results(run)["methods"]) == {"dcgan", images.name}
+    assert len(run.outputs("generators")) == 3
 
 
 @pytest.fixture(scope="module")

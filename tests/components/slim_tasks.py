@@ -69,7 +69,7 @@ def run_all(folder):
     run("record_source", record=change[1], state=str(folder / "state"))
     run("plan_cells", {"metrics": dsl.Metrics}, ratios=[0.5], pool_multiples=[2.0])
     run("plan_fractions", fractions=[0.5])
-    runs = run("plan_benchmark", methods=["dcgan"], generator_seeds=1)[1]
+    runs = run("plan_benchmark", methods=["dcgan"], generator_seeds=1, source=source, entrants=[source])[1]
     run("plan_unified", backbones=["resnet10", "resnet18"], patch_size="32")
     run("plan_pathup", patch_size="64", preset="quickstart")
     run("plan_seeds", method="vitgan", seeds=2)

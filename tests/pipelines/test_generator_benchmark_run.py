@@ -4,9 +4,12 @@ import json
 import re
 import subprocess
 
+import numpy as np
 import pytest
 from command_line import call
+from PIL import Image
 from running import ENVIRONMENT, PROGRAM
+from tiny_diffusers import save_ddpm
 from tiny_study import LEADERBOARD
 
 from histoforge.core.settings import load_preset
@@ -63,13 +66,32 @@ def test_each_generator_has_a_classifier_from_its_patches_alone_and_one_beside_t
     assert {"synthetic", "both"} <= set(downstream)
 
 
-def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source):
+@pytest.fixture(scope="module")
+def entrants(tmp_path_factory):
+    """A set of images and a diffusion model that somebody else made."""
+    folder, rng = tmp_path_factory.mktemp("entrants"), np.random.default_rng(0)
+    for name in ("benign", "tumour"):
+        (folder / "tiles" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "tiles" / name / f"{number}.png")
+    (folder / "tiles" / "origin.yaml").write_text("{name: vendor, origin: a vendor, licence: CC0-1.0}")
+    save_ddpm(folder / "ddpm", classes=2)
+    (folder / "ddpm" / "origin.yaml").write_text("{origin: a colleague, classes: {'0': benign, '1': tumour}}")
+    return folder
+
+
+def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source, entrants):
     _, out, joined = guided
-    done = run("generator-benchmark", source, out, '["dcgan", "rleo:literal"]', "--overwrite")
+    entered = [f"--entrant={entrants / name}" for name in ("tiles", "ddpm")]
+    done = run(
+        "generator-benchmark", source, out, '["dcgan", "rleo:literal"]', "--overwrite", *entered,
+        "--set", "import_generator.steps=2",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(re.findall("result reused", done.stderr)) >= 3  # patches, classifiers on real ones, guide
     ranking = results(out)
-    assert set(ranking["methods"]) == {"dcgan", "rleo:literal"}
+    assert set(ranking["methods"]) == {"dcgan", "rleo:literal", "vendor", "ddpm"}
     model = json.loads((out / "generators-0" / "model.json").read_text())
     assert (model["method"], model["classes"]) == ("dcgan", ["benign", "tumour"])
     assert weights(out / "generators-1") == joined  # classes one after the other, and side by side
@@ -77,6 +99,19 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "rleo:literal" in page
+
+
+def test_entrants_stand_beside_the_methods(guided, source, entrants):
+    _, out, _ = guided
+    methods = results(out)["methods"]
+    for name, kind, maker in (("vendor", "patch set", "a vendor"), ("ddpm", "diffusers", "a colleague")):
+        (scores,) = methods[name]["runs"]
+        assert (scores["method"], scores["origin"]["origin"], scores["paths"]) == (kind, maker, None)
+        assert set(methods[name]["downstream"]) == {"synthetic", "both"}
+        assert methods[name]["metrics"]["fid"]["n"] == 1
+    given = {np.asarray(Image.open(path)).tobytes() for path in (entrants / "tiles").rglob("*.png")}
+    samples = PatchSet.open(out / "samples-2")
+    assert all(image.tobytes() in given for image in samples.images(slice(None)))
 
 
 def test_inspect_shows_the_leaderboard(guided, capsys):
@@ -93,6 +128,26 @@ def test_inspect_shows_the_leaderboard(guided, capsys):
 )
 def test_a_misspelt_method_or_setting_is_said_before_patches_are_cut(source, tmp_path, capsys, methods, more, sentence):
     done = call(capsys, *arguments("generator-benchmark", source, tmp_path / "out", methods, **more))
+    assert done.code == 2
+    assert sentence in done.err.splitlines()[-1]
+    assert "preprocess" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "entrant", "sentence"),
+    [
+        ("generator-benchmark", "missing", "There is nothing at"),
+        ("generator-benchmark", "other", "has the class 'glass', and the real patches have benign, tumour"),
+        ("rleo", "other", "The pipeline rleo has no 'entrants'"),
+    ],
+)
+def test_an_entrant_that_does_not_fit_is_refused_before_patches_are_cut(
+    source, tmp_path, capsys, pipeline, entrant, sentence
+):
+    (tmp_path / "other" / "glass").mkdir(parents=True)
+    Image.new("RGB", (32, 32)).save(tmp_path / "other" / "glass" / "a.png")
+    where = f"--entrant={tmp_path / entrant}"
+    done = call(capsys, *arguments(pipeline, source, tmp_path / "out", "[dcgan]", where))
     assert done.code == 2
     assert sentence in done.err.splitlines()[-1]
     assert "preprocess" not in done.err

@@ -14,7 +14,9 @@ FUNCTIONS = [entry.function for entry in PIPELINES.values()]
 GROUPS = ("cutting", "training", "evaluating")
 SIZES = {
     ("cut_slides", "preprocess"): "cutting",
-    ("finetune-snn", "train-autoencoder", "train-generator", "train-upscaler", "train-classifier"): "training",
+    ("enter-generator", "finetune-snn", "train-autoencoder", "train-generator", "train-upscaler", "train-classifier"): (
+        "training"
+    ),
     (
         "select-samples",
         "synthesise-images",

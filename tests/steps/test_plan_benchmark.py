@@ -1,8 +1,12 @@
 """The generators of a benchmark."""
 
-import pytest
+import json
 
-from histoforge.core.errors import SettingsError
+import pytest
+from PIL import Image
+from scoring_parts import write_generator
+
+from histoforge.core.errors import ModelError, SettingsError, SourceError, StorageError
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.tasks.plan_benchmark import MOST_RUNS, plan_benchmark, plan_classes
 
@@ -93,3 +97,61 @@ def test_a_method_that_trains_one_network_a_class_is_planned_a_class_each():
     assert len(plan_classes(ddpm, classes, "", {"train_generator.ddpm.by_label": False})) == 2
     assert len(plan_classes(ddpm, classes, "", {"train_generator.ddpm.by_label": True})) == 1
     assert len(plan_classes(run, classes, "", {"train_generator.only_class": "benign"})) == 1
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """A real source, and what somebody else made; no file is read further than its name and its description."""
+    folder = tmp_path_factory.mktemp("places")
+    for path in ("real/dark/a.png", "real/light/a.png", "dcgan/dark/a.png", "dcgan/light/a.png", "one/dark/a.png"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16)).save(folder / path)
+    for name, kind in (("dit", "DiTPipeline"), ("flux", "FluxPipeline")):
+        (folder / name).mkdir()
+        (folder / name / "model_index.json").write_text(json.dumps({"_class_name": kind}))
+    write_generator(folder / "own")
+    return folder
+
+
+def enter(places, *names, patch_size="16"):
+    entrants = [str(places / name) for name in names]
+    settings = {"train_generator.epochs": 3, "import_generator.steps": 4}
+    source = str(places / "real")
+    return plan(["ddpm"], seed=2, overrides=settings, patch_size=patch_size, source=source, entrants=entrants)
+
+
+def test_entrants_follow_the_methods_each_with_the_step_that_imports_it(places):
+    trained, *entered = enter(places, "dcgan", "dit", "own")
+    assert (trained["step"], trained["overrides"]) == ("train_generator", {"train_generator.epochs": 3})
+    assert [run["step"] for run in entered] == ["import_patches", "import_generator", "import_generator"]
+    assert [run["title"] for run in entered] == ["dcgan", "dit", "own"]
+    assert [run["overrides"] for run in entered] == [{}, *[{"import_generator.steps": 4}] * 2]
+    assert entered[0]["source"] == str(places / "dcgan")
+    assert len({run["digest"] for run in entered}) == 3
+    assert all(run.keys() == trained.keys() and run["seed"] == 2 for run in entered)
+
+
+def test_an_entrant_never_has_the_name_of_another_run(places):
+    runs = plan(["dcgan"], patch_size="64", source=str(places / "real"), entrants=[str(places / "dcgan")] * 2)
+    assert [run["title"] for run in runs] == ["dcgan", "dcgan_2", "dcgan_3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "error", "sentence"),
+    [
+        ("nowhere", "16", StorageError, "There is nothing at"),
+        ("one", "16", SourceError, "has no image of the class 'light'"),
+        ("flux", "16", ModelError, "is a FluxPipeline, and supported are DDPMPipeline, DDIMPipeline and DiTPipeline"),
+        ("own", "32", ModelError, "patches of 16x16 px, and the source has 32x32 px"),
+    ],
+)
+def test_an_entrant_that_does_not_fit_is_refused(places, name, size, error, sentence):
+    with pytest.raises(error, match=sentence):
+        enter(places, name, patch_size=size)
+
+
+def test_entrants_are_a_list_and_count_as_generators(places):
+    with pytest.raises(SettingsError, match="give a list of locations"):
+        plan(["dcgan"], entrants="vendor/tiles")
+    with pytest.raises(SettingsError, match=f"and 1 entrant are {MOST_RUNS + 1} generators"):
+        plan(["dcgan"], seeds=MOST_RUNS, entrants=["vendor/tiles"])

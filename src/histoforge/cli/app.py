@@ -22,7 +22,7 @@ from histoforge.cli.options import completion
 from histoforge.cli.outputs import OVERWRITE
 from histoforge.cli.png_files import export, generate
 from histoforge.cli.similar import duplicates, similar
-from histoforge.cli.steps import DRY_RUN, FILE, PRESET, SET, SYNTHETIC, TEST_SOURCE, add_steps, read_settings
+from histoforge.cli.steps import DRY_RUN, ENTRANTS, FILE, PRESET, SET, SYNTHETIC, TEST_SOURCE, add_steps, read_settings
 from histoforge.core.errors import EXIT_CODE, HistoforgeError, explain_os_error
 from histoforge.core.output import guard_output
 from histoforge.core.settings import DEFAULT_PRESET, parse_overrides, preset_names
@@ -134,6 +134,7 @@ def _add_run(app: typer.Typer) -> None:
         ],
         out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the report and everything else")],
         synthetic: SYNTHETIC = None,
+        entrants: ENTRANTS = None,
         test_source: TEST_SOURCE = "",
         preset: PRESET = DEFAULT_PRESET,
         assignments: SET = None,
@@ -150,6 +151,8 @@ def _add_run(app: typer.Typer) -> None:
             overrides["test_source"] = test_source
         if synthetic:
             overrides["synthetic"] = synthetic
+        if entrants:
+            overrides["entrants"] = entrants
         if dry_run:
             show_plan(plan_run(pipeline, source, preset or "", overrides))
         else:

@@ -53,6 +53,15 @@ SYNTHETIC = Annotated[
         "judge; repeatable",
     ),
 ]
+ENTRANTS = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--entrant",
+        metavar="LOCATION",
+        help="folder, or s3:// or minio:// prefix, of a generator or of synthetic images that somebody else made, for "
+        "the pipeline generator-benchmark; repeatable",
+    ),
+]
 FILE = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings, with one section per step")
 ]

@@ -48,7 +48,7 @@ class LabelScores(Result):
 
 
 class Drawing(Result):
-    """The cost of drawing the synthetic patches.
+    """The synthetic patches that were scored, and the cost of drawing them, which a fixed set of patches has not.
 
     Attributes:
         count: patches drawn.
@@ -62,12 +62,12 @@ class Drawing(Result):
 
     count: int
     by_class: dict[str, int]
-    seconds_per_thousand: float
-    batch_size: int
-    peak_memory_mb: float
-    memory_of: str
-    device: str
-    precision: str
+    seconds_per_thousand: float | None = None
+    batch_size: int | None = None
+    peak_memory_mb: float | None = None
+    memory_of: str = ""
+    device: str = ""
+    precision: str = ""
 
 
 class Digests(Result):
@@ -81,12 +81,12 @@ class Digests(Result):
 
 
 class GeneratorScores(Result):
-    """All scores of one trained generator.
+    """All scores of one generator, or of a fixed set of synthetic patches in its place.
 
     Attributes:
         name: name by which the leaderboard groups seeds, such as 'dcgan' or 'rleo:literal'.
         method, reward: those of the generator; `reward` is '' for a method without one.
-        seed: seed that the generator was trained with.
+        seed: seed that the generator was trained with; 0 for what somebody else made.
         judge: the extractor that compares methods: one that chose nothing, if there is one.
         independent: True if the judge chose nothing. It need not be independent in any further sense: a second seed is
             the same network on the same patches.
@@ -105,6 +105,8 @@ class GeneratorScores(Result):
             versions.
         levels: precision, recall, FID and KID over independent draws at each spatial level, a row per level and
             extractor; empty in files of earlier versions.
+        origin: for a generator or a set of patches that somebody else made: `name`, `origin`, `licence` and `source` as
+            they were stated; empty for others.
         figures: what else the generator's training measured, by name, such as the leak probe of 'pathup'.
         memorisation: the memorisation audit; None without validation patches.
         drawing: time and memory taken to draw the patches.
@@ -142,6 +144,7 @@ class GeneratorScores(Result):
     extractor_checks: list[ExtractorCheck] = Field(default_factory=list)
     realism: Realism | None = None
     levels: list[LevelScores] = Field(default_factory=list)
+    origin: dict[str, str] = Field(default_factory=dict)
     figures: dict[str, float] = Field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
     features: str = ""

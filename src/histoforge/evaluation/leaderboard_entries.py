@@ -149,12 +149,14 @@ def _warnings(scores: Sequence[GeneratorScores]) -> list[str]:
         warnings.append("Path lengths use different perceptual distances: do not compare them.")
     if len({(run.paths.steps, run.paths.interpolation, run.paths.epsilon) for run in scores if run.paths}) > 1:
         warnings.append("Path lengths were measured with different steps: do not compare them.")
-    if len({(run.drawing.device, run.drawing.batch_size, run.drawing.precision) for run in scores}) > 1:
+    drawings = [run.drawing for run in scores if run.drawing.seconds_per_thousand is not None]
+    if len({(drawing.device, drawing.batch_size, drawing.precision) for drawing in drawings}) > 1:
         warnings.append(
             "Patches were drawn on different devices, at different precisions or in different batch sizes: do not "
             "compare seconds."
         )
-    seeds = {name: sorted(run.seed for run in scores if run.name == name) for name in {run.name for run in scores}}
+    trained = [run for run in scores if not run.origin]
+    seeds = {name: sorted(run.seed for run in trained if run.name == name) for name in {run.name for run in trained}}
     if len({tuple(of_name) for of_name in seeds.values()}) > 1:
         warnings.append("The methods have different seeds; rewards are compared at the seeds that both have.")
     notes = dict.fromkeys(run.judge_metrics.note for run in scores if run.judge_metrics.note)

@@ -97,6 +97,11 @@ class LeaderboardEntry:
         return self.scores[0].method
 
     @property
+    def origin(self) -> Mapping[str, str]:
+        """Origin of what somebody else made; empty for a generator of the project's own."""
+        return self.scores[0].origin
+
+    @property
     def variant(self) -> str:
         """Variant of the method, such as the guide's reward; '' for a method without variants."""
         return self.scores[0].reward

@@ -10,7 +10,7 @@ from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.evaluation import scoring
 from histoforge.evaluation.level_scores import OVERVIEW, PATCH, LevelScores
 from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
-from histoforge.generators.loading import Generator, LevelGenerator, OverviewGenerator, draw
+from histoforge.generators.loading import Described, Generator, LevelGenerator, OverviewGenerator, draw
 from histoforge.metrics.extract import Extractor, extract_features
 from histoforge.metrics.features import Features
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
@@ -87,7 +87,7 @@ class Draws:
 
 
 def score_drawn(
-    generator: Generator,
+    generator: Generator | None,
     labels: Labels,
     features: Sequence[PatchFeatures],
     real: PatchSet,
@@ -97,7 +97,7 @@ def score_drawn(
     """Return the scores of a generator at the level of the real images, a row per extractor.
 
     Args:
-        generator: a generator of any method.
+        generator: a generator of any method; None for images that exist already, which are a single draw.
         labels: the class of each image of a draw.
         features: the features of real images and of the first draw, which exists already.
         real: the patch set of the real images, for their level.
@@ -110,12 +110,13 @@ def score_drawn(
     compared = [row.real[: draws.count] for row in judged]
     held_out = [row.held_out for row in judged if row.held_out is not None]
     first = comparison.compare(compared, [row.fake for row in judged])
-    further = _metrics_of_draws(generator, labels, range(1, draws.generations), compared, comparison)
+    numbers = range(1, draws.generations)
+    further = _metrics_of_draws(generator, labels, numbers, compared, comparison) if generator else []
     return comparison.level_scores(level, [first, *further], compared, held_out)
 
 
 def score_overviews(
-    generator: Generator, overviews: PatchSet, draws: Draws, comparison: Comparison
+    generator: Described, overviews: PatchSet, draws: Draws, comparison: Comparison
 ) -> list[LevelScores]:
     """Return the scores of a generator's overviews, a row per extractor; empty if it draws patches alone.
 

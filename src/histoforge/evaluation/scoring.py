@@ -16,7 +16,7 @@ from histoforge.classifiers.weights import read_lpips
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.evaluation.generator_scores import Drawing, LabelScores
 from histoforge.evaluation.realism import REFERENCE_PATCHES, Realism, Sides, judge_classes, measure_realism
-from histoforge.generators.loading import Generator, LatentGenerator, draw
+from histoforge.generators.loading import Described, Generator, LatentGenerator, draw
 from histoforge.generators.model_selection import share_labels
 from histoforge.metrics.classification import classification_metrics
 from histoforge.metrics.corruptions import reference_copies
@@ -243,7 +243,7 @@ def label_scores(
 
 
 def walk(
-    generator: Generator,
+    generator: Described,
     labels: Labels,
     distance: Distance,
     device: torch.device,

@@ -19,10 +19,14 @@ from histoforge.training.device import resolve_device
 from histoforge.training.model_files import ModelInfo, load_model
 
 
-class Generator(Protocol):
-    """A trained model of any method that draws patches of a class."""
+class Described(Protocol):
+    """Anything with a description like a model's."""
 
     info: ModelInfo
+
+
+class Generator(Described, Protocol):
+    """A trained model of any method that draws patches of a class."""
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """Draw patches of the classes `labels`, int64 [B] on the CPU: float32 [B, 3, H, W] in [-1, 1].

@@ -3,6 +3,7 @@
 from histoforge.evaluation.leaderboard_findings import LeaderboardFindings
 from histoforge.reports.layout.blocks import Page
 from histoforge.reports.sections.distances import distances_section
+from histoforge.reports.sections.entrants import entrants_section
 from histoforge.reports.sections.guide import guide_section
 from histoforge.reports.sections.leaderboard import (
     board_section,
@@ -34,6 +35,7 @@ def build_leaderboard_page(findings: LeaderboardFindings, answer: Answer) -> Pag
         data_file="leaderboard.json",
         sections=[
             board_section(findings),
+            entrants_section(findings),
             variants_section(findings),
             downstream_section(findings),
             method_pictures_section(findings),

@@ -13,17 +13,19 @@ from torch import Tensor
 from histoforge.core.errors import ModelError, SettingsError, StorageError
 from histoforge.core.progress import say
 from histoforge.core.settings import nearest
-from histoforge.generators.imported.diffusers_pipeline import INDEX, SavedPipeline, read_pipeline
+from histoforge.generators.imported.diffusers_pipeline import SavedPipeline, read_pipeline
 from histoforge.generators.imported.fitted import FittedGenerator
-from histoforge.generators.imported.kinds import IMPORTED, installed_generator
+from histoforge.generators.imported.kinds import IMPORTED, INDEX, installed_generator
+from histoforge.generators.loading import load_generator
 from histoforge.ingest.fitting import plan_fitting
-from histoforge.ingest.origin import Origin, read_origin
-from histoforge.patches.patchset import read_info
+from histoforge.ingest.origin import Origin, read_origin, short_name
+from histoforge.patches.matching import check_same_format
+from histoforge.patches.patchset import PatchSetInfo, read_info
 from histoforge.steps.import_generator_config import ImportGeneratorConfig, ImportGeneratorSummary
 from histoforge.storage import open_location
 from histoforge.storage.local import LocalLocation
 from histoforge.training.device import resolve_device
-from histoforge.training.model_files import ModelInfo, save_model
+from histoforge.training.model_files import INFO_NAME, ModelInfo, load_model, save_model
 from histoforge.training.tensors import explained_reading
 
 
@@ -63,6 +65,8 @@ def run(config: ImportGeneratorConfig, *, patches: Path, generator: Path) -> Imp
     """
     began = time.monotonic()
     real = read_info(patches)
+    if _is_model(config):
+        return _take_over(config, real, generator, began)
     with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
         imported = _open(config, Path(temporary))
     where = config.source or f"the installed generator '{config.entry_point}'"
@@ -82,7 +86,11 @@ def run(config: ImportGeneratorConfig, *, patches: Path, generator: Path) -> Imp
         classes=real.classes,
         patch_size=real.patch_size,
         mpp=real.mpp,
-        training={"warnings": [*warnings, *origin.warnings], "parameters": {"generator": _count(imported.state)}},
+        training={
+            "source": config.source or config.entry_point,
+            "warnings": [*warnings, *origin.warnings],
+            "parameters": {"generator": _count(imported.state)},
+        },
     )
     size = _check_draws(info, imported.state, resolve_device(config.device), config.seed)
     info = save_model(generator, info, imported.state)
@@ -97,6 +105,39 @@ def run(config: ImportGeneratorConfig, *, patches: Path, generator: Path) -> Imp
         scale=fitting.scale,
         parameters=_count(imported.state),
         warnings=info.training["warnings"],
+        digest=info.digest,
+        seconds=round(time.monotonic() - began, 2),
+    )
+
+
+def _is_model(config: ImportGeneratorConfig) -> bool:
+    if not config.source:
+        return False
+    return any(entry.name == INFO_NAME for entry in open_location(config.source).source_entries())
+
+
+def _take_over(config: ImportGeneratorConfig, real: PatchSetInfo, path: Path, began: float) -> ImportGeneratorSummary:
+    """Copy a model directory of this program as it is, such as a generator that was trained on another machine."""
+    location = open_location(config.source)
+
+    def check(folder: Path) -> None:
+        advice = "give a generator that was trained on such patches"
+        drawn = load_generator(folder, config.device).info
+        check_same_format(f"The generator {location} draws", drawn, "the patch set", real, advice)
+
+    location.get_tree(path, check)
+    info, state = load_model(path, "generator")
+    return ImportGeneratorSummary(
+        name=short_name(config.name or config.source),
+        kind=info.method,
+        source=config.source,
+        origin="",
+        licence="",
+        classes={name: name for name in info.classes},
+        image_size=info.patch_size,
+        scale=1.0,
+        parameters=_count(state),
+        warnings=[],
         digest=info.digest,
         seconds=round(time.monotonic() - began, 2),
     )

@@ -14,7 +14,7 @@ class ImportGeneratorConfig(ImportConfig):
     source: str = Field(
         "",
         description="folder, or s3:// or minio:// prefix, of a saved diffusers pipeline, of one such folder per class, "
-        "or of the .safetensors file of an installed package's generator",
+        "of the .safetensors file of an installed package's generator, or of a model directory, which is copied",
     )
     entry_point: str = Field(
         "", description="name of a generator in the group histoforge.generators of an installed package; '' for none"
@@ -39,7 +39,7 @@ class ImportGeneratorSummary(Settings):
 
     Attributes:
         name: its name.
-        kind: 'DiTPipeline', 'DDPMPipeline', 'DDIMPipeline', or 'installed'.
+        kind: 'DiTPipeline', 'DDPMPipeline', 'DDIMPipeline', 'installed', or the method of a model directory.
         source: the location; '' for a package without weights.
         origin, licence: as stated; '' if they are not.
         classes: the generator's own class behind each of the real ones.

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from histoforge.classifiers.encoders.encoder import load_encoders
 from histoforge.classifiers.network import Classifier
 from histoforge.core.progress import say
+from histoforge.core.text import counted
 from histoforge.evaluation import level_scoring, scoring
+from histoforge.evaluation.fixed_sets import FixedSet, is_patch_set
 from histoforge.evaluation.generator_scores import (
     Digests,
     GeneratorScores,
@@ -20,7 +23,7 @@ from histoforge.evaluation.score_warnings import score_warnings
 from histoforge.evaluation.scores_file import class_grid, mapped_features, write_samples, write_scores
 from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
 from histoforge.evaluation.spaces import check_warnings
-from histoforge.generators.loading import Generator, load_generator
+from histoforge.generators.loading import Described, Generator, load_generator
 from histoforge.generators.methods import METHODS, title
 from histoforge.metrics.audit_pixels import AuditPixels
 from histoforge.metrics.block_edges import block_edges
@@ -54,7 +57,8 @@ def run(
         config: the settings.
         patches: patch set of real patches: the training split is compared with, the validation split provides real
             patches that no generator saw.
-        generator: a trained generator of any method.
+        generator: a trained generator of any method; or a set of synthetic patches, of which some are chosen by the
+            seed instead of being drawn. It has no path lengths, no cost of drawing, and a single draw.
         extractor: a classifier trained on the real patches, or its arm. In an arm, the lowest seed labels the
             synthetic patches; the next seed, which chose nothing, is the judge; metrics are also computed with the
             others.
@@ -70,8 +74,7 @@ def run(
     started = time.monotonic()
     device = resolve_device(config.device)
     real = PatchSet.open(patches)
-    model = load_generator(generator, str(device))
-    scoring.check_generator(model, generator, real)
+    model = _open(generator, real, device)
     classifiers = scoring.open_classifiers(extractor, real.classes, real.patch_size, device)
     dtype = resolve_precision(config.precision, device)
     others: list[Extractor] = [
@@ -84,9 +87,14 @@ def run(
     # The first `count` training patches are compared, all of these are searched for copies.
     train = compared_images(real, config.seed, max(config.count, config.audit_patches))
     held_out = held_out_images(real, config.seed)
-    labels = scoring.labels_to_draw(real.split("train"), config.count, config.labels == "balanced", config.seed)
-    pixels, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype)
-    say(f"score_generator: {len(labels)} patches drawn, {drawing.seconds_per_thousand:.2f} s per thousand patches")
+    wanted = (real.split("train"), config.count, config.labels == "balanced", config.seed)
+    if isinstance(model, FixedSet):
+        pixels, labels, drawing = model.choose(*wanted)
+    else:
+        labels = scoring.labels_to_draw(*wanted)
+        pixels, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype)
+    speed = f", {drawing.seconds_per_thousand:.2f} s per thousand patches" if drawing.seconds_per_thousand else ""
+    say(f"score_generator: {counted(len(labels), 'patches')} to score{speed}")
     made_by = {"step": "score_generator", "config": config.model_dump(mode="json"), "generator": model.info.digest}
     samples_digest = write_samples(samples, pixels, labels, model.info, real, made_by)
     extractors += untrained_extractors(train)
@@ -123,16 +131,27 @@ def run(
     return _summary(result, time.monotonic() - started)
 
 
+def _open(path: Path, real: PatchSet, device: torch.device) -> Generator | FixedSet:
+    """Return the generator, or the set of patches in its place, after checking that it fits the real patches."""
+    if is_patch_set(path):
+        return FixedSet.open(path, real)
+    generator = load_generator(path, str(device))
+    scoring.check_generator(generator, path, real)
+    return generator
+
+
 def _identity(
-    generator: Generator, config: ScoreGeneratorConfig, real: PatchSet, samples: str, classifiers: list[Classifier]
+    generator: Described, config: ScoreGeneratorConfig, real: PatchSet, samples: str, classifiers: list[Classifier]
 ) -> dict[str, Any]:
     """Return the identity of the scored generator, and the record of its training."""
     info = generator.info
     steps, seconds = (info.training.get(name) for name in ("steps", "seconds"))
     variant = METHODS[info.method].variant(info.config) if info.method in METHODS else ""
-    name = (info.config.get("origin") or {}).get("name") or title(info.method, variant)
+    origin = info.config.get("origin") or {}
+    source = {"source": str(info.training["source"])} if info.training.get("source") else {}
     return {
-        "name": config.name or name,
+        "name": config.name or origin.get("name") or title(info.method, variant),
+        "origin": {**origin, **source},
         "method": info.method,
         "reward": variant,
         "seed": int(info.config.get("seed", 0)),
@@ -186,7 +205,7 @@ def _feature_scores(
 
 
 def _score_levels(
-    generator: Generator,
+    generator: Generator | FixedSet,
     labels: Labels,
     features: list[PatchFeatures],
     real: PatchSet,
@@ -195,7 +214,8 @@ def _score_levels(
     comparison: Comparison,
 ) -> list[LevelScores]:
     """Score all draws at the level of the real images and, if there are overviews, at theirs."""
-    levels = level_scoring.score_drawn(generator, labels, features, real, draws, comparison)
+    drawing = None if isinstance(generator, FixedSet) else generator
+    levels = level_scoring.score_drawn(drawing, labels, features, real, draws, comparison)
     if overviews is None:
         return levels
     of_overviews = level_scoring.score_overviews(generator, PatchSet.open(overviews), draws, comparison)

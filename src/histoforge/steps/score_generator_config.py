@@ -110,7 +110,7 @@ class ScoreGeneratorSummary(Settings):
         spread, distinct: signs of mode collapse; real patches have a spread of 1.
         collapsed: classes with such signs.
         label_accuracy, label_macro_f1: scores of the real-trained classifier on the synthetic patches (Table IV).
-        seconds_per_thousand, peak_memory_mb: time and memory of drawing.
+        seconds_per_thousand, peak_memory_mb: time and memory of drawing; None for a fixed set of patches.
         training_seconds: training time of the generator.
         levels: mean and deviation of precision, recall, FID and KID over all draws, by level, 'patch' or 'overview'.
         metrics: values of further registered metrics of features, by name.
@@ -138,8 +138,8 @@ class ScoreGeneratorSummary(Settings):
     collapsed: list[str]
     label_accuracy: float
     label_macro_f1: float | None
-    seconds_per_thousand: float
-    peak_memory_mb: float
+    seconds_per_thousand: float | None
+    peak_memory_mb: float | None
     training_seconds: float | None
     levels: dict[str, dict[str, MeanStd]]
     metrics: dict[str, float]

@@ -208,7 +208,7 @@ STEPS = Registry(
             about="Draw patches from a generator, and compute all scores that the leaderboard shows.",
             inputs=(
                 _PATCHES,
-                Port("generator", "trained generator"),
+                Port("generator", "trained generator, or a set of synthetic patches in its place"),
                 Port("extractor", "classifier trained on real patches, or its arm (then all its seeds)"),
                 Port("overviews", "overviews to compare those of a generator of two levels with", optional=True),
             ),

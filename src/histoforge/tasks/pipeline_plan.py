@@ -90,6 +90,7 @@ def _walk(spec: Any, dag: Any, times: int | None, lengths: Mapping[str, int]) ->
             yield from _walk(spec, component.dag, _product(times, _items(task, lengths)), lengths)
         else:
             step = re.sub(r"-\d+$", "", task.component_ref.name.removeprefix("comp-")).replace("-", "_")
+            step = "train_generator" if step == "enter_generator" else step
             yield Task(task.task_info.name or name, step if step in STEPS else "", times)
 
 

@@ -1,13 +1,17 @@
-"""Plan the generators of a benchmark: methods x seeds, and x classes if a method trains one network per class."""
+"""Plan the generators of a benchmark: methods x seeds, and x classes if a method trains one network per class.
+
+Beside them stand the entrants, generators and sets of patches that somebody else made.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from histoforge.core.errors import SettingsError
+from histoforge.core.text import counted
 from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.methods import METHODS, parse_title, title
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.table import STEPS, step_config, step_overrides
 from histoforge.steps.train_generator_config import method_config
 
 MOST_RUNS = 36
@@ -22,8 +26,10 @@ def plan_benchmark(
     overrides: Mapping[str, Any],
     downstream_seeds: int = 0,
     patch_size: str = "",
+    source: str = "",
+    entrants: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Plan the runs of a benchmark: one generator and its two classifiers each.
+    """Plan the runs of a benchmark: one generator, or set of patches in its place, and two classifiers each.
 
     All settings that the runs pass to `train_generator` and `train_classifier` are checked here, before any training.
 
@@ -35,36 +41,47 @@ def plan_benchmark(
         overrides: `step.parameter` or `parameter` to value.
         downstream_seeds: the pipeline's value for the classifiers that judge a generator; 0 for the preset's.
         patch_size: the pipeline's value for `preprocess`; '' for the preset's.
+        source: location of the real slides or images; entrants need it.
+        entrants: locations of generators and of synthetic images that somebody else made.
 
     Returns:
         For each run: `title` (shown on the leaderboard, such as 'rleo:literal'; kfp reserves `name` for a loop's item),
         `method`, `reward` (its variant; '' for a method without variants), `seed`, and the names of its arms: `arm`
-        (only synthetic patches) and `both` (with the real ones).
+        (only synthetic patches) and `both` (with the real ones); `step`, the step that trains or imports, with its
+        `overrides`; and `source` and `digest` of an entrant, '' for others.
 
     Raises:
-        SettingsError: if a list is empty, a method or variant is unknown, there are too many runs, a step rejects its
-            settings, or a method cannot make the patch size.
+        SettingsError: if there are no methods, a method or variant is unknown, there are too many runs, a step rejects
+            its settings, or a method cannot make the patch size.
+        HistoforgeError: if an entrant is missing, unsupported, or does not fit the source.
     """
     names = dict.fromkeys(_resolved(text, preset, overrides) for text in _checked_list(methods))
     if generator_seeds < 1:
         raise SettingsError(f"'generator_seeds' is {generator_seeds}: give at least 1.")
-    if len(names) * generator_seeds > MOST_RUNS:
+    if isinstance(entrants, str):
+        raise SettingsError(f"'entrants' is {entrants!r}: give a list of locations, such as ['vendor/tiles'].")
+    if len(names) * generator_seeds + len(entrants) > MOST_RUNS:
+        others = f" and {counted(len(entrants), 'entrants')}" if entrants else ""
         raise SettingsError(
-            f"{len(names)} methods with {generator_seeds} seeds each are {len(names) * generator_seeds} generators, "
-            f"and a benchmark takes at most {MOST_RUNS}: list fewer methods or lower generator_seeds."
+            f"{len(names)} methods with {generator_seeds} seeds each{others} are "
+            f"{len(names) * generator_seeds + len(entrants)} generators, and a benchmark takes at most {MOST_RUNS}: "
+            "list fewer methods or lower generator_seeds."
         )
     first_seeds = {
         (method, variant): settings({"method": method, "reward": variant, "seed": seed}, preset, overrides).seed
         for method, variant in names
     }
-    runs = [_run(*name, first_seed + i) for name, first_seed in first_seeds.items() for i in range(generator_seeds)]
+    own = step_overrides(STEPS["train_generator"], overrides)
+    runs = [
+        _run(*name, first_seed + i, own) for name, first_seed in first_seeds.items() for i in range(generator_seeds)
+    ]
     cutting: Any = step_config(STEPS["preprocess"], preset, overrides, {"patch_size": patch_size, "source": "any"})
     for run in runs:
         METHODS[run["method"]].check_size(settings(run, preset, overrides), cutting.size)
     for use in ("synthetic", "both"):
         given = {"arm": runs[0]["arm"], "use": use, "seeds": downstream_seeds, "seed": seed}
         step_config(STEPS["train_classifier"], preset, overrides, given)
-    return runs
+    return [*runs, *_entrants(runs, entrants, source, cutting.size, seed, preset, overrides)]
 
 
 def plan_classes(
@@ -118,7 +135,36 @@ def _resolved(text: str, preset: str, overrides: Mapping[str, Any]) -> tuple[str
     return method.name, variant
 
 
-def _run(method: str, variant: str, seed: int) -> dict[str, Any]:
+def _run(method: str, variant: str, seed: int, overrides: Mapping[str, Any]) -> dict[str, Any]:
     name = title(method, variant)
+    trained = {"method": method, "reward": variant, "step": "train_generator", "source": "", "digest": ""}
+    return {**trained, **_names(name, seed), "overrides": dict(overrides)}
+
+
+def _entrants(
+    runs: Sequence[Mapping[str, Any]],
+    locations: Sequence[str],
+    source: str,
+    patch_size: tuple[int, int],
+    seed: int,
+    preset: str,
+    overrides: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Return the runs of entrants, under names that no other run has; their seed is that of the first run."""
+    from histoforge.tasks.entrants import check_entrant, distinct, real_classes
+
+    classes = real_classes(source, preset, overrides, seed) if locations else []
+    entered: list[dict[str, Any]] = []
+    for location in map(str, locations):
+        entrant = check_entrant(location, classes, patch_size, seed=seed, preset=preset, overrides=overrides)
+        name = distinct(entrant.name, [run["title"] for run in (*runs, *entered)])
+        step_only = step_overrides(STEPS[entrant.step], overrides)
+        imported = {"method": "", "reward": "", "step": entrant.step, "source": location, "digest": entrant.digest}
+        entered.append({**imported, **_names(name, runs[0]["seed"]), "overrides": step_only})
+    return entered
+
+
+def _names(name: str, seed: int) -> dict[str, Any]:
+    """Return title, seed and the names of the two arms of a run."""
     arm = f"{re.sub('[^a-z0-9]', '_', name)}_s{seed}"
-    return {"title": name, "method": method, "reward": variant, "seed": seed, "arm": arm, "both": f"{arm}_both"}
+    return {"title": name, "seed": seed, "arm": arm, "both": f"{arm}_both"}

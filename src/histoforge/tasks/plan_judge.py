@@ -1,18 +1,12 @@
 """Plan the pipeline `judge`: the sets of synthetic images, their names, and the arms that are trained with them."""
 
-import re
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from histoforge.core.errors import SettingsError
 from histoforge.core.text import counted
-from histoforge.steps.table import STEPS, step_config
+from histoforge.tasks.entrants import check_set, distinct, real_classes
 from histoforge.tasks.plan_folds import MOST_GENERATORS, plan_folds
-
-RESERVED = re.compile(r"baseline|traditional|control.*")
-"""Names of arms without synthetic patches."""
 
 
 def plan_judge(
@@ -53,48 +47,11 @@ def plan_judge(
             f"{fold_count * len(synthetic)} comparisons, and a run takes at most {MOST_GENERATORS}: give fewer "
             "sets, or lower folds."
         )
-    classes = _real_classes(source, preset, overrides, seed)
+    classes = real_classes(source, preset, overrides, seed)
     plans: list[dict[str, str]] = []
     for location in synthetic:
-        name, digest = _check(str(location), classes, seed, preset, overrides)
-        name = _distinct(name, [plan["title"] for plan in plans])
+        entrant = check_set(str(location), classes, seed=seed, preset=preset, overrides=overrides)
+        name = distinct(entrant.name, [plan["title"] for plan in plans])
         arms = {rule: f"{name}_{rule}" for rule in rules}
-        plans.append({"source": str(location), "digest": digest, "title": name, "as_is": name, **arms})
+        plans.append({"source": str(location), "digest": entrant.digest, "title": name, "as_is": name, **arms})
     return plans
-
-
-def _real_classes(source: str, preset: str, overrides: Mapping[str, Any], seed: int) -> list[str]:
-    """Return the classes of the real source; empty if only `preprocess` can tell."""
-    from histoforge.core.errors import SourceError
-    from histoforge.storage import open_location
-    from histoforge.tasks.scan_source import source_classes
-
-    cutting: Any = step_config(STEPS["preprocess"], preset, overrides, {"source": source, "seed": seed})
-    location = open_location(source)
-    try:
-        return source_classes(cutting, location, location.source_entries())
-    except SourceError:  # `preprocess` will say what is wrong with the source
-        return []
-
-
-def _check(location: str, classes: list[str], seed: int, preset: str, overrides: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the name and the digest of a set, after checking its classes."""
-    from histoforge.ingest.synthetic import class_labels, outline_synthetic
-    from histoforge.storage import digest_of_source, open_location
-
-    config: Any = step_config(STEPS["import_patches"], preset, overrides, {"source": location, "seed": seed})
-    opened = open_location(location)
-    with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
-        stated, theirs = outline_synthetic(opened, config.labels, Path(temporary))
-    origin = stated.with_settings(config, location)
-    if classes:
-        class_labels(theirs, classes, origin.classes, config.ignored, str(opened))
-    return origin.name, digest_of_source(opened)
-
-
-def _distinct(name: str, taken: Sequence[str]) -> str:
-    """Return a name that no other set and no arm of real patches has."""
-    if RESERVED.fullmatch(name):
-        name = f"set_{name}"[:20]
-    numbered = (f"{name[:17]}_{number}" for number in range(2, len(taken) + 3))
-    return name if name not in taken else next(free for free in numbered if free not in taken)

@@ -85,12 +85,16 @@ def run_plan_benchmark(
     overrides: Mapping[str, Any],
     downstream_seeds: int,
     patch_size: str = "",
+    source: str = "",
+    entrants: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """List the runs of a benchmark; see `plan_benchmark.plan_benchmark`."""
     from histoforge.tasks.plan_benchmark import plan_benchmark
 
     with task_process("plan_benchmark"):
-        runs = plan_benchmark(methods, generator_seeds, seed, preset, overrides, downstream_seeds, patch_size)
+        runs = plan_benchmark(
+            methods, generator_seeds, seed, preset, overrides, downstream_seeds, patch_size, source, entrants
+        )
         say(f"{len(runs)} generators: {', '.join(dict.fromkeys(run['title'] for run in runs))}")
     return runs
 

@@ -33,6 +33,7 @@ OWN = ("seed", "seeds", "folds", "slide_cache")
 LOCATIONS = {
     "test_source": "it compares no arms on test patches",
     "synthetic": "it draws its synthetic patches itself",
+    "entrants": "it has no leaderboard, or one of its own methods alone",
 }
 """Parameters of a pipeline itself that name a location to read, or a list of them, besides the source, with the reason
 for which other pipelines have none."""

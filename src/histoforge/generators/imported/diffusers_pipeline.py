@@ -20,17 +20,11 @@ from histoforge.core.errors import ModelError
 from histoforge.core.text import join_words
 from histoforge.generators.imported.explained import explained_code
 from histoforge.generators.imported.fitted import FittedGenerator
+from histoforge.generators.imported.kinds import COMPONENTS, INDEX
 from histoforge.training.model_files import ModelInfo
 from histoforge.training.tensors import explained_reading
 
-INDEX = "model_index.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-COMPONENTS = {
-    "DDPMPipeline": {"unet": "UNet2DModel"},
-    "DDIMPipeline": {"unet": "UNet2DModel"},
-    "DiTPipeline": {"transformer": "DiTTransformer2DModel", "vae": "AutoencoderKL"},
-}
-"""The supported pipelines, with the class of each of their networks."""
 ADVICE = "save the pipeline again with save_pretrained(safe_serialization=True)"
 
 

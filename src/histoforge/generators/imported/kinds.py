@@ -15,6 +15,15 @@ GROUP = "histoforge.generators"
 """The group of entry points in which other packages name an `InstalledGenerator`."""
 ADVICE = "give the weights that it asks for, or another version of the package"
 
+INDEX = "model_index.json"
+"""The file that describes a saved pipeline of diffusers."""
+COMPONENTS = {
+    "DDPMPipeline": {"unet": "UNet2DModel"},
+    "DDIMPipeline": {"unet": "UNet2DModel"},
+    "DiTPipeline": {"transformer": "DiTTransformer2DModel", "vae": "AutoencoderKL"},
+}
+"""The supported pipelines, with the class of each of their networks."""
+
 
 @dataclass(frozen=True)
 class ImportedKind:

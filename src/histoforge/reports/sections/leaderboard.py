@@ -195,7 +195,7 @@ def _methods_table(findings: LeaderboardFindings, metrics: Sequence[Metric], cap
     """Return a table with one row per method and one column per metric; the best value of a column is labelled."""
     rows = []
     for entry in findings.entries:
-        row = [Cell(entry.name, counted(len(entry.scores), "seeds"))]
+        row = [Cell(entry.name, "made elsewhere" if entry.origin else counted(len(entry.scores), "seeds"))]
         for metric in metrics:
             spread, best = entry.spread(metric), findings.best(metric) is entry
             std = [f"± {spread.std:{metric.format}}"] if spread.std is not None else []

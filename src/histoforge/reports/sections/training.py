@@ -57,7 +57,10 @@ def generators_section(findings: LeaderboardFindings) -> Section:
 
 def costs_section(findings: LeaderboardFindings) -> Section:
     """Show time and memory of each method."""
-    drawing = findings.entries[0].scores[0].drawing
+    drawings = [scores.drawing for entry in findings.entries for scores in entry.scores]
+    drawing = next((each for each in drawings if each.seconds_per_thousand is not None), None)
+    if drawing is None:
+        return Section("costs", "Costs", "", [])
     table = Table(
         caption="Costs, mean ± standard deviation over seeds",
         columns=["Method", "Training", "Seconds per thousand patches", "Peak memory, MB", "Parameters"],

@@ -21,10 +21,12 @@ HEADLINE_METRICS = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic
 
 def leaderboard_answer(findings: LeaderboardFindings) -> Answer:
     """Return the first lines. They report means, deviations and overlaps; they call no method better than another."""
-    seeds = min(len(entry.scores) for entry in findings.entries)
+    own = [entry for entry in findings.entries if not entry.origin]  # what others made has no further seed to train
+    seeds = min(len(entry.scores) for entry in own or findings.entries)
     lines = [
         *_other_metrics_line(findings),
         _certainty_line(findings, seeds),
+        *_entrants_line(findings),
         *variant_lines(findings),
         *_downstream_line(findings),
         _collapse_line(findings),
@@ -168,6 +170,16 @@ def _certainty_line(findings: LeaderboardFindings, seeds: int) -> str:
     if close:
         return f"{text} In {' and in '.join(close)}, the two best methods lie within their deviations of each other."
     return text
+
+
+def _entrants_line(findings: LeaderboardFindings) -> list[str]:
+    names = [entry.name for entry in findings.entries if entry.origin]
+    if not names:
+        return []
+    return [
+        f"Made elsewhere and judged by the same measures: {join_words(names)}. Each has a single value, without a "
+        "deviation over seeds, and nothing here can tell which patients it was made from."
+    ]
 
 
 def _is_close(findings: LeaderboardFindings, metric: Metric) -> bool:
