@@ -88,8 +88,8 @@ def claimed(
             clear(output.path if output.kind == "slides" else output.path.parent)
             if output.exists() and not overwrite and not same:
                 raise StorageError(
-                    f"{output.path} contains an earlier result ({output.name}): add --overwrite to replace it, or name another "
-                    "output."
+                    f"{output.path} contains an earlier result ({output.name}): add --overwrite to replace it, "
+                    "or name another output."
                 )
         yield
 
