@@ -65,12 +65,12 @@ def main() -> None:
             summary = import_patches.run(config, patches=folder / "real", synthetic=folder / "synthetic")
             return sum(summary.counts.values())
 
-        found = fastest_in_turn(
+        results = fastest_in_turn(
             {"plain Pillow loop": lambda: plain_loop(folder / "images", folder / "loop.npy"), "import_patches": step},
             options.rounds,
         )
-    assert len({count for _, count in found.values()}) == 1
-    times = {name: seconds for name, (seconds, _) in found.items()}
+    assert len({count for _, count in results.values()}) == 1
+    times = {name: seconds for name, (seconds, _) in results.items()}
     title = f"{options.images:,} PNGs of {options.size} px"
     print(table(title, "images", options.images, times, "plain Pillow loop"))
     print(surroundings(["numpy", "pillow", "imagecodecs"]))

@@ -54,9 +54,9 @@ def read_codec(path: Path) -> Codec:
 
 def codec_counts(codecs: Iterable[Codec]) -> dict[str, Any]:
     """Return the number of files of each codec as 'codecs', and the median JPEG quality, or None, as 'jpeg_quality'."""
-    known = list(codecs)
-    qualities = [codec.quality for codec in known if codec.quality == codec.quality]
-    names = sorted(codec.name for codec in known)
+    codecs = list(codecs)
+    qualities = [codec.quality for codec in codecs if codec.quality == codec.quality]
+    names = sorted(codec.name for codec in codecs)
     return {"codecs": dict(Counter(names)), "jpeg_quality": float(np.median(qualities)) if qualities else None}
 
 

@@ -38,8 +38,8 @@ def run(config: CutSlidesConfig, *, cuts: Path) -> CutSlidesSummary:
         if isinstance(source, SlideSource):
             chosen = check_listed(config.slides, entries)
             items = [item for item in source.items if not chosen or item.file in chosen]
-            place = open_location(config.slide_cache) if config.slide_cache else LocalLocation(folder)
-            store = SlideStore(place, Path(temporary))
+            cache = open_location(config.slide_cache) if config.slide_cache else LocalLocation(folder)
+            store = SlideStore(cache, Path(temporary))
             keys = {item.file: source.keys[item.file] for item in items}
             reused = sum(key in store for key in keys.values())
             for item, error in source.cut(store, items):

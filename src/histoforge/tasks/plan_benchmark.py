@@ -61,9 +61,9 @@ def plan_benchmark(
     if isinstance(entrants, str):
         raise SettingsError(f"'entrants' is {entrants!r}: give a list of locations, such as ['vendor/tiles'].")
     if len(names) * generator_seeds + len(entrants) > MOST_RUNS:
-        others = f" and {counted(len(entrants), 'entrants')}" if entrants else ""
+        and_entrants = f" and {counted(len(entrants), 'entrants')}" if entrants else ""
         raise SettingsError(
-            f"{len(names)} methods with {generator_seeds} seeds each{others} are "
+            f"{len(names)} methods with {generator_seeds} seeds each{and_entrants} are "
             f"{len(names) * generator_seeds + len(entrants)} generators, and a benchmark takes at most {MOST_RUNS}: "
             "list fewer methods or lower generator_seeds."
         )

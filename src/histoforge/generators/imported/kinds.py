@@ -95,9 +95,9 @@ def installed_generator(name: str) -> InstalledGenerator:
     """
     entries = {entry.name: entry for _, entry in installed_entries(GROUP, InstalledGenerator)}
     if name not in entries:
-        known = f"installed are {', '.join(entries)}" if entries else "none is installed"
+        installed = f"installed are {', '.join(entries)}" if entries else "none is installed"
         raise SettingsError(
-            f"No installed package has a generator '{name}'{nearest(name, entries)}: {known}, so install the package "
-            f"that names it in the group {GROUP}."
+            f"No installed package has a generator '{name}'{nearest(name, entries)}: {installed}, so install the "
+            f"package that names it in the group {GROUP}."
         )
     return entries[name]

@@ -21,8 +21,9 @@ HEADLINE_METRICS = {"fid": "FID", "accuracy_synthetic": "accuracy from synthetic
 
 def leaderboard_answer(findings: LeaderboardFindings) -> Answer:
     """Return the first lines. They report means, deviations and overlaps; they call no method better than another."""
-    own = [entry for entry in findings.entries if not entry.origin]  # what others made has no further seed to train
-    seeds = min(len(entry.scores) for entry in own or findings.entries)
+    # what others made has no further seed to train
+    trained_here = [entry for entry in findings.entries if not entry.origin]
+    seeds = min(len(entry.scores) for entry in trained_here or findings.entries)
     lines = [
         *_other_metrics_line(findings),
         _certainty_line(findings, seeds),
