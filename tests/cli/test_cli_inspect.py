@@ -24,12 +24,12 @@ def test_a_patch_set_is_shown_by_split_class_and_patient(capsys, patches):
 
 
 def test_a_damaged_patch_set_is_not_shown(capsys, patches):
-    pixels = bytearray((patches / "images.npy").read_bytes())
+    pixels = bytearray((patches / "images" / "00000.npy").read_bytes())
     pixels[-1] ^= 1
-    (patches / "images.npy").write_bytes(pixels)
+    (patches / "images" / "00000.npy").write_bytes(pixels)
     ended = call(capsys, "inspect", patches)
     assert (ended.code, ended.out) == (2, "")
-    assert "images.npy" in ended.err
+    assert "00000.npy" in ended.err
 
 
 @pytest.mark.parametrize(("name", "text"), [("metrics.json", "[1]"), ("metrics.json", "{"), ("page.html", "<p>")])

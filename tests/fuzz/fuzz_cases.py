@@ -123,7 +123,7 @@ DOCUMENTS = {
 }  # fmt: skip
 BINARIES = {
     "index": ("patches", "index.parquet", "inspect", "{}/patches"),
-    "images": ("patches", "images.npy", "inspect", "{}/patches"),
+    "images": ("patches", "images/00000.npy", "inspect", "{}/patches"),
     "weights": ("arm", "seed-0/model.safetensors", "inspect", "{}/arm/seed-0"),
     "guide's weights": ("guide", "model.safetensors", *DOCUMENTS["guide"][2:]),
 }

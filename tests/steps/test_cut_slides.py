@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {**found, "summary": json.dumps(summary).encode()}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_chunks() -> Iterator[None]:
+    """Chunks so small that the joined patches fill several of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("histoforge.patches.chunks.CHUNK_BYTES", 1 << 16)
+        yield
+
+
 @pytest.fixture(scope="module", params=[PLAIN, LEVELS], ids=["patches", "both levels"])
 def alone(request: pytest.FixtureRequest, slides: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The settings, and what one task makes of the slides."""
@@ -96,6 +105,7 @@ def alone(request: pytest.FixtureRequest, slides: Path, tmp_path_factory: pytest
     result = preprocess(slides, out, **request.param)
     assert len(result.summary.failed) == 2
     assert result.summary.warnings
+    assert len(list((out / "patches" / "images").iterdir())) > 3
     return request.param, contents(out)
 
 

@@ -236,8 +236,8 @@ def test_an_empty_location_and_a_damaged_patch_set_are_refused(real, tmp_path):
         imported(tmp_path / "nowhere", real, tmp_path / "out")
     write_folder(tmp_path / "in")
     imported(tmp_path / "in", real, tmp_path / "set", source_mpp=0.5)
-    with open(tmp_path / "set" / "images.npy", "r+b") as file:
+    with open(tmp_path / "set" / "images" / "00000.npy", "r+b") as file:
         file.seek(500)
         file.write(b"\x01\x02")
-    with pytest.raises(PatchSetError, match=r"images.npy is damaged"):
+    with pytest.raises(PatchSetError, match=r"00000.npy is damaged"):
         imported(tmp_path / "set", real, tmp_path / "out")

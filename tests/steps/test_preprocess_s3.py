@@ -45,7 +45,7 @@ def test_a_bucket_gives_the_patches_that_the_folder_gives(
     use(monkeypatch, server.endpoint)
     assert preprocess(f"s3://{BUCKET}", tmp_path / "s3") == 0
     assert preprocess(folder_by_patient(tmp_path / "images"), tmp_path / "local") == 0
-    for name in ("patches/images.npy", "patches/index.parquet"):
+    for name in ("patches/images/00000.npy", "patches/index.parquet"):
         assert (tmp_path / "s3" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
 
 

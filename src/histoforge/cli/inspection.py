@@ -48,6 +48,7 @@ def _patch_set(path: Path) -> dict[str, Any]:
     from histoforge.patches import PatchSet
 
     patches = PatchSet.open(path)
+    patches.verify()
     info = patches.info
     values: dict[str, Any] = {
         "patches": len(patches),

@@ -61,6 +61,8 @@ KINDS = {
         (
             "images.npy",
             "images.parquet",
+            "images/*.npy",
+            "images/*.parquet",
             "index.parquet",
             "conflicts.csv",
             "summary.json",

@@ -1,11 +1,11 @@
-"""The two storage formats for the pixels of a patch set, with a common reader and writer interface."""
+"""The two formats of files with the pixels of patches, with a common reader and writer interface."""
 
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import imagecodecs
 import numpy as np
@@ -50,12 +50,13 @@ class ImageWriter(Protocol):
 
 
 class NpyReader:
-    """Reader of `images.npy` through a memory map."""
+    """Reader of an array, through a memory map or from its bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self.array: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-        if self.array.dtype != np.uint8:
-            raise ValueError(f"{path.name} contains {self.array.dtype}, not uint8")
+    def __init__(self, source: Path | BinaryIO) -> None:
+        mode: Literal["r"] | None = "r" if isinstance(source, Path) else None
+        self.array: Pixels = np.load(source, mmap_mode=mode, allow_pickle=False)
+        if self.array.dtype != np.uint8 or self.array.ndim != 4:
+            raise ValueError(f"it contains {self.array.dtype} {self.array.shape}, not uint8 [n, H, W, 3]")
         self.shape = self.array.shape
 
     def read(self, rows: NDArray[np.int64]) -> Pixels:
@@ -63,13 +64,13 @@ class NpyReader:
 
 
 class NpyWriter:
-    """Writer that appends to `images.npy`; the header is written again at the end, when the count is known."""
+    """Writer that appends to an array; the header is written again at the end, when the count is known."""
 
-    def __init__(self, directory: Path, patch_size: tuple[int, int]) -> None:
-        self.name = "images.npy"
+    def __init__(self, path: Path, patch_size: tuple[int, int]) -> None:
+        self.name = path.name
         self._shape = (*patch_size, 3)
         self._count = 0
-        self._file = open(directory / self.name, "wb")  # noqa: SIM115 - closed by close()
+        self._file = open(path, "wb")  # noqa: SIM115 - closed by close()
         self._write_header()
 
     def write(self, images: Pixels) -> None:
@@ -88,10 +89,10 @@ class NpyWriter:
 
 
 class ParquetReader:
-    """Reader of `images.parquet`, which has one encoded image per row, by row groups."""
+    """Reader of a table with one encoded image per row, by row groups."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, memory_map=True)
+    def __init__(self, source: Path | BinaryIO) -> None:
+        self._file = pq.ParquetFile(source, memory_map=True)
         groups = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         self._first_rows = np.concatenate([[0], np.cumsum(groups)])
         self.shape: tuple[int, ...] = (self._file.metadata.num_rows,)
@@ -110,15 +111,15 @@ class ParquetReader:
 
 
 class ParquetWriter:
-    """Writer of `images.parquet` by row groups."""
+    """Writer of a table with one encoded image per row, by row groups."""
 
     _schema = pa.schema([("image", pa.binary())])
 
-    def __init__(self, directory: Path) -> None:
-        self.name = "images.parquet"
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
         self._pending: list[bytes] = []
         self._encoders = ThreadPoolExecutor(os.cpu_count())
-        self._file = pq.ParquetWriter(directory / self.name, self._schema, compression="none")
+        self._file = pq.ParquetWriter(path, self._schema, compression="none")
 
     def write(self, images: Pixels) -> None:
         for encoded in self._encoders.map(encode_png, images):
@@ -146,13 +147,18 @@ def encode_png(image: Pixels) -> bytes:
     return bytes(imagecodecs.png_encode(image, level=1, strategy=png.STRATEGY.RLE, filter=png.FILTER.PAETH))
 
 
-def image_writer(directory: Path, patch_size: tuple[int, int]) -> ImageWriter:
-    """Return the writer for a patch size (height, width) in px."""
-    if max(patch_size) >= ENCODED_FROM_PX:
-        return ParquetWriter(directory)
-    return NpyWriter(directory, patch_size)
+def image_suffix(patch_size: tuple[int, int]) -> str:
+    """Return the suffix of files with patches of a size, (height, width) in px: large ones are encoded."""
+    return ".parquet" if max(patch_size) >= ENCODED_FROM_PX else ".npy"
 
 
-def image_reader(path: Path) -> ImageReader:
-    """Return the reader of a file from `image_writer`."""
-    return NpyReader(path) if path.suffix == ".npy" else ParquetReader(path)
+def image_writer(directory: Path, patch_size: tuple[int, int], stem: str = "images") -> ImageWriter:
+    """Return the writer of the file `stem`, with its suffix, for a patch size (height, width) in px."""
+    path = directory / f"{stem}{image_suffix(patch_size)}"
+    return NpyWriter(path, patch_size) if path.suffix == ".npy" else ParquetWriter(path)
+
+
+def image_reader(path: Path, content: bytes | None = None) -> ImageReader:
+    """Return the reader of a file from `image_writer`, or of its content if that was fetched."""
+    source = path if content is None else io.BytesIO(content)
+    return NpyReader(source) if path.suffix == ".npy" else ParquetReader(source)

@@ -1,5 +1,7 @@
 """Open and read a patch set."""
 
+import hashlib
+import io
 import itertools
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,16 +13,20 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.digests import digest_json
 from histoforge.core.documents import parse_json, parse_model
 from histoforge.core.errors import PatchSetError
 from histoforge.core.settings import Settings
-from histoforge.patches.images import ImageReader, Pixels, image_reader
+from histoforge.patches.chunks import FOLDER, ChunkReader, chunk_names, damaged, rows_per_chunk
+from histoforge.patches.images import Pixels
+from histoforge.storage import Location, open_location
+from histoforge.storage.local import LocalLocation
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 INFO_NAME = "patchset.json"
 INDEX_NAME = "index.parquet"
-IMAGE_NAMES = ("images.npy", "images.parquet")
+VERSION_1_IMAGES = ("images.npy", "images.parquet")
+"""The file with all pixels of a set of schema version 1."""
 COLUMNS = ("label", "split", "patient", "slide")
 SPLITS = ("train", "val", "test", "control")
 """`control` is held back from training: real patches that one arm, the positive control, trains on."""
@@ -77,7 +83,7 @@ class PatchSet:
     """
 
     def __init__(
-        self, info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader, rows: NDArray[np.int64], fold: int = -1
+        self, info: PatchSetInfo, index: pd.DataFrame, reader: ChunkReader, rows: NDArray[np.int64], fold: int = -1
     ) -> None:
         self.info = info
         self.index = index
@@ -86,34 +92,33 @@ class PatchSet:
         self._rows = rows
 
     @classmethod
-    def open(cls, path: Path, fold: int = -1) -> "PatchSet":
-        """Open a patch set and verify its schema, sizes and digests.
+    def open(cls, path: Path | str, fold: int = -1) -> "PatchSet":
+        """Open a patch set, and verify its description and its index.
+
+        The pixels are read, and verified, when they are needed: a damaged file is named before any of its pixels are
+        used. `verify` reads all of them.
 
         Args:
-            path: its directory.
+            path: its directory, or as text also a location such as 's3://bucket/patches', of which only the
+                description and the index are fetched.
             fold: the fold whose splits to use, counted from 0; -1 for the column 'split'.
 
         Raises:
             PatchSetError: the set is missing, damaged, or has a newer schema, and the message names the file; or it
                 does not have the fold.
+            StorageError: the location does not answer.
         """
-        path = Path(path)
-        info = read_info(path)
-        for name, digest in info.files.items():
-            if not (path / name).is_file():
-                raise PatchSetError(f"The patch set {path} lacks {name}: make it again with 'histoforge preprocess'.")
-            if digest_file(path / name) != digest:
-                raise PatchSetError(
-                    f"{path / name} is damaged (its SHA-256 differs from the recorded one): copy or make it again."
-                )
+        location, info = _location(path), read_info(path)
         try:
-            images = next(name for name in info.files if name in IMAGE_NAMES)
-            index, reader = pd.read_parquet(path / INDEX_NAME), image_reader(path / images)
-            _check_content(info, index, reader)
-        except (pa.ArrowException, LookupError, OSError, StopIteration, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200] or "it has no images"
+            index = pd.read_parquet(io.BytesIO(_verified(location, info, INDEX_NAME)))
+            _check_index(info, index)
+            reader = _chunk_reader(location, info, len(index))
+            for name in _other_files(info) if isinstance(location, LocalLocation) else ():
+                _verified(location, info, name)
+        except (pa.ArrowException, LookupError, OSError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
             raise PatchSetError(
-                f"The patch set {path} does not match its description ({reason}): make it again."
+                f"The patch set {location} does not match its description ({reason}): make it again."
             ) from None
         return cls(info, index, reader, np.arange(len(index))).in_fold(fold)
 
@@ -151,13 +156,30 @@ class PatchSet:
         return self.index["label"].to_numpy(np.int64)
 
     @property
+    def chunks(self) -> NDArray[np.int64]:
+        """Chunk of each patch, int64 [N]; a set of schema version 1 is divided in the same way."""
+        return self._rows // rows_per_chunk(self.patch_size)
+
+    @property
     def counts(self) -> NDArray[np.int64]:
         """Number of patches of each class, int64 [classes]."""
         return np.bincount(self.labels, minlength=len(self.classes))
 
     def images(self, rows: NDArray[np.int64] | slice | None = None) -> Pixels:
-        """Return the pixels of `rows` (all if None), uint8 [n, H, W, 3]."""
+        """Return the pixels of `rows` (all if None), uint8 [n, H, W, 3].
+
+        Raises:
+            PatchSetError: a file with them is missing or damaged.
+        """
         return self._reader.read(self._rows if rows is None else self._rows[rows])
+
+    def verify(self) -> None:
+        """Verify all pixels of the set on disk.
+
+        Raises:
+            PatchSetError: a file is missing or damaged.
+        """
+        self._reader.verify()
 
     def where(self, rows: NDArray[Any]) -> "PatchSet":
         """Return a view of some rows, given by a boolean mask or by indices."""
@@ -210,12 +232,14 @@ class PatchSet:
         return view
 
 
-def _check_content(info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader) -> None:
-    """Check the index and the images against the description.
+def _check_index(info: PatchSetInfo, index: pd.DataFrame) -> None:
+    """Check the index against the description.
 
     Raises:
         ValueError: they do not match.
     """
+    if min(info.patch_size) < 1:
+        raise ValueError(f"the patch size is {info.patch_size}")
     missing = [name for name in COLUMNS if name not in index.columns]
     if missing:
         raise ValueError(f"{INDEX_NAME} has no column '{missing[0]}'")
@@ -226,8 +250,44 @@ def _check_content(info: PatchSetInfo, index: pd.DataFrame, reader: ImageReader)
     for column in ("split", *(name for name in map(str, index) if name.startswith(FOLD_PREFIX))):
         if not index[column].isin(names).all():
             raise ValueError(f"{INDEX_NAME} has a {column} other than {', '.join(names)}")
-    if reader.shape[0] != len(index) or reader.shape[1:] not in ((), (*info.patch_size, 3)):
-        raise ValueError(f"the images have the shape {reader.shape}, and there are {len(index)} rows")
+
+
+def _chunk_reader(location: Location, info: PatchSetInfo, count: int) -> ChunkReader:
+    """Return the reader of the pixels; those of schema version 1 are in a single file.
+
+    Raises:
+        LookupError: the description lacks a file.
+    """
+    shape = (count, *info.patch_size, 3)
+    if info.schema_version == 1:
+        name = next((name for name in VERSION_1_IMAGES if name in info.files), VERSION_1_IMAGES[0])
+        return ChunkReader(location, [(name, info.files[name])] if count else [], max(1, count), shape)
+    files = [(name, info.files[name]) for name in chunk_names(count, info.patch_size)]
+    return ChunkReader(location, files, rows_per_chunk(info.patch_size), shape)
+
+
+def _other_files(info: PatchSetInfo) -> list[str]:
+    """Return the names of the files that have no pixels of patches: the index, and pictures of slides."""
+    return [name for name in info.files if name not in VERSION_1_IMAGES and not name.startswith(f"{FOLDER}/")]
+
+
+def _verified(location: Location, info: PatchSetInfo, name: str) -> bytes:
+    """Return the content of a file of the set.
+
+    Raises:
+        PatchSetError: the file is missing or damaged.
+        KeyError: the description lacks the file.
+    """
+    expected, found = info.files[name], location.read(name)
+    if found is None:
+        raise PatchSetError(f"The patch set {location} lacks {name}: make it again with 'histoforge preprocess'.")
+    if hashlib.sha256(found[0]).hexdigest() != expected:
+        raise PatchSetError(damaged(f"{location}/{name}"))
+    return found[0]
+
+
+def _location(path: Path | str) -> Location:
+    return open_location(path) if isinstance(path, str) else LocalLocation(path)
 
 
 def count_splits(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -239,22 +299,26 @@ def count_splits(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[
     }
 
 
-def read_info(path: Path) -> PatchSetInfo:
+def read_info(path: Path | str) -> PatchSetInfo:
     """Return the content of `patchset.json`, verified by its own digest, without reading the other files.
+
+    Args:
+        path: the directory of the set, or as text also a location.
 
     Raises:
         PatchSetError: the file is missing, damaged, or has a newer schema.
+        StorageError: the location does not answer.
     """
-    file = Path(path) / INFO_NAME
-    try:
-        text = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    location = _location(path)
+    file, found = f"{location}/{INFO_NAME}", location.read(INFO_NAME)
+    if found is None:
         raise PatchSetError(
             f"{path} is not a patch set (it has no {INFO_NAME}): name a folder that 'histoforge preprocess' made."
-        ) from None
+        )
+    text = found[0]
     version = _schema_version(text)
     if version is not None and version > SCHEMA_VERSION:
-        raise _newer(file, version) from None
+        raise _newer(file, version)
     info = parse_model(PatchSetInfo, text, file, PatchSetError, "make the patch set again")
     if info.schema_version > SCHEMA_VERSION:
         raise _newer(file, info.schema_version)
@@ -272,7 +336,7 @@ def _schema_version(text: bytes) -> int | None:
         return None
 
 
-def _newer(file: Path, version: int) -> PatchSetError:
+def _newer(file: str, version: int) -> PatchSetError:
     return PatchSetError(
         f"{file} has schema {version}, newer than {SCHEMA_VERSION}, which this version reads: upgrade histoforge."
     )

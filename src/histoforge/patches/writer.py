@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from histoforge import __version__
 from histoforge.core.digests import digest_file
 from histoforge.core.files import atomic_directory, write_json
-from histoforge.patches.images import Pixels, image_reader, image_writer
+from histoforge.patches.chunks import FOLDER, ChunkReader, ChunkWriter, rows_per_chunk
+from histoforge.patches.images import Pixels
 from histoforge.patches.patchset import INDEX_NAME, INFO_NAME, SCHEMA_VERSION, PatchSetInfo, count_splits
+from histoforge.storage.local import LocalLocation
 
 COLUMNS: dict[str, Any] = {
     "label": "int64", "class_name": "str", "patient": "str", "slide": "str", "level": "int64",
@@ -51,7 +53,7 @@ class PatchSetWriter:
         self.mpp, self.synthetic = mpp, synthetic
         self.info: PatchSetInfo | None = None
         self._tables: list[pd.DataFrame] = []
-        self._images = image_writer(directory, self.patch_size)
+        self._images = ChunkWriter(directory, self.patch_size)
 
     @classmethod
     @contextmanager
@@ -130,7 +132,8 @@ class PatchSetWriter:
             self._compact(np.flatnonzero(keep))
             index = index[keep].reset_index(drop=True)
         index.to_parquet(self.directory / INDEX_NAME, index=False)
-        files = [*sorted(p for p in self.directory.rglob("*") if p.is_file())]
+        others = [p for p in self.directory.rglob("*") if p.is_file() and p.parent != self.directory / FOLDER]
+        digests = {p.relative_to(self.directory).as_posix(): digest_file(p) for p in others}
         info = PatchSetInfo(
             schema_version=SCHEMA_VERSION,
             classes=self.classes,
@@ -139,7 +142,7 @@ class PatchSetWriter:
             counts=count_splits(index, self.classes),
             synthetic=self.synthetic,
             made_by={"code_version": __version__, **made_by},
-            files={p.relative_to(self.directory).as_posix(): digest_file(p) for p in files},
+            files=dict(sorted({**self._images.files, **digests}.items())),
             digest="",
         )
         info = info.model_copy(update={"digest": info.compute_digest()})
@@ -148,11 +151,15 @@ class PatchSetWriter:
         return info
 
     def _compact(self, rows: NDArray[np.int64]) -> None:
-        reader = image_reader(self.directory / self._images.name)
+        """Write the chunks again with the patches at `rows` alone."""
+        shape = (self._images.count, *self.patch_size, 3)
+        everything = LocalLocation(self.directory)
+        reader = ChunkReader(everything, list(self._images.files.items()), rows_per_chunk(self.patch_size), shape)
         with tempfile.TemporaryDirectory(dir=self.directory) as folder:
-            writer = image_writer(Path(folder), self.patch_size)
+            self._images = ChunkWriter(Path(folder), self.patch_size)
             for start in range(0, len(rows), BATCH):
-                writer.write(reader.read(rows[start : start + BATCH]))
-            writer.close()
-            del reader
-            shutil.move(Path(folder) / writer.name, self.directory / writer.name)
+                self._images.write(reader.read(rows[start : start + BATCH]))
+            self._images.close()
+            shutil.rmtree(self.directory / FOLDER)
+            if self._images.count:
+                shutil.move(Path(folder) / FOLDER, self.directory / FOLDER)
