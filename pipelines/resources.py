@@ -9,7 +9,7 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
-from histoforge.steps.step import SIZES
+from histoforge.steps.step import RETRIES, SIZES
 from histoforge.tasks.table import task_named
 from histoforge_pipelines.profiles import (
     CPUS,
@@ -23,15 +23,6 @@ from kfp import dsl, kubernetes
 from kfp.dsl.pipeline_channel import PipelineChannel
 
 HOUR = 3600
-RETRIES = 2
-"""Retries of a task whose pod was deleted: preempted, drained with its node, or lost with it.
-
-A pipeline cannot choose which failures are retried: Kubeflow's compiler gives Argo a limit and a backoff but no policy
-(`getTaskRetryStrategyFromInput` of backend/src/v2/compiler/argocompiler/container.go in kubeflow/pipelines at 7b70c7b),
-and Argo's configuration that comes with Kubeflow Pipelines 2.17 adds `retryPolicy: OnError` for all templates
-(manifests/kustomize/third-party/argo/base/workflow-controller-configmap-patch.yaml). A lost pod is an error. An
-exit code is a failure, even if a container was killed for its memory; docs/kubeflow.md says how to retry those too.
-"""
 BACKOFF = 30
 """Seconds before the first retry; the wait before each further one is `BACKOFF_FACTOR` times as long."""
 BACKOFF_FACTOR = 2

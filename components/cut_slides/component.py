@@ -42,10 +42,9 @@ def cut_slides(
         metrics: numbers of slides that are cut, and of those that were in the cache.
         summary: the metrics as a table, and the skipped slides with the reasons.
     """
-    from histoforge.tasks.step_task import run_step
+    from histoforge.tasks.cut_shard import cut_shard
 
-    run_step(
-        "cut_slides",
+    cut_shard(
         preset=preset,
         overrides=overrides,
         given={
@@ -58,7 +57,6 @@ def cut_slides(
             "slide_mpp": slide_mpp,
             "seed": seed,
         },
-        inputs={},
         outputs={"cuts": cuts},
         metrics=metrics,
         summary=summary,

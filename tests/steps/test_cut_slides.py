@@ -12,6 +12,7 @@ from preprocessing import preprocess
 from s3_server import serve_s3, use
 
 from histoforge.core.errors import SourceError
+from histoforge.ingest import own_process
 from histoforge.ingest.shards import ListedSlide, list_versions, plan_shards
 from histoforge.ingest.slide_store import CUTS_NAME
 from histoforge.phantom.slides import draw_slides
@@ -64,7 +65,8 @@ def damage(slide: Path) -> None:
 
 
 def cut(source: Path | str, out: Path, **values: Any) -> CutSlidesSummary:
-    return cut_slides.run(CutSlidesConfig.make({"source": str(source), "workers": 2, **values}), cuts=out)
+    values = {"source": str(source), "workers": 2, "own_process": False, **values}
+    return cut_slides.run(CutSlidesConfig.make(values), cuts=out)
 
 
 def cut_in_shards(source: Path | str, out: Path, shards: int, **values: Any) -> list[Path]:
@@ -211,6 +213,76 @@ def test_a_shard_ends_with_more_failures_than_allowed(slides: Path, tmp_path: Pa
     cuts = cut_in_shards(slides, tmp_path / "cuts", 4, **PLAIN, max_failed_slides=1)
     with pytest.raises(SourceError, match="2 slides or images failed, more than max_failed_slides=1 allows"):
         joined(slides, tmp_path / "joined", cuts, **PLAIN, max_failed_slides=1)
+
+
+READER = """
+import os, signal
+import openslide
+opens = openslide.OpenSlide.__init__
+def open_or_fail(slide, path):
+    if "{name}" in str(path):
+        {action}
+    opens(slide, path)
+openslide.OpenSlide.__init__ = open_or_fail
+"""
+
+
+def read_with(action: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have other processes do something when they open a slide."""
+    (folder / "sitecustomize.py").write_text(READER.format(name=name, action=action))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+def test_a_slide_that_kills_its_reader_is_one_that_failed(
+    slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = few(slides, tmp_path / "in", 4)
+    second = sorted(path.name for path in source.glob("*.tiff"))[1]
+    read_with("os.kill(os.getpid(), signal.SIGKILL)", second, tmp_path, monkeypatch)
+    summary = cut(source, tmp_path / "cuts", **PLAIN, own_process=True)
+    assert (summary.slides, [failure.name for failure in summary.failed]) == (3, [second])
+    assert "ended the process that cut it (SIGKILL)" in summary.failed[0].reason
+    allowed = joined(source, tmp_path / "joined", [tmp_path / "cuts"], **PLAIN, split_ratios="1:1:1")
+    recorded = json.loads((allowed / "patches" / "summary.json").read_text())
+    assert recorded["failed"] == [{"name": second, "reason": summary.failed[0].reason}]
+    assert recorded["files"] == 3
+    with pytest.raises(SourceError, match=f"more than max_failed_slides=0 allows .{second}"):
+        joined(source, tmp_path / "refused", [tmp_path / "cuts"], **PLAIN, max_failed_slides=0)
+
+
+def test_another_process_cuts_the_same(slides: Path, tmp_path: Path) -> None:
+    here, there = (cut(slides, tmp_path / str(own), **PLAIN, own_process=own) for own in (False, True))
+    assert here.model_copy(update={"seconds": 0}) == there.model_copy(update={"seconds": 0})
+    assert bytes_of(tmp_path / "True") == bytes_of(tmp_path / "False")
+    with pytest.raises(SourceError, match="2 slides or images failed, more than max_failed_slides=1 allows"):
+        cut(slides, tmp_path / "more", **PLAIN, own_process=True, max_failed_slides=1)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_slide_that_needs_more_memory_than_the_container_has_is_one_that_failed(
+    slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = few(slides, tmp_path / "in", 1)
+    read_with("import numpy; numpy.empty(2**31, numpy.uint8)", "tiff", tmp_path, monkeypatch)
+    assert not cut(source, tmp_path / "cuts", **PLAIN, own_process=True).failed
+    (tmp_path / "memory.max").write_text(f"{2**31}\n")
+    monkeypatch.setattr(own_process, "MEMORY_LIMIT", tmp_path / "memory.max")
+    (failed,) = cut(source, tmp_path / "cuts", **PLAIN, own_process=True).failed
+    assert "needs more memory than the task has" in failed.reason
+
+
+def test_what_the_cache_lacks_is_left_to_preprocess(slides: Path, tmp_path: Path) -> None:
+    source = few(slides, tmp_path / "in", 3)
+    cached = {**PLAIN, "slide_cache": str(tmp_path / "cache"), "split_ratios": "1:1:1"}
+    files = sorted(path.name for path in source.glob("*.tiff"))
+    cut(source, tmp_path / "lost", **cached, slides=files[:2])
+    summary = cut(source, tmp_path / "cuts", **cached, reuse_only=True)
+    assert (summary.slides, summary.reused, summary.failed) == (2, 2, [])
+    made = joined(source, tmp_path / "joined", [tmp_path / "cuts"], **{**cached, "slide_cache": ""})
+    assert contents(made) == contents(joined(source, tmp_path / "alone", [], **{**cached, "slide_cache": ""}))
 
 
 def test_shards_have_about_equal_bytes_and_all_slides() -> None:

@@ -116,24 +116,26 @@ def slide_key(config: IngestConfig, classes: Sequence[str], item: SlideItem, ent
     )
 
 
-def write_cuts(folder: Path, keys: Mapping[str, str]) -> None:
-    """Describe the slides that were cut for a shard: the key of each file."""
-    write_sealed(folder / CUTS_NAME, {"format": FORMAT, "slides": dict(keys)}, VERSION)
+def write_cuts(folder: Path, keys: Mapping[str, str], crashed: Mapping[str, str]) -> None:
+    """Describe a shard: the key of each slide, and for those that ended the process that cut them, the reason."""
+    write_sealed(folder / CUTS_NAME, {"format": FORMAT, "slides": dict(keys), "crashed": dict(crashed)}, VERSION)
 
 
-def read_cuts(folders: Sequence[Path]) -> dict[str, str]:
-    """Return the key of each file that was cut for one of several shards.
+def read_cuts(folders: Sequence[Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the key of each slide of several shards, and why some of them cannot be cut.
 
     Raises:
         SourceError: a folder is no result of `cut_slides`, or two shards have the same slide.
     """
     keys: dict[str, str] = {}
+    crashed: dict[str, str] = {}
     for folder in folders:
         cuts = read_sealed(folder / CUTS_NAME, VERSION, "run 'histoforge cut-slides' again", SourceError)
         if cuts.get("format") != FORMAT:
             raise SourceError(f"{folder} is not a folder of cut slides: name one that 'histoforge cut-slides' made.")
         with known_shape(folder / CUTS_NAME, SourceError):
             slides = dict(cuts["slides"])
+            crashed |= cuts.get("crashed", {})
         repeated = sorted(keys.keys() & slides.keys())
         if repeated:
             raise SourceError(
@@ -141,4 +143,4 @@ def read_cuts(folders: Sequence[Path]) -> dict[str, str]:
                 "one shard."
             )
         keys |= slides
-    return keys
+    return keys, crashed

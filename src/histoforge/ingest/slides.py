@@ -52,7 +52,7 @@ class SlideSource:
         self.patients_known, self.has_split = listed.patients_known, listed.has_split
         self._opener = SlideOpener(config, location, self.classes, log)
         self._entries = {entry.name: entry for entry in entries}
-        self._cuts = read_cuts(cuts)
+        self._cuts, self._crashed = read_cuts(cuts)
         self._stores = [SlideStore(LocalLocation(folder), log.temporary) for folder in cuts]
 
     def outline(self) -> list[tuple[str, str, str, str]]:
@@ -85,7 +85,7 @@ class SlideSource:
             cache = SlideStore(open_location(self._config.slide_cache), self._log.temporary)
             deque(self.cut(cache, [item for item in self.items if item.file not in self._cuts]), maxlen=0)
             self._stores.append(cache)
-        self._check([item for item in self.items if self._place(item) is None])
+        self._check([item for item in self.items if self._place(item) is None and item.file not in self._crashed])
         with Progress("preprocess", len(self.items), "slides") as progress:
             for item, slide in self._each(self.items, self._stored_or_open):
                 if isinstance(slide, SlideError):
@@ -150,6 +150,8 @@ class SlideSource:
         return next((store for store in self._stores if self.keys[item.file] in store), None)
 
     def _stored_or_open(self, item: SlideItem, stack: ExitStack) -> CutSlide:
+        if item.file in self._crashed:
+            raise SlideError(self._crashed[item.file])
         store = self._place(item)
         if store is None:
             return self._opener.open(item, stack)

@@ -2,19 +2,21 @@
 
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from histoforge.core.errors import SlideError
 from histoforge.core.files import atomic_directory
 from histoforge.core.progress import say
 from histoforge.core.text import counted
 from histoforge.ingest.opening import open_source
+from histoforge.ingest.own_process import Outcome, cut_in_own_process
 from histoforge.ingest.shards import check_listed
 from histoforge.ingest.slide_store import SlideStore, write_cuts
 from histoforge.ingest.slides import SlideSource
 from histoforge.ingest.source import ReadLog
 from histoforge.steps.cut_slides_config import CutSlidesConfig, CutSlidesSummary
 from histoforge.storage import open_location
-from histoforge.storage.local import LocalLocation
 
 
 def run(config: CutSlidesConfig, *, cuts: Path) -> CutSlidesSummary:
@@ -34,22 +36,37 @@ def run(config: CutSlidesConfig, *, cuts: Path) -> CutSlidesSummary:
         log = ReadLog(str(location), config.max_failed_slides, Path(temporary))
         source = open_source(config, location, entries, log)
         keys: dict[str, str] = {}
-        reused = 0
+        new: list[str] = []
+        crashed: dict[str, str] = {}
         if isinstance(source, SlideSource):
             chosen = check_listed(config.slides, entries)
-            items = [item for item in source.items if not chosen or item.file in chosen]
-            cache = open_location(config.slide_cache) if config.slide_cache else LocalLocation(folder)
-            store = SlideStore(cache, Path(temporary))
-            keys = {item.file: source.keys[item.file] for item in items}
-            reused = sum(key in store for key in keys.values())
-            for item, error in source.cut(store, items):
-                if error is not None:
-                    del keys[item.file]
-                    log.fail(item.file, error)
-        write_cuts(folder, keys)
+            keys = {item.file: source.keys[item.file] for item in source.items if not chosen or item.file in chosen}
+            place = config.slide_cache or str(folder)
+            store = SlideStore(open_location(place), Path(temporary))
+            new = [file for file, key in keys.items() if key not in store]
+            for outcome in () if config.reuse_only else _cut(config, source, store, new, place):
+                if outcome.reason:
+                    log.fail(outcome.file, SlideError(outcome.reason))
+                if outcome.crashed:
+                    crashed[outcome.file] = outcome.reason
+        failed = {failure.name for failure in log.failed}
+        without = set(new) if config.reuse_only else failed - set(crashed)
+        write_cuts(folder, {file: key for file, key in keys.items() if file not in without}, crashed)
     for failure in log.failed:
         say(f"cut_slides: skipped {failure.name}: {failure.reason}")
+    reused = len(keys) - len(new)
+    slides = reused if config.reuse_only else len(keys) - len(failed)
     cached = f", {reused} of them before" if reused else ""
-    say(f"cut_slides: {counted(len(keys), 'slides')} are cut{cached}")
+    say(f"cut_slides: {counted(slides, 'slides')} are cut{cached}")
     seconds = round(time.monotonic() - began, 3)
-    return CutSlidesSummary(slides=len(keys), reused=reused, failed=log.failed, seconds=seconds)
+    return CutSlidesSummary(slides=slides, reused=reused, failed=log.failed, seconds=seconds)
+
+
+def _cut(
+    config: CutSlidesConfig, source: SlideSource, store: SlideStore, files: list[str], place: str
+) -> Iterator[Outcome]:
+    if config.own_process:
+        yield from cut_in_own_process(config, files, place)
+        return
+    for item, error in source.cut(store, [item for item in source.items if item.file in files]):
+        yield Outcome(item.file, str(error) if error else "")

@@ -16,15 +16,24 @@ class CutSlidesConfig(PreprocessConfig):
         "for all",
     )
     shard: str = Field("", description="name of these slides in logs, such as '2 of 5'")
+    own_process: bool = Field(
+        True,
+        description="cut in a process of its own: a slide that ends it, by a crash or for its memory, is skipped, and "
+        "not the end of the step",
+    )
+    reuse_only: bool = Field(
+        False, description="cut nothing, and list the slides that slide_cache has: preprocess cuts the others"
+    )
 
 
 class CutSlidesSummary(Settings):
     """The result of `cut_slides`.
 
     Attributes:
-        slides: slides that are cut.
+        slides: slides that are cut; `preprocess` cuts the others, and tries those again that were skipped and did not
+            end the process.
         reused: those of them that were in the cache.
-        failed: slides that were skipped, with the reason; `preprocess` tries them again.
+        failed: slides that were skipped, with the reason.
         seconds: duration.
     """
 

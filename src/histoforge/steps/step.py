@@ -9,6 +9,15 @@ from histoforge.core.settings import StepConfig
 
 SIZES = ("cutting", "training", "evaluating")
 """Sizes of tasks that a pipeline's parameters set, such as `cpu_training`; tasks of size 'small' have fixed ones."""
+RETRIES = 2
+"""Retries of a task whose pod was deleted: preempted, drained with its node, or lost with it.
+
+A pipeline cannot choose which failures are retried: Kubeflow's compiler gives Argo a limit and a backoff but no policy
+(`getTaskRetryStrategyFromInput` of backend/src/v2/compiler/argocompiler/container.go in kubeflow/pipelines at 7b70c7b),
+and Argo's configuration that comes with Kubeflow Pipelines 2.17 adds `retryPolicy: OnError` for all templates
+(manifests/kustomize/third-party/argo/base/workflow-controller-configmap-patch.yaml). A lost pod is an error. An
+exit code is a failure, even if a container was killed for its memory; docs/kubeflow.md says how to retry those too.
+"""
 
 
 @dataclass(frozen=True)
