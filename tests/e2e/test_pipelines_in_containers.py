@@ -1,5 +1,6 @@
 """Every pipeline on the real image: one container per task, hardened, without a network but for the S3 server."""
 
+import io
 import json
 import socket
 from importlib import import_module
@@ -8,6 +9,7 @@ import docker
 import pytest
 from containers import HARDENED, honest_docker_runner
 from kfp import local
+from PIL import Image, ImageOps
 from tiny_study import LEADERBOARD, SETTINGS, write_images
 
 from histoforge.cli.kubeflow.check.tiny import ARGUMENTS
@@ -22,7 +24,15 @@ def source(s3, tmp_path_factory):
     images = write_images(tmp_path_factory.mktemp("images"))
     for path in sorted(images.rglob("*.png")):
         s3.store("slides", f"study/{path.relative_to(images)}", path.read_bytes())
+        s3.store("slides", f"synthetic/{path.relative_to(images)}", mirrored(path))
     return "s3://slides/study"
+
+
+def mirrored(path):
+    """The PNG of an image mirrored left to right, in place of a synthetic one."""
+    png = io.BytesIO()
+    ImageOps.mirror(Image.open(path)).save(png, "PNG")
+    return png.getvalue()
 
 
 @pytest.fixture
@@ -41,6 +51,7 @@ def in_containers(network, environment, tmp_path):
 PIPELINES = {
     "selective_augmentation": {"overrides": SETTINGS, "folds": 2},
     "augmentation_study": {"overrides": SETTINGS, "ratios": [0.5], "pool_multiples": [2.0], "fractions": [0.5]},
+    "judge": {"overrides": SETTINGS, "synthetic": ["s3://slides/synthetic"]},
     "rleo": {"overrides": LEADERBOARD, "methods": ["rleo:literal"], "generator_seeds": 1},
     "generator_benchmark": {"overrides": LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 1},
     "unified": ARGUMENTS["unified"],

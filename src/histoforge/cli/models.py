@@ -112,10 +112,10 @@ def _champion(store: "ModelStore") -> "Publication":
         from histoforge.core.settings import nearest
         from histoforge.models import model_names
 
-        known = model_names(store.models)
-        listed = ", ".join(known) or "none"
+        names = model_names(store.models)
+        listed = ", ".join(names) or "none"
         raise ModelError(
-            f"No model '{store.name}' is published at {store.models}{nearest(store.name, known)}: choose from {listed}."
+            f"No model '{store.name}' is published at {store.models}{nearest(store.name, names)}: choose from {listed}."
         )
     return champion
 

@@ -114,8 +114,8 @@ def errors_name_options(
     except UnknownParameterError:
         raise
     except HistoforgeError as error:
-        known = [name for name in parameters if not re.search(rf"\b{name}=", assignments)]
-        raise type(error)(_with_option_names(str(error), command, known, flags)) from error
+        unassigned = [name for name in parameters if not re.search(rf"\b{name}=", assignments)]
+        raise type(error)(_with_option_names(str(error), command, unassigned, flags)) from error
 
 
 def _with_option_names(sentence: str, command: str, parameters: Collection[str], flags: Collection[str]) -> str:

@@ -36,8 +36,8 @@ def export(
     check_folder(out)
     inputs = {"patches": patches, **({"audit": audit} if audit else {})}
     digest = command_digest({"title": title}, inputs)
-    named = {f"{name} {path}": path for name, path in inputs.items()}
-    with claimed([Output(out, "export")], named, overwrite=overwrite, same=recorded(out, "export") == digest):
+    labelled_inputs = {f"{name} {path}": path for name, path in inputs.items()}
+    with claimed([Output(out, "export")], labelled_inputs, overwrite=overwrite, same=recorded(out, "export") == digest):
         export_patches(patches, out, title or out.name, audit)
         record(out, "export", digest)
     say(f"written to {out}")

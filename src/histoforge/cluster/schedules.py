@@ -178,11 +178,11 @@ def _change(declared: RecurringRun, deployed: Sequence[DeployedRun]) -> Change:
     if not deployed:
         return Change("create", name, "does not exist", definition=declared)
     same = [run for run in deployed if not _differences(declared, run.definition)]
-    others = tuple(run.id for run in deployed if run not in same[:1])
+    surplus = tuple(run.id for run in deployed if run not in same[:1])
     if not same:
-        return Change("replace", name, "; ".join(_differences(declared, deployed[0].definition)), others, declared)
-    if others:
-        return Change("replace", name, "exists more than once", others)
+        return Change("replace", name, "; ".join(_differences(declared, deployed[0].definition)), surplus, declared)
+    if surplus:
+        return Change("replace", name, "exists more than once", surplus)
     if same[0].definition.enabled != declared.enabled:
         action: Action = "resume" if declared.enabled else "pause"
         return Change(action, name, "paused on the cluster" if declared.enabled else "running", (same[0].id,))

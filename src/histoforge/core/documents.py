@@ -201,8 +201,10 @@ def _number(loader: yaml.SafeLoader, node: Any) -> Any:
     if len(node.value) > MAX_DIGITS:
         return node.value
     try:
-        plain = yaml.SafeLoader.construct_yaml_int if node.tag.endswith("int") else yaml.SafeLoader.construct_yaml_float
-        value = plain(loader, node)
+        construct = (
+            yaml.SafeLoader.construct_yaml_int if node.tag.endswith("int") else yaml.SafeLoader.construct_yaml_float
+        )
+        value = construct(loader, node)
     except (ValueError, OverflowError):
         return node.value
     return value if isinstance(value, int) or math.isfinite(value) else node.value

@@ -67,12 +67,12 @@ def guard_output() -> None:
 
     Tracebacks and warnings from every thread and library go through `sys.stderr`, so they are scrubbed too.
     """
-    plain = {id(stream): name for name in ("stdout", "stderr") if (stream := getattr(sys, name)) is not None}
-    for name in plain.values():
+    stream_names = {id(stream): name for name in ("stdout", "stderr") if (stream := getattr(sys, name)) is not None}
+    for name in stream_names.values():
         stream = getattr(sys, name)
         if not isinstance(stream, SafeStream):
             setattr(sys, name, SafeStream(stream))
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.getLogger().manager.loggerDict))]
     for handler in {handler for logger in loggers for handler in logger.handlers}:
-        if isinstance(handler, logging.StreamHandler) and id(handler.stream) in plain:
-            handler.setStream(getattr(sys, plain[id(handler.stream)]))
+        if isinstance(handler, logging.StreamHandler) and id(handler.stream) in stream_names:
+            handler.setStream(getattr(sys, stream_names[id(handler.stream)]))

@@ -105,10 +105,10 @@ def _choices(annotation: Any) -> str:
     """Return the choices of a setting that takes names or something else, or '' if it takes no names."""
     kinds = get_args(annotation)
     names = [f"'{choice}'" for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-    others = [
+    scalars = [
         _EXPECTED["string" if kind is str else kind.__name__] for kind in kinds if kind in (int, float, str, bool)
     ]
-    return " or ".join([*names, *others]) if names else ""
+    return " or ".join([*names, *scalars]) if names else ""
 
 
 def _plain(value: Any) -> Any:

@@ -114,10 +114,10 @@ def list_unlabelled_slides(
     listed = [file for file in files if not table or file in rows]
     items = [_item(file, rows.get(file, {}), table, matcher, entries) for file in listed]
     _check_names(items, location)
-    known = _knows_patients(matcher, table)
-    if not known:
+    patients_known = _knows_patients(matcher, table)
+    if not patients_known:
         log.warnings.append("The source does not identify patients, so each slide counts as a separate patient")
-    return SlideList(items, [], known, has_split=False)
+    return SlideList(items, [], patients_known, has_split=False)
 
 
 def _listed_files(

@@ -34,7 +34,7 @@ class MinibatchDiscrimination(nn.Module):
             detach_others: True blocks gradients from a sample's output to the features of other samples.
         """
         m = self.projection(f).float().unflatten(1, (self.kernels, self.dims))  # [B, kernels, dims]
-        others = gather_rows(m.detach() if detach_others else m)
-        distance = (m[:, None] - others[None]).abs().sum(3)  # [B, B, kernels], over the whole batch
+        batch_m = gather_rows(m.detach() if detach_others else m)
+        distance = (m[:, None] - batch_m[None]).abs().sum(3)  # [B, B, kernels], over the whole batch
         closeness = torch.exp(-distance).sum(1) - 1.0
         return torch.cat([f, closeness.to(f.dtype)], dim=1)

@@ -44,8 +44,8 @@ class InceptionExtractor:
             raise ModelError(
                 f"The Inception weights {weights} have SHA-256 {digest}, not {sha256.lower()}: fetch them again."
             )
-        known = digest == INCEPTION_SHA256
-        self.name = "Inception-v3 (clean-fid)" if known else f"Inception-v3 (unknown weights {digest[:12]})"
+        is_published = digest == INCEPTION_SHA256
+        self.name = "Inception-v3 (clean-fid)" if is_published else f"Inception-v3 (unknown weights {digest[:12]})"
         self._network = _load(weights).to(device)
         self._resize = build_resizer("clean")
 

@@ -91,9 +91,9 @@ class ModelStore:
         """
         file_list = self.location.read(f"{version}/{COMPLETE}")
         if file_list is None:
-            known = self.versions()
-            listed = ", ".join(known) or "none"
-            raise ModelError(f"{self} has no version '{version}'{nearest(version, known)}: choose one of {listed}.")
+            versions = self.versions()
+            listed = ", ".join(versions) or "none"
+            raise ModelError(f"{self} has no version '{version}'{nearest(version, versions)}: choose one of {listed}.")
         remedy, path = self._remedy(version), f"{self}/{version}/{CARD_NAME}"
         file = self.location.read(f"{version}/{CARD_NAME}")
         if file is None:
@@ -131,8 +131,12 @@ class ModelStore:
 
     def _remedy(self, version: str) -> str:
         """Describe the remedies for a damaged version."""
-        others = [other for other in self.versions() if other != version]
-        return f"roll back to another version ({', '.join(others)})" if others else "restore it from a backup"
+        other_versions = [other for other in self.versions() if other != version]
+        return (
+            f"roll back to another version ({', '.join(other_versions)})"
+            if other_versions
+            else "restore it from a backup"
+        )
 
     def publish(self, folder: Path, card: ModelCard, gate: Gate) -> PublishResult:
         """Make a model the champion if `gate` accepts it, even while others publish at the same time.

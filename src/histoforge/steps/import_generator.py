@@ -173,14 +173,14 @@ def _of_package(name: str, folder: Path | None, origin: Origin) -> Imported:
         with explained_reading(files[0], ModelError, "copy it again"):
             state = load_file(files[0])
     stated = {"name": entry.name, "licence": entry.licence, "mpp": entry.mpp}
-    known = {key: value for key, value in stated.items() if value and not getattr(origin, key)}
+    missing = {key: value for key, value in stated.items() if value and not getattr(origin, key)}
     return Imported(
         "installed",
         "installed",
         {"entry_point": name},
         state,
         list(entry.classes),
-        origin.model_copy(update=known),
+        origin.model_copy(update=missing),
     )
 
 

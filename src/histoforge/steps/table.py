@@ -415,10 +415,10 @@ def all_settings(
     Raises:
         SettingsError: as for `step_config`, or if no step has a parameter.
     """
-    known = parameters()
+    parameter_names = parameters()
     for name in overrides:
-        if "." not in name and name not in known:
-            raise SettingsError(f"No step has a parameter '{name}'{nearest(name, known)}.")
+        if "." not in name and name not in parameter_names:
+            raise SettingsError(f"No step has a parameter '{name}'{nearest(name, parameter_names)}.")
     parameters_of = {name: given.get(name, {}) for name, step in STEPS.items() if not step.settings_of}
     return {
         name: step_config(STEPS[name], preset, overrides, step_parameters)

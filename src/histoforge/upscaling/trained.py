@@ -99,12 +99,12 @@ def build_upscaler(info: ModelInfo, state: dict[str, Tensor], device: torch.devi
         return Bsrgan(info, config, load_weights(rrdb, state, info, device), device, dtype)
     autoencoder = Autoencoder(Architecture.make(info.config["autoencoder"]))
     coding = {name.removeprefix(AUTOENCODER): t for name, t in state.items() if name.startswith(AUTOENCODER)}
-    rest = {name: t for name, t in state.items() if not name.startswith(AUTOENCODER)}
+    network_state = {name: t for name, t in state.items() if not name.startswith(AUTOENCODER)}
     network = LatentSrNetwork(config, autoencoder.architecture.latent_channels, autoencoder.factor)
     return LatentSr(
         info,
         config,
-        load_weights(network, rest, info, device),
+        load_weights(network, network_state, info, device),
         load_weights(autoencoder, coding, info, device),
         device,
         dtype,

@@ -120,7 +120,7 @@ def _compiled_in(profile: "Profile") -> list[tuple[str, str, str]]:
     from histoforge_pipelines.profiles import QUEUE_LABEL
 
     settings = [("queue", profile.queue, f'"{QUEUE_LABEL}": "{profile.queue}"')] if profile.queue else []
-    named = [("pull secret", secret) for secret in profile.image_pull_secrets]
-    named += [("config map", config_map) for config_map in (profile.ca_config_map, *profile.environment_from)]
-    named += [("secret", profile.ca_secret)]
-    return settings + [(kind, name, f'"{name}"') for kind, name in named if name]
+    references = [("pull secret", secret) for secret in profile.image_pull_secrets]
+    references += [("config map", config_map) for config_map in (profile.ca_config_map, *profile.environment_from)]
+    references += [("secret", profile.ca_secret)]
+    return settings + [(kind, name, f'"{name}"') for kind, name in references if name]

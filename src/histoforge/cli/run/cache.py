@@ -110,8 +110,8 @@ def _settings(step: Step, arguments: Mapping[str, Any]) -> dict[str, Any]:
         config = step_config(step, arguments.get("preset", ""), arguments.get("overrides") or {}, given)
     except SettingsError:  # which the task itself will report
         return dict(arguments)
-    rest = {name: value for name, value in arguments.items() if name not in {*fields, "preset", "overrides"}}
-    return {**rest, "settings": config.model_dump(mode="json", exclude=NO_INFLUENCE)}
+    other_arguments = {name: value for name, value in arguments.items() if name not in {*fields, "preset", "overrides"}}
+    return {**other_arguments, "settings": config.model_dump(mode="json", exclude=NO_INFLUENCE)}
 
 
 def _with_paths(value: Any, change: Callable[[str], str]) -> Any:

@@ -18,11 +18,11 @@ def corrected_loops() -> Iterator[None]:
     """Let pipelines that run in the block loop as a backend does."""
     from kfp.local.orchestrator import enhanced_dag_orchestrator, task_spec_utils
 
-    plain = task_spec_utils.create_parameter_loop_iteration_task_spec
+    create_task_spec = task_spec_utils.create_parameter_loop_iteration_task_spec
     plain_run = enhanced_dag_orchestrator._run_parallel_for_task
 
     def corrected(original_task_spec: Any, loop_item: Any, loop_task_name: str) -> Any:
-        spec = plain(original_task_spec, loop_item, loop_task_name)
+        spec = create_task_spec(original_task_spec, loop_item, loop_task_name)
         iterator = original_task_spec.parameter_iterator
         for name, given in original_task_spec.inputs.parameters.items():
             of_task = given.HasField("task_output_parameter") and name != iterator.items.input_parameter
@@ -43,7 +43,7 @@ def corrected_loops() -> Iterator[None]:
     try:
         yield
     finally:
-        task_spec_utils.create_parameter_loop_iteration_task_spec = plain
+        task_spec_utils.create_parameter_loop_iteration_task_spec = create_task_spec
         enhanced_dag_orchestrator._run_parallel_for_task = plain_run
 
 

@@ -42,17 +42,17 @@ def forked_tasks() -> Iterator[None]:
         return
     from kfp.local import subprocess_task_handler
 
-    plain = subprocess_task_handler.run_local_subprocess
+    run_subprocess = subprocess_task_handler.run_local_subprocess
     tasks = itertools.count()
 
     def run_task(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-        return (_run_task if next(tasks) else plain)(full_command, env_vars)
+        return (_run_task if next(tasks) else run_subprocess)(full_command, env_vars)
 
     subprocess_task_handler.run_local_subprocess = run_task
     try:
         yield
     finally:
-        subprocess_task_handler.run_local_subprocess = plain
+        subprocess_task_handler.run_local_subprocess = run_subprocess
 
 
 def _run_task(full_command: list[str], env_vars: dict[str, str] | None) -> int:

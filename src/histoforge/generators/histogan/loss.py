@@ -70,5 +70,5 @@ def _scores(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> tu
     """Score both, [B] each: in one pass, unless the critic's statistics would mix them."""
     if critic.couples_patches:
         return critic(real, labels), critic(fake, labels)
-    both = critic(torch.cat([real, fake]), labels.repeat(2), batches=2)
-    return both.chunk(2)
+    scores = critic(torch.cat([real, fake]), labels.repeat(2), batches=2)
+    return scores.chunk(2)

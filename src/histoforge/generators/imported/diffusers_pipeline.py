@@ -104,8 +104,8 @@ def _class_names(index: Mapping[str, Any], networks: Mapping[str, Any]) -> list[
     """Return the names of the classes by label; of several names of one class, the first."""
     network = networks.get("transformer") or networks["unet"]
     count = network.get("num_embeds_ada_norm") or network.get("num_class_embeds") or 0
-    named = {int(label): str(name).split(",")[0].strip() for label, name in (index.get("id2label") or {}).items()}
-    return [named.get(label, str(label)) for label in range(count)]
+    names = {int(label): str(name).split(",")[0].strip() for label, name in (index.get("id2label") or {}).items()}
+    return [names.get(label, str(label)) for label in range(count)]
 
 
 class Denoiser:

@@ -95,8 +95,8 @@ class TrainedPathup:
         if self.guidance == 1:
             return self._noise(noisy, times, conditions)
         empty = torch.full_like(conditions, null_condition(self.network.classes))
-        both = self._noise(noisy.repeat(2, 1, 1, 1), times.repeat(2), torch.cat([conditions, empty]))
-        conditional, unconditional = both.chunk(2)
+        predictions = self._noise(noisy.repeat(2, 1, 1, 1), times.repeat(2), torch.cat([conditions, empty]))
+        conditional, unconditional = predictions.chunk(2)
         return unconditional + self.guidance * (conditional - unconditional)
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -156,11 +156,11 @@ def load(info: ModelInfo, state: dict[str, Tensor], device: torch.device) -> Tra
         config, len(info.classes), autoencoder.architecture.latent_channels, latent_window(info.patch_size, autoencoder)
     )
     weights = {name.removeprefix(AUTOENCODER): t for name, t in state.items() if name.startswith(AUTOENCODER)}
-    rest = {name: t for name, t in state.items() if not name.startswith(AUTOENCODER)}
+    network_state = {name: t for name, t in state.items() if not name.startswith(AUTOENCODER)}
     return TrainedPathup(
         info,
         config,
-        load_weights(network, rest, info, device),
+        load_weights(network, network_state, info, device),
         load_weights(autoencoder, weights, info, device),
         device,
     )

@@ -58,12 +58,12 @@ def estimate_all(similarities: Tensor, count: int) -> Tensor:
         [count]; single values may lie outside [0, 1], so they cannot serve as a target or weight of a fake
         (`REQUIRE_ALL`).
     """
-    known = len(similarities)
-    if known == count:
+    scored = len(similarities)
+    if scored == count:
         return similarities
     average = similarities.mean()
-    spread = (count - 1) / (known - 1) * (similarities - average)
-    return torch.cat([average + spread, average.expand(count - known)])
+    spread = (count - 1) / (scored - 1) * (similarities - average)
+    return torch.cat([average + spread, average.expand(count - scored)])
 
 
 def literal(logits: Tensor, similarities: Tensor, weight: float) -> Tensor:

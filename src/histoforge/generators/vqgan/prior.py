@@ -104,8 +104,8 @@ class KeyValueCache:
         end = self._used + keys.shape[2]
         self._stored[:, :, :, self._used : end] = torch.stack([keys, values])
         self._used = end
-        both = self._stored[:, :, :, :end]
-        return both[0], both[1]
+        cached = self._stored[:, :, :, :end]
+        return cached[0], cached[1]
 
 
 class _Block(nn.Module):

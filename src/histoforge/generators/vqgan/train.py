@@ -82,8 +82,8 @@ class _Tracker(EpochTracker):
 def _measure(trained: TrainedVqgan, data: PatchSet) -> dict[str, float]:
     """Measure the autoencoder on training patches: its PSNR, the share of codes that it uses, and their perplexity."""
     autoencoder, config = trained.network.autoencoder, trained.config
-    some = data.where(numpy_rng(config.seed, "vqgan measured").permutation(len(data))[:MEASURED])
-    patches = DevicePatches.load(some, trained.device)
+    sample = data.where(numpy_rng(config.seed, "vqgan measured").permutation(len(data))[:MEASURED])
+    patches = DevicePatches.load(sample, trained.device)
     codes, ratios = [], []
     for rows in torch.arange(len(patches)).split(config.batch_size):
         images = patches.batch(rows).images

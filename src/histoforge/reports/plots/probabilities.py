@@ -85,8 +85,8 @@ def leading(study: StudyFindings, limit: int = MAX_LINES) -> list[ArmFindings]:
     """Return at most `limit` arms: the reference and the best others, in the study's order."""
     if len(study.arms) <= limit:
         return study.arms
-    others = [arm for arm in study.arms if arm.name != study.reference]
-    best = sorted(others, key=lambda arm: arm.scores[study.score].mean or 0.0, reverse=True)[: limit - 1]
+    challengers = [arm for arm in study.arms if arm.name != study.reference]
+    best = sorted(challengers, key=lambda arm: arm.scores[study.score].mean or 0.0, reverse=True)[: limit - 1]
     return [arm for arm in study.arms if arm in best or arm.name == study.reference]
 
 

@@ -46,10 +46,10 @@ def scores_figure(study: StudyFindings) -> Figure:
 
 def differences_figure(study: StudyFindings) -> Figure | None:
     """Plot each arm's difference from its reference with both intervals; None without a comparison."""
-    known = [study.difference(arm.name, study.score) for arm in study.challengers]
+    rows = [study.difference(arm.name, study.score) for arm in study.challengers]
     differences = [
         (row.arm, row.overall, row.overall.difference)
-        for row in known
+        for row in rows
         if row is not None and row.overall is not None and row.overall.difference is not None
     ]
     if not differences:

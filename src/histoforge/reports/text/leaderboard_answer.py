@@ -97,11 +97,11 @@ def paired_text(pair: PairedDifference) -> str:
 
 def _other_extractors_line(findings: LeaderboardFindings, method: str, pairs: Sequence[PairedDifference]) -> list[str]:
     """Compare with other extractors, because the features of one small classifier are only one view."""
-    others = findings.paired_by_extractor(method)
-    if not others:
+    pairs_by_extractor = findings.paired_by_extractor(method)
+    if not pairs_by_extractor:
         return []
     texts, signs = [], {pair.variant: _signs(pair) for pair in pairs}
-    for extractor, other_pairs in others.items():
+    for extractor, other_pairs in pairs_by_extractor.items():
         known = [pair for pair in other_pairs if pair.differences.mean is not None]
         means = ", ".join(f"{pair.variant} {pair.differences.mean:{DIFFERENCE}}" for pair in known)
         texts.append(f"{means} by {extractor}")

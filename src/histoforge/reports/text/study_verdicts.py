@@ -43,9 +43,11 @@ def study_verdict(study: StudyFindings) -> StudyVerdict:
     verdicts = {name: verdict_of(study, difference) for name, difference in differences.items()}
     judged = [arm for arm in study.challengers if verdicts[arm.name] != "not_learned"]
     better = [arm for arm in judged if verdicts[arm.name] == "better"]
-    asked = [arm for arm in study.challengers if arm.synthetic] or study.challengers
-    winners = [arm for arm in better if arm in asked and beats_all(study, arm)]
-    best = best_arm(winners or [arm for arm in better if arm in asked] or better or judged or asked, study.score)
+    synthetic_arms = [arm for arm in study.challengers if arm.synthetic] or study.challengers
+    winners = [arm for arm in better if arm in synthetic_arms and beats_all(study, arm)]
+    best = best_arm(
+        winners or [arm for arm in better if arm in synthetic_arms] or better or judged or synthetic_arms, study.score
+    )
     verdict: Verdict = verdicts[best.name]
     if verdict == "better" and not winners:
         verdict = "better_than_reference"

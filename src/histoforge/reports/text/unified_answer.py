@@ -90,11 +90,11 @@ def _scores_line(
 
 
 def _certainty_line(study: StudyFindings, effect: CrossedEffect, corrected: str) -> str:
-    others = sum(each.score == study.score for each in study.differences) - 1
+    other_comparisons = sum(each.score == study.score for each in study.differences) - 1
     line = (
         f"One analysis over {counted(effect.patients, study.units)} and {counted(effect.runs, 'trainings')} each: "
         f"{p_value(effect) or 'no test'}. This comparison was fixed in advance; corrected together with the "
-        f"{counted(others, 'other comparisons')} of the study, as in the tables: {corrected or 'no test'}."
+        f"{counted(other_comparisons, 'other comparisons')} of the study, as in the tables: {corrected or 'no test'}."
     )
     if effect.detectable is not None:
         line += f" A true difference of {size_text(study.score, effect.detectable)} is found with a power of 80%."
