@@ -127,6 +127,9 @@ def test_a_patch_set_is_replaced_by_the_same_command_or_with_overwrite(
     command = ("preprocess", "--source", source, "--out", out, *SMALL)
     first = call(capsys, *command)
     assert first.code == 0, first.err
+    (timings,) = json.loads((out / "timings.json").read_text())["tasks"]
+    assert timings["task"] == "preprocess"
+    assert timings["phases"]["decode"]["patches"] == timings["phases"]["write"]["patches"] > 0
     (out / "notes.txt").write_text("mine")
     times = snapshot(out)
     refused(

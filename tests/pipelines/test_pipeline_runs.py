@@ -64,10 +64,12 @@ def test_the_same_command_goes_on_and_ends_well(finished):
 
 def test_it_shows_and_keeps_time_and_memory_of_each_task(finished):
     out, done, _ = finished
-    usage = json.loads((out / "usage.json").read_text())
+    usage = json.loads((out / "timings.json").read_text())
     assert "Cut patches" in usage["cached"]
     used = {entry["task"]: entry for entry in usage["tasks"]}
     assert used["train_generator seed 0"]["peak_memory_gib"] > 0.1
+    assert used["train_generator seed 0"]["phases"]["compute"]["patches"] > 0
+    assert used["preprocess"]["phases"]["decode"]["patches"] > 0, "kept, as its result was reused"
     (row,) = (line for line in done.stderr.splitlines() if line.startswith("  train_generator seed 0 "))
     assert row.split()[5] == f"{used['train_generator seed 0']['peak_memory_gib']:.2f}"
 
@@ -78,7 +80,9 @@ def test_it_says_where_the_report_is_and_what_it_answers(finished):
     lines = done.stdout.splitlines()
     assert lines[0] == answer["headline"]
     assert lines[-2:] == [f"report:  {out / 'report.html'}", f"metrics: {out / 'metrics.json'}"]
-    assert (out / "report.html").stat().st_size > 10_000
+    report = (out / "report.html").read_text()
+    timings = report[report.index('<section id="timings"') :]
+    assert all(f">{task}<" in timings for task in ("preprocess", "train_generator seed 0", "evaluate"))
 
 
 def test_every_arm_is_in_the_results_and_every_artifact_beside_them(finished):

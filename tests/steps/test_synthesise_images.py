@@ -16,6 +16,7 @@ from untrained_generator import save_generator
 from untrained_pathup import save_pathup
 
 from histoforge.core.errors import HistoforgeError, ModelError, SettingsError, StorageError
+from histoforge.core.results import LEFT_BESIDE
 from histoforge.generators.pathup.finished_images import FinishedImages
 from histoforge.metrics.seams import seam_energy
 from histoforge.patches import PatchSet
@@ -45,7 +46,7 @@ def drawn(generator, tmp_path_factory):
 
 
 def files_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".histoforge.json"}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in LEFT_BESIDE}
 
 
 def test_the_images_are_a_synthetic_patch_set_of_each_class(drawn):

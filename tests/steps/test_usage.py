@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from histoforge.cli.run.console import usage_table
-from histoforge.tasks.usage import GIB, Meter, ProcessPeak, Usage, add_children, process_peak
+from histoforge.core.timings import Work
+from histoforge.tasks.timings_file import named_usage, read_timings, write_timings
+from histoforge.tasks.usage import GIB, Meter, PhaseUsage, ProcessPeak, Usage, add_children, process_peak
 
 MIB = 1 << 20
 
@@ -34,22 +36,61 @@ def test_training_processes_count_together_on_the_host_and_one_by_one_on_gpus():
     meter = Meter()
     alone = meter.read()
     assert (alone.peak_gpu_allocated_gib, alone.peak_gpu_reserved_gib) == (None, None)
-    add_children([ProcessPeak(GIB, 2 * GIB, 3 * GIB), ProcessPeak(2 * GIB, GIB, 4 * GIB)])
+    work = {"compute": Work(seconds=2.0, bytes=0, patches=10)}
+    add_children([(ProcessPeak(GIB, 2 * GIB, 3 * GIB), work), (ProcessPeak(2 * GIB, GIB, 4 * GIB), work)])
     usage = meter.read()
     assert usage.peak_memory_gib == pytest.approx(alone.peak_memory_gib + 3, abs=0.1)
     assert (usage.peak_gpu_allocated_gib, usage.peak_gpu_reserved_gib) == (2, 4)
+    compute = usage.phases["compute"]
+    assert (compute.seconds, compute.patches, compute.patches_per_second) == (4.0, 20, 5.0)
     assert usage.sentence().endswith("GiB of memory, 2.00 GiB of GPU memory, 4.00 GiB of it reserved")
-    assert Meter().read().peak_gpu_reserved_gib is None
+    again = Meter().read()
+    assert again.peak_gpu_reserved_gib is None
+    assert again.phases == {}
 
 
 def test_the_table_adds_times_and_takes_the_highest_peak_of_tasks_of_one_name():
-    def used(seconds, memory, gpu=None):
-        return Usage(seconds=seconds, cpu_seconds=2 * seconds, peak_memory_gib=memory, peak_gpu_reserved_gib=gpu)
+    def used(task, seconds, memory, gpu=None):
+        usage = Usage(seconds=seconds, cpu_seconds=2 * seconds, peak_memory_gib=memory, peak_gpu_reserved_gib=gpu)
+        return named_usage(task, task, usage)
 
     lines = usage_table(
-        {"cut": 12.0, "train": 30.0}, [("cut", used(11, 1.5)), ("train", used(10, 2, 8)), ("train", used(15, 3, 6))]
+        {"cut": 12.0, "train": 30.0}, [used("cut", 11, 1.5), used("train", 10, 2, 8), used("train", 15, 3, 6)]
     )
     assert [line.split() for line in lines[1:]] == [
         ["cut", "12.0", "22.0", "1.50", "-"],
         ["train", "30.0", "50.0", "3.00", "8.00"],
     ]
+
+
+def used(task, seconds, title=""):
+    phases = {"read": PhaseUsage.of(Work(1.0, 3_000_000, 50))}
+    return named_usage(task, title or task, Usage(seconds=seconds, cpu_seconds=1, peak_memory_gib=1, phases=phases))
+
+
+def test_phases_are_told_with_their_rates_and_the_rest_of_the_time():
+    assert used("cut", 2.5).phases_sentence() == "read 1.0 s (3 MB/s, 50 patches/s), other 1.5 s"
+    assert used("cut", 0.5).other_seconds == 0
+    assert Usage(seconds=1, cpu_seconds=1, peak_memory_gib=1).phases_sentence() == ""
+
+
+def test_a_run_keeps_the_timings_of_results_that_it_reuses(tmp_path):
+    first = [used("cut", 1.0, "Cut"), used("train seed 0", 2.0, "Train"), used("train seed 1", 2.0, "Train")]
+    write_timings(tmp_path, [*first, used("evaluate", 1.0, "Evaluate")], [])
+    write_timings(tmp_path, [used("train seed 1", 5.0, "Train")], ["Cut", "Train"])
+    assert [(entry.task, entry.seconds) for entry in read_timings(tmp_path)] == [
+        ("cut", 1.0), ("train seed 0", 2.0), ("train seed 1", 5.0),
+    ]  # fmt: skip
+
+
+def test_commands_that_write_into_one_folder_add_to_its_timings_one_by_one(tmp_path):
+    for entry in (used("preprocess", 1.0), used("evaluate", 2.0), used("preprocess", 3.0)):
+        write_timings(tmp_path, [entry])
+    assert [(entry.task, entry.seconds) for entry in read_timings(tmp_path)] == [("evaluate", 2.0), ("preprocess", 3.0)]
+
+
+def test_a_file_of_that_name_that_somebody_else_wrote_is_kept(tmp_path, capsys):
+    (tmp_path / "timings.json").write_text('{"lap": 3}')
+    write_timings(tmp_path, [used("cut", 1.0)])
+    assert (tmp_path / "timings.json").read_text() == '{"lap": 3}'
+    assert "was not written by histoforge and was kept" in capsys.readouterr().err

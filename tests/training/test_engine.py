@@ -13,6 +13,7 @@ from toy import data, train
 from histoforge.cli.kubeflow.check.preemption import RESUMED
 from histoforge.core.errors import CheckpointError, SettingsError, TrainingError
 from histoforge.core.signals import TERMINATED
+from histoforge.core.timings import forget_work, work_so_far
 from histoforge.training import processes
 from histoforge.training.device import has_bfloat16, resolve_device, resolve_precision
 from histoforge.training.engine import Engine
@@ -199,3 +200,12 @@ def test_a_training_of_ten_steps_announces_nothing(tmp_path, capsys):
     for _ in engine.batches(data(), batch_size=50, epochs=10):
         engine.end_of_step()
     assert " left (" not in capsys.readouterr().err  # ten steps are all
+
+
+def test_the_loop_counts_as_computing_with_the_patches_of_its_batches(tmp_path):
+    forget_work()
+    train(tmp_path / "work", tmp_path / "model")
+    work = work_so_far()
+    assert work["compute"].patches == work["transfer"].patches == 5 * 4 * 16, "epochs x steps x batch size"
+    assert work["transfer"].bytes == 5 * 4 * 16 * 8 * 8 * 3
+    assert work["write"].bytes > 0, "checkpoints"

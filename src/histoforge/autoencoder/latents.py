@@ -24,6 +24,7 @@ from histoforge.core.files import atomic_directory
 from histoforge.core.progress import Progress
 from histoforge.core.seals import read_sealed, write_sealed
 from histoforge.core.settings import Settings
+from histoforge.core.timings import spent
 from histoforge.patches.device import to_unit
 from histoforge.patches.patchset import PatchSet
 from histoforge.training.device import autocast
@@ -215,6 +216,7 @@ def _image_size(levels: Sequence[PatchSet]) -> tuple[int, int] | None:
 
 
 @torch.inference_mode()
+@spent("compute")
 def _encode(
     network: Autoencoder,
     pixels: NDArray[np.uint8],

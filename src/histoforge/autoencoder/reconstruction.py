@@ -7,6 +7,7 @@ from skimage.metrics import mean_squared_error, structural_similarity
 
 from histoforge.autoencoder.network import Autoencoder
 from histoforge.core.settings import Settings
+from histoforge.core.timings import spent
 from histoforge.metrics.extract import Extractor, extract_features
 from histoforge.metrics.frechet import frechet_distance
 from histoforge.patches.device import to_uint8, to_unit
@@ -36,6 +37,7 @@ class ReconstructionError(Settings):
 
 
 @torch.inference_mode()
+@spent("compute")
 def reconstruct(
     network: Autoencoder, images: NDArray[np.uint8], device: torch.device, dtype: torch.dtype
 ) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from histoforge.classifiers.data import TrainingData
 from histoforge.classifiers.network import Classifier
 from histoforge.classifiers.probing import LinearProbe
 from histoforge.core.errors import TrainingError
+from histoforge.core.timings import spent
 from histoforge.patches.device import DevicePatches
 from histoforge.training import processes
 from histoforge.training.engine import Engine
@@ -180,7 +181,7 @@ def evaluate(
     size = min(EVALUATION_BATCH, max(1, EVALUATION_PIXELS // math.prod(classifier.input_size)))
     for rows in torch.arange(len(patches)).split(size):
         batch = patches.batch(rows)
-        with engine.autocast():
+        with engine.autocast(), spent("compute", patches=len(rows)):
             logits.append(classifier(batch.images))
         labels.append(batch.labels)
     scores, truth = torch.cat(logits), torch.cat(labels)

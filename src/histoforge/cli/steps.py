@@ -209,8 +209,12 @@ def _body(step: Step) -> Any:
             return
         with claim_step(step, config, paths, out, values["overwrite"]):
             from histoforge.tasks import distributed_launch
+            from histoforge.tasks.timings_file import named_usage, write_timings
+            from histoforge.tasks.usage import Meter
 
+            meter = Meter()
             summary = distributed_launch.run(step, config, paths)
+            write_timings(out, [named_usage(step.name, step.name, meter.read())])
         say(f"written to {out}")
         print(json.dumps(summary.model_dump(mode="json"), indent=2))
 

@@ -5,11 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from histoforge.core.timings import spent
+
 
 def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with spent("read") as work, open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        work.bytes = file.tell()
+        return digest
 
 
 def digest_json(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from histoforge.core.errors import StorageError
 from histoforge.core.results import check_replaceable
+from histoforge.core.timings import spent
 from histoforge.core.unfinished import begin, clear_once, end
 
 MANY_FILES = 64
@@ -122,7 +123,8 @@ def sync(path: Path) -> None:
     """Flush a file or a directory entry to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with spent("write"):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -142,7 +144,8 @@ def _sync_file_system(folder: Path) -> bool:
         return False
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        return bool(syncfs(descriptor) == 0)
+        with spent("write"):
+            return bool(syncfs(descriptor) == 0)
     finally:
         os.close(descriptor)
 

@@ -14,6 +14,10 @@ from histoforge.core.unfinished import is_unfinished
 
 RECORD = ".histoforge.json"
 """The file in a result's directory that records which command made it, with which settings."""
+TIMINGS = "timings.json"
+"""The file in a result's directory that says where the time of the command went."""
+LEFT_BESIDE = (RECORD, TIMINGS)
+"""Files that a command leaves in a result's directory and that are not part of it."""
 
 _MODEL = ("model.json", "model.safetensors", "history.json", "guide.json", "training.jsonl", "pictures/*.png")
 _SLIDE = ("slide.json", "patches.csv", "tiles.geojson", "regions.geojson", "heat_map.png")
@@ -191,7 +195,11 @@ def foreign_files(folder: Path, patterns: Collection[str]) -> Iterator[str]:
         links = [name for name in below if Path(parent, name).is_symlink()]
         for name in sorted([*names, *links]):
             relative = Path(parent, name).relative_to(folder).as_posix()
-            if name != RECORD and not is_unfinished(name) and not any(fnmatchcase(relative, p) for p in patterns):
+            if (
+                name not in LEFT_BESIDE
+                and not is_unfinished(name)
+                and not any(fnmatchcase(relative, p) for p in patterns)
+            ):
                 yield relative
 
 

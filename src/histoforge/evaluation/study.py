@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
+from histoforge.core.timings import spent
 from histoforge.evaluation.arm_inputs import ArmInput
 from histoforge.evaluation.comparisons import Planned, compare
 from histoforge.evaluation.learning import LearningTest
@@ -60,7 +61,7 @@ def predict(
     probabilities = []
     wanted = torch.arange(len(patches)) if only is None else torch.from_numpy(only)
     for rows in wanted.split(batch_size):
-        with autocast(patches.device, dtype):
+        with autocast(patches.device, dtype), spent("compute", patches=len(rows)):
             logits = classifier(patches.batch(rows).images)
         probabilities.append(logits.double().softmax(1).cpu())
     return torch.cat(probabilities).numpy()

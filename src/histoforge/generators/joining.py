@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from histoforge.core.documents import known_shape
 from histoforge.core.errors import ModelError
-from histoforge.core.results import RECORD
+from histoforge.core.results import LEFT_BESIDE
 from histoforge.generators.history_file import FILE_NAME as HISTORY
 from histoforge.generators.history_file import read_history, write_history
 from histoforge.training.model_files import ModelInfo, load_arrays, save_arrays
@@ -114,7 +114,7 @@ def _join_histories(paths: Sequence[Path], folder: Path) -> None:
     """Write one `history.json` of all classes, and all pictures; for a single model, copy all files beside it."""
     histories = [read_history(path, ADVICE) for path in paths]
     if len(paths) == 1:
-        written = shutil.ignore_patterns("model.*", RECORD)
+        written = shutil.ignore_patterns("model.*", *LEFT_BESIDE)
         shutil.copytree(
             paths[0],
             folder,

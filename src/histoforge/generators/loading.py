@@ -11,6 +11,7 @@ from torch import Tensor
 from histoforge.core.errors import ModelError
 from histoforge.core.seeds import derive_seed
 from histoforge.core.settings import nearest
+from histoforge.core.timings import spent
 from histoforge.generators import class_wise
 from histoforge.generators.imported.kinds import IMPORTED
 from histoforge.generators.methods import METHODS
@@ -124,5 +125,6 @@ def draw(generator: Generator, labels: NDArray[np.int64], seed: int, batch_size:
     patches = np.empty((len(labels), *generator.info.patch_size, 3), np.uint8)
     for start in range(0, len(labels), batch_size):
         rows = slice(start, start + batch_size)
-        patches[rows] = to_uint8(generator.sample(torch.from_numpy(labels[rows]), rng)).cpu().numpy()
+        with spent("compute", patches=len(labels[rows])):
+            patches[rows] = to_uint8(generator.sample(torch.from_numpy(labels[rows]), rng)).cpu().numpy()
     return patches

@@ -10,6 +10,7 @@ import numpy as np
 
 from histoforge.core.errors import SourceError
 from histoforge.core.progress import Progress
+from histoforge.core.timings import spent
 from histoforge.ingest import tables
 from histoforge.ingest.codecs import read_codec
 from histoforge.ingest.collector import PatchCollector
@@ -113,7 +114,8 @@ class ImageSource:
     def _image(self, item: ImageItem) -> Pixels | SourceError:
         with self._location.fetched(item.name, self._log.temporary) as path:
             try:
-                image = read_rgb(path, item.name)
+                with spent("decode", size=path.stat().st_size):
+                    image = read_rgb(path, item.name)
             except SourceError as error:
                 return error
             self._log.codecs[item.name] = read_codec(path)
@@ -123,7 +125,10 @@ class ImageSource:
         image = self._image(item)
         if isinstance(image, SourceError):
             return item, image
-        return item, cut_image(image, item.name, self._settings, transform)
+        with spent("decode") as work:
+            cut = cut_image(image, item.name, self._settings, transform)
+            work.patches = len(cut.patches.pixels)
+        return item, cut
 
     def _add(self, item: ImageItem, cut: CutImage, collector: PatchCollector) -> None:
         patches, overviews = cut.patches, cut.overviews

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from histoforge.core.errors import SourceError
 from histoforge.core.progress import Progress
+from histoforge.core.timings import spent
 from histoforge.ingest.collector import PatchCollector
 from histoforge.ingest.config import IngestConfig
 from histoforge.ingest.source import THINNED, UNKNOWN_PATIENTS, ReadLog, worker_count
@@ -149,7 +150,10 @@ class PcamSource:
 
     def _block(self, split: str, x: h5py.Dataset, start: int) -> NDArray[np.uint8]:
         try:
-            return np.asarray(x[start : start + BLOCK])
+            with spent("read") as work:
+                block = np.asarray(x[start : start + BLOCK])
+                work.bytes, work.patches = block.nbytes, len(block)
+            return block
         except DAMAGES as error:
             raise SourceError(
                 f"{self._names[split, 'x']} is damaged from patch {start} on ({error}): download it again."

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.core.progress import Progress
+from histoforge.core.timings import spent
 from histoforge.patches.device import READ_ROWS, to_unit
 from histoforge.patches.patchset import PatchSet
 
@@ -77,13 +78,15 @@ def extract_features(
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     with torch.inference_mode(), autocast, Progress(label, len(patches), "patches") as progress:
         for images in _batches(patches, batch_size, device):
-            features = extractor.features(images)
+            with spent("compute", patches=len(images)):
+                features = extractor.features(images)
             if features.ndim != 2 or not bool(torch.isfinite(features).all()):
                 raise ModelError(
                     f"The extractor '{extractor.name}' gave features {tuple(features.shape)} that are not finite "
                     "[N, D]: train or choose another extractor."
                 )
-            batches.append(features.float().cpu())
+            with spent("transfer", patches=len(images)):
+                batches.append(features.float().cpu())
             progress.advance(len(images))
     return torch.cat(batches).numpy()
 

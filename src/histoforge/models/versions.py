@@ -8,7 +8,7 @@ from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import known_shape, read_json
 from histoforge.core.errors import ModelError
 from histoforge.core.files import atomic_directory, write_json
-from histoforge.core.results import RECORD
+from histoforge.core.results import LEFT_BESIDE
 from histoforge.models.card import CARD_NAME, README_NAME, ModelCard
 
 COMPLETE = "version.json"
@@ -18,7 +18,7 @@ MODEL = "model"
 def pack(model: Path, card: ModelCard, folder: Path) -> Path:
     """Create the directory of a version: the model, its card as JSON and as a page, and the list that completes it."""
     with atomic_directory(folder) as directory:
-        shutil.copytree(model, directory / MODEL, ignore=shutil.ignore_patterns(RECORD))
+        shutil.copytree(model, directory / MODEL, ignore=shutil.ignore_patterns(*LEFT_BESIDE))
         write_json(directory / CARD_NAME, card.model_dump(mode="json"))
         (directory / README_NAME).write_text(card.as_markdown(), encoding="utf-8")
         files = file_digests(directory)
@@ -42,5 +42,5 @@ def file_digests(folder: Path) -> dict[str, str]:
 
     The record of the command that made the directory is left out.
     """
-    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name != RECORD)
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name not in LEFT_BESIDE)
     return {path.relative_to(folder).as_posix(): digest_file(path) for path in paths}

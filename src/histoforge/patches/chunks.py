@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import PatchSetError
+from histoforge.core.timings import spent
 from histoforge.patches.images import ImageReader, ImageWriter, Pixels, image_reader, image_suffix, image_writer
 from histoforge.storage import Location
 from histoforge.storage.local import LocalLocation
@@ -125,7 +126,9 @@ class ChunkReader:
 
     def _read(self, number: int, rows: NDArray[np.int64]) -> Pixels:
         try:
-            images = self._chunk(number).read(rows)
+            with spent("read", patches=len(rows)) as work:
+                images = self._chunk(number).read(rows)
+                work.bytes = images.nbytes
             if images.shape[1:] != self.shape[1:]:
                 raise ValueError(f"its patches have the shape {images.shape[1:]}")
         except (pa.ArrowException, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError) as error:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from histoforge.core.timings import spent
 from histoforge.patches.patchset import PatchSet
 
 READ_ROWS = 4096
@@ -50,7 +51,9 @@ class DevicePatches:
         images = torch.empty(shape, dtype=torch.uint8, device=storage)
         for start in range(0, len(patches), READ_ROWS):
             rows = slice(start, start + READ_ROWS)
-            images[rows] = torch.from_numpy(np.ascontiguousarray(patches.images(rows)))
+            pixels = np.ascontiguousarray(patches.images(rows))
+            with spent("transfer", size=pixels.nbytes):
+                images[rows] = torch.from_numpy(pixels)
         return cls(images.permute(0, 3, 1, 2), torch.tensor(patches.labels).to(storage), device)
 
     def __len__(self) -> int:
@@ -58,9 +61,11 @@ class DevicePatches:
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the patches at `rows`, int64 [B], as floats in [-1, 1] on the device."""
-        stored_rows = rows.to(self.images.device)
-        images = self.images[stored_rows].to(self.device, non_blocking=True)
-        return Batch(to_unit(images), self.labels[stored_rows].to(self.device), rows)
+        with spent("transfer", patches=len(rows)) as work:
+            stored_rows = rows.to(self.images.device)
+            images = self.images[stored_rows].to(self.device, non_blocking=True)
+            work.bytes = images.nbytes
+            return Batch(to_unit(images), self.labels[stored_rows].to(self.device), rows)
 
 
 def to_unit(images: Tensor) -> Tensor:

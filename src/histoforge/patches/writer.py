@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from histoforge import __version__
 from histoforge.core.digests import digest_file
 from histoforge.core.files import atomic_directory, write_json
+from histoforge.core.timings import spent
 from histoforge.patches.chunks import FOLDER, ChunkReader, ChunkWriter, rows_per_chunk
 from histoforge.patches.images import Pixels
 from histoforge.patches.patchset import INDEX_NAME, INFO_NAME, SCHEMA_VERSION, PatchSetInfo, count_splits
@@ -95,7 +96,8 @@ class PatchSetWriter:
             raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 [n, {self.patch_size}, 3]")
         if not len(images):
             return
-        self._images.write(images)
+        with spent("write", size=images.nbytes, patches=len(images)):
+            self._images.write(images)
         table = pd.DataFrame({**DEFAULTS, **columns}, index=range(len(images)))
         table["class_name"] = [self.classes[label] for label in table["label"]]
         self._tables.append(table)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from histoforge.classifiers.network import Classifier
 from histoforge.core.digests import digest_json
+from histoforge.core.timings import spent
 from histoforge.ingest.stains import normaliser_of
 from histoforge.patches.device import to_unit
 from histoforge.patches.images import Pixels
@@ -103,6 +104,5 @@ class Predictor:
     def _probabilities(self, images: Pixels) -> NDArray[np.float32]:
         """Return the probabilities of the classes, float32 [n, classes], of patches, uint8 [n, h, w, 3]."""
         batch = to_unit(torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device))
-        with autocast(self.device, self.dtype):
-            logits = self.classifier(batch)
-        return logits.double().softmax(1).float().cpu().numpy()
+        with spent("compute", patches=len(images)), autocast(self.device, self.dtype):
+            return self.classifier(batch).double().softmax(1).float().cpu().numpy()

@@ -13,6 +13,7 @@ from histoforge.classifiers.network import Classifier, Tail
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.core.progress import Progress
 from histoforge.core.seeds import derive_seed
+from histoforge.core.timings import spent
 from histoforge.patches.device import DevicePatches
 from histoforge.training.device import autocast
 
@@ -96,7 +97,7 @@ class Scorer:
         with Progress("class centroids", len(real), "patches") as progress:
             for rows in torch.arange(len(real)).split(batch_size):
                 batch = real.batch(rows)
-                with autocast(self.device, self.dtype):
+                with autocast(self.device, self.dtype), spent("compute", patches=len(rows)):
                     trunk = self.classifier.trunk(batch.images, self.layers)
                     tail = self.classifier.tail(trunk.hidden, self.masks([self._centroid_stream], trunk.hidden))
                 members = F.one_hot(batch.labels, classes).T.float()
@@ -126,7 +127,7 @@ class Scorer:
             ModelError: the classifier's outputs are not finite.
         """
         passes = len(self.streams)
-        with autocast(self.device, self.dtype):
+        with autocast(self.device, self.dtype), spent("compute", patches=len(images)):
             trunk = self.classifier.trunk(images, self.layers)
             masks = self.masks(self.streams, trunk.hidden)
             tail = self.classifier.tail(torch.cat([trunk.hidden] * passes), masks)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from histoforge.core.timings import spent
 from histoforge.slides.reading import Pixels, Slide
 from histoforge.slides.scale import Scale, cut_patch, read_patch
 
@@ -44,7 +45,9 @@ def read_patches(
     x, y = plan["x"].to_numpy(np.int64), plan["y"].to_numpy(np.int64)
 
     def read(rows: Rows) -> tuple[Rows, Pixels]:
-        images = _read_block(slide, x[rows], y[rows], scale)
+        with spent("decode", patches=len(rows)) as work:
+            images = _read_block(slide, x[rows], y[rows], scale)
+            work.bytes = images.nbytes
         return rows, images if transform is None else transform(images)
 
     blocks = plan_blocks(x, y, scale)

@@ -16,6 +16,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from histoforge.core.timings import spent
+
 Pixels = NDArray[np.uint8]
 
 VENDORS = ("aperio", "generic-tiff")
@@ -86,10 +88,12 @@ class JpegTiles:
         tile = self._cache.get(key)
         if tile is None:
             try:
-                content = os.pread(self._file, int(self._lengths[index]), int(self._offsets[index]))
-                tile = imagecodecs.jpeg8_decode(
-                    content, tables=self._tables, colorspace=self._colours, outcolorspace="RGB"
-                )
+                with spent("read", size=int(self._lengths[index])):
+                    content = os.pread(self._file, int(self._lengths[index]), int(self._offsets[index]))
+                with spent("decode"):
+                    tile = imagecodecs.jpeg8_decode(
+                        content, tables=self._tables, colorspace=self._colours, outcolorspace="RGB"
+                    )
             except (imagecodecs.Jpeg8Error, RuntimeError, OSError, OverflowError, MemoryError) as error:
                 raise ValueError(f"tile {index}: {error}") from error
             if tile.shape != (self._tile[1], self._tile[0], 3):

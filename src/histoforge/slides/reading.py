@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from openslide import lowlevel
 
 from histoforge.core.errors import SlideError
+from histoforge.core.timings import spent
 from histoforge.slides.jpeg_tiles import VENDORS, JpegSlide
 from histoforge.slides.names import slide_name
 from histoforge.slides.ome import ome_mpp
@@ -160,7 +161,8 @@ class Slide:
         pixels = np.empty((height, width), np.uint32)
         pointer = pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32))
         try:
-            lowlevel._read_region(self._handle._osr, pointer, x, y, level, width, height)
+            with spent("decode"):
+                lowlevel._read_region(self._handle._osr, pointer, x, y, level, width, height)
         except openslide.OpenSlideError as error:
             raise self._damaged(x, y, level, error) from error
         bgra = pixels.view(np.uint8).reshape(height, width, 4)

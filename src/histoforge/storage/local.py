@@ -12,7 +12,8 @@ from typing import BinaryIO
 from histoforge.core.digests import digest_file
 from histoforge.core.errors import StorageError
 from histoforge.core.files import atomic_file, explained_write_errors
-from histoforge.core.results import RECORD
+from histoforge.core.results import LEFT_BESIDE
+from histoforge.core.timings import Phase, spent
 from histoforge.core.unfinished import is_unfinished
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
 
@@ -42,10 +43,10 @@ class LocalLocation(Location):
             return next(self._walk(), None) is not None
 
     def get(self, name: str, path: Path, durable: bool = True) -> None:
-        _copy(self.root / checked_name(name, self), Path(path), durable)
+        _copy("read", self.root / checked_name(name, self), Path(path), durable)
 
     def put(self, path: Path, name: str) -> None:
-        _copy(Path(path), self.root / checked_name(name, self))
+        _copy("write", Path(path), self.root / checked_name(name, self))
 
     def holds(self, entry: Entry, path: Path) -> bool:
         with _explained_reading(path):
@@ -106,7 +107,7 @@ class LocalLocation(Location):
             below_root = Path(folder).relative_to(self.root).as_posix()
             prefix = "" if below_root == "." else f"{below_root}/"
             for name in names:
-                if name == RECORD or is_unfinished(name):
+                if name in LEFT_BESIDE or is_unfinished(name):
                     continue
                 path = os.path.join(folder, name)
                 _check_name(path)
@@ -114,10 +115,10 @@ class LocalLocation(Location):
                 yield Entry(f"{prefix}{name}", status.st_size, f"{status.st_mtime_ns}-{status.st_size}")
 
 
-def _copy(source: Path, target: Path, durable: bool = True) -> None:
+def _copy(phase: Phase, source: Path, target: Path, durable: bool = True) -> None:
     with explained_copy(source, target), _opened(source) as reader, atomic_file(target, durable) as temporary:
         size = os.fstat(reader.fileno()).st_size
-        with open(temporary, "wb") as writer:
+        with spent(phase, size=size), open(temporary, "wb") as writer:
             shutil.copyfileobj(reader, writer, _CHUNK)
             written = writer.tell()
         if written != size:

@@ -18,6 +18,7 @@ from histoforge.core.digests import digest_file
 from histoforge.core.errors import StorageError
 from histoforge.core.files import atomic_file
 from histoforge.core.progress import say
+from histoforge.core.timings import spent
 from histoforge.storage.location import Entry, Location, checked_name, explained_copy
 from histoforge.storage.s3_digests import expected_digest, new_hash
 from histoforge.storage.s3_download import download
@@ -85,7 +86,7 @@ class S3Location(Location):
         with self._explained(target), explained_copy(path, target):
             for attempt in range(1, self.server.settings.attempts + 1):
                 try:
-                    with ByteProgress(f"writing {target}", size) as progress:
+                    with spent("write", size=size), ByteProgress(f"writing {target}", size) as progress:
                         self.server.client.fput_object(
                             self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART_BYTES,
                             num_parallel_uploads=PARALLEL_PARTS, progress=progress,

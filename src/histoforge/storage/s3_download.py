@@ -12,6 +12,7 @@ from urllib3.response import BaseHTTPResponse
 
 from histoforge.core.errors import StorageError
 from histoforge.core.progress import say
+from histoforge.core.timings import spent
 from histoforge.storage.s3_digests import expected_digest, new_hash
 from histoforge.storage.s3_server import Server
 from histoforge.storage.transfers import ByteProgress
@@ -37,8 +38,10 @@ def download(server: Server, bucket: str, key: str, name: str, file: BinaryIO) -
     attempts = server.settings.attempts
     for attempt in range(1, attempts + 1):
         file.truncate(0)
-        with _Stream(server, bucket, key, name, file) as stream:
-            if stream.receive_all():
+        with spent("read") as work, _Stream(server, bucket, key, name, file) as stream:
+            arrived = stream.receive_all()
+            work.bytes = stream.position
+            if arrived:
                 return
         if attempt < attempts:
             say(f"{name} arrived damaged: downloading it again.")

@@ -11,6 +11,7 @@ from histoforge.core.errors import HistoforgeError
 from histoforge.core.output import guard_output
 from histoforge.core.progress import say
 from histoforge.core.signals import INTERRUPTED, TERMINATED
+from histoforge.core.timings import Phase, Work, work_so_far
 from histoforge.steps.step import Step
 from histoforge.tasks.usage import ProcessPeak, add_children, process_peak
 
@@ -35,7 +36,7 @@ def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
     if not step.distributed:
         return step.run(config, **paths)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        result, _ = _work(step, config, paths)
+        result, *_ = _work(step, config, paths)
     elif (count := processes(config.device)) > 1:
         result = _start(count, step, config, paths)
     else:
@@ -68,7 +69,7 @@ def _start(count: int, step: Step, config: Any, paths: Mapping[str, Any]) -> Any
     )  # fmt: skip
     try:
         outcomes = elastic_launch(launch, _work)(step, config, dict(paths))
-        add_children(peak for _, peak in outcomes.values())
+        add_children((peak, work) for _, peak, work in outcomes.values())
         return outcomes[0][0]
     except SignalException as error:
         raise SystemExit(128 + error.sigval) from None
@@ -78,8 +79,8 @@ def _start(count: int, step: Step, config: Any, paths: Mapping[str, Any]) -> Any
         raise
 
 
-def _work(step: Step, config: Any, paths: Mapping[str, Any]) -> tuple[Any, ProcessPeak]:
-    """Run one process of several, and return its result and its peak memory.
+def _work(step: Step, config: Any, paths: Mapping[str, Any]) -> tuple[Any, ProcessPeak, dict[Phase, Work]]:
+    """Run one process of several, and return its result, its peak memory and its work.
 
     Only the first process writes to the given paths and prints.
     """
@@ -94,6 +95,6 @@ def _work(step: Step, config: Any, paths: Mapping[str, Any]) -> tuple[Any, Proce
             sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
             paths = {name: Path(scratch) / name if name in outputs else path for name, path in paths.items()}
         try:
-            return step.run(config, **paths), process_peak()
+            return step.run(config, **paths), process_peak(), work_so_far()
         except HistoforgeError as error:
-            return error, process_peak()
+            return error, process_peak(), work_so_far()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from histoforge.tasks.usage import Meter
 
 TASK = "task"
-"""Prefix of the names of a task's time and memory among its metrics."""
+"""Prefix of the names of a task's time, phases and memory among its metrics."""
 
 
 class Artifact(Protocol):
@@ -36,10 +36,11 @@ class ClassificationArtifact(Artifact, Protocol):
 def write_report(
     metrics: MetricsArtifact, summary: Artifact, values: Mapping[str, Any], markdown: str, meter: Meter
 ) -> None:
-    """Log the finite numbers in `values` and write `markdown`, both with the task's time and memory."""
+    """Log the finite numbers in `values` and write `markdown`, both with the task's time, phases and memory."""
     usage = meter.read()
     log_numbers(metrics, {**values, TASK: usage.model_dump()})
-    write_text(summary, f"{markdown}\n{usage.sentence()}\n")
+    figures = "\n\n".join(filter(None, (usage.sentence(), usage.phases_sentence())))
+    write_text(summary, f"{markdown}\n{figures}\n")
 
 
 def log_numbers(metrics: MetricsArtifact, values: Mapping[str, Any]) -> None:

@@ -1,14 +1,18 @@
-"""Time and peak memory of a task and all its processes, on the host and on GPUs."""
+"""Time, its division among phases, and peak memory of a task and all its processes, on the host and on GPUs."""
 
 import resource
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import Field
+
 from histoforge.core.settings import Settings
+from histoforge.core.timings import Phase, Work, add_work, forget_work, work_so_far
 
 GIB = 1 << 30
 _MEMORY_OF_PROCESS = Path("/proc/self/status")
@@ -30,6 +34,36 @@ class ProcessPeak(NamedTuple):
     reserved: int = 0
 
 
+class PhaseUsage(Settings):
+    """The work of a task in one phase; see `core.timings`.
+
+    Attributes:
+        seconds: time of all its threads and processes together, without phases inside this one.
+        bytes: bytes that went through it, as far as they were counted.
+        patches: patches that went through it, as far as they were counted.
+        bytes_per_second, patches_per_second: the same, divided by `seconds`; 0 if nothing was counted.
+    """
+
+    seconds: float
+    bytes: int = 0
+    patches: int = 0
+    bytes_per_second: float = 0.0
+    patches_per_second: float = 0.0
+
+    @classmethod
+    def of(cls, work: Work) -> "PhaseUsage":
+        """Return some work with its rates."""
+        seconds = max(work.seconds, 1e-6)
+        rates = {"bytes_per_second": work.bytes / seconds, "patches_per_second": work.patches / seconds}
+        return cls(**asdict(work) | {name: round(rate, 1) for name, rate in rates.items()})
+
+    @property
+    def rate(self) -> str:
+        """Bytes and patches per second as text; '' if neither was counted."""
+        rates = [f"{self.bytes_per_second / 1e6:.3g} MB/s"] * bool(self.bytes)
+        return ", ".join(rates + [f"{self.patches_per_second:.3g} patches/s"] * bool(self.patches))
+
+
 class Usage(Settings):
     """Time and peak memory of a task.
 
@@ -40,6 +74,7 @@ class Usage(Settings):
             shared pages count once per process. The page cache and `/dev/shm` are not included.
         peak_gpu_allocated_gib: memory of tensors on the GPU with the highest peak; None without a GPU.
         peak_gpu_reserved_gib: what torch's allocator reserved there, excluding the driver's share; None without a GPU.
+        phases: what the time went to, by `core.timings.PHASES`; only phases that occurred.
     """
 
     seconds: float
@@ -47,6 +82,15 @@ class Usage(Settings):
     peak_memory_gib: float
     peak_gpu_allocated_gib: float | None = None
     peak_gpu_reserved_gib: float | None = None
+    phases: dict[Phase, PhaseUsage] = Field(default_factory=dict)
+
+    @property
+    def other_seconds(self) -> float:
+        """The time that no phase covers: imports, statistics, tables, pages, waiting.
+
+        It is 0 if threads or processes that worked side by side add up to more than the clock shows.
+        """
+        return max(0.0, self.seconds - sum(phase.seconds for phase in self.phases.values()))
 
     def sentence(self) -> str:
         """Return the figures in one line, for logs and summaries."""
@@ -60,6 +104,14 @@ class Usage(Settings):
             figures.append(f"{self.peak_gpu_reserved_gib:.2f} GiB of it reserved")
         return ", ".join(figures)
 
+    def phases_sentence(self) -> str:
+        """Return what the time went to in one line; '' if nothing was recorded."""
+        figures = [
+            f"{name} {phase.seconds:.1f} s" + (f" ({phase.rate})" if phase.rate else "")
+            for name, phase in self.phases.items()
+        ]
+        return ", ".join([*figures, f"other {self.other_seconds:.1f} s"]) if figures else ""
+
 
 class Meter:
     """Measure usage from creation on. Creating a meter resets the peaks of this process and of its children."""
@@ -67,6 +119,7 @@ class Meter:
     def __init__(self) -> None:
         self._began, self._processor = time.monotonic(), _processor_seconds()
         _children.clear()
+        forget_work()
         _reset_peaks()
 
     def read(self) -> Usage:
@@ -79,6 +132,7 @@ class Meter:
             peak_memory_gib=round(sum(peak.host for peak in peaks) / GIB, 3),
             peak_gpu_allocated_gib=round(max(peak.allocated for peak in peaks) / GIB, 3) if reserved else None,
             peak_gpu_reserved_gib=round(reserved / GIB, 3) if reserved else None,
+            phases={phase: PhaseUsage.of(work) for phase, work in work_so_far().items()},
         )
 
 
@@ -92,9 +146,11 @@ def process_peak() -> ProcessPeak:
     return ProcessPeak(_host_peak(), allocated, reserved)
 
 
-def add_children(peaks: Iterable[ProcessPeak]) -> None:
-    """Add the peaks of processes that ran side by side for this task and have ended."""
-    _children.extend(peaks)
+def add_children(processes: Iterable[tuple[ProcessPeak, Mapping[Phase, Work]]]) -> None:
+    """Add the peaks and the work of processes that ran side by side for this task and have ended."""
+    for peak, work in processes:
+        _children.append(peak)
+        add_work(work)
 
 
 def _host_peak() -> int:

@@ -10,6 +10,7 @@ from histoforge.core.digests import digest_file
 from histoforge.core.errors import CheckpointError
 from histoforge.core.files import explained_write_errors, sync
 from histoforge.core.progress import say
+from histoforge.core.timings import spent
 from histoforge.core.unfinished import begin, clear, end
 from histoforge.storage import Location, check_writable
 from histoforge.training.state import load_state, save_state
@@ -39,7 +40,9 @@ class Checkpoints:
             self.directory.mkdir(parents=True, exist_ok=True)
             temporary = begin(self.directory / "checkpoint")
             try:
-                save_state(temporary, state)
+                with spent("write") as work:
+                    save_state(temporary, state)
+                    work.bytes = temporary.stat().st_size
                 sync(temporary)
                 name = f"checkpoint-{step:010d}-{digest_file(temporary)[:16]}.safetensors"
                 os.replace(temporary, self.directory / name)

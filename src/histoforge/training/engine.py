@@ -13,6 +13,7 @@ from histoforge.core.digests import digest_json
 from histoforge.core.errors import CheckpointError, TrainingError
 from histoforge.core.progress import Progress, say
 from histoforge.core.seeds import derive_seed
+from histoforge.core.timings import spent
 from histoforge.storage import open_location
 from histoforge.training import processes
 from histoforge.training.checkpoint import Checkpoints
@@ -161,7 +162,10 @@ class Engine:
             progress = Progress(self.label, self.total_steps, "steps", done=self.global_step)
             with StopRequest() as self._stop, progress as self._progress:
                 while self.global_step < self.total_steps and not self._timing.is_over:
-                    yield patches.batch(processes.share(self._rows(len(patches), batch_size)))
+                    rows = processes.share(self._rows(len(patches), batch_size))
+                    batch = patches.batch(rows)
+                    with spent("compute", patches=len(rows)):
+                        yield batch
         finally:
             if self._log is not None:
                 self._log.close()

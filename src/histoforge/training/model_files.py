@@ -18,6 +18,7 @@ from histoforge.core.errors import ModelError
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.seals import read_sealed, sealed
 from histoforge.core.settings import Settings
+from histoforge.core.timings import spent
 from histoforge.training.tensors import explained_reading, explained_writing
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _write(
     path: Path, info: ModelInfo, write_weights: Callable[[Path], None], add_files: Callable[[Path], None] | None
 ) -> ModelInfo:
     with atomic_directory(path) as directory:
-        with explained_writing(directory / WEIGHTS_NAME):
+        with explained_writing(directory / WEIGHTS_NAME), spent("write"):
             write_weights(directory / WEIGHTS_NAME)
         info = info.model_copy(update={"weights": digest_file(directory / WEIGHTS_NAME)})
         info = info.sealed()
@@ -164,5 +165,5 @@ def _read(path: Path, kind: Kind, read_weights: Callable[[Path], dict[str, Any]]
     weights = Path(path) / WEIGHTS_NAME
     if not weights.is_file() or digest_file(weights) != info.weights:
         raise ModelError(f"{weights} is missing or damaged (its SHA-256 is not the recorded one): copy it again.")
-    with explained_reading(weights, ModelError, "train the model again"):
+    with explained_reading(weights, ModelError, "train the model again"), spent("read"):
         return info, read_weights(weights)

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from histoforge.core.files import write_json
+from histoforge.core.errors import StorageError
 from histoforge.core.output import SafeStream
 from histoforge.core.signals import handled_signals
 from histoforge.tasks.task_log import parse
+from histoforge.tasks.timings_file import TaskUsage, named_usage, write_timings
 from histoforge.tasks.usage import Usage
 
-USAGE_NAME = "usage.json"
 HINT = (
     b"\nCtrl-C: a training finishes its step and writes a checkpoint; run the same command again to resume from it, "
     b"or press Ctrl-C again to stop at once.\n"
@@ -43,11 +43,12 @@ class Console(io.TextIOBase):
         failed: the tasks that failed.
         seconds: duration of each task that ran, including its start.
         cached: tasks whose results already existed.
-        usage: time and memory of each successful task, in the order of their ends.
+        usage: time, phases and memory of each successful task, in the order of their ends.
     """
 
     def __init__(self, log: Path, titles: Mapping[str, str] | None = None) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = log.parent
         self._file = log.open("a", encoding="utf-8", errors="backslashreplace")
         self._log = SafeStream(self._file)
         self._terminal = sys.stderr
@@ -55,6 +56,7 @@ class Console(io.TextIOBase):
         self._rest: dict[int, str] = {}
         self._began: dict[int, float] = {}
         self._task: dict[int, str] = {}
+        self._title_of: dict[int, str] = {}
         self._titles = titles or {}
         self._processes: dict[int, int] = {}
         self.stopped = False
@@ -62,7 +64,7 @@ class Console(io.TextIOBase):
         self.failed: list[str] = []
         self.seconds: dict[str, float] = {}
         self.cached: list[str] = []
-        self.usage: list[tuple[str, Usage]] = []
+        self.usage: list[TaskUsage] = []
 
     def write(self, text: str) -> int:
         """Take the output of kfp or a task; tasks that run at once are distinguished by their threads."""
@@ -112,7 +114,9 @@ class Console(io.TextIOBase):
             self._log.write(f"{message.task}: {message.text}\n")
         elif message.kind == "usage":
             usage = Usage.model_validate_json(message.text)
-            self.usage.append((message.task, usage))
+            self.usage.append(named_usage(message.task, self._title_of.get(thread, message.task), usage))
+            with contextlib.suppress(StorageError):  # of a full disk, which the next task will report
+                write_timings(self._folder, self.usage)
             self.show(f"{message.task}: done in {usage.sentence()}")
         else:
             self.show(message.text if message.text.startswith(message.task) else f"{message.task}: {message.text}")
@@ -120,7 +124,7 @@ class Console(io.TextIOBase):
     def _read_progress(self, line: str, thread: int) -> None:
         if match := _STARTED.search(line):
             self._began[thread] = time.monotonic()
-            self._task[thread] = self._title(match.group(1))
+            self._task[thread] = self._title_of[thread] = self._title(match.group(1))
         elif match := _CACHED.search(line):
             self.cached.append(self._title(match.group(1)))
             self.show(f"{self.cached[-1]}: result reused")
@@ -160,32 +164,19 @@ def stopped_by_ctrl_c(console: Console) -> Iterator[None]:
         yield
 
 
-def usage_table(seconds: Mapping[str, float], usage: Sequence[tuple[str, Usage]]) -> list[str]:
+def usage_table(seconds: Mapping[str, float], usage: Sequence[TaskUsage]) -> list[str]:
     """Return the lines of a table of time and peak memory.
 
     Args:
         seconds: duration of each task including its start, by name; the sum if several share a name.
-        usage: usage of tasks by name; times under one name are added, and the highest peak counts.
+        usage: usage of tasks; times under one name are added, and the highest peak counts.
     """
     lines = [f"  {'task':<32} {'seconds':>9} {'CPU s':>9} {'memory, GiB':>12} {'GPU, GiB':>9}"]
     for name, duration in seconds.items():
-        used = [entry for label, entry in usage if label == name]
+        used = [entry for entry in usage if entry.task == name]
         processor = sum(entry.cpu_seconds for entry in used)
         memory = max((entry.peak_memory_gib for entry in used), default=0.0)
         gpu = max((entry.peak_gpu_reserved_gib or 0.0 for entry in used), default=0.0)
         shown = f"{gpu:.2f}" if gpu else "-"
         lines.append(f"  {name:<32} {duration:9.1f} {processor:9.1f} {memory:12.2f} {shown:>9}")
     return lines
-
-
-def write_usage(out: Path, usage: Sequence[tuple[str, Usage]], cached: Sequence[str]) -> None:
-    """Write `usage.json` into a run's folder, unless no task has run.
-
-    Args:
-        out: the folder.
-        usage: usage of tasks by name, in the order in which they ended.
-        cached: tasks whose results were reused from an earlier call.
-    """
-    if usage:
-        tasks = [{"task": name, **entry.model_dump()} for name, entry in usage]
-        write_json(out / USAGE_NAME, {"tasks": tasks, "cached": list(cached)})

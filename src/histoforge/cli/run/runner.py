@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from histoforge_pipelines.table import local_pipelines
 
 from histoforge.cli.outputs import resolved_parent
-from histoforge.cli.run.console import Console, ToConsole, stopped_by_ctrl_c, usage_table, write_usage
+from histoforge.cli.run.console import Console, ToConsole, stopped_by_ctrl_c, usage_table
 from histoforge.cli.run.folder import METRICS, REPORT, claimed_run
+from histoforge.cli.run.report_timings import with_timings
 from histoforge.cluster.packages import open_package
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_json
@@ -27,6 +28,7 @@ from histoforge.steps.table import all_settings, parameters
 from histoforge.tasks import scan_source
 from histoforge.tasks.plan_folds import plan_folds
 from histoforge.tasks.task_log import RUN
+from histoforge.tasks.timings_file import read_timings, write_timings
 
 OWN = ("seed", "seeds", "folds", "slide_cache")
 """Parameters of steps that are the pipeline's where it has them: it passes them to its tasks itself."""
@@ -108,6 +110,7 @@ def _run_in(out: Path, name: str, pipeline: Any, arguments: dict[str, Any]) -> N
     try:
         arguments = {**arguments, "checkpoints": str(out / "checkpoints")}
         outputs = _execute(pipeline, arguments, out, console)
+        write_timings(out, console.usage, console.cached)
         _collect(outputs, out)
         write_json(
             out / "run.json", {**arguments, "pipeline": name, "seconds": console.seconds, "cached": console.cached}
@@ -115,7 +118,6 @@ def _run_in(out: Path, name: str, pipeline: Any, arguments: dict[str, Any]) -> N
         remove_work(out / "checkpoints")
         _report(out, console, time.monotonic() - started)
     finally:
-        write_usage(out, console.usage, console.cached)
         console.close()
 
 
@@ -301,13 +303,18 @@ def _quiet(console: Console) -> Iterator[None]:
 
 
 def _collect(outputs: dict[str, Any], out: Path) -> None:
-    """Write the report and the results into `out`, and a link to each other artifact."""
+    """Write the report, with the timings, and the results into `out`, and a link to each other artifact."""
     for name, value in outputs.items():
         artifacts = value if isinstance(value, list) else [value]
         for number, artifact in enumerate(artifacts):
             path = Path(artifact.path)
-            if name in ("report", "metrics"):
-                with atomic_file(out / {"report": REPORT, "metrics": METRICS}[name]) as temporary:
+            if name == "report":
+                page = with_timings(path.read_text(encoding="utf-8"), read_timings(out))
+                with atomic_file(out / REPORT) as temporary:
+                    temporary.write_text(page, encoding="utf-8")
+                continue
+            if name == "metrics":
+                with atomic_file(out / METRICS) as temporary:
                     shutil.copyfile(path, temporary)
                 continue
             link = out / _link_name(name, number, artifacts, isinstance(value, list) and name.endswith("s"))
