@@ -56,6 +56,10 @@ class EncodedPatches:
             latents = self.autoencoder.encode(flipped(batch.images, self.rng))
         return LatentBatch(latents[:, None], batch.labels, torch.zeros_like(batch.labels))
 
+    def order(self, rng: torch.Generator, first: int = 0) -> Tensor:
+        """Return the rows of a pass from position `first` on."""
+        return self.images.order(rng, first)
+
 
 def write_patches(path: Path, count: int, size: int) -> PatchSet:
     """Write training and validation patches of random pixels."""

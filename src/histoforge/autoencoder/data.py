@@ -67,12 +67,7 @@ def training_images(levels: Sequence[PatchSet], device: torch.device) -> DeviceP
     Raises:
         PatchSetError: a level has no training images.
     """
-    loaded = [DevicePatches.load(data.split("train"), device) for data in levels]
-    if len(loaded) == 1:
-        return loaded[0]
-    images = torch.cat([data.images.to(loaded[0].images.device) for data in loaded])
-    labels = torch.cat([data.labels.to(loaded[0].labels.device) for data in loaded])
-    return DevicePatches(images.contiguous(memory_format=torch.channels_last), labels, device)
+    return DevicePatches.load([data.split("train") for data in levels], device)
 
 
 def sample_images(data: PatchSet, split: str, count: int, rng: np.random.Generator) -> np.ndarray:

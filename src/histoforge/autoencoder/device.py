@@ -59,3 +59,7 @@ class DeviceLatents:
         else:
             views = torch.from_numpy(self._stored[stored]).to(self.device)
         return LatentBatch(views, self.labels[rows].to(self.device), self.levels[rows].to(self.device))
+
+    def order(self, rng: torch.Generator, first: int = 0) -> Tensor:
+        """Return the rows of a pass from position `first` on, int64 [N - first]."""
+        return torch.randperm(len(self), generator=rng)[first:]

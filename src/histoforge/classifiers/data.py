@@ -1,6 +1,6 @@
 """The patches that an arm is trained on and validated with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,8 +39,8 @@ class TrainingData:
     val_weights: Tensor
 
 
-Load = Callable[[PatchSet, torch.device], DevicePatches]
-"""A way of loading a patch set onto the device: its pixels, or embeddings of them."""
+Load = Callable[[Sequence[PatchSet], torch.device], DevicePatches]
+"""A way of loading patch sets onto the device, one after the other: their pixels, or embeddings of them."""
 
 
 def load_data(
@@ -58,7 +58,7 @@ def load_data(
         PatchSetError: a split is empty, `synthetic` has other classes or another patch size, or training uses only
             `synthetic` and it is not given or lacks a class.
     """
-    real, val = patches.split("train"), load(patches.split("val"), device)
+    real, val = patches.split("train"), load([patches.split("val")], device)
     weights = class_weights(real.counts)
     if synthetic is not None:
         advice = "select patches of a generator that was trained on the real one"
@@ -69,11 +69,9 @@ def load_data(
         check_same_fold("The generator of the synthetic patches", trained_on, fold, patches)
     if use == "synthetic":
         synthetic = _check_complete(synthetic)
-        train = load(synthetic, device)
+        train = load([synthetic], device)
         return TrainingData(train, val, len(real), class_weights(synthetic.counts), weights)
-    train = load(real, device)
-    if synthetic is not None:
-        train = _join(train, load(synthetic, device))
+    train = load([real] if synthetic is None else [real, synthetic], device)
     return TrainingData(train, val, len(real), weights, weights)
 
 
@@ -109,15 +107,6 @@ def count_patches(patches: PatchSet, added: PatchSet | None, use: Use) -> dict[s
     if added is not None:
         subsets["control" if use == "control" else "synthetic"] = added
     return {name: dict(zip(patches.classes, subset.counts.tolist(), strict=True)) for name, subset in subsets.items()}
-
-
-def _join(first: DevicePatches, second: DevicePatches) -> DevicePatches:
-    storage = first.images.device
-    return type(first)(
-        torch.cat([first.images, second.images.to(storage)]),
-        torch.cat([first.labels, second.labels.to(storage)]),
-        first.device,
-    )
 
 
 def _check_complete(synthetic: PatchSet | None) -> PatchSet:

@@ -1,7 +1,8 @@
 """A linear probe: the trainable part of a classifier with a frozen encoder, trained on embeddings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -51,8 +52,8 @@ class DeviceEmbeddings(DevicePatches):
 
 def embedder(
     architecture: Architecture, device: torch.device, precision: str
-) -> Callable[[PatchSet, torch.device], DeviceEmbeddings]:
-    """Return a function that loads a patch set as embeddings; those of an earlier run are read from the cache.
+) -> Callable[[Sequence[PatchSet], torch.device], DeviceEmbeddings]:
+    """Return a function that loads patch sets as embeddings; those of an earlier run are read from the cache.
 
     Args:
         architecture: an architecture with the backbone 'encoder'.
@@ -65,8 +66,10 @@ def embedder(
     description = EncoderDescription(**architecture.encoder, weights=architecture.weights)
     encoder = open_encoder(description, device, resolve_precision(precision, device))
 
-    def load(patches: PatchSet, device: torch.device) -> DeviceEmbeddings:
-        embeddings = torch.from_numpy(patch_features(encoder, patches, device, label="embeddings"))
-        return DeviceEmbeddings(embeddings.to(device), torch.tensor(patches.labels).to(device), device)
+    def load(sets: Sequence[PatchSet], device: torch.device) -> DeviceEmbeddings:
+        embeddings = [patch_features(encoder, patches, device, label="embeddings") for patches in sets]
+        labels = np.concatenate([patches.labels for patches in sets])
+        on_device = torch.from_numpy(np.concatenate(embeddings)).to(device)
+        return DeviceEmbeddings(on_device, torch.from_numpy(labels).to(device), device)
 
     return load

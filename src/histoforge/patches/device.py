@@ -1,15 +1,23 @@
 """Patches on the device as uint8, and the batches made from them there."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from histoforge.core.errors import SettingsError
+from histoforge.core.memory import memory_limit
 from histoforge.core.timings import spent
 from histoforge.patches.patchset import PatchSet
+from histoforge.patches.shuffling import WINDOW_BYTES, shuffled_windows
+from histoforge.patches.stream import PatchSequence, PatchStream
 
 READ_ROWS = 4096
+PATCH_MEMORY = "HISTOFORGE_PATCH_MEMORY"
+"""Environment variable: memory of the host for the patches of a training, GiB; half of the memory if unset."""
 
 
 @dataclass
@@ -28,33 +36,36 @@ class Batch:
 
 
 class DevicePatches:
-    """A patch set as one uint8 tensor.
+    """Patches as uint8, and the order in which training takes batches of them.
 
-    The tensor is on `device` if it fits (at most half of a GPU's free memory), and otherwise in the host's memory, from
-    which batches are copied.
+    They are on `device` if they fit (at most half of a GPU's free memory), otherwise in the host's memory, from which
+    batches are copied, and otherwise (see `host_memory`) in their files, from which they are read as they are needed.
+    The order of training and its results are the same in all cases.
 
     Attributes:
         images: uint8 [N, 3, H, W], channels_last.
         labels: int64 [N].
+        device: the device of the batches.
+        chunks: the chunk of each row, int64 [N], in which training shuffles (see `shuffled_windows`); None shuffles all
+            rows at once.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, device: torch.device) -> None:
-        self.images, self.labels, self.device = images, labels, device
+    def __init__(
+        self, images: Tensor | PatchStream, labels: Tensor, device: torch.device, chunks: Tensor | None = None
+    ) -> None:
+        self.images, self.labels, self.device, self.chunks = images, labels, device, chunks
 
     @classmethod
-    def load(cls, patches: PatchSet, device: torch.device | str) -> "DevicePatches":
-        """Load all patches."""
-        device = torch.device(device)
-        height, width = patches.patch_size
-        shape = (len(patches), height, width, 3)
-        storage = device if fits(int(np.prod(shape)), device) else torch.device("cpu")
-        images = torch.empty(shape, dtype=torch.uint8, device=storage)
-        for start in range(0, len(patches), READ_ROWS):
-            rows = slice(start, start + READ_ROWS)
-            pixels = np.ascontiguousarray(patches.images(rows))
-            with spent("transfer", size=pixels.nbytes):
-                images[rows] = torch.from_numpy(pixels)
-        return cls(images.permute(0, 3, 1, 2), torch.tensor(patches.labels).to(storage), device)
+    def load(cls, patches: PatchSet | Sequence[PatchSet], device: torch.device | str) -> "DevicePatches":
+        """Load the patches of a set, or of several sets of one size, one after the other."""
+        device, sequence = torch.device(device), PatchSequence([patches] if isinstance(patches, PatchSet) else patches)
+        size = int(np.prod(sequence.shape))
+        labels, chunks = torch.from_numpy(sequence.labels), torch.from_numpy(sequence.chunks)
+        storage = device if fits(size, device) else torch.device("cpu")
+        if storage.type == "cpu" and size > host_memory():
+            return cls(PatchStream(sequence), labels, device, chunks)
+        images = sequence.read(np.arange(len(labels)), storage).permute(0, 3, 1, 2)
+        return cls(images, labels.to(storage), device, chunks)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,6 +78,19 @@ class DevicePatches:
             work.bytes = images.nbytes
             return Batch(to_unit(images), self.labels[stored_rows].to(self.device), rows)
 
+    def order(self, rng: torch.Generator, first: int = 0) -> Tensor:
+        """Return the rows of a pass in their order from position `first` on, int64 [N - first].
+
+        It is called once for each pass, in turn, so that patches in files can be read ahead.
+        """
+        if self.chunks is None:
+            return torch.randperm(len(self), generator=rng)[first:]
+        windows = shuffled_windows(self.chunks, WINDOW_BYTES // int(np.prod(self.images.shape[1:])), rng)
+        if isinstance(self.images, PatchStream):
+            ends = np.cumsum([len(window) for window in windows])
+            self.images.read_ahead(windows[int(np.searchsorted(ends, first, side="right")) :])
+        return torch.cat(windows)[first:]
+
 
 def to_unit(images: Tensor) -> Tensor:
     """Convert uint8 [B, 3, H, W] to float32 in [-1, 1], channels_last."""
@@ -76,6 +100,25 @@ def to_unit(images: Tensor) -> Tensor:
 def to_uint8(images: Tensor) -> Tensor:
     """Convert floats in [-1, 1], [B, 3, H, W], to uint8 [B, H, W, 3]; the inverse of `to_unit`."""
     return images.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def host_memory() -> int:
+    """Return the size in bytes above which patches are not loaded into the host's memory.
+
+    It is half of the memory of the machine or container, or HISTOFORGE_PATCH_MEMORY (GiB), divided among the processes
+    that train together there.
+
+    Raises:
+        SettingsError: HISTOFORGE_PATCH_MEMORY is not a number, or negative.
+    """
+    given = os.environ.get(PATCH_MEMORY, "")
+    try:
+        size = int(float(given) * (1 << 30)) if given else memory_limit() // 2
+    except (OverflowError, ValueError):
+        size = -1
+    if size < 0:
+        raise SettingsError(f"{PATCH_MEMORY} is not a number of GiB: correct it, or leave it unset.")
+    return size // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def fits(size: int, device: torch.device) -> bool:

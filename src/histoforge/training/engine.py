@@ -46,6 +46,10 @@ class TrainingData(Protocol[BatchT_co]):
         """Return the data of `rows`, int64 [B]."""
         ...
 
+    def order(self, rng: torch.Generator, first: int = 0) -> Tensor:
+        """Return the rows of a pass, shuffled by `rng`, from position `first` on, int64 [N - first]."""
+        ...
+
 
 class Engine:
     """Device, precision, batches, updates, log, checkpoints and resume of one training run.
@@ -141,8 +145,8 @@ class Engine:
     ) -> Iterator[BatchT_co]:
         """Yield shuffled batches from the current step to the end of the run.
 
-        Rows come from an endless series of permutations, one per pass, so that every batch is full and every patch
-        occurs once per pass. A permutation depends only on the seed and the number of the pass.
+        Rows come from an endless series of passes, so that every batch is full and every patch occurs once per pass.
+        The order of a pass depends only on the data, the seed and the number of the pass.
 
         Args:
             patches: the training data.
@@ -161,10 +165,11 @@ class Engine:
         try:
             progress = Progress(self.label, self.total_steps, "steps", done=self.global_step)
             with StopRequest() as self._stop, progress as self._progress:
+                rows = self._rows(patches, batch_size)
                 while self.global_step < self.total_steps and not self._timing.is_over:
-                    rows = processes.share(self._rows(len(patches), batch_size))
-                    batch = patches.batch(rows)
-                    with spent("compute", patches=len(rows)):
+                    shared = processes.share(next(rows))
+                    batch = patches.batch(shared)
+                    with spent("compute", patches=len(shared)):
                         yield batch
         finally:
             if self._log is not None:
@@ -242,11 +247,22 @@ class Engine:
         if processes.rank() == 0:
             self._checkpoints.delete()
 
-    def _rows(self, count: int, batch_size: int) -> Tensor:
-        first = self.global_step * batch_size
-        passes = range(first // count, (first + batch_size - 1) // count + 1)
-        stream = torch.cat([_permutation(count, derive_seed(self.seed, self._stream, "pass", n)) for n in passes])
-        return stream[first - passes[0] * count :][:batch_size]
+    def _rows(self, data: TrainingData[Any], batch_size: int) -> Iterator[Tensor]:
+        """Yield the rows of each batch, int64 [batch_size], from the current step on.
+
+        The order of the next pass is asked for in advance, so that data can be read ahead across the end of a pass.
+        """
+        number, first = divmod(self.global_step * batch_size, len(data))
+        rows, following = data.order(self._rng_of_pass(number), first), data.order(self._rng_of_pass(number + 1))
+        while True:
+            while len(rows) < batch_size:
+                number += 1
+                rows, following = torch.cat([rows, following]), data.order(self._rng_of_pass(number + 1))
+            yield rows[:batch_size]
+            rows = rows[batch_size:]
+
+    def _rng_of_pass(self, number: int) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self.seed, self._stream, "pass", number))
 
     def _write_log(self, epoch: int) -> None:
         self._stop_unless_finite()
@@ -308,7 +324,3 @@ class Engine:
 def _say(text: str) -> None:
     if processes.rank() == 0:
         say(text)
-
-
-def _permutation(count: int, seed: int) -> Tensor:
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))

@@ -43,6 +43,10 @@ class CropPairs:
             large = flipped(large, self.rng)
         return self._shrink(large, self.scale, self.rng), large
 
+    def order(self, rng: torch.Generator, first: int = 0) -> Tensor:
+        """Return the images of a pass from position `first` on, int64 [N - first]."""
+        return self.images.order(rng, first)
+
     def _cropped(self, images: Tensor) -> Tensor:
         space = torch.tensor(images.shape[2:]) - self.crop + 1
         drawn = torch.rand(len(images), 2, generator=self.rng, device=self.rng.device).cpu()
