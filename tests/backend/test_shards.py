@@ -13,7 +13,7 @@ from histoforge_components.preprocess.component import preprocess
 from histoforge_components.scan_source.component import scan_source
 from kfp import dsl
 
-from histoforge.patches.patchset import read_info
+from histoforge.patches.description import read_info
 from histoforge.phantom.slides import draw_slides
 from histoforge.steps import preprocess as step
 from histoforge.steps.preprocess_config import PreprocessConfig

@@ -112,7 +112,8 @@ def reseal(folder: Path) -> None:
             document = json.loads(file.read_bytes())
             if name == "patchset.json":
                 document["files"] = {inner: digest_file(folder / inner) for inner in document["files"]}
-                document["digest"] = digest_json({key: value for key, value in document.items() if key != "digest"})
+                identity = {key: document[key] for key in document if key not in ("digest", "images_location")}
+                document["digest"] = digest_json(identity)
             elif name == "model.json":
                 from histoforge.training.model_files import ModelInfo
 

@@ -22,7 +22,7 @@ from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import generative_metrics
 from histoforge.metrics.memorisation import audit_memorisation
 from histoforge.patches import PatchSet
-from histoforge.patches.patchset import PatchSetInfo
+from histoforge.patches.description import PatchSetInfo
 
 CLASSES = ["normal", "tumour"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faulty_proxy import FaultyProxy
 from preprocessing import folder_by_patient
@@ -10,6 +11,7 @@ from s3_server import S3Server, serve_s3, use
 from small_disk import mounted_small_disk
 
 from histoforge.cli import main
+from histoforge.patches import PatchSet
 from histoforge.storage import open_location
 
 BUCKET = "cohort"
@@ -27,10 +29,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-def preprocess(source: str | Path, out: Path) -> int:
+def preprocess(source: str | Path, out: Path, *more: str) -> int:
     """The exit code of the command line."""
     with pytest.raises(SystemExit) as ended:
-        main(["preprocess", "--source", str(source), "--out", str(out), "--patch-size", "32"])
+        main(["preprocess", "--source", str(source), "--out", str(out), "--patch-size", "32", *more])
     return int(ended.value.code or 0)
 
 
@@ -47,6 +49,18 @@ def test_a_bucket_gives_the_patches_that_the_folder_gives(
     assert preprocess(folder_by_patient(tmp_path / "images"), tmp_path / "local") == 0
     for name in ("patches/images/00000.npy", "patches/index.parquet"):
         assert (tmp_path / "s3" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+
+
+def test_the_pixels_may_stay_in_a_bucket(server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch, server.endpoint)
+    server.bucket("pixels")
+    assert preprocess(f"s3://{BUCKET}", tmp_path / "inside") == 0
+    assert preprocess(f"s3://{BUCKET}", tmp_path / "outside", "--images-location", "s3://pixels/patches") == 0
+    assert not list((tmp_path / "outside").rglob("*.npy"))
+    for name in ("patches", "overviews"):
+        inside, outside = (PatchSet.open(tmp_path / out / name) for out in ("inside", "outside"))
+        assert outside.digest == inside.digest
+        np.testing.assert_array_equal(outside.images(), inside.images())
 
 
 @pytest.mark.parametrize(

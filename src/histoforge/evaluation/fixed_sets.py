@@ -10,8 +10,8 @@ from histoforge.evaluation import scoring
 from histoforge.evaluation.generator_scores import Drawing
 from histoforge.evaluation.scoring import Labels, Pixels
 from histoforge.patches import PatchSet
+from histoforge.patches.description import INFO_NAME
 from histoforge.patches.matching import check_same_format
-from histoforge.patches.patchset import INFO_NAME
 from histoforge.training.model_files import ModelInfo
 
 METHOD = "patch set"

@@ -130,6 +130,11 @@ class IngestConfig(StepConfig):
         description="folder, or s3:// or minio:// prefix, that keeps what was cut from each slide, so that only new or "
         "changed slides are cut again; '' for none",
     )
+    images_location: str = Field(
+        "",
+        description="folder, or s3:// or minio:// prefix, that keeps the pixels of patches and overviews, for sets "
+        "larger than a disk; '' to keep them in the results",
+    )
     workers: int = Field(0, ge=0, le=256, description="number of threads that read and decode; 0 for one per core")
 
     @field_validator("patch_size", mode="before")

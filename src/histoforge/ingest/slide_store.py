@@ -25,7 +25,7 @@ CUTS_NAME, FORMAT, VERSION = "cuts.json", "histoforge.cuts", 1
 AFTER_CUTTING = {
     "source", "kind", "labels", "annotations", "classes", "max_patches_per_class", "split_by", "split_ratios", "folds",
     "patient_pattern", "train_fraction", "control_share", "small_images", "drop_conflicts", "max_failed_slides",
-    "max_overviews_per_class", "workers", "slide_cache", "seed",
+    "max_overviews_per_class", "workers", "slide_cache", "images_location", "seed",
 }  # fmt: skip
 """Settings that a cut slide does not depend on, or whose effect on it `slide_key` names."""
 

@@ -19,8 +19,9 @@ from histoforge.ingest.images import EXTENSIONS
 from histoforge.ingest.origin import ORIGIN, Origin, read_origin
 from histoforge.ingest.pixels import read_rgb
 from histoforge.ingest.source import examples, in_order, worker_count
+from histoforge.patches.description import INFO_NAME, PatchSetInfo, read_info
 from histoforge.patches.images import Pixels
-from histoforge.patches.patchset import INFO_NAME, PatchSet, PatchSetInfo, read_info
+from histoforge.patches.patchset import PatchSet
 from histoforge.storage import Entry, Location
 from histoforge.storage.local import LocalLocation
 

@@ -5,7 +5,8 @@ order) or, for patches of 256 px and more, `images/00000.parquet` (one PNG per r
 and `patchset.json` (`PatchSetInfo`).
 """
 
-from histoforge.patches.patchset import PatchSet, PatchSetInfo
+from histoforge.patches.description import PatchSetInfo
+from histoforge.patches.patchset import PatchSet
 from histoforge.patches.writer import PatchSetWriter
 
 __all__ = ["PatchSet", "PatchSetInfo", "PatchSetWriter"]

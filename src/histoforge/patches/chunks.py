@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from histoforge.core.digests import digest_file
-from histoforge.core.errors import PatchSetError
+from histoforge.core.errors import PatchSetError, StorageError
 from histoforge.core.timings import spent
 from histoforge.patches.images import ImageReader, ImageWriter, Pixels, image_reader, image_suffix, image_writer
 from histoforge.storage import Location
@@ -36,23 +36,39 @@ def chunk_names(count: int, patch_size: tuple[int, int]) -> list[str]:
     return [f"{FOLDER}/{number:05d}{image_suffix(patch_size)}" for number in range(chunks)]
 
 
+def stored_name(name: str, digest: str) -> str:
+    """Return the name of a chunk at a location that holds chunks of many patch sets: its digest, and its suffix."""
+    return f"{digest}{Path(name).suffix}"
+
+
 class ChunkWriter:
-    """Write patches as chunks into a directory, one file at a time.
+    """Write patches as chunks, one file at a time.
 
     Attributes:
         files: SHA-256 of each finished chunk by its name.
         count: number of patches written.
     """
 
-    def __init__(self, directory: Path, patch_size: tuple[int, int]) -> None:
+    def __init__(self, directory: Path, patch_size: tuple[int, int], store: Location | None = None) -> None:
+        """Write chunks of patches of one size.
+
+        Args:
+            directory: where the chunks are written.
+            patch_size: height and width, px.
+            store: a location to which each finished chunk is moved under its `stored_name`; None leaves it where it is.
+        """
         self.files: dict[str, str] = {}
-        self._directory, self._patch_size = directory, patch_size
-        self._rows = rows_per_chunk(patch_size)
         self.count = 0
+        self._directory, self._patch_size, self._store = directory, patch_size, store
+        self._rows = rows_per_chunk(patch_size)
         self._chunk: ImageWriter | None = None
 
     def write(self, images: Pixels) -> None:
-        """Append uint8 [n, H, W, 3]."""
+        """Append uint8 [n, H, W, 3].
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
         while len(images):
             if self._chunk is None:
                 (self._directory / FOLDER).mkdir(exist_ok=True)
@@ -66,11 +82,34 @@ class ChunkWriter:
 
     def close(self) -> None:
         """Finish the last chunk."""
-        if self._chunk is not None:
-            self._chunk.close()
-            name = f"{FOLDER}/{self._chunk.name}"
-            self.files[name] = digest_file(self._directory / name)
-            self._chunk = None
+        if self._chunk is None:
+            return
+        self._chunk.close()
+        name = f"{FOLDER}/{self._chunk.name}"
+        path = self._directory / name
+        self.files[name], self._chunk = digest_file(path), None
+        if self._store is not None:
+            _store(self._store, stored_name(name, self.files[name]), path.read_bytes(), self.files[name])
+            path.unlink()
+
+    def reader(self) -> "ChunkReader":
+        """Return a reader of the finished chunks."""
+        location = LocalLocation(self._directory) if self._store is None else self._store
+        files = [(name if self._store is None else stored_name(name, sha), sha) for name, sha in self.files.items()]
+        return ChunkReader(location, files, self._rows, (self.count, *self._patch_size, 3))
+
+
+def _store(store: Location, name: str, content: bytes, digest: str) -> None:
+    """Write a chunk, unless the location has it already.
+
+    Raises:
+        StorageError: the location cannot be written, or has something else under the name.
+    """
+    found = store.read(name)
+    if found is None:
+        store.write(name, content, only_over="")
+    elif hashlib.sha256(found[0]).hexdigest() != digest:
+        raise StorageError(f"{store}/{name} is damaged (its SHA-256 is not its name): move it away.")
 
 
 class ChunkReader:

@@ -1,6 +1,5 @@
 """Open and read a patch set."""
 
-import hashlib
 import io
 import itertools
 from collections.abc import Sequence
@@ -14,16 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from histoforge.core.digests import digest_json
-from histoforge.core.documents import parse_json, parse_model
 from histoforge.core.errors import PatchSetError
-from histoforge.core.settings import Settings
-from histoforge.patches.chunks import FOLDER, ChunkReader, chunk_names, damaged, rows_per_chunk
+from histoforge.patches.chunks import FOLDER, ChunkReader, chunk_names, rows_per_chunk, stored_name
+from histoforge.patches.description import PatchSetInfo, location_of, read_info, read_verified
 from histoforge.patches.images import Pixels
 from histoforge.storage import Location, open_location
 from histoforge.storage.local import LocalLocation
 
-SCHEMA_VERSION = 2
-INFO_NAME = "patchset.json"
 INDEX_NAME = "index.parquet"
 VERSION_1_IMAGES = ("images.npy", "images.parquet")
 """The file with all pixels of a set of schema version 1."""
@@ -33,35 +29,6 @@ SPLITS = ("train", "val", "test", "control")
 UNUSED = "unused"
 """Split of a patch that a fold leaves out, such as a training patch beyond `train_fraction`."""
 FOLD_PREFIX = "fold_"
-
-
-class PatchSetInfo(Settings):
-    """Content of `patchset.json`.
-
-    Attributes:
-        classes: class names; a label is an index into this list.
-        patch_size: height and width, px.
-        mpp: micrometres per pixel of the patches, or None if it is unknown or mixed.
-        counts: number of patches by split and class name.
-        synthetic: whether a generator drew the patches.
-        made_by: provenance: step, config, code version, source digests.
-        files: SHA-256 of each file beside `patchset.json`.
-        digest: SHA-256 over all of the above; the patch set's identity.
-    """
-
-    schema_version: int
-    classes: list[str]
-    patch_size: tuple[int, int]
-    mpp: float | None
-    counts: dict[str, dict[str, int]]
-    synthetic: bool
-    made_by: dict[str, Any]
-    files: dict[str, str]
-    digest: str
-
-    def compute_digest(self) -> str:
-        """Compute the digest of this description."""
-        return digest_json(self.model_dump(mode="json", exclude={"digest"}))
 
 
 def fold_column(fold: int) -> str:
@@ -108,13 +75,13 @@ class PatchSet:
                 does not have the fold.
             StorageError: the location does not answer.
         """
-        location, info = _location(path), read_info(path)
+        location, info = location_of(path), read_info(path)
         try:
-            index = pd.read_parquet(io.BytesIO(_verified(location, info, INDEX_NAME)))
+            index = pd.read_parquet(io.BytesIO(read_verified(location, info, INDEX_NAME)))
             _check_index(info, index)
             reader = _chunk_reader(location, info, len(index))
             for name in _other_files(info) if isinstance(location, LocalLocation) else ():
-                _verified(location, info, name)
+                read_verified(location, info, name)
         except (pa.ArrowException, LookupError, OSError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise PatchSetError(
@@ -263,31 +230,15 @@ def _chunk_reader(location: Location, info: PatchSetInfo, count: int) -> ChunkRe
         name = next((name for name in VERSION_1_IMAGES if name in info.files), VERSION_1_IMAGES[0])
         return ChunkReader(location, [(name, info.files[name])] if count else [], max(1, count), shape)
     files = [(name, info.files[name]) for name in chunk_names(count, info.patch_size)]
+    if info.images_location:
+        location = open_location(info.images_location)
+        files = [(stored_name(name, digest), digest) for name, digest in files]
     return ChunkReader(location, files, rows_per_chunk(info.patch_size), shape)
 
 
 def _other_files(info: PatchSetInfo) -> list[str]:
     """Return the names of the files that have no pixels of patches: the index, and pictures of slides."""
     return [name for name in info.files if name not in VERSION_1_IMAGES and not name.startswith(f"{FOLDER}/")]
-
-
-def _verified(location: Location, info: PatchSetInfo, name: str) -> bytes:
-    """Return the content of a file of the set.
-
-    Raises:
-        PatchSetError: the file is missing or damaged.
-        KeyError: the description lacks the file.
-    """
-    expected, found = info.files[name], location.read(name)
-    if found is None:
-        raise PatchSetError(f"The patch set {location} lacks {name}: make it again with 'histoforge preprocess'.")
-    if hashlib.sha256(found[0]).hexdigest() != expected:
-        raise PatchSetError(damaged(f"{location}/{name}"))
-    return found[0]
-
-
-def _location(path: Path | str) -> Location:
-    return open_location(path) if isinstance(path, str) else LocalLocation(path)
 
 
 def count_splits(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -297,46 +248,3 @@ def count_splits(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[
         for split in SPLITS
         if (index["split"] == split).any()
     }
-
-
-def read_info(path: Path | str) -> PatchSetInfo:
-    """Return the content of `patchset.json`, verified by its own digest, without reading the other files.
-
-    Args:
-        path: the directory of the set, or as text also a location.
-
-    Raises:
-        PatchSetError: the file is missing, damaged, or has a newer schema.
-        StorageError: the location does not answer.
-    """
-    location = _location(path)
-    file, found = f"{location}/{INFO_NAME}", location.read(INFO_NAME)
-    if found is None:
-        raise PatchSetError(
-            f"{path} is not a patch set (it has no {INFO_NAME}): name a folder that 'histoforge preprocess' made."
-        )
-    text = found[0]
-    version = _schema_version(text)
-    if version is not None and version > SCHEMA_VERSION:
-        raise _newer(file, version)
-    info = parse_model(PatchSetInfo, text, file, PatchSetError, "make the patch set again")
-    if info.schema_version > SCHEMA_VERSION:
-        raise _newer(file, info.schema_version)
-    if info.digest != info.compute_digest():
-        raise PatchSetError(
-            f"{file} was changed after it was written (its digest does not match): make the patch set again."
-        )
-    return info
-
-
-def _schema_version(text: bytes) -> int | None:
-    try:
-        return int(parse_json(text)["schema_version"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _newer(file: str, version: int) -> PatchSetError:
-    return PatchSetError(
-        f"{file} has schema {version}, newer than {SCHEMA_VERSION}, which this version reads: upgrade histoforge."
-    )

@@ -15,9 +15,11 @@ from histoforge import __version__
 from histoforge.core.digests import digest_file
 from histoforge.core.files import atomic_directory, write_json
 from histoforge.core.timings import spent
-from histoforge.patches.chunks import FOLDER, ChunkReader, ChunkWriter, rows_per_chunk
+from histoforge.patches.chunks import FOLDER, ChunkWriter
+from histoforge.patches.description import INFO_NAME, SCHEMA_VERSION, PatchSetInfo
 from histoforge.patches.images import Pixels
-from histoforge.patches.patchset import INDEX_NAME, INFO_NAME, SCHEMA_VERSION, PatchSetInfo, count_splits
+from histoforge.patches.patchset import INDEX_NAME, count_splits
+from histoforge.storage import Location, check_writable, open_location
 from histoforge.storage.local import LocalLocation
 
 COLUMNS: dict[str, Any] = {
@@ -47,14 +49,23 @@ class PatchSetWriter:
     """
 
     def __init__(
-        self, directory: Path, classes: Sequence[str], patch_size: tuple[int, int], mpp: float | None, synthetic: bool
+        self,
+        directory: Path,
+        classes: Sequence[str],
+        patch_size: tuple[int, int],
+        mpp: float | None,
+        synthetic: bool,
+        images_location: str = "",
     ) -> None:
         self.directory = directory
         self.classes, self.patch_size = list(classes), (int(patch_size[0]), int(patch_size[1]))
         self.mpp, self.synthetic = mpp, synthetic
         self.info: PatchSetInfo | None = None
         self._tables: list[pd.DataFrame] = []
-        self._images = ChunkWriter(directory, self.patch_size)
+        self._store = open_location(images_location) if images_location else None
+        if self._store is not None:
+            check_writable(self._store)
+        self._images = ChunkWriter(directory, self.patch_size, self._store)
 
     @classmethod
     @contextmanager
@@ -65,6 +76,7 @@ class PatchSetWriter:
         patch_size: tuple[int, int],
         mpp: float | None = None,
         synthetic: bool = False,
+        images_location: str = "",
     ) -> Iterator["PatchSetWriter"]:
         """Yield a writer of the patch set `path`, which replaces an existing one once it is complete.
 
@@ -74,12 +86,15 @@ class PatchSetWriter:
             patch_size: height and width, px.
             mpp: micrometres per pixel, or None.
             synthetic: whether a generator drew the patches.
+            images_location: a location that keeps the pixels, named by their digests, in place of the directory; '' for
+                the directory. Nothing there is replaced or deleted.
 
         Raises:
-            StorageError: the disk is full or `path` cannot be written; nothing is left behind.
+            StorageError: the disk is full, or `path` or the location cannot be written; nothing is left behind, except
+                chunks at the location.
         """
         with atomic_directory(path) as directory:
-            writer = cls(directory, classes, patch_size, mpp, synthetic)
+            writer = cls(directory, classes, patch_size, mpp, synthetic, images_location)
             yield writer
             if writer.info is None:
                 raise RuntimeError(f"finish() was not called on the writer of {path}")
@@ -145,6 +160,7 @@ class PatchSetWriter:
             synthetic=self.synthetic,
             made_by={"code_version": __version__, **made_by},
             files=dict(sorted({**self._images.files, **digests}.items())),
+            images_location="" if self._store is None else _absolute(self._store),
             digest="",
         )
         info = info.model_copy(update={"digest": info.compute_digest()})
@@ -154,14 +170,16 @@ class PatchSetWriter:
 
     def _compact(self, rows: NDArray[np.int64]) -> None:
         """Write the chunks again with the patches at `rows` alone."""
-        shape = (self._images.count, *self.patch_size, 3)
-        everything = LocalLocation(self.directory)
-        reader = ChunkReader(everything, list(self._images.files.items()), rows_per_chunk(self.patch_size), shape)
+        reader = self._images.reader()
         with tempfile.TemporaryDirectory(dir=self.directory) as folder:
-            self._images = ChunkWriter(Path(folder), self.patch_size)
+            self._images = ChunkWriter(Path(folder), self.patch_size, self._store)
             for start in range(0, len(rows), BATCH):
                 self._images.write(reader.read(rows[start : start + BATCH]))
             self._images.close()
             shutil.rmtree(self.directory / FOLDER)
-            if self._images.count:
+            if self._images.count and self._store is None:
                 shutil.move(Path(folder) / FOLDER, self.directory / FOLDER)
+
+
+def _absolute(location: Location) -> str:
+    return str(location.root.resolve() if isinstance(location, LocalLocation) else location)

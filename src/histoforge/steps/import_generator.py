@@ -19,8 +19,8 @@ from histoforge.generators.imported.kinds import IMPORTED, INDEX, installed_gene
 from histoforge.generators.loading import load_generator
 from histoforge.ingest.fitting import plan_fitting
 from histoforge.ingest.origin import Origin, read_origin, short_name
+from histoforge.patches.description import PatchSetInfo, read_info
 from histoforge.patches.matching import check_same_format
-from histoforge.patches.patchset import PatchSetInfo, read_info
 from histoforge.steps.import_generator_config import ImportGeneratorConfig, ImportGeneratorSummary
 from histoforge.storage import open_location
 from histoforge.storage.local import LocalLocation

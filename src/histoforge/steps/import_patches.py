@@ -15,7 +15,7 @@ from histoforge.core.text import counted
 from histoforge.ingest.fitting import plan_fitting
 from histoforge.ingest.synthetic import class_labels, open_synthetic
 from histoforge.patches import PatchSetWriter
-from histoforge.patches.patchset import read_info
+from histoforge.patches.description import read_info
 from histoforge.steps.import_patches_config import ImportPatchesConfig, ImportPatchesSummary
 from histoforge.storage import digest_of_source, open_location
 

@@ -58,8 +58,12 @@ def run(
         for warning in outline_warnings(settings, source):
             say(f"preprocess: warning: {warning}")
         with (
-            PatchSetWriter.create(patches, source.classes, config.size) as writer,
-            PatchSetWriter.create(overviews, source.classes, config.overview_px) as overview_writer,
+            PatchSetWriter.create(
+                patches, source.classes, config.size, images_location=config.images_location
+            ) as writer,
+            PatchSetWriter.create(
+                overviews, source.classes, config.overview_px, images_location=config.images_location
+            ) as overview_writer,
         ):
             collector = PatchCollector(
                 writer,
@@ -110,7 +114,7 @@ def _finish(
     )
     made_by = {
         "step": "preprocess",
-        "config": config.model_dump(mode="json", exclude={"workers", "slide_cache"}),
+        "config": config.model_dump(mode="json", exclude={"workers", "slide_cache", "images_location"}),
         "source_digest": digest,
         "summary": summary.model_dump(mode="json", exclude={"seconds", "markdown"}),
         **(codec_counts(log.codecs.values()) if log.codecs else {}),

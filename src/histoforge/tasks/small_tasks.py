@@ -196,7 +196,7 @@ def run_plan_classes(
     patches: Artifact, run: Mapping[str, Any], preset: str, overrides: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """List the trainings of one run; see `plan_benchmark.plan_classes`."""
-    from histoforge.patches.patchset import read_info
+    from histoforge.patches.description import read_info
     from histoforge.tasks.plan_benchmark import plan_classes
 
     with task_process("plan_classes"):
