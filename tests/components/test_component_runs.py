@@ -88,15 +88,15 @@ def artifacts(tmp_path_factory):
 
 def test_artifacts_say_what_they_are(artifacts):
     expected = {
-        ("cut", "patches"): "histoforge.patchset",
-        ("kept", "pool"): "histoforge.patchset",
-        ("generator", "generator"): "histoforge.model",
-        ("arm", "model"): "histoforge.arm",
+        ("cut", "patches"): ("histoforge.patchset", 2),
+        ("kept", "pool"): ("histoforge.patchset", 2),
+        ("generator", "generator"): ("histoforge.model", 1),
+        ("arm", "model"): ("histoforge.arm", 1),
     }
-    for (task, name), kind in expected.items():
+    for (task, name), (kind, version) in expected.items():
         metadata = artifacts[task][name].metadata
         assert metadata["format"] == kind
-        assert metadata["schema_version"] == 1
+        assert metadata["schema_version"] == version
         assert metadata["code_version"]
         assert "seed" in metadata
     patches = PatchSet.open(Path(artifacts["cut"]["patches"].path))
