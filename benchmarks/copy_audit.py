@@ -32,7 +32,8 @@ from scipy.stats import binomtest, fisher_exact
 from torchvision.transforms import ColorJitter
 
 from histoforge.metrics.audit_pixels import AuditPixels
-from histoforge.metrics.registered_copies import ALPHA, BOUNDS, CANDIDATES, Gallery, Matches, best_matches, judge
+from histoforge.metrics.coarse_search import CANDIDATES
+from histoforge.metrics.registered_copies import ALPHA, BOUNDS, Gallery, Matches, best_matches, judge
 from histoforge.metrics.structure import Structure
 from histoforge.phantom.patches import draw_patches
 
@@ -213,15 +214,14 @@ def main() -> None:
 
 def correlations(structure: Structure, batch: int = 64) -> torch.Tensor:
     """Return the correlation of each patch with the `NEIGHBOURS` most similar ones, float [N, N], -1 elsewhere."""
-    values = torch.full((len(structure.fine),) * 2, -1.0)
+    values = torch.full((len(structure),) * 2, -1.0)
     for rows in torch.arange(len(values)).split(batch):
-        allowed = torch.zeros(len(rows), len(values), dtype=torch.bool)
-        allowed[torch.arange(len(rows)), rows] = True
-        remaining = structure.rows(rows)
+        here, remaining = torch.arange(len(rows)), structure.rows(rows)
+        excluded = torch.stack([here, rows], 1)
         for _ in range(NEIGHBOURS // CANDIDATES):
-            matches = best_matches(remaining, structure, allowed)
+            matches = best_matches(remaining, structure, excluded)
             values[rows, matches.rows] = matches.similarity
-            allowed[torch.arange(len(rows)), matches.rows] = True
+            excluded = torch.cat([excluded, torch.stack([here, matches.rows], 1)])
     return torch.maximum(values, values.T)
 
 

@@ -111,7 +111,7 @@ def main() -> None:
     device = resolve_device(options.device)
     classifier = make_classifier(options.backbone, options.size, device)
     labels = torch.arange(options.candidates) % len(CLASSES)
-    real = DevicePatches(draw(64, options.size, seed=1).to(device), labels[:64].to(device), device)
+    real = draw(64, options.size, seed=1).permute(0, 2, 3, 1).numpy()
     candidates = DevicePatches(draw(options.candidates, options.size, seed=0).to(device), labels.to(device), device)
     sides = {f"{options.passes} full passes": with_full_passes, "trunk once, tails": with_tails}
     times = dict.fromkeys(sides, float("inf"))
@@ -119,7 +119,7 @@ def main() -> None:
     for round_number in range(options.repeats + 1):  # round 0 warms up
         for name, side in sides.items():
             scorer = make_scorer(classifier, options, device)
-            scorer.fit(real, len(CLASSES), options.batch_size)
+            scorer.fit(real, labels[:64].numpy(), len(CLASSES), options.batch_size)
             taken, results[name] = timed(partial(side, scorer, candidates, options.batch_size))
             if round_number:
                 times[name] = min(times[name], taken)

@@ -20,7 +20,7 @@ MEANS = NamedExtractor("channel means", lambda images: images.mean((2, 3)))
 
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_features_come_in_the_order_of_the_patches_from_unit_range(monkeypatch, batch_size):
-    monkeypatch.setattr("histoforge.metrics.extract.READ_ROWS", 8)
+    monkeypatch.setattr("histoforge.patches.blocks.BLOCK_BYTES", 8 * PIXELS[0].nbytes)
     result = extract_features(MEANS, PIXELS, batch_size=batch_size)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, (PIXELS / 127.5 - 1).mean((1, 2)), rtol=1e-5, atol=1e-6)

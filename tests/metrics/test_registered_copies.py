@@ -195,8 +195,8 @@ def test_tiles_that_overlap_on_their_slide_do_not_raise_the_reference(tmp_path):
     tiles = overlapping_tiles(tmp_path / "tiles", 3)
     excluded = overlapping(tiles, np.array([0, 20]))
     per_strip = (tiles.index["slide"] == "s0").sum()
-    assert excluded[0].sum() == 16, "tiles that start less than 48 px further right"
-    assert not excluded[:, per_strip:].any()
+    assert (excluded[:, 0] == 0).sum() == 16, "tiles that start less than 48 px further right"
+    assert excluded[:, 1].max() < per_strip
     unplaced = Gallery.of(tiles.images()).flagged(0.8)[0]
     assert unplaced > len(tiles) / 2, "without positions, neighbours look like copies"
     assert Gallery.of(tiles).flagged(0.8)[0] == 0
@@ -204,7 +204,7 @@ def test_tiles_that_overlap_on_their_slide_do_not_raise_the_reference(tmp_path):
 
 def test_tiles_that_touch_do_not_overlap(tmp_path):
     tiles = overlapping_tiles(tmp_path / "tiles", 48)
-    assert not overlapping(tiles, np.arange(len(tiles))).any()
+    assert not len(overlapping(tiles, np.arange(len(tiles))))
 
 
 def test_turned_copies_have_the_same_pixels_and_a_sentence_about_copies():
@@ -233,7 +233,7 @@ def test_brightness_and_contrast_leave_the_structure_as_it_is():
     _, unseen = phantom()
     other = (unseen.astype(np.float32) * 0.5 + 40).round().astype(np.uint8)
     kept = Structure.of(unseen).has_detail & Structure.of(other).has_detail
-    difference = (Structure.of(unseen).fine - Structure.of(other).fine).float()[kept].abs()
+    difference = (Structure.of(unseen).fine() - Structure.of(other).fine()).float()[kept].abs()
     assert difference.mean() < 0.05
 
 

@@ -7,7 +7,7 @@ from textures import stripes
 
 from histoforge.classifiers.network import Classifier
 from histoforge.core.errors import ModelError, PatchSetError
-from histoforge.patches.device import DevicePatches, to_unit
+from histoforge.patches.device import to_unit
 from histoforge.selection.scores import Scorer
 from histoforge.selection.select import select
 from histoforge.training.model_files import ModelInfo
@@ -37,7 +37,8 @@ def unit(images, labels):
 
 def make_scorer(classifier, layers="stages", seed=0, passes=PASSES):
     scorer = Scorer(classifier, passes=passes, layers=layers, seed=seed, device=CPU, dtype=torch.float32)
-    scorer.fit(DevicePatches(*candidates(20, seed=5), CPU), 2, batch_size=8)
+    images, labels = candidates(20, seed=5)
+    scorer.fit(images.permute(0, 2, 3, 1).numpy(), labels.numpy(), 2, batch_size=8)
     return scorer
 
 
@@ -158,7 +159,7 @@ def test_a_class_without_real_patches_has_no_centroid():
     scorer = Scorer(make_classifier(), passes=2, layers="stages", seed=0, device=CPU, dtype=torch.float32)
     images, _ = candidates(6)
     with pytest.raises(PatchSetError, match="no patches in the train split"):
-        scorer.fit(DevicePatches(images, torch.zeros(6, dtype=torch.int64), CPU), 2, batch_size=4)
+        scorer.fit(images.permute(0, 2, 3, 1).numpy(), np.zeros(6, np.int64), 2, batch_size=4)
 
 
 def test_an_extractor_that_returns_nan_is_refused():

@@ -99,7 +99,7 @@ def test_distances_of_a_selection_are_those_of_the_encoders_space(made):
     scorer = Scorer(classifier, passes=2, layers="stages", seed=0, device=torch.device("cpu"), dtype=torch.float32)
     scorer.classifier.dropout.p = 0.0
     data = DevicePatches.load(train, "cpu")
-    scorer.fit(data, 2, batch_size=8)
+    scorer.fit(train, train.labels, 2, batch_size=8)
     batch = data.batch(torch.arange(len(data)))
     embeddings = encoder.features(batch.images)
     centroids = torch.stack([embeddings[batch.labels == label].mean(0) for label in (0, 1)])

@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from histoforge.ingest.external import check_classes
 from histoforge.metrics.exact_copies import first_matches, pixel_keys
-from histoforge.metrics.structure import Structure, rows_of
+from histoforge.metrics.structure import Structure
 from histoforge.patches import PatchSet
+from histoforge.patches.blocks import rows_of
 
 
 def with_classes(external: PatchSet, real: PatchSet, source: str) -> PatchSet:

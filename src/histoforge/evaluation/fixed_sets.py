@@ -8,7 +8,7 @@ from histoforge.core.errors import PatchSetError
 from histoforge.core.seeds import numpy_rng
 from histoforge.evaluation import scoring
 from histoforge.evaluation.generator_scores import Drawing
-from histoforge.evaluation.scoring import Labels, Pixels
+from histoforge.evaluation.scoring import Labels
 from histoforge.patches import PatchSet
 from histoforge.patches.description import INFO_NAME
 from histoforge.patches.matching import check_same_format
@@ -60,8 +60,8 @@ class FixedSet:
         check_same_format(subject, patches, "the patch set", real, advice, PatchSetError)
         return cls(patches)
 
-    def choose(self, train: PatchSet, count: int, balanced: bool, seed: int) -> tuple[Pixels, Labels, Drawing]:
-        """Choose patches at random, none of them twice: uint8 [N, H, W, 3], int64 [N], and their record.
+    def choose(self, train: PatchSet, count: int, balanced: bool, seed: int) -> tuple[PatchSet, Drawing]:
+        """Choose N patches at random, none of them twice, and return them with their record.
 
         Where a class has too few patches, N is below `count`, so that the classes keep their shares.
 
@@ -85,7 +85,7 @@ class FixedSet:
             of_class = numpy_rng(seed, "chosen", label).permutation(np.flatnonzero(self._patches.labels == label))
             rows[labels == label] = of_class[: (labels == label).sum()]
         by_class = dict(zip(self.info.classes, self._counts(labels).tolist(), strict=True))
-        return self._patches.images(rows), labels, Drawing(count=len(labels), by_class=by_class)
+        return self._patches.where(rows), Drawing(count=len(labels), by_class=by_class)
 
     def _labels(self, train: PatchSet, count: int, balanced: bool, seed: int) -> Labels:
         """Return the labels of `count` patches, or of as many as the rarest class allows."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from histoforge.core.progress import Progress
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.evaluation import scoring
 from histoforge.evaluation.level_scores import OVERVIEW, PATCH, LevelScores
 from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
-from histoforge.generators.loading import Described, Generator, LevelGenerator, OverviewGenerator, draw
+from histoforge.generators.loading import Described, Generator, LevelGenerator, OverviewGenerator, draw_batches
 from histoforge.metrics.extract import Extractor, extract_features
 from histoforge.metrics.features import Features
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
@@ -41,6 +42,15 @@ class Comparison:
             extract_features(each, images, self.device, batch_size=self.batch_size, label=f"features of {name}")
             for each in self.extractors
         ]
+
+    def features_of_draw(self, generator: Generator, labels: Labels, seed: int) -> list[Features]:
+        """Return the features of images that a generator draws, by each extractor, without keeping the images."""
+        batches = []
+        with Progress("synthetic images", len(labels), "images") as progress:
+            for _, pixels in draw_batches(generator, labels, seed, self.batch_size):
+                batches.append(self.features(pixels, "synthetic images"))
+                progress.advance(len(pixels))
+        return [np.concatenate(of_extractor) for of_extractor in zip(*batches, strict=True)]
 
     def compare(self, real: Sequence[Features], fake: Sequence[Features]) -> list[GenerativeMetrics]:
         """Return the metrics of features by each extractor, of at most as many synthetic images as real ones."""
@@ -167,6 +177,5 @@ def _metrics_of_draws(
     metrics = []
     for number in numbers:
         seed = derive_seed(comparison.seed, "generation", number) if number else comparison.seed
-        pixels = draw(generator, labels, seed, comparison.batch_size)
-        metrics.append(comparison.compare(real, comparison.features(pixels, "synthetic images")))
+        metrics.append(comparison.compare(real, comparison.features_of_draw(generator, labels, seed)))
     return metrics

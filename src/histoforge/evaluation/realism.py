@@ -14,7 +14,7 @@ from histoforge.metrics.features import nearest
 from histoforge.metrics.results import Result
 from histoforge.metrics.two_sample import TwoSampleTest, two_sample_test
 from histoforge.patches import PatchSet
-from histoforge.patches.device import READ_ROWS
+from histoforge.patches.blocks import Images, read_blocks
 
 TOLD_APART = 0.95
 """AUC of the two-sample test from which on patches count as told from real ones almost perfectly."""
@@ -138,7 +138,7 @@ class Judgement:
 
 def judge_classes(
     classifier: Classifier,
-    synthetic: PatchSet | NDArray[np.uint8],
+    synthetic: PatchSet,
     held_out: PatchSet,
     selected: bool,
     batch_size: int,
@@ -159,7 +159,7 @@ def judge_classes(
 
 def measure_realism(
     subset: str,
-    images: PatchSet | NDArray[np.uint8],
+    images: Images,
     labels: NDArray[np.int64],
     train: PatchSet,
     held_out: PatchSet,
@@ -206,7 +206,7 @@ def held_out_groups(patches: PatchSet) -> NDArray[np.object_]:
 
 
 def _classes(
-    images: PatchSet | NDArray[np.uint8],
+    images: Images,
     labels: NDArray[np.int64],
     train: PatchSet,
     held_out: PatchSet,
@@ -245,13 +245,9 @@ def _mean(values: NDArray[np.bool_]) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _tissue_shares(patches: PatchSet | NDArray[np.uint8]) -> NDArray[np.float64]:
+def _tissue_shares(patches: Images) -> NDArray[np.float64]:
     """Return the share of each patch that is not empty glass, by the rule of `preprocess`; float64 [N]."""
-    shares = [np.empty(0)]
-    for start in range(0, len(patches), READ_ROWS):
-        rows = slice(start, start + READ_ROWS)
-        shares.append(tissue_share(patches.images(rows) if isinstance(patches, PatchSet) else patches[rows]))
-    return np.concatenate(shares)
+    return np.concatenate([np.empty(0), *(tissue_share(pixels) for _, pixels in read_blocks(patches))])
 
 
 def _outside(pixels: Sides) -> NDArray[np.bool_] | None:

@@ -1,7 +1,7 @@
 """Write what `score_generator` makes: the synthetic patches, and the folder of their scores."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,22 @@ from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.pictures import grid, save_png
 from histoforge.training.model_files import ModelInfo
 
-WRITE_ROWS = 512
-"""Number of patches that are encoded and written at once."""
-
 
 def write_samples(
-    path: Path, pixels: Pixels, labels: Labels, generator: ModelInfo, real: PatchSet, made_by: Mapping[str, Any]
-) -> str:
-    """Write the synthetic patches, and return the patch set's digest.
+    path: Path,
+    labels: Labels,
+    batches: Iterable[Pixels],
+    *,
+    generator: ModelInfo,
+    real: PatchSet,
+    made_by: Mapping[str, Any],
+) -> PatchSet:
+    """Write synthetic patches, and return their set.
 
     Args:
         path: the directory.
-        pixels: the patches, uint8 [N, H, W, 3].
         labels: their classes, int64 [N].
+        batches: consecutive patches, uint8 [n, H, W, 3], N in all.
         generator: the description of their generator.
         real: the patch set that they are compared with.
         made_by: how they were made; its 'config' has the seed.
@@ -39,11 +42,11 @@ def write_samples(
     origin = {"method": generator.method, "generator": generator.digest, "seed": made_by["config"]["seed"], **mpp}
     with PatchSetWriter.create(path, real.classes, real.patch_size, real.info.mpp, synthetic=True) as writer:
         with Progress("samples", len(labels), "patches") as progress:
-            for start in range(0, len(labels), WRITE_ROWS):
-                rows = slice(start, start + WRITE_ROWS)
-                writer.add(pixels[rows], label=labels[rows], **origin)
-                progress.advance(len(pixels[rows]))
-        return writer.finish(dict(made_by)).digest
+            for pixels in batches:
+                writer.add(pixels, label=labels[progress.done : progress.done + len(pixels)], **origin)
+                progress.advance(len(pixels))
+        writer.finish(dict(made_by))
+    return PatchSet.open(path)
 
 
 def write_scores(
@@ -71,7 +74,8 @@ def mapped_features(features: PatchFeatures, real_labels: Labels, fake_labels: L
     }
 
 
-def class_grid(pixels: Pixels, labels: Labels, columns: int) -> Image.Image:
+def class_grid(patches: PatchSet, columns: int) -> Image.Image:
     """Return a picture with the first patches of each class in a row of its own."""
+    labels = patches.labels
     shown = [np.flatnonzero(labels == label)[:columns] for label in range(int(labels.max()) + 1)]
-    return grid(pixels[np.concatenate(shown)], columns)
+    return grid(patches.images(np.concatenate(shown)), columns)

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from histoforge.classifiers.weights import read_lpips
 from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.evaluation.generator_scores import Drawing, LabelScores
 from histoforge.evaluation.realism import REFERENCE_PATCHES, Realism, Sides, judge_classes, measure_realism
-from histoforge.generators.loading import Described, Generator, LatentGenerator, draw
+from histoforge.generators.loading import Described, Generator, LatentGenerator, draw_batches
 from histoforge.generators.model_selection import share_labels
 from histoforge.metrics.classification import classification_metrics
 from histoforge.metrics.corruptions import reference_copies
@@ -111,24 +111,44 @@ def labels_to_draw(train: PatchSet, count: int, balanced: bool, seed: int) -> La
 
 
 def draw_samples(
-    generator: Generator, labels: Labels, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype
-) -> tuple[Pixels, Drawing]:
-    """Return the synthetic patches, uint8 [N, H, W, 3], and the time and memory that drawing them took.
+    generator: Generator,
+    labels: Labels,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    write: Callable[[Labels, Iterable[Pixels]], PatchSet],
+) -> tuple[PatchSet, Drawing]:
+    """Draw synthetic patches and write them; return their set, and the time and memory that drawing them took.
 
-    `device` and `dtype` are those of the generator.
+    Args:
+        generator: the generator.
+        labels: the class of each patch, int64 [N].
+        batch_size: patches drawn at once.
+        seed: seed of the noise.
+        device, dtype: those of the generator.
+        write: writes the patches, which it is given batch by batch, and returns their set.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    began = time.perf_counter()
-    pixels = draw(generator, labels, seed, batch_size)
-    seconds = time.perf_counter() - began
+    seconds = 0.0
+
+    def drawn() -> Iterator[Pixels]:
+        nonlocal seconds
+        began = time.perf_counter()
+        for _, pixels in draw_batches(generator, labels, seed, batch_size):
+            seconds += time.perf_counter() - began
+            yield pixels
+            began = time.perf_counter()
+
+    samples = write(labels, drawn())
     if device.type == "cuda":
         peak_memory, memory_of = torch.cuda.max_memory_allocated(device) / 1e6, "GPU"
     else:
         peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_PER_MB
         memory_of = "process"
     counts = np.bincount(labels, minlength=len(generator.info.classes)).tolist()
-    return pixels, Drawing(
+    return samples, Drawing(
         count=len(labels),
         by_class=dict(zip(generator.info.classes, counts, strict=True)),
         seconds_per_thousand=seconds / len(labels) * 1000,
@@ -158,7 +178,7 @@ def perceptual_distance(
 
 def extract_all(
     extractors: Sequence[Extractor],
-    fake: Pixels,
+    fake: PatchSet,
     real: PatchSet,
     held_out: PatchSet | None,
     batch_size: int,
@@ -188,8 +208,7 @@ def extract_all(
 
 def realism_of(
     features: Sequence[PatchFeatures],
-    fake: Pixels,
-    labels: Labels,
+    fake: PatchSet,
     real: PatchSet,
     held_out: PatchSet,
     judge: Classifier,
@@ -210,7 +229,7 @@ def realism_of(
     return measure_realism(
         "synthetic",
         fake,
-        labels,
+        fake.labels,
         real,
         held_out,
         pixels=spaces[PixelStatistics.name],
@@ -221,19 +240,17 @@ def realism_of(
     )
 
 
-def label_scores(
-    classifier: Classifier, fake: Pixels, labels: Labels, batch_size: int, device: torch.device
-) -> LabelScores:
+def label_scores(classifier: Classifier, fake: PatchSet, batch_size: int, device: torch.device) -> LabelScores:
     """Score the labels that the real-trained classifier predicts for the synthetic patches (Table IV of the paper)."""
     predictor = NamedExtractor(classifier.name, lambda images: classifier(images).softmax(1))
     probabilities = extract_features(
         predictor, fake, device, batch_size=batch_size, label="labels of synthetic patches"
     ).astype(np.float64)
     probabilities /= probabilities.sum(1, keepdims=True)
-    metrics = classification_metrics(probabilities, labels, classifier.info.classes)
+    metrics = classification_metrics(probabilities, fake.labels, classifier.info.classes)
     return LabelScores(
         classifier=classifier.name,
-        n=len(labels),
+        n=len(fake),
         micro=metrics.accuracy or 0.0,
         precision=metrics.macro.precision,
         recall=metrics.macro.sensitivity,

@@ -1,5 +1,6 @@
 """Loading of generators of any method, and the interface that all of them have."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -121,10 +122,19 @@ def draw(generator: Generator, labels: NDArray[np.int64], seed: int, batch_size:
         seed: seed of the noise.
         batch_size: number of patches drawn at once.
     """
-    rng = torch.Generator().manual_seed(derive_seed(seed, "draw"))
     patches = np.empty((len(labels), *generator.info.patch_size, 3), np.uint8)
-    for start in range(0, len(labels), batch_size):
-        rows = slice(start, start + batch_size)
-        with spent("compute", patches=len(labels[rows])):
-            patches[rows] = to_uint8(generator.sample(torch.from_numpy(labels[rows]), rng)).cpu().numpy()
+    for rows, drawn in draw_batches(generator, labels, seed, batch_size):
+        patches[rows] = drawn
     return patches
+
+
+def draw_batches(
+    generator: Generator, labels: NDArray[np.int64], seed: int, batch_size: int
+) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+    """Yield consecutive rows with the patches that `draw` returns, uint8 [B, H, W, 3], one batch at a time."""
+    rng = torch.Generator().manual_seed(derive_seed(seed, "draw"))
+    for start in range(0, len(labels), batch_size):
+        rows = slice(start, min(start + batch_size, len(labels)))
+        with spent("compute", patches=len(labels[rows])):
+            patches = to_uint8(generator.sample(torch.tensor(labels[rows]), rng)).cpu().numpy()
+        yield rows, patches

@@ -6,7 +6,8 @@ import numpy as np
 
 from histoforge.metrics.exact_copies import Copies, PixelKeys, find_copies, pixel_keys, symmetric_pixel_keys
 from histoforge.metrics.registered_copies import Gallery, RegisteredCopies, find_registered_copies
-from histoforge.metrics.structure import Images, Structure, rows_of
+from histoforge.metrics.structure import Structure
+from histoforge.patches.blocks import Images, rows_of
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoforge.metrics.results import Result
-from histoforge.patches import PatchSet
+from histoforge.patches.blocks import Images, read_blocks
 from histoforge.patches.duplicates import pixel_key
+from histoforge.patches.images import Pixels
 
 READ_ROWS = 512
 Flip = tuple[int, ...]
@@ -44,12 +45,17 @@ class PixelKeys:
     held_out: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
-def symmetric_pixel_keys(patches: PatchSet | NDArray[np.uint8]) -> list[NDArray[np.uint64]]:
+def symmetric_pixel_keys(patches: Images) -> list[NDArray[np.uint64]]:
     """Return the pixel keys of the eight flips and rotations of patches, the first unchanged, uint64 [N] each."""
-    return [pixel_keys(patches, flip, turn) for turn in (0, 1) for flip in FLIPS]
+    views = [(turn, flip) for turn in (0, 1) for flip in FLIPS]
+    keys = [np.empty(len(patches), np.uint64) for _ in views]
+    for rows, images in read_blocks(patches, READ_ROWS):
+        for of_view, (turn, flip) in zip(keys, views, strict=True):
+            of_view[rows] = _keys(images, flip, turn)
+    return keys
 
 
-def pixel_keys(patches: PatchSet | NDArray[np.uint8], flip: Flip = (), turns: int = 0) -> NDArray[np.uint64]:
+def pixel_keys(patches: Images, flip: Flip = (), turns: int = 0) -> NDArray[np.uint64]:
     """Return a 64-bit key per patch, computed after turning and flipping, that is equal for equal pixels, uint64 [N].
 
     Args:
@@ -58,11 +64,13 @@ def pixel_keys(patches: PatchSet | NDArray[np.uint8], flip: Flip = (), turns: in
         turns: number of rotations by 90 degrees.
     """
     keys = np.empty(len(patches), np.uint64)
-    for start in range(0, len(patches), READ_ROWS):
-        rows = slice(start, start + READ_ROWS)
-        images = patches.images(rows) if isinstance(patches, PatchSet) else patches[rows]
-        keys[rows] = [pixel_key(image) for image in np.flip(np.rot90(images, turns, (1, 2)), flip)]
+    for rows, images in read_blocks(patches, READ_ROWS):
+        keys[rows] = _keys(images, flip, turns)
     return keys
+
+
+def _keys(images: Pixels, flip: Flip, turns: int) -> list[int]:
+    return [pixel_key(image) for image in np.flip(np.rot90(images, turns, (1, 2)), flip)]
 
 
 def first_matches(keys: NDArray[np.uint64], others: NDArray[np.uint64]) -> list[tuple[int, int]]:

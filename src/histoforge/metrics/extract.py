@@ -1,6 +1,6 @@
 """Feature extraction in one pass over the patches; every generative metric is then computed from the features."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,8 +12,7 @@ from torch import Tensor
 from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.core.progress import Progress
 from histoforge.core.timings import spent
-from histoforge.patches.device import READ_ROWS, to_unit
-from histoforge.patches.patchset import PatchSet
+from histoforge.patches.blocks import Images, read_batches
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -46,7 +45,7 @@ class NamedExtractor:
 
 def extract_features(
     extractor: Extractor,
-    patches: PatchSet | NDArray[np.uint8],
+    patches: Images,
     device: torch.device | str = "cpu",
     *,
     batch_size: int = 128,
@@ -74,10 +73,10 @@ def extract_features(
     device = torch.device(device)
     if not len(patches):
         raise PatchSetError(f"There are no patches to compute {label}: give a patch set that is not empty.")
-    batches: list[Tensor] = []
+    matrix = np.empty((0, 0), np.float32)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     with torch.inference_mode(), autocast, Progress(label, len(patches), "patches") as progress:
-        for images in _batches(patches, batch_size, device):
+        for rows, images in read_batches(patches, batch_size, device):
             with spent("compute", patches=len(images)):
                 features = extractor.features(images)
             if features.ndim != 2 or not bool(torch.isfinite(features).all()):
@@ -85,18 +84,9 @@ def extract_features(
                     f"The extractor '{extractor.name}' gave features {tuple(features.shape)} that are not finite "
                     "[N, D]: train or choose another extractor."
                 )
+            if rows.start == 0:
+                matrix = np.empty((len(patches), features.shape[1]), np.float32)
             with spent("transfer", patches=len(images)):
-                batches.append(features.float().cpu())
+                matrix[rows] = features.float().cpu().numpy()
             progress.advance(len(images))
-    return torch.cat(batches).numpy()
-
-
-def _batches(patches: PatchSet | NDArray[np.uint8], batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield images float [-1, 1] [B, 3, H, W] on the device, reading some thousand patches at a time."""
-    rows_read = max(1, READ_ROWS // batch_size) * batch_size
-    for start in range(0, len(patches), rows_read):
-        rows = slice(start, start + rows_read)
-        pixels = patches.images(rows) if isinstance(patches, PatchSet) else patches[rows]
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-        for batch in images.split(batch_size):
-            yield to_unit(batch.to(device))
+    return matrix

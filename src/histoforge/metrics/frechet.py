@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from histoforge.metrics.features import Features, as_features, gram
+from histoforge.metrics.features import BLOCK_ELEMENTS, Features, as_features, gram
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,21 @@ class GaussianStats:
 
     @classmethod
     def of(cls, features: Features) -> "GaussianStats":
-        """Compute the statistics of features [N, D] that are already in memory.
+        """Compute the statistics of features [N, D], as sums over blocks of them.
 
         Raises:
             ValueError: there are fewer than two samples.
         """
-        matrix = as_features(features).double()
+        matrix = as_features(features)
         count, dimensions = matrix.shape
         if count < 2:
             raise ValueError("a covariance needs at least two samples")
-        mean = matrix.mean(0)
-        factor = (matrix - mean).div_((count - 1) ** 0.5)
-        covariance = gram(factor.T)
+        blocks = matrix.split(max(dimensions, BLOCK_ELEMENTS // max(1, dimensions)))
+        mean = torch.stack([block.double().sum(0) for block in blocks]).sum(0) / count
+        covariance = mean.new_zeros(dimensions, dimensions)
+        for block in blocks:
+            factor = (block.double() - mean).div_((count - 1) ** 0.5)
+            covariance += gram(factor.T)
         return cls(count, mean, covariance, factor if count < dimensions else None)
 
 

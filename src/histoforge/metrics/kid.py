@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from histoforge.metrics.features import Features, same_space
 
-ROWS = 512
+ROWS, COLUMNS = 512, 16384
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def kernel_distances(
     size = min(len(reals), len(fakes), max_subset_size)
     in_reals, in_fakes = _subsets(reals, fakes, n_subsets, size, seed)
     # the last column holds all samples
-    real_counts, fake_counts = in_reals.double().sum(0), in_fakes.double().sum(0)
+    real_counts, fake_counts = (marks.sum(0, dtype=torch.float64) for marks in (in_reals, in_fakes))
     distances = (
         _sum_within(reals, in_reals) / (real_counts * (real_counts - 1))
         + _sum_within(fakes, in_fakes) / (fake_counts * (fake_counts - 1))
@@ -78,7 +78,7 @@ def _with_offset(features: Tensor) -> Tensor:
 
 
 def _subsets(reals: Tensor, fakes: Tensor, count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the subset memberships, 0 or 1, [N, count + 1] and [M, count + 1]; the last column holds all samples.
+    """Return the subset memberships, bool [N, count + 1] and [M, count + 1]; the last column holds all samples.
 
     clean-fid draws a subset of its second argument, the fakes, before one of its first.
     """
@@ -89,10 +89,10 @@ def _subsets(reals: Tensor, fakes: Tensor, count: int, size: int, seed: int) -> 
         members["real"].append(rng.choice(len(reals), size, replace=False))
     marked = []
     for side, rows in ((reals, members["real"]), (fakes, members["fake"])):
-        marks = side.new_zeros(len(side), count + 1)
-        marks[:, -1] = 1
+        marks = side.new_zeros(len(side), count + 1, dtype=torch.bool)
+        marks[:, -1] = True
         for column, chosen in enumerate(rows):
-            marks[torch.from_numpy(chosen).to(side.device), column] = 1
+            marks[torch.from_numpy(chosen).to(side.device), column] = True
         marked.append(marks)
     return marked[0], marked[1]
 
@@ -102,21 +102,26 @@ def _sum_within(features: Tensor, members: Tensor) -> Tensor:
 
     The kernel is symmetric, so only the part right of the diagonal is computed, one band of rows at a time.
     """
-    total = members.new_zeros(members.shape[1], dtype=torch.float64)
+    total = features.new_zeros(members.shape[1], dtype=torch.float64)
     for start in range(0, len(features), ROWS):
-        kernel = (features[start : start + ROWS] @ features[start:].T).pow_(3)
-        rows = members[start : start + ROWS]
-        square, rest = kernel[:, : len(rows)], kernel[:, len(rows) :]
-        square.fill_diagonal_(0)
-        sums = (square @ rows).double() + 2 * (rest @ members[start + ROWS :]).double()
-        total += (rows * sums).sum(0)
+        band, rows = features[start : start + ROWS], members[start : start + ROWS]
+        square = (band @ band.T).pow_(3).fill_diagonal_(0)
+        rest = _kernel_sums(band, features[start + ROWS :], members[start + ROWS :])
+        total += (rows * ((square @ rows.to(square)).double() + 2 * rest)).sum(0)
     return total
 
 
 def _sum_between(first: Tensor, in_first: Tensor, second: Tensor, in_second: Tensor) -> Tensor:
     """Sum the kernel over all pairs with one member from each side, float64 [subsets]."""
-    total = in_first.new_zeros(in_first.shape[1], dtype=torch.float64)
+    total = first.new_zeros(in_first.shape[1], dtype=torch.float64)
     for block, members in zip(first.split(ROWS), in_first.split(ROWS), strict=True):
-        kernel = (block @ second.T).pow_(3)
-        total += (members * (kernel @ in_second).double()).sum(0)
+        total += (members * _kernel_sums(block, second, in_second)).sum(0)
     return total
+
+
+def _kernel_sums(band: Tensor, others: Tensor, members: Tensor) -> Tensor:
+    """Sum the kernel of each row of a band over the members of each subset of the others, float64 [b, subsets]."""
+    sums = band.new_zeros(len(band), members.shape[1], dtype=torch.float64)
+    for some, marks in zip(others.split(COLUMNS), members.split(COLUMNS), strict=True):
+        sums += ((band @ some.T).pow_(3) @ marks.to(band)).double()
+    return sums

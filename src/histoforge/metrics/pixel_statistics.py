@@ -5,16 +5,14 @@ statistics have no such blind spots by construction, but know nothing of shapes:
 the same coarseness look alike to them.
 """
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from histoforge.core.seeds import numpy_rng
 from histoforge.ingest.pixels import tissue_share
 from histoforge.metrics.extract import NamedExtractor, extract_features
+from histoforge.patches.blocks import Images, rows_of
 from histoforge.patches.device import to_uint8
-from histoforge.patches.patchset import PatchSet
 
 BANDS = 12
 QUANTILES = (0.05, 0.5, 0.95)
@@ -35,15 +33,15 @@ class PixelStatistics:
 
     name = "pixel statistics"
 
-    def __init__(self, real: PatchSet | NDArray[np.uint8]) -> None:
+    def __init__(self, real: Images) -> None:
         """Measure the deviations.
 
         Args:
             real: the real patches, of which 2,000 are drawn, or uint8 [N, H, W, 3].
         """
         rows = numpy_rng(0, "pixel statistics").permutation(len(real))[:FITTED_PATCHES]
-        patches = real.where(rows) if isinstance(real, PatchSet) else real[rows]
-        features = extract_features(NamedExtractor(self.name, pixel_statistics), patches, label="pixel statistics")
+        statistics = NamedExtractor(self.name, pixel_statistics)
+        features = extract_features(statistics, rows_of(real, rows), label="pixel statistics")
         self._deviations = torch.from_numpy(features).std(0, correction=0).clamp(min=SMALLEST_DEVIATION)
 
     def features(self, images: Tensor) -> Tensor:

@@ -22,14 +22,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from histoforge.core.seeds import numpy_rng
+from histoforge.metrics.coarse_search import nearest_coarse
 from histoforge.metrics.results import Result
-from histoforge.metrics.structure import CELLS, Images, Structure, rows_of, symmetries
+from histoforge.metrics.structure import Structure, symmetries
 from histoforge.patches import PatchSet
+from histoforge.patches.blocks import Images, rows_of
 from histoforge.patches.overlaps import overlapping
 
 SHIFT = 4
 """Maximum shift after `Structure` shrank the patches, in pixels."""
-CANDIDATES = 5
 QUERY_ROWS, PAIR_ROWS = 256, 1024
 MAX_COMPARED, MAX_REFERENCES = 2000, 500
 BOUNDS = (0.6, 0.85)
@@ -129,10 +130,9 @@ class Gallery:
         rows = structure.has_detail.nonzero()[:, 0]
         structure = structure.rows(rows)
         references = torch.from_numpy(_sample(len(rows), MAX_REFERENCES, seed, "reference"))
-        excluded = torch.zeros(len(references), len(rows), dtype=torch.bool)
-        if isinstance(training, PatchSet):
-            excluded = torch.from_numpy(overlapping(training.where(rows.numpy()), references.numpy()))
-        excluded[torch.arange(len(references)), references] = True
+        excluded = torch.stack([torch.arange(len(references)), references], 1)
+        if isinstance(structure.patches, PatchSet):
+            excluded = torch.cat([excluded, torch.from_numpy(overlapping(structure.patches, references.numpy()))])
         matches = best_matches(structure.rows(references), structure, excluded)
         return cls(structure, rows, references, matches)
 
@@ -214,22 +214,25 @@ def best_matches(queries: Structure, gallery: Structure, excluded: Tensor | None
 
     Args:
         queries, gallery: patches of one size.
-        excluded: the pairs that do not count, bool [Q, G]; if given, each query's own row in the gallery is one.
+        excluded: pairs (query, row of the gallery) that do not count, int64 [P, 2]; if given, each query's own row in
+            the gallery is in one of them.
     """
-    if not len(queries.fine) or len(gallery.fine) < (1 if excluded is None else 2):
-        nowhere = torch.zeros(len(queries.fine), dtype=torch.int64)
-        return Matches(torch.zeros(len(queries.fine)), nowhere, nowhere)
+    if not len(queries) or len(gallery) < (1 if excluded is None else 2):
+        nowhere = torch.zeros(len(queries), dtype=torch.int64)
+        return Matches(torch.zeros(len(queries)), nowhere, nowhere)
     similarities, matches, best_views = [], [], []
-    for rows in torch.arange(len(queries.fine)).split(QUERY_ROWS):
-        batch = queries.rows(rows)
-        candidates, views, allowed = _candidates(
-            batch.coarse, gallery.coarse, None if excluded is None else excluded[rows]
-        )
-        turned = symmetries(batch.fine)  # [V, n, h, w]
+    pairs = torch.empty(0, 2, dtype=torch.int64) if excluded is None else excluded
+    for rows in torch.arange(len(queries)).split(QUERY_ROWS):
+        first, last = rows[[0, -1]]
+        of_batch = pairs[(pairs[:, 0] >= first) & (pairs[:, 0] <= last)] - torch.stack([first, 0 * first])
+        candidates, views, allowed = nearest_coarse(queries.coarse[rows], gallery.coarse, of_batch)
+        turned = symmetries(queries.rows(rows).fine())  # [V, n, h, w]
+        needed, place = candidates.unique(return_inverse=True)
+        fine = gallery.rows(needed).fine()
         query = torch.arange(len(rows))[:, None].expand_as(candidates)
-        triples = torch.stack([views, query, candidates]).flatten(1)
+        triples = torch.stack([views, query, place]).flatten(1)
         values = [
-            correlation(turned[view, row].float(), gallery.fine[match].float())
+            correlation(turned[view, row].float(), fine[match].float())
             for view, row, match in triples.split(PAIR_ROWS, dim=1)
         ]
         best = torch.cat(values).view_as(candidates).where(allowed, torch.zeros(())).max(1)
@@ -275,28 +278,6 @@ def _sample(count: int, maximum: int, seed: int, name: str) -> NDArray[np.int64]
 
 def _shift(height: int, width: int) -> int:
     return max(1, min(SHIFT, min(height, width) // 8))
-
-
-def _candidates(queries: Tensor, gallery: Tensor, excluded: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the rows of the patches with the most similar coarse structure, their views, and if they count, [Q, n]."""
-    inner = CELLS - 2
-    windows = [_unit(gallery[:, y : y + inner, x : x + inner]) for y in range(3) for x in range(3)]
-    best = torch.full((len(queries), len(gallery)), -2.0)
-    best_view = torch.zeros(best.shape, dtype=torch.uint8)
-    for number, view in enumerate(symmetries(queries[:, 1:-1, 1:-1])):
-        scores = torch.stack([_unit(view) @ window.T for window in windows]).amax(0)
-        best_view[scores > best] = number
-        best = torch.maximum(best, scores)
-    if excluded is not None:
-        best[excluded] = -3
-    top = best.topk(min(CANDIDATES, len(gallery)), dim=1)
-    return top.indices, best_view.gather(1, top.indices).long(), top.values > -3
-
-
-def _unit(cells: Tensor) -> Tensor:
-    """Return centred vectors of length 1, [N, D]."""
-    vectors = cells.flatten(1)
-    return F.normalize(vectors - vectors.mean(1, keepdim=True), dim=1)
 
 
 def _threshold(reference: NDArray[np.float64], queries: int, bounds: tuple[float, float]) -> float:

@@ -4,15 +4,11 @@ from collections.abc import Collection
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-GREY_PIXELS = 1 << 24
-"""Pixels whose gradients are computed at once."""
+from histoforge.patches.blocks import Images, read_blocks
 
 
-def seam_energy(
-    images: NDArray[np.uint8], rows: Collection[int], columns: Collection[int], grid: int = 1
-) -> float | None:
+def seam_energy(images: Images, rows: Collection[int], columns: Collection[int], grid: int = 1) -> float | None:
     """Return the gradient energy across borders, divided by that elsewhere.
 
     The energy is the mean squared difference of the luminance of neighbouring pixels, over all images and both
@@ -22,7 +18,7 @@ def seam_energy(
     there. With `grid`, the borders are compared with the other lines of this grid alone.
 
     Args:
-        images: uint8 [N, H, W, 3].
+        images: a patch set, or uint8 [N, H, W, 3].
         rows: borders above these rows, each from 1 to H - 1.
         columns: borders to the left of these columns, each from 1 to W - 1.
         grid: spacing of the lines to compare with, px; the borders lie on multiples of it.
@@ -31,9 +27,8 @@ def seam_energy(
         The ratio; None without borders, without other lines, or without gradients there.
     """
     sums, counts = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
-    for start in range(0, len(images), _images_at_once(images)):
-        batch = torch.from_numpy(np.ascontiguousarray(images[start : start + _images_at_once(images)]))
-        grey = batch.float().mean(3)
+    for _, pixels in read_blocks(images):
+        grey = torch.from_numpy(np.ascontiguousarray(pixels)).float().mean(3)
         for axis, borders in ((1, rows), (2, columns)):
             if not borders:  # its other lines need not be like those that the borders are compared with
                 continue
@@ -48,7 +43,3 @@ def seam_energy(
         return None
     at_borders, elsewhere = (sums / counts).tolist()
     return float(at_borders / elsewhere)
-
-
-def _images_at_once(images: NDArray[np.uint8]) -> int:
-    return max(1, GREY_PIXELS // (images.shape[1] * images.shape[2]))

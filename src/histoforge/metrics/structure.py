@@ -1,6 +1,5 @@
 """The structure of patches, without their colour, brightness and contrast."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from histoforge.patches import PatchSet
+from histoforge.patches.blocks import Images, read_blocks, rows_of
+from histoforge.patches.images import Pixels
 
 SIDE = 64
 """Larger patches are shrunk until their longer side has this many pixels."""
@@ -19,32 +19,40 @@ MIN_DETAIL = 2.0
 """Patches whose filtered luminance has a lower standard deviation, in grey levels, are left out, such as glass."""
 MIN_FREEDOM = 12.0
 """Patches with fewer independent values are left out: two smooth gradients correlate by chance."""
-Images = PatchSet | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Structure:
     """Structure of the luminance of patches.
 
+    The fine structure is computed from the pixels when it is asked for, because it takes as much memory as they do.
+
     Attributes:
-        fine: luminance after a band-pass filter, with a standard deviation of 1, float16 [N, h, w].
+        patches: the patches.
         coarse: mean of larger structures in cells, float32 [N, CELLS, CELLS].
         has_detail: whether the patch shows enough detail to be compared, bool [N].
     """
 
-    fine: Tensor
+    patches: Images
     coarse: Tensor
     has_detail: Tensor
 
     @classmethod
     def of(cls, patches: Images) -> "Structure":
         """Compute the structure of patches, uint8 [N, H, W, 3]."""
-        batches = [_filter(torch.from_numpy(images.astype(np.float32))) for images in _read(patches)]
-        return cls(*(torch.cat(values) for values in zip(*batches, strict=True)))
+        _, coarse, has_detail = zip(*(_filter(images) for _, images in read_blocks(patches, READ_ROWS)), strict=True)
+        return cls(patches, torch.cat(coarse), torch.cat(has_detail))
+
+    def __len__(self) -> int:
+        return len(self.coarse)
 
     def rows(self, rows: Tensor) -> "Structure":
         """Return the structure of some patches, int64 [n]."""
-        return Structure(self.fine[rows], self.coarse[rows], self.has_detail[rows])
+        return Structure(rows_of(self.patches, rows.numpy()), self.coarse[rows], self.has_detail[rows])
+
+    def fine(self) -> Tensor:
+        """Compute the luminance after a band-pass filter, with a standard deviation of 1, float16 [N, h, w]."""
+        return torch.cat([_filter(images)[0] for _, images in read_blocks(self.patches, READ_ROWS)])
 
 
 def symmetries(images: Tensor) -> Tensor:
@@ -59,20 +67,9 @@ def turned(image: NDArray[np.uint8], view: int) -> NDArray[np.uint8]:
     return symmetries(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1))[view].permute(1, 2, 0).numpy()
 
 
-def rows_of(patches: Images, rows: NDArray[np.int64]) -> Images:
-    """Return some of the patches, int64 [n]."""
-    return patches.where(rows) if isinstance(patches, PatchSet) else patches[rows]
-
-
-def _read(patches: Images) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, len(patches), READ_ROWS):
-        rows = slice(start, start + READ_ROWS)
-        yield patches.images(rows) if isinstance(patches, PatchSet) else patches[rows]
-
-
-def _filter(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the fields of `Structure` for images [n, H, W, 3]."""
-    grey = images.mean(-1)[:, None]  # [n, 1, H, W]
+def _filter(images: Pixels) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the fine structure of images, uint8 [n, H, W, 3], the coarse one, and whether they show detail."""
+    grey = torch.from_numpy(images.astype(np.float32)).mean(-1)[:, None]  # [n, 1, H, W]
     height, width = grey.shape[2:]
     if max(height, width) > SIDE:
         scale = SIDE / max(height, width)

@@ -39,7 +39,7 @@ def embed(groups: Mapping[str, Features], max_per_group: int = 500, seed: int = 
         ValueError: there are fewer than five features in all, or their dimensions differ.
     """
     rows = {name: _subsample(len(features), max_per_group, seed, name) for name, features in groups.items()}
-    shown = [as_features(features).cpu().double().numpy()[rows[name]] for name, features in groups.items()]
+    shown = [as_features(features[rows[name]]).cpu().double().numpy() for name, features in groups.items()]
     stacked = np.concatenate(shown)
     if len(stacked) < 5:
         raise ValueError("a map needs at least five features")

@@ -6,17 +6,17 @@ from numpy.typing import NDArray
 from histoforge.patches.patchset import PatchSet
 
 
-def overlapping(patches: PatchSet, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which of the patches overlap the patches in `rows` on their slide, bool [R, N].
+def overlapping(patches: PatchSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the pairs of a patch in `rows` (its place there) and a patch that overlaps it on its slide, int64 [P, 2].
 
-    Patches overlap only in sets that were cut with a stride below the patch size; elsewhere the result is False, also
-    for a patch and itself.
+    Patches overlap only in sets that were cut with a stride below the patch size; elsewhere there are no pairs, not
+    even of a patch and itself.
     """
-    shares = np.zeros((len(rows), len(patches)), bool)
+    pairs = [np.empty((0, 2), np.int64)]
     config = patches.info.made_by.get("config") or {}
     stride = int(config.get("stride") or 0)
     if not 0 < stride < max(patches.patch_size):
-        return shares
+        return pairs[0]
     index = patches.index
     slides = index["slide"].astype(str).to_numpy()
     columns, tops = index["x"].to_numpy(np.int64), index["y"].to_numpy(np.int64)
@@ -28,8 +28,9 @@ def overlapping(patches: PatchSet, rows: NDArray[np.int64]) -> NDArray[np.bool_]
         for starts, side in ((tops, patches.patch_size[0]), (columns, patches.patch_size[1])):
             distance = np.abs(starts[rows[here]][:, None] - starts[on_slide][None])
             near &= distance < side / stride * step
-        shares[np.ix_(here, on_slide)] = near
-    return shares
+        place, other = near.nonzero()
+        pairs.append(np.stack([here[place], on_slide[other]], 1))
+    return np.concatenate(pairs)
 
 
 def _step(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> float:

@@ -14,7 +14,7 @@ from histoforge.core.errors import ModelError, PatchSetError
 from histoforge.core.progress import Progress
 from histoforge.core.seeds import derive_seed
 from histoforge.core.timings import spent
-from histoforge.patches.device import DevicePatches
+from histoforge.patches.blocks import Images, read_batches
 from histoforge.training.device import autocast
 
 
@@ -79,34 +79,39 @@ class Scorer:
         self._centroid_stream = self._stream(seed, "centroid")
 
     @torch.inference_mode()
-    def fit(self, real: DevicePatches, classes: int, batch_size: int) -> None:
-        """Compute the class centroids (eq. 7) from the real training patches.
+    def fit(self, real: Images, labels: NDArray[np.int64], classes: int, batch_size: int) -> None:
+        """Compute the class centroids (eq. 7) from the real training patches, reading them once.
 
         A4-8: a centroid is the mean of the raw activations at each position, over all patches of the class, from one
         Monte Carlo pass. It is then unit-normalised over channels (the hat on c_i in eq. 6) and stays fixed.
 
+        Args:
+            real: the patches.
+            labels: their classes, int64 [N].
+            classes: number of classes.
+            batch_size: number of patches computed at once.
+
         Raises:
             PatchSetError: a class has no real patches.
         """
-        counts = torch.bincount(real.labels, minlength=classes)
+        counts = torch.from_numpy(np.bincount(labels, minlength=classes))
         if not bool((counts > 0).all()):
             raise PatchSetError(
                 "A class has no patches in the train split, and so no centroid: add patches of every class."
             )
         sums: list[Tensor] = []
         with Progress("class centroids", len(real), "patches") as progress:
-            for rows in torch.arange(len(real)).split(batch_size):
-                batch = real.batch(rows)
-                with autocast(self.device, self.dtype), spent("compute", patches=len(rows)):
-                    trunk = self.classifier.trunk(batch.images, self.layers)
+            for rows, images in read_batches(real, batch_size, self.device):
+                with autocast(self.device, self.dtype), spent("compute", patches=len(images)):
+                    trunk = self.classifier.trunk(images, self.layers)
                     tail = self.classifier.tail(trunk.hidden, self.masks([self._centroid_stream], trunk.hidden))
-                members = F.one_hot(batch.labels, classes).T.float()
+                members = F.one_hot(torch.tensor(labels[rows]), classes).T.float().to(self.device)
                 for layer, activation in enumerate((*trunk.maps, tail.map)):
                     total = torch.einsum("kb,bchw->kchw", members, activation.float()).double()
                     if layer == len(sums):
                         sums.append(torch.zeros_like(total))
                     sums[layer] += total
-                progress.advance(len(rows))
+                progress.advance(len(images))
         shape = (-1, 1, 1, 1)
         self.centroids = [
             F.normalize(total / counts.to(total.device).view(shape), dim=1)

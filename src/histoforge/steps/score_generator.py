@@ -1,6 +1,7 @@
 """Draw patches from a generator, keep them, and compute all scores that the leaderboard shows."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from histoforge.evaluation.level_scores import LevelScores, means_by_level
 from histoforge.evaluation.level_scoring import Comparison, Draws, compared_images, held_out_images
 from histoforge.evaluation.score_warnings import score_warnings
 from histoforge.evaluation.scores_file import class_grid, mapped_features, write_samples, write_scores
-from histoforge.evaluation.scoring import Labels, PatchFeatures, Pixels
+from histoforge.evaluation.scoring import Labels, PatchFeatures
 from histoforge.evaluation.spaces import check_warnings
 from histoforge.generators.loading import Described, Generator, load_generator
 from histoforge.generators.methods import METHODS, title
@@ -37,6 +38,7 @@ from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisatio
 from histoforge.metrics.table import feature_metrics
 from histoforge.metrics.untrained import untrained_extractors
 from histoforge.patches import PatchSet
+from histoforge.patches.blocks import read_blocks
 from histoforge.steps.score_generator_config import ScoreGeneratorConfig, ScoreGeneratorSummary
 from histoforge.training.device import resolve_device, resolve_precision
 
@@ -88,32 +90,33 @@ def run(
     train = compared_images(real, config.seed, max(config.count, config.audit_patches))
     held_out = held_out_images(real, config.seed)
     wanted = (real.split("train"), config.count, config.labels == "balanced", config.seed)
+    made_by = {"step": "score_generator", "config": config.model_dump(mode="json"), "generator": model.info.digest}
+    write = partial(write_samples, samples, generator=model.info, real=real, made_by=made_by)
     if isinstance(model, FixedSet):
-        pixels, labels, drawing = model.choose(*wanted)
+        chosen, drawing = model.choose(*wanted)
+        drawn = write(chosen.labels, (pixels for _, pixels in read_blocks(chosen)))
     else:
         labels = scoring.labels_to_draw(*wanted)
-        pixels, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype)
+        drawn, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype, write)
     speed = f", {drawing.seconds_per_thousand:.2f} s per thousand patches" if drawing.seconds_per_thousand else ""
-    say(f"score_generator: {counted(len(labels), 'patches')} to score{speed}")
-    made_by = {"step": "score_generator", "config": config.model_dump(mode="json"), "generator": model.info.digest}
-    samples_digest = write_samples(samples, pixels, labels, model.info, real, made_by)
+    say(f"score_generator: {counted(len(drawn), 'patches')} to score{speed}")
     extractors += untrained_extractors(train)
-    features = scoring.extract_all(extractors, pixels, train, held_out, config.batch_size, device, config.seed)
+    features = scoring.extract_all(extractors, drawn, train, held_out, config.batch_size, device, config.seed)
     checks = check_extractors(extractors, held_out if held_out is not None else train, device, seed=config.seed)
     paths, paths_note = scoring.walk(
-        model, labels, distance, device,
+        model, drawn.labels, distance, device,
         pairs=config.path_pairs, steps=config.path_steps, epsilon=config.path_epsilon,
         interpolation=config.path_interpolation, seed=config.seed,
     )  # fmt: skip
     draws = Draws(config.generations, config.count, config.labels == "balanced")
     comparison = Comparison([judge, *others], config.neighbours, config.batch_size, config.seed, device)
     result = GeneratorScores(
-        **_identity(model, config, real, samples_digest, classifiers),
-        **_feature_scores(classifiers, features, train, held_out, (pixels, labels), config),
-        levels=_score_levels(model, labels, features, real, overviews, draws, comparison),
+        **_identity(model, config, real, drawn.digest, classifiers),
+        **_feature_scores(classifiers, features, train, held_out, drawn, config),
+        levels=_score_levels(model, drawn.labels, features, real, overviews, draws, comparison),
         figures=dict(model.info.training.get("figures") or {}),
-        block_edges=block_edges(pixels),
-        labels=scoring.label_scores(classifiers[0], pixels, labels, config.batch_size, device),
+        block_edges=block_edges(drawn),
+        labels=scoring.label_scores(classifiers[0], drawn, config.batch_size, device),
         paths=paths,
         paths_note=paths_note,
         drawing=drawing,
@@ -125,8 +128,8 @@ def run(
         extractor_checks=checks,
     )
     judge_features = next(row for row in features if row.extractor == result.judge)
-    mapped = mapped_features(judge_features, train.labels, labels, config.map_patches)
-    write_scores(scores, result, mapped, class_grid(pixels, labels, config.shown_patches), Path(generator))
+    mapped = mapped_features(judge_features, train.labels, drawn.labels, config.map_patches)
+    write_scores(scores, result, mapped, class_grid(drawn, config.shown_patches), Path(generator))
     say(f"score_generator: {result.name}, seed {result.seed}, is scored")
     return _summary(result, time.monotonic() - started)
 
@@ -175,13 +178,13 @@ def _feature_scores(
     features: list[PatchFeatures],
     train: PatchSet,
     held_out: PatchSet | None,
-    drawn: tuple[Pixels, Labels],
+    drawn: PatchSet,
     config: ScoreGeneratorConfig,
 ) -> dict[str, Any]:
     """Compute everything that needs features: the metrics with every extractor, diversity and the audit with the judge.
 
     Args:
-        drawn: the synthetic patches and their labels.
+        drawn: the synthetic patches.
     """
     judge = scoring.judge_of(classifiers)
     row = next(row for row in features if row.extractor == judge.name)
@@ -198,8 +201,8 @@ def _feature_scores(
         },
         "realism": None
         if held_out is None
-        else scoring.realism_of(features, *drawn, train, held_out, judge, config.batch_size, config.seed),
-        "diversity": diversity(row.real, train.labels, row.fake, drawn[1], train.classes, judge.name, config.seed),
+        else scoring.realism_of(features, drawn, train, held_out, judge, config.batch_size, config.seed),
+        "diversity": diversity(row.real, train.labels, row.fake, drawn.labels, train.classes, judge.name, config.seed),
         "memorisation": _audit(row, drawn, train, held_out, config.seed),
     }
 
@@ -234,16 +237,15 @@ def _metrics(
 
 
 def _audit(
-    features: PatchFeatures, drawn: tuple[Pixels, Labels], train: PatchSet, held_out: PatchSet | None, seed: int
+    features: PatchFeatures, drawn: PatchSet, train: PatchSet, held_out: PatchSet | None, seed: int
 ) -> MemorisationAudit | None:
     if held_out is None or features.held_out is None or min(len(held_out), len(train)) < 2:
         return None
-    pixels, labels = drawn
     names = np.array(train.classes)
     return audit_memorisation(
         EuclideanSpace(features.fake, features.real, features.held_out, features.extractor),
-        pixels=AuditPixels(pixels, train),
-        classes=(names[labels], names[train.labels], names[held_out.labels]),
+        pixels=AuditPixels(drawn, train),
+        classes=(names[drawn.labels], names[train.labels], names[held_out.labels]),
         seed=seed,
     )
 

@@ -16,7 +16,6 @@ from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.core.progress import Progress, say
 from histoforge.generators.loading import Generator, load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.patches.device import DevicePatches
 from histoforge.patches.matching import check_same_fold, check_same_format
 from histoforge.selection.counts import check_pool, kept_counts, pool_counts
 from histoforge.selection.pool import POOL_COLUMNS, Candidates, draw_pool, given_pool, reuse_pool
@@ -141,7 +140,8 @@ def _scorer(config: SelectSamplesConfig, classifier: Classifier, real: PatchSet)
         device=device,
         dtype=resolve_precision(config.precision, device),
     )
-    scorer.fit(DevicePatches.load(real.split("train"), device), len(real.classes), config.batch_size)
+    train = real.split("train")
+    scorer.fit(train, train.labels, len(real.classes), config.batch_size)
     return scorer
 
 
