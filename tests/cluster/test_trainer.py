@@ -6,21 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import yaml
-
-from histoforge.patches import PatchSetWriter
+from trainer_double import write_patches
 
 JOB = Path(__file__).resolve().parents[2] / "manifests" / "components" / "trainer" / "trainjob.yaml"
 TINY = "batch_size=8 epochs=1 epoch_steps=1 device=cpu precision=float32"
-
-
-def write_patches(path):
-    noise = np.random.default_rng(0).integers(0, 200, (16, 16, 16, 3), dtype=np.uint8)
-    with PatchSetWriter.create(path, ["dark", "light"], (16, 16), 0.5) as writer:
-        for label in (0, 1):
-            writer.add(noise + 50 * label, label=label, patient=f"p{label}")
-        writer.finish({"step": "test"}, split=["train"] * 32)
 
 
 def test_the_example_job_trains_on_two_nodes_as_one(tmp_path):

@@ -21,7 +21,7 @@ LOCATIONS = (
     "models", "checkpoints",
 )  # fmt: skip
 """Settings that name a location, in which no output may lie."""
-CHANGEABLE = {"device", "workers", "slide_cache", "checkpoints", "checkpoint_every"}
+CHANGEABLE = {"device", "workers", "slide_cache", "checkpoints", "checkpoint_every", "nodes"}
 """Settings that do not change the result of a command."""
 
 

@@ -93,6 +93,18 @@ class FoldConfig(TrainingConfig):
     )
 
 
+class NodesConfig(FoldConfig):
+    """Settings of every step that trains with all GPUs of its task, or of several nodes."""
+
+    nodes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="nodes that train together, each with the GPUs of the task; more than one needs Kubeflow Trainer, "
+        "and 'checkpoints' in a store that all of them reach",
+    )
+
+
 def preset_names() -> list[str]:
     """Return the names of the presets that come with the package."""
     return sorted(file.name.removesuffix(".yaml") for file in _presets().iterdir() if file.name.endswith(".yaml"))

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from histoforge.core.settings import FoldConfig
+from histoforge.core.settings import NodesConfig
 
 
-class GeneratorConfig(FoldConfig):
+class GeneratorConfig(NodesConfig):
     """Length of a generator's training, choice of its weights, and the location of its checkpoints."""
 
     epochs: int = Field(

@@ -11,7 +11,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from histoforge.core.errors import HistoforgeError
+from histoforge.core.memory import memory_limit
 from histoforge.core.output import guard_output
+from histoforge.core.timings import add_work, work_so_far
 from histoforge.ingest.config import IngestConfig
 from histoforge.ingest.opening import open_source
 from histoforge.ingest.slide_store import SlideStore
@@ -19,9 +21,8 @@ from histoforge.ingest.slides import SlideSource
 from histoforge.ingest.source import ReadLog
 from histoforge.storage import open_location
 
-MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MEMORY_SHARE = 0.9
-"""Share of a container's memory that the process may take: beyond the limit, the kernel ends the whole container."""
+"""Share of the memory that the process may take: beyond a container's limit, the kernel ends all of the container."""
 OUT_OF_MEMORY = 128 + signal.SIGKILL
 """Exit code of a process that got no more memory: the one that containers have which the kernel ended for that."""
 
@@ -72,8 +73,9 @@ def cut_in_own_process(config: IngestConfig, files: Sequence[str], store: str) -
 def _run(config: IngestConfig, files: Sequence[str], store: str) -> tuple[list[Outcome], int]:
     """Return the outcomes of a process, as far as it came, and its exit code; below 0, the signal that ended it."""
     context = get_context("spawn")
+    memory = int(memory_limit() * MEMORY_SHARE)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_cut, args=(config, list(files), store, _memory(), sender), daemon=True)
+    process = context.Process(target=_cut, args=(config, list(files), store, memory, sender), daemon=True)
     process.start()
     sender.close()
     outcomes: list[Outcome] = []
@@ -82,7 +84,10 @@ def _run(config: IngestConfig, files: Sequence[str], store: str) -> tuple[list[O
             message = receiver.recv()
             if isinstance(message, HistoforgeError):
                 raise message
-            outcomes.append(message)
+            if isinstance(message, Outcome):
+                outcomes.append(message)
+            else:
+                add_work(message)
     except (EOFError, ConnectionResetError):
         process.join()
     finally:
@@ -91,10 +96,9 @@ def _run(config: IngestConfig, files: Sequence[str], store: str) -> tuple[list[O
 
 
 def _cut(config: IngestConfig, files: list[str], store: str, memory: int, results: Connection) -> None:
-    """Cut slides and send the outcome of each, or the error that ends all: the body of the process."""
+    """Cut slides and send the outcome of each and the time of all, or the error that ends all: the process's body."""
     guard_output()
-    if memory:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     try:
         with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
             location = open_location(config.source)
@@ -104,18 +108,11 @@ def _cut(config: IngestConfig, files: list[str], store: str, memory: int, result
             items = [item for item in source.items if item.file in files]
             for item, error in source.cut(SlideStore(open_location(store), Path(temporary)), items):
                 results.send(Outcome(item.file, log.named(error) if error else ""))
+        results.send(work_so_far())
     except HistoforgeError as error:
         results.send(error)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
-
-
-def _memory() -> int:
-    """Return the bytes that the process may take of the container's memory; 0 if that has no limit."""
-    try:
-        return int(int(MEMORY_LIMIT.read_text()) * MEMORY_SHARE)
-    except (OSError, ValueError):
-        return 0
 
 
 def _reason(status: int) -> str:

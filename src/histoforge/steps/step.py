@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 from histoforge.core.settings import StepConfig
 
@@ -108,6 +108,11 @@ class Step(Task):
         module = import_module(f"{self._module}_config")
         config: type[StepConfig] = getattr(module, "".join(map(str.capitalize, self.name.split("_"))) + "Config")
         return config
+
+    @property
+    def summary_class(self) -> Any:
+        """The class of what `run` returns. This imports torch and the step's other dependencies."""
+        return get_type_hints(import_module(self._module).run)["return"]
 
     def run(self, config: StepConfig, **paths: Any) -> Any:
         """Run the step in this process. This imports torch and its other dependencies.

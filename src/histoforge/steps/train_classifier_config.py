@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from histoforge.classifiers.backbones.registry import BACKBONES
-from histoforge.core.settings import FoldConfig, Settings
+from histoforge.core.settings import NodesConfig, Settings
 from histoforge.core.text import join_words
 
 _NUMBER_FACTORS = "ratio|pool|fraction|dose"
@@ -15,7 +15,7 @@ Factor = Annotated[str, Field(pattern=_FACTOR)]
 _BACKBONES = f"{join_words(list(BACKBONES), 'or')} (a model of timm)"
 
 
-class TrainClassifierConfig(FoldConfig):
+class TrainClassifierConfig(NodesConfig):
     """Settings of one arm's classifiers, equal in all arms except for `augmentation` and synthetic patches.
 
     Xue et al. 2021, section 4.3.3, gives the backbone and the number of runs, but no hyper-parameters (A4-14). The

@@ -34,7 +34,7 @@ from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo
 
-NOT_IDENTITY = {"checkpoint_every", "checkpoints", "device", "only_class"}
+NOT_IDENTITY = {"checkpoint_every", "checkpoints", "device", "nodes", "only_class"}
 """Parameters that do not change the result of a training, so that a retry may change them."""
 
 

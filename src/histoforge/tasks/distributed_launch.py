@@ -20,7 +20,7 @@ PROCESSES = "HISTOFORGE_PROCESSES"
 
 
 def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
-    """Run a step; a distributed one uses one process per available GPU.
+    """Run a step; a distributed one uses one process per available GPU, and as many nodes as its settings say.
 
     If this process was started as one of several (by torchrun or Kubeflow Trainer), it joins them.
 
@@ -37,6 +37,10 @@ def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
         return step.run(config, **paths)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         result, *_ = _work(step, config, paths)
+    elif getattr(config, "nodes", 1) > 1:
+        from histoforge.tasks import several_nodes  # which imports this module
+
+        return several_nodes.train(step, config, paths)
     elif (count := processes(config.device)) > 1:
         result = _start(count, step, config, paths)
     else:
@@ -48,11 +52,11 @@ def run(step: Step, config: Any, paths: Mapping[str, Any]) -> Any:
 
 def processes(device: str) -> int:
     """Return the number of processes of a distributed step on `device` ('auto', 'cpu', 'cuda', 'cuda:1')."""
-    import torch
-
     count = os.environ.get(PROCESSES, "")
     if count.isdigit() and int(count):
         return int(count)
+    import torch
+
     return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
 
 

@@ -118,6 +118,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._began, self._processor = time.monotonic(), _processor_seconds()
+        self._child_peak = _resident_peak(resource.RUSAGE_CHILDREN)
         _children.clear()
         forget_work()
         _reset_peaks()
@@ -125,6 +126,9 @@ class Meter:
     def read(self) -> Usage:
         """Return the usage since the meter was created."""
         peaks = [process_peak(), *_children]
+        child_peak = _resident_peak(resource.RUSAGE_CHILDREN)
+        if not _children and child_peak > self._child_peak:  # a process that cut slides
+            peaks.append(ProcessPeak(child_peak))
         reserved = max(peak.reserved for peak in peaks)
         return Usage(
             seconds=round(time.monotonic() - self._began, 3),
@@ -158,8 +162,13 @@ def _host_peak() -> int:
         lines = _MEMORY_OF_PROCESS.read_text(encoding="ascii", errors="replace").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
     except (OSError, StopIteration, ValueError, IndexError):  # not on Linux, or /proc is hidden
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return _resident_peak(resource.RUSAGE_SELF)
+
+
+def _resident_peak(who: int) -> int:
+    """Return the peak of this process, or the highest one of its children that have ended."""
+    peak = resource.getrusage(who).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _reset_peaks() -> None:

@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from histoforge.cli.kubeflow.kubernetes import KubernetesError, connect_kubernetes
 from histoforge.cluster.logs import driver_sentence, last_sentence, pod_reason
 from histoforge.cluster.tasks import DRIVER, Event, split_node
 from histoforge.core.errors import HistoforgeError
+from histoforge.tasks.kubernetes import KubernetesError, connect_kubernetes
 
 RUN_LABEL = "pipeline/runid"
 NODE_NAME = "workflows.argoproj.io/node-name"

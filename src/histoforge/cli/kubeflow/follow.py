@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from histoforge.cli.kubeflow.failures import FailureReader
-from histoforge.cli.kubeflow.kubernetes import KubernetesError
 from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.tasks import Event, Watch, tasks_of
 from histoforge.core.progress import say
+from histoforge.tasks.kubernetes import KubernetesError
 
 if TYPE_CHECKING:
     from histoforge.cli.kubeflow.client import KubeflowClient

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from histoforge.cli.kubeflow.kubernetes import Kubernetes, KubernetesError, connect_kubernetes
 from histoforge.cluster.errors import ClusterError
+from histoforge.tasks.kubernetes import Kubernetes, KubernetesError, connect_kubernetes
 
 FILE = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of a config map with the stores to add")]
 NAMESPACE = Annotated[

@@ -7,11 +7,11 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from histoforge.cli.kubeflow.kubernetes import Kubernetes, KubernetesError, connect_kubernetes
 from histoforge.cluster.errors import ClusterError
 from histoforge.cluster.launcher import check_launcher
 from histoforge.cluster.nodes import capacity_warning
 from histoforge.core.progress import say
+from histoforge.tasks.kubernetes import Kubernetes, KubernetesError, connect_kubernetes
 
 _KUEUE = "kueue.x-k8s.io"
 _KUEUE_VERSIONS = ("v1beta1", "v1beta2")

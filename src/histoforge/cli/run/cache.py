@@ -17,7 +17,7 @@ from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import write_json
 from histoforge.steps.table import STEPS, Step, step_config
 
-NO_INFLUENCE = {"checkpoints", "checkpoint_every", "workers", "slide_cache"}
+NO_INFLUENCE = {"checkpoints", "checkpoint_every", "nodes", "workers", "slide_cache"}
 """Settings that do not change a step's result."""
 
 ARTIFACT = "__kfp_artifact__"

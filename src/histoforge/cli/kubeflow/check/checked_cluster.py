@@ -13,7 +13,6 @@ from histoforge.cli.kubeflow.check.tiny import arguments_of, write_images
 from histoforge.cli.kubeflow.client import ENDED, KubeflowClient
 from histoforge.cli.kubeflow.failures import FailureReader
 from histoforge.cli.kubeflow.follow import watch_run
-from histoforge.cli.kubeflow.kubernetes import Kubernetes
 from histoforge.cluster.packages import Package, open_package
 from histoforge.cluster.run_parameters import run_parameters
 from histoforge.cluster.schedules import RecurringRun
@@ -21,6 +20,7 @@ from histoforge.core.errors import HistoforgeError
 from histoforge.core.progress import say
 from histoforge.storage.location import Location
 from histoforge.storage.opening import open_location
+from histoforge.tasks.kubernetes import Kubernetes
 
 
 class CheckFailed(HistoforgeError):

@@ -13,9 +13,9 @@ from histoforge.cli.kubeflow.check.checked_cluster import CheckedCluster, CheckF
 from histoforge.cli.kubeflow.check.preemption import survives_a_killed_pod
 from histoforge.cli.kubeflow.client import ENDED
 from histoforge.cli.kubeflow.follow import with_retries
-from histoforge.cli.kubeflow.kubernetes import KubernetesError
 from histoforge.cli.kubeflow.namespace import check_namespace
 from histoforge.storage.writing import check_writable
+from histoforge.tasks.kubernetes import KubernetesError
 
 Check = Callable[[CheckedCluster], str]
 NOTHING = "There is nothing at"

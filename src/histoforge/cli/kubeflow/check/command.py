@@ -88,7 +88,7 @@ def cluster_check(
     from histoforge.cli.kubeflow.check.checked_cluster import CheckedCluster, Options
     from histoforge.cli.kubeflow.check.checks import CHECKS
     from histoforge.cli.kubeflow.client import KubeflowClient
-    from histoforge.cli.kubeflow.kubernetes import connect_kubernetes
+    from histoforge.tasks.kubernetes import connect_kubernetes
 
     for name in only or ():
         if name not in CHECKS:

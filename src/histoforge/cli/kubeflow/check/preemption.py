@@ -10,9 +10,9 @@ from histoforge.cli.kubeflow.check.tiny import ENDLESS, SETTINGS
 from histoforge.cli.kubeflow.client import ENDED
 from histoforge.cli.kubeflow.failures import LINES, NODE_NAME, RUN_LABEL
 from histoforge.cli.kubeflow.follow import get_run, with_retries
-from histoforge.cli.kubeflow.kubernetes import Kubernetes, KubernetesError
 from histoforge.cluster.tasks import split_node
 from histoforge.storage.location import Location
+from histoforge.tasks.kubernetes import Kubernetes, KubernetesError
 
 TASK = "train-generator"
 RESUMED = re.compile(r"(?:resumes|goes on) after step (\d+)")
