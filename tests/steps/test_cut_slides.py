@@ -240,7 +240,9 @@ def test_a_slide_that_kills_its_reader_is_one_that_failed(
     source = few(slides, tmp_path / "in", 4)
     second = sorted(path.name for path in source.glob("*.tiff"))[1]
     read_with("os.kill(os.getpid(), signal.SIGKILL)", second, tmp_path, monkeypatch)
+    forget_work()
     summary = cut(source, tmp_path / "cuts", **PLAIN, own_process=True)
+    assert work_so_far()["decode"].patches > 0, "of the other process"
     assert (summary.slides, [failure.name for failure in summary.failed]) == (3, [second])
     assert "ended the process that cut it (SIGKILL)" in summary.failed[0].reason
     allowed = joined(source, tmp_path / "joined", [tmp_path / "cuts"], **PLAIN, split_ratios="1:1:1")

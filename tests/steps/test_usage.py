@@ -1,5 +1,6 @@
 """Time and peak memory of a task: measured anew for each, with the processes that it starts."""
 
+import resource
 import subprocess
 import sys
 
@@ -94,3 +95,12 @@ def test_a_file_of_that_name_that_somebody_else_wrote_is_kept(tmp_path, capsys):
     write_timings(tmp_path, [used("cut", 1.0)])
     assert (tmp_path / "timings.json").read_text() == '{"lap": 3}'
     assert "was not written by histoforge and was kept" in capsys.readouterr().err
+
+
+def test_the_memory_of_another_process_counts_once_it_has_ended():
+    meter = Meter()
+    before = meter.read().peak_memory_gib
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    subprocess.run([sys.executable, "-c", f"block = b'x' * {largest + 50 * MIB}"], check=True)
+    assert meter.read().peak_memory_gib * GIB > before * GIB + largest + 50 * MIB
+    assert Meter().read().peak_memory_gib * GIB < before * GIB + largest

@@ -22,7 +22,7 @@ PHASES: dict[Phase, str] = {
     "read": "files and objects of a store, with the verification of their digests",
     "decode": "pixels of slides and images",
     "transfer": "batches made on the device, and results brought back from it",
-    "compute": "networks: training, scoring and drawing",
+    "compute": "networks and comparisons of patches: training, drawing, scores, metrics",
     "write": "files and objects of a store",
 }
 

@@ -4,6 +4,7 @@ from functools import cached_property
 
 from pydantic import ConfigDict, Field
 
+from histoforge.core.timings import spent
 from histoforge.metrics import clipped
 from histoforge.metrics.cmmd import gaussian_mmd
 from histoforge.metrics.features import Features, same_space
@@ -155,6 +156,7 @@ class GenerativeMetrics(Result):
         return value
 
 
+@spent("compute")
 def generative_metrics(
     real: Features,
     fake: Features,

@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from histoforge.core.seeds import numpy_rng
+from histoforge.core.timings import spent
 from histoforge.metrics.audit_pixels import AuditPixels
 from histoforge.metrics.audit_text import MIN_PATCHES, copies_verdict, nearer_verdict
 from histoforge.metrics.copying import (
@@ -113,6 +114,7 @@ class MemorisationAudit(Result):
     nearer_verdict: str = ""
 
 
+@spent("compute")
 def audit_memorisation(
     space: FeatureSpace,
     *,

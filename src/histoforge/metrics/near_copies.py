@@ -13,6 +13,7 @@ from pydantic import Field
 from scipy import stats
 
 from histoforge.core.seeds import numpy_rng
+from histoforge.core.timings import spent
 from histoforge.metrics.copying import ALPHA, NOTABLE_SHARE, copying_test
 from histoforge.metrics.exact_copies import Copies
 from histoforge.metrics.feature_space import FeatureSpace, NearestPatches, Rows, Subset
@@ -114,6 +115,7 @@ class NearCopies(Result):
     within: Within
 
 
+@spent("compute")
 def find_near_copies(
     space: FeatureSpace, to_training: NearestPatches, held_out: NearestPatches, copies: Copies, *, quantile: float,
     n_closest: int, seed: int,

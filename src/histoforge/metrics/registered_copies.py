@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from histoforge.core.seeds import numpy_rng
+from histoforge.core.timings import spent
 from histoforge.metrics.coarse_search import nearest_coarse
 from histoforge.metrics.results import Result
 from histoforge.metrics.structure import Structure, symmetries
@@ -149,6 +150,7 @@ class Gallery:
         return compared * (size - 1) - compared * (compared - 1) / 2
 
 
+@spent("compute")
 def find_registered_copies(synthetic: Images, gallery: Gallery, seed: int = 0) -> RegisteredCopies:
     """Search synthetic patches for copies of training patches.
 

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from histoforge.core.seeds import numpy_rng
+from histoforge.core.timings import spent
 from histoforge.metrics.results import Result
 
 Features = NDArray[np.float32]
@@ -50,6 +51,7 @@ class TwoSampleTest(Result):
     patients: int
 
 
+@spent("compute")
 def two_sample_test(
     synthetic: Features,
     real: Features,
