@@ -4,7 +4,7 @@ import pytest
 
 from histoforge.cli.app import build
 from histoforge.cli.options import given_settings
-from histoforge.cli.run.runner import split_overrides
+from histoforge.cli.run.request import split_overrides
 from histoforge.cli.steps import read_settings, settings_of
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import preset_names

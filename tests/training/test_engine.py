@@ -19,6 +19,7 @@ from histoforge.training.device import has_bfloat16, resolve_device, resolve_pre
 from histoforge.training.engine import Engine
 from histoforge.training.log import read_log
 from histoforge.training.stopping import StopRequest
+from histoforge.training.timing import timing_trial
 
 
 def run_toy(tmp_path, **options):
@@ -209,3 +210,13 @@ def test_the_loop_counts_as_computing_with_the_patches_of_its_batches(tmp_path):
     assert work["compute"].patches == work["transfer"].patches == 5 * 4 * 16, "epochs x steps x batch size"
     assert work["transfer"].bytes == 5 * 4 * 16 * 8 * 8 * 3
     assert work["write"].bytes > 0, "checkpoints"
+
+
+def test_a_trial_that_completes_ends_a_run_early_and_lets_it_write_its_model(tmp_path):
+    with timing_trial(trainings=0) as trial:
+        train(tmp_path / "work", tmp_path / "model")
+    (measured,) = trial.measured
+    assert (measured.steps, measured.steps_per_epoch) == (5 * 4, 4)
+    assert len(read_log(tmp_path / "work" / "training.jsonl")) == 2, "4 steps: lines after 3 and at the end"
+    assert (tmp_path / "model" / "model.json").exists()
+    assert 0 < 2 * measured.seconds_per_step + measured.seconds_at_end < measured.trial_seconds

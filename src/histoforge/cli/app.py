@@ -11,6 +11,7 @@ import typer
 from histoforge_pipelines.table import local_pipelines
 
 from histoforge import __version__
+from histoforge.cli.estimate import estimate
 from histoforge.cli.help import shown_method
 from histoforge.cli.kubeflow.check.command import cluster_check
 from histoforge.cli.kubeflow.launcher import launcher_app
@@ -75,6 +76,7 @@ def build(command_name: str = "", method: str = "") -> typer.Typer:
     )
     app.callback()(_callback)
     _add_run(app)
+    app.command()(estimate)
     add_steps(app, command_name, method)
     app.command()(similar)
     app.command()(duplicates)
@@ -143,7 +145,8 @@ def _add_run(app: typer.Typer) -> None:
         overwrite: OVERWRITE = False,
     ) -> None:
         """Run a whole pipeline on this machine; the same command resumes it after a stop."""
-        from histoforge.cli.run.runner import plan_run, run_pipeline
+        from histoforge.cli.run.planning import plan_run
+        from histoforge.cli.run.runner import run_pipeline
         from histoforge.cli.steps import show_plan
 
         overrides = {**read_settings(config_file), **parse_overrides(assignments or [])}

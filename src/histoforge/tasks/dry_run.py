@@ -8,7 +8,6 @@ import resource
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +84,8 @@ def measure(step: Step, config: StepConfig, inputs: Mapping[str, Any]) -> "tuple
 
 def shown_training(training: "MeasuredTraining") -> dict[str, Any]:
     """Return a measured training as a plan displays it."""
-    return {**asdict(training), "seconds_per_step": float(f"{training.seconds_per_step:.2g}")}
+    shown = {"label": training.label, "steps": training.steps, "parameters": training.parameters}
+    return {**shown, "seconds_per_step": float(f"{training.seconds_per_step:.2g}")}
 
 
 def _different(config: Any) -> int:

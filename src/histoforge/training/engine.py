@@ -161,7 +161,7 @@ class Engine:
         if processes.world_size() > 1:  # each process drops different units
             torch.manual_seed(derive_seed(self.seed, self._stream, "torch", processes.rank(), self.global_step))
         self._log = TrainingLog(self.work, self.global_step) if processes.rank() == 0 else None
-        self._timing.begin(self.total_steps, self._tracked)
+        self.total_steps = self._timing.begin(self.total_steps, self.steps_per_epoch, self._tracked)
         try:
             progress = Progress(self.label, self.total_steps, "steps", done=self.global_step)
             with StopRequest() as self._stop, progress as self._progress:

@@ -9,36 +9,23 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from histoforge_pipelines.table import local_pipelines
+from typing import Any
 
 from histoforge.cli.outputs import resolved_parent
 from histoforge.cli.run.console import Console, ToConsole, stopped_by_ctrl_c, usage_table
 from histoforge.cli.run.folder import METRICS, REPORT, claimed_run
 from histoforge.cli.run.report_timings import with_timings
-from histoforge.cluster.packages import open_package
+from histoforge.cli.run.request import check_request
+from histoforge.cli.run.spec_loops import loops_over, remove_loops_over
 from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.documents import read_json
-from histoforge.core.errors import HistoforgeError, SettingsError
+from histoforge.core.errors import HistoforgeError
 from histoforge.core.files import atomic_file, write_json
 from histoforge.core.progress import say
 from histoforge.core.results import remove_work
-from histoforge.steps.table import all_settings, parameters
-from histoforge.tasks import scan_source
-from histoforge.tasks.plan_folds import plan_folds
 from histoforge.tasks.task_log import RUN
 from histoforge.tasks.timings_file import read_timings, write_timings
 
-OWN = ("seed", "seeds", "folds", "slide_cache")
-"""Parameters of steps that are the pipeline's where it has them: it passes them to its tasks itself."""
-LOCATIONS = {
-    "test_source": "it compares no arms on test patches",
-    "synthetic": "it draws its synthetic patches itself",
-    "entrants": "it has no leaderboard, or one of its own methods alone",
-}
-"""Parameters of a pipeline itself that name a location to read, or a list of them, besides the source, with the reason
-for which other pipelines have none."""
 PLACE = {"fold": "fold", "generator_seed": "generator"}
 """Metadata by which the artifacts of one name are told apart, with the words for them in names of links."""
 AT_ONCE = 2
@@ -47,30 +34,6 @@ AT_ONCE = 2
 
 class RunError(HistoforgeError):
     """A task of a pipeline failed because of invalid input; the message is the task's."""
-
-
-class _Request(NamedTuple):
-    """The checked request of a command line.
-
-    Attributes:
-        pipeline: kfp's pipeline.
-        source: the absolute location.
-        parameters: parameters of the pipeline itself.
-        overrides: overrides for its steps.
-        for_all_steps: the overrides with the pipeline's seeds and folds.
-        fixed: settings of the pipeline itself, by step.
-        folds: number of folds of a cross-validation; 0 for a single split.
-        scan: the summary of the source.
-    """
-
-    pipeline: Any
-    source: str
-    parameters: dict[str, Any]
-    overrides: dict[str, Any]
-    for_all_steps: dict[str, Any]
-    fixed: dict[str, Any]
-    folds: int
-    scan: scan_source.ScanSummary
 
 
 def run_pipeline(
@@ -94,7 +57,7 @@ def run_pipeline(
         HistoforgeError: if the settings or the source are wrong, or `out` contains something else (before anything
             starts), or if a task fails.
     """
-    request = _check_request(name, source, preset, overrides)
+    request = check_request(name, source, preset, overrides)
     pipeline = request.pipeline
     out = resolved_parent(Path(os.path.expanduser(out)))
     arguments = {"preset": preset, "overrides": request.overrides, **request.parameters}
@@ -119,58 +82,6 @@ def _run_in(out: Path, name: str, pipeline: Any, arguments: dict[str, Any]) -> N
         _report(out, console, time.monotonic() - started)
     finally:
         console.close()
-
-
-def plan_run(name: str, source: str, preset: str, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Return what `run_pipeline` would do with these arguments, without writing anything; see `tasks.pipeline_plan`."""
-    from histoforge.tasks.pipeline_plan import plan_pipeline
-
-    request = _check_request(name, source, preset, overrides)
-    settings = all_settings(preset, request.for_all_steps, {**request.fixed, "preprocess": {"source": request.source}})
-    lengths = {
-        "folds": max(1, request.folds),
-        "generators": int(request.parameters.get("generator_seeds", 1)),
-        "sets": len(request.parameters.get("synthetic", ())),
-    }
-    if shards := int(request.parameters["shards"]):
-        lengths["shards"] = shards
-    if shards == 1:
-        _remove_loops_over(request.pipeline.pipeline_spec, "shards")
-    return plan_pipeline(request.pipeline.pipeline_spec, settings, request.scan, lengths)
-
-
-def _check_request(name: str, source: str, preset: str, overrides: dict[str, Any]) -> _Request:
-    entry = local_pipelines().named(name)
-    source = _absolute(source)
-    pipeline = entry.load()
-    values, for_steps = split_overrides(overrides, set(pipeline.component_spec.inputs))
-    values = open_package(name).check({"source": source, **values})
-    for unused, reason in LOCATIONS.items():
-        if unused in for_steps:
-            raise SettingsError(f"The pipeline {entry.name} has no '{unused}': {reason}.")
-    values |= {name: _absolute_each(values[name]) for name in (*LOCATIONS, "slide_cache") if values.get(name)}
-    values.setdefault("shards", 1)
-    for_all = for_steps | {name: values[name] for name in (*OWN, "test_source") if name in values}
-    scan = scan_source.run(source, preset, for_all, entry.fixed)
-    folds = plan_folds(source, preset, for_all, entry.fixed)
-    number = len(folds) if len(folds) > 1 else 0
-    return _Request(pipeline, source, values, for_steps, for_all, dict(entry.fixed), number, scan)
-
-
-def _absolute(location: str) -> str:
-    return location if "://" in location else str(Path(os.path.expanduser(location)).resolve())
-
-
-def _absolute_each(locations: Any) -> Any:
-    """Make a location, or each of a list of them, absolute."""
-    return [_absolute(str(each)) for each in locations] if isinstance(locations, list) else _absolute(str(locations))
-
-
-def split_overrides(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split overrides into those of the pipeline itself, whose parameters are `inputs`, and those of its steps."""
-    for_steps = parameters() - {*OWN, *LOCATIONS}
-    for_pipeline = {key: value for key, value in overrides.items() if key in inputs - for_steps}
-    return for_pipeline, {key: value for key, value in overrides.items() if key not in for_pipeline}
 
 
 def _execute(pipeline: Any, arguments: dict[str, Any], out: Path, console: Console) -> dict[str, Any]:
@@ -219,13 +130,13 @@ def _prepare(spec: Any, folds: int, shards: int) -> None:
     over the arms of real patches run at the same time, because small networks gain nothing from several cores.
     """
     if shards == 1:
-        _remove_loops_over(spec, "shards")
+        remove_loops_over(spec, "shards")
     threads_set = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(threads_set) if threads_set.isdigit() and int(threads_set) else os.cpu_count() or 1
     alone = set(_tasks(spec.root.dag))
-    side_by_side = [] if folds else _loops_over(spec, "real_arms")
+    side_by_side = [] if folds else loops_over(spec, "real_arms")
     if not folds:
-        alone.update(*(_all_tasks(spec, loop.component_ref.name) for loop in _loops_over(spec, "folds")))
+        alone.update(*(_all_tasks(spec, loop.component_ref.name) for loop in loops_over(spec, "folds")))
         alone.difference_update(*(_all_tasks(spec, loop.component_ref.name) for loop in side_by_side))
     for component in [spec.root, *spec.components.values()]:
         for task in component.dag.tasks.values():
@@ -238,33 +149,6 @@ def _prepare(spec: Any, folds: int, shards: int) -> None:
         container = spec.deployment_spec["executors"][component.executor_label]["container"]
         threads = cores if name in alone else max(1, cores // AT_ONCE)
         container.update({"env": [{"name": "OMP_NUM_THREADS", "value": str(threads)}]})
-
-
-def _loops_over(spec: Any, output: str) -> list[Any]:
-    """Return the loops over an output of `scan_source`."""
-    dags = [component.dag for component in [spec.root, *spec.components.values()]]
-    return [task for dag in dags for task in dag.tasks.values() if _is_loop_over(task, output)]
-
-
-def _is_loop_over(task: Any, output: str) -> bool:
-    return str(task.parameter_iterator.items.input_parameter).endswith(f"scan-source-{output}")
-
-
-def _remove_loops_over(spec: Any, output: str) -> None:
-    """Remove the loops over an output of `scan_source`, and the inputs that other tasks collect from them."""
-    for component in [spec.root, *spec.components.values()]:
-        tasks = component.dag.tasks
-        loops = {name for name, task in tasks.items() if _is_loop_over(task, output)}
-        for name in loops:
-            spec.components[tasks[name].component_ref.name].Clear()
-            del tasks[name]
-        for task in tasks.values():
-            dependent = [name for name in task.dependent_tasks if name not in loops]
-            task.ClearField("dependent_tasks")
-            task.dependent_tasks.extend(dependent)
-            for name, given in list(task.inputs.artifacts.items()):
-                if given.task_output_artifact.producer_task in loops:
-                    del task.inputs.artifacts[name]
 
 
 def _all_tasks(spec: Any, component: str) -> set[str]:

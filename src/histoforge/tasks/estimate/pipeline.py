@@ -1,0 +1,162 @@
+"""Estimate the time, memory, storage and GPU hours of a pipeline on a source, before it is run."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from histoforge.core.settings import Settings, StepConfig
+from histoforge.steps.table import STEPS
+from histoforge.tasks.estimate.extrapolation import RULE, Expected, bytes_of, expected_patches, memory_of, seconds_of
+from histoforge.tasks.estimate.sample import SourceSample, cut_sample
+from histoforge.tasks.estimate.trials import Trials, try_steps
+from histoforge.tasks.pipeline_plan import Task, tasks
+from histoforge.tasks.usage import GIB
+
+UNKNOWN = (
+    "how fast another machine is: a trial on the machine that will do the work shows that",
+    "the start of pods and processes, the transfer of artifacts between them, and waiting for a free GPU",
+    "early stopping, retries, and results that a cache already has",
+    "patches that are dropped as duplicates, and slides that differ much from those of the sample",
+)
+HOUR = 3600
+
+
+class TaskEstimate(Settings):
+    """The estimate of one task.
+
+    Attributes:
+        task: its title.
+        step: its step.
+        times: how often it runs; None if another task decides, and it then counts once.
+        seconds: time of one run.
+        gpu_hours: GPU hours of all its runs.
+        memory_gib: peak memory of the host; None if the task was not tried.
+        storage_gib: size of the results of all its runs.
+        not_tried: why there is no estimate; '' if there is one.
+    """
+
+    task: str
+    step: str
+    times: int | None
+    seconds: float = 0.0
+    gpu_hours: float = 0.0
+    memory_gib: float | None = None
+    storage_gib: float = 0.0
+    not_tried: str = ""
+
+
+class Estimate(Settings):
+    """The estimate of a pipeline on a source.
+
+    Attributes:
+        pipeline, source: what was estimated.
+        files, sampled: files of the source, and slides or images that were cut as a sample.
+        patches: expected patches by class.
+        device: where the trial ran, 'cpu' or the name of the GPU.
+        gpus: GPUs that share a training.
+        tasks: the estimates, in the order of the pipeline.
+        seconds: time of all tasks, one after the other.
+        gpu_hours: GPU hours of all tasks, if those that request a GPU take as long as in the trial.
+        memory_gib: the largest peak of a task.
+        storage_gib: size of all results.
+        rule: how it extrapolates.
+        unknown: what it cannot know.
+    """
+
+    pipeline: str
+    source: str
+    files: int
+    sampled: int
+    patches: dict[str, int]
+    device: str
+    gpus: int
+    tasks: list[TaskEstimate]
+    seconds: float
+    gpu_hours: float
+    memory_gib: float
+    storage_gib: float
+    rule: tuple[str, ...] = RULE
+    unknown: tuple[str, ...] = UNKNOWN
+
+
+def estimate_pipeline(
+    spec: Any, settings: Mapping[str, StepConfig], scan: Any, lengths: Mapping[str, int], gpus: int = 1
+) -> Estimate:
+    """Cut a sample of the source, try each step on it for a moment, and extrapolate.
+
+    Args:
+        spec: the compiled pipeline, without a loop over shards.
+        settings: settings of all steps.
+        scan: the summary of `scan_source`.
+        lengths: see `pipeline_plan.tasks`.
+        gpus: GPUs that share a training, in steps that can use several.
+
+    Raises:
+        HistoforgeError: the source cannot be used.
+    """
+    cutting: Any = settings["preprocess"]
+    planned = [task for task in tasks(spec, lengths) if task.step]
+    names = list(dict.fromkeys(task.step for task in planned if task.step != "preprocess"))
+    sample = cut_sample(cutting)
+    with tempfile.TemporaryDirectory(prefix="histoforge-") as folder:
+        trials = try_steps(names, settings, sample, Path(folder))
+    training: Any = settings.get("train_classifier")
+    arms = sum(task.times or 1 for task in planned if task.step == "train_classifier")
+    expected = expected_patches(
+        cutting,
+        int(sample.counts.sum()),
+        len(sample.classes),
+        classifiers=arms * getattr(training, "seeds", 1),
+        training=trials.done.get("train_classifier"),
+        batch_size=getattr(training, "batch_size", 1),
+    )
+    estimates = [_estimate(task, trials, settings, sample, expected, gpus) for task in planned]
+    return Estimate(
+        pipeline=spec.pipeline_info.name,
+        source=scan.source,
+        files=scan.files,
+        sampled=sample.files,
+        patches=dict(zip(sample.classes, sample.counts.tolist(), strict=True)),
+        device=_device(),
+        gpus=gpus,
+        tasks=estimates,
+        seconds=sum(each.seconds * (each.times or 1) for each in estimates),
+        gpu_hours=sum(each.gpu_hours for each in estimates),
+        memory_gib=max(each.memory_gib or 0.0 for each in estimates),
+        storage_gib=sum(each.storage_gib for each in estimates),
+    )
+
+
+def _estimate(
+    task: Task,
+    trials: Trials,
+    settings: Mapping[str, StepConfig],
+    sample: SourceSample,
+    expected: Expected,
+    gpus: int,
+) -> TaskEstimate:
+    times = task.times or 1
+    if task.step == "preprocess":
+        size = int(sample.counts.sum()) * expected.patch_bytes
+        return TaskEstimate(
+            task=task.title, step=task.step, times=task.times, seconds=sample.seconds,
+            memory_gib=sample.usage.peak_memory_gib, storage_gib=times * size / GIB,
+        )  # fmt: skip
+    if task.step not in trials.done:
+        return TaskEstimate(task=task.title, step=task.step, times=task.times, not_tried=trials.failed[task.step])
+    step, trial, config = STEPS[task.step], trials.done[task.step], settings[task.step]
+    seconds = seconds_of(step, trial, config, expected)
+    shared = gpus if step.distributed and step.gpu else 1
+    return TaskEstimate(
+        task=task.title, step=task.step, times=task.times, seconds=seconds / shared,
+        gpu_hours=times * seconds / HOUR if step.gpu else 0.0,
+        memory_gib=memory_of(step, trial, expected),
+        storage_gib=times * bytes_of(step, trial, config, expected) / GIB,
+    )  # fmt: skip
+
+
+def _device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
