@@ -1,6 +1,6 @@
 """The first task of every pipeline, which checks settings and source, and what the tasks after it take from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from histoforge_components.scan_source.component import scan_source
@@ -68,8 +68,9 @@ class Checked:
         return self.scan.outputs["real_arms"]
 
     def assign(self, task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
-        """Set the resources and the title of a task; see `resources.assign`."""
-        return resources.assign(task, self.pool, title)
+        """Set the resources and the title of a task; see `resources.assign`. One that other nodes train gets no GPU."""
+        gpus = self.scan.outputs.get(f"{task.component_spec.name.replace('-', '_')}_gpus", self.pool.gpu_count)
+        return resources.assign(task, replace(self.pool, gpu_count=gpus), title)
 
 
 def check(
@@ -95,6 +96,7 @@ def check(
         shards=run.shards,
         **run.slides,
         **run.settings,
+        gpu_count=run.pool.gpu_count,
         **run.pool.sizes,
     )
     resources.assign(scan, run.pool, "Check settings and source")

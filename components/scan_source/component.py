@@ -31,6 +31,7 @@ def scan_source(
     memory_cutting: str = "",
     memory_training: str = "",
     memory_evaluating: str = "",
+    gpu_count: str = "",
 ) -> NamedTuple(
     "Scan",
     [
@@ -56,6 +57,8 @@ def scan_source(
         ("memory_for_cutting", str),
         ("memory_for_training", str),
         ("memory_for_evaluating", str),
+        ("train_generator_gpus", str),
+        ("train_classifier_gpus", str),
         ("test_digest", str),
         ("folds", list),
         ("generators", list),
@@ -92,6 +95,7 @@ def scan_source(
         memory_cutting: memory of preprocess; '' for the value of memory.
         memory_training: memory of tasks that train; '' for the value of memory.
         memory_evaluating: memory of tasks that select, score, evaluate or publish; '' for the value of memory.
+        gpu_count: number of GPUs of a task that computes itself.
 
     Returns:
         metrics: number and size of the files.
@@ -118,6 +122,8 @@ def scan_source(
         memory_for_cutting: memory_cutting, or memory if that is empty.
         memory_for_training: memory_training, or memory.
         memory_for_evaluating: memory_evaluating, or memory.
+        train_generator_gpus: gpu_count, or '0' if train_generator.nodes among the overrides makes other nodes train.
+        train_classifier_gpus: the same of train_classifier.
         test_digest: digest of the names, sizes and versions of all files of the external test; '' if there is none.
         folds: the folds to train on, each with 'fold'; a single one with fold -1 without cross-validation.
         generators: the generators to train in each fold, each with 'seed'.
@@ -147,6 +153,7 @@ def scan_source(
             "memory_training": memory_training,
             "memory_evaluating": memory_evaluating,
         },
+        gpu_count,
         seed,
         generator_seeds,
         control_doses,

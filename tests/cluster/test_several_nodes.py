@@ -104,7 +104,6 @@ def test_the_job_is_like_the_task_and_belongs_to_its_run(trainer: TrainerDouble,
     nodes = job["spec"]["trainer"]
     assert nodes["numNodes"] == 2
     assert nodes["image"] == "histoforge-cuda:1"
-    assert nodes["resourcesPerNode"] == {"limits": {"nvidia.com/gpu": "1"}}
     assert nodes["env"] == [{"name": "HISTOFORGE_PROCESSES", "value": "1"}]
 
 

@@ -44,7 +44,7 @@ class TrainerDouble:
         self.created: Any = self.start
         self.refuses = 0
         self.nodes: list[subprocess.Popen[bytes]] = []
-        main = {"name": "main", "image": "histoforge-cuda:1", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+        main = {"name": "main", "image": "histoforge-cuda:1"}
         values = {"HISTOFORGE_PROCESSES": "1", "HISTOFORGE_LOGS": "/logs", "ARGO_TEMPLATE": "x"}
         environment = [{"name": name, "value": value} for name, value in values.items()]
         spec = {"containers": [{"name": "wait"}, {**main, "env": environment}]}

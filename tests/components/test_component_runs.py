@@ -151,6 +151,16 @@ def test_the_confusion_matrix_counts_the_test_patches(artifacts):
     assert [spec["displayName"] for spec in content["annotationSpecs"]] == ["benign", "tumour"]
 
 
+def test_a_task_whose_training_other_nodes_take_gets_no_gpu(tmp_path):
+    run, source = Run(tmp_path), write_images(tmp_path / "images")
+    artifacts = {key: run.artifact(kind, key) for key, kind in METRICS.items()}
+    overrides = {**SETTINGS, "train_generator.nodes": 2.0, "train_classifier.nodes": 1.0}
+    scan = import_module("histoforge_components.scan_source.component").scan_source.python_func
+    outputs = scan(source=str(source), overrides=overrides, gpu_count="4", **artifacts)
+    named = dict(zip(scan.__annotations__["return"]._fields, outputs, strict=True))
+    assert (named["train_generator_gpus"], named["train_classifier_gpus"]) == ("0", "4")
+
+
 def test_scan_source_gives_another_digest_for_another_file(artifacts, tmp_path):
     source = write_images(tmp_path / "images")
     run = Run(tmp_path)

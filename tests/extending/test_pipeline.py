@@ -58,7 +58,7 @@ def test_its_tasks_have_the_resources_of_their_steps(compiled):
     executors = spec["deploymentSpec"]["executors"]
     settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     training = executors["exec-train-classifier"]["container"]["resources"]
-    assert training["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--gpu_count']}}"
+    assert training["accelerator"]["resourceCount"].endswith("scan-source-train_classifier_gpus']}}")
     assert training["resourceMemoryLimit"].endswith("memory_for_training']}}")
     assert "accelerator" not in executors["exec-preprocess"]["container"]["resources"]
     assert {label: executor["activeDeadlineSeconds"] for label, executor in settings.items()} == {

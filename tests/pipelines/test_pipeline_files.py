@@ -83,9 +83,12 @@ def test_heavy_tasks_take_gpu_memory_and_nodes_from_the_form(pipeline):
             assert "tolerations" not in platform[label]
             continue
         planned, suffix = ("plan-pathup-", "_for_drawing") if "synthesise-images" in label else ("", "")
-        for kind, request in (("gpu_count", "resourceCount"), ("gpu_type", "resourceType")):
-            channel = f"pipelinechannel--{planned}{kind}{suffix}"
-            assert settings["accelerator"][request] == f"{{{{$.inputs.parameters['{channel}']}}}}"
+        on_nodes = re.match("exec-(train-generator|train-classifier)", label)
+        count = f"scan-source-{on_nodes[1].replace('-', '_')}_gpus" if on_nodes else f"{planned}gpu_count{suffix}"
+        assert settings["accelerator"] == {
+            "resourceCount": f"{{{{$.inputs.parameters['pipelinechannel--{count}']}}}}",
+            "resourceType": f"{{{{$.inputs.parameters['pipelinechannel--{planned}gpu_type{suffix}']}}}}",
+        }
         size = next(size for names, size in SIZES.items() if label.removeprefix("exec-").startswith(names))
         for limit, kind in (("resourceMemoryLimit", "memory"), ("resourceCpuLimit", "cpu")):
             channel = f"pipelinechannel--scan-source-{kind}_for_{size}"

@@ -17,6 +17,7 @@ def run_scan(
     overrides: Mapping[str, Any],
     given: Mapping[str, Mapping[str, Any] | bool],
     sizes: Mapping[str, str],
+    gpu_count: str,
     seed: int,
     generator_seeds: int,
     control_doses: Sequence[float],
@@ -30,13 +31,13 @@ def run_scan(
 
     Returns:
         The source's digest; the overrides of each step with `separate_overrides`, in the order of `STEPS`; the sizes;
-        the digest of the external test source; the folds; the generators of each fold; the arms of real patches of each
-        fold; the shards of the slides.
+        the GPUs of tasks that may leave the training to other nodes; the digest of the external test source; the folds;
+        the generators of each fold; the arms of real patches of each fold; the shards of the slides.
     """
     from histoforge.tasks import scan_source
     from histoforge.tasks.plan_folds import plan_controls, plan_folds, plan_generators
     from histoforge.tasks.plan_shards import plan_shards
-    from histoforge.tasks.sizes import resolve_sizes
+    from histoforge.tasks.sizes import ON_NODES, plans_nodes, resolve_sizes
 
     with task_process("scan_source") as meter:
         resolved = resolve_sizes(sizes)
@@ -53,7 +54,9 @@ def run_scan(
         values = result.model_dump()
         write_report(metrics, summary, values, markdown_table("scan_source", values), meter)
     overrides_of_steps = (step_overrides(step, overrides) for step in STEPS.values() if step.separate_overrides)
-    return result.digest, *overrides_of_steps, *resolved, result.test_digest, folds, generators, real_arms, parts
+    gpus = ["0" if plans_nodes(STEPS[name], preset, overrides) else gpu_count for name in ON_NODES]
+    planned = (result.test_digest, folds, generators, real_arms, parts)
+    return result.digest, *overrides_of_steps, *resolved, *gpus, *planned
 
 
 def run_plan_cells(

@@ -42,7 +42,7 @@ class TrainJob:
 
         Args:
             nodes: number of nodes.
-            pod: the task's pod, whose image, resources and environment each node has.
+            pod: the task's pod, whose image and environment each node has; its size is that of the runtime.
             command: command of each node.
 
         Raises:
@@ -156,7 +156,6 @@ class TrainJob:
                     "image": main["image"],
                     "command": list(command),
                     "env": environment,
-                    "resourcesPerNode": main.get("resources", {}),
                 },
             },
         }
