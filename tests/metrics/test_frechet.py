@@ -27,6 +27,15 @@ def test_equals_the_matrix_square_root_on_well_conditioned_input():
     np.testing.assert_allclose(frechet_distance(real, fake), by_square_root(real, fake), rtol=1e-6)
 
 
+def test_statistics_do_not_depend_on_the_blocks(monkeypatch):
+    real = torch.from_numpy(mixed(np.random.default_rng(0), 130, 7))
+    monkeypatch.setattr("histoforge.metrics.frechet.BLOCK_ELEMENTS", 7 * 40)
+    stats = GaussianStats.of(real)
+    torch.testing.assert_close(stats.mean, real.mean(0))
+    torch.testing.assert_close(stats.covariance, real.T.cov())
+    assert stats.factor is None
+
+
 def test_float32_features_lose_nothing_in_the_statistics():
     rng = np.random.default_rng(1)
     real, fake = (mixed(rng, 300, 20) + 50).astype(np.float32), (mixed(rng, 300, 20) + 50).astype(np.float32)

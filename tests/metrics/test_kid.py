@@ -21,9 +21,10 @@ def by_definition(real: np.ndarray, fake: np.ndarray) -> float:
     return within_real + within_fake - 2 * between
 
 
-@pytest.mark.parametrize("rows", [512, 5])
-def test_equals_the_definition_with_unequal_counts(monkeypatch, rows):
+@pytest.mark.parametrize(("rows", "columns"), [(512, 16384), (5, 16384), (5, 3)])
+def test_equals_the_definition_with_unequal_counts(monkeypatch, rows, columns):
     monkeypatch.setattr("histoforge.metrics.kid.ROWS", rows)
+    monkeypatch.setattr("histoforge.metrics.kid.COLUMNS", columns)
     rng = np.random.default_rng(0)
     real, fake = rng.normal(size=(23, 5)), rng.normal(size=(17, 5)) + 0.3
     assert kernel_distance(real, fake) == pytest.approx(by_definition(real, fake), rel=1e-10)

@@ -16,6 +16,7 @@ from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.core.progress import Progress, say
 from histoforge.generators.loading import Generator, load_generator
 from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.patches.blocks import read_blocks
 from histoforge.patches.matching import check_same_fold, check_same_format
 from histoforge.selection.counts import check_pool, kept_counts, pool_counts
 from histoforge.selection.pool import POOL_COLUMNS, Candidates, draw_pool, given_pool, reuse_pool
@@ -25,7 +26,6 @@ from histoforge.steps.select_samples_config import SelectSamplesConfig, SelectSa
 from histoforge.training.device import resolve_device, resolve_precision
 
 ALGORITHM_1_MULTIPLE = 4
-COPY_BATCH = 256
 CODECS = ("codecs", "jpeg_quality")
 ORIGIN = ("generator", "generator_seed", "given", *CODECS)
 """Entries of a pool's description about the generator that drew it, or the patch set that was given."""
@@ -213,12 +213,11 @@ def _write_pool(
 
 
 def _write_selected(pool: PatchSet, path: Path, made_by: dict[str, Any]) -> None:
-    rows = np.flatnonzero(pool.index["kept"].to_numpy())
+    kept = pool.where(pool.index["kept"].to_numpy())
     with PatchSetWriter.create(path, pool.classes, pool.patch_size, pool.info.mpp, synthetic=True) as writer:
-        for start in range(0, len(rows), COPY_BATCH):
-            batch = pool.where(rows[start : start + COPY_BATCH])
-            columns = {name: batch.index[name].to_numpy() for name in (*POOL_COLUMNS, "rank", "kept")}
-            writer.add(batch.images(), label=batch.labels, **_mpp(pool), **columns)
+        for rows, images in read_blocks(kept):
+            columns = {name: kept.index[name].to_numpy()[rows] for name in (*POOL_COLUMNS, "rank", "kept")}
+            writer.add(images, label=kept.labels[rows], **_mpp(pool), **columns)
         writer.finish({**made_by, "pool": pool.digest})
 
 
