@@ -183,6 +183,11 @@ def make_wrong_resolution(folder):
     return r"in/origin.yaml: 'mpp' must be a number, not 'fine'; write lines such as"
 
 
+def make_resolution_that_is_no_number(folder):
+    (folder / "origin.yaml").write_text("mpp: true\n")
+    return r"in/origin.yaml: 'mpp' must be a number, not True; write lines such as"
+
+
 def make_two_classes_of_one(folder):
     (folder / "origin.yaml").write_text("classes: {fine: coarse, FINE: fine}\n")
     return r"in/origin.yaml maps the class 'FINE' twice: leave one of the two out"
@@ -203,6 +208,7 @@ CHANGES = [
     make_unlisted_file,
     make_unknown_entry,
     make_wrong_resolution,
+    make_resolution_that_is_no_number,
     make_two_classes_of_one,
     make_real_patches,
 ]

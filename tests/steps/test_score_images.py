@@ -10,6 +10,7 @@ from tiny_guide import save_random_guide
 
 from histoforge.classifiers.arms import load_arm
 from histoforge.core.errors import ModelError, PatchSetError
+from histoforge.evaluation import image_views
 from histoforge.evaluation.image_scores import read_image_scores
 from histoforge.evaluation.image_views import Borders, view_images
 from histoforge.evaluation.level_scoring import compared_images
@@ -79,18 +80,24 @@ def all_tiles(images):
     return np.stack([tile for strip in parts for tile in strip], 1).reshape(-1, SIDE, SIDE, 3)
 
 
-def test_a_view_has_the_whole_image_and_tiles_of_it(given):
+@pytest.mark.parametrize("at_once", [1, 16])
+def test_a_view_has_the_whole_image_and_tiles_of_it(monkeypatch, given, at_once):
+    monkeypatch.setattr(image_views, "IMAGES_AT_ONCE", at_once)
     images = PatchSet.open(given / "seamless").where(np.array([3, 8]))
-    views = view_images(images, (SIDE, SIDE), 4, Borders(**BORDERS), np.random.default_rng(0))
+    views = list(view_images(images, (SIDE, SIDE), 4, Borders(**BORDERS), np.random.default_rng(0)))
+    assert len(views) == 2 // min(at_once, 2)
+    whole, tiles, image_of_tile = (
+        np.concatenate([getattr(each, name) for each in views]) for name in ("whole", "tiles", "image_of_tile")
+    )
     pixels = images.images()
     means = pixels.reshape(2, SIDE, 3, SIDE, 3, 3).mean((2, 4))
-    np.testing.assert_allclose(views.whole, means, atol=1)
-    assert views.image_of_tile.tolist() == [0] * 4 + [1] * 4
+    np.testing.assert_allclose(whole, means, atol=1)
+    assert image_of_tile.tolist() == [0] * 4 + [1] * 4
     for row in (0, 1):
-        whole = {tile.tobytes() for tile in all_tiles(pixels[row : row + 1])}
-        drawn = {tile.tobytes() for tile in views.tiles[views.image_of_tile == row]}
+        of_image = {tile.tobytes() for tile in all_tiles(pixels[row : row + 1])}
+        drawn = {tile.tobytes() for tile in tiles[image_of_tile == row]}
         assert len(drawn) == 4
-        assert drawn <= whole
+        assert drawn <= of_image
 
 
 def test_seams_are_found_at_the_recorded_borders(given, scored, tmp_path):

@@ -1,6 +1,6 @@
 """Two views of large images: the whole image, shrunk to the size of a patch, and tiles at full resolution."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histoforge.core.progress import Progress
+from histoforge.evaluation.level_scoring import Comparison, join_features
+from histoforge.metrics.features import Features
 from histoforge.metrics.seams import seam_energy
 from histoforge.patches import PatchSet
 from histoforge.patches.images import Pixels
+
+IMAGES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,45 @@ class ImageViews:
     image_of_tile: NDArray[np.int64]
     seams: NDArray[np.float64]
 
-    def of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+
+@dataclass(frozen=True)
+class ViewFeatures:
+    """Features of the views of all images.
+
+    Attributes:
+        whole, tiles: features of the shrunk images and of the tiles by each extractor, [N, D] and [T, D].
+        image_of_tile, seams: see `ImageViews`.
+    """
+
+    whole: list[Features]
+    tiles: list[Features]
+    image_of_tile: NDArray[np.int64]
+    seams: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, views: Iterable[ImageViews], comparison: Comparison) -> "ViewFeatures":
+        """Compute the features, keeping no pixels."""
+        parts = [
+            (
+                comparison.features(each.whole, "images"),
+                comparison.features(each.tiles, "tiles"),
+                each.image_of_tile,
+                each.seams,
+            )
+            for each in views
+        ]
+        whole, tiles, image_of_tile, seams = zip(*parts, strict=True)
+        return cls(join_features(whole), join_features(tiles), np.concatenate(image_of_tile), np.concatenate(seams))
+
+    def rows_of(self, images: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows of some images in `whole`, and those of their tiles in `tiles`."""
-        return rows, np.flatnonzero(np.isin(self.image_of_tile, rows))
+        return images, np.flatnonzero(np.isin(self.image_of_tile, images))
 
 
 def view_images(
     images: PatchSet, size: tuple[int, int], tiles: int, borders: Borders, rng: np.random.Generator
-) -> ImageViews:
-    """View large images one at a time.
+) -> Iterator[ImageViews]:
+    """View large images one at a time, and yield the views of a few.
 
     Args:
         images: images of at least `size`.
@@ -63,20 +97,21 @@ def view_images(
         rng: draws the tiles.
     """
     rows, columns = (length // side for length, side in zip(images.patch_size, size, strict=True))
-    whole, tiled, seams = [], [], []
     with Progress("views", len(images), "images") as progress:
-        for row in range(len(images)):
-            image = images.images(np.array([row]))[0]
-            whole.append(np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX)))
-            for place in rng.permutation(rows * columns)[:tiles]:
-                top, left = place // columns * size[0], place % columns * size[1]
-                tiled.append(image[top : top + size[0], left : left + size[1]])
-            seams.append(seam_energy(image[None], borders.rows, borders.columns, borders.grid))
-            progress.advance(1)
-    per_image = min(tiles, rows * columns)
-    return ImageViews(
-        np.stack(whole),
-        np.stack(tiled),
-        np.arange(len(images)).repeat(per_image),
-        np.array([np.nan if value is None else value for value in seams], np.float64),
-    )
+        for first in range(0, len(images), IMAGES_AT_ONCE):
+            numbers = np.arange(first, min(first + IMAGES_AT_ONCE, len(images)))
+            whole, tiled, seams = [], [], []
+            for row in numbers:
+                image = images.images(np.array([row]))[0]
+                whole.append(np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BOX)))
+                for place in rng.permutation(rows * columns)[:tiles]:
+                    top, left = place // columns * size[0], place % columns * size[1]
+                    tiled.append(image[top : top + size[0], left : left + size[1]].copy())
+                seams.append(seam_energy(image[None], borders.rows, borders.columns, borders.grid))
+                progress.advance(1)
+            yield ImageViews(
+                np.stack(whole),
+                np.stack(tiled),
+                numbers.repeat(min(tiles, rows * columns)),
+                np.array([np.nan if value is None else value for value in seams], np.float64),
+            )

@@ -50,7 +50,7 @@ class Comparison:
             for _, pixels in draw_batches(generator, labels, seed, self.batch_size):
                 batches.append(self.features(pixels, "synthetic images"))
                 progress.advance(len(pixels))
-        return [np.concatenate(of_extractor) for of_extractor in zip(*batches, strict=True)]
+        return join_features(batches)
 
     def compare(self, real: Sequence[Features], fake: Sequence[Features]) -> list[GenerativeMetrics]:
         """Return the metrics of features by each extractor, of at most as many synthetic images as real ones."""
@@ -165,6 +165,11 @@ def held_out_images(images: PatchSet, seed: int, count: int | None = None) -> Pa
     """Return at most `count` validation images in random order; None if there are none."""
     rows = np.flatnonzero(images.index["split"].to_numpy() == "val")
     return images.where(numpy_rng(seed, "held out").permutation(rows)[:count]) if len(rows) else None
+
+
+def join_features(batches: Iterable[Sequence[Features]]) -> list[Features]:
+    """Return the features of several batches as those of one, by extractor."""
+    return [np.concatenate(of_extractor) for of_extractor in zip(*batches, strict=True)]
 
 
 def _metrics_of_draws(

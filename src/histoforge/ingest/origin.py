@@ -29,7 +29,7 @@ class Origin(Settings):
     name: str = ""
     origin: str = ""
     licence: str = ""
-    mpp: float = Field(0.0, ge=0, le=50)
+    mpp: float = Field(0.0, ge=0, le=50, strict=True)
     classes: dict[str, str] = Field(default_factory=dict)
 
     def with_settings(self, config: ImportConfig, location: str) -> "Origin":

@@ -20,7 +20,7 @@ from histoforge.core.seeds import numpy_rng
 from histoforge.core.text import counted, dimensions
 from histoforge.evaluation import scoring
 from histoforge.evaluation.image_scores import FILE_NAME, SCHEMA_VERSION, ImageDigests, ImageScores, ShownImage
-from histoforge.evaluation.image_views import Borders, ImageViews, view_images
+from histoforge.evaluation.image_views import Borders, ViewFeatures, view_images
 from histoforge.evaluation.level_scores import IMAGE, TILE, LevelScores, OverDraws, means_by_level
 from histoforge.evaluation.level_scoring import Comparison, compared_images, held_out_images
 from histoforge.metrics.inception import inception_extractors
@@ -163,17 +163,17 @@ def _measure(
     """Return the fields of `ImageScores` with the metrics and the seams."""
     each = math.ceil(tiles / images.groups.shape[1])
 
-    def view(patches: PatchSet, name: str) -> ImageViews:
-        return view_images(patches, size, each, borders, numpy_rng(comparison.seed, "tiles", name))
+    def view(patches: PatchSet, name: str) -> ViewFeatures:
+        views = view_images(patches, size, each, borders, numpy_rng(comparison.seed, "tiles", name))
+        return ViewFeatures.of(views, comparison)
 
     drawn, real = view(images.drawn, "synthetic"), view(images.real, "real")
     held_out = None if images.held_out is None else view(images.held_out, "held out")
     levels: list[LevelScores] = []
     for level, index in ((IMAGE, 0), (TILE, 1)):
-        sides = [(each.whole, each.tiles)[index] for each in (drawn, real, *([held_out] if held_out else []))]
-        fake, *others = (comparison.features(side, f"{level}s") for side in sides)
+        fake, *others = [(each.whole, each.tiles)[index] for each in (drawn, real, *([held_out] if held_out else []))]
         draws = [
-            comparison.compare(others[0], [features[drawn.of(rows)[index]] for features in fake])
+            comparison.compare(others[0], [features[drawn.rows_of(rows)[index]] for features in fake])
             for rows in images.groups
         ]
         levels += comparison.level_scores(level, draws, others[0], others[1] if held_out else [])
