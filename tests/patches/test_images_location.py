@@ -57,11 +57,7 @@ def stored(store: str) -> dict[str, bytes]:
 def test_pixels_outside_a_set_are_those_inside(tmp_path, store):
     images = write(tmp_path / "inside", SIZE)
     patches = write_outside(tmp_path / "outside", images, store)
-    assert sorted(file.name for file in (tmp_path / "outside").rglob("*")) == [
-        "images",
-        "index.parquet",
-        "patchset.json",
-    ]
+    assert sorted(file.name for file in (tmp_path / "outside").rglob("*")) == ["index.parquet", "patchset.json"]
     np.testing.assert_array_equal(patches.images(), images)
     patches.verify()
     assert patches.digest == PatchSet.open(tmp_path / "inside").digest

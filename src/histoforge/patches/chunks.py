@@ -91,6 +91,7 @@ class ChunkWriter:
         if self._store is not None:
             _store(self._store, stored_name(name, self.files[name]), path.read_bytes(), self.files[name])
             path.unlink()
+            path.parent.rmdir()
 
     def reader(self) -> "ChunkReader":
         """Return a reader of the finished chunks."""

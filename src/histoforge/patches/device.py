@@ -15,7 +15,6 @@ from histoforge.patches.patchset import PatchSet
 from histoforge.patches.shuffling import WINDOW_BYTES, shuffled_windows
 from histoforge.patches.stream import PatchSequence, PatchStream
 
-READ_ROWS = 4096
 PATCH_MEMORY = "HISTOFORGE_PATCH_MEMORY"
 """Environment variable: memory of the host for the patches of a training, GiB; half of the memory if unset."""
 

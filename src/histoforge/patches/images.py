@@ -5,7 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import Protocol
 
 import imagecodecs
 import numpy as np
@@ -50,17 +50,31 @@ class ImageWriter(Protocol):
 
 
 class NpyReader:
-    """Reader of an array, through a memory map or from its bytes."""
+    """Reader of an array, through a memory map or in its bytes, which are not copied."""
 
-    def __init__(self, source: Path | BinaryIO) -> None:
-        mode: Literal["r"] | None = "r" if isinstance(source, Path) else None
-        self.array: Pixels = np.load(source, mmap_mode=mode, allow_pickle=False)
+    def __init__(self, source: Path | bytes) -> None:
+        self.array: Pixels
+        if isinstance(source, Path):
+            self.array = np.load(source, mmap_mode="r", allow_pickle=False)
+        else:
+            self.array = _array_in(source)
         if self.array.dtype != np.uint8 or self.array.ndim != 4:
             raise ValueError(f"it contains {self.array.dtype} {self.array.shape}, not uint8 [n, H, W, 3]")
         self.shape = self.array.shape
 
     def read(self, rows: NDArray[np.int64]) -> Pixels:
         return np.asarray(self.array[rows])
+
+
+def _array_in(content: bytes) -> Pixels:
+    """Return the array in a file's content that `NpyWriter` wrote."""
+    file = io.BytesIO(content)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("it has another version of NumPy's format")
+    shape, in_columns, kind = np.lib.format.read_array_header_1_0(file)
+    if in_columns:
+        raise ValueError("its pixels are in another order")
+    return np.frombuffer(content, kind, offset=file.tell()).reshape(shape)
 
 
 class NpyWriter:
@@ -91,8 +105,8 @@ class NpyWriter:
 class ParquetReader:
     """Reader of a table with one encoded image per row, by row groups."""
 
-    def __init__(self, source: Path | BinaryIO) -> None:
-        self._file = pq.ParquetFile(source, memory_map=True)
+    def __init__(self, source: Path | bytes) -> None:
+        self._file = pq.ParquetFile(source if isinstance(source, Path) else pa.BufferReader(source), memory_map=True)
         groups = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         self._first_rows = np.concatenate([[0], np.cumsum(groups)])
         self.shape: tuple[int, ...] = (self._file.metadata.num_rows,)
@@ -160,5 +174,5 @@ def image_writer(directory: Path, patch_size: tuple[int, int], stem: str = "imag
 
 def image_reader(path: Path, content: bytes | None = None) -> ImageReader:
     """Return the reader of a file from `image_writer`, or of its content if that was fetched."""
-    source = path if content is None else io.BytesIO(content)
+    source = path if content is None else content
     return NpyReader(source) if path.suffix == ".npy" else ParquetReader(source)

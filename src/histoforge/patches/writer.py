@@ -176,8 +176,9 @@ class PatchSetWriter:
             for start in range(0, len(rows), BATCH):
                 self._images.write(reader.read(rows[start : start + BATCH]))
             self._images.close()
-            shutil.rmtree(self.directory / FOLDER)
-            if self._images.count and self._store is None:
+            if self._store is None:
+                shutil.rmtree(self.directory / FOLDER)
+            if (Path(folder) / FOLDER).exists():
                 shutil.move(Path(folder) / FOLDER, self.directory / FOLDER)
 
 
