@@ -143,19 +143,17 @@ def measure_s3(folder: Path, count: int, client: Minio) -> None:
 
     best = fastest_in_turn({"client": one_by_one, "patches": lambda: sequence.read(np.arange(count))}, 3)
     rates = {name: count * 3 * SIZE**2 / 1e6 / seconds for name, (seconds, _) in best.items()}
-    shares = f"{rates['patches'] / rates['client']:.2f} times as fast"
-    print(
-        f"\n**{count:,} patches from a bucket**: {rates['patches']:,.0f} MB/s; the bare client reads the same objects"
-    )
-    print(f"one after the other at {rates['client']:,.0f} MB/s ({shares})")
+    print(f"\n**{count:,} patches from a bucket**: {rates['patches']:,.0f} MB/s, ", end="")
+    print(f"{rates['patches'] / rates['client']:.2f} times the {rates['client']:,.0f} MB/s of the bare client")
 
 
 def measure_opening(folder: Path, count: int) -> None:
     """Print the time to open a patch set in a bucket, of which only the description and the index exist."""
     write(folder, 1)
-    rows = np.arange(count)
-    index = pd.concat([pd.read_parquet(folder / "index.parquet")] * count, ignore_index=True)
-    index = index.assign(x=rows % 997, y=rows // 997, patient=[f"p{row // 5000}" for row in rows])
+    rows, rng = np.arange(count), np.random.default_rng(0)
+    index = pd.read_parquet(folder / "index.parquet").iloc[np.zeros(count, np.int64)].reset_index(drop=True)
+    index = index.assign(x=rng.integers(0, 100_000, count), y=rng.integers(0, 100_000, count), tissue=rng.random(count))
+    index = index.assign(patient=[f"p{row // 5000}" for row in rows], slide=[f"s{row // 2000}" for row in rows])
     index.to_parquet(folder / "index.parquet", index=False)
     files = dict.fromkeys(chunk_names(count, (SIZE, SIZE)), "0" * 64)
     files["index.parquet"] = digest_file(folder / "index.parquet")
