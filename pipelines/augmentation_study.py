@@ -75,9 +75,14 @@ def _train_cell(checked: Checked, cell: Any, training: dict[str, Any], selecting
     return arm.outputs["model"]
 
 
-def _train_fraction(checked: Checked, fraction: Any, folds: Any) -> tuple[Any, Any]:
-    """Train the baseline and the selective arm on a fraction of the training patches, and return their models."""
-    cutting = cut_patches(checked, "Cut fewer patches", train_fraction=fraction.train_fraction, folds=folds)
+def _train_fraction(checked: Checked, fraction: Any, folds: Any, after: dsl.PipelineTask) -> tuple[Any, Any]:
+    """Train the baseline and the selective arm on a fraction of the training patches, and return their models.
+
+    A task inside a loop cannot take what another loop has collected, so each fraction cuts the slides for itself. It
+    does so after all patches were cut, and then finds every slide in `slide_cache`, if there is one.
+    """
+    settings = {"train_fraction": fraction.train_fraction, "folds": folds}
+    cutting = cut_patches(checked, "Cut fewer patches", after=[after], **settings)
     patches = cutting.outputs["patches"]
     with dsl.ParallelFor(checked.folds, name="Folds of a fraction", parallelism=resources.AT_ONCE_INSIDE) as fold:
         training = _training(checked, patches, fold)
@@ -156,7 +161,7 @@ def augmentation_study(
             ) as cell:
                 arm = _train_cell(checked, cell, training, selecting, pool)
     with dsl.ParallelFor(fraction_plan.output, name="Fractions", parallelism=resources.AT_ONCE_INSIDE) as fraction:
-        fraction_baseline, fraction_selective = _train_fraction(checked, fraction, folds)
+        fraction_baseline, fraction_selective = _train_fraction(checked, fraction, folds, cutting)
 
     evaluation = evaluate(
         patches=patches,
