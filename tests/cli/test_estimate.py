@@ -107,8 +107,8 @@ def test_a_training_takes_its_steps_and_the_scoring_of_each_epoch_for_each_seed(
     run = MeasuredTraining(
         "x", steps=20, parameters={}, seconds_per_step=0.5, steps_per_epoch=5, seconds_at_end=2.0, trial_seconds=6.0
     )
-    config = TrainClassifierConfig.make({"epochs": 4, "seeds": 3, "max_steps": 0})
-    steps, epochs = 4 * 5 * (1000 / 50), 4
+    config = TrainClassifierConfig.make({"epochs": 4, "seeds": 3, "max_steps": 0, "batch_size": 10})
+    steps, epochs = 4 * 100, 4
     scoring = 2.0 * 100 / 50
     one = steps * 0.5 + epochs * scoring
     assert seconds_of(STEPS["train_classifier"], trial([run]), config, GROWN) == pytest.approx((10 - 6) + 3 * one)
@@ -130,5 +130,5 @@ def test_the_phases_of_other_tasks_grow_with_the_patches_and_the_rest_does_not()
 
 def test_patches_are_divided_as_preprocess_divides_them():
     config = PreprocessConfig.make({"source": "x", "split_ratios": "6:1:3", "control_share": 0.25})
-    expected = expected_patches(config, 1000, classes=2, classifiers=4, training=None, batch_size=1)
+    expected = expected_patches(config, 1000, in_trial=50, classifiers=4, training=None, batch_size=1)
     assert (expected.train, expected.val, expected.test) == (450, 100, 300)

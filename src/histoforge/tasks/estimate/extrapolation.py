@@ -9,7 +9,7 @@ from histoforge.ingest.config import IngestConfig
 from histoforge.patches.device import host_memory
 from histoforge.steps.step import Step
 from histoforge.steps.train_generator_config import TrainGeneratorConfig, method_config
-from histoforge.tasks.estimate.trials import PER_CELL, StepTrial
+from histoforge.tasks.estimate.trials import StepTrial
 from histoforge.tasks.usage import GIB
 from histoforge.training.timing import MeasuredTraining
 
@@ -57,14 +57,14 @@ class Expected:
 
 
 def expected_patches(
-    cutting: IngestConfig, patches: int, classes: int, classifiers: int, training: StepTrial | None, batch_size: int
+    cutting: IngestConfig, patches: int, in_trial: int, classifiers: int, training: StepTrial | None, batch_size: int
 ) -> Expected:
     """Return the expected numbers of patches, divided by the ratios of the splits.
 
     Args:
         cutting: settings of `preprocess`.
         patches: expected patches of the whole source.
-        classes: number of classes.
+        in_trial: patches of each split in the trial.
         classifiers: number of classifiers that the pipeline trains.
         training: the trial of `train_classifier`, or None.
         batch_size: patches of each of its steps.
@@ -75,7 +75,7 @@ def expected_patches(
         train=max(1, round(train * min(cutting.train_fraction, 1 - cutting.control_share))),
         val=val,
         test=test,
-        in_trial=PER_CELL * classes,
+        in_trial=in_trial,
         patch_bytes=3 * math.prod(cutting.size),
         classifiers=classifiers,
         prediction_seconds=step / STEP_OVER_PREDICTION / batch_size,
@@ -128,15 +128,17 @@ def _training_seconds(training: MeasuredTraining, config: StepConfig, expected: 
     )
 
 
-def _steps(training: MeasuredTraining, config: Any, expected: Expected) -> tuple[float, int]:
+def _steps(training: MeasuredTraining, config: Any, expected: Expected) -> tuple[int, int]:
     """Return the steps of an epoch and of the whole training."""
     if isinstance(config, TrainGeneratorConfig):
         config = method_config(config)
     fixed = getattr(config, "epoch_steps", 0) or getattr(config, "stage2_epoch_steps", 0)
-    growth = 1.0 if fixed else expected.train / expected.in_trial
-    per_epoch = max(1.0, training.steps_per_epoch * growth)
-    epochs = getattr(config, "epochs", 0) or training.steps / training.steps_per_epoch
-    steps = round(per_epoch * epochs) if not fixed else training.steps
+    if fixed:
+        return training.steps_per_epoch, training.steps
+    batch = config.batch_size
+    share = training.steps_per_epoch / math.ceil(expected.in_trial / batch)  # of the patches, as of one class
+    per_epoch = math.ceil(share * expected.train / batch)
+    steps = per_epoch * round(getattr(config, "epochs", 0) or training.steps / training.steps_per_epoch)
     return per_epoch, min(steps, getattr(config, "max_steps", 0) or steps)
 
 

@@ -106,7 +106,7 @@ def estimate_pipeline(
     expected = expected_patches(
         cutting,
         int(sample.counts.sum()),
-        len(sample.classes),
+        in_trial=trials.per_cell * len(sample.classes),
         classifiers=arms * getattr(training, "seeds", 1),
         training=trials.done.get("train_classifier"),
         batch_size=getattr(training, "batch_size", 1),

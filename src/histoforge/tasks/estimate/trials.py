@@ -16,13 +16,14 @@ from histoforge.patches import PatchSetWriter
 from histoforge.patches.images import Pixels
 from histoforge.steps.step import Port, Step
 from histoforge.steps.table import STEPS
+from histoforge.steps.train_generator_config import TrainGeneratorConfig, method_config
 from histoforge.tasks.estimate.sample import SourceSample
 from histoforge.tasks.usage import Meter, Usage
 from histoforge.training.timing import MeasuredTraining, timing_trial
 
 SPLITS = ("train", "val", "test")
-PER_CELL = 24
-"""Patches of each class and split in the trial."""
+LEAST_PER_CELL = 24
+"""Fewest patches of each class and split in the trial; a generator of each class needs a batch of them."""
 PATIENTS = 3
 """Patients of each split."""
 DRAWN = 64
@@ -58,8 +59,10 @@ class Trials:
     Attributes:
         done: the steps that were tried, by name.
         failed: why the others were not, by name.
+        per_cell: patches of each class and split.
     """
 
+    per_cell: int
     done: dict[str, StepTrial] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -74,11 +77,16 @@ def try_steps(names: Iterable[str], settings: Mapping[str, StepConfig], sample: 
         folder: an empty folder for everything that is made.
     """
     cutting: Any = settings["preprocess"]
-    made = {"patches": _patch_set(folder / "patches", sample.classes, cutting.size, cutting.mpp, sample.images)}
+    generator = settings.get("train_generator")
+    batch = method_config(generator).batch_size if isinstance(generator, TrainGeneratorConfig) else 0
+    trials = Trials(max(LEAST_PER_CELL, batch))
+
+    def patch_set(name: str, size: tuple[int, int], mpp: float | None, images: Pixels) -> Path:
+        return _patch_set(folder / name, sample.classes, trials.per_cell, size, mpp, images)
+
+    made = {"patches": patch_set("patches", cutting.size, cutting.mpp, sample.images)}
     if len(sample.overviews):
-        size = cutting.overview_px
-        made["overviews"] = _patch_set(folder / "overviews", sample.classes, size, None, sample.overviews)
-    trials = Trials()
+        made["overviews"] = patch_set("overviews", cutting.overview_px, None, sample.overviews)
     for name in names:
         step, config = STEPS[name], settings.get(name)
         if config is None:
@@ -128,11 +136,14 @@ def _given(port: Port, path: Path | None) -> Any:
     return [path] if port.many else path
 
 
-def _patch_set(folder: Path, classes: list[str], size: tuple[int, int], mpp: float | None, images: Pixels) -> Path:
+def _patch_set(
+    folder: Path, classes: list[str], per_cell: int, size: tuple[int, int], mpp: float | None, images: Pixels
+) -> Path:
     """Write a patch set with equally many patches of each class and split, which repeats the given images."""
     with PatchSetWriter.create(folder, classes, size, mpp) as writer:
         for split_number, split in enumerate(SPLITS):
-            rows = (np.arange(PER_CELL * len(classes)) + split_number * PER_CELL * len(classes)) % len(images)
+            count = per_cell * len(classes)
+            rows = (np.arange(count) + split_number * count) % len(images)
             patients = [f"{split}-{row % PATIENTS}" for row in range(len(rows))]
             labels = np.arange(len(rows)) % len(classes)
             writer.add(
