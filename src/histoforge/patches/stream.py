@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from histoforge.core.timings import spent
+from histoforge.patches.images import Pixels
 from histoforge.patches.patchset import PatchSet
 
 READ_BYTES = 128 << 20
@@ -47,14 +48,23 @@ class PatchSequence:
         images = torch.empty((len(rows), *self.shape[1:]), dtype=torch.uint8, device=device)
         step = max(1, READ_BYTES // int(np.prod(self.shape[1:])))
         for start in range(0, len(rows), step):
-            block = rows[start : start + step]
-            owners = np.searchsorted(self._ends, block, side="right")
-            for owner in np.unique(owners):
-                here, patches = np.flatnonzero(owners == owner), self._sets[owner]
-                pixels = patches.images(block[here] - (self._ends[owner] - len(patches)))
-                with spent("transfer", size=pixels.nbytes):
-                    images[torch.from_numpy(start + here).to(device)] = torch.from_numpy(pixels).to(device)
+            pixels = self._pixels(rows[start : start + step])
+            with spent("transfer", size=pixels.nbytes):
+                images[start : start + len(pixels)] = torch.from_numpy(pixels)
         return images
+
+    def _pixels(self, rows: Rows) -> Pixels:
+        owners = np.searchsorted(self._ends, rows, side="right")
+        parts = {}
+        for owner in np.unique(owners).tolist():
+            patches = self._sets[owner]
+            parts[owner] = patches.images(rows[owners == owner] - (self._ends[owner] - len(patches)))
+        if len(parts) == 1:
+            return parts.popitem()[1]
+        pixels = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for owner, part in parts.items():
+            pixels[owners == owner] = part
+        return pixels
 
 
 class PatchStream:
@@ -96,7 +106,7 @@ class PatchStream:
         """
         wanted = rows.numpy()
         self._leave_behind(wanted)
-        images = torch.empty((len(wanted), *self._patches.shape[1:]), dtype=torch.uint8)
+        images = np.empty((len(wanted), *self._patches.shape[1:]), np.uint8)
         missing = np.ones(len(wanted), np.bool_)
         for window in list(self._windows)[:2]:
             here = missing & window.holds(wanted)
@@ -105,8 +115,8 @@ class PatchStream:
                 images[here] = window.take(wanted[here])
                 missing &= ~here
         if missing.any():
-            images[missing] = self._patches.read(wanted[missing])
-        return images.permute(0, 3, 1, 2)
+            images[missing] = self._patches.read(wanted[missing]).numpy()
+        return torch.from_numpy(images).permute(0, 3, 1, 2)
 
     def _leave_behind(self, rows: Rows) -> None:
         """Drop the current window if all of `rows` are in the next one, and not all in this one."""
@@ -134,10 +144,10 @@ class _Window:
             self._pixels = Future()
             Thread(target=self._read, args=(read, self._pixels), daemon=True).start()
 
-    def take(self, rows: Rows) -> Tensor:
+    def take(self, rows: Rows) -> Pixels:
         """Return the patches at `rows`, which are in the window, once they are read."""
         assert self._pixels is not None
-        return self._pixels.result()[np.searchsorted(self._rows, rows)]
+        return np.asarray(self._pixels.result().numpy()[np.searchsorted(self._rows, rows)])
 
     def _read(self, read: Callable[[Rows], Tensor], pixels: "Future[Tensor]") -> None:
         try:
