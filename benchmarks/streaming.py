@@ -14,7 +14,6 @@ import argparse
 import multiprocessing
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,15 +22,16 @@ import pandas as pd
 import torch
 from minio import Minio
 from storage import ACCESS_KEY, BUCKET, SECRET_KEY, serve
-from timing import fastest_in_turn, surroundings
+from timing import CLOCKS, fastest_in_turn, now, surroundings, use_clock
 from torch import Tensor, nn
 
 from histoforge.core.digests import digest_file
 from histoforge.core.files import write_json
-from histoforge.patches import PatchSet, PatchSetWriter
+from histoforge.patches import PatchSet, PatchSetWriter, device
 from histoforge.patches.chunks import chunk_names
 from histoforge.patches.description import read_info
 from histoforge.patches.device import PATCH_MEMORY, DevicePatches
+from histoforge.patches.shuffling import WINDOW_BYTES
 from histoforge.patches.stream import PatchSequence
 from histoforge.storage import open_location
 
@@ -58,14 +58,15 @@ def load(folder: Path, streamed: bool) -> DevicePatches:
 
 def seconds_of_epochs(data: DevicePatches, step: Callable[[Tensor], object], before: Callable[[], None]) -> list[float]:
     """Return the seconds of two epochs; `before` is called ahead of each."""
-    orders = [data.order(torch.Generator().manual_seed(number)) for number in range(2)]
+    orders = [data.order(torch.Generator().manual_seed(0))]
     seconds = []
-    for order in orders:
+    for number in range(2):
+        orders.append(data.order(torch.Generator().manual_seed(number + 1)))  # so that its patches are read ahead
         before()
-        began = time.perf_counter()
-        for rows in order.split(BATCH):
+        began = now()
+        for rows in orders[number].split(BATCH):
             step(data.batch(rows).images)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(now() - began)
     return seconds
 
 
@@ -172,7 +173,11 @@ def main() -> None:
     parser.add_argument("--memory", type=int, nargs="*", default=[], help="numbers of patches")
     parser.add_argument("--s3", type=int, default=0, help="patches to read from a bucket")
     parser.add_argument("--open", type=int, default=0, help="rows of the index to open in a bucket")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="time of the epochs")
+    parser.add_argument("--window-mib", type=int, default=WINDOW_BYTES >> 20, help="size of a window")
     given = parser.parse_args()
+    device.WINDOW_BYTES = given.window_mib << 20
+    use_clock(given.clock)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if given.patches:

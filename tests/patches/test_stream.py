@@ -95,6 +95,16 @@ def test_two_windows_at_most_are_in_memory(patches, monkeypatch):
     assert len(stream.images._windows) <= 8
 
 
+def test_a_set_of_one_window_is_read_once(patches, monkeypatch):
+    monkeypatch.setattr("histoforge.patches.device.WINDOW_BYTES", COUNT * BYTES)
+    read, reads = PatchSequence.read, []
+    monkeypatch.setattr(PatchSequence, "read", lambda self, rows: reads.append(len(rows)) or read(self, rows))
+    stream = streamed(patches)
+    for number in range(4):
+        stream.batch(stream.order(rng(number))[:8])
+    assert reads == [COUNT]
+
+
 def test_any_rows_can_be_read_while_windows_are_streamed(patches):
     loaded, stream = in_memory(patches), streamed(patches)
     order = stream.order(rng())

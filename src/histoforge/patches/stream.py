@@ -91,8 +91,11 @@ class PatchStream:
     def read_ahead(self, windows: Sequence[Tensor]) -> None:
         """Announce the windows of the pass after the current one, int64 [n] each, in their order.
 
-        Of the windows before the current pass, only the last one may still be needed, for a batch of both passes.
+        Of the windows before the current pass, only the last one may still be needed, for a batch of both passes. If a
+        pass is one window, it stays in memory for all passes.
         """
+        if self._current_pass == 1 == len(windows):
+            return
         while len(self._windows) > self._current_pass + 1:
             self._windows.popleft()
         self._windows.extend(_Window(rows.numpy()) for rows in windows)
