@@ -5,6 +5,9 @@ one core, and then joined; beside them, `preprocess` cuts and joins in one proce
 imported, before the clock runs; rounds alternate between the ways, and the fastest of each counts.
 
     python benchmarks/scale.py --slides 16 --size 4096 --shards 1 2 4
+
+The other measurements of large sources and sets are in `streaming.py` (training from files and from a bucket) and in
+`step_memory.py` (peak memory of the steps against the number of patches).
 """
 
 import argparse

@@ -38,7 +38,7 @@ CLASSES = ["normal", "tumour"]
 SIZE = 64
 PATIENTS = 100
 SPLITS = np.array(["train"] * 6 + ["val"] * 2 + ["test"] * 2)
-CLASSIFIER = {"backbone": "resnet10", "width": 0.125, "stem": "small", "epochs": 1, "seeds": 2}
+CLASSIFIER = {"backbone": "resnet10", "width": 0.125, "stem": "imagenet", "epochs": 1, "seeds": 2}
 GENERATOR = {"method": "dcgan", "generator_maps": 4, "discriminator_maps": 4, "epochs": 1, "epoch_steps": 1}
 MIB = 1 << 20
 
@@ -83,7 +83,7 @@ def write_models(folder: Path) -> None:
 
 def run_select_samples(given: Inputs) -> None:
     """Draw and score as many candidates as there are training patches, and keep half of them."""
-    config = SelectSamplesConfig.make({"ratio": 0.5, "pool_multiple": 1.0, "passes": 2})
+    config = SelectSamplesConfig.make({"ratio": 0.5, "pool_multiple": 1.0, "passes": 1})
     select_samples.run(
         config,
         patches=given.at("patches"),
