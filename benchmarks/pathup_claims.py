@@ -20,6 +20,7 @@ from timing import surroundings
 
 from histoforge.api import load_arm
 from histoforge.api.running import run_step
+from histoforge.core.results import RECORD
 from histoforge.evaluation.image_scores import read_image_scores
 from histoforge.evaluation.level_scores import TILE
 from histoforge.patches import PatchSet
@@ -48,7 +49,7 @@ CLAIMS = {
 
 
 class Study:
-    """The steps of the study, each in a folder below `out` and run only if that is missing."""
+    """The steps of the study, each in a folder below `out`; finished ones are not run again."""
 
     def __init__(self, source: Path, out: Path, images: int) -> None:
         self.source, self.out, self.images = source, out, images
@@ -56,7 +57,7 @@ class Study:
 
     def run(self, step: str, name: str, settings: dict[str, Any], **inputs: Path) -> Path:
         folder = self.out / name
-        if not folder.exists():
+        if not (folder / RECORD).is_file():
             run_step(step, folder, inputs, given={}, settings=settings, preset="demo", overwrite=False)
         return folder
 
