@@ -1,6 +1,9 @@
 """Pixels are in files of bounded size, each of which is verified before it is used."""
 
+import gc
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from histoforge.core.digests import digest_file, digest_json
 from histoforge.core.errors import PatchSetError
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.chunks import CHUNK_BYTES, chunk_names, rows_per_chunk
+from histoforge.patches.images import NpyReader
 
 CHUNKS = ["images/00000", "images/00001", "images/00002"]
 
@@ -120,3 +124,29 @@ def test_chunks_are_of_bounded_size(size):
     rows = rows_per_chunk(size)
     assert rows == 1 or rows * 3 * size[0] * size[1] <= CHUNK_BYTES
     assert len(chunk_names(10 * rows + 1, size)) == 11
+
+
+def test_arrays_are_opened_in_many_threads(tmp_path):
+    """In Python 3.11, NumPy's parser of headers fails in two threads at once, if a finaliser switches between them."""
+    np.save(tmp_path / "images.npy", np.zeros((5, 8, 8, 3), np.uint8))
+
+    class SlowlyFinalised:
+        def __init__(self):
+            self.cycle = self
+
+        def __del__(self):
+            time.sleep(1e-4)
+
+    def open_repeatedly(_):
+        for _ in range(20):
+            SlowlyFinalised()
+            assert NpyReader(tmp_path / "images.npy").shape == (5, 8, 8, 3)
+
+    thresholds = gc.get_threshold()
+    try:
+        for objects in (10, 24, 31, 45, 59, 66, 101):
+            gc.set_threshold(objects)
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(open_repeatedly, range(20)))
+    finally:
+        gc.set_threshold(*thresholds)

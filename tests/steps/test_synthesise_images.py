@@ -46,7 +46,8 @@ def drawn(generator, tmp_path_factory):
 
 
 def files_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in LEFT_BESIDE}
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in LEFT_BESIDE)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_the_images_are_a_synthetic_patch_set_of_each_class(drawn):

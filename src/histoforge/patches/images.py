@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from threading import RLock
 from typing import Protocol
 
 import imagecodecs
@@ -19,6 +20,10 @@ ENCODED_FROM_PX = 256
 ROWS_PER_GROUP = 32
 BYTES_PER_GROUP = 1 << 26
 """A row group ends with the row that exceeds this, so that large images do not accumulate in memory."""
+
+_PARSING = RLock()
+"""Held while NumPy parses the header of an array: in Python 3.11, the `ast.literal_eval` that it uses fails if the
+garbage collector lets another thread parse in between (github.com/python/cpython/issues/106905)."""
 
 
 class ImageReader(Protocol):
@@ -53,11 +58,10 @@ class NpyReader:
     """Reader of an array, through a memory map or in its bytes, which are not copied."""
 
     def __init__(self, source: Path | bytes) -> None:
-        self.array: Pixels
-        if isinstance(source, Path):
-            self.array = np.load(source, mmap_mode="r", allow_pickle=False)
-        else:
-            self.array = _array_in(source)
+        with _PARSING:
+            self.array: Pixels = (
+                np.load(source, mmap_mode="r", allow_pickle=False) if isinstance(source, Path) else _array_in(source)
+            )
         if self.array.dtype != np.uint8 or self.array.ndim != 4:
             raise ValueError(f"it contains {self.array.dtype} {self.array.shape}, not uint8 [n, H, W, 3]")
         self.shape = self.array.shape
