@@ -72,6 +72,7 @@ def used(task, seconds, title=""):
 def test_phases_are_told_with_their_rates_and_the_rest_of_the_time():
     assert used("cut", 2.5).phases_sentence() == "read 1.0 s (3 MB/s, 50 patches/s), other 1.5 s"
     assert used("cut", 0.5).other_seconds == 0
+    assert PhaseUsage.of(Work(2.0, 1_024_000, 164_600)).rate == "0.512 MB/s, 82,300 patches/s"
     assert Usage(seconds=1, cpu_seconds=1, peak_memory_gib=1).phases_sentence() == ""
 
 

@@ -60,8 +60,8 @@ class PhaseUsage(Settings):
     @property
     def rate(self) -> str:
         """Bytes and patches per second as text; '' if neither was counted."""
-        rates = [f"{self.bytes_per_second / 1e6:.3g} MB/s"] * bool(self.bytes)
-        return ", ".join(rates + [f"{self.patches_per_second:.3g} patches/s"] * bool(self.patches))
+        rates = [f"{_three_digits(self.bytes_per_second / 1e6)} MB/s"] * bool(self.bytes)
+        return ", ".join(rates + [f"{_three_digits(self.patches_per_second)} patches/s"] * bool(self.patches))
 
 
 class Usage(Settings):
@@ -138,6 +138,11 @@ class Meter:
             peak_gpu_reserved_gib=round(reserved / GIB, 3) if reserved else None,
             phases={phase: PhaseUsage.of(work) for phase, work in work_so_far().items()},
         )
+
+
+def _three_digits(number: float) -> str:
+    """Return a number with three significant digits, such as '0.512' or '82,300'."""
+    return f"{float(f'{number:.3g}'):,.12g}"
 
 
 def process_peak() -> ProcessPeak:

@@ -33,7 +33,8 @@ class TaskTime(NamedTuple):
 def timings_figure(tasks: Sequence[TaskTime]) -> Figure:
     """Plot where the time of each task went."""
     phases = list(dict.fromkeys(phase for task in tasks for phase in task.phases if phase != OTHER))
-    with draw_rows([task.name for task in tasks], "Seconds") as drawing:
+    with draw_rows([task.name for task in tasks], "") as drawing:
+        drawing.axes.set_xlabel("Seconds")  # between the axes and the legend
         ends = [0.0] * len(tasks)
         for index, phase in enumerate([*phases, OTHER]):
             seconds = [task.phases.get(phase, 0.0) for task in tasks]
