@@ -28,7 +28,9 @@ from histoforge.storage.local import LocalLocation
 TABLE = "labels.csv"
 COLUMNS = ("path", "label")
 STORED = "patch set"
-IMAGES_PER_JOB = 64
+IMAGES_PER_JOB = 256
+BYTES_PER_JOB = 1 << 24
+"""Size of the patches of one job, of which `JOBS_PER_WORKER` wait for each thread."""
 JOBS_PER_WORKER = 4
 
 
@@ -106,11 +108,11 @@ class ImageFiles:
 
     def read(self, rows: NDArray[np.int64], fitting: Fitting, workers: int) -> Iterator[Batch]:
         """Yield the patches, decoded by threads; the decoders of PNG and JPEG release the interpreter's lock."""
-        threads = worker_count(workers)
+        threads, count = worker_count(workers), _images_per_job(fitting)
         with ThreadPoolExecutor(threads) as pool:
             jobs = (
-                pool.submit(self._read, [self._names[row] for row in rows[start : start + IMAGES_PER_JOB]], fitting)
-                for start in range(0, len(rows), IMAGES_PER_JOB)
+                pool.submit(self._read, [self._names[row] for row in rows[start : start + count]], fitting)
+                for start in range(0, len(rows), count)
             )
             yield from in_order(jobs, threads * JOBS_PER_WORKER)
 
@@ -144,8 +146,9 @@ class StoredPatches:
         """Yield the patches, with the columns of an earlier import and of a generator."""
         index = self._patches.index
         kept = [name for name in ("file", "codec", "quality", "seed") if name in index]
-        for start in range(0, len(rows), IMAGES_PER_JOB):
-            chosen = rows[start : start + IMAGES_PER_JOB]
+        count = _images_per_job(fitting)
+        for start in range(0, len(rows), count):
+            chosen = rows[start : start + count]
             images = self._patches.images(chosen)
             pixels = np.stack(
                 [fitting.patch(image, f"number {row}") for image, row in zip(images, chosen, strict=True)]
@@ -211,6 +214,10 @@ def _origin_of(info: PatchSetInfo, location: Location) -> Origin:
             f"The patches of {location} are real, and some may belong to the test split: give a synthetic patch set."
         )
     return Origin.make({**(info.made_by.get("origin") or {}), "mpp": info.mpp or 0.0})
+
+
+def _images_per_job(fitting: Fitting) -> int:
+    return max(1, min(IMAGES_PER_JOB, BYTES_PER_JOB // int(np.prod((*fitting.size, 3)))))
 
 
 def _by_table(table: tables.Table, names: Sequence[str], location: Location) -> dict[str, str]:
