@@ -45,7 +45,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the steps read and write, below one folder.
+    """The inputs and outputs of the steps, below one folder.
 
     Attributes:
         folder: the folder.

@@ -110,8 +110,10 @@ def test_a_training_takes_its_steps_and_the_scoring_of_each_epoch_for_each_seed(
     config = TrainClassifierConfig.make({"epochs": 4, "seeds": 3, "max_steps": 0, "batch_size": 10})
     steps, epochs = 4 * 100, 4
     scoring = 2.0 * 100 / 50
-    one = steps * 0.5 + epochs * scoring
-    assert seconds_of(STEPS["train_classifier"], trial([run]), config, GROWN) == pytest.approx((10 - 6) + 3 * one)
+    seconds_each = steps * 0.5 + epochs * scoring
+    assert seconds_of(STEPS["train_classifier"], trial([run]), config, GROWN) == pytest.approx(
+        (10 - 6) + 3 * seconds_each
+    )
     cut_short = config.model_copy(update={"max_steps": 150, "seeds": 1})
     expected = (10 - 6) + 150 * 0.5 + 2 * scoring
     assert seconds_of(STEPS["train_classifier"], trial([run]), cut_short, GROWN) == pytest.approx(expected)

@@ -28,7 +28,7 @@ class GeneratorOrigin(Settings):
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the generator is known, and not only the set's name, as in a set that was imported."""
+        """True if the generator is known, and not only the name of an imported set."""
         return self.digest != UNKNOWN
 
 

@@ -29,7 +29,7 @@ OUT_OF_MEMORY = 128 + signal.SIGKILL
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a slide.
+    """The result of cutting one slide.
 
     Attributes:
         file: its path below the source.

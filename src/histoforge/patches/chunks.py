@@ -106,10 +106,10 @@ def _store(store: Location, name: str, content: bytes, digest: str) -> None:
     Raises:
         StorageError: the location cannot be written, or has something else under the name.
     """
-    found = store.read(name)
-    if found is None:
+    stored = store.read(name)
+    if stored is None:
         store.write(name, content, only_over="")
-    elif hashlib.sha256(found[0]).hexdigest() != digest:
+    elif hashlib.sha256(stored[0]).hexdigest() != digest:
         raise StorageError(f"{store}/{name} is damaged (its SHA-256 is not its name): move it away.")
 
 
@@ -194,9 +194,9 @@ class ChunkReader:
                 self._check(number, digest_file(path) if path.is_file() else None, expected)
                 self._verified.add(number)
             return image_reader(path)
-        found = self._location.read(name)
-        self._check(number, None if found is None else hashlib.sha256(found[0]).hexdigest(), expected)
-        return image_reader(Path(name), found and found[0])
+        stored = self._location.read(name)
+        self._check(number, None if stored is None else hashlib.sha256(stored[0]).hexdigest(), expected)
+        return image_reader(Path(name), stored and stored[0])
 
     def _check(self, number: int, digest: str | None, expected: str) -> None:
         if digest is None:

@@ -59,12 +59,12 @@ def read_info(path: Path | str) -> PatchSetInfo:
         StorageError: the location does not answer.
     """
     location = location_of(path)
-    file, found = f"{location}/{INFO_NAME}", location.read(INFO_NAME)
-    if found is None:
+    file, content = f"{location}/{INFO_NAME}", location.read(INFO_NAME)
+    if content is None:
         raise PatchSetError(
             f"{path} is not a patch set (it has no {INFO_NAME}): name a folder that 'histoforge preprocess' made."
         )
-    text = found[0]
+    text = content[0]
     version = _schema_version(text)
     if version is not None and version > SCHEMA_VERSION:
         raise _newer(file, version)
@@ -98,12 +98,12 @@ def read_verified(location: Location, info: PatchSetInfo, name: str) -> bytes:
         PatchSetError: the file is missing or damaged.
         KeyError: the description lacks the file.
     """
-    expected, found = info.files[name], location.read(name)
-    if found is None:
+    expected, content = info.files[name], location.read(name)
+    if content is None:
         raise PatchSetError(f"The patch set {location} lacks {name}: make it again with 'histoforge preprocess'.")
-    if hashlib.sha256(found[0]).hexdigest() != expected:
+    if hashlib.sha256(content[0]).hexdigest() != expected:
         raise PatchSetError(damaged(f"{location}/{name}"))
-    return found[0]
+    return content[0]
 
 
 def location_of(path: Path | str) -> Location:

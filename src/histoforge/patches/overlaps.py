@@ -28,8 +28,8 @@ def overlapping(patches: PatchSet, rows: NDArray[np.int64]) -> NDArray[np.int64]
         for starts, side in ((tops, patches.patch_size[0]), (columns, patches.patch_size[1])):
             distance = np.abs(starts[rows[here]][:, None] - starts[on_slide][None])
             near &= distance < side / stride * step
-        place, other = near.nonzero()
-        pairs.append(np.stack([here[place], on_slide[other]], 1))
+        patch, neighbour = near.nonzero()
+        pairs.append(np.stack([here[patch], on_slide[neighbour]], 1))
     return np.concatenate(pairs)
 
 

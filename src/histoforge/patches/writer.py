@@ -149,8 +149,8 @@ class PatchSetWriter:
             self._compact(np.flatnonzero(keep))
             index = index[keep].reset_index(drop=True)
         index.to_parquet(self.directory / INDEX_NAME, index=False)
-        others = [p for p in self.directory.rglob("*") if p.is_file() and p.parent != self.directory / FOLDER]
-        digests = {p.relative_to(self.directory).as_posix(): digest_file(p) for p in others}
+        tables = [p for p in self.directory.rglob("*") if p.is_file() and p.parent != self.directory / FOLDER]
+        digests = {p.relative_to(self.directory).as_posix(): digest_file(p) for p in tables}
         info = PatchSetInfo(
             schema_version=SCHEMA_VERSION,
             classes=self.classes,

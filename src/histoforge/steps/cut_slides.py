@@ -41,10 +41,10 @@ def run(config: CutSlidesConfig, *, cuts: Path) -> CutSlidesSummary:
         if isinstance(source, SlideSource):
             chosen = check_listed(config.slides, entries)
             keys = {item.file: source.keys[item.file] for item in source.items if not chosen or item.file in chosen}
-            place = config.slide_cache or str(folder)
-            store = SlideStore(open_location(place), Path(temporary))
+            cache_location = config.slide_cache or str(folder)
+            store = SlideStore(open_location(cache_location), Path(temporary))
             new = [file for file, key in keys.items() if key not in store]
-            for outcome in () if config.reuse_only else _cut(config, source, store, new, place):
+            for outcome in () if config.reuse_only else _cut(config, source, store, new, cache_location):
                 if outcome.reason:
                     log.fail(outcome.file, SlideError(outcome.reason))
                 if outcome.crashed:

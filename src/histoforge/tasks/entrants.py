@@ -1,4 +1,4 @@
-"""What somebody else made and a pipeline judges: its kind, name and digest, checked before a pixel is read."""
+"""Generators and patches that somebody else made: kind, name and digest, checked before a pixel is read."""
 
 import re
 import tempfile

@@ -71,9 +71,11 @@ def plan_benchmark(
         (method, variant): settings({"method": method, "reward": variant, "seed": seed}, preset, overrides).seed
         for method, variant in names
     }
-    own = step_overrides(STEPS["train_generator"], overrides)
+    training_overrides = step_overrides(STEPS["train_generator"], overrides)
     runs = [
-        _run(*name, first_seed + i, own) for name, first_seed in first_seeds.items() for i in range(generator_seeds)
+        _run(*name, first_seed + i, training_overrides)
+        for name, first_seed in first_seeds.items()
+        for i in range(generator_seeds)
     ]
     cutting: Any = step_config(STEPS["preprocess"], preset, overrides, {"patch_size": patch_size, "source": "any"})
     for run in runs:

@@ -116,8 +116,8 @@ def _share(shared: Location, inputs: Mapping[str, Path], task: Mapping[str, Any]
 
 def _result(shared: Location) -> dict[str, Any]:
     """Return the result of the nodes: 'summary' or 'error'; empty as long as there is none."""
-    found = shared.read(RESULT)
-    return {} if found is None else dict(parse_json(found[0]))
+    content = shared.read(RESULT)
+    return {} if content is None else dict(parse_json(content[0]))
 
 
 def _fetch(shared: Location, step: Step, paths: Mapping[str, Any]) -> Any:

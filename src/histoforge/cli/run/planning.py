@@ -1,4 +1,4 @@
-"""What a run of a pipeline would do, and what it would take."""
+"""The tasks of a pipeline run, and the time and memory that they would take."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -28,7 +28,7 @@ READ_PER_CLASS = 256
 
 @dataclass(frozen=True)
 class SourceSample:
-    """What a sample of a source tells about the whole.
+    """A source as a sample of it predicts it.
 
     Attributes:
         classes: class names.

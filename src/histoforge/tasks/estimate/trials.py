@@ -37,7 +37,7 @@ MADE_BY = {
 
 @dataclass(frozen=True)
 class StepTrial:
-    """What a step took in the trial.
+    """The time and memory of a step in the trial.
 
     Attributes:
         usage: time, phases and memory.
