@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 
 from kfp.local import subprocess_task_handler
 
@@ -45,3 +48,15 @@ def test_afterwards_kfp_starts_processes_as_before():
     with forked_tasks():
         assert subprocess_task_handler.run_local_subprocess is not plain
     assert subprocess_task_handler.run_local_subprocess is plain
+
+
+def test_ctrl_c_does_not_end_the_server_during_its_imports():
+    code = """
+from multiprocessing import forkserver
+from histoforge.cli.run import task_processes
+task_processes._fork_server()
+status = open(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read()
+print(int(status.split("SigBlk:")[1].split()[0], 16))
+"""
+    blocked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(blocked) & 1 << signal.SIGINT - 1
