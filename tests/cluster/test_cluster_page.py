@@ -33,7 +33,9 @@ def test_commands_accept_the_options_on_the_page(line):
     while hasattr(command, "commands"):
         command = command.commands[arguments.pop(0)]
         context = click.Context(command, parent=context)
-    command.make_context(command.name, arguments, resilient_parsing=False)
+    # raises UsageError for an option that the command does not have, and for a value that does not fit it
+    parsed = command.make_context(command.name, arguments)
+    assert parsed.args == []
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("histoforge submit")])
@@ -45,7 +47,8 @@ def test_runs_on_the_pages_have_parameters_that_their_pipelines_take(line):
     package = open_package(arguments[0])
     parameters = {name: value for name, value in given.items() if name in package.inputs}
     overrides = {name: value for name, value in given.items() if name not in parameters}
-    run_parameters(package, "gpu", {**parameters, "source": source, "overrides": overrides})
+    checked = run_parameters(package, "gpu", {**parameters, "source": source, "overrides": overrides})
+    assert (checked["source"], checked.get("overrides", {})) == (source, overrides)
 
 
 def test_the_page_lists_the_checks_that_there_are():

@@ -167,10 +167,15 @@ def test_an_output_has_one_writer_at_a_time(tmp_path: Path) -> None:
 
 
 def test_only_the_first_of_several_training_processes_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with claimed([Output(tmp_path / "out", "arm")], {}):
+    output = Output(tmp_path / "out", "arm")
+    with claimed([output], {}):
+        with pytest.raises(StorageError, match="is being written"), claimed([output], {}):
+            raise AssertionError("the first process claimed it twice")
         monkeypatch.setenv("RANK", "1")
-        with claimed([Output(tmp_path / "out", "arm")], {}):
+        with claimed([output], {}):
             pass
+        assert [path.name for path in tmp_path.iterdir()] == [".out.histoforge-lock"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_result_records_the_command_that_made_it(tmp_path: Path) -> None:

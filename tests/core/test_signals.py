@@ -18,12 +18,15 @@ def test_handlers_are_restored_after_the_block():
 
 
 def test_an_ignored_ctrl_c_stays_ignored():
+    received = []
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with handled_signals({signal.SIGINT: signal.default_int_handler}):
+        with handled_signals({signal.SIGINT: lambda signum, frame: received.append(signum)}):
             signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, previous)
+    assert received == []
 
 
 def test_other_threads_keep_the_handlers():

@@ -58,7 +58,7 @@ def test_the_second_derivative_is_that_of_finite_differences():
     attention = layer().double()
     tokens = torch.randn(2, 4, 8, dtype=torch.float64, requires_grad=True)
     with twice_differentiable():
-        torch.autograd.gradgradcheck(attention, (tokens,))
+        assert torch.autograd.gradgradcheck(attention, (tokens,))
 
 
 def test_fused_attention_has_no_second_derivative():

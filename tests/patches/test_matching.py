@@ -21,5 +21,5 @@ def test_the_message_names_the_difference(second, difference):
     assert str(error.value) == f"The model was trained on {difference}: train it again."
 
 
-def test_the_same_format_passes_whatever_its_types():
+def test_the_same_format_raises_no_error_whatever_its_types():
     check_same_format("The set has", FIRST, "the pool", PatchFormat(("a", "b"), [64, 64]), "", PatchSetError)

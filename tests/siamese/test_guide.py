@@ -34,7 +34,7 @@ def test_embeds_without_gradients_at_its_precision(path, dtype):
         assert torch.equal(embedded, guide.network(images)) == (dtype == torch.float32)
 
 
-def test_fitting_patches_are_accepted(path):
+def test_patches_that_fit_raise_no_error(path):
     guide = load_guide(path, *CPU)
     guide.check_fits(CLASSES, (16, 16), 0.5, "the patch set")
     guide.check_fits(CLASSES, (16, 16), 0.51, "the patch set")

@@ -14,7 +14,6 @@ from real_data import shared_data
 from slides_of_patients import CLASSES, write_patients
 
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError
-from histoforge.core.settings import preset_names
 from histoforge.patches import PatchSet
 from histoforge.siamese import training
 from histoforge.siamese.guide import load_guide
@@ -22,7 +21,6 @@ from histoforge.siamese.network import MftSnn
 from histoforge.steps import finetune_snn, leaderboard, preprocess
 from histoforge.steps.finetune_snn_config import FinetuneSnnConfig
 from histoforge.steps.preprocess_config import PreprocessConfig
-from histoforge.steps.table import STEPS, step_config
 
 CPU = (torch.device("cpu"), torch.float32)
 SETTINGS = {
@@ -227,9 +225,6 @@ def test_stage_2_cannot_train_what_stage_1_did_not():
         settings(stage1_layers=3, stage2_layers=8)
 
 
-@pytest.mark.parametrize("preset", preset_names())
-def test_every_preset_has_valid_settings(preset):
-    step_config(STEPS["finetune_snn"], preset, {})
 
 
 def test_a_set_that_was_split_by_slide_has_a_warning(tmp_path, patches):

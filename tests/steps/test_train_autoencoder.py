@@ -18,11 +18,9 @@ from histoforge.autoencoder.device import DeviceLatents
 from histoforge.autoencoder.latents import FLIPS, LatentSet
 from histoforge.autoencoder.network import load_autoencoder
 from histoforge.core.errors import ModelError, PatchSetError, SettingsError
-from histoforge.core.settings import preset_names
 from histoforge.patches import PatchSet
 from histoforge.patches.device import to_unit
 from histoforge.steps import train_autoencoder
-from histoforge.steps.table import STEPS, step_config
 from histoforge.steps.train_autoencoder_config import TrainAutoencoderConfig
 
 CPU = torch.device("cpu")
@@ -219,6 +217,3 @@ def test_images_that_do_not_fit_are_refused(patches, tmp_path):
     assert not (tmp_path / "autoencoder").exists()
 
 
-@pytest.mark.parametrize("preset", preset_names())
-def test_every_preset_has_valid_settings(preset):
-    step_config(STEPS["train_autoencoder"], preset, {})
