@@ -8,12 +8,16 @@ import pytest
 import torch
 from interrupted_engine import InterruptedEngine, InterruptedTrainingError
 from processes import run_process
+from random_vgg import random_vgg, write_random_vgg
 from steps.two_pictures import CLASSES, make_patchset, pictures
 
 from histoforge.generators.loading import draw, load_generator
 from histoforge.generators.methods import METHODS
 from histoforge.generators.saving import save_generator
+from histoforge.generators.vqgan.loss import adaptive_weight
+from histoforge.generators.vqgan.stages import Stages
 from histoforge.generators.vqgan.train import train as train_vqgan
+from histoforge.metrics.lpips import LpipsDistance
 from histoforge.patches import PatchSet
 from histoforge.training.engine import Engine
 from histoforge.training.log import read_log
@@ -76,6 +80,27 @@ def test_each_stage_has_its_values_and_the_discriminator_its_start(path, tmp_pat
         for name in (set(row) & set(line)) - {"step", "epoch"}:
             assert line[name] == pytest.approx(row[name]), name
     assert 0.5 * np.log(16) < result.history.rows[1]["prior"] < 2 * np.log(16), "of two steps, not of four"
+
+
+def test_the_loss_and_the_gradients_of_eq_7_contain_the_perceptual_distance(path, tmp_path):
+    vgg = write_random_vgg(tmp_path / "vgg16.pth")
+    config = METHODS["vqgan"].config(
+        {**TINY, "lpips_weights": str(vgg), "perceptual_weight": 3.0, "discriminator_start": 0, "restart_after": 0}
+    )
+    engine, losses = Engine(tmp_path, {}, device="cpu", precision="float32"), []
+    engine.step = lambda optimizer, loss: losses.append(loss)
+    stages = Stages(config, PatchSet.open(path), engine)
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    weight = stages.train_codebook(images)["adaptive_weight"]
+
+    coding = stages.autoencoder(images)
+    distance = LpipsDistance(random_vgg(), "", "vgg16.pth").between(images, coding.restored).mean()
+    reconstruction = (images - coding.restored).abs().mean() + 3 * distance
+    adversarial = -stages.discriminator(coding.restored).mean()
+    torch.testing.assert_close(weight, adaptive_weight(reconstruction, adversarial, stages.autoencoder.last_layer))
+    torch.testing.assert_close(
+        losses[0], reconstruction + coding.codebook_loss + config.adversarial_weight * weight * adversarial
+    )
 
 
 def test_the_second_stage_leaves_the_autoencoder_as_it_is(path, tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+from random_vgg import random_vgg
 from torchmetrics.functional.image.lpips import _LPIPS
 
 from histoforge.core.errors import ModelError
@@ -11,8 +12,7 @@ from histoforge.metrics.lpips import LpipsDistance, check_size
 
 @pytest.fixture(scope="module")
 def weights():
-    torch.manual_seed(0)
-    return {f"features.{name}": value for name, value in torchvision.models.vgg16().features.state_dict().items()}
+    return random_vgg()
 
 
 def test_it_is_the_network_of_torchmetrics_with_these_weights(weights, monkeypatch):

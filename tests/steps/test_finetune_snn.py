@@ -225,8 +225,6 @@ def test_stage_2_cannot_train_what_stage_1_did_not():
         settings(stage1_layers=3, stage2_layers=8)
 
 
-
-
 def test_a_set_that_was_split_by_slide_has_a_warning(tmp_path, patches):
     """Real patches: three patients whose slides are in different splits."""
     source = tmp_path / "source"

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from processes import run_process
+from random_vgg import write_random_vgg
+from recorded_losses import recorded_losses
 from safetensors.torch import save_file
 from slides_of_patients import write_patients
 from steps.two_pictures import make_extractor, read_png
@@ -22,6 +24,7 @@ from histoforge.patches import PatchSet
 from histoforge.patches.device import to_unit
 from histoforge.steps import train_autoencoder
 from histoforge.steps.train_autoencoder_config import TrainAutoencoderConfig
+from histoforge.training.log import read_log
 
 CPU = torch.device("cpu")
 SETTINGS = {
@@ -74,6 +77,17 @@ def test_learns_to_reconstruct_both_levels_of_held_out_patients(trained, patches
     assert "resnet10" in summary.extractor
     assert "without a perceptual term" in summary.warnings[0]
     assert not list(out.rglob("checkpoint-*"))
+
+
+def test_the_loss_contains_the_perceptual_distance(patches, tmp_path, monkeypatch):
+    losses = recorded_losses(monkeypatch)
+    vgg = write_random_vgg(tmp_path / "vgg16.pth")
+    config = settings(epochs=1, epoch_steps=1, lpips_weights=str(vgg), perceptual_weight=3.0, kl_weight=0.5)
+    summary = run(config, tmp_path, patches)
+    (line,) = read_log(tmp_path / "autoencoder-training" / "training.jsonl")
+    assert line["perceptual"] > 0
+    assert losses == [pytest.approx(line["error"] + 0.5 * line["divergence"] + 3 * line["perceptual"])]
+    assert not any("perceptual" in warning for warning in summary.warnings)
 
 
 def test_the_latents_are_those_of_all_training_and_validation_images_and_their_flips(trained, patches, overviews):
@@ -215,5 +229,3 @@ def test_images_that_do_not_fit_are_refused(patches, tmp_path):
     with pytest.raises(PatchSetError, match="no patches in its 'val' split"):
         run(settings(), tmp_path, patches, unchecked)
     assert not (tmp_path / "autoencoder").exists()
-
-

@@ -9,6 +9,8 @@ import pytest
 import torch
 from command_line import call
 from processes import run_process
+from random_vgg import write_random_vgg
+from recorded_losses import recorded_losses
 from slides_of_patients import write_patients
 from steps.two_pictures import make_extractor, read_png
 from untrained_pathup import save_pathup
@@ -107,6 +109,16 @@ def test_the_discriminator_takes_part_after_the_first_epochs(trained):
     assert set(lines[0]) == {"step", "epoch", "error"}
     assert set(lines[-1]) == {"step", "epoch", "error", "adversarial", "critic"}
     assert "without a perceptual term" in trained[1]["bsrgan"].warnings[0]
+
+
+def test_the_loss_contains_the_perceptual_distance(stripes, tmp_path, monkeypatch):
+    losses = recorded_losses(monkeypatch)
+    weights = {"lpips_weights": str(write_random_vgg(tmp_path / "vgg16.pth")), "perceptual_weight": 3.0}
+    train("bsrgan", stripes, None, tmp_path / "upscaler", epochs=1, epoch_steps=1, l1_epochs=0, **weights)
+    (line,) = read_log(tmp_path / "upscaler-training" / "training.jsonl")
+    assert line["perceptual"] > 0
+    generator_loss = line["error"] + 0.1 * line["adversarial"] + 3 * line["perceptual"]
+    assert losses == [pytest.approx(generator_loss), pytest.approx(line["critic"])]
 
 
 def test_an_upscaler_that_learned_from_degraded_images_is_compared_on_these_too(stripes, tmp_path):

@@ -1,24 +1,16 @@
 """Training of the autoencoder (Rombach et al. 2022, section 3.1 and appendix G)."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from histoforge.autoencoder.network import Autoencoder
+from histoforge.metrics.lpips import LpipsDistance
 from histoforge.patches.device import DevicePatches
 from histoforge.training.engine import Engine
 from histoforge.training.flips import flipped
 
 CLIP_NORM = 1.0
-
-
-class Distance(Protocol):
-    """A perceptual distance, such as LPIPS."""
-
-    def between(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return the distances, float32 [B], between images float32 [-1, 1] [B, 3, H, W]."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,11 @@ class Hyperparameters:
 
 
 def fit(
-    network: Autoencoder, images: DevicePatches, params: Hyperparameters, engine: Engine, perceptual: Distance | None
+    network: Autoencoder,
+    images: DevicePatches,
+    params: Hyperparameters,
+    engine: Engine,
+    perceptual: LpipsDistance | None,
 ) -> None:
     """Train the autoencoder in place.
 
@@ -48,7 +44,7 @@ def fit(
         images: training images of all levels.
         params: the hyperparameters.
         engine: the engine of this training; if it has a checkpoint, training resumes from there.
-        perceptual: the perceptual distance d, or None to leave its term out.
+        perceptual: LPIPS as the distance d, or None to leave its term out.
 
     Raises:
         TrainingError: the loss is not finite; the last good checkpoint is kept.

@@ -1,7 +1,7 @@
 """Super-resolution by a network that learns from degraded images (Zhang et al. 2021)."""
 
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from histoforge.generators.networks import to_device
 from histoforge.generators.pathup.tiled import decode_tiled
 from histoforge.generators.pathup.windows import pixel_overlap, window_corners
+from histoforge.metrics.lpips import LpipsDistance
 from histoforge.patches.device import to_unit
 from histoforge.patches.images import Pixels
 from histoforge.training.device import autocast
@@ -21,14 +22,7 @@ from histoforge.upscaling.patch_critic import PatchCritic
 from histoforge.upscaling.rrdb import RrdbNet
 
 
-class Distance(Protocol):
-    """A perceptual distance, such as LPIPS."""
-
-    def between(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return the distances, float32 [B], between images float32 [-1, 1] [B, 3, H, W]."""
-
-
-def train_bsrgan(config: UpscalerConfig, pairs: CropPairs, engine: Engine, perceptual: Distance | None) -> RrdbNet:
+def train_bsrgan(config: UpscalerConfig, pairs: CropPairs, engine: Engine, perceptual: LpipsDistance | None) -> RrdbNet:
     """Train the network with the absolute error (BSRNet), then against a discriminator as well (BSRGAN).
 
     The loss of BSRGAN is |x - x'| + perceptual_weight d(x, x') + adversarial_weight (D(x') - 1)^2, as in Zhang et al.
@@ -38,7 +32,7 @@ def train_bsrgan(config: UpscalerConfig, pairs: CropPairs, engine: Engine, perce
         config: the settings.
         pairs: the training data.
         engine: the engine of this training; if it has a checkpoint, training resumes from there.
-        perceptual: the perceptual distance d, or None to leave its term out.
+        perceptual: LPIPS as the distance d, or None to leave its term out.
 
     Returns:
         The average of the network's weights over the training.
