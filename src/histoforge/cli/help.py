@@ -6,7 +6,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
-from histoforge.core.settings import TrainingConfig, load_preset, preset_names
+from histoforge.core.settings import DeviceConfig, load_preset, preset_names
 from histoforge.generators.methods import METHODS
 from histoforge.steps.table import Step
 
@@ -66,7 +66,7 @@ def settings_by_section(step: Step, method: str) -> dict[str, tuple[str, FieldIn
         key=lambda name: (
             sections[name] != ALL_METHODS,
             -sections[name].count(","),
-            name in TrainingConfig.model_fields,
+            name in DeviceConfig.model_fields,
         ),
     )
     return shown | {name: (sections[name], fields[name]) for name in in_order}

@@ -70,7 +70,7 @@ class StepConfig(Settings):
     seed: int = Field(0, ge=0, description="seed of all random choices")
 
 
-class TrainingConfig(StepConfig):
+class DeviceConfig(StepConfig):
     """Settings of every step that computes on a device."""
 
     device: str = Field("auto", description="'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'")
@@ -81,7 +81,21 @@ class TrainingConfig(StepConfig):
     )
 
 
-class FoldConfig(TrainingConfig):
+class TrainingConfig(DeviceConfig):
+    """Settings of every step that trains a network."""
+
+    checkpoint_every: int = Field(
+        200,
+        ge=0,
+        description="steps between checkpoints; 0 to write one only at the end and when stopped",
+        json_schema_extra={"unit": "steps"},
+    )
+    checkpoints: str = Field(
+        "", description="location to copy checkpoints to, so that a retry on another machine can resume; '' for none"
+    )
+
+
+class FoldConfig(DeviceConfig):
     """Settings of every step that trains on one fold of a patch set, or draws patches for it."""
 
     fold: int = Field(
@@ -93,7 +107,7 @@ class FoldConfig(TrainingConfig):
     )
 
 
-class NodesConfig(FoldConfig):
+class NodesConfig(TrainingConfig, FoldConfig):
     """Settings of every step that trains with all GPUs of its task, or of several nodes."""
 
     nodes: int = Field(

@@ -44,15 +44,6 @@ class GeneratorConfig(NodesConfig):
     fid_alpha: float = Field(
         0.5, ge=0, lt=1, description="smoothing of the FID curve: the weight of the earlier epochs (alpha, eq. 5)"
     )
-    checkpoint_every: int = Field(
-        200,
-        ge=0,
-        description="steps between checkpoints (0: only when the training is stopped)",
-        json_schema_extra={"unit": "steps"},
-    )
-    checkpoints: str = Field(
-        "", description="location to copy checkpoints to, from which a retry on another machine resumes ('': none)"
-    )
 
     @property
     def class_wise(self) -> bool:

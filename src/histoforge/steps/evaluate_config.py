@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import DeviceConfig, Settings
 
 
-class EvaluateConfig(TrainingConfig):
+class EvaluateConfig(DeviceConfig):
     """Settings of the comparison of arms on the test split, and of the report (Xue et al. 2021, section 4.3)."""
 
     heading: str = Field("", description="title of the report; '' asks about the classes")

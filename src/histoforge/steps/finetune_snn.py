@@ -20,6 +20,7 @@ from histoforge.siamese.pairs import Augmentation
 from histoforge.siamese.training import Hyperparameters
 from histoforge.siamese.training_data import PairSources, TrainingData, open_training_data
 from histoforge.steps.finetune_snn_config import FinetuneSnnConfig, FinetuneSnnSummary
+from histoforge.steps.step_engine import step_engine
 from histoforge.training.device import resolve_device, resolve_precision
 from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo, save_model
@@ -133,16 +134,8 @@ def _hyperparameters(config: FinetuneSnnConfig) -> Hyperparameters:
 
 
 def _engine(config: FinetuneSnnConfig, info: ModelInfo, guide: Path, stage: str) -> Engine:
-    return Engine(
-        work_beside(guide, "-training") / stage,
-        identity={"step": "finetune_snn", "stage": stage, **info.model_dump(mode="json")},
-        device=config.device,
-        precision=config.precision,
-        seed=config.seed,
-        checkpoints=config.checkpoints,
-        checkpoint_every=config.checkpoint_every,
-        label=f"guide {stage}",
-    )
+    work = work_beside(guide, "-training") / stage
+    return step_engine("finetune_snn", config, info, work, label=f"guide {stage}")
 
 
 def _warnings(config: FinetuneSnnConfig, data: TrainingData) -> list[str]:

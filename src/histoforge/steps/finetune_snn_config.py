@@ -84,15 +84,6 @@ class FinetuneSnnConfig(TrainingConfig):
         json_schema_extra={"unit": "images"},
     )
     shown: int = Field(8, ge=1, le=64, description="validation patches shown with their Grad-CAM")
-    checkpoint_every: int = Field(
-        200,
-        ge=0,
-        description="steps between checkpoints; 0 to write one only when stopped",
-        json_schema_extra={"unit": "steps"},
-    )
-    checkpoints: str = Field(
-        "", description="location to copy checkpoints to, so that a retry on another machine can resume; '' for none"
-    )
 
     @model_validator(mode="after")
     def _progressive(self) -> "FinetuneSnnConfig":

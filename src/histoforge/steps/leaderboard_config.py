@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import DeviceConfig, Settings
 
 
-class LeaderboardConfig(TrainingConfig):
+class LeaderboardConfig(DeviceConfig):
     """Settings of the comparison of generators (the RL-EO paper, section VI, and A0-10 to A0-13)."""
 
     heading: str = Field("", description="title of the page; '' asks about the classes")

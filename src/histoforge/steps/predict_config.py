@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import DeviceConfig, Settings
 from histoforge.ingest.config import Failure
 
 
-class PredictConfig(TrainingConfig):
+class PredictConfig(DeviceConfig):
     """Settings of predictions on whole slides; patches are cut as those that the classifier was trained on."""
 
     source: str = Field("", description="folder, or s3:// or minio:// prefix, of the slides")

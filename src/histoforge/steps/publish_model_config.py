@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import DeviceConfig, Settings
 
 
-class PublishModelConfig(TrainingConfig):
+class PublishModelConfig(DeviceConfig):
     """Settings of the model store, and of the gate that a challenger must pass to replace the champion."""
 
     models: str = Field("", description="location of the published models: a folder, or s3:// or minio:// prefix")

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import DeviceConfig, Settings
 
 
-class ScoreGeneratorConfig(TrainingConfig):
+class ScoreGeneratorConfig(DeviceConfig):
     """Settings of the patches to draw from a generator and of their scores (the RL-EO paper, section V.A)."""
 
     name: str = Field(

@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import DeviceConfig, Settings
 from histoforge.steps.score_generator_config import MeanStd
 
 
-class ScoreImagesConfig(TrainingConfig):
+class ScoreImagesConfig(DeviceConfig):
     """Settings of the scores of synthetic large images (PathUp, section 4.3 and Tables 3 and 4)."""
 
     name: str = Field(

@@ -4,11 +4,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from histoforge.core.settings import Settings, TrainingConfig
+from histoforge.core.settings import DeviceConfig, Settings
 from histoforge.generators.pathup.tracking_config import TrackingConfig
 
 
-class SynthesiseImagesConfig(TrackingConfig, TrainingConfig):
+class SynthesiseImagesConfig(TrackingConfig, DeviceConfig):
     """Settings of drawing large images of each class from a generator of patches and overviews."""
 
     size: str = Field(

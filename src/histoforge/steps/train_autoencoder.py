@@ -23,6 +23,7 @@ from histoforge.core.seeds import derive_seed, numpy_rng
 from histoforge.patches import PatchSet
 from histoforge.patches.device import to_unit
 from histoforge.patches.pictures import grid, save_png
+from histoforge.steps.step_engine import step_engine
 from histoforge.steps.train_autoencoder_config import LevelError, TrainAutoencoderConfig, TrainAutoencoderSummary
 from histoforge.storage import open_location
 from histoforge.training.device import autocast, resolve_device, resolve_precision
@@ -86,8 +87,11 @@ def run(
     check_size(levels[0].patch_size, network.factor)
     network = network.to(device).to(memory_format=torch.channels_last)
     info = _describe(config, levels, network, weights_digest)
-    engine = None if config.weights else _engine(config, info, Path(autoencoder))
-    perceptual = "" if engine is None else _train(config, levels, network, engine)
+    engine, perceptual = None, ""
+    if not config.weights:
+        work = work_beside(Path(autoencoder), "-training")
+        engine = step_engine("train_autoencoder", config, info, work, label="autoencoder")
+        perceptual = _train(config, levels, network, engine)
     network.eval().requires_grad_(False)
     _fit_scale(config, levels, network, device)
     measured = _measure(config, levels, network, device, classifier)
@@ -131,19 +135,6 @@ def _describe(
         patch_size=levels[0].patch_size,
         mpp=levels[0].info.mpp,
         digests={**digests, **({"weights": weights_digest} if weights_digest else {})},
-    )
-
-
-def _engine(config: TrainAutoencoderConfig, info: ModelInfo, autoencoder: Path) -> Engine:
-    return Engine(
-        work_beside(autoencoder, "-training"),
-        identity={"step": "train_autoencoder", **info.model_dump(mode="json")},
-        device=config.device,
-        precision=config.precision,
-        seed=config.seed,
-        checkpoints=config.checkpoints,
-        checkpoint_every=config.checkpoint_every,
-        label="autoencoder",
     )
 
 

@@ -3,10 +3,10 @@
 from pydantic import Field, model_validator
 
 from histoforge.autoencoder.architecture import Architecture
-from histoforge.core.settings import FoldConfig, Settings
+from histoforge.core.settings import FoldConfig, Settings, TrainingConfig
 
 
-class TrainAutoencoderConfig(FoldConfig):
+class TrainAutoencoderConfig(TrainingConfig, FoldConfig):
     """Settings of the autoencoder of latent diffusion, and of the latents that it encodes.
 
     "High-Resolution Image Synthesis with Latent Diffusion Models" (Rombach et al. 2022), section 3.1 and appendix G.
@@ -59,15 +59,6 @@ class TrainAutoencoderConfig(FoldConfig):
         ge=2,
         description="validation images of each level on which the reconstruction error is measured",
         json_schema_extra={"unit": "images"},
-    )
-    checkpoint_every: int = Field(
-        200,
-        ge=0,
-        description="steps between checkpoints; 0 to write one only when stopped",
-        json_schema_extra={"unit": "steps"},
-    )
-    checkpoints: str = Field(
-        "", description="location to copy checkpoints to, so that a retry on another machine can resume; '' for none"
     )
 
     @property

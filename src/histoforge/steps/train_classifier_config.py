@@ -173,15 +173,6 @@ class TrainClassifierConfig(NodesConfig):
         description="epochs without a lower validation loss after which a training stops; 0 for never",
         json_schema_extra={"unit": "epochs"},
     )
-    checkpoints: str = Field(
-        "", description="location (folder or s3:// prefix) to copy checkpoints to; '' for no copies"
-    )
-    checkpoint_every: int = Field(
-        200,
-        ge=0,
-        description="steps between checkpoints; 0 for one at the end of each seed only",
-        json_schema_extra={"unit": "steps"},
-    )
 
     @property
     def factor_values(self) -> dict[str, float | str]:

@@ -24,6 +24,7 @@ from histoforge.generators.saving import save_class_generators, save_generator
 from histoforge.metrics.extractor_check import check_extractor
 from histoforge.patches import PatchSet
 from histoforge.siamese.guide import Guide, load_guide
+from histoforge.steps.step_engine import step_engine
 from histoforge.steps.train_generator_config import (
     ClassSummary,
     TrainGeneratorConfig,
@@ -192,14 +193,11 @@ def _describe(method: str, config: GeneratorConfig, data: PatchSet, networks: Fr
 
 
 def _engine(config: GeneratorConfig, training: ClassTraining, work: Path, trainings: int) -> Engine:
-    return Engine(
+    return step_engine(
+        "train_generator",
+        config,
+        training.info,
         work / training.folder if training.folder else work,
-        identity={"step": "train_generator", **training.info.model_dump(mode="json")},
-        device=config.device,
-        precision=config.precision,
-        seed=config.seed,
-        checkpoints=config.checkpoints,
-        checkpoint_every=config.checkpoint_every,
         label=training.label,
         trainings=trainings,
         stream=training.folder or "generator",  # so that methods that differ only in their loss draw the same patches

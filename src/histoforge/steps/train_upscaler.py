@@ -21,6 +21,7 @@ from histoforge.metrics import lpips
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.patches.pictures import grid, save_png
+from histoforge.steps.step_engine import step_engine
 from histoforge.steps.train_upscaler_config import TrainUpscalerConfig, TrainUpscalerSummary
 from histoforge.training.device import resolve_device
 from histoforge.training.engine import Engine
@@ -77,7 +78,8 @@ def run(
     factor = 1 if coding is None else coding.network.factor
     config = config.model_copy(update={"crop": fitting_crop(config, data.patch_size, factor)})
     info = _describe(config, data, coding)
-    engine = _engine(config, info, Path(upscaler))
+    work = work_beside(Path(upscaler), "-training")
+    engine = step_engine("train_upscaler", config, info, work, label="upscaler")
     training = DevicePatches.load(data.split("train"), engine.device)
     pairs = CropPairs(training, config.crop, config.scale, config.shrunk_by, config.flips, engine.rng)
     trained = _train(config, pairs, engine, coding)
@@ -141,19 +143,6 @@ def _describe(config: TrainUpscalerConfig, data: PatchSet, coding: Coding | None
         patch_size=data.patch_size,
         mpp=data.info.mpp,
         digests=digests,
-    )
-
-
-def _engine(config: TrainUpscalerConfig, info: ModelInfo, upscaler: Path) -> Engine:
-    return Engine(
-        work_beside(upscaler, "-training"),
-        identity={"step": "train_upscaler", **info.model_dump(mode="json")},
-        device=config.device,
-        precision=config.precision,
-        seed=config.seed,
-        checkpoints=config.checkpoints,
-        checkpoint_every=config.checkpoint_every,
-        label="upscaler",
     )
 
 

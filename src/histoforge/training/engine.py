@@ -74,7 +74,7 @@ class Engine:
         precision: 'auto', 'float32' or 'bfloat16'.
         seed: seed of all random numbers in the run.
         checkpoints: a location to mirror checkpoints to, so that a retry on another node finds them; '' for none.
-        checkpoint_every: steps between checkpoints; 0 writes them only on SIGTERM and Ctrl-C.
+        checkpoint_every: steps between checkpoints; 0 writes one only at the end and on SIGTERM and Ctrl-C.
         log_every: number of steps that one line of the log averages.
         label: label of the progress bar.
         trainings: number of training runs left in this task, including this one, for the announced duration.

@@ -5,13 +5,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from histoforge.core.settings import FoldConfig
+from histoforge.core.settings import FoldConfig, TrainingConfig
 from histoforge.generators.pathup.config import Target
 
 Method = Literal["latent_sr", "bsrgan"]
 
 
-class UpscalerConfig(FoldConfig):
+class UpscalerConfig(TrainingConfig, FoldConfig):
     """The network of an upscaler, the pairs that it learns from, and its training.
 
     'latent_sr' is super-resolution by latent diffusion ("High-Resolution Image Synthesis with Latent Diffusion Models",
@@ -89,15 +89,6 @@ class UpscalerConfig(FoldConfig):
         ge=1,
         description="validation images on which the upscaler is compared with bicubic interpolation",
         json_schema_extra={"unit": "images"},
-    )
-    checkpoint_every: int = Field(
-        200,
-        ge=0,
-        description="steps between checkpoints; 0 to write one only when stopped",
-        json_schema_extra={"unit": "steps"},
-    )
-    checkpoints: str = Field(
-        "", description="location to copy checkpoints to, so that a retry on another machine can resume; '' for none"
     )
 
     @field_validator("scale")
