@@ -168,7 +168,8 @@ def describe(
 ) -> None:
     """Give a function the name, docstring and signature that kfp reads."""
     build.__name__, build.__doc__ = name, docstring
-    build.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
+    signature = inspect.Signature(parameters, return_annotation=returns)
+    build.__signature__ = signature  # type: ignore[attr-defined]  # kfp reads it
     annotations = {parameter.name: parameter.annotation for parameter in parameters}
     build.__annotations__ = annotations if returns is REQUIRED else {**annotations, "return": returns}
 

@@ -15,6 +15,6 @@ def find_news_example(
     """Train only if a source has changed, and record it afterwards."""
     scan = scan_source(source=source)
     change = find_news(source=source, dataset_digest=scan.outputs["Output"], state=state)
-    with dsl.If(change.outputs["Output"] == True):  # noqa: E712
+    with dsl.If(change.outputs["Output"] == True):  # noqa: E712 - kfp records the comparison
         cut = preprocess(source=source, dataset_digest=scan.outputs["Output"])
         record_source(record=change.outputs["record"], state=state).after(cut)

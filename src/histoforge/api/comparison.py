@@ -124,7 +124,12 @@ def audit_copies(
         extract_features(judge, patch_set, device, batch_size=BATCH) for patch_set in sets
     )
     settings = ComparisonSettings(
-        metric_patches=len(drawn), map_patches=0, shown_pairs=SHOWN_PAIRS, neighbours=1, batch_size=BATCH, seed=seed,
+        metric_patches=len(drawn),
+        map_patches=0,
+        shown_pairs=SHOWN_PAIRS,
+        neighbours=1,
+        batch_size=BATCH,
+        seed=seed,
         device=device,
-    )  # fmt: skip
+    )
     return audit_features((synthetic_features, train_features, held_out_features), judge.name, sets, settings)

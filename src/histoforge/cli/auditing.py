@@ -17,9 +17,17 @@ SHOWN_PAIRS = 18
 
 
 def show_duplicates(
-    synthetic_path: Path, real_path: Path, model: Path, out: Path, *, quantile: float, flips: bool, cache: Path | None,
-    device: str, overwrite: bool,
-) -> None:  # fmt: skip
+    synthetic_path: Path,
+    real_path: Path,
+    model: Path,
+    out: Path,
+    *,
+    quantile: float,
+    flips: bool,
+    cache: Path | None,
+    device: str,
+    overwrite: bool,
+) -> None:
     """Write the page of the audit of a synthetic set, and its numbers as JSON beside it.
 
     The arguments are the options of `histoforge duplicates`.

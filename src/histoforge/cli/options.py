@@ -36,7 +36,7 @@ def command(
 
     run.__name__ = name
     run.__doc__ = about
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     run.__annotations__ = {item.name: item.annotation for item in parameters}
     return run
 

@@ -17,9 +17,16 @@ from histoforge.steps.table import Step
 
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="replace earlier results of the same kind")]
 LOCATIONS = (
-    "source", "annotations", "slide_cache", "images_location", "weights", "inception_weights", "lpips_weights",
-    "models", "checkpoints",
-)  # fmt: skip
+    "source",
+    "annotations",
+    "slide_cache",
+    "images_location",
+    "weights",
+    "inception_weights",
+    "lpips_weights",
+    "models",
+    "checkpoints",
+)
 """Settings that name a location, in which no output may lie."""
 CHANGEABLE = {"device", "workers", "slide_cache", "checkpoints", "checkpoint_every", "nodes"}
 """Settings that do not change the result of a command."""

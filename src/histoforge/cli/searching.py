@@ -49,9 +49,12 @@ def show_similar(
         raise SettingsError("similar needs a network to search with: give either --model or --encoder.")
     inputs = {"--query": query_path, "--in": patches_path} | ({"--model": model} if model is not None else {})
     settings = {
-        "k": options.k, "split": options.split, "gradcam": options.gradcam, "query_mpp": options.query_mpp,
+        "k": options.k,
+        "split": options.split,
+        "gradcam": options.gradcam,
+        "query_mpp": options.query_mpp,
         "encoder": encoder,
-    }  # fmt: skip
+    }
     with claim_page("similar", out, settings, inputs, overwrite) as command:
         files = query_files(query_path)
         patches = PatchSet.open(patches_path)
@@ -73,10 +76,15 @@ def show_similar(
             data_file=numbers.name,
         )
         record = {
-            kind: network.digest, "patches": patches.digest, "split": options.split, "searched": result.searched,
-            "query_mpp": options.query_mpp or None, "unlike_below": result.typicality.threshold, "command": command,
+            kind: network.digest,
+            "patches": patches.digest,
+            "split": options.split,
+            "searched": result.searched,
+            "query_mpp": options.query_mpp or None,
+            "unlike_below": result.typicality.threshold,
+            "command": command,
             "queries": [query.to_json() for query in result.queries],
-        }  # fmt: skip
+        }
         write_json(numbers, record)
         write_page(out, page)
         say(f"written to {out} and {numbers}")

@@ -71,6 +71,13 @@ def duplicates(
     from histoforge.cli.auditing import show_duplicates
 
     show_duplicates(
-        synthetic, real, model, out,
-        quantile=quantile, flips=flips, cache=cache, device=device, overwrite=overwrite,
-    )  # fmt: skip
+        synthetic,
+        real,
+        model,
+        out,
+        quantile=quantile,
+        flips=flips,
+        cache=cache,
+        device=device,
+        overwrite=overwrite,
+    )

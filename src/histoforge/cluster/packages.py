@@ -106,8 +106,15 @@ def open_package(name: str) -> Package:
             about=str(spec["pipelineInfo"].get("description", "")),
         )
     except (
-        OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError, StopIteration, RecursionError,
-    ):  # fmt: skip
+        OSError,
+        ValueError,
+        yaml.YAMLError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        StopIteration,
+        RecursionError,
+    ):
         raise SettingsError(f"{path} is not a compiled pipeline: give a file that kfp's compiler wrote.") from None
 
 

@@ -16,9 +16,19 @@ from histoforge.core.unfinished import begin, clear_once, end
 
 MANY_FILES = 64
 _REFUSED = (
-    errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EFBIG, errno.EIO,
-    errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ,
-)  # fmt: skip
+    errno.EACCES,
+    errno.EROFS,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.EFBIG,
+    errno.EIO,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 

@@ -42,7 +42,7 @@ class SafeStream(io.TextIOBase):
         return self.stream.isatty()
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # a settable attribute in TextIOBase
         """Encoding of the stream."""
         return getattr(self.stream, "encoding", None) or "utf-8"
 

@@ -23,9 +23,12 @@ _MODEL = ("model.json", "model.safetensors", "history.json", "guide.json", "trai
 _SLIDE = ("slide.json", "patches.csv", "tiles.geojson", "regions.geojson", "heat_map.png")
 _CUT_SLIDE = ("picture.jpg", "*/images.npy", "*/images.parquet", "*/plan.parquet")
 _WORK = (
-    "*training.jsonl", "*tensorboard/events.*", "*checkpoint-*.safetensors", "*image-*.png",
+    "*training.jsonl",
+    "*tensorboard/events.*",
+    "*checkpoint-*.safetensors",
+    "*image-*.png",
     *(f"*/{file}" for file in _SLIDE),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ def _compare(
         effects = [_effects(study, statistics, bootstrap, score, *pair) for pair in pairs]
         corrected = list(zip(_corrected([e[0] for e in effects]), _corrected([e[1] for e in effects]), strict=True))
         study.differences.extend(
-            Difference(*pair, score, *separate, together.effect)  # type: ignore[arg-type]
+            Difference(*pair, score, *separate, together.effect)  # type: ignore[arg-type]  # unpacked
             for pair, separate, together in zip(pairs, corrected, compared, strict=True)
         )
         study.against_all.extend(each.against_all for each in compared if each.against_all is not None)
@@ -278,7 +278,7 @@ def _paired_scores(first: ArmFindings, second: ArmFindings, score: str) -> list[
 
 def _mean_of_seed(scores: Mapping[tuple[int | None, int], float | None], seed: int) -> float | None:
     values = [value for (_, other), value in scores.items() if other == seed]
-    return None if None in values else float(np.mean(values))  # type: ignore[arg-type]
+    return None if None in values else float(np.mean(values))  # type: ignore[arg-type]  # no None among them
 
 
 def _corrected(effects: list[Effect | None]) -> list[Effect | None]:

@@ -184,7 +184,7 @@ def audit_features(
     return audit_memorisation(
         EuclideanSpace(*features, extractor),
         pixels=AuditPixels(synthetic, train),
-        classes=tuple(map(_class_names, patches)),  # type: ignore[arg-type]
+        classes=tuple(map(_class_names, patches)),  # type: ignore[arg-type]  # three, as there are sets
         n_closest=settings.shown_pairs,
         seed=settings.seed,
     )

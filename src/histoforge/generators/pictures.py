@@ -43,7 +43,13 @@ def write_pictures(generator: Generator, label: int, count: int, seed: int, out:
             progress.advance(len(images))
         save_png(grid(np.stack(shown), SHEET_COLUMNS), folder / CONTACT_SHEET)
         description = {
-            "generator": info.digest, "method": info.method, "class": info.classes[label], "count": count,
-            "seed": seed, "batch_size": batch_size, "patch_size": list(info.patch_size), "mpp": info.mpp,
-        }  # fmt: skip
+            "generator": info.digest,
+            "method": info.method,
+            "class": info.classes[label],
+            "count": count,
+            "seed": seed,
+            "batch_size": batch_size,
+            "patch_size": list(info.patch_size),
+            "mpp": info.mpp,
+        }
         write_json(folder / DESCRIPTION, description)

@@ -118,9 +118,13 @@ class PcamSource:
                 names = [_name(split, row) for row in block]
                 slide = [slides[row] for row in block] if slides else names
                 columns: dict[str, Any] = {
-                    "label": y[block], "patient": slide, "slide": slide, "mpp": MPP, "split": SPLIT_NAMES[split],
+                    "label": y[block],
+                    "patient": slide,
+                    "slide": slide,
+                    "mpp": MPP,
+                    "split": SPLIT_NAMES[split],
                     "file": names,
-                }  # fmt: skip
+                }
                 collector.add(normalise_each(normaliser, images), keys, draws[block], columns)
                 progress.advance(len(block))
 

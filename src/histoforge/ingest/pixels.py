@@ -16,9 +16,20 @@ from histoforge.patches.images import Pixels
 
 MAX_PIXELS = 400_000_000
 DAMAGES = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
-    SyntaxError, TypeError, ValueError, struct.error, zlib.error,
-)  # fmt: skip
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 """Exceptions that Pillow and tifffile raise for damaged files, whose tags may contain anything."""
 MAX_BYTES = 8 * MAX_PIXELS
 WHITE = (255, 255, 255)

@@ -152,9 +152,14 @@ def _item(
     if table and "patient" in table.columns and not matcher:
         tables.cell_value(row, table, "patient", "slide")
     return SlideItem(
-        file, name, patient, row.get("label", ""), tables.split_of_row(row, table, "slide") if table else "",
-        _mpp(row, table), companions=_companions(file, entries),
-    )  # fmt: skip
+        file,
+        name,
+        patient,
+        row.get("label", ""),
+        tables.split_of_row(row, table, "slide") if table else "",
+        _mpp(row, table),
+        companions=_companions(file, entries),
+    )
 
 
 def _knows_patients(matcher: re.Pattern[str] | None, table: tables.Table | None) -> bool:
@@ -173,9 +178,13 @@ def _check_names(items: Sequence[SlideItem], location: Location) -> None:
 
 
 def _check_list(
-    config: IngestConfig, location: Location, items: list[SlideItem], unlabelled: list[str], known: bool,
+    config: IngestConfig,
+    location: Location,
+    items: list[SlideItem],
+    unlabelled: list[str],
+    known: bool,
     log: ReadLog,
-) -> SlideList:  # fmt: skip
+) -> SlideList:
     if not items:
         raise SourceError(
             f"None of the slides in {location} has a label: write a slides.csv (slide,patient,label) or annotations."

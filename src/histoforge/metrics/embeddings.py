@@ -57,9 +57,11 @@ def patch_features(
     if not isinstance(extractor, Encoder) or not isinstance(patches, PatchSet):
         return compute()
     key = {
-        "encoder": extractor.digest, "name": extractor.name, "patches": patches.rows_digest,
+        "encoder": extractor.digest,
+        "name": extractor.name,
+        "patches": patches.rows_digest,
         "device": torch.device(device).type,
-    }  # fmt: skip
+    }
     file = cache_folder() / f"{digest_json(key)}.npy"
     kept = read_embeddings(file, len(patches))
     if kept is not None:

@@ -117,9 +117,15 @@ class NearCopies(Result):
 
 @spent("compute")
 def find_near_copies(
-    space: FeatureSpace, to_training: NearestPatches, held_out: NearestPatches, copies: Copies, *, quantile: float,
-    n_closest: int, seed: int,
-) -> NearCopies:  # fmt: skip
+    space: FeatureSpace,
+    to_training: NearestPatches,
+    held_out: NearestPatches,
+    copies: Copies,
+    *,
+    quantile: float,
+    n_closest: int,
+    seed: int,
+) -> NearCopies:
     """Compare the similarities of synthetic patches with those of real ones.
 
     Args:

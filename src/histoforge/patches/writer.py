@@ -23,9 +23,16 @@ from histoforge.storage import Location, check_writable, open_location
 from histoforge.storage.local import LocalLocation
 
 COLUMNS: dict[str, Any] = {
-    "label": "int64", "class_name": "str", "patient": "str", "slide": "str", "level": "int64",
-    "x": "int64", "y": "int64", "mpp": "float64", "split": "str",
-}  # fmt: skip
+    "label": "int64",
+    "class_name": "str",
+    "patient": "str",
+    "slide": "str",
+    "level": "int64",
+    "x": "int64",
+    "y": "int64",
+    "mpp": "float64",
+    "split": "str",
+}
 DEFAULTS: dict[str, Any] = {
     "patient": "",
     "slide": "",

@@ -1,7 +1,7 @@
 """How slides are cut into patches for a classifier: as the patches that it was trained on."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from histoforge.core.errors import ModelError, SettingsError
 from histoforge.training.model_files import ModelInfo
@@ -30,9 +30,13 @@ class Cutting:
 
 
 def cutting_of(
-    info: ModelInfo, *, mpp: float, stain: Literal["model", "none", "macenko", "reinhard"], stride: int,
+    info: ModelInfo,
+    *,
+    mpp: float,
+    stain: Literal["model", "none", "macenko", "reinhard"],
+    stride: int,
     min_tissue: float,
-) -> Cutting:  # fmt: skip
+) -> Cutting:
     """Return how slides are cut for a classifier.
 
     Args:
@@ -63,5 +67,5 @@ def cutting_of(
             "The classifier does not record the stain normalisation of its patches: give 'stain' (none, macenko or "
             "reinhard)."
         )
-    chosen: Stain = recorded if stain == "model" else stain  # type: ignore[assignment]
+    chosen = cast(Stain, recorded) if stain == "model" else stain
     return Cutting(info.patch_size, info.mpp or mpp, chosen, stride, min_tissue)

@@ -49,8 +49,10 @@ class CosineSpace:
         The vectors are non-negative and of length 1. Nearest patches are computed on `device`.
         """
         self._views: dict[Kind, Sequence[Embeddings]] = {
-            "synthetic": synthetic, "training": training, "held_out": held_out
-        }  # fmt: skip
+            "synthetic": synthetic,
+            "training": training,
+            "held_out": held_out,
+        }
         self._device = device
         self.extractor, self.views = extractor, len(synthetic)
 

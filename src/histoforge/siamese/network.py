@@ -63,7 +63,7 @@ class MftSnn(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # all of them have one
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         # ((x + 1) / 2 - mean) / std
         self.register_buffer("scale", (0.5 / std).view(1, 3, 1, 1), persistent=False)

@@ -100,9 +100,12 @@ def embed_set(
     if cache is None:
         return embed_images(guide, patches, label, flip)
     key = {
-        "patches": patches.digest, "guide": guide.digest, "device": guide.device.type, "dtype": str(guide.dtype),
+        "patches": patches.digest,
+        "guide": guide.digest,
+        "device": guide.device.type,
+        "dtype": str(guide.dtype),
         "flip": list(flip),
-    }  # fmt: skip
+    }
     file = cache / f"{digest_json(key)}.npy"
     embeddings = read_embeddings(file, len(patches))
     if embeddings is not None:

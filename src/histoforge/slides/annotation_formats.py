@@ -20,9 +20,16 @@ IMAGESCOPE_AREAS = {"0", RECTANGLE, ELLIPSE}
 ASAP_AREAS = {"polygon", "spline", "rectangle"}
 ELLIPSE_POINTS = 64
 _DAMAGES = (
-    ElementTree.ParseError, shapely.errors.ShapelyError, ArithmeticError, AttributeError, LookupError, OSError,
-    RecursionError, TypeError, ValueError,
-)  # fmt: skip
+    ElementTree.ParseError,
+    shapely.errors.ShapelyError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,18 @@ import math
 from xml.etree import ElementTree
 
 MICROMETRES = {
-    "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4,
+    "m": 1e6,
+    "dm": 1e5,
+    "cm": 1e4,
+    "mm": 1e3,
+    "µm": 1.0,
+    "μm": 1.0,
+    "um": 1.0,
+    "nm": 1e-3,
+    "pm": 1e-6,
+    "Å": 1e-4,
     "in": 25_400.0,
-}  # fmt: skip
+}
 """Micrometres per unit of OME's `UnitsLength`; the micro sign may be either of two characters."""
 
 

@@ -1,5 +1,7 @@
 """Repair of outlines that cross themselves, in bounded time."""
 
+from typing import Any
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -14,14 +16,14 @@ MAX_COORDINATE = 1e8
 _SEGMENTS_PER_QUERY = 64
 
 
-def ring(points: object) -> NDArray[np.float64]:
+def ring(points: Any) -> NDArray[np.float64]:
     """Return the first two coordinates of each point, float64 [N, 2].
 
     Raises:
         ValueError: a coordinate is not a number, not finite, or too large for any slide.
         TypeError, OverflowError: raised by float().
     """
-    corners = np.array([[float(value) for value in point[:2]] for point in points], np.float64)  # type: ignore[attr-defined]
+    corners = np.array([[float(value) for value in point[:2]] for point in points], np.float64)
     if not len(corners):
         return corners.reshape(0, 2)
     if corners.ndim != 2 or corners.shape[1] != 2:

@@ -19,8 +19,19 @@ from histoforge.slides.ome import ome_mpp
 
 Pixels = NDArray[np.uint8]
 EXTENSIONS = (
-    ".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm",
-)  # fmt: skip
+    ".svs",
+    ".tif",
+    ".tiff",
+    ".ndpi",
+    ".vms",
+    ".vmu",
+    ".scn",
+    ".mrxs",
+    ".svslide",
+    ".bif",
+    ".czi",
+    ".dcm",
+)
 MPP_BOUNDS = (0.02, 50.0)
 IMAGE_DESCRIPTION = "tiff.ImageDescription"
 CACHE_BYTES = 64 * 2**20

@@ -56,9 +56,13 @@ def run(config: FinetuneSnnConfig, *, patches: Path, overviews: Path | None = No
     dtype = resolve_precision(config.precision, device)
     sources = PairSources.load(data, device, augmentation)
     finetuning = Finetuning(
-        network, sources.overviews, sources.train, _schedule(config), _hyperparameters(config),
+        network,
+        sources.overviews,
+        sources.train,
+        _schedule(config),
+        _hyperparameters(config),
         partial(_engine, config, info, Path(guide)),
-    )  # fmt: skip
+    )
     after_stage1, trained = finetuning.two_stages()
     ablations = finetuning.ablations(after_stage1) if config.ablations else {}
 
@@ -177,9 +181,13 @@ def _summary(data: TrainingData, report: GuideReport, guide: Guide) -> FinetuneS
 
 
 def _save(
-    config: FinetuneSnnConfig, path: Path, data: TrainingData, guide: Guide, report: GuideReport,
+    config: FinetuneSnnConfig,
+    path: Path,
+    data: TrainingData,
+    guide: Guide,
+    report: GuideReport,
     summary: FinetuneSnnSummary,
-) -> ModelInfo:  # fmt: skip
+) -> ModelInfo:
     """Write the model directory, with the report and the pictures."""
     info = guide.info.model_copy(update={"training": summary.model_dump(exclude={"digest"})})
     count = min(config.shown, len(data.val))

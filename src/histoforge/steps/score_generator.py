@@ -104,10 +104,16 @@ def run(
     features = scoring.extract_all(extractors, drawn, train, held_out, config.batch_size, device, config.seed)
     checks = check_extractors(extractors, held_out if held_out is not None else train, device, seed=config.seed)
     paths, paths_note = scoring.walk(
-        model, drawn.labels, distance, device,
-        pairs=config.path_pairs, steps=config.path_steps, epsilon=config.path_epsilon,
-        interpolation=config.path_interpolation, seed=config.seed,
-    )  # fmt: skip
+        model,
+        drawn.labels,
+        distance,
+        device,
+        pairs=config.path_pairs,
+        steps=config.path_steps,
+        epsilon=config.path_epsilon,
+        interpolation=config.path_interpolation,
+        seed=config.seed,
+    )
     draws = Draws(config.generations, config.count, config.labels == "balanced")
     comparison = Comparison([judge, *others], config.neighbours, config.batch_size, config.seed, device)
     result = GeneratorScores(

@@ -68,9 +68,15 @@ def _start(count: int, step: Step, config: Any, paths: Mapping[str, Any]) -> Any
 
     say(f"{step.name}: {count} processes work together")
     launch = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0",
-        max_restarts=0, start_method="spawn", run_id=f"{step.name}-{os.getpid()}",
-    )  # fmt: skip
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        max_restarts=0,
+        start_method="spawn",
+        run_id=f"{step.name}-{os.getpid()}",
+    )
     try:
         outcomes = elastic_launch(launch, _work)(step, config, dict(paths))
         add_children((peak, work) for _, peak, work in outcomes.values())

@@ -119,9 +119,16 @@ def run_plan_unified(
 
     with task_process("plan_unified"):
         plan = plan_unified(
-            backbones, ratios, networks, two_stages,
-            seeds=seeds, patch_size=patch_size, seed=seed, preset=preset, overrides=overrides,
-        )  # fmt: skip
+            backbones,
+            ratios,
+            networks,
+            two_stages,
+            seeds=seeds,
+            patch_size=patch_size,
+            seed=seed,
+            preset=preset,
+            overrides=overrides,
+        )
         items = plan.part(part)
         say(f"{part}: {', '.join(item['arm'] for item in items)}")
     return items, plan.baseline["backbone"], plan.baseline["factors"], max(plan.ratios), plan.pool_multiple
@@ -177,7 +184,7 @@ def run_plan_pathup(
     with task_process("plan_pathup"):
         plan = plan_pathup(
             backbones, baselines, upscalers, patch_size=patch_size, seed=seed, preset=preset, overrides=overrides
-        )  # fmt: skip
+        )
         say(f"large images of {plan.size} px, drawn in {1 + len(plan.drawings) + len(plan.upscalers)} ways")
         say(f"classifiers: {', '.join(item['backbone'] for item in plan.classifiers)}")
     placed = (form[f"drawing_{name}"] or form[name] for name in ("gpu_count", "gpu_type", "node_selector"))
