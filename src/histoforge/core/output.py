@@ -32,9 +32,9 @@ class SafeStream(io.TextIOBase):
     def flush(self) -> None:
         """Forward everything that was written."""
         with self._lock:
-            rest, self._rest = self._rest, ""
-            if rest:
-                self._pass_on(rest)
+            incomplete_line, self._rest = self._rest, ""
+            if incomplete_line:
+                self._pass_on(incomplete_line)
             self.stream.flush()
 
     def isatty(self) -> bool:

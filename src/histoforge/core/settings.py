@@ -177,7 +177,7 @@ def step_values(
     Raises:
         SettingsError: an override addresses a step that does not exist.
     """
-    known, sections = list(steps), load_preset(preset)
+    step_names, sections = list(steps), load_preset(preset)
     values, special = dict(sections.get(step, {})), {}
     if variant:
         values.update(sections.get(f"{step}.{variant}", {}))
@@ -191,8 +191,8 @@ def step_values(
                 values[parameter] = value
             elif form == variant:
                 special[name_in_form] = value
-        elif target not in known:
-            raise SettingsError(f"There is no step '{target}'{nearest(target, known)} (in '{name}').")
+        elif target not in step_names:
+            raise SettingsError(f"There is no step '{target}'{nearest(target, step_names)} (in '{name}').")
     return {**values, **special}
 
 

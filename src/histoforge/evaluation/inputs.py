@@ -129,9 +129,9 @@ def data_warnings(real: PatchSet, arms: Sequence[ArmInput], units: TestUnits) ->
     warnings = [str(text).rstrip(".") + "." for text in summary.get("warnings", [])]
     failed = summary.get("failed", [])
     if failed:
-        named = ", ".join(f"{item['name']} ({item['reason'].rstrip('.')})" for item in failed[:5])
+        failures = ", ".join(f"{item['name']} ({item['reason'].rstrip('.')})" for item in failed[:5])
         more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-        warnings.append(f"{len(failed)} of the source's slides or images were skipped: {named}{more}.")
+        warnings.append(f"{len(failed)} of the source's slides or images were skipped: {failures}{more}.")
     return [*warnings, *_split_warnings(real, np.any(_tests(real, arms), axis=0), units), *_arm_warnings(real, arms)]
 
 

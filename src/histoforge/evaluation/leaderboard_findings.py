@@ -39,10 +39,10 @@ class Spread:
     @classmethod
     def of(cls, values: Mapping[int, float | None]) -> "Spread":
         """Summarise the seeds whose value is not None."""
-        known = {seed: value for seed, value in values.items() if value is not None}
-        if not known:
+        measured = {seed: value for seed, value in values.items() if value is not None}
+        if not measured:
             return cls(None, None, {})
-        return cls(float(np.mean(list(known.values()))), sample_std(list(known.values())), known)
+        return cls(float(np.mean(list(measured.values()))), sample_std(list(measured.values())), measured)
 
     @property
     def n(self) -> int:
@@ -235,22 +235,22 @@ class LeaderboardFindings:
     def paired_by_extractor(self, method: str) -> dict[str, list[PairedDifference]]:
         """Compare the FID of each variant with the control's, by the name of each further extractor."""
         first = self.entries[0].scores[0]
-        others = [row.extractor for row in first.generative if row.extractor != first.judge]
+        further_extractors = [row.extractor for row in first.generative if row.extractor != first.judge]
         pairs = {
             name: self._paired(
                 method, "fid", partial(LeaderboardEntry.spread_by, metric=METRICS["fid"], extractor=name)
             )
-            for name in others
+            for name in further_extractors
         }
         return {name: variants for name, variants in pairs.items() if any(pair.differences.n for pair in variants)}
 
     def _paired(self, method: str, metric: str, spread: Callable[[LeaderboardEntry], Spread]) -> list[PairedDifference]:
-        control, *others = self.variants[method]
+        control, *variants = self.variants[method]
         if not control.is_control:
             return []
         baseline = spread(control).values
         pairs = []
-        for entry in others:
+        for entry in variants:
             values = spread(entry).values
             differences = {seed: values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())}
             pairs.append(PairedDifference(metric, entry.variant, control.variant, Spread.of(differences)))

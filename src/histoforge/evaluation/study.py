@@ -178,14 +178,14 @@ def _f1(
 
 def _score(seeds: Sequence[float | None], scored: ScoredRuns, confidence: float, highest: float = 1) -> Score:
     """Return the score of each run, their mean, and its interval within [0, highest]."""
-    known = [value for value in seeds if value is not None]
-    if len(known) < len(seeds):
+    defined = [value for value in seeds if value is not None]
+    if len(defined) < len(seeds):
         return Score(None, None, None, None, list(seeds), "the score is undefined")
     interval = crossed_mean(scored, confidence)
     low, high = interval.low, interval.high
     if low is not None and high is not None:
         low, high = max(low, 0.0), min(high, highest)
-    return Score(float(np.mean(known)), sample_std(known), low, high, list(seeds), interval.note)
+    return Score(float(np.mean(defined)), sample_std(defined), low, high, list(seeds), interval.note)
 
 
 def _compare(
@@ -269,11 +269,13 @@ def _effects(
 
 def _paired_scores(first: ArmFindings, second: ArmFindings, score: str) -> list[tuple[float | None, float | None]]:
     """Return the scores of two arms by run, or as means by seed if the arms have other generators."""
-    scores, others = (dict(zip(arm.run_keys, arm.scores[score].seeds, strict=True)) for arm in (first, second))
-    if set(scores) == set(others):
-        return [(scores[run], others[run]) for run in scores]
-    seeds = {seed for _, seed in scores} & {seed for _, seed in others}
-    return [(_mean_of_seed(scores, seed), _mean_of_seed(others, seed)) for seed in sorted(seeds)]
+    scores_of_first, scores_of_second = (
+        dict(zip(arm.run_keys, arm.scores[score].seeds, strict=True)) for arm in (first, second)
+    )
+    if set(scores_of_first) == set(scores_of_second):
+        return [(scores_of_first[run], scores_of_second[run]) for run in scores_of_first]
+    seeds = {seed for _, seed in scores_of_first} & {seed for _, seed in scores_of_second}
+    return [(_mean_of_seed(scores_of_first, seed), _mean_of_seed(scores_of_second, seed)) for seed in sorted(seeds)]
 
 
 def _mean_of_seed(scores: Mapping[tuple[int | None, int], float | None], seed: int) -> float | None:

@@ -93,8 +93,8 @@ class FidScorer:
 
 def share_labels(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
     """Return `count` labels in the proportions of `labels`: whole copies of it, and a random part for the rest."""
-    rest = numpy_rng(seed, "fid labels").permutation(labels)[: count % len(labels)]
-    return np.concatenate([np.tile(labels, count // len(labels)), rest])
+    remainder = numpy_rng(seed, "fid labels").permutation(labels)[: count % len(labels)]
+    return np.concatenate([np.tile(labels, count // len(labels)), remainder])
 
 
 class ModelSelection:

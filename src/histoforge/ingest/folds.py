@@ -63,10 +63,12 @@ def split_folds(
     train_and_val = (train / (train + val), val / (train + val), 0.0)
     splits = []
     for fold in range(folds):
-        rest = np.flatnonzero(test_fold != fold)
+        training_rows = np.flatnonzero(test_fold != fold)
         in_fold = np.full(len(labels), "test", dtype=object)
         try:
-            in_fold[rest] = split_by_group(names[rest].tolist(), labels[rest], classes, train_and_val, seed, unit)
+            in_fold[training_rows] = split_by_group(
+                names[training_rows].tolist(), labels[training_rows], classes, train_and_val, seed, unit
+            )
         except SourceError as error:
             raise SourceError(f"Fold {fold} of folds={folds} has too few {unit}s to train: {error}") from None
         splits.append(in_fold)

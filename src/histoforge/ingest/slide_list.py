@@ -182,7 +182,7 @@ def _check_list(
     location: Location,
     items: list[SlideItem],
     unlabelled: list[str],
-    known: bool,
+    patients_known: bool,
     log: ReadLog,
 ) -> SlideList:
     if not items:
@@ -198,9 +198,9 @@ def _check_list(
     classes = select_classes(
         {name for item in items for name in item.classes}, config.class_list, config.ignored, config.source
     )
-    if not known:
+    if not patients_known:
         log.warnings.append(UNKNOWN_PATIENTS.format(unit="slide"))
-    return SlideList(items, classes, known, bool(items[0].split))
+    return SlideList(items, classes, patients_known, bool(items[0].split))
 
 
 def _rows_by_file(

@@ -242,10 +242,12 @@ def make_splits(settings: SplitSettings, source: Source, index: pd.DataFrame) ->
     check_given_split(groups, splits, settings.split_by)
     present = set(splits)
     if "train" in present:
-        rest = np.array([0.0 if split in present - {"train"} else settings.ratios[i] for i, split in enumerate(SPLITS)])
+        shares = np.array(
+            [0.0 if split in present - {"train"} else settings.ratios[i] for i, split in enumerate(SPLITS)]
+        )
         train = np.flatnonzero(splits == "train")
-        if rest[1:].any():
-            to_train, to_val, to_test = (rest / rest.sum()).tolist()
+        if shares[1:].any():
+            to_train, to_val, to_test = (shares / shares.sum()).tolist()
             splits[train] = split_by_group(
                 [groups[row] for row in train],
                 labels[train],

@@ -100,7 +100,7 @@ class ImageFiles:
     def __init__(self, location: Location, entries: list[Entry], labels: str, temporary: Path) -> None:
         self._location, self._temporary = location, temporary
         names = [entry.name for entry in entries if entry.name.lower().endswith(EXTENSIONS)]
-        table = tables.load_table(labels, TABLE, location, entries, temporary, COLUMNS, others=True)
+        table = tables.load_table(labels, TABLE, location, entries, temporary, COLUMNS, other_columns=True)
         self.kind = "table" if table else "folders"
         listed = _by_table(table, names, location) if table else _by_folder(names, location)
         self._names, self.labels = list(listed), list(listed.values())

@@ -30,16 +30,16 @@ def load_table(
     entries: list[Entry],
     temporary: Path,
     columns: Sequence[str],
-    others: bool = False,
+    other_columns: bool = False,
 ) -> Table | None:
     """Return the table `labels`, or `file` at the top of the source if that is ''; None if neither exists."""
     if labels:
         parent, name = _parent_and_name(labels)
         with fetched_table(parent, name, temporary) as path:
-            return read_table(path, labels, columns, others)
+            return read_table(path, labels, columns, other_columns)
     if any(entry.name == file for entry in entries):
         with fetched_table(location, file, temporary) as path:
-            return read_table(path, f"{location}/{file}", columns, others)
+            return read_table(path, f"{location}/{file}", columns, other_columns)
     return None
 
 
@@ -57,14 +57,14 @@ def fetched_table(location: Location, name: str, temporary: Path) -> Iterator[Pa
         raise SourceError(str(error)) from error
 
 
-def read_table(path: Path, name: str, columns: Sequence[str], others: bool = False) -> Table:
+def read_table(path: Path, name: str, columns: Sequence[str], other_columns: bool = False) -> Table:
     """Read a CSV file (comma or semicolon, UTF-8), of which the first of `columns` is required and unique.
 
     Args:
         path: the file.
         name: its name in messages.
         columns: the columns that are used.
-        others: whether it may have other columns.
+        other_columns: whether it may have other columns.
 
     Raises:
         SourceError: it is not readable text, lacks the column, has an unknown one, or lists the same file twice.
@@ -75,7 +75,7 @@ def read_table(path: Path, name: str, columns: Sequence[str], others: bool = Fal
     if key not in header:
         raise SourceError(f"{name} has no column '{key}': its first line must name columns from {', '.join(columns)}.")
     for column in header:
-        unknown = column not in columns and not others
+        unknown = column not in columns and not other_columns
         if unknown or header.count(column) > 1:
             problem = "an unknown column" if unknown else "two columns"
             raise SourceError(

@@ -60,11 +60,11 @@ def sample_std(values: Sequence[float] | NDArray[np.float64]) -> float | None:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Apply Holm's step-down correction; None stays None and does not count."""
-    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     highest = 0.0
-    for rank, (p, index) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
+    for rank, (p, index) in enumerate(ranked):
+        highest = max(highest, min(1.0, p * (len(ranked) - rank)))
         adjusted[index] = highest
     return adjusted
 

@@ -73,20 +73,20 @@ def _keys(images: Pixels, flip: Flip, turns: int) -> list[int]:
     return [pixel_key(image) for image in np.flip(np.rot90(images, turns, (1, 2)), flip)]
 
 
-def first_matches(keys: NDArray[np.uint64], others: NDArray[np.uint64]) -> list[tuple[int, int]]:
-    """Return pairs (row, first row of `others`) with the same key."""
-    if not len(others):
+def first_matches(keys: NDArray[np.uint64], searched: NDArray[np.uint64]) -> list[tuple[int, int]]:
+    """Return pairs (row, first row of `searched`) with the same key."""
+    if not len(searched):
         return []
-    known, first = np.unique(others, return_index=True)
-    positions = np.searchsorted(known, keys).clip(max=len(known) - 1)
-    return [(int(row), int(first[positions[row]])) for row in np.flatnonzero(known[positions] == keys)]
+    distinct_keys, first = np.unique(searched, return_index=True)
+    positions = np.searchsorted(distinct_keys, keys).clip(max=len(distinct_keys) - 1)
+    return [(int(row), int(first[positions[row]])) for row in np.flatnonzero(distinct_keys[positions] == keys)]
 
 
 def find_copies(keys: PixelKeys) -> Copies:
     """Find the synthetic patches that have the same pixels as another patch."""
     of_training, of_held_out = (
-        {row: match for view in reversed(keys.synthetic) for row, match in first_matches(view, others)}
-        for others in (keys.training, keys.held_out)
+        {row: match for view in reversed(keys.synthetic) for row, match in first_matches(view, searched)}
+        for searched in (keys.training, keys.held_out)
     )
     unflipped = keys.synthetic[0]
     within = {row: first for view in keys.synthetic for row, first in first_matches(view, unflipped) if first < row}

@@ -106,8 +106,8 @@ def _sum_within(features: Tensor, members: Tensor) -> Tensor:
     for start in range(0, len(features), ROWS):
         band, rows = features[start : start + ROWS], members[start : start + ROWS]
         square = (band @ band.T).pow_(3).fill_diagonal_(0)
-        rest = _kernel_sums(band, features[start + ROWS :], members[start + ROWS :])
-        total += (rows * ((square @ rows.to(square)).double() + 2 * rest)).sum(0)
+        right_sums = _kernel_sums(band, features[start + ROWS :], members[start + ROWS :])
+        total += (rows * ((square @ rows.to(square)).double() + 2 * right_sums)).sum(0)
     return total
 
 
@@ -119,9 +119,9 @@ def _sum_between(first: Tensor, in_first: Tensor, second: Tensor, in_second: Ten
     return total
 
 
-def _kernel_sums(band: Tensor, others: Tensor, members: Tensor) -> Tensor:
-    """Sum the kernel of each row of a band over the members of each subset of the others, float64 [b, subsets]."""
+def _kernel_sums(band: Tensor, columns: Tensor, members: Tensor) -> Tensor:
+    """Sum the kernel of each row of a band over the columns in each subset, float64 [b, subsets]."""
     sums = band.new_zeros(len(band), members.shape[1], dtype=torch.float64)
-    for some, marks in zip(others.split(COLUMNS), members.split(COLUMNS), strict=True):
-        sums += ((band @ some.T).pow_(3) @ marks.to(band)).double()
+    for block, marks in zip(columns.split(COLUMNS), members.split(COLUMNS), strict=True):
+        sums += ((band @ block.T).pow_(3) @ marks.to(band)).double()
     return sums

@@ -156,7 +156,7 @@ class ModelStore:
         challenger = version_of(folder)
         version, model, stored = challenger, card.model, ""
         verdict = Verdict(False, "")
-        known: set[str] | None = None
+        compared: set[str] | None = None
         for _ in range(ATTEMPTS):
             names = self._history.names()
             champion = self._history.last(names)
@@ -167,18 +167,18 @@ class ModelStore:
                 stored = self.upload(folder, challenger)
                 if self._history.names() == names:
                     added = self._append(champion, version, model, "publish", verdict)
-                    known = {*names, added.name}
+                    compared = {*names, added.name}
                 continue
-            if known is None:
+            if compared is None:
                 return self._result(card, stored, champion, Verdict(True, champion.reason, champion.evidence))
-            better = self._better_rival(gate, version, model, names, known)
+            better = self._better_rival(gate, version, model, names, compared)
             if better is None:
                 return self._result(card, stored, champion, verdict)
             rival, rejection = better
             version, model = rival.version, rival.model
             reason = f"{version} was published at the same time, and {rejection.reason}"
             verdict = Verdict(False, reason, rejection.evidence)
-            known.add(self._append(champion, version, model, "yield", verdict).name)
+            compared.add(self._append(champion, version, model, "yield", verdict).name)
         raise _too_busy(self)
 
     def rollback(self, version: str, reason: str) -> Publication:
@@ -206,14 +206,14 @@ class ModelStore:
         return version
 
     def _better_rival(
-        self, gate: Gate, version: str, model: str, names: list[str], known: set[str]
+        self, gate: Gate, version: str, model: str, names: list[str], compared: set[str]
     ) -> tuple[Publication, Verdict] | None:
-        """Return the first unknown publication that a version may not replace, with the verdict, or None.
+        """Return the first publication not in `compared` that a version may not replace, with the verdict, or None.
 
-        Publications are known once they were compared, so that two equal versions cannot yield to each other forever.
+        Each publication is compared once, so that two equal versions cannot yield to each other forever.
         """
-        for name in (name for name in names if name not in known):
-            known.add(name)
+        for name in (name for name in names if name not in compared):
+            compared.add(name)
             rival = self._history.read(name)
             if rival.model != model and not (verdict := _check(gate, version, model, rival)).accepted:
                 return rival, verdict

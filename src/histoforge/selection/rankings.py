@@ -39,8 +39,8 @@ def entropy_centroid(pool: ClassPool) -> Order:
     """
     by_entropy = np.argsort(pool.entropy, kind="stable")
     count = first_step_count(len(by_entropy), pool.kept)
-    survivors, others = np.sort(by_entropy[:count]), by_entropy[count:]
-    return np.concatenate([survivors[np.argsort(pool.distance[survivors], kind="stable")], others])
+    survivors, filtered_out = np.sort(by_entropy[:count]), by_entropy[count:]
+    return np.concatenate([survivors[np.argsort(pool.distance[survivors], kind="stable")], filtered_out])
 
 
 def distance(pool: ClassPool) -> Order:

@@ -81,16 +81,16 @@ def external_warnings(external: PatchSet, real: PatchSet, units: TestUnits) -> l
     """Return what lessens the worth of the external test, one sentence each."""
     summary = external.info.made_by.get("summary") or {}
     warnings = [] if units.name == "patients" else [f"The external source names no patients, so {units.name} count."]
-    names, others = (set(patches.index["patient"].astype(str)) - {""} for patches in (external, real))
-    if (shared := sorted(names & others)) and units.name == "patients":
+    external_patients, own_patients = (set(patches.index["patient"].astype(str)) - {""} for patches in (external, real))
+    if (shared := sorted(external_patients & own_patients)) and units.name == "patients":
         warnings.append(
             f"{counted(len(shared), 'patients')} of the external test have the name of a patient in the patch set "
             f"({join_words(quoted(shared[:3]))}): if they are the same persons, these results are too good."
         )
     failed = [str(failure["name"]) for failure in summary.get("failed", [])]
     if failed:
-        named = join_words(failed[:5])
-        warnings.append(f"{len(failed)} slides or images of the external source were skipped: {named}.")
+        examples = join_words(failed[:5])
+        warnings.append(f"{len(failed)} slides or images of the external source were skipped: {examples}.")
     for name, count in zip(external.classes, external.counts, strict=True):
         if not count:
             warnings.append(f"Class '{name}' has no patch in the external test: scores that need it are undefined.")

@@ -88,7 +88,7 @@ def run(
     enlarged = {name: _compare(config, model, originals, name) for name in dict.fromkeys(("bicubic", config.shrunk_by))}
     error = {name: images.error() for name, images in enlarged.items()}
     ceiling = None if coding is None else _reconstruction_psnr(coding.network, originals, engine)
-    facts = {"steps": engine.global_step, "error": {name: one.model_dump() for name, one in error.items()}}
+    facts = {"steps": engine.global_step, "error": {name: each.model_dump() for name, each in error.items()}}
     saved = _save(Path(upscaler), info.model_copy(update={"training": facts}), trained.state, enlarged)
     engine.finish()
     summary = _summary(config, trained, error, ceiling, engine, saved)

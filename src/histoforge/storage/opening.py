@@ -30,7 +30,7 @@ def open_location(text: str) -> Location:
         if not text.strip():
             raise StorageError("The location is empty: give a folder, or s3://bucket/prefix.")
         return LocalLocation(Path(os.path.expanduser(text)))
-    scheme, rest = match.group(1).lower(), match.group(2)
+    scheme, bucket_and_prefix = match.group(1).lower(), match.group(2)
     if scheme == "file":
         address = urlsplit(text)
         if address.netloc not in ("", "localhost") or not address.path:
@@ -39,7 +39,7 @@ def open_location(text: str) -> Location:
     if scheme in ("s3", "minio"):
         from histoforge.storage.s3 import open_s3
 
-        bucket, _, prefix = rest.partition("/")
+        bucket, _, prefix = bucket_and_prefix.partition("/")
         return open_s3(scheme, bucket, prefix)
     raise StorageError(f"Locations such as {scheme}:// are not supported: give a folder, s3:// or minio://.")
 

@@ -48,14 +48,14 @@ class Kubernetes:
         answer: dict[str, Any] | None = self._call("GET", path)
         return answer
 
-    def create(self, group: str, version: str, kind: str, thing: dict[str, Any]) -> dict[str, Any] | None:
-        """Create an object of a group of APIs; None if the cluster does not know its kind.
+    def create(self, group: str, version: str, kind: str, resource: dict[str, Any]) -> dict[str, Any] | None:
+        """Create a resource of a group of APIs; None if the cluster does not know its kind.
 
         Raises:
             KubernetesError: if it may not be created, is refused, or exists.
         """
-        path = f"/apis/{group}/{version}/namespaces/{thing['metadata']['namespace']}/{kind}"
-        created: dict[str, Any] | None = self._call("POST", path, body=thing)
+        path = f"/apis/{group}/{version}/namespaces/{resource['metadata']['namespace']}/{kind}"
+        created: dict[str, Any] | None = self._call("POST", path, body=resource)
         return created
 
     def delete(self, group: str, version: str, kind: str, name: str, namespace: str) -> None:

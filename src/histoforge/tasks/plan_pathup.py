@@ -81,16 +81,16 @@ def plan_pathup(
     images = {**cutting, "preprocess.overview_size": large, "preprocess.overview_shrink": 1}
     alignments = _alignments(side, seed, preset, overrides)
     drawings = _drawings(large, seed, preset, overrides)
-    named = distinct("baselines", baselines, 1)
-    for name in named:
+    methods = distinct("baselines", baselines, 1)
+    for name in methods:
         _check_baseline(name, side, seed, preset, overrides)
     enlarging = [_upscaler(method, shrink, seed, preset, overrides) for method in distinct("upscalers", upscalers, 1)]
     classifiers = [
         _classifier(name, number, (side, large), seed, preset, overrides)
         for number, name in enumerate(_backbones(backbones, preset, overrides))
     ]
-    listed = [{"method": name} for name in named]
-    return PathupPlan(cutting, images, str(large), alignments, listed, drawings, enlarging, classifiers)
+    baseline_items = [{"method": name} for name in methods]
+    return PathupPlan(cutting, images, str(large), alignments, baseline_items, drawings, enlarging, classifiers)
 
 
 def _values_of(parameter: str, overrides: Mapping[str, Any]) -> list[Any]:
@@ -107,8 +107,8 @@ def _levels(patch_size: str, seed: int, preset: str, overrides: Mapping[str, Any
     shrink = plain.overview_shrink if plain.overview_shrink > 1 else SHRINK
     _check_levels(plain, asked, shrink)
     levels = {"overview_size": 0, "overview_shrink": shrink}
-    rest = {name: value for name, value in asked.items() if name.rpartition(".")[2] not in levels}
-    cutting = {**rest, **{f"preprocess.{name}": value for name, value in levels.items()}}
+    other_overrides = {name: value for name, value in asked.items() if name.rpartition(".")[2] not in levels}
+    cutting = {**other_overrides, **{f"preprocess.{name}": value for name, value in levels.items()}}
     step_config(step, preset, cutting, given)
     return cutting, plain.size[0], shrink
 

@@ -164,4 +164,4 @@ class TrainJob:
 def _condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
     """Return a condition of a job if it holds."""
     conditions = job.get("status", {}).get("conditions", [])
-    return next((one for one in conditions if one["type"] == kind and one["status"] == "True"), None)
+    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)

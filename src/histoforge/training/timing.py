@@ -146,8 +146,8 @@ class Timing:
             return
         if self._steps < min(trial.max_steps, self._total) and now - self._began < trial.max_seconds:
             return
-        whole, rest = now - self._began, now - self._first_ended
-        trial.measured[-1].seconds_per_step = rest / (self._steps - 1) if self._steps > 1 else whole
+        elapsed, after_first_step = now - self._began, now - self._first_ended
+        trial.measured[-1].seconds_per_step = after_first_step / (self._steps - 1) if self._steps > 1 else elapsed
         self.is_over = True
         if len(trial.measured) >= trial.trainings:
             raise TimingTrialEnded

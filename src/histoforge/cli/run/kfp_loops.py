@@ -31,9 +31,11 @@ def corrected_loops() -> Iterator[None]:
                 spec.inputs.parameters[name].CopyFrom(given)
         return spec
 
-    def corrected_run(*, task_name: str, task_spec: Any, components: Any, io_store: Any, **rest: Any) -> bool:
+    def corrected_run(*, task_name: str, task_spec: Any, components: Any, io_store: Any, **options: Any) -> bool:
         _resolve_items(task_spec, io_store)
-        failed = plain_run(task_name=task_name, task_spec=task_spec, components=components, io_store=io_store, **rest)
+        failed = plain_run(
+            task_name=task_name, task_spec=task_spec, components=components, io_store=io_store, **options
+        )
         if not failed:
             _flatten(task_name, components[task_spec.component_ref.name], io_store)
         return bool(failed)

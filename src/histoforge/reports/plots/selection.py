@@ -29,12 +29,12 @@ def score_figures(pool: PoolFindings, classes: Sequence[str]) -> list[Figure]:
 
 def _score_figure(pool: PoolFindings, classes: Sequence[str], name: str, values: NDArray[np.float64]) -> Figure:
     label = score_label(name)
-    known = np.isfinite(values)
-    edges = np.histogram_bin_edges(values[known], bins=40).tolist()
+    is_scored = np.isfinite(values)
+    edges = np.histogram_bin_edges(values[is_scored], bins=40).tolist()
     cuts = []
     with draw(label, height=0.75 + 1.05 * len(classes), rows=len(classes)) as drawing:
         for index, (axes, class_name) in enumerate(zip(drawing.rows, classes, strict=True)):
-            in_class = known & (pool.labels == index)
+            in_class = is_scored & (pool.labels == index)
             groups = [values[in_class & pool.kept], values[in_class & ~pool.kept]]
             labels, colours = ["kept", "rejected"], [colour(0), GREY]
             axes.hist(groups, edges, stacked=True, histtype="stepfilled", color=colours, label=labels)
@@ -53,7 +53,7 @@ def _score_figure(pool: PoolFindings, classes: Sequence[str], name: str, values:
         note = " The selection did not use this score."
     meaning = SCORE_LABELS[name][1] if name in SCORE_LABELS else "a score of the selection"
     return Figure(
-        alt=f"Histogram of {label.lower()} of {int(known.sum())} candidates by class.{note}",
+        alt=f"Histogram of {label.lower()} of {int(is_scored.sum())} candidates by class.{note}",
         caption=f"{label}: {meaning}. Candidates by class; blue: kept, grey: rejected.{note}",
         svg=drawing.svg,
     )

@@ -68,9 +68,9 @@ def _prices(study: StudyFindings) -> Table:
             study.title(name),
             f"{study.arm(name).synthetic:,}",
             value_text(study.arm(name).scores[study.score].mean, missing=UNDEFINED),
-            price_text(found),
+            price_text(price),
         )
-        for name, found in study.control.prices.items()
+        for name, price in study.control.prices.items()
     ]
     doses = ", ".join(f"{number:,}" for number in study.control.added.values())
     return Table(

@@ -43,5 +43,5 @@ def _counts_table(pool: PoolFindings, classes: Sequence[str]) -> Table:
 
 
 def _range_text(values: NDArray[np.float64]) -> str:
-    known = values[np.isfinite(values)]
-    return f"{np.median(known):.3g} ({known.min():.3g} to {known.max():.3g})" if len(known) else MISSING
+    scores = values[np.isfinite(values)]
+    return f"{np.median(scores):.3g} ({scores.min():.3g} to {scores.max():.3g})" if len(scores) else MISSING

@@ -180,10 +180,10 @@ def _with_interval(score: Score) -> Cell:
 
 
 def _mean_over_seeds(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
+    measured = [value for value in values if value is not None]
+    if not measured:
         return UNDEFINED
-    return mean_text(float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else None, ".3f")
+    return mean_text(float(np.mean(measured)), float(np.std(measured, ddof=1)) if len(measured) > 1 else None, ".3f")
 
 
 def calibration_section(study: StudyFindings) -> Section:

@@ -40,8 +40,8 @@ def _classifiers_row(arm: ArmFindings) -> list[Cell]:
 
 def _range(values: Sequence[int | None]) -> str:
     """Return the range and the median of numbers: '2 to 14, median 7'."""
-    known = [value for value in values if value is not None]
-    return f"{min(known):,} to {max(known):,}, median {median(known):,.4g}" if known else MISSING
+    measured = [value for value in values if value is not None]
+    return f"{min(measured):,} to {max(measured):,}, median {median(measured):,.4g}" if measured else MISSING
 
 
 def generators_section(findings: LeaderboardFindings) -> Section:

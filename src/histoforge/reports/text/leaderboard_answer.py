@@ -57,13 +57,13 @@ def variant_lines(findings: LeaderboardFindings) -> list[str]:
 
 
 def _variant_lines(findings: LeaderboardFindings, method: Method) -> list[str]:
-    control, *others = findings.variants[method.name]
+    control, *variants = findings.variants[method.name]
     if not control.is_control:
         return [
             f"The control '{method.control}' of {method.name} is missing, so the effect of {method.variant_label} "
             "cannot be measured."
         ]
-    if not others:
+    if not variants:
         return [
             *_same_weights(findings, control),
             f"The only variant of {method.name} compared here is '{method.control}', the control, so the effect of "
@@ -102,10 +102,10 @@ def _other_extractors_line(findings: LeaderboardFindings, method: str, pairs: Se
         return []
     texts, signs = [], {pair.variant: _signs(pair) for pair in pairs}
     for extractor, other_pairs in pairs_by_extractor.items():
-        known = [pair for pair in other_pairs if pair.differences.mean is not None]
-        means = ", ".join(f"{pair.variant} {pair.differences.mean:{DIFFERENCE}}" for pair in known)
+        measured_pairs = [pair for pair in other_pairs if pair.differences.mean is not None]
+        means = ", ".join(f"{pair.variant} {pair.differences.mean:{DIFFERENCE}}" for pair in measured_pairs)
         texts.append(f"{means} by {extractor}")
-        for pair in known:
+        for pair in measured_pairs:
             signs[pair.variant] |= _signs(pair)
     line = f"The same difference in the features of other extractors, on average: {'; '.join(texts)}."
     unsure = [variant for variant, variant_signs in signs.items() if len(variant_signs) > 1]
@@ -143,8 +143,8 @@ def _other_metrics_line(findings: LeaderboardFindings) -> list[str]:
     """Name the best method by each metric that the headline does not report."""
     if len(findings.entries) == 1:
         return []
-    others = [metric for metric in METRICS.values() if metric.phrase and metric.name not in HEADLINE_METRICS]
-    best = _best_by(findings, others)
+    metrics = [metric for metric in METRICS.values() if metric.phrase and metric.name not in HEADLINE_METRICS]
+    best = _best_by(findings, metrics)
     phrases = "; ".join(f"{name} has {join_words(phrases)}" for name, phrases in best.items())
     return [f"By other metrics: {phrases}."] if best else []
 

@@ -31,8 +31,8 @@ def study_markdown(findings: Findings, answer: Answer) -> str:
     if comparisons:
         tables.append([COLUMNS, *comparisons])
     if findings.external is not None:
-        (first, *others), *rows = _arms_table(findings.external.study)
-        tables.append([[f"External test: {first}", *others], *rows])
+        (first, *columns), *rows = _arms_table(findings.external.study)
+        tables.append([[f"External test: {first}", *columns], *rows])
     notes = [f"Mean ± standard deviation over {max(study.arms, key=lambda arm: len(arm.seeds)).size}."]
     notes += [f"{comparison_caption(study)}. {NOTE}"] if comparisons else []
     notes += _distance_notes(findings.generative)

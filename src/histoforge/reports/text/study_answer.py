@@ -159,8 +159,8 @@ def _certainty_line(study: StudyFindings, judged: StudyVerdict) -> str:
         line += f" A true difference of {size_text(study.score, effect.detectable)} is found with a power of 80%."
     if effect.generators == 1:
         folds = study.arm(judged.difference.arm).folds
-        source, these = ("one generator per fold", "these") if folds else ("one generator", "this one")
-        line += f" All synthetic patches of the arm come from {source}, so the result holds for {these} only."
+        source, scope = ("one generator per fold", "these") if folds else ("one generator", "this one")
+        line += f" All synthetic patches of the arm come from {source}, so the result holds for {scope} only."
     return line
 
 
