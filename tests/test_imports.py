@@ -87,6 +87,7 @@ LIGHT = [
     for name in (
         "steps/step.py",
         "steps/table.py",
+        "steps/settings.py",
         "tasks/table.py",
         "generators/methods.py",
         "generators/unified_networks.py",

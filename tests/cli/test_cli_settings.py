@@ -9,7 +9,8 @@ from histoforge.cli.steps import read_settings, settings_of
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import preset_names
 from histoforge.steps.phantom_config import PhantomConfig
-from histoforge.steps.table import STEPS, all_settings, step_config
+from histoforge.steps.settings import all_settings, step_config
+from histoforge.steps.table import STEPS
 from histoforge.tasks.plan_benchmark import plan_benchmark
 
 TRAIN = STEPS["train_classifier"]

@@ -13,7 +13,8 @@ import pytest
 from trainer_double import JOBS, NAMESPACE, POD, WORKFLOW, TrainerDouble, serve_trainer, write_patches
 
 from histoforge.core.errors import HistoforgeError, SettingsError, TrainingError
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.tasks import distributed_launch, train_job
 
 STEP = STEPS["train_generator"]

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from histoforge_components.image import VERSION, runtime_of
 
-from histoforge.steps.table import STEPS, is_given, step_config
+from histoforge.steps.settings import is_given, step_config
+from histoforge.steps.table import STEPS
 from histoforge.tasks.table import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,8 @@ from histoforge.core.errors import PatchSetError, SettingsError
 from histoforge.evaluation.arm_factors import arm_title
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.patches.matching import check_same_split
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.steps.train_generator_config import method_config
 from histoforge.tasks.plan_pathup import plan_pathup

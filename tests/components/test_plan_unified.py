@@ -5,7 +5,8 @@ import pytest
 from histoforge.core.errors import SettingsError
 from histoforge.evaluation.arm_factors import arm_title
 from histoforge.generators.unified_networks import NETWORKS
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.steps.train_generator_config import method_config
 from histoforge.tasks.plan_unified import plan_seeds, plan_unified

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from histoforge_pipelines.table import PIPELINES
 
-from histoforge.steps.table import STEPS, all_settings
+from histoforge.steps.settings import all_settings
+from histoforge.steps.table import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = [entry.function for entry in PIPELINES.values()]

@@ -17,7 +17,8 @@ from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
 from histoforge.phantom import draw_patches
 from histoforge.steps import evaluate, preprocess, train_classifier
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.tasks import scan_source
 
 PATTERN = "([pq][0-9]+)-"

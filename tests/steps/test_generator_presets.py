@@ -8,7 +8,8 @@ from histoforge.generators.histogan.critic import HistoganCritic
 from histoforge.generators.histogan.generator import HistoganGenerator
 from histoforge.generators.histogan.geometry import Geometry
 from histoforge.generators.methods import METHODS
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_generator_config import method_config
 
 

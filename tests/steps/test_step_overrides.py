@@ -5,7 +5,8 @@ from histoforge_components.scan_source.component import scan_source as component
 from kfp import dsl
 from tiny_study import write_images
 
-from histoforge.steps.table import STEPS, step_config, step_overrides
+from histoforge.steps.settings import step_config, step_overrides
+from histoforge.steps.table import STEPS
 
 SCANNED = [step.name for step in STEPS.values() if step.separate_overrides]
 

@@ -7,7 +7,8 @@ import pytest
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import load_preset, preset_names
 from histoforge.generators.methods import METHODS
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_generator_config import TrainGeneratorConfig, method_config
 
 STEP = STEPS["train_generator"]

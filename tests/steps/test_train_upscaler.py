@@ -20,8 +20,9 @@ from histoforge.core.settings import preset_names
 from histoforge.metrics.seams import seam_energy
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.steps import synthesise_images, train_autoencoder, train_upscaler
+from histoforge.steps.settings import step_config
 from histoforge.steps.synthesise_images_config import SynthesiseImagesConfig
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_autoencoder_config import TrainAutoencoderConfig
 from histoforge.steps.train_upscaler_config import TrainUpscalerConfig
 from histoforge.training.log import read_log

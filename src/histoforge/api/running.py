@@ -6,7 +6,8 @@ from typing import Any
 
 from histoforge.cli.outputs import claim_step, resolved_parent
 from histoforge.core.settings import DEFAULT_PRESET
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.tasks import distributed_launch
 
 PRESET = DEFAULT_PRESET

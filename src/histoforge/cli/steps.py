@@ -16,7 +16,8 @@ from histoforge.core.documents import read_yaml
 from histoforge.core.errors import SettingsError
 from histoforge.core.progress import say
 from histoforge.core.settings import DEFAULT_PRESET, StepConfig, load_preset, parse_overrides, preset_names
-from histoforge.steps.table import STEPS, Port, Step, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS, Port, Step
 
 PRESET = Annotated[
     str | None,

@@ -41,7 +41,7 @@ def run_parameters(package: Package, profile: str, given: Mapping[str, Any]) -> 
 
 
 def _check_settings(package: Package, parameters: Mapping[str, Any]) -> None:
-    from histoforge.steps.table import all_settings
+    from histoforge.steps.settings import all_settings
     from histoforge.tasks.plan_benchmark import plan_benchmark
     from histoforge.tasks.plan_pathup import plan_pathup
     from histoforge.tasks.plan_unified import plan_unified

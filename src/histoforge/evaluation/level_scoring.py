@@ -1,4 +1,7 @@
-"""Score independent draws of a generator at each of its spatial levels (PathUp, section 4.3)."""
+"""Score independent draws of a generator at each of its spatial levels (PathUp, section 4.4).
+
+A3-9: the paper compares them with the test set. Here they are compared with training images, as many of each kind.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

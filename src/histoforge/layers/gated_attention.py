@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 HIDDEN = 128
-"""L, the length of the hidden vectors (Ilse et al. 2018, Table 8)."""
+"""L, the length of the hidden vectors, as in the authors' code."""
 
 
 class GatedAttention(nn.Module):

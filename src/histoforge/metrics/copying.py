@@ -70,7 +70,7 @@ class CopyingByCell(Result):
 
 
 def copying_test(synthetic_to_training: Tensor, held_out_to_training: Tensor) -> tuple[float, float, float]:
-    """Test whether synthetic patches [S] are nearer to training than held-out ones [H] (Meehan et al. 2020, section 4).
+    """Test whether synthetic patches [S] are nearer to training than held-out ones [H] (Meehan et al. 2020).
 
     Returns:
         The probability that a synthetic patch is nearer than a held-out one (ties count half), the Mann-Whitney z-score

@@ -14,9 +14,9 @@ class ManifoldScores:
     Attributes:
         precision: share of fakes inside the ball of any real sample (realism), 0 to 1.
         recall: share of reals inside the ball of any fake sample (variety), 0 to 1.
-        density: mean number of real balls that hold a fake, divided by k (eq. 5 of Naeem et al.); about 1 for equal
+        density: mean number of real balls that hold a fake, divided by k (Naeem et al. 2020); about 1 for equal
             distributions, not bounded by 1.
-        coverage: share of real balls that hold a fake (eq. 6), 0 to 1.
+        coverage: share of real balls that hold a fake (Naeem et al. 2020), 0 to 1.
     """
 
     precision: float

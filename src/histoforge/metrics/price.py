@@ -7,7 +7,7 @@ the arm and the curve are not significantly different, over patients and trainin
 therefore holds as well where the curve is flat or rises by less than its noise; then it is the whole range.
 
 References:
-    Cochran and Cox, "Experimental designs", 2nd edition, 1957, section 4.14.
+    Cochran and Cox, "Experimental designs", 2nd edition, 1957.
     Fieller, "Some problems in interval estimation", Journal of the Royal Statistical Society B 16 (1954) 175-185.
 """
 

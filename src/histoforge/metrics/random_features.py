@@ -1,4 +1,4 @@
-"""Features of a convolutional network with random weights (Naeem et al. 2020, section 4).
+"""Features of a convolutional network with random weights (Naeem et al. 2020).
 
 Random embeddings know nothing of the data, so that no training can blind them, and nothing of histology either.
 Deviation: Naeem et al. use a VGG-16 for images of 224 px; this network is small and takes patches of 16 px and more.

@@ -5,7 +5,7 @@ an estimate is often far too small by chance. Two things that a study knows besi
 
 - The mean over n seeds of a generator varies at least by a fraction 1/n of the variance of its seeds, which many
   classifiers estimate. An estimate below that is raised to it, as an estimated component of variance below zero is set
-  to zero (Searle, Casella and McCulloch 1992, section 3.5).
+  to zero (Searle, Casella and McCulloch 1992).
 - The arms of a study are trained alike. The estimate for an arm is therefore the mean of its own and of the average
   over all arms: a moderated variance as in Smyth 2004, with a weight of one half in place of one that is estimated, for
   which a study has too few arms. Arms with synthetic patches share the variance between generators with those that

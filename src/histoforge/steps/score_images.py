@@ -58,7 +58,7 @@ class Images:
 def run(
     config: ScoreImagesConfig, *, patches: Path, images: Path, extractor: Path, guide: Path | None = None, scores: Path
 ) -> ScoreImagesSummary:
-    """Score synthetic large images against real training images; the test split is not read.
+    """Score synthetic large images against real training images; the test split is not read (A3-9).
 
     Whole images are shrunk to the patch size of the extractor, and tiles of that size are cut out of them at full
     resolution. The images of each class are divided into groups, which stand for the paper's individual generations.

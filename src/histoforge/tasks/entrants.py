@@ -13,7 +13,8 @@ from histoforge.generators.imported.kinds import COMPONENTS, INDEX
 from histoforge.ingest.origin import read_origin
 from histoforge.ingest.synthetic import class_labels, outline_synthetic
 from histoforge.patches.matching import PatchFormat, check_same_format
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.storage import Location, digest_of_source, open_location
 from histoforge.tasks.scan_source import source_classes
 from histoforge.training.model_files import INFO_NAME, read_model_info

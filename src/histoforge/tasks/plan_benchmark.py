@@ -11,7 +11,8 @@ from histoforge.core.errors import SettingsError
 from histoforge.core.text import counted
 from histoforge.generators.config import GeneratorConfig
 from histoforge.generators.methods import METHODS, parse_title, title
-from histoforge.steps.table import STEPS, step_config, step_overrides
+from histoforge.steps.settings import step_config, step_overrides
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_generator_config import method_config
 
 MOST_RUNS = 36

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from histoforge.core.errors import SettingsError
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.tasks.plan_study import plan_real_arms
 
 MOST_GENERATORS, MOST_FOLDS = 20, 16

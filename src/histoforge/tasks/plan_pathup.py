@@ -9,7 +9,8 @@ from histoforge.core.text import dimensions, join_words
 from histoforge.generators.methods import METHODS
 from histoforge.generators.pathup.config import ALIGNMENTS
 from histoforge.generators.pathup.geometry import check_size
-from histoforge.steps.table import STEPS, step_config, step_overrides
+from histoforge.steps.settings import step_config, step_overrides
+from histoforge.steps.table import STEPS
 from histoforge.tasks.plan_benchmark import settings
 from histoforge.tasks.plan_unified import arm_name, distinct
 

@@ -9,7 +9,8 @@ from histoforge.ingest import shards as ingest_shards
 from histoforge.ingest.opening import detect_kind
 from histoforge.ingest.shards import MAX_SHARD_SLIDES, MAX_SHARDS, list_versions
 from histoforge.steps.preprocess_config import PreprocessConfig
-from histoforge.steps.table import STEPS, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS
 from histoforge.storage import open_location
 
 ALL_SLIDES: dict[str, Any] = {"shard": "1 of 1", "slides": []}

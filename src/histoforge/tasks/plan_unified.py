@@ -8,7 +8,8 @@ from histoforge.classifiers.backbones.registry import find_backbone, input_size
 from histoforge.core.errors import SettingsError
 from histoforge.generators.methods import METHODS
 from histoforge.generators.unified_networks import NETWORKS, UNIFIED
-from histoforge.steps.table import STEPS, step_config, step_overrides
+from histoforge.steps.settings import step_config, step_overrides
+from histoforge.steps.table import STEPS
 from histoforge.tasks.plan_benchmark import MOST_RUNS, settings
 from histoforge.tasks.plan_study import checked_numbers, name_of_number
 

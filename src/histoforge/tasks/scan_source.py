@@ -12,7 +12,7 @@ from histoforge.core.settings import Settings, StepConfig
 from histoforge.ingest.external import check_classes, external_config
 from histoforge.steps.evaluate_config import EvaluateConfig
 from histoforge.steps.preprocess_config import PreprocessConfig
-from histoforge.steps.table import all_settings
+from histoforge.steps.settings import all_settings
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.storage import Entry, Location, digest_of_source, open_location
 

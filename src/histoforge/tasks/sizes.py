@@ -6,8 +6,9 @@ from typing import Any
 
 from histoforge.core.errors import SettingsError
 from histoforge.core.settings import step_values
+from histoforge.steps.settings import step_overrides
 from histoforge.steps.step import Step
-from histoforge.steps.table import STEPS, step_overrides
+from histoforge.steps.table import STEPS
 
 KINDS = ("cpu", "memory")
 SIZES = ("cutting", "training", "evaluating")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from histoforge.core.progress import say
-from histoforge.steps.table import STEPS, step_overrides
+from histoforge.steps.settings import step_overrides
+from histoforge.steps.table import STEPS
 from histoforge.tasks.task_outputs import TASK, Artifact, MetricsArtifact, log_numbers, markdown_table, write_report
 from histoforge.tasks.task_process import task_process
 

@@ -7,8 +7,9 @@ from typing import Any
 from histoforge import __version__
 from histoforge.core.claims import Output, claimed
 from histoforge.core.settings import Settings
+from histoforge.steps.settings import is_given, step_config
 from histoforge.steps.step import Step
-from histoforge.steps.table import STEPS, is_given, step_config
+from histoforge.steps.table import STEPS
 from histoforge.tasks import distributed_launch
 from histoforge.tasks.artifact_metadata import artifact_metadata
 from histoforge.tasks.task_outputs import (

@@ -73,7 +73,7 @@ class DenseBlock(nn.Module):
 
 
 def _small_conv(channels: int, out_channels: int) -> nn.Conv2d:
-    """Return a convolution with a tenth of the usual initial weights (Wang et al. 2018, section 3.4)."""
+    """Return a convolution with a tenth of the usual initial weights, as in the authors' code."""
     conv = nn.Conv2d(channels, out_channels, 3, padding=1)
     nn.init.kaiming_normal_(conv.weight, SLOPE)
     conv.weight.data *= 0.1

@@ -15,7 +15,8 @@ from histoforge.core.digests import digest_json
 from histoforge.core.documents import read_json
 from histoforge.core.errors import HistoforgeError, SettingsError
 from histoforge.core.files import write_json
-from histoforge.steps.table import STEPS, Step, step_config
+from histoforge.steps.settings import step_config
+from histoforge.steps.table import STEPS, Step
 
 NO_INFLUENCE = {"checkpoints", "checkpoint_every", "nodes", "workers", "slide_cache"}
 """Settings that do not change a step's result."""

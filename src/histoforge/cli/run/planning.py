@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from histoforge.cli.run.request import check_request
 from histoforge.cli.run.spec_loops import remove_loops_over
 from histoforge.core.settings import StepConfig
-from histoforge.steps.table import all_settings
+from histoforge.steps.settings import all_settings
 from histoforge.tasks.plan_folds import plan_controls
 from histoforge.tasks.scan_source import ScanSummary
 

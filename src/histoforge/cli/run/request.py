@@ -8,7 +8,7 @@ from histoforge_pipelines.table import local_pipelines
 
 from histoforge.cluster.packages import open_package
 from histoforge.core.errors import SettingsError
-from histoforge.steps.table import parameters
+from histoforge.steps.settings import parameters
 from histoforge.tasks import scan_source
 from histoforge.tasks.plan_folds import plan_folds
 

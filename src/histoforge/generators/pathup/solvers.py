@@ -5,7 +5,7 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from torch import Tensor
 
 ORDERS = {"ddim": 1, "dpm": 2}
-"""Order of DPM-Solver++ by name; of the first order it is DDIM without noise (Lu et al. 2022, section 4.1)."""
+"""Order of DPM-Solver++ by name; of the first order it is DDIM without noise (Lu et al. 2022)."""
 
 
 def make_solver(name: str, alphas_cumprod: Tensor, steps: int, strength: float = 1.0) -> DPMSolverMultistepScheduler:
