@@ -20,6 +20,7 @@ from histoforge.core.documents import read_json
 from histoforge.core.errors import SourceError, StorageError
 from histoforge.core.results import check_replaceable
 from histoforge.phantom.slides import draw_slides
+from histoforge.slides.pyramid import JPEG_QUALITY
 
 SETTINGS: dict[str, Any] = {"patch_size": 48, "mpp": 1.0, "overview_size": 64}
 
@@ -65,6 +66,11 @@ def test_split_regions_and_summary(result: Preprocessed) -> None:
     assert "does not open" in result.summary.failed[0].reason
     assert result.summary.files == 4
     assert result.summary.kind == "slides"
+
+
+def test_the_codec_and_quality_of_slides_are_recorded(result: Preprocessed) -> None:
+    made_by = result.patches.info.made_by
+    assert (made_by["codecs"], made_by["jpeg_quality"]) == ({"JPEG": 4}, JPEG_QUALITY)
 
 
 def test_overviews_and_pictures(result: Preprocessed) -> None:

@@ -1,24 +1,27 @@
 """Warnings about real and synthetic patches that were compressed in different ways."""
 
 from histoforge.core.text import join_words
+from histoforge.ingest.codecs import UNKNOWN
 from histoforge.patches import PatchSet
 
 CLEAR_QUALITY = 5
 """Difference of median JPEG qualities from which on they count as different."""
+LOSSLESS = {"PNG", "BMP", "PPM", "none", "NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS"}
+"""Codecs that leave no traces, and so do not differ from each other."""
 
 
 def codec_warnings(real: PatchSet, synthetic: PatchSet) -> list[str]:
     """Return a warning if the files of real and of synthetic patches had other codecs, or another JPEG quality.
 
     Distances react strongly to compression. Nothing is said where one of them is not recorded, as for patches that a
-    generator of histoforge drew, or those that were cut from slides.
+    generator of histoforge drew.
     """
     real_codecs, real_quality = _stored(real)
     codecs, quality = _stored(synthetic)
     if not real_codecs or not codecs:
         return []
     other_quality = real_quality and quality and abs(real_quality - quality) >= CLEAR_QUALITY
-    if set(real_codecs) == set(codecs) and not other_quality:
+    if _traces(real_codecs) == _traces(codecs) and not other_quality:
         return []
     return [
         "Real and synthetic patches were compressed in different ways: the files of real ones are "
@@ -30,7 +33,12 @@ def codec_warnings(real: PatchSet, synthetic: PatchSet) -> list[str]:
 
 def _stored(patches: PatchSet) -> tuple[dict[str, int], float | None]:
     made_by = patches.info.made_by
-    return made_by.get("codecs") or {}, made_by.get("jpeg_quality")
+    codecs = {name: count for name, count in (made_by.get("codecs") or {}).items() if name != UNKNOWN}
+    return codecs, made_by.get("jpeg_quality")
+
+
+def _traces(codecs: dict[str, int]) -> set[str]:
+    return {"" if name in LOSSLESS else name for name in codecs}
 
 
 def _text(codecs: dict[str, int], quality: float | None) -> str:

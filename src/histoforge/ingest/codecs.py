@@ -1,14 +1,17 @@
-"""The codec of an image file and, for JPEG, an estimate of its quality.
+"""The codec of an image file or a slide and, for JPEG, an estimate of its quality.
 
-Distances between real and synthetic patches react to compression, so both are recorded with every imported patch.
+Distances between real and synthetic patches react to compression, so both are recorded with every imported patch, and
+with every source of real ones.
 """
 
 from collections import Counter
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -16,6 +19,8 @@ from histoforge.ingest.pixels import DAMAGES
 
 UNKNOWN = "unknown"
 PNG = b"\x89PNG\r\n\x1a\n"
+TILE_HEAD = 1 << 16
+"""Bytes of a tile that are read for its quantisation tables, which come first."""
 LUMINANCE = np.array(
     [
         16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
@@ -31,7 +36,8 @@ class Codec(NamedTuple):
     """How a picture was stored.
 
     Attributes:
-        name: Pillow's name of the format, such as 'PNG' or 'JPEG'; 'unknown' if Pillow does not read it.
+        name: Pillow's name of an image's format, such as 'PNG' or 'JPEG', or the compression of a slide's tiles, such as
+            'JPEG', 'JPEG2000' or 'LZW'; 'unknown' if it cannot be read.
         quality: estimated JPEG quality in [1, 100]; NaN for other formats.
     """
 
@@ -52,8 +58,38 @@ def read_codec(path: Path) -> Codec:
         return Codec(UNKNOWN)
 
 
+def slide_codec(path: Path, size: tuple[int, int]) -> Codec:
+    """Return the codec of one level of a slide, from its tags and the head of a tile.
+
+    Args:
+        path: the slide; files that are not TIFF have an unknown codec.
+        size: width and height of the level, px.
+    """
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            pages = (page for page in tiff.pages if isinstance(page, tifffile.TiffPage))
+            page = next(page for page in pages if (page.imagewidth, page.imagelength) == size)
+            if page.compression != tifffile.COMPRESSION.JPEG:
+                name = tifffile.COMPRESSION(page.compression).name
+                return Codec("JPEG2000" if "2000" in name else name)
+            largest = int(np.argmax(page.databytecounts))
+            tiff.filehandle.seek(page.dataoffsets[largest])
+            return Codec("JPEG", _tile_quality(page.jpegtables, tiff.filehandle.read(TILE_HEAD)))
+    except Exception:  # damaged tags make tifffile raise almost anything, and only the record depends on them
+        return Codec(UNKNOWN)
+
+
+def _tile_quality(tables: bytes | None, tile: bytes) -> float:
+    """Return the quality of a JPEG tile whose tables are in it or, without the end marker, precede its contents."""
+    try:
+        with Image.open(BytesIO(tables[:-2] + tile[2:] if tables else tile)) as image:
+            return jpeg_quality(image.quantization[0])  # type: ignore[attr-defined]  # of a JPEG
+    except (UnidentifiedImageError, AttributeError, KeyError, *DAMAGES):
+        return float("nan")
+
+
 def codec_counts(codecs: Iterable[Codec]) -> dict[str, Any]:
-    """Return the number of files of each codec as 'codecs', and the median JPEG quality, or None, as 'jpeg_quality'."""
+    """Return the number of images or slides of each codec as 'codecs', and the median JPEG quality, or None, as 'jpeg_quality'."""
     codecs = list(codecs)
     qualities = [codec.quality for codec in codecs if codec.quality == codec.quality]
     names = sorted(codec.name for codec in codecs)

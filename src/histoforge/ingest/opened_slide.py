@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histoforge.core.errors import SlideError, SourceError
+from histoforge.ingest.codecs import Codec, slide_codec
 from histoforge.ingest.config import IngestConfig
 from histoforge.ingest.fetching import fetched_slide
 from histoforge.ingest.pixels import letterboxed
@@ -83,6 +84,7 @@ class CutSlide(Protocol):
         patches: the plan of the patches.
         overviews: the plan of the overviews; None if they are not cut like patches.
         warnings: one sentence for each repair of its annotation.
+        codec: how the level is stored from which the patches are read.
     """
 
     @property
@@ -93,6 +95,9 @@ class CutSlide(Protocol):
 
     @property
     def warnings(self) -> list[str]: ...
+
+    @property
+    def codec(self) -> Codec: ...
 
     def overview(self) -> SlideOverview:
         """Return the whole slide as one image.
@@ -132,6 +137,10 @@ class OpenedSlide:
     @property
     def warnings(self) -> list[str]:
         return self.annotations.warnings
+
+    @property
+    def codec(self) -> Codec:
+        return slide_codec(self.slide.path, self.slide.level_sizes[self.patches.scale.level])
 
     @cached_property
     def _transform(self) -> Transform | None:

@@ -18,6 +18,7 @@ from histoforge.ingest.config import IngestConfig
 from histoforge.ingest.opened_slide import CutSlide
 from histoforge.ingest.slide_list import SlideItem
 from histoforge.ingest.stored_slide import INFO_NAME, StoredSlide, store_slide
+from histoforge.ingest.stored_slide import VERSION as SLIDE_VERSION
 from histoforge.storage import Entry, Location
 from histoforge.storage.local import LocalLocation
 
@@ -104,7 +105,7 @@ def slide_key(config: IngestConfig, classes: Sequence[str], item: SlideItem, ent
     caps = (config.max_patches_per_class, config.max_overviews_per_class)
     return digest_json(
         {
-            "code": [__version__, VERSION],
+            "code": [__version__, SLIDE_VERSION],
             "files": [[name, entries[name].size, entries[name].version] for name in (item.file, *item.companions)],
             "annotation": digest_file(item.annotation) if item.annotation else "",
             "label": item.label,

@@ -184,6 +184,7 @@ class SlideSource:
             self._log.fail(item.file, error)
             return
         self._log.files += 1
+        self._log.codecs[item.file] = slide.codec
         admitted = plan.iloc[rows]
         if slide.overviews is None:
             whole = {"label": int(admitted["label"].mode()[0]), "level": 0, "mpp": float("nan")}

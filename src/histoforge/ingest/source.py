@@ -38,7 +38,7 @@ class ReadLog:
         warnings: one sentence per warning.
         conflicts: patches whose pixels occur in two classes or in two splits, one table per kind.
         files: slides or images that yielded patches.
-        codecs: the codec of each image file that was read, by its name; empty for sources that do not record it.
+        codecs: the codec of each slide or image that was read, by its name; empty for sources that do not record it.
     """
 
     source: str

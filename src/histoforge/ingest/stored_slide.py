@@ -15,12 +15,13 @@ from histoforge.core.digests import digest_file
 from histoforge.core.documents import known_shape
 from histoforge.core.errors import SourceError
 from histoforge.core.seals import read_sealed, write_sealed
+from histoforge.ingest.codecs import Codec
 from histoforge.ingest.opened_slide import Batches, CutSlide, Level, SlideFacts, SlideOverview
 from histoforge.patches.images import image_reader, image_writer
 from histoforge.slides import Scale
 from histoforge.slides.batches import plan_blocks
 
-FORMAT, VERSION = "histoforge.cut_slide", 1
+FORMAT, VERSION = "histoforge.cut_slide", 2
 INFO_NAME, PLAN_NAME, PICTURE_NAME = "cut.json", "plan.parquet", "picture.jpg"
 PATCHES, OVERVIEWS, OVERVIEW = "patches", "overviews", "overview"
 ADVICE = "delete this folder, and the slide is cut again"
@@ -30,12 +31,14 @@ class StoredSlide:
     """A slide that was cut before, which yields the same as the open slide (`CutSlide`).
 
     Attributes:
-        patches, overviews, warnings: see `CutSlide`.
+        patches, overviews, warnings, codec: see `CutSlide`.
     """
 
     def __init__(self, folder: Path, info: Mapping[str, Any]) -> None:
         self._folder = folder
         self._facts, self._overview_key = SlideFacts(**info["facts"]), int(info["overview_key"])
+        quality = info["jpeg_quality"]
+        self.codec = Codec(str(info["codec"]), float("nan") if quality is None else float(quality))
         self.warnings = [str(warning) for warning in info["warnings"]]
         self.patches = self._level(PATCHES, info["levels"])
         self.overviews = self._level(OVERVIEWS, info["levels"]) if OVERVIEWS in info["levels"] else None
@@ -102,13 +105,15 @@ def store_slide(
         levels[OVERVIEWS] = (slide.overviews, overviews)
     for name, (level, rows) in levels.items():
         _write_level(folder / name, slide, level, rows)
-    facts = slide.picture(folder / PICTURE_NAME)
+    facts, codec = slide.picture(folder / PICTURE_NAME), slide.codec
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     info = {
         "format": FORMAT,
         "key": key,
         "warnings": slide.warnings,
         "levels": {name: asdict(level.scale) for name, (level, _) in levels.items()},
+        "codec": codec.name,
+        "jpeg_quality": None if np.isnan(codec.quality) else codec.quality,
         "overview_key": str(overview.key),
         "facts": asdict(facts),
         "files": {path.relative_to(folder).as_posix(): digest_file(path) for path in files},
