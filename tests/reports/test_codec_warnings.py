@@ -8,8 +8,8 @@ from real_data import shared_data
 from histoforge.evaluation.codecs import codec_warnings
 from histoforge.ingest.codecs import slide_codec
 from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.steps.preprocess import run
 from histoforge.slides import open_slide
+from histoforge.steps.preprocess import run
 from histoforge.steps.preprocess_config import PreprocessConfig
 
 
@@ -28,6 +28,7 @@ def patch_set(path, **made_by):
         ({"codecs": {"JPEG": 9}, "jpeg_quality": 90.0}, {"codecs": {"JPEG": 4}, "jpeg_quality": 88.0}, ""),
         ({"codecs": {"PNG": 9}}, {"codecs": {"PNG": 4}}, ""),
         ({"codecs": {"JPEG2000": 3}}, {"codecs": {"PNG": 4}}, "are JPEG2000, those of synthetic ones PNG"),
+        ({"codecs": {"PNG": 3}}, {"codecs": {"GIF": 4}, "origin": {"name": "lab"}}, "those of lab GIF"),
         ({"codecs": {"LZW": 3}}, {"codecs": {"PNG": 4}}, ""),
         ({"codecs": {"unknown": 3}}, {"codecs": {"PNG": 4}}, ""),
         ({"codecs": {"PNG": 9}}, {}, ""),

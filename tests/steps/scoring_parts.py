@@ -39,7 +39,7 @@ def write_patches(path: Path, splits: dict[str, int] = PATIENTS, classes: list[s
                 writer.add(
                     pixels, label=patient % 2, patient=f"{split}{patient}", slide=f"{split}{patient}", split=split
                 )
-        writer.finish({"step": "preprocess"})
+        writer.finish({"step": "preprocess", "codecs": {"JPEG": 160}, "jpeg_quality": 90.0})
     return path
 
 

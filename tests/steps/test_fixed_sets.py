@@ -25,7 +25,8 @@ def write_set(path, counts=(30, 30), classes=CLASSES, synthetic=True):
             pixels = rng.integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
             real = {} if synthetic else {"patient": "p", "slide": "s", "split": "train"}
             writer.add(pixels, label=label, **real)
-        writer.finish({"step": "import_patches", "origin": ORIGIN, "config": {"source": "s3://vendor/tiles"}})
+        config = {"source": "s3://vendor/tiles"}
+        writer.finish({"step": "import_patches", "origin": ORIGIN, "config": config, "codecs": {"PNG": sum(counts)}})
     return path
 
 
@@ -86,6 +87,7 @@ def test_a_leaderboard_shows_both_and_where_the_set_comes_from(parts, tmp_path):
     assert "seconds_per_thousand" in summary.means["histogan"]
     assert any("Made elsewhere and judged by the same measures: vendor." in line for line in summary.answer)
     assert not any("different seeds" in text or "different devices" in text for text in summary.warnings)
+    assert any("JPEG of median quality 90, those of vendor PNG" in text for text in summary.warnings)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     for text in ("a diffusion model of a vendor", "CC0-1.0", "s3://vendor/tiles", "fixed set", "made elsewhere"):
         assert text in page

@@ -25,7 +25,7 @@ def codec_warnings(real: PatchSet, synthetic: PatchSet) -> list[str]:
         return []
     return [
         "Real and synthetic patches were compressed in different ways: the files of real ones are "
-        f"{_text(real_codecs, real_quality)}, those of synthetic ones {_text(codecs, quality)}. Distances react to "
+        f"{_text(real_codecs, real_quality)}, those of {_name(synthetic)} {_text(codecs, quality)}. Distances react to "
         "compression, and a classifier may learn it: see how far real patches as JPEG 75 are from real ones, and store "
         "both alike."
     ]
@@ -35,6 +35,13 @@ def _stored(patches: PatchSet) -> tuple[dict[str, int], float | None]:
     made_by = patches.info.made_by
     codecs = {name: count for name, count in (made_by.get("codecs") or {}).items() if name != UNKNOWN}
     return codecs, made_by.get("jpeg_quality")
+
+
+def _name(synthetic: PatchSet) -> str:
+    """Return the name of a set that somebody else made, imported or scored as candidates."""
+    made_by = synthetic.info.made_by
+    origin = made_by.get("given") or made_by.get("origin") or {}
+    return str(origin.get("name") or "synthetic ones")
 
 
 def _traces(codecs: dict[str, int]) -> set[str]:

@@ -101,6 +101,8 @@ class GeneratorRow:
         copied, verdict: the finding of the memorisation audit against the training patches of its fold; None and ''
             without patches.
         name: the name of given patches; '' for a generator.
+        generative: all metrics of the kept patches against those that its fold tests: for given patches, and for the
+            first row, in every space; for other generators, in the features of `extractor`.
     """
 
     fold: int
@@ -115,6 +117,7 @@ class GeneratorRow:
     copied: bool | None = None
     verdict: str = ""
     name: str = ""
+    generative: Sequence[GenerativeMetrics] = ()
 
     @property
     def place(self) -> str:

@@ -1,5 +1,6 @@
 """Synthetic patches in the place of a generator that is not at hand: a part of them is scored instead of a drawing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from histoforge.core.errors import PatchSetError
 from histoforge.core.seeds import numpy_rng
 from histoforge.evaluation import scoring
+from histoforge.evaluation.codecs import codec_warnings
 from histoforge.evaluation.generator_scores import Drawing
 from histoforge.evaluation.scoring import Labels
 from histoforge.patches import PatchSet
@@ -31,7 +33,7 @@ class FixedSet:
         info: a description like that of a generator, with the digest of the patch set.
     """
 
-    def __init__(self, patches: PatchSet) -> None:
+    def __init__(self, patches: PatchSet, warnings: Sequence[str] = ()) -> None:
         made_by = patches.info.made_by
         self.info = ModelInfo(
             kind="generator",
@@ -40,7 +42,7 @@ class FixedSet:
             classes=patches.classes,
             patch_size=patches.patch_size,
             mpp=patches.info.mpp,
-            training={"source": str(made_by.get("config", {}).get("source", ""))},
+            training={"source": str(made_by.get("config", {}).get("source", "")), "warnings": list(warnings)},
             digest=patches.digest,
         )
         self._patches = patches
@@ -58,7 +60,7 @@ class FixedSet:
         advice = "bring them into its form with 'histoforge import-patches'"
         subject = f"The synthetic patches {path} have"
         check_same_format(subject, patches, "the patch set", real, advice, PatchSetError)
-        return cls(patches)
+        return cls(patches, codec_warnings(real, patches))
 
     def choose(self, train: PatchSet, count: int, balanced: bool, seed: int) -> tuple[PatchSet, Drawing]:
         """Choose N patches at random, none of them twice, and return them with their record.

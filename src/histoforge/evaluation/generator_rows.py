@@ -7,6 +7,8 @@ fold tests.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from histoforge.classifiers.network import Classifier
 from histoforge.core.progress import say
 from histoforge.evaluation.drawn_sets import DrawnSet
@@ -14,10 +16,12 @@ from histoforge.evaluation.findings import GeneratorRow, SyntheticFindings
 from histoforge.evaluation.inputs import training_patches
 from histoforge.evaluation.patch_features import ComparisonSettings, RealSets, extract_sets
 from histoforge.evaluation.pictures import generator_record
+from histoforge.evaluation.spaces import DISTANCES, order_warnings
 from histoforge.evaluation.synthetic import HELD_OUT, audit_features, realism_of_sets
-from histoforge.evaluation.synthetic_sets import SELECTED, SyntheticSets
+from histoforge.evaluation.synthetic_sets import SELECTED, SyntheticSets, draw_rows
 from histoforge.metrics.extract import Extractor
-from histoforge.metrics.generative import generative_metrics
+from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
+from histoforge.metrics.table import METRICS
 from histoforge.metrics.untrained import untrained_extractors
 from histoforge.patches import PatchSet
 
@@ -27,6 +31,7 @@ def generator_rows(
     first: SyntheticFindings,
     real: PatchSet,
     extractors: Mapping[int, Sequence[Extractor]],
+    others: Sequence[Extractor],
     settings: ComparisonSettings,
 ) -> list[GeneratorRow]:
     """Return a row per generator, in their order; none if there is only one, which the report shows in detail.
@@ -35,7 +40,8 @@ def generator_rows(
         drawn: the generators and their patches.
         first: what was found about the first one.
         real: the patch set.
-        extractors: the extractors of each fold; the last one computes the features of distances and audit.
+        extractors: the extractors of each fold; the last one is the judge, in whose features the audit is made.
+        others: further spaces, in which given patches are compared.
         settings: settings of the comparison.
     """
     if len(drawn) < 2:
@@ -44,7 +50,9 @@ def generator_rows(
     for number, each in enumerate(drawn):
         row = _described(each)
         if each.sets is not None:
-            row |= _found(first) if number == 0 else _compare(each, each.sets, real, extractors, settings)
+            *first_extractors, judge = extractors[each.fold]
+            spaces = [*first_extractors, *others] if each.name else []
+            row |= _found(first) if number == 0 else _compare(each.fold, each.sets, real, judge, spaces, settings)
         rows.append(GeneratorRow(**row))
         say(f"evaluate: generator {number + 1} of {len(drawn)} compared with the patches of its fold")
     return rows
@@ -57,6 +65,30 @@ def copy_warnings(rows: Sequence[GeneratorRow]) -> list[str]:
         return []
     places = "; ".join(copied)
     return [f"Copies of training patches were also found among those of {len(copied)} more generators: {places}."]
+
+
+def distances_of_sets(rows: Sequence[GeneratorRow], metric: str) -> dict[str, dict[str, float]]:
+    """Return the mean of a distance over the folds, a key of `METRICS`, for each given set, by extractor and name."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        for metrics in row.generative if row.name else ():
+            value = METRICS[metric].scaled(metrics.value(metric))
+            if value is not None:
+                values.setdefault(metrics.extractor, {}).setdefault(row.name, []).append(value)
+    return {
+        extractor: {name: float(np.mean(of_folds)) for name, of_folds in by_name.items()}
+        for extractor, by_name in values.items()
+    }
+
+
+def distance_warnings(rows: Sequence[GeneratorRow]) -> list[str]:
+    """Warn of each distance whose order of the given sets depends on the space, and of unequal numbers."""
+    by_metric = ((METRICS[name].title, distances_of_sets(rows, name)) for name in DISTANCES)
+    warnings = [warning for title, distances in by_metric for warning in order_warnings(distances, title)]
+    given = [(row.fold, metrics.n_fake) for row in rows if row.name for metrics in row.generative]
+    if len(set(given)) > len({fold for fold, _ in given}):
+        warnings.append("The synthetic sets were compared in different numbers of patches: do not compare their FIDs.")
+    return warnings
 
 
 def _described(drawn: DrawnSet) -> dict[str, Any]:
@@ -75,30 +107,38 @@ def _found(first: SyntheticFindings) -> dict[str, Any]:
     if first.audit is None:
         return {}
     name = first.audit.extractor
-    rows = [row for row in first.generative if row.against == HELD_OUT and row.metrics.extractor == name]
-    fid = {row.subset: row.metrics.fid for row in rows}
-    chosen = fid.get(SELECTED, next(iter(fid.values()), None))
-    audit = {"copied": first.audit.copied, "verdict": first.audit.verdict}
-    return {"extractor": name, "fid": chosen, "realism": first.realism, **audit}
+    subsets: dict[str, list[GenerativeMetrics]] = {}
+    for row in first.generative:
+        if row.against == HELD_OUT:
+            subsets.setdefault(row.subset, []).append(row.metrics)
+    generative = subsets.get(SELECTED, next(iter(subsets.values()), []))
+    return {
+        "extractor": name,
+        "fid": next((metrics.fid for metrics in generative if metrics.extractor == name), None),
+        "generative": generative,
+        "realism": first.realism,
+        "copied": first.audit.copied,
+        "verdict": first.audit.verdict,
+    }
 
 
 def _compare(
-    drawn: DrawnSet,
+    fold: int,
     synthetic: SyntheticSets,
     whole: PatchSet,
-    extractors: Mapping[int, Sequence[Extractor]],
+    judge: Extractor,
+    spaces: Sequence[Extractor],
     settings: ComparisonSettings,
 ) -> dict[str, Any]:
-    """Compare the patches of a generator with those of its fold."""
-    in_fold = whole.in_fold(drawn.fold)
+    """Compare the patches of a generator with those of its fold, in the features of the judge and in further spaces."""
+    in_fold = whole.in_fold(fold)
     real = RealSets.sample(training_patches(in_fold), in_fold.split("test"), settings)
     sets = synthetic.sample(settings.metric_patches, settings.seed)
     if min(len(real.train), len(real.held_out), len(sets.patches)) < 2:
         return {}
-    judge = extractors[drawn.fold][-1]
     features = [
         extract_sets(extractor, real, sets.patches, {}, settings)
-        for extractor in (judge, *untrained_extractors(real.train))
+        for extractor in (judge, *spaces, *untrained_extractors(real.train))
     ]
     by_judge = features[0]
     audit = audit_features(
@@ -108,18 +148,20 @@ def _compare(
         settings,
     )
     rows = sets.subsets(settings.seed)
-    chosen = by_judge.synthetic[rows.get(SELECTED, next(iter(rows.values())))]
-    fid = (
+    chosen = rows.get(SELECTED, next(iter(rows.values())))
+    chosen = chosen[draw_rows(len(chosen), len(real.held_out), settings.seed, "equal numbers")]
+    generative = [
         generative_metrics(
-            by_judge.held_out, chosen, judge.name, neighbours=settings.neighbours, seed=settings.seed
-        ).fid
+            each.held_out, each.synthetic[chosen], each.extractor, neighbours=settings.neighbours, seed=settings.seed
+        )
+        for each in (features if spaces else features[:1])
         if len(chosen)
-        else None
-    )
+    ]
     classifiers = [judge] if isinstance(judge, Classifier) else []
     return {
         "extractor": judge.name,
-        "fid": fid,
+        "fid": generative[0].fid if generative else None,
+        "generative": generative,
         "realism": realism_of_sets(features, classifiers, real, sets, settings),
         "copied": audit.copied,
         "verdict": audit.verdict,

@@ -37,10 +37,10 @@ def selection_warnings(rows: Sequence[GenerativeRow]) -> list[str]:
 
 
 def order_warnings(distances: Mapping[str, Mapping[str, float]], title: str = "FID") -> list[str]:
-    """Return a warning if the spaces disagree which generator is best.
+    """Return a warning if the spaces disagree which generator or set is best.
 
     Args:
-        distances: mean distance by extractor and generator.
+        distances: mean distance by extractor and name.
         title: name of the distance.
     """
     best: dict[str, list[str]] = {}
@@ -52,16 +52,16 @@ def order_warnings(distances: Mapping[str, Mapping[str, float]], title: str = "F
     if len(best) < 2:
         return []
     named = (f"{name} in the features of {join_words(extractors)}" for name, extractors in best.items())
-    return [f"The feature spaces disagree about the order of the methods: the lowest {title} has {'; '.join(named)}."]
+    return [f"The feature spaces disagree about the order: the lowest {title} has {'; '.join(named)}."]
 
 
 def swapped_pairs(distances: Mapping[str, Mapping[str, float]], reference: str) -> dict[str, list[tuple[str, str]]]:
-    """Return the pairs of generators that each space puts in the opposite order of the reference space.
+    """Return the pairs of generators or sets that each space puts in the opposite order of the reference space.
 
     A pair counts if its difference is clear in both spaces.
 
     Args:
-        distances: mean distance by extractor and generator.
+        distances: mean distance by extractor and name.
         reference: the extractor whose order the others are compared with.
 
     Returns:

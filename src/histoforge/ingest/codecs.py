@@ -36,7 +36,7 @@ class Codec(NamedTuple):
     """How a picture was stored.
 
     Attributes:
-        name: Pillow's name of an image's format, such as 'PNG' or 'JPEG', or the compression of a slide's tiles, such as
+        name: Pillow's name of an image's format, such as 'PNG' or 'JPEG', or the compression of a slide, such as
             'JPEG', 'JPEG2000' or 'LZW'; 'unknown' if it cannot be read.
         quality: estimated JPEG quality in [1, 100]; NaN for other formats.
     """
@@ -89,7 +89,7 @@ def _tile_quality(tables: bytes | None, tile: bytes) -> float:
 
 
 def codec_counts(codecs: Iterable[Codec]) -> dict[str, Any]:
-    """Return the number of images or slides of each codec as 'codecs', and the median JPEG quality, or None, as 'jpeg_quality'."""
+    """Return the number of files of each codec as 'codecs', and the median JPEG quality, or None, as 'jpeg_quality'."""
     codecs = list(codecs)
     qualities = [codec.quality for codec in codecs if codec.quality == codec.quality]
     names = sorted(codec.name for codec in codecs)

@@ -19,7 +19,7 @@ from histoforge.evaluation.codecs import codec_warnings
 from histoforge.evaluation.drawn_sets import open_drawn
 from histoforge.evaluation.findings import ExternalFindings, Findings, SyntheticFindings
 from histoforge.evaluation.flat_metrics import flat_metrics
-from histoforge.evaluation.generator_rows import copy_warnings, generator_rows
+from histoforge.evaluation.generator_rows import copy_warnings, distance_warnings, generator_rows
 from histoforge.evaluation.inputs import (
     data_caveats,
     data_warnings,
@@ -123,15 +123,17 @@ def run(
     external = _test_externally(config, real, arm_inputs, study, device) if config.test_source else None
     train = training_patches(real)
     if synthetic is not None:
-        warnings += [*_synthetic_warnings(train, extractors), *codec_warnings(real, synthetic.patches)]
+        warnings += _synthetic_warnings(train, extractors)
+    for each in drawn:
+        warnings += codec_warnings(real, each.sets.patches) if each.sets is not None else []
     held_out = real.split("test")
     settings = _settings(config, device)
     comparison = SyntheticFindings()
     if synthetic is not None:
         comparison = compare_synthetic(synthetic, train, held_out, [*extractors, *others], settings)
-    generators = generator_rows(drawn, comparison, whole, by_fold, settings)
+    generators = generator_rows(drawn, comparison, whole, by_fold, others, settings)
     warnings += [*check_warnings(comparison.checks), *selection_warnings(comparison.generative)]
-    warnings += copy_warnings(generators)
+    warnings += [*copy_warnings(generators), *distance_warnings(generators)]
     findings = build_findings(
         EvaluationInputs(
             real,

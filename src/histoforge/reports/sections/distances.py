@@ -1,6 +1,6 @@
 """The sections on how close synthetic patches are to real ones: generative metrics by extractor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from histoforge.evaluation.findings import Findings
 from histoforge.evaluation.leaderboard_entries import mean_distances
@@ -73,31 +73,43 @@ def distances_section(findings: LeaderboardFindings) -> Section:
         tables.append(_distance_table(metrics.extractor, rows, metrics.note, failed))
     lead = "How close are the synthetic patches to the real training patches, according to each extractor?"
     checks = [check_table(first.extractor_checks)] if first.extractor_checks else []
-    orders = [_order_table(findings, METRICS[name]) for name in DISTANCES] if len(findings.entries) > 1 else []
+    names = [entry.name for entry in findings.entries]
+    distances = {metric: mean_distances(findings.entries, metric) for metric in DISTANCES}
+    orders = order_tables(distances, names, findings.judges[0])
     return Section(
         "distances", "Distances", lead, [*tables, *orders, *checks, Text([_metric_texts(), LEADERBOARD_READING])]
     )
 
 
-def _order_table(findings: LeaderboardFindings, metric: Metric) -> Table:
-    """Show a distance of all methods in all spaces, and the pairs that the judge's space orders otherwise."""
-    distances = mean_distances(findings.entries, metric.name)
-    swapped = swapped_pairs(distances, findings.judges[0])
+def order_tables(
+    distances: Mapping[str, Mapping[str, Mapping[str, float]]], names: Sequence[str], judge: str
+) -> list[Table]:
+    """Show each distance of all methods or sets in all spaces, and the pairs that the judge's space orders otherwise.
+
+    Args:
+        distances: mean distance by metric, extractor and name.
+        names: the methods or sets in the order of the columns; of a single one there is no table.
+        judge: the extractor whose order the others are compared with.
+    """
+    if len(names) < 2:
+        return []
+    return [_order_table(METRICS[metric], by_space, names, judge) for metric, by_space in distances.items()]
+
+
+def _order_table(
+    metric: Metric, distances: Mapping[str, Mapping[str, float]], names: Sequence[str], judge: str
+) -> Table:
+    swapped = swapped_pairs(distances, judge)
     rows = []
     for extractor, by_name in distances.items():
         ranked = sorted(by_name, key=lambda name: by_name[name])
         ranks = {name: f"rank {ranked.index(name) + 1}" for name in ranked}
-        values = (
-            Cell(value_text(by_name.get(entry.name), metric.format), ranks.get(entry.name, ""))
-            for entry in findings.entries
-        )
+        values = (Cell(value_text(by_name.get(name), metric.format), ranks.get(name, "")) for name in names)
         pairs = "; ".join(f"{nearer} before {other}" for nearer, other in swapped.get(extractor, []))
-        rows.append(
-            [Cell(extractor, "the judge" if extractor in findings.judges else ""), *values, Cell(pairs or MISSING)]
-        )
+        rows.append([Cell(extractor, "the judge" if extractor == judge else ""), *values, Cell(pairs or MISSING)])
     return Table(
         f"{metric.title} in each space",
-        ["Space", *(entry.name for entry in findings.entries), "Order that differs from the judge's"],
+        ["Space", *names, "Order that differs from the judge's"],
         rows,
         note="Pairs count if both spaces show a difference of at least 10%. Values of different spaces cannot be "
         "compared.",

@@ -1,8 +1,13 @@
 """The section on all generators of a study with several folds or generators."""
 
+from collections.abc import Sequence
+
 from histoforge.evaluation.findings import Findings, GeneratorRow
+from histoforge.evaluation.generator_rows import distances_of_sets
+from histoforge.evaluation.spaces import DISTANCES
 from histoforge.metrics.table import TWO_DECIMALS
 from histoforge.reports.layout.blocks import Cell, Section, Table, cells
+from histoforge.reports.sections.distances import order_tables
 from histoforge.reports.text.formatting import MISSING, value_text
 
 
@@ -29,7 +34,14 @@ def generators_section(findings: Findings) -> Section:
         stacked=True,
     )
     lead = "Do the other folds and generators tell the same story?"
-    return Section("generators", "All generators", lead, [table] if findings.generators else [])
+    blocks = [table, *_orders(findings.generators)] if findings.generators else []
+    return Section("generators", "All generators", lead, blocks)
+
+
+def _orders(rows: Sequence[GeneratorRow]) -> list[Table]:
+    """Show the distances of given sets in all spaces."""
+    names = list(dict.fromkeys(row.name for row in rows if row.name))
+    return order_tables({metric: distances_of_sets(rows, metric) for metric in DISTANCES}, names, rows[0].extractor)
 
 
 def _row(row: GeneratorRow) -> list[Cell]:
