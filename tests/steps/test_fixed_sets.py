@@ -1,4 +1,4 @@
-"""Synthetic patches of any origin in the place of a generator: scored, and on a leaderboard beside others."""
+"""Synthetic patches, and generators, of any origin: scored, and on a leaderboard beside others."""
 
 import json
 
@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from scoring_parts import CLASSES, SCORING, SIDE, train_arm, write_generator, write_patches
 
+from histoforge import __version__
 from histoforge.core.errors import PatchSetError
 from histoforge.evaluation.fixed_sets import FixedSet
 from histoforge.evaluation.generator_scores import read_scores
 from histoforge.patches import PatchSet, PatchSetWriter
-from histoforge.steps import leaderboard, score_generator
+from histoforge.steps import import_generator, leaderboard, score_generator
+from histoforge.steps.import_generator_config import ImportGeneratorConfig
 from histoforge.steps.leaderboard_config import LeaderboardConfig
 from histoforge.steps.score_generator_config import ScoreGeneratorConfig
+from histoforge.training.model_files import read_model_info
 
 ORIGIN = {"name": "vendor", "origin": "a diffusion model of a vendor", "licence": "CC0-1.0"}
 
@@ -37,7 +40,10 @@ def parts(tmp_path_factory):
     train_arm(folder / "baseline", folder / "patches")
     write_generator(folder / "own")
     write_set(folder / "vendor")
-    for name in ("own", "vendor"):
+    stated = {"source": str(folder / "own"), "name": "copied", "licence": "CC-BY-4.0", "device": "cpu"}
+    config = ImportGeneratorConfig.make(stated)
+    import_generator.run(config, patches=folder / "patches", generator=folder / "copied")
+    for name in ("own", "vendor", "copied"):
         score(folder, name)
     return folder
 
@@ -74,22 +80,33 @@ def test_what_a_generator_alone_has_is_left_empty(parts):
     assert [each.levels[0].draws for each in (scores, own)] == [1, 2]
 
 
-def test_a_leaderboard_shows_both_and_where_the_set_comes_from(parts, tmp_path):
+def test_a_copied_generator_keeps_its_digest_and_has_an_origin(parts):
+    copied, own = (read_scores(parts / "scored" / name / "scores") for name in ("copied", "own"))
+    maker = f"histoforge {__version__}, method histogan"
+    source = str(parts / "own")
+    assert copied.origin == {"name": "copied", "origin": maker, "licence": "CC-BY-4.0", "source": source}
+    assert (copied.digests.generator, copied.judge_metrics) == (own.digests.generator, own.judge_metrics)
+
+
+def test_a_leaderboard_shows_all_and_where_the_set_comes_from(parts, tmp_path):
     summary = leaderboard.run(
         LeaderboardConfig.make({"device": "cpu", "map_patches": 20}),
         patches=parts / "patches",
-        scores=[parts / "scored" / name / "scores" for name in ("vendor", "own")],
+        scores=[parts / "scored" / name / "scores" for name in ("vendor", "own", "copied")],
         report=tmp_path / "page.html",
         metrics=tmp_path / "page.json",
     )
-    assert set(summary.methods) == {"vendor", "histogan"}
+    assert set(summary.methods) == {"vendor", "histogan", "copied"}
     assert "seconds_per_thousand" not in summary.means["vendor"]
     assert "seconds_per_thousand" in summary.means["histogan"]
-    assert any("Made elsewhere and judged by the same measures: vendor." in line for line in summary.answer)
+    made_elsewhere = next(line for line in summary.answer if line.startswith("Made elsewhere"))
+    assert all(name in made_elsewhere for name in ("vendor", "copied"))
     assert not any("different seeds" in text or "different devices" in text for text in summary.warnings)
     assert any("JPEG of median quality 90, those of vendor PNG" in text for text in summary.warnings)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    for text in ("a diffusion model of a vendor", "CC0-1.0", "s3://vendor/tiles", "fixed set", "made elsewhere"):
+    digests = [PatchSet.open(parts / "vendor").digest[:12], read_model_info(parts / "own").digest[:12]]
+    stated = ("a diffusion model of a vendor", "CC0-1.0", "s3://vendor/tiles", "CC-BY-4.0", *digests)
+    for text in (*stated, "fixed set", "generator (histogan)", "made elsewhere"):
         assert text in page
     record = json.loads((tmp_path / "page.json").read_text())
     assert record["methods"]["vendor"]["runs"][0]["origin"]["licence"] == "CC0-1.0"

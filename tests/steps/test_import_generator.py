@@ -255,13 +255,16 @@ def test_a_package_that_does_not_load_is_named():
         entry.build({}, "cpu")
 
 
-def test_a_model_directory_is_copied_as_it_is_if_it_draws_such_patches(real, tmp_path):
+def test_a_model_directory_is_copied_with_its_digest_if_it_draws_such_patches(real, tmp_path):
     save_ddpm(tmp_path / "in", classes=2)
-    imported(tmp_path / "in", real, tmp_path / "model", class_map="0=coarse, 1=fine")
-    summary, generator = imported(tmp_path / "model", real, tmp_path / "copy")
-    assert (summary.kind, summary.digest) == ("diffusers", generator.info.digest)
+    _, first = imported(tmp_path / "in", real, tmp_path / "model", class_map="0=coarse, 1=fine", origin="a lab")
+    summary, generator = imported(tmp_path / "model", real, tmp_path / "copy", licence="CC0-1.0")
+    assert (summary.kind, summary.digest) == ("diffusers", first.info.digest)
+    assert generator.info.digest == first.info.digest
+    assert generator.info.origin == {"name": "in", "origin": "a lab", "licence": "CC0-1.0"}
     for path in (tmp_path / "model").iterdir():
-        assert (tmp_path / "copy" / path.name).read_bytes() == path.read_bytes()
+        copied = (tmp_path / "copy" / path.name).read_bytes()
+        assert copied == path.read_bytes() or path.name == "model.json"
     write_stripes(tmp_path / "larger", (4, 4), (2, 2), (2, 2), size=2 * SIZE)
     with pytest.raises(ModelError, match="draws patches of 16x16 px, and the patch set has 32x32 px"):
         imported(tmp_path / "model", tmp_path / "larger", tmp_path / "refused")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from histoforge.core.errors import ModelError, SettingsError, StorageError
+from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.core.settings import nearest
 from histoforge.generators.imported.diffusers_pipeline import SavedPipeline, read_pipeline
@@ -18,7 +19,7 @@ from histoforge.generators.imported.fitted import FittedGenerator
 from histoforge.generators.imported.kinds import IMPORTED, INDEX, installed_generator
 from histoforge.generators.loading import load_generator
 from histoforge.ingest.fitting import plan_fitting
-from histoforge.ingest.origin import Origin, read_origin, short_name
+from histoforge.ingest.origin import Origin, read_origin
 from histoforge.patches.description import PatchSetInfo, read_info
 from histoforge.patches.matching import check_same_format
 from histoforge.steps.import_generator_config import ImportGeneratorConfig, ImportGeneratorSummary
@@ -117,27 +118,38 @@ def _is_model(config: ImportGeneratorConfig) -> bool:
 
 
 def _take_over(config: ImportGeneratorConfig, real: PatchSetInfo, path: Path, began: float) -> ImportGeneratorSummary:
-    """Copy a model directory of this program as it is, such as a generator that was trained on another machine."""
+    """Copy a model directory of this program, such as a generator that was trained on another machine.
+
+    Its origin is recorded among the facts of its training, so that it keeps its digest.
+    """
     location = open_location(config.source)
+    with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
+        stated = read_origin(location, location.source_entries(), Path(temporary))
 
-    def check(folder: Path) -> None:
+    def check_and_record(folder: Path) -> None:
+        info = load_generator(folder, config.device).info
         advice = "give a generator that was trained on such patches"
-        drawn = load_generator(folder, config.device).info
-        check_same_format(f"The generator {location} draws", drawn, "the patch set", real, advice)
+        check_same_format(f"The generator {location} draws", info, "the patch set", real, advice)
+        recorded = {"origin": f"histoforge {info.code_version}, method {info.method}", **info.origin}
+        known = {name: getattr(stated, name) or recorded.get(name, "") for name in stated.stated}
+        origin = stated.model_copy(update=known).with_settings(config, config.source)
+        warnings = list(dict.fromkeys([*info.training.get("warnings", []), *origin.warnings]))
+        training = {**info.training, "origin": origin.stated, "source": config.source, "warnings": warnings}
+        write_json(folder / INFO_NAME, info.model_copy(update={"training": training}).sealed().model_dump(mode="json"))
 
-    location.get_tree(path, check)
+    location.get_tree(path, check_and_record)
     info, state = load_model(path, "generator")
+    for warning in info.training["warnings"]:
+        say(f"import_generator: warning: {warning}")
     return ImportGeneratorSummary(
-        name=short_name(config.name or config.source),
+        **info.training["origin"],
         kind=info.method,
         source=config.source,
-        origin="",
-        licence="",
         classes={name: name for name in info.classes},
         image_size=info.patch_size,
         scale=1.0,
         parameters=_count(state),
-        warnings=[],
+        warnings=info.training["warnings"],
         digest=info.digest,
         seconds=round(time.monotonic() - began, 2),
     )

@@ -156,11 +156,10 @@ def _identity(
     info = generator.info
     steps, seconds = (info.training.get(name) for name in ("steps", "seconds"))
     variant = METHODS[info.method].variant(info.config) if info.method in METHODS else ""
-    origin = info.config.get("origin") or {}
     source = {"source": str(info.training["source"])} if info.training.get("source") else {}
     return {
-        "name": config.name or origin.get("name") or title(info.method, variant),
-        "origin": {**origin, **source},
+        "name": config.name or info.origin.get("name") or title(info.method, variant),
+        "origin": {**info.origin, **source},
         "method": info.method,
         "reward": variant,
         "seed": int(info.config.get("seed", 0)),

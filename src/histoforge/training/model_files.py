@@ -63,6 +63,11 @@ class ModelInfo(Settings):
     schema_version: int = SCHEMA_VERSION
     seal: str = ""
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """Name, origin and licence of an imported model; empty for one that was trained here."""
+        return {**(self.config.get("origin") or {}), **(self.training.get("origin") or {})}
+
     def compute_digest(self) -> str:
         """Compute the digest of this description; it does not depend on how long the training took."""
         return digest_json(self.model_dump(mode="json", exclude={"digest", "training", "schema_version", "seal"}))

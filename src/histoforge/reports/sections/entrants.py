@@ -24,12 +24,13 @@ def entrants_section(findings: LeaderboardFindings) -> Section:
             "fixed set" if entry.method == METHOD else f"generator ({entry.method})",
             f"{entry.scores[0].drawing.count:,}",
             *(entry.origin.get(name) or MISSING for name in ("origin", "licence", "source")),
+            entry.scores[0].digests.generator[:12],
         )
         for entry in entrants
     ]
     table = Table(
         caption="What somebody else made, as its maker states it",
-        columns=["Name", "Kind", "Patches scored", "Origin", "Licence", "Source"],
+        columns=["Name", "Kind", "Patches scored", "Origin", "Licence", "Source", "Digest"],
         rows=[cells(*row) for row in stated],
         textual=True,
     )
