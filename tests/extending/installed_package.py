@@ -18,6 +18,11 @@ def install(source: Path, folder: Path) -> Path:
     return target
 
 
+def python_lines(package: Path) -> int:
+    """Count the lines of the modules of a package that are not empty."""
+    return sum(bool(line.strip()) for file in package.rglob("*.py") for line in file.read_text().splitlines())
+
+
 def write_package(folder: Path, group: str, code: str, name: str = "entry") -> Path:
     """Write a package of one module, `broken`, whose entry point `name` is its attribute ENTRY."""
     folder.mkdir()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from docs_examples import CALL, run_python
-from installed_package import EXAMPLE, install, write_package
+from installed_package import EXAMPLE, install, python_lines, write_package
 
 PATH = "import sys\nsys.path.insert(0, {site!r})\n"
 USE = """
@@ -32,8 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_package_is_as_short_as_the_page_says() -> None:
-    lines = [line for file in EXAMPLE.rglob("*.py") for line in file.read_text().splitlines()]
-    assert sum(bool(line.strip()) and not line.strip().startswith('"""') for line in lines) <= 60
+    assert python_lines(EXAMPLE) <= 40
 
 
 def test_its_rule_metric_and_encoder_serve_in_the_steps(site: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from docs_examples import CALL, run_python
-from installed_package import EXAMPLE, install
+from installed_package import EXAMPLE, install, python_lines
 
 PACKAGE = EXAMPLE.with_name("histoforge-generator-example")
 PATH = "import sys\nsys.path.insert(0, {site!r})\n"
@@ -30,8 +30,7 @@ call("score-generator", *inputs, *models, *quick, "--out", folder / "scores")
 
 
 def test_the_package_is_as_short_as_the_page_says() -> None:
-    lines = [line for file in PACKAGE.rglob("*.py") for line in file.read_text().splitlines()]
-    assert sum(bool(line.strip()) for line in lines) <= 40
+    assert python_lines(PACKAGE) <= 40
 
 
 def test_its_generator_is_scored_and_selected_from(tmp_path: Path) -> None:
