@@ -22,7 +22,14 @@ CLASSES, SIDE = ["dark", "light"], 16
 MEANS = NamedExtractor("means", lambda images: images.mean(dim=(2, 3)))
 DEVIATIONS = NamedExtractor("deviations", lambda images: images.std(dim=(2, 3)))
 SETTINGS = ComparisonSettings(
-    metric_patches=100, map_patches=10, shown_pairs=1, neighbours=3, batch_size=64, seed=0, device=torch.device("cpu")
+    metric_patches=100,
+    copy_patches=100,
+    map_patches=10,
+    shown_pairs=1,
+    neighbours=3,
+    batch_size=64,
+    seed=0,
+    device=torch.device("cpu"),
 )
 
 

@@ -26,7 +26,15 @@ HISTOGAN = {
     "precision": "float32", "device": "cpu",
 }  # fmt: skip
 RLEO = {"z_dim": 6, "generator_maps": 8, "discriminator_maps": 8, "precision": "float32", "device": "cpu"}
-SCORING = {"device": "cpu", "count": 40, "path_pairs": 6, "path_steps": 2, "map_patches": 20, "neighbours": 3}
+SCORING = {
+    "device": "cpu",
+    "count": 40,
+    "path_pairs": 6,
+    "path_steps": 2,
+    "map_patches": 20,
+    "neighbours": 3,
+    "copy_patches": 30,
+}
 
 
 def write_patches(path: Path, splits: dict[str, int] = PATIENTS, classes: list[str] = CLASSES) -> Path:

@@ -34,7 +34,14 @@ CLASSIFIER = {
     "backbone": "resnet10", "width": 0.125, "stem": "imagenet", "epochs": 2, "batch_size": 16, "device": "cpu",
     "precision": "float32",
 }  # fmt: skip
-FAST = {"device": "cpu", "precision": "float32", "resamples": 200, "map_patches": 40, "shown_patches": 3}
+FAST = {
+    "device": "cpu",
+    "precision": "float32",
+    "resamples": 200,
+    "map_patches": 40,
+    "shown_patches": 3,
+    "copy_patches": 25,
+}
 
 
 def draw(labels, seed):
@@ -196,6 +203,7 @@ def test_all_patches_are_compared_with_training_patches_in_equal_numbers(full):
     assert {row["n_fake"] for row in rows} == {12}
     assert all(row["fid"] is not None and row["note"] for row in rows)
     assert metrics["memorisation"]["duplicates"] == []
+    assert metrics["memorisation"]["registered"]["n_compared"] == 25 < metrics["memorisation"]["n_synthetic"]
     assert metrics["memorisation"]["extractor"] == classifiers[-1]
     assert metrics["selection"]["classes"]["dark"] | {"entropy": 0, "distance": 0, "confidence": 0} == {
         "candidates": 20, "kept": 6, "entropy": 0, "distance": 0, "confidence": 0,

@@ -112,6 +112,7 @@ def test_noise_of_an_untrained_generator_is_told_from_real_patches(scored):
 
 
 def test_copies_are_looked_for_within_each_class(given, scored):
+    assert scored[2].memorisation.registered.n_compared == 30
     by_class = scored[2].memorisation.by_class
     held_out = PatchSet.open(given / "patches").split("val").counts
     assert [(each.name, each.n_synthetic, each.n_held_out) for each in by_class.cells] == [

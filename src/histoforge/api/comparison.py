@@ -17,6 +17,7 @@ from histoforge.evaluation.scoring import judge_of, open_classifiers
 from histoforge.evaluation.synthetic import audit_features
 from histoforge.metrics.extract import extract_features
 from histoforge.metrics.memorisation import MemorisationAudit
+from histoforge.metrics.registered_copies import MAX_COMPARED
 from histoforge.patches import PatchSet
 from histoforge.training.device import resolve_device
 
@@ -125,6 +126,7 @@ def audit_copies(
     )
     settings = ComparisonSettings(
         metric_patches=len(drawn),
+        copy_patches=MAX_COMPARED,
         map_patches=0,
         shown_pairs=SHOWN_PAIRS,
         neighbours=1,

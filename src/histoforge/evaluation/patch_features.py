@@ -22,6 +22,7 @@ class ComparisonSettings:
 
     Attributes:
         metric_patches: maximum number of patches of each kind for metrics and audit, drawn by seed.
+        copy_patches: maximum number of synthetic patches searched for changed copies of training patches.
         map_patches: maximum number of patches of each kind on the t-SNE map.
         shown_pairs: number of closest pairs that the audit returns.
         neighbours: k of precision, recall, density and coverage.
@@ -31,6 +32,7 @@ class ComparisonSettings:
     """
 
     metric_patches: int
+    copy_patches: int
     map_patches: int
     shown_pairs: int
     neighbours: int

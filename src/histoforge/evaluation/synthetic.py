@@ -183,7 +183,7 @@ def audit_features(
     synthetic, train, _ = patches
     return audit_memorisation(
         EuclideanSpace(*features, extractor),
-        pixels=AuditPixels(synthetic, train),
+        pixels=AuditPixels(synthetic, train, max_compared=settings.copy_patches),
         classes=tuple(map(_class_names, patches)),  # type: ignore[arg-type]  # three, as there are sets
         n_closest=settings.shown_pairs,
         seed=settings.seed,

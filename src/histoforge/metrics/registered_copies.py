@@ -33,7 +33,9 @@ from histoforge.patches.overlaps import overlapping
 SHIFT = 4
 """Maximum shift after `Structure` shrank the patches, in pixels."""
 QUERY_ROWS, PAIR_ROWS = 256, 1024
-MAX_COMPARED, MAX_REFERENCES = 2000, 500
+MAX_COMPARED = 2000
+MAX_REFERENCES = 500
+"""Number of training patches whose best matches set the threshold, by their median and 90% quantile."""
 BOUNDS = (0.6, 0.85)
 """Lowest and highest threshold on the correlation."""
 MEDIAN_GUMBEL, UPPER_GUMBEL = (float(stats.gumbel_r.ppf(share)) for share in (0.5, 0.9))
@@ -61,7 +63,7 @@ class RegisteredCopies(Result):
     """Synthetic patches that show a training patch, in any flip or rotation and with a small shift.
 
     Attributes:
-        n_compared: number of synthetic patches compared, at most `MAX_COMPARED` drawn at random.
+        n_compared: number of synthetic patches compared; of large sets, some were drawn at random.
         n_without_detail: number of those that were left out because they show too little detail.
         n_reference: number of training patches compared with the other training patches.
         threshold: correlation above which a patch is flagged.
@@ -151,15 +153,18 @@ class Gallery:
 
 
 @spent("compute")
-def find_registered_copies(synthetic: Images, gallery: Gallery, seed: int = 0) -> RegisteredCopies:
+def find_registered_copies(
+    synthetic: Images, gallery: Gallery, seed: int = 0, max_compared: int = MAX_COMPARED
+) -> RegisteredCopies:
     """Search synthetic patches for copies of training patches.
 
     Args:
         synthetic: patches of the size of the training patches, a patch set or uint8 [N, H, W, 3], N at least 1.
         gallery: the training patches.
         seed: seed of the subsample of large sets.
+        max_compared: maximum number of synthetic patches that are compared.
     """
-    compared = _sample(len(synthetic), MAX_COMPARED, seed, "synthetic")
+    compared = _sample(len(synthetic), max_compared, seed, "synthetic")
     drawn = Structure.of(rows_of(synthetic, compared))
     rows = drawn.has_detail.nonzero()[:, 0]
     matches = best_matches(drawn.rows(rows), gallery.structure)

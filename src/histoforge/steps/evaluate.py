@@ -216,6 +216,7 @@ def _synthetic_warnings(train: PatchSet, extractors: Sequence[Extractor]) -> lis
 def _settings(config: EvaluateConfig, device: torch.device) -> ComparisonSettings:
     return ComparisonSettings(
         metric_patches=config.metric_patches,
+        copy_patches=config.copy_patches,
         map_patches=config.map_patches,
         shown_pairs=config.shown_pairs,
         neighbours=config.neighbours,

@@ -52,6 +52,15 @@ class EvaluateConfig(DeviceConfig):
         description="maximum number of patches of each kind for generative metrics and audit, drawn at random",
         json_schema_extra={"unit": "patches"},
     )
+    copy_patches: int = Field(
+        2000,
+        ge=10,
+        le=1_000_000,
+        description="maximum number of synthetic patches, among metric_patches, that are searched for copies of "
+        "training patches that were turned, shifted, recompressed or recoloured, drawn at random; exact copies are "
+        "searched for among all",
+        json_schema_extra={"unit": "patches"},
+    )
     inception_weights: str = Field(
         "",
         description="path of clean-fid's inception-2015-12-05.pt, to add Inception features; '' uses classifiers only",

@@ -208,7 +208,7 @@ def _feature_scores(
         if held_out is None
         else scoring.realism_of(features, drawn, train, held_out, judge, config.batch_size, config.seed),
         "diversity": diversity(row.real, train.labels, row.fake, drawn.labels, train.classes, judge.name, config.seed),
-        "memorisation": _audit(row, drawn, train, held_out, config.seed),
+        "memorisation": _audit(row, drawn, train, held_out, config),
     }
 
 
@@ -242,16 +242,20 @@ def _metrics(
 
 
 def _audit(
-    features: PatchFeatures, drawn: PatchSet, train: PatchSet, held_out: PatchSet | None, seed: int
+    features: PatchFeatures,
+    drawn: PatchSet,
+    train: PatchSet,
+    held_out: PatchSet | None,
+    config: ScoreGeneratorConfig,
 ) -> MemorisationAudit | None:
     if held_out is None or features.held_out is None or min(len(held_out), len(train)) < 2:
         return None
     names = np.array(train.classes)
     return audit_memorisation(
         EuclideanSpace(features.fake, features.real, features.held_out, features.extractor),
-        pixels=AuditPixels(drawn, train),
+        pixels=AuditPixels(drawn, train, max_compared=config.copy_patches),
         classes=(names[drawn.labels], names[train.labels], names[held_out.labels]),
-        seed=seed,
+        seed=config.seed,
     )
 
 

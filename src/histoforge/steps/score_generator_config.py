@@ -49,6 +49,15 @@ class ScoreGeneratorConfig(DeviceConfig):
         description="maximum number of training patches that the memorisation audit searches",
         json_schema_extra={"unit": "patches"},
     )
+    copy_patches: int = Field(
+        2000,
+        ge=10,
+        le=1_000_000,
+        description="maximum number of synthetic patches that are searched for copies of "
+        "training patches that were turned, shifted, recompressed or recoloured, drawn at random; exact copies are "
+        "searched for among all",
+        json_schema_extra={"unit": "patches"},
+    )
     path_pairs: int = Field(
         500,
         ge=0,
