@@ -94,6 +94,7 @@ def check(
         generator_seeds=generator_seeds,
         control_doses=list(control_doses) if isinstance(control_doses, tuple) else control_doses,
         shards=run.shards,
+        encoders=run.encoders,
         **run.slides,
         **run.settings,
         gpu_count=run.pool.gpu_count,

@@ -44,6 +44,12 @@ COMMON = {
         "folder or s3:// prefix that keeps what was cut from each slide, so that only new or changed slides are cut "
         "again; '' for none.",
     ),
+    "encoders": Parameter(
+        list,
+        [],
+        "paths or s3:// addresses of the files of encoders, in whose spaces all distances are computed as well; [] "
+        "leaves them to the preset and the overrides.",
+    ),
     "seeds": Parameter(int, 0, "number of classifiers to train per arm; 0 leaves it to the preset."),
     "seed": Parameter(int, -1, "seed of all random choices; -1 leaves it to the preset and the overrides."),
     "overrides": Parameter(dict, {}, "values for any other parameters of the steps, by 'step.parameter'."),
@@ -113,6 +119,7 @@ class RunParameters:
     slide_mpp: Any
     shards: Any
     slide_cache: Any
+    encoders: Any
     seeds: Any
     seed: Any
     overrides: Any

@@ -23,6 +23,7 @@ def scan_source(
     generator_seeds: int = 1,
     control_doses: list = [],
     shards: int = 1,
+    encoders: list = [],
     cpu: str = "",
     cpu_cutting: str = "",
     cpu_training: str = "",
@@ -87,6 +88,7 @@ def scan_source(
             synthetic ones.
         shards: number of parts of about equal bytes into which the slides are divided, to be cut side by side; 0 for
             one per 32 GiB.
+        encoders: files of encoders, as for score_generator and evaluate; [] leaves them to the preset and overrides.
         cpu: number of CPU cores of a task, such as '8'.
         cpu_cutting: cores of preprocess; '' for the value of cpu.
         cpu_training: cores of tasks that train; '' for the value of cpu.
@@ -158,6 +160,7 @@ def scan_source(
         generator_seeds,
         control_doses,
         shards,
+        encoders,
         metrics,
         summary,
     )

@@ -41,11 +41,16 @@ def test_a_setting_of_another_step_is_left_to_it():
     assert config == TRAIN.config_class()
 
 
-def test_the_seeds_of_a_pipeline_are_its_own_and_not_those_of_each_step():
+def test_the_seeds_and_encoders_of_a_pipeline_are_its_own_and_not_those_of_each_step():
     overrides = {"seeds": 2, "downstream_seeds": 1, "epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
     for_pipeline, for_steps = split_overrides(overrides, {"seeds", "seed", "downstream_seeds", "patch_size"})
     assert for_pipeline == {"seeds": 2, "downstream_seeds": 1}
     assert for_steps == {"epochs": 4, "patch_size": 32, "train_classifier.width": 0.5}
+    spaces = {"encoders": ["uni/encoder.yaml"]}
+    assert split_overrides({**spaces, "train_generator.encoders": 2}, {"encoders"}) == (
+        spaces,
+        {"train_generator.encoders": 2},
+    )
     assert plan_benchmark(["dcgan"], 2, 0, "", for_steps, for_pipeline["downstream_seeds"])
 
 

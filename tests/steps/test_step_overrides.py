@@ -3,6 +3,7 @@
 import pytest
 from histoforge_components.scan_source.component import scan_source as component
 from kfp import dsl
+from tiny_encoders import write_encoder
 from tiny_study import write_images
 
 from histoforge.steps.settings import step_config, step_overrides
@@ -60,6 +61,26 @@ def test_scan_source_returns_the_overrides_of_each_step(tmp_path):
     empty = [name for name in names if "_for_" in name or name.endswith("_gpus") or name == "test_digest"]
     assert {returned.pop(name) for name in empty} == {""}
     assert returned == {f"{name}_overrides": step_overrides(STEPS[name], given) for name in SCANNED}
+
+
+def test_encoders_are_named_once_for_all_steps_and_read_before_anything_starts(tmp_path, capsys):
+    outputs = {
+        name: kind(name=name, uri=str(tmp_path / name / "data"))
+        for name, kind in (("metrics", dsl.Metrics), ("summary", dsl.Markdown))
+    }
+    encoder = str(write_encoder(tmp_path / "encoder"))
+    given = {"source": str(write_images(tmp_path / "images")), "overrides": {"preprocess.patch_size": "16"}, **outputs}
+    values = component.python_func(encoders=[encoder], **given)
+    names = [name for name in component.component_spec.outputs if name not in outputs]
+    overrides = {name.removesuffix("_overrides"): value for name, value in zip(names, values, strict=True)}
+    for step in ("evaluate", "score_generator"):
+        assert overrides[step] == {f"{step}.encoders": [encoder]}
+    assert overrides["train_generator"] == overrides["train_classifier"] == {}
+    probe = {"train_classifier.backbone": "encoder", "train_classifier.encoder": "absent.yaml"}
+    for missing in ({"encoders": ["absent.yaml"]}, {"overrides": {**given["overrides"], **probe}}):
+        with pytest.raises(SystemExit):
+            component.python_func(**{**given, **missing})
+        assert "absent.yaml cannot be read" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_scan_source_returns_the_sizes_of_the_form(tmp_path):

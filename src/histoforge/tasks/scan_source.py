@@ -1,17 +1,19 @@
 """Check a pipeline's settings and that its source is reachable before any long task starts."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from histoforge.classifiers.encoders.description import read_description
 from histoforge.core.digests import digest_json
 from histoforge.core.errors import HistoforgeError, SettingsError, SourceError
 from histoforge.core.settings import Settings, StepConfig
 from histoforge.ingest.external import check_classes, external_config
 from histoforge.steps.evaluate_config import EvaluateConfig
 from histoforge.steps.preprocess_config import PreprocessConfig
+from histoforge.steps.score_generator_config import ScoreGeneratorConfig
 from histoforge.steps.settings import all_settings
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.storage import Entry, Location, digest_of_source, open_location
@@ -55,6 +57,7 @@ def run(
 
     Raises:
         SettingsError: if a preset, step or parameter is unknown, a value is out of its bounds, or a split is missing.
+        ModelError: if the file of an encoder is missing or damaged.
         StorageError: if the location does not exist, is empty, or does not answer.
     """
     cut = given.get("preprocess")
@@ -67,6 +70,7 @@ def run(
             f"preprocess: 'split_ratios' is {cutting.split_ratios}, and a pipeline needs training, validation and test "
             "patches: give three numbers above 0."
         )
+    _check_encoders(settings)
     location = open_location(source)
     entries = location.source_entries()
     return ScanSummary(
@@ -77,6 +81,26 @@ def run(
         test_digest=_check_test_source(settings, cutting, location, entries),
         warnings=[*expected_warnings(cutting, location, entries), *_seed_warning(settings, given)],
     )
+
+
+def with_encoders(overrides: Mapping[str, Any], encoders: Sequence[str]) -> dict[str, Any]:
+    """Return overrides with these encoders for the steps that compute distances in their spaces; [] changes nothing."""
+    steps = ("score_generator", "evaluate") if encoders else ()
+    return {**overrides, **{f"{step}.encoders": list(encoders) for step in steps}}
+
+
+def _check_encoders(settings: Mapping[str, StepConfig]) -> None:
+    """Read the file of each encoder, but not its weights.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    for config in settings.values():
+        if isinstance(config, EvaluateConfig | ScoreGeneratorConfig):
+            for encoder in config.encoders:
+                read_description(encoder)
+        elif isinstance(config, TrainClassifierConfig) and config.encoder:
+            read_description(config.encoder)
 
 
 def _check_test_source(

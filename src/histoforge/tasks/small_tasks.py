@@ -23,12 +23,13 @@ def run_scan(
     generator_seeds: int,
     control_doses: Sequence[float],
     shards: int,
+    encoders: Sequence[str],
     metrics: MetricsArtifact,
     summary: Artifact,
 ) -> tuple[Any, ...]:
     """Check a pipeline's settings and list its source.
 
-    See `scan_source.run`, `sizes.resolve_sizes`, `plan_folds` and `plan_shards`.
+    See `scan_source.run`, `scan_source.with_encoders`, `sizes.resolve_sizes`, `plan_folds` and `plan_shards`.
 
     Returns:
         The source's digest; the overrides of each step with `separate_overrides`, in the order of `STEPS`; the sizes;
@@ -41,6 +42,7 @@ def run_scan(
     from histoforge.tasks.sizes import ON_NODES, plans_nodes, resolve_sizes
 
     with task_process("scan_source") as meter:
+        overrides = scan_source.with_encoders(overrides, encoders)
         resolved = resolve_sizes(sizes)
         folds = plan_folds(source, preset, overrides, given)
         generators = plan_generators(generator_seeds, seed, preset, overrides, given, len(folds))

@@ -56,9 +56,11 @@ def check_request(name: str, source: str, preset: str, overrides: dict[str, Any]
     for unused, reason in LOCATIONS.items():
         if unused in for_steps:
             raise SettingsError(f"The pipeline {entry.name} has no '{unused}': {reason}.")
-    values |= {name: _absolute_each(values[name]) for name in (*LOCATIONS, "slide_cache") if values.get(name)}
+    places = (*LOCATIONS, "slide_cache", "encoders")
+    values |= {name: _absolute_each(values[name]) for name in places if values.get(name)}
     values.setdefault("shards", 1)
     for_all = for_steps | {name: values[name] for name in (*OWN, "test_source") if name in values}
+    for_all = scan_source.with_encoders(for_all, values.get("encoders", []))
     scan = scan_source.run(source, preset, for_all, entry.fixed)
     folds = plan_folds(source, preset, for_all, entry.fixed)
     number = len(folds) if len(folds) > 1 else 0
@@ -76,6 +78,7 @@ def _absolute_each(locations: Any) -> Any:
 
 def split_overrides(overrides: dict[str, Any], inputs: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split overrides into those of the pipeline itself, whose parameters are `inputs`, and those of its steps."""
-    for_steps = parameters() - {*OWN, *LOCATIONS}
+    # `encoders` of the method vitgan, a number of layers, is set as train_generator.encoders
+    for_steps = parameters() - {*OWN, *LOCATIONS, "encoders"}
     for_pipeline = {key: value for key, value in overrides.items() if key in inputs - for_steps}
     return for_pipeline, {key: value for key, value in overrides.items() if key not in for_pipeline}
