@@ -57,7 +57,7 @@ def coupled(networks: KeptNetworks, data: PatchSet, z_dim: int) -> list[float]:
     levels, shares = at_each_stage(batch.images, networks.geometry.stages), []
     for critic, real, fake in zip(networks.critics.eval(), levels, fakes, strict=True):
         points = torch.lerp(fake.detach(), real, torch.rand(POINTS, 1, 1, 1))
-        jacobian = torch.autograd.functional.jacobian(lambda images: critic(images, batch.labels), points)  # noqa: B023
+        jacobian = torch.autograd.functional.jacobian(lambda images: critic(images, batch.labels), points)  # noqa: B023 - called at once
         squares = jacobian.square().sum((2, 3, 4))
         shares.append(float(1 - squares.trace() / squares.sum()))
     return shares

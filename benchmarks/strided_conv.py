@@ -39,7 +39,7 @@ def main() -> None:
     print(f"{surroundings(['torch'])}; processor time")
     for dtype in (torch.float32, torch.bfloat16):
         matrix = torch.randn(MATRIX, MATRIX, dtype=dtype)
-        rate = 2 * MATRIX**3 / fastest(lambda: matrix @ matrix, arguments.rounds) / 1e9  # noqa: B023
+        rate = 2 * MATRIX**3 / fastest(lambda: matrix @ matrix, arguments.rounds) / 1e9  # noqa: B023 - called at once
         print(f"product of matrices of {MATRIX:,} x {MATRIX:,} in {dtype}: {rate:.0f} GFLOP/s")
     print("\n| layer | operation | oneDNN, GFLOP/s | products, GFLOP/s |\n| --- | --- | ---: | ---: |")
     for channels, out_channels, side in LAYERS:
@@ -53,7 +53,7 @@ def main() -> None:
         }
         work = 2 * arguments.batch * side**2 * 16 * channels * out_channels / 1e9
         for name, (function, first, second) in operations.items():
-            rates = [work / seconds for seconds in both_ways(lambda: function(first, second), arguments.rounds)]  # noqa: B023
+            rates = [work / seconds for seconds in both_ways(lambda: function(first, second), arguments.rounds)]  # noqa: B023 - called at once
             layer = f"{channels} to {out_channels}, map of {side}x{side}"
             print(f"| {layer} | {name} | {rates[0]:.0f} | {rates[1]:.0f} |", flush=True)
 

@@ -180,7 +180,7 @@ def main() -> None:
             labels = torch.zeros(config.batch_size, dtype=torch.int64)
             rng = torch.Generator()
             generator.sample(labels, rng)
-            sampled[method] = len(labels) / min(timed(lambda: generator.sample(labels, rng))[0] for _ in range(3))  # noqa: B023
+            sampled[method] = len(labels) / min(timed(lambda: generator.sample(labels, rng))[0] for _ in range(3))  # noqa: B023 - called at once
             name = f"{method}, {arguments.size} px, batch {config.batch_size}"
             print("\n" + table(name, "img", config.batch_size, times, baseline="plain loop"), flush=True)
     if {"rleo", "improved_dcgan"} <= set(steps):

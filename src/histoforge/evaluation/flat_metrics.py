@@ -41,8 +41,8 @@ def flat_metrics(findings: Findings) -> dict[str, float]:
 def _image_metrics(large: LargeImageFindings) -> dict[str, float | None]:
     """Return the mean metrics of generators and of sets of large images, such as 'pathup_entropy_overview_fid'."""
     flat: dict[str, float | None] = {}
-    both: list[GeneratorScores | ImageScores] = [*large.generators, *large.images]
-    for scores in both:
+    scored: list[GeneratorScores | ImageScores] = [*large.generators, *large.images]
+    for scores in scored:
         name = re.sub(r"\W+", "_", scores.name)
         for level, metrics in means_by_level(scores.levels, scores.judge).items():
             flat |= {f"{name}_{level}_{metric}": values["mean"] for metric, values in metrics.items()}

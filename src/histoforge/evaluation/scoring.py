@@ -65,9 +65,9 @@ def open_classifiers(
     Raises:
         ModelError: if a classifier is damaged, or has other classes or another patch size.
     """
-    many = (Path(path) / ARM_NAME).is_file()
-    classifiers = load_arm(path, device) if many else [load_classifier(path, device)]
-    judge = load_judge(path, device) if many else None
+    is_arm = (Path(path) / ARM_NAME).is_file()
+    classifiers = load_arm(path, device) if is_arm else [load_classifier(path, device)]
+    judge = load_judge(path, device) if is_arm else None
     classifiers += [] if judge is None else [judge]
     for classifier in classifiers:
         classifier.check_fits(classes, patch_size or classifier.info.patch_size, "the patch set")

@@ -85,11 +85,7 @@ def run(
         batches = reuse_pool(given, drawn, scoring, config.batch_size)
         origin = {name: given.info.made_by[name] for name in ORIGIN if name in given.info.made_by}
     elif given is not None:
-        scorer = _scorer(config, classifier, real)
-        batches = given_pool(given, scorer, drawn, config.seed, config.batch_size)
-        stated = given.info.made_by.get("origin") or {"name": "given"}
-        stored = {name: given.info.made_by[name] for name in CODECS if name in given.info.made_by}
-        origin = {"generator": given.digest, "generator_seed": None, "given": stated, **stored}
+        batches, origin = _score_given(config, given, classifier, real, drawn)
     elif generator is not None:
         batches, origin = _draw_candidates(config, generator, classifier, real, drawn)
     else:
@@ -152,6 +148,16 @@ def _draw_candidates(
     generator = _open_generator(path, config.device, real)
     candidates = draw_pool(generator, _scorer(config, classifier, real), drawn, config.seed, config.batch_size)
     return candidates, {"generator": generator.info.digest, "generator_seed": generator.info.config.get("seed")}
+
+
+def _score_given(
+    config: SelectSamplesConfig, given: PatchSet, classifier: Classifier, real: PatchSet, drawn: NDArray[np.int64]
+) -> tuple[Iterator[Candidates], dict[str, Any]]:
+    """Return scored patches of a set, and what they come from."""
+    made_by = given.info.made_by
+    candidates = given_pool(given, _scorer(config, classifier, real), drawn, config.seed, config.batch_size)
+    origin = {"generator": given.digest, "generator_seed": None, "given": made_by.get("origin") or {"name": "given"}}
+    return candidates, {**origin, **{name: made_by[name] for name in CODECS if name in made_by}}
 
 
 def _open_generator(path: Path, device: str, real: PatchSet) -> Generator:

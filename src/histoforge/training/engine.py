@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from histoforge.training import processes
 from histoforge.training.checkpoint import Checkpoints
 from histoforge.training.device import autocast, resolve_device, resolve_precision
 from histoforge.training.log import TrainingLog
+from histoforge.training.passes import BatchT_co, TrainingData, shuffled_rows
 from histoforge.training.state import random_state, set_random_state
 from histoforge.training.stopping import StopRequest
 from histoforge.training.timing import Timing
@@ -32,23 +33,6 @@ class Stateful(Protocol):
     def state_dict(self) -> Any: ...
 
     def load_state_dict(self, state: Any) -> Any: ...
-
-
-BatchT_co = TypeVar("BatchT_co", covariant=True)
-
-
-class TrainingData(Protocol[BatchT_co]):
-    """Data that batches are made of, such as `DevicePatches`."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, rows: Tensor) -> BatchT_co:
-        """Return the data of `rows`, int64 [B]."""
-        ...
-
-    def order(self, rng: torch.Generator, first: int = 0) -> Tensor:
-        """Return the rows of a pass, shuffled by `rng`, from position `first` on, int64 [N - first]."""
-        ...
 
 
 class Engine:
@@ -165,7 +149,7 @@ class Engine:
         try:
             progress = Progress(self.label, self.total_steps, "steps", done=self.global_step)
             with StopRequest() as self._stop, progress as self._progress:
-                rows = self._rows(patches, batch_size)
+                rows = shuffled_rows(patches, batch_size, self.global_step, self._rng_of_pass)
                 while self.global_step < self.total_steps and not self._timing.is_over:
                     shared = processes.share(next(rows))
                     batch = patches.batch(shared)
@@ -246,20 +230,6 @@ class Engine:
         """Delete the checkpoint once the model has been written."""
         if processes.rank() == 0:
             self._checkpoints.delete()
-
-    def _rows(self, data: TrainingData[Any], batch_size: int) -> Iterator[Tensor]:
-        """Yield the rows of each batch, int64 [batch_size], from the current step on.
-
-        The order of the next pass is asked for in advance, so that data can be read ahead across the end of a pass.
-        """
-        number, first = divmod(self.global_step * batch_size, len(data))
-        rows, following = data.order(self._rng_of_pass(number), first), data.order(self._rng_of_pass(number + 1))
-        while True:
-            while len(rows) < batch_size:
-                number += 1
-                rows, following = torch.cat([rows, following]), data.order(self._rng_of_pass(number + 1))
-            yield rows[:batch_size]
-            rows = rows[batch_size:]
 
     def _rng_of_pass(self, number: int) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.seed, self._stream, "pass", number))
