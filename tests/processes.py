@@ -1,5 +1,6 @@
 """Real processes for tests that kill or change them, forked from a server that has imported large libraries once."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(  # once for all tests, as a process has one such server
@@ -38,6 +40,24 @@ def run_process(log: Path, function: Callable[..., object], *arguments: object) 
     process.join()
     assert process.exitcode is not None
     return Ended(process.exitcode, log.read_text())
+
+
+def kill_at_call(owner: Any, name: str, call: int) -> None:
+    """Replace a function of a module or class by one that kills this process in place of a call; 0 for none of them.
+
+    Args:
+        owner: the module or class.
+        name: the function's name.
+        call: number of the call, counted from 1.
+    """
+    function, calls = getattr(owner, name), itertools.count(1)
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+
+    setattr(owner, name, counted)
 
 
 def run_ranks(folder: Path, world: int, function: Callable[..., object], *arguments: object) -> None:

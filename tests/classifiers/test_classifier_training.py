@@ -1,13 +1,12 @@
 """Training: it learns, arms get equal budgets, and a killed task ends with the same bytes."""
 
 import json
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
-from processes import run_process
+from processes import kill_at_call, run_process
 from textures import CLASSES, write_stripes
 
 from histoforge.classifiers import training
@@ -175,15 +174,7 @@ def test_one_batch_is_overfitted(tmp_path):
 
 def train_and_die(path, out, die_at_evaluation):
     """Trains two seeds, and kills its own process instead of the given evaluation (0 for none)."""
-    evaluate_once, calls = training.evaluate, []
-
-    def counted(*arguments):
-        calls.append(1)
-        if len(calls) == die_at_evaluation:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return evaluate_once(*arguments)
-
-    training.evaluate = counted
+    kill_at_call(training, "evaluate", die_at_evaluation)
     options = recipe(epochs=3, augmentation="traditional", precision="auto", checkpoint_every=3)
     train("killed", SMALL, options, [0, 1], PatchSet.open(path), None, out)
 

@@ -1,11 +1,10 @@
 """Fine-tuning as in the RL-EO paper: few trainable layers, a hidden layer, a stepped learning rate."""
 
-import os
 import signal
 
 import pytest
 import torch
-from processes import run_process
+from processes import kill_at_call, run_process
 from textures import write_stripes
 
 from histoforge.classifiers import training
@@ -161,15 +160,7 @@ def test_freezing_random_layers_is_refused():
 
 def train_and_die(folder, out, die_at_evaluation):
     """Train, and kill its own process instead of the given evaluation (0 for none)."""
-    evaluate_once, calls = training.evaluate, []
-
-    def counted(*arguments):
-        calls.append(1)
-        if len(calls) == die_at_evaluation:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return evaluate_once(*arguments)
-
-    training.evaluate = counted
+    kill_at_call(training, "evaluate", die_at_evaluation)
     options = recipe(schedule="step", step_epochs=2, checkpoint_every=3, precision="auto")
     few = architecture(trainable_layers=4, head_width=16)
     real, synthetic = PatchSet.open(folder / "real"), PatchSet.open(folder / "synthetic")

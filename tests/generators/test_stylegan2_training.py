@@ -1,13 +1,12 @@
 """Training of StyleGAN2: it learns two pictures, resumes exactly, and regularises lazily."""
 
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
 from interrupted_engine import InterruptedEngine, InterruptedTrainingError
-from processes import run_process
+from processes import kill_at_call, run_process
 from steps.two_pictures import CLASSES, make_patchset, pictures
 
 from histoforge.core.errors import TrainingError
@@ -70,16 +69,9 @@ def test_a_training_that_was_cut_short_ends_with_the_same_bits(path, tmp_path, p
 
 
 def train_in_a_process(work, path, out, die_at):
-    """Train and save; the process kills itself in the step `die_at`, 0 for none."""
+    """Train and save; the process kills itself at the end of a step, counted from where it resumes, 0 for none."""
     torch.set_num_threads(1)
-    end_of_step = Engine.end_of_step
-
-    def dies(self, **values):
-        if self.global_step + 1 == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        end_of_step(self, **values)
-
-    Engine.end_of_step = dies
+    kill_at_call(Engine, "end_of_step", die_at)
     result = train(work, path, **RESUMED)
     save_generator(out, result.generator.info, result, {}, seed=0)
 

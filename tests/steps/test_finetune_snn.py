@@ -1,7 +1,6 @@
 """The step `finetune_snn`: its training and outputs, resuming after a kill, and every user error."""
 
 import json
-import os
 import shutil
 import signal
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from processes import run_process
+from processes import kill_at_call, run_process
 from real_data import shared_data
 from slides_of_patients import CLASSES, write_patients
 
@@ -147,15 +146,7 @@ def test_begins_with_given_weights(patches, tmp_path):
 
 def tune_and_die(patches, overviews, out, die_at):
     """Run the step, and kill the process at the given loss (0 for none)."""
-    loss, calls = training.contrastive_loss, []
-
-    def counted(*given):
-        calls.append(1)
-        if len(calls) == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return loss(*given)
-
-    training.contrastive_loss = counted
+    kill_at_call(training, "contrastive_loss", die_at)
     finetune_snn.run(settings(precision="auto"), patches=patches, overviews=overviews, guide=out)
 
 

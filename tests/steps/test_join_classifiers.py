@@ -1,13 +1,12 @@
 """Classifiers that were trained together with generators become an arm like any other."""
 
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
 from preprocessing import folder_by_patient, preprocess
-from processes import run_process
+from processes import kill_at_call, run_process
 from textures import write_stripes
 from unified_models import save_unified
 from untrained_generator import save_generator
@@ -84,16 +83,7 @@ def test_a_fold_is_trained_and_validated_on_its_own_patches(tmp_path, monkeypatc
 def train_and_die(patches, extractor, out, die_at=0):
     """Train; with `die_at`, die by SIGKILL in that step, between the discriminator's update and the generator's."""
     torch.set_num_threads(1)
-    count, loss = 0, vitgan._generator_loss
-
-    def deadly(*arguments):
-        nonlocal count
-        count += 1
-        if count == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return loss(*arguments)
-
-    vitgan._generator_loss = deadly
+    kill_at_call(vitgan, "_generator_loss", die_at)
     killable = {**TINY, "epochs": 3, "epoch_steps": 2, "max_steps": 0, "checkpoint_every": 1, "fid_samples": 8}
     config = TrainGeneratorConfig.make(killable)
     train_generator.run(config, patches=patches, extractor=extractor, generator=out)

@@ -1,7 +1,6 @@
 """`predict`: GeoJSON that fits the slides, tables, resuming after a kill, and bad input."""
 
 import json
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -16,7 +15,7 @@ import tifffile
 import torch
 from command_line import call
 from PIL import Image
-from processes import run_process
+from processes import kill_at_call, run_process
 from tiny_classifier import save_classifier
 
 from histoforge.classifiers.arms import load_classifier
@@ -141,16 +140,7 @@ def test_a_patient_without_tissue_has_a_row_without_a_class() -> None:
 
 
 def _killed_after_two(slides: Path, model: Path, out: Path, settings: dict[str, Any]) -> None:
-    write = finished.FinishedSlides.write
-    written = []
-
-    def write_and_count(self: finished.FinishedSlides, *arguments: Any) -> None:
-        if len(written) == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(self, *arguments)
-        written.append(arguments)
-
-    finished.FinishedSlides.write = write_and_count  # type: ignore[method-assign]
+    kill_at_call(finished.FinishedSlides, "write", 3)
     run(slides, model, out, **settings)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import openslide
 import pytest
 from command_line import call
-from processes import run_process, run_ranks
+from processes import kill_at_call, run_process, run_ranks
 from small_disk import mounted_small_disk
 from steps.preprocessing import preprocess
 from tiny_guide import save_random_guide
@@ -79,23 +79,14 @@ def test_an_image_depends_on_its_number_alone(generator, drawn, tmp_path):
     assert np.array_equal(few.images(), many.images()[[0, 2]])
 
 
-def kill_after(generator, out, count):
-    """Draw images, and kill the process when `count` of them are finished."""
-    save = FinishedImages.save
-    saved = []
-
-    def save_and_count(self, name, image):
-        save(self, name, image)
-        saved.append(name)
-        if len(saved) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    FinishedImages.save = save_and_count
+def draw_and_die(generator, out, finished):
+    """Draw images, and kill the process when `finished` of them are saved."""
+    kill_at_call(FinishedImages, "save", finished + 1)
     synthesise(generator, out)
 
 
 def test_a_killed_drawing_goes_on_from_its_last_image_with_the_same_bytes(generator, drawn, tmp_path):
-    assert run_process(tmp_path / "stderr", kill_after, generator, tmp_path, 3).code == -signal.SIGKILL
+    assert run_process(tmp_path / "stderr", draw_and_die, generator, tmp_path, 3).code == -signal.SIGKILL
     assert not (tmp_path / "images").exists()
     assert synthesise(generator, tmp_path).resumed == 3
     assert files_of(tmp_path / "images") == files_of(drawn[0] / "images")

@@ -1,14 +1,13 @@
 """The step `train_autoencoder`: training, latents, resuming after a kill, given weights, and every user error."""
 
 import json
-import os
 import shutil
 import signal
 
 import numpy as np
 import pytest
 import torch
-from processes import run_process
+from processes import kill_at_call, run_process
 from random_vgg import write_random_vgg
 from recorded_losses import recorded_losses
 from safetensors.torch import save_file
@@ -153,15 +152,7 @@ def test_a_folder_without_latents_is_refused(tmp_path):
 
 def train_and_die(patches, overviews, out, die_at):
     """Run the step, and kill the process at the given batch (0 for none)."""
-    flip, calls = training.flipped, []
-
-    def counted(*given):
-        calls.append(1)
-        if len(calls) == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return flip(*given)
-
-    training.flipped = counted
+    kill_at_call(training, "flipped", die_at)
     run(settings(precision="auto"), out, patches, overviews)
 
 

@@ -1,13 +1,12 @@
 """The step `train_generator`: learning, outputs, choice of the epoch, and resuming after SIGKILL."""
 
 import json
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
-from processes import run_process
+from processes import kill_at_call, run_process
 from two_pictures import CLASSES, SETTINGS, make_extractor, make_patchset, pictures, read_png
 
 from histoforge.core.documents import read_json
@@ -133,16 +132,7 @@ def test_epochs_are_scored_at_their_interval_and_at_the_end(patches, extractor, 
 def train_and_die(patches, extractor, out, die_at=0):
     """Train; with `die_at`, die by SIGKILL in that step, between the critics' update and the generator's."""
     torch.set_num_threads(1)
-    count, loss = 0, histogan.generator_loss
-
-    def deadly(*arguments):
-        nonlocal count
-        count += 1
-        if count == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return loss(*arguments)
-
-    histogan.generator_loss = deadly
+    kill_at_call(histogan, "generator_loss", die_at)
     train_generator.run(settings(**KILL_SETTINGS), patches=patches, extractor=extractor, generator=out)
 
 

@@ -1,12 +1,11 @@
 """The method `pathup` in `train_generator`: from latents to a generator of its own, and what it refuses."""
 
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
-from processes import run_process
+from processes import kill_at_call, run_process
 from slides_of_patients import CLASSES, write_patients
 from steps.two_pictures import make_extractor
 
@@ -126,15 +125,7 @@ def test_a_benchmark_without_latents_refuses_it():
 
 def train_and_die(data, out, die_at):
     """Run the step, and kill the process at the given loss (0 for none)."""
-    loss, calls = pathup.reconstruction_loss, []
-
-    def counted(*given):
-        calls.append(1)
-        if len(calls) == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return loss(*given)
-
-    pathup.reconstruction_loss = counted
+    kill_at_call(pathup, "reconstruction_loss", die_at)
     train_generator.run(settings(precision="auto"), **data, generator=out)
 
 

@@ -1,6 +1,5 @@
 """The step `train_upscaler`: both methods learn, resume after a kill, and enlarge overviews; every user error."""
 
-import os
 import shutil
 import signal
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import call
-from processes import run_process
+from processes import kill_at_call, run_process
 from random_vgg import write_random_vgg
 from recorded_losses import recorded_losses
 from slides_of_patients import write_patients
@@ -143,15 +142,7 @@ def test_a_large_image_is_enlarged_by_windows_without_seams(trained, method):
 
 def train_and_die(method, patches, autoencoder, out, die_at):
     """Run the step, and kill the process at the given batch (0 for none)."""
-    flip, calls = pairs.flipped, []
-
-    def counted(*given):
-        calls.append(1)
-        if len(calls) == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return flip(*given)
-
-    pairs.flipped = counted
+    kill_at_call(pairs, "flipped", die_at)
     train(method, patches, autoencoder, out, precision="auto", sampling_steps=1)
 
 
