@@ -37,7 +37,7 @@ def component_readme(name: str, component: BaseComponent) -> str:
         ]
         sections += [
             "## With its resources",
-            "The same as a pipeline of one task, with its GPU, `/dev/shm`, time limit, retries and storage secret. "
+            "The same as a pipeline of one task, with its GPU, `/dev/shm`, time limit, retries and storage secret.\n"
             "Each file requires the artifacts that it takes: see docs/reuse.md.",
             _table(("file", "artifacts"), files),
         ]

@@ -122,3 +122,14 @@ def test_helper_modules_of_tests_have_names_of_their_own() -> None:
     folders = {path.parent for path in ROOT.glob("tests/**/*.py") if not (path.parent / "__init__.py").exists()}
     names = [path.stem for folder in folders for path in folder.glob("*.py") if path.name != "conftest.py"]
     assert sorted(names) == sorted(set(names))
+
+
+def test_each_deviation_is_cited_in_the_modules_that_the_table_names() -> None:
+    table = (ROOT / "docs" / "deviations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (A\d-\d+) \|.*\| ([^|]*) \|$", table, re.MULTILINE)
+    assert len(rows) > 50
+    for code, modules in rows:
+        for name in re.findall(r"`([^`]+)`", modules):
+            module = ROOT / "src" / "histoforge" / name
+            files = [path for path in (module, *module.rglob("*")) if path.suffix in (".py", ".yaml")]
+            assert any(re.search(rf"\b{code}\b", path.read_text(encoding="utf-8")) for path in files), (code, name)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from histoforge.classifiers.encoders.encoder import load_encoder
 from histoforge.cli.outputs import claim_page
 from histoforge.core.errors import SettingsError, SourceError
@@ -58,15 +60,10 @@ def show_similar(
     with claim_page("similar", out, settings, inputs, overwrite) as command:
         files = query_files(query_path)
         patches = PatchSet.open(patches_path)
-        on_device = resolve_device(device)
-        dtype = resolve_precision("auto", on_device)
-        network: Embedder
-        if model is not None:
-            network = load_guide(model, on_device, dtype)
-        else:
-            network = load_encoder(encoder, on_device, dtype)
-            options = replace(options, cache=options.cache or cache_folder())
         kind = "guide" if model is not None else "encoder"
+        network = _load(model, encoder, resolve_device(device))
+        if model is None:
+            options = replace(options, cache=options.cache or cache_folder())
         images = ((file.name, read_rgb(file, str(file))) for file in files)
         result = search(network, patches, images, options, str(patches_path))
         page = build_similar_page(
@@ -89,6 +86,12 @@ def show_similar(
         write_page(out, page)
         say(f"written to {out} and {numbers}")
         print(page.headline)
+
+
+def _load(model: Path | None, encoder: str, device: torch.device) -> Embedder:
+    """Load the guide `model`, or the encoder if that is None."""
+    dtype = resolve_precision("auto", device)
+    return load_encoder(encoder, device, dtype) if model is None else load_guide(model, device, dtype)
 
 
 def query_files(path: Path) -> list[Path]:

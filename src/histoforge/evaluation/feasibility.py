@@ -1,9 +1,12 @@
 """Check, before any training, whether a split is large enough for a conclusion."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from histoforge.core.errors import SourceError
 from histoforge.core.text import counted
@@ -83,7 +86,7 @@ def split_warnings(
         if shortages := _shortages(tested, classes, unit):
             subject = "The test of all folds together" if folds else "The test split"
             verb = "will probably be" if expected else "is"
-            advice = _advice(tested, classes, unit, split_by, ratios, seed)
+            advice = _SplitSearch(tested, classes, unit, split_by, ratios, seed).advice()
             warnings.append(f"{subject} {verb} too small for a conclusion ({'; '.join(shortages)}): {advice}")
     return [*warnings, *(fold_warnings(patches, classes, split_by, unit, folds) if folds else [])]
 
@@ -133,74 +136,70 @@ def _shortages(patches: pd.DataFrame, classes: Sequence[str], unit: str) -> list
     return shortages
 
 
-def _advice(
-    patches: pd.DataFrame,
-    classes: Sequence[str],
-    unit: str,
-    split_by: str,
-    ratios: tuple[float, float, float],
-    seed: int,
-) -> str:
-    if split_by == "source":
-        return f"add {unit} to the source's test split"
-    if not ratios[0] or set(patches["split"]) == {"test"}:
-        return f"add {unit}"
-    remedies = []
-    if folds := _sufficient_folds(patches, classes, unit, split_by, ratios, seed):
-        remedies.append(f"set folds={folds}, which tests each of the {patches[split_by].nunique()} {unit} once")
-    if suggestion := _larger_test_split(patches, classes, unit, split_by, ratios, seed):
-        remedies.append(f"set split_ratios={suggestion}")
-    if not remedies and split_by == "patient" and patches["slide"].nunique() > patches["patient"].nunique():
-        remedies.append("set split_by=slide, which makes all results too optimistic")
-    return ", ".join([f"add {unit}", *remedies[:-1], *(f"or {remedy}" for remedy in remedies[-1:])])
+@dataclass(frozen=True)
+class _SplitSearch:
+    """The search for a split of the same patches that tests enough patients; for the fields see `split_warnings`."""
 
+    patches: pd.DataFrame
+    classes: Sequence[str]
+    unit: str
+    split_by: str
+    ratios: tuple[float, float, float]
+    seed: int
 
-def _sufficient_folds(
-    patches: pd.DataFrame,
-    classes: Sequence[str],
-    unit: str,
-    split_by: str,
-    ratios: tuple[float, float, float],
-    seed: int,
-) -> int:
-    """Return a number of folds that together test enough patients, or 0 if there is none."""
-    groups = patches[split_by].astype(str).tolist()
-    labels = patches["class_name"].map(list(classes).index).to_numpy(np.int64)
-    if len(set(groups)) > MAX_SEARCHED_PATIENTS or _shortages(patches.assign(split="test"), classes, unit):
+    def advice(self) -> str:
+        """Return what a user can do about a test split that is too small."""
+        patches, unit = self.patches, self.unit
+        if self.split_by == "source":
+            return f"add {unit} to the source's test split"
+        if not self.ratios[0] or set(patches["split"]) == {"test"}:
+            return f"add {unit}"
+        remedies = []
+        if len(set(self._groups)) <= MAX_SEARCHED_PATIENTS:
+            if folds := self._sufficient_folds():
+                remedies.append(f"set folds={folds}, which tests each of the {len(set(self._groups))} {unit} once")
+            if ratios := self._larger_test_split():
+                remedies.append(f"set split_ratios={ratios}")
+        if not remedies and self.split_by == "patient" and patches["slide"].nunique() > patches["patient"].nunique():
+            remedies.append("set split_by=slide, which makes all results too optimistic")
+        return ", ".join([f"add {unit}", *remedies[:-1], *(f"or {remedy}" for remedy in remedies[-1:])])
+
+    @cached_property
+    def _groups(self) -> list[str]:
+        return self.patches[self.split_by].astype(str).tolist()
+
+    @cached_property
+    def _labels(self) -> NDArray[np.int64]:
+        return self.patches["class_name"].map(list(self.classes).index).to_numpy(np.int64)
+
+    def _suffices(self, splits: str | NDArray[np.object_]) -> bool:
+        return not _shortages(self.patches.assign(split=splits), self.classes, self.unit)
+
+    def _sufficient_folds(self) -> int:
+        """Return a number of folds that together test enough patients, or 0 if there is none."""
+        if not self._suffices("test"):
+            return 0
+        for folds in PROPOSED_FOLDS:
+            try:
+                split_folds(self._groups, self._labels, self.classes, self.ratios, folds, self.seed, self.split_by)
+            except SourceError:
+                continue
+            return folds
         return 0
-    for folds in PROPOSED_FOLDS:
-        try:
-            split_folds(groups, labels, classes, ratios, folds, seed, split_by)
-        except SourceError:
-            continue
-        return folds
-    return 0
 
-
-def _larger_test_split(
-    patches: pd.DataFrame,
-    classes: Sequence[str],
-    unit: str,
-    split_by: str,
-    ratios: tuple[float, float, float],
-    seed: int,
-) -> str:
-    """Return the ratios with the smallest test split that suffices, or '' if there are none."""
-    groups = patches[split_by].astype(str).tolist()
-    labels = patches["class_name"].map(list(classes).index).to_numpy(np.int64)
-    count = len(set(groups))
-    if count > MAX_SEARCHED_PATIENTS:
+    def _larger_test_split(self) -> str:
+        """Return the ratios with the smallest test split that suffices, or '' if there are none."""
+        count = len(set(self._groups))
+        val = max(1, round(count * self.ratios[1])) if self.ratios[1] else 0
+        for test in sorted({max(MIN_PATIENTS, round(share * count)) for share in TEST_SHARES}):
+            train = count - val - test
+            if train < max(val, MIN_CLASS_PATIENTS):
+                break
+            shares = (train / count, val / count, test / count)
+            try:
+                splits = split_by_group(self._groups, self._labels, self.classes, shares, self.seed, self.split_by)
+            except SourceError:
+                return ""
+            if self._suffices(splits):
+                return f"{train}:{val}:{test}"
         return ""
-    val = max(1, round(count * ratios[1])) if ratios[1] else 0
-    for test in sorted({max(MIN_PATIENTS, round(share * count)) for share in TEST_SHARES}):
-        train = count - val - test
-        if train < max(val, MIN_CLASS_PATIENTS):
-            break
-        shares = (train / count, val / count, test / count)
-        try:
-            splits = split_by_group(groups, labels, classes, shares, seed, split_by)
-        except SourceError:
-            return ""
-        if not _shortages(patches.assign(split=splits), classes, unit):
-            return f"{train}:{val}:{test}"
-    return ""

@@ -50,8 +50,9 @@ _EXPLICIT: ContextVar[bool] = ContextVar("explicit_attention", default=False)
 def twice_differentiable() -> Iterator[None]:
     """Make attention use matrix products and a softmax, which can be differentiated any number of times.
 
-    torch's own form of this (`SDPBackend.MATH`) gives the same values and also masks rows without keys, which takes
-    four more passes over the weights.
+    A2-12: fused attention has no second derivative, which a gradient penalty needs. torch's own form of this
+    (`SDPBackend.MATH`) gives the same values and also masks rows without keys, which takes four more passes over the
+    weights.
     """
     token = _EXPLICIT.set(True)
     try:
