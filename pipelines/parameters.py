@@ -175,8 +175,7 @@ def describe(
 ) -> None:
     """Give a function the name, docstring and signature that kfp reads."""
     build.__name__, build.__doc__ = name, docstring
-    signature = inspect.Signature(parameters, return_annotation=returns)
-    build.__signature__ = signature  # type: ignore[attr-defined]  # kfp reads it
+    build.__signature__ = inspect.Signature(parameters, return_annotation=returns)
     annotations = {parameter.name: parameter.annotation for parameter in parameters}
     build.__annotations__ = annotations if returns is REQUIRED else {**annotations, "return": returns}
 

@@ -34,5 +34,5 @@ def program() -> Path:
 def run(*arguments: object, **options: object) -> Ended:
     """Run `histoforge` in a separate process, as a user does."""
     command = [str(program()), *map(str, arguments)]
-    process = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    process = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     return Ended(process.returncode, process.stdout, process.stderr)

@@ -40,7 +40,7 @@ def foreign_pipeline(path: Path) -> Any:
         }
         step(**imported, overrides=given["overrides"], memory="1Gi")
 
-    foreign.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    foreign.__signature__ = inspect.Signature(signature)
     foreign.__annotations__ = parameters
     return dsl.pipeline(name="foreign")(foreign)
 

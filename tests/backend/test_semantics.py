@@ -92,7 +92,7 @@ def test_a_condition_skips_a_branch_and_what_comes_after_it(run):
 def test_a_branch_that_is_not_taken_runs_nothing(run):
     @dsl.pipeline(name="branches")
     def branches(answer: bool):
-        with dsl.If(decide(answer=answer).outputs["go"] == True):  # noqa: E712
+        with dsl.If(decide(answer=answer).outputs["go"] == True):  # noqa: E712 - kfp records the comparison
             show(text="went")
 
     assert outcome(run(branches, {"answer": False}), "show") == []
@@ -141,7 +141,7 @@ def test_an_optional_parameter_without_a_default_reaches_a_task_and_a_nested_pip
         count(number=number)
 
     @dsl.pipeline(name="outer")
-    def outer(number: Optional[int] = None):  # noqa: UP045
+    def outer(number: Optional[int] = None):  # noqa: UP045 - kfp reads it
         inner()
         count(number=number)
 
@@ -153,9 +153,9 @@ def test_in_a_loop_or_condition_it_fails_so_minus_one_marks_a_seed_that_is_not_g
     """kfp's compiler declares no input of a loop or condition as optional; kfp's local runner fails everywhere."""
 
     @dsl.pipeline(name="grouped")
-    def grouped(number: Optional[int] = None):  # noqa: UP045
+    def grouped(number: Optional[int] = None):  # noqa: UP045 - kfp reads it
         answer = decide(answer=True).outputs["go"]
-        with dsl.ParallelFor([1, 2]) if group == "loop" else dsl.If(answer == True):  # noqa: E712
+        with dsl.ParallelFor([1, 2]) if group == "loop" else dsl.If(answer == True):  # noqa: E712 - kfp records the comparison
             count(number=number)
 
     with pytest.raises(BackendError, match="the resolved input parameter is null"):

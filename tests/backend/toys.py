@@ -14,7 +14,7 @@ def show(
     whole: int = 3,
     flag: bool = False,
     table: dict = {"n": 3},  # noqa: B006 - kfp reads it
-    row: list = [1, 2.5],  # noqa: B006
+    row: list = [1, 2.5],  # noqa: B006 - kfp reads it
 ) -> str:
     import json
 

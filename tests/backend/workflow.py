@@ -32,11 +32,11 @@ class Pipeline:
 
     def component(self, task: Mapping[str, Json]) -> Mapping[str, Json]:
         """The component of a task."""
-        return self.spec["components"][task["componentRef"]["name"]]  # type: ignore[no-any-return]
+        return self.spec["components"][task["componentRef"]["name"]]
 
     def executor(self, component: Mapping[str, Json]) -> Mapping[str, Json]:
         """The executor of a component: a `container` or an `importer`."""
-        return self.spec["deploymentSpec"]["executors"][component["executorLabel"]]  # type: ignore[no-any-return]
+        return self.spec["deploymentSpec"]["executors"][component["executorLabel"]]
 
 
 class Run:

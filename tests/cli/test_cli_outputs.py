@@ -305,7 +305,7 @@ def test_a_folder_that_is_written_into_needs_no_right_beside_it(
 
     def open_below(path: object, *more: object, **options: object) -> int:
         assert Path(str(path)).parent != out.parent or Path(str(path)) == out, f"{path} was opened"
-        return opened(path, *more, **options)  # type: ignore[arg-type]
+        return opened(path, *more, **options)
 
     monkeypatch.setattr(os, "open", open_below)
     assert run_into(capsys, source, out).code == 0

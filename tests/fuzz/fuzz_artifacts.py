@@ -1,5 +1,7 @@
 """A minimal artifact of each kind that commands read."""
 
+# ruff: noqa: E402 - the folders of some modules have to be added first
+
 import json
 import sys
 from pathlib import Path
@@ -14,20 +16,20 @@ from PIL import Image
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "models"), str(TESTS / "reports")]
 
-from made_up_images import DRAWN, make_images  # noqa: E402
-from made_up_scores import make_scores  # noqa: E402
-from published import NAME, publish  # noqa: E402
-from tiny_encoders import write_encoder  # noqa: E402
-from tiny_guide import noise, save_random_guide, write_set  # noqa: E402
+from made_up_images import DRAWN, make_images
+from made_up_scores import make_scores
+from published import NAME, publish
+from tiny_encoders import write_encoder
+from tiny_guide import noise, save_random_guide, write_set
 
-from histoforge.autoencoder.latents import COLUMNS, INDEX_NAME, LATENTS_NAME  # noqa: E402
-from histoforge.cli import main  # noqa: E402
-from histoforge.core.digests import digest_file, digest_json  # noqa: E402
-from histoforge.core.files import write_json  # noqa: E402
-from histoforge.core.seals import sealed, write_sealed  # noqa: E402
-from histoforge.models import ModelStore  # noqa: E402
-from histoforge.patches import PatchSet  # noqa: E402
-from histoforge.storage import open_location  # noqa: E402
+from histoforge.autoencoder.latents import COLUMNS, INDEX_NAME, LATENTS_NAME
+from histoforge.cli import main
+from histoforge.core.digests import digest_file, digest_json
+from histoforge.core.files import write_json
+from histoforge.core.seals import sealed, write_sealed
+from histoforge.models import ModelStore
+from histoforge.patches import PatchSet
+from histoforge.storage import open_location
 
 SQUARE = [[0, 0], [128, 0], [128, 256], [0, 256], [0, 0]]
 CLASSIFIER = ("--backbone", "resnet10", "--stem", "small", "--width", "0.125", "--epochs", "1", "--seeds", "1")

@@ -409,7 +409,7 @@ ARGUMENTS = """
 inspect models list show presets run preprocess similar --source --out --set --preset demo --help
 --version --models -k x a=b --seed -1 ~nobody/x ~nosuchuser/x s3:// s3://b/p file:// http://x/y
 /dev/null * - --
-""".split()  # noqa: SIM905
+""".split()  # noqa: SIM905 - a list of words
 
 
 @cases(25)

@@ -77,5 +77,5 @@ def test_two_generators_are_enough_for_an_interval_that_covers(arms: int) -> Non
             own = shared + rng.normal(0, 0.07, 2)
             study.append(runs_of(np.repeat(own, 5) + rng.normal(0, 0.1, 10), [0] * 5 + [1] * 5))
         effects = [crossed_difference(arm, study[0], study=study) for arm in study[1:]]
-        covered += [effect.low <= 0 <= effect.high for effect in effects]  # type: ignore[operator]
+        covered += [effect.low <= 0 <= effect.high for effect in effects]
     assert np.mean(covered) >= 0.93

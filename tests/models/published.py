@@ -85,7 +85,7 @@ def publish_in_process(
     os.environ.update(environment)
     location = open_location(models)
     if kill_at:
-        location = KilledLocation(location, ["after"] * 500 + ["last"] + ["before"] * (kill_at[0] - 1), kill_at[1])  # type: ignore[assignment]
+        location = KilledLocation(location, ["after"] * 500 + ["last"] + ["before"] * (kill_at[0] - 1), kill_at[1])
     if barrier is not None:
         barrier.wait(30)
     result = publish(ModelStore(location, NAME), folder, worth)

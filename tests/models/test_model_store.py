@@ -169,7 +169,7 @@ class SlowStore(ModelStore):
         super().__init__(store.models, store.name)
         self.other, self.others = other, list[PublishResult]()
 
-    def _append(self, *arguments) -> Publication:  # type: ignore[no-untyped-def]
+    def _append(self, *arguments) -> Publication:
         if not self.others:
             self.others.append(self.other())
         return super()._append(*arguments)

@@ -52,7 +52,7 @@ def make_study(
         }
     )
     info = PatchSetInfo.model_construct(classes=list(classes), made_by={})
-    test = PatchSet(info, index, reader=None, rows=np.arange(len(index)))  # type: ignore[arg-type]
+    test = PatchSet(info, index, reader=None, rows=np.arange(len(index)))
     truth = np.eye(len(classes))[test.labels]
     noise = [rng.normal(size=truth.shape) for _ in range(seeds)]
     predictions = []

@@ -119,7 +119,7 @@ def make_entry(
     name: str, far: float, seeds: int = 3, picture: Path | None = None, **scores: object
 ) -> LeaderboardEntry:
     """Return a method with several seeds, classifiers and curves."""
-    by_seed = [make_scores(name, seed, far, **scores) for seed in range(seeds)]  # type: ignore[arg-type]
+    by_seed = [make_scores(name, seed, far, **scores) for seed in range(seeds)]
     downstream = {use: make_downstream(use, 0.85 - far / 10 + bonus, seeds) for use, bonus in (
         ("synthetic", 0.0), ("both", 0.05)
     )}  # fmt: skip
@@ -141,7 +141,7 @@ def make_downstream(use: str, level: float, seeds: int = 3) -> Downstream:
     return Downstream(
         use=use, accuracy=spread, macro_accuracy=spread, accuracy_between=(level - 0.1, level + 0.1),
         macro_between=None, classes=dict.fromkeys(CLASSES, spread), classifiers=2 * seeds, note="",
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def make_leaderboard(

@@ -126,7 +126,7 @@ def test_a_tree_that_fails_leaves_the_old_one(location: Location, tree: Path, tm
     (tmp_path / "source").write_bytes(b"x")
     entries = location.entries()
     location.delete("empty")
-    location.entries = lambda: entries  # type: ignore[method-assign] - the file is deleted after the listing
+    location.entries = lambda: entries  # the file is deleted after the listing
     with pytest.raises(StorageError, match=r"There is no .*empty"):
         location.get_tree(tmp_path / "back")
     assert contents(tmp_path / "back") == {"version.json": b"old"}
