@@ -18,9 +18,13 @@ def write_inputs(folder: Path) -> None:
     for name in CLASSES:
         training = {"patches": 4, "steps": 1, "seconds": 1.0, "epochs": 1, "patch_classes": list(CLASSES)}
         info = ModelInfo(
-            kind="generator", method="dcgan", config={}, classes=[name], patch_size=(16, 16),
+            kind="generator",
+            method="dcgan",
+            config={},
+            classes=[name],
+            patch_size=(16, 16),
             training={**training, "by_class": {name: {}}},
-        )  # fmt: skip
+        )
 
         def add_history(folder, name=name):
             (folder / "pictures").mkdir()

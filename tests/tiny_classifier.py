@@ -16,7 +16,12 @@ def save_classifier(
     """Save a classifier of patches of `size` px, whose training record is `training`."""
     torch.manual_seed(0)
     info = ModelInfo(
-        kind="classifier", method="resnet10", config=CONFIG, classes=classes, patch_size=(size, size), mpp=mpp,
+        kind="classifier",
+        method="resnet10",
+        config=CONFIG,
+        classes=classes,
+        patch_size=(size, size),
+        mpp=mpp,
         training=training,
-    )  # fmt: skip
+    )
     return save_model(path, info, Classifier(info).state_dict())

@@ -11,9 +11,14 @@ from safetensors.torch import save_file
 from histoforge.core.digests import digest_file
 
 VIT = {
-    "name": "Tiny", "architecture": "timm:test_vit", "arguments": {"img_size": 32, "reg_tokens": 2}, "input_size": 32,
-    "mean": [0.7, 0.6, 0.7], "std": [0.2, 0.25, 0.2], "pooling": "class_token",
-}  # fmt: skip
+    "name": "Tiny",
+    "architecture": "timm:test_vit",
+    "arguments": {"img_size": 32, "reg_tokens": 2},
+    "input_size": 32,
+    "mean": [0.7, 0.6, 0.7],
+    "std": [0.2, 0.25, 0.2],
+    "pooling": "class_token",
+}
 
 
 def published_vit(seed: int = 0) -> Any:
@@ -27,8 +32,11 @@ def write_encoder(folder: Path, seed: int = 0, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(published_vit(seed).state_dict(), folder / "weights.safetensors")
     description = {
-        **VIT, "weights": "weights.safetensors", "sha256": digest_file(folder / "weights.safetensors"), **changes
-    }  # fmt: skip
+        **VIT,
+        "weights": "weights.safetensors",
+        "sha256": digest_file(folder / "weights.safetensors"),
+        **changes,
+    }
     described = {name: value for name, value in description.items() if value is not None}
     (folder / "encoder.yaml").write_text(yaml.safe_dump(described))
     return folder / "encoder.yaml"

@@ -17,16 +17,29 @@ def save_unified(path, seed, classes=("coarse", "fine"), size=(32, 32), patches=
     torch.manual_seed(seed)
     config = METHODS["vitgan"].config({**TINY, **values, "seed": seed, "device": "cpu"})
     info = ModelInfo(
-        kind="generator", method="vitgan", config=config.model_dump(exclude={"device"}), classes=list(classes),
-        patch_size=size, digests={"patches": patches},
-    )  # fmt: skip
+        kind="generator",
+        method="vitgan",
+        config=config.model_dump(exclude={"device"}),
+        classes=list(classes),
+        patch_size=size,
+        digests={"patches": patches},
+    )
     network = VitganGenerator(config, base_size(config, size, "vitgan"), len(classes))
     validation = {"val_loss": 0.5, "val_accuracy": 0.5 + seed / 10, "val_balanced_accuracy": 0.5}
     training = {
-        "arm": "vitgan", "seed": seed, "best_epoch": 1, "epochs": 1, "steps": 1, **validation, "seconds": 2.0,
-        "device": "cpu", "precision": "float32", "history": [validation], "warnings": [f"warning {seed}"],
+        "arm": "vitgan",
+        "seed": seed,
+        "best_epoch": 1,
+        "epochs": 1,
+        "steps": 1,
+        **validation,
+        "seconds": 2.0,
+        "device": "cpu",
+        "precision": "float32",
+        "history": [validation],
+        "warnings": [f"warning {seed}"],
         "counts": {"train": dict.fromkeys(classes, 8), "val": dict.fromkeys(classes, 4)},
-    }  # fmt: skip
+    }
     of_classifier = classifier_info(config, info).model_copy(update={"training": training})
     weights = Classifier(of_classifier).state_dict()
     save_model(

@@ -43,9 +43,13 @@ def test_it_has_at_most_twenty_names_all_documented_and_typed() -> None:
     for name in api.__all__:
         thing = getattr(api, name)
         assert inspect.getdoc(thing), name
-        functions = [thing] if inspect.isfunction(thing) else [
-            member for key, member in vars(thing).items() if inspect.isfunction(member) and not key.startswith("_")
-        ]  # fmt: skip
+        functions = (
+            [thing]
+            if inspect.isfunction(thing)
+            else [
+                member for key, member in vars(thing).items() if inspect.isfunction(member) and not key.startswith("_")
+            ]
+        )
         for function in functions:
             hints = typing.get_type_hints(function)
             assert set(inspect.signature(function).parameters) - {"self"} <= set(hints), (name, function)

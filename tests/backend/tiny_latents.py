@@ -14,17 +14,37 @@ from histoforge.steps.train_generator_config import TrainGeneratorConfig
 from histoforge.steps.train_upscaler_config import TrainUpscalerConfig
 
 AUTOENCODER = {
-    "channels": 8, "levels": 2, "latent_channels": 2, "attention": False, "batch_size": 8, "epochs": 1,
+    "channels": 8,
+    "levels": 2,
+    "latent_channels": 2,
+    "attention": False,
+    "batch_size": 8,
+    "epochs": 1,
     "epoch_steps": 2,
-}  # fmt: skip
+}
 GENERATOR = {
-    "method": "pathup", "unet_channels": 8, "levels": 2, "level_blocks": 1, "batch_size": 4, "epochs": 1,
-    "epoch_steps": 2, "sampling_steps": 2,
-}  # fmt: skip
+    "method": "pathup",
+    "unet_channels": 8,
+    "levels": 2,
+    "level_blocks": 1,
+    "batch_size": 4,
+    "epochs": 1,
+    "epoch_steps": 2,
+    "sampling_steps": 2,
+}
 UPSCALER = {
-    "scale": 2, "channels": 8, "levels": 2, "level_blocks": 1, "sampling_steps": 2, "blocks": 1, "growth": 4,
-    "batch_size": 4, "epochs": 1, "epoch_steps": 2, "checked": 2,
-}  # fmt: skip
+    "scale": 2,
+    "channels": 8,
+    "levels": 2,
+    "level_blocks": 1,
+    "sampling_steps": 2,
+    "blocks": 1,
+    "growth": 4,
+    "batch_size": 4,
+    "epochs": 1,
+    "epoch_steps": 2,
+    "checked": 2,
+}
 SETTINGS: dict[str, Any] = {
     **{f"train_autoencoder.{name}": value for name, value in AUTOENCODER.items()},
     **{f"train_generator.{name}": value for name, value in GENERATOR.items()},

@@ -15,9 +15,16 @@ from histoforge.training.model_files import ModelInfo
 
 SIZE = (40, 56)
 SETTINGS = {
-    "stem": "imagenet", "width": 0.25, "dropout": 0.5, "imagenet_normalisation": False, "tile_size": 16,
-    "tile_overlap": 0, "tile_backbone": "conv4", "tile_tissue": 0.0, "attention_branches": 1,
-}  # fmt: skip
+    "stem": "imagenet",
+    "width": 0.25,
+    "dropout": 0.5,
+    "imagenet_normalisation": False,
+    "tile_size": 16,
+    "tile_overlap": 0,
+    "tile_backbone": "conv4",
+    "tile_tissue": 0.0,
+    "attention_branches": 1,
+}
 
 
 def make(size=SIZE, **changes):

@@ -20,17 +20,33 @@ from histoforge.training.model_files import ModelInfo
 
 TIMM = ("timm:test_resnet", "timm:test_vit", "timm:test_efficientnet", "timm:test_convnext", "timm:vgg11")
 FAMILIES = (
-    "resnet10", "resnet50_cbam", "densenet121", "convnext_tiny", "conv4", "vit_b_16", "multiscale_vit_4", "admil",
+    "resnet10",
+    "resnet50_cbam",
+    "densenet121",
+    "convnext_tiny",
+    "conv4",
+    "vit_b_16",
+    "multiscale_vit_4",
+    "admil",
     *TIMM,
-)  # fmt: skip
+)
 PLAIN = {"stem": "imagenet", "width": 1.0}
 TILES = {"tile_size": 32, "tile_overlap": 0, "tile_backbone": "conv4", "tile_tissue": 0, "attention_branches": 1}
 MAPS = {
-    "resnet10": (3, 3), "resnet50_cbam": (3, 15), "densenet121": (3, 57), "convnext_tiny": (3, 17), "vit_b_16": (3, 11),
-    "conv4": (3, 3), "multiscale_vit_4": (3, 3), "admil": (4, 4),
-    "timm:test_resnet": (3, 4), "timm:test_vit": (3, 5), "timm:test_efficientnet": (3, 4),
-    "timm:test_convnext": (3, 3), "timm:vgg11": (3, 5),
-}  # fmt: skip
+    "resnet10": (3, 3),
+    "resnet50_cbam": (3, 15),
+    "densenet121": (3, 57),
+    "convnext_tiny": (3, 17),
+    "vit_b_16": (3, 11),
+    "conv4": (3, 3),
+    "multiscale_vit_4": (3, 3),
+    "admil": (4, 4),
+    "timm:test_resnet": (3, 4),
+    "timm:test_vit": (3, 5),
+    "timm:test_efficientnet": (3, 4),
+    "timm:test_convnext": (3, 3),
+    "timm:vgg11": (3, 5),
+}
 """Number of activations before the dropout, with 'stages' and with 'blocks'."""
 
 
@@ -165,9 +181,11 @@ def test_a_size_to_resize_to_that_does_not_fit_is_refused():
 def test_the_names_in_the_published_weights_of_cbam_fit():
     backbone = make("resnet50_cbam").backbone
     renamed = {
-        "cbam.mlp.0": "cbam.ChannelGate.mlp.1", "cbam.mlp.2": "cbam.ChannelGate.mlp.3",
-        "cbam.conv": "cbam.SpatialGate.spatial.conv", "cbam.norm": "cbam.SpatialGate.spatial.bn",
-    }  # fmt: skip
+        "cbam.mlp.0": "cbam.ChannelGate.mlp.1",
+        "cbam.mlp.2": "cbam.ChannelGate.mlp.3",
+        "cbam.conv": "cbam.SpatialGate.spatial.conv",
+        "cbam.norm": "cbam.SpatialGate.spatial.bn",
+    }
     published = {}
     pattern = re.compile("|".join(map(re.escape, renamed)))
     for name, tensor in backbone.state_dict().items():

@@ -24,11 +24,25 @@ SMALL = Architecture("resnet10", "imagenet", 0.125, 0.5, "", "")
 
 def recipe(**changes):
     values = {
-        "augmentation": "none", "brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.02, "epochs": 3,
-        "max_steps": 0, "batch_size": 8, "learning_rate": 3e-3, "weight_decay": 0.01, "schedule": "cosine",
-        "step_epochs": 7, "step_factor": 0.1, "patience": 0, "device": "cpu", "precision": "float32", "checkpoints": "",
+        "augmentation": "none",
+        "brightness": 0.1,
+        "contrast": 0.1,
+        "saturation": 0.1,
+        "hue": 0.02,
+        "epochs": 3,
+        "max_steps": 0,
+        "batch_size": 8,
+        "learning_rate": 3e-3,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "step_epochs": 7,
+        "step_factor": 0.1,
+        "patience": 0,
+        "device": "cpu",
+        "precision": "float32",
+        "checkpoints": "",
         "checkpoint_every": 2,
-    }  # fmt: skip
+    }
     return Recipe(**{**values, **changes})
 
 

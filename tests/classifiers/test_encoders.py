@@ -57,9 +57,15 @@ def test_a_network_of_torchvision_is_an_encoder(tmp_path, images):
     network = resnet18().eval()
     torch.save(network.state_dict(), tmp_path / "resnet18.pth")
     file = write_encoder(
-        tmp_path, architecture="resnet18", arguments=None, pooling="default", weights="resnet18.pth",
-        sha256=digest_file(tmp_path / "resnet18.pth"), mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5],
-    )  # fmt: skip
+        tmp_path,
+        architecture="resnet18",
+        arguments=None,
+        pooling="default",
+        weights="resnet18.pth",
+        sha256=digest_file(tmp_path / "resnet18.pth"),
+        mean=[0.5, 0.5, 0.5],
+        std=[0.5, 0.5, 0.5],
+    )
     network.fc = torch.nn.Identity()
     with torch.inference_mode():
         expected = network(images)

@@ -30,10 +30,16 @@ def test_the_page_lists_the_encoders():
 def test_a_row_of_the_page_builds_the_published_network(name):
     _, _, architecture, arguments, pooling, *_ = rows()[name]
     described = {
-        "name": name, "architecture": architecture.strip("`"), "arguments": yaml.safe_load(arguments.strip("`")),
-        "pooling": pooling.strip("`"), "weights": "w.bin", "sha256": "0" * 64, "input_size": 224,
-        "mean": [0.5] * 3, "std": [0.5] * 3,
-    }  # fmt: skip
+        "name": name,
+        "architecture": architecture.strip("`"),
+        "arguments": yaml.safe_load(arguments.strip("`")),
+        "pooling": pooling.strip("`"),
+        "weights": "w.bin",
+        "sha256": "0" * 64,
+        "input_size": 224,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+    }
     with torch.device("meta"):
         network = FrozenEncoder(EncoderDescription.model_validate(described))
     assert round(sum(parameter.numel() for parameter in network.parameters()) / 1e6) == MILLIONS[name]

@@ -17,14 +17,32 @@ TINY = ("--preset", "", "--epochs", "1", "--batch-size", "4")
 COMMANDS = {
     "train-classifier": (*TINY, "--backbone", "resnet10", "--stem", "small", "--width", "0.125", "--seeds", "1"),
     "train-generator": (
-        *TINY, "--method", "dcgan", "--epoch-steps", "1", "--set", "train_generator.dcgan.generator_maps=8",
-        "--set", "train_generator.dcgan.discriminator_maps=8",
+        *TINY,
+        "--method",
+        "dcgan",
+        "--epoch-steps",
+        "1",
+        "--set",
+        "train_generator.dcgan.generator_maps=8",
+        "--set",
+        "train_generator.dcgan.discriminator_maps=8",
     ),
     "finetune-snn": (
-        "--preset", "", "--no-stage1", "--width", "0.125", "--stage2-epochs", "1", "--stage2-epoch-steps", "1",
-        "--batch-size", "4", "--checked-pairs", "20",
+        "--preset",
+        "",
+        "--no-stage1",
+        "--width",
+        "0.125",
+        "--stage2-epochs",
+        "1",
+        "--stage2-epoch-steps",
+        "1",
+        "--batch-size",
+        "4",
+        "--checked-pairs",
+        "20",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

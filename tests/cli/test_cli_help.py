@@ -14,9 +14,16 @@ from histoforge.steps.table import STEPS
 
 HEAVY = {"torch", "kfp", "pandas", "numpy", "scipy", "matplotlib", "rich", "minio", "PIL"}
 COMMANDS = [
-    "preprocess", "train-generator", "select-samples", "train-classifier", "evaluate", "phantom", "run", "similar",
+    "preprocess",
+    "train-generator",
+    "select-samples",
+    "train-classifier",
+    "evaluate",
+    "phantom",
+    "run",
+    "similar",
     "duplicates",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

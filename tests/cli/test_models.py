@@ -22,11 +22,26 @@ def publish(models: Path, name: str, worth: float) -> str:
     model.mkdir()
     (model / "arm.json").write_text(str(worth))
     card = ModelCard(
-        name=name, kind="classifier", form="arm", arm="baseline", method="resnet10", seeds=[0, 1], classes=["a", "b"],
-        patch_size=(16, 16), mpp=0.5, model=str(worth), digests={}, unit="patients", confidence=0.95,
-        patches={"test": {"a": 3, "b": 4}}, units={"test": {"a": 1, "b": 2}}, licences={"model": "CC-BY-4.0"},
-        scores={"accuracy": CardScore(value=worth, low=0.1, high=0.9)}, intended_use="Tests.", limits=["Small."],
-    )  # fmt: skip
+        name=name,
+        kind="classifier",
+        form="arm",
+        arm="baseline",
+        method="resnet10",
+        seeds=[0, 1],
+        classes=["a", "b"],
+        patch_size=(16, 16),
+        mpp=0.5,
+        model=str(worth),
+        digests={},
+        unit="patients",
+        confidence=0.95,
+        patches={"test": {"a": 3, "b": 4}},
+        units={"test": {"a": 1, "b": 2}},
+        licences={"model": "CC-BY-4.0"},
+        scores={"accuracy": CardScore(value=worth, low=0.1, high=0.9)},
+        intended_use="Tests.",
+        limits=["Small."],
+    )
     folder = pack(model, card, models.parent / f"packed-{worth}")
     return (
         ModelStore(open_location(str(models)), name).publish(folder, card, lambda *_: Verdict(True, "it may")).version

@@ -236,8 +236,9 @@ def test_a_query_unlike_anything_in_the_set_gives_a_warning(capsys, inputs, tmp_
     Image.fromarray(red).save(tmp_path / "queries" / "red.png")
     record, page = search(capsys, inputs, tmp_path, tmp_path / "queries")
     assert {query["query"]: query["unlike_the_set"] for query in record["queries"]} == {
-        "in-the-set.png": False, "red.png": True,
-    }  # fmt: skip
+        "in-the-set.png": False,
+        "red.png": True,
+    }
     assert "Unlike anything in the set: red.png" in page
     assert 0 < record["unlike_below"] < 1
 

@@ -152,9 +152,13 @@ def serve_trainer(folder: Path) -> Iterator[TrainerDouble]:
     address = f"http://127.0.0.1:{server.server_port}"
     context = {"name": "x", "context": {"cluster": "x", "user": "x", "namespace": NAMESPACE}}
     config = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "x", "contexts": [context],
-        "clusters": [{"name": "x", "cluster": {"server": address}}], "users": [{"name": "x", "user": {}}],
-    }  # fmt: skip
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "contexts": [context],
+        "clusters": [{"name": "x", "cluster": {"server": address}}],
+        "users": [{"name": "x", "user": {}}],
+    }
     (folder / "kubeconfig").write_text(yaml.safe_dump(config))
     try:
         yield double

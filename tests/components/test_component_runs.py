@@ -72,9 +72,14 @@ def artifacts(tmp_path_factory):
     evaluated = run.call(
         "evaluate",
         {"report": dsl.HTML, "results": dsl.Artifact, "classification": dsl.ClassificationMetrics, **METRICS},
-        patches=patches, baseline=baseline["model"], arms=[arm["model"]], generator=generator["generator"],
-        pool=kept["pool"], selected=kept["selected"], overviews=cut["overviews"],
-    )  # fmt: skip
+        patches=patches,
+        baseline=baseline["model"],
+        arms=[arm["model"]],
+        generator=generator["generator"],
+        pool=kept["pool"],
+        selected=kept["selected"],
+        overviews=cut["overviews"],
+    )
     return {
         "scan": scan,
         "cut": cut,

@@ -34,10 +34,25 @@ def sbom(tmp_path_factory):
     (folder / "dpkg-query").chmod(0o755)
     out = folder / "sbom.spdx.json"
     command = [
-        sys.executable, str(SCRIPT), "--name", "histoforge-slim", "--version", "0.1.0", "--revision", "abc",
-        "--created", "2026-11-21T14:00:00+02:00", "--base", "python:3.11", "--base-digest", "sha256:1",
-        "--reports", str(folder / "reports"), "--out", str(out),
-    ]  # fmt: skip
+        sys.executable,
+        str(SCRIPT),
+        "--name",
+        "histoforge-slim",
+        "--version",
+        "0.1.0",
+        "--revision",
+        "abc",
+        "--created",
+        "2026-11-21T14:00:00+02:00",
+        "--base",
+        "python:3.11",
+        "--base-digest",
+        "sha256:1",
+        "--reports",
+        str(folder / "reports"),
+        "--out",
+        str(out),
+    ]
     subprocess.run(command, check=True, env={"PATH": f"{folder}:/usr/bin:/bin"})
     return out
 

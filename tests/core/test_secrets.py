@@ -115,9 +115,17 @@ def test_short_and_ordinary_words_are_kept(monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("key\n", "key"), (" key\r\n", "key"), ("two words", "two words"), ("a\nb", None), ("schlüssel", None),
-     ("a\x00b", None), ("a\x7f", None), ("", "")],
-)  # fmt: skip
+    [
+        ("key\n", "key"),
+        (" key\r\n", "key"),
+        ("two words", "two words"),
+        ("a\nb", None),
+        ("schlüssel", None),
+        ("a\x00b", None),
+        ("a\x7f", None),
+        ("", ""),
+    ],
+)
 def test_a_credential_contains_only_characters_of_headers(text: str, value: str | None) -> None:
     assert clean_credential(text) == value
 

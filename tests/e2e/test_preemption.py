@@ -10,10 +10,22 @@ from containers import HARDENED
 from histoforge.patches import PatchSetWriter
 
 SETTINGS = {
-    "z_dim": 8, "up_blocks": 2, "stages": 2, "base_channels": 32, "min_channels": 16, "residual_blocks": 1,
-    "critic_channels": 16, "critic_max_channels": 32, "minibatch_kernels": 4, "minibatch_dims": 4, "batch_size": 8,
-    "precision": "float32", "epochs": 4, "epoch_steps": 100, "checkpoint_every": 20,
-}  # fmt: skip
+    "z_dim": 8,
+    "up_blocks": 2,
+    "stages": 2,
+    "base_channels": 32,
+    "min_channels": 16,
+    "residual_blocks": 1,
+    "critic_channels": 16,
+    "critic_max_channels": 32,
+    "minibatch_kernels": 4,
+    "minibatch_dims": 4,
+    "batch_size": 8,
+    "precision": "float32",
+    "epochs": 4,
+    "epoch_steps": 100,
+    "checkpoint_every": 20,
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +58,14 @@ def node(image, network, s3, environment, patches, tmp_path_factory):
         command = ["histoforge", "train-generator", *paths, "--preset", "", *sets]
         mounts = {str(patches): {"bind": str(patches), "mode": "ro"}, str(out): {"bind": str(out), "mode": "rw"}}
         container = client.containers.run(
-            image, command, detach=True, volumes=mounts, network_mode=network[0],
-            environment={**environment, "OMP_NUM_THREADS": "1"}, **HARDENED,
-        )  # fmt: skip
+            image,
+            command,
+            detach=True,
+            volumes=mounts,
+            network_mode=network[0],
+            environment={**environment, "OMP_NUM_THREADS": "1"},
+            **HARDENED,
+        )
         started.append(container)
         return container, out
 

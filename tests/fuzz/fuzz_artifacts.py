@@ -137,9 +137,15 @@ def _sources(folder: Path) -> None:
     for name in ("a", "b", "c", "d"):
         image = rng.integers(60, 200, (256, 256, 3), np.uint8)
         tifffile.imwrite(
-            slides / f"{name}.tiff", image, tile=(128, 128), photometric="rgb", compression="jpeg", metadata=None,
-            resolution=(2e4, 2e4), resolutionunit="CENTIMETER",
-        )  # fmt: skip
+            slides / f"{name}.tiff",
+            image,
+            tile=(128, 128),
+            photometric="rgb",
+            compression="jpeg",
+            metadata=None,
+            resolution=(2e4, 2e4),
+            resolutionunit="CENTIMETER",
+        )
         (slides / f"{name}.geojson").write_text(json.dumps(_features()))
     (slides / "slides.csv").write_text("slide,patient,mpp\n" + "".join(f"{n},p{n},0.5\n" for n in "abcd"))
     for name, text in (("imagescope.xml", _imagescope()), ("asap.xml", _asap())):

@@ -19,8 +19,26 @@ def test_every_command_ends_well_or_with_one_sentence(tmp_path: Path) -> None:
         if name.startswith(("AWS_", "MINIO_", "HISTOFORGE_S3", "PYTEST_")):
             del environment[name]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "--capture=sys", "-p", "no:cacheprovider", "-p", "no:xdist",
-         "--basetemp", str(tmp_path / "cases"), str(FOLDER / "fuzz_cases.py")],
-        cwd=FOLDER.parents[1], env=environment, capture_output=True, text=True, check=False, timeout=ENDS_AFTER_SECONDS,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "--capture=sys",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "--basetemp",
+            str(tmp_path / "cases"),
+            str(FOLDER / "fuzz_cases.py"),
+        ],
+        cwd=FOLDER.parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=ENDS_AFTER_SECONDS,
+    )
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-4000:]}"

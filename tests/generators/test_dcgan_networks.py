@@ -14,10 +14,17 @@ SMALL = GanConfig(z_dim=5, generator_maps=8, discriminator_maps=8)
 @pytest.mark.parametrize(
     ("size", "base"),
     [
-        ((16, 16), (4, 4)), ((32, 32), (4, 4)), ((48, 48), (6, 6)), ((64, 64), (4, 4)), ((96, 96), (6, 6)),
-        ((128, 128), (4, 4)), ((224, 224), (7, 7)), ((256, 128), (8, 4)), ((64, 96), (4, 6)),
+        ((16, 16), (4, 4)),
+        ((32, 32), (4, 4)),
+        ((48, 48), (6, 6)),
+        ((64, 64), (4, 4)),
+        ((96, 96), (6, 6)),
+        ((128, 128), (4, 4)),
+        ((224, 224), (7, 7)),
+        ((256, 128), (8, 4)),
+        ((64, 96), (4, 6)),
     ],
-)  # fmt: skip
+)
 def test_supported_patch_sizes(size, base):
     steps = doublings(size, "dcgan")
     generator = DcganGenerator(SMALL, size, steps)

@@ -25,9 +25,12 @@ from two_pictures import make_patchset, pictures
 DCGAN_METHODS = [name for name, method in METHODS.items() if method.package.endswith(".dcgan")]
 SMALL = {"z_dim": 8, "generator_maps": 16, "discriminator_maps": 16, "batch_size": 8, "precision": "float32"}
 LEARNING = {
-    "dcgan": {"discriminator_norm": "none"}, "improved_dcgan": {"discriminator_norm": "none"}, "sngan": {},
-    "lsgan": {"epochs": 3}, "wgan_gp": {"n_critic": 2, "discriminator_norm": "none"},
-}  # fmt: skip
+    "dcgan": {"discriminator_norm": "none"},
+    "improved_dcgan": {"discriminator_norm": "none"},
+    "sngan": {},
+    "lsgan": {"epochs": 3},
+    "wgan_gp": {"n_critic": 2, "discriminator_norm": "none"},
+}
 """Settings for learning a single picture, since the statistics of a batch of equal patches are useless."""
 
 

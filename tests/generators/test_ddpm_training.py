@@ -14,9 +14,18 @@ from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.training.model_files import ModelInfo
 
 TINY = {
-    "unet_channels": 16, "levels": 3, "level_blocks": 1, "attention_size": 2, "dropout": 0.0, "batch_size": 16,
-    "by_label": True, "sampling_steps": 10, "ema_decay": 0.95, "learning_rate": 3e-3, "precision": "float32",
-}  # fmt: skip
+    "unet_channels": 16,
+    "levels": 3,
+    "level_blocks": 1,
+    "attention_size": 2,
+    "dropout": 0.0,
+    "batch_size": 16,
+    "by_label": True,
+    "sampling_steps": 10,
+    "ema_decay": 0.95,
+    "learning_rate": 3e-3,
+    "precision": "float32",
+}
 SMALL = pictures()[:, ::2, ::2]
 
 

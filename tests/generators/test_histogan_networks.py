@@ -8,9 +8,17 @@ from histoforge.generators.histogan.geometry import Geometry
 from histoforge.generators.histogan.loss import at_each_stage, critic_loss, generator_loss
 
 TINY = {
-    "z_dim": 6, "up_blocks": 2, "stages": 2, "base_channels": 16, "min_channels": 8, "residual_blocks": 1,
-    "critic_channels": 8, "critic_max_channels": 16, "minibatch_kernels": 4, "minibatch_dims": 3,
-}  # fmt: skip
+    "z_dim": 6,
+    "up_blocks": 2,
+    "stages": 2,
+    "base_channels": 16,
+    "min_channels": 8,
+    "residual_blocks": 1,
+    "critic_channels": 8,
+    "critic_max_channels": 16,
+    "minibatch_kernels": 4,
+    "minibatch_dims": 3,
+}
 
 
 def networks(patch_size=(16, 8), classes=3, **settings):

@@ -21,7 +21,7 @@ KINDS = {
     "ddpm": {**DDPM, "by_label": True},
     "ddpm a class": DDPM,
     "ddpm with noise": {**DDPM, "by_label": True, "eta": 1.0},
-}  # fmt: skip
+}
 
 
 def network(method, config):

@@ -19,9 +19,14 @@ from histoforge.patches.device import DevicePatches
 from histoforge.training.model_files import ModelInfo
 
 TINY = {
-    "z_dim": 6, "generator_maps": 8, "discriminator_maps": 8, "batch_size": 8, "epochs": 2, "epoch_steps": 3,
+    "z_dim": 6,
+    "generator_maps": 8,
+    "discriminator_maps": 8,
+    "batch_size": 8,
+    "epochs": 2,
+    "epoch_steps": 3,
     "precision": "float32",
-}  # fmt: skip
+}
 MODES = ["literal", "policy", "soft_target", "weighted", "reinforce"]
 
 

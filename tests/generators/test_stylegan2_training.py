@@ -19,13 +19,24 @@ from histoforge.training.engine import Engine
 from histoforge.training.model_files import ModelInfo, load_model
 
 TINY = {
-    "z_dim": 8, "style_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16, "batch_size": 8,
-    "precision": "float32", "device": "cpu",
-}  # fmt: skip
+    "z_dim": 8,
+    "style_dim": 8,
+    "mapping_layers": 2,
+    "channel_base": 256,
+    "channel_max": 16,
+    "batch_size": 8,
+    "precision": "float32",
+    "device": "cpu",
+}
 RESUMED = {
-    "epochs": 2, "epoch_steps": 4, "flips": True, "ema_half_life": 20, "diff_augment": "colour,translation",
-    "r1_every": 3, "path_every": 2,
-}  # fmt: skip
+    "epochs": 2,
+    "epoch_steps": 4,
+    "flips": True,
+    "ema_half_life": 20,
+    "diff_augment": "colour,translation",
+    "r1_every": 3,
+    "path_every": 2,
+}
 """The step in which a training ends is neither one of R1 nor one of path lengths, so that their turns are tested."""
 
 

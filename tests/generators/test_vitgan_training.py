@@ -25,9 +25,16 @@ from histoforge.patches.device import DevicePatches
 from histoforge.training.model_files import ModelInfo
 
 TINY = {
-    "z_dim": 20, "generator_channels": 128, "heads": 2, "encoders": 1, "discriminator_width": 0.1, "batch_size": 8,
-    "learning_rate": 3e-3, "gp_weight": 1.0, "precision": "float32",
-}  # fmt: skip
+    "z_dim": 20,
+    "generator_channels": 128,
+    "heads": 2,
+    "encoders": 1,
+    "discriminator_width": 0.1,
+    "batch_size": 8,
+    "learning_rate": 3e-3,
+    "gp_weight": 1.0,
+    "precision": "float32",
+}
 SIZE = (32, 32)
 
 
@@ -99,9 +106,17 @@ def test_the_penalty_in_bfloat16_points_where_that_in_float32_points(patches):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_training_that_was_cut_short_ends_with_the_same_bits(patches, tmp_path, precision):
     settings = {
-        "epochs": 2, "epoch_steps": 3, "flips": True, "ema_decay": 0.9, "diff_augment": "colour,translation",
-        "n_critic": 2, "penalty_every": 2, "classifier_dropout": 0.2, "precision": precision, "confidence": 0.4,
-    }  # fmt: skip
+        "epochs": 2,
+        "epoch_steps": 3,
+        "flips": True,
+        "ema_decay": 0.9,
+        "diff_augment": "colour,translation",
+        "n_critic": 2,
+        "penalty_every": 2,
+        "classifier_dropout": 0.2,
+        "precision": precision,
+        "confidence": 0.4,
+    }
     whole = train(tmp_path / "whole", patches, **settings)
     with pytest.raises(InterruptedTrainingError):
         train(tmp_path / "cut", patches, end_at=5, **settings)

@@ -16,10 +16,19 @@ from histoforge.generators.vqgan.trained import TrainedVqgan
 from histoforge.training.model_files import ModelInfo
 
 TINY = {
-    "vq_channels": 8, "downsamplings": 2, "level_blocks": 1, "codebook_size": 12, "code_channels": 4,
-    "discriminator_channels": 4, "discriminator_layers": 2, "prior_layers": 2, "prior_channels": 16, "prior_heads": 2,
-    "precision": "float32", "device": "cpu",
-}  # fmt: skip
+    "vq_channels": 8,
+    "downsamplings": 2,
+    "level_blocks": 1,
+    "codebook_size": 12,
+    "code_channels": 4,
+    "discriminator_channels": 4,
+    "discriminator_layers": 2,
+    "prior_layers": 2,
+    "prior_channels": 16,
+    "prior_heads": 2,
+    "precision": "float32",
+    "device": "cpu",
+}
 
 
 def make(**values):

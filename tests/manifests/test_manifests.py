@@ -86,8 +86,11 @@ def test_overlays_build_to_valid_objects_of_one_namespace_that_are_not_the_clust
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_second_apply_changes_nothing(overlay):
     """Kubernetes drops what is empty and rewrites amounts, and kubectl would find both changed each time."""
-    built = [one for one in build(MANIFESTS / "overlays" / overlay) if "." not in one["apiVersion"].split("/")[0] or
-             one["apiVersion"].split("/")[0].endswith(".k8s.io")]  # fmt: skip
+    built = [
+        one
+        for one in build(MANIFESTS / "overlays" / overlay)
+        if "." not in one["apiVersion"].split("/")[0] or one["apiVersion"].split("/")[0].endswith(".k8s.io")
+    ]
     assert {one["kind"] for one in built} >= {"NetworkPolicy", "ResourceQuota", "Role", "ServiceAccount"}
     assert [line for one in built for line in rewritten(one, one["kind"])] == []
 
@@ -236,8 +239,12 @@ def test_tasks_reach_names_the_store_and_kubeflow_and_are_reached_by_nobody():
     assert blocks
     assert all(ip_network(block).is_private and block != "0.0.0.0/0" for block in blocks)
     minio = OBJECTS["components/minio/minio.yaml"][2]["spec"]["template"]["metadata"]["labels"]
-    selectors = [to["podSelector"].get("matchLabels") for rule in spec["egress"] for to in rule.get("to", [])
-                 if "podSelector" in to]  # fmt: skip
+    selectors = [
+        to["podSelector"].get("matchLabels")
+        for rule in spec["egress"]
+        for to in rule.get("to", [])
+        if "podSelector" in to
+    ]
     assert minio in selectors
 
 

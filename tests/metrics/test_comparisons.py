@@ -18,9 +18,12 @@ def arm(seed: int, spread: float, generators: list[object] | None = None) -> Sco
 def test_arms_with_the_same_reference_share_the_variance_from_training() -> None:
     pools: list[object] = ["a", "a", "b", "b"]
     scored = {
-        "baseline": arm(0, 0.02), "gan": arm(1, 0.05, pools), "selective": arm(2, 0.1, pools),
-        "small": arm(3, 0.3), "small_gan": arm(4, 0.3, pools),
-    }  # fmt: skip
+        "baseline": arm(0, 0.02),
+        "gan": arm(1, 0.05, pools),
+        "selective": arm(2, 0.1, pools),
+        "small": arm(3, 0.3),
+        "small_gan": arm(4, 0.3, pools),
+    }
     plan = [Planned("gan", "baseline"), Planned("selective", "baseline"), Planned("small_gan", "small")]
     compared = compare(scored, plan, "accuracy")
     alike = [scored[name] for name in ("baseline", "gan", "selective")]

@@ -108,8 +108,27 @@ def test_too_few_patches_give_no_verdict():
 def test_the_json_has_near_copies_only_if_they_were_searched_for():
     audit = audit_memorisation(EuclideanSpace(draw(35, 20), draw(40, 21), draw(40, 22), "x"))
     assert sorted(audit.model_dump()) == [
-        "authenticity", "by_class", "c_t", "cells", "closer_to_training", "closest", "copied", "duplicates", "enough",
-        "extractor", "median_held_out_to_training", "median_to_held_out", "median_to_training", "n_compared",
-        "n_held_out", "n_synthetic", "n_training", "nearer", "nearer_than_held_out", "nearer_verdict", "p", "verdict",
-    ]  # fmt: skip
+        "authenticity",
+        "by_class",
+        "c_t",
+        "cells",
+        "closer_to_training",
+        "closest",
+        "copied",
+        "duplicates",
+        "enough",
+        "extractor",
+        "median_held_out_to_training",
+        "median_to_held_out",
+        "median_to_training",
+        "n_compared",
+        "n_held_out",
+        "n_synthetic",
+        "n_training",
+        "nearer",
+        "nearer_than_held_out",
+        "nearer_verdict",
+        "p",
+        "verdict",
+    ]
     assert MemorisationAudit.model_validate(audit.model_dump()) == audit

@@ -84,9 +84,15 @@ def test_the_ppl_is_that_of_torchmetrics_at_the_start_of_the_path(linear, ends):
     for interpolation, method in (("lerp", "lerp"), ("slerp", "slerp_any")):
         Network.calls = 0
         mean, std, _ = reference_ppl(
-            Network(), PAIRS, epsilon=1e-2, interpolation_method=method, resize=None, sim_net=Pixels(),
-            lower_discard=None, upper_discard=None,
-        )  # fmt: skip
+            Network(),
+            PAIRS,
+            epsilon=1e-2,
+            interpolation_method=method,
+            resize=None,
+            sim_net=Pixels(),
+            lower_discard=None,
+            upper_discard=None,
+        )
         result = perceptual_path_length(decode, *ends, labels, torch.zeros(PAIRS), Squared(), interpolation, 1e-2)
         torch.testing.assert_close(result.mean(), mean, rtol=1e-3, atol=0)
         torch.testing.assert_close(result.std(), std, rtol=1e-3, atol=0)

@@ -17,11 +17,27 @@ NAME = "tumour"
 
 def make_card(model: str, worth: float) -> ModelCard:
     return ModelCard(
-        name=NAME, kind="classifier", form="arm", arm="baseline", method="resnet10", seeds=[0], classes=["a", "b"],
-        patch_size=(16, 16), mpp=0.5, model=model, digests={"patches": "ab" * 32}, unit="patients", patches={},
-        units={}, confidence=0.95, scores={"accuracy": CardScore(value=worth, low=None, high=None)},
-        licences={"model": "not stated"}, intended_use="Tests.", limits=[], code_version="1",
-    )  # fmt: skip
+        name=NAME,
+        kind="classifier",
+        form="arm",
+        arm="baseline",
+        method="resnet10",
+        seeds=[0],
+        classes=["a", "b"],
+        patch_size=(16, 16),
+        mpp=0.5,
+        model=model,
+        digests={"patches": "ab" * 32},
+        unit="patients",
+        patches={},
+        units={},
+        confidence=0.95,
+        scores={"accuracy": CardScore(value=worth, low=None, high=None)},
+        licences={"model": "not stated"},
+        intended_use="Tests.",
+        limits=[],
+        code_version="1",
+    )
 
 
 def make_version(folder: Path, worth: float, content: str = "") -> tuple[Path, ModelCard]:

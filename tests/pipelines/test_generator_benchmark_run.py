@@ -85,9 +85,15 @@ def test_a_benchmark_of_other_methods_takes_over_what_is_the_same(guided, source
     _, out, joined = guided
     entered = [f"--entrant={entrants / name}" for name in ("tiles", "ddpm")]
     done = run(
-        "generator-benchmark", source, out, '["dcgan", "rleo:literal"]', "--overwrite", *entered,
-        "--set", "import_generator.steps=2",
-    )  # fmt: skip
+        "generator-benchmark",
+        source,
+        out,
+        '["dcgan", "rleo:literal"]',
+        "--overwrite",
+        *entered,
+        "--set",
+        "import_generator.steps=2",
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(re.findall("result reused", done.stderr)) >= 3  # patches, classifiers on real ones, guide
     ranking = results(out)

@@ -63,9 +63,16 @@ def make_study(
         document = {**_arm(name, seeds, classes), "factors": dict((factors or {}).get(name, {}))}
         predictions.append(ArmPredictions(ArmInput((ArmPart(Path(name), document),)), probabilities))
     return build_study(
-        predictions, test, index["patient"].to_numpy(), "patients",
-        reference=reference or next(iter(skills)), score=score, confidence=0.95, resamples=400, seed=0,
-    )  # fmt: skip
+        predictions,
+        test,
+        index["patient"].to_numpy(),
+        "patients",
+        reference=reference or next(iter(skills)),
+        score=score,
+        confidence=0.95,
+        resamples=400,
+        seed=0,
+    )
 
 
 def make_findings(study: StudyFindings, classes: Sequence[str] = CLASSES) -> Findings:

@@ -47,8 +47,10 @@ def test_table_2_has_the_alignments_alone(large):
     table = tables(levels_section(large))["Table 2"]
     assert [name for name, _ in names(table)] == ["pathup:none", "pathup:prompt", "pathup:entropy", "real images"] * 2
     assert [row[5].small for row in table.rows[4:7]] == [
-        "paper: 9.17\u00a0±\u00a01.78", "paper: 11.51\u00a0±\u00a00.91", "paper: 10.74\u00a0±\u00a00.89",
-    ]  # fmt: skip
+        "paper: 9.17\u00a0±\u00a01.78",
+        "paper: 11.51\u00a0±\u00a00.91",
+        "paper: 10.74\u00a0±\u00a00.89",
+    ]
 
 
 def test_each_extractor_has_a_table_of_its_own(large):

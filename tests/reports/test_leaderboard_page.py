@@ -68,9 +68,21 @@ def test_the_page_is_complete_and_self_contained(html):
     assert "https:" not in html
     sections = [a["id"] for a in outline.all("section")]
     assert sections == [
-        "board", "reward", "downstream", "patches", "map", "distances", "labels", "paths", "collapse", "memorisation",
-        "training", "guide", "costs", "settings",
-    ]  # fmt: skip
+        "board",
+        "reward",
+        "downstream",
+        "patches",
+        "map",
+        "distances",
+        "labels",
+        "paths",
+        "collapse",
+        "memorisation",
+        "training",
+        "guide",
+        "costs",
+        "settings",
+    ]
     links = [a.get("href") for a in outline.all("a")]
     assert all(f"#{section}" in links for section in sections)
     assert all(image.get("alt") for image in outline.all("img"))
@@ -102,8 +114,9 @@ def test_the_record_contains_every_seed_and_is_json(findings):
     assert fid["seeds"]["2"] == pytest.approx(findings.entries[0].scores[2].judge_metrics.fid)
     assert len(record["methods"]["dcgan"]["runs"]) == 3
     assert {(row["reward"], row["against"]) for row in record["rewards"]} == {
-        ("policy", "literal"), ("soft_target", "literal"),
-    }  # fmt: skip
+        ("policy", "literal"),
+        ("soft_target", "literal"),
+    }
 
 
 def test_the_markdown_has_one_row_per_method(findings):

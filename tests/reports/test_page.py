@@ -23,9 +23,17 @@ def page_of(findings) -> str:
 def bare(study):
     """Findings of a study alone."""
     return dataclasses.replace(
-        make_findings(study), pool=None, generative=(), projection=None, audit=None, pairs=(), samples={}, curves={},
-        settings=(), provenance=(),
-    )  # fmt: skip
+        make_findings(study),
+        pool=None,
+        generative=(),
+        projection=None,
+        audit=None,
+        pairs=(),
+        samples={},
+        curves={},
+        settings=(),
+        provenance=(),
+    )
 
 
 @pytest.fixture(scope="module")

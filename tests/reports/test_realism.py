@@ -44,9 +44,17 @@ def realism(real, extractors, images, labels, judgement=None) -> Realism:
     train, held_out = real.split("train"), real.split("test")
     sides = [Sides(*(extract_features(each, patches) for patches in (images, train, held_out))) for each in extractors]
     return measure_realism(
-        "selected", images, labels, train, held_out, pixels=sides[0], spaces=Sides.join(sides),
-        features=" and ".join(UNTRAINED), judgement=judgement, seed=0,
-    )  # fmt: skip
+        "selected",
+        images,
+        labels,
+        train,
+        held_out,
+        pixels=sides[0],
+        spaces=Sides.join(sides),
+        features=" and ".join(UNTRAINED),
+        judgement=judgement,
+        seed=0,
+    )
 
 
 def judged(real, labels, probability, selected=False):
@@ -64,8 +72,10 @@ def test_pairs_in_another_order_are_listed_by_space():
         "other": {"dcgan": 10.0, "ddpm": 5.0, "vqgan": -4.0},
     }
     assert swapped_pairs(distances, "judge") == {
-        "same": [], "near": [], "other": [("ddpm", "dcgan"), ("vqgan", "dcgan"), ("vqgan", "ddpm")]
-    }  # fmt: skip
+        "same": [],
+        "near": [],
+        "other": [("ddpm", "dcgan"), ("vqgan", "dcgan"), ("vqgan", "ddpm")],
+    }
     assert order_warnings(distances, "CMMD")[0].endswith(
         "the lowest CMMD has dcgan in the features of judge and same; vqgan in the features of other."
     )

@@ -81,10 +81,12 @@ def test_validation_patches_and_not_test_patches_choose_the_arm_of_the_two_stage
 
 @pytest.mark.parametrize(
     ("unified", "opening"),
-    [(3.5, "One network is better than two stages: the unified network is "),
-     (0.6, "One network is worse than two stages: the unified network is "),
-     (1.5, "No difference found between one network and two stages: the unified network is ")],
-)  # fmt: skip
+    [
+        (3.5, "One network is better than two stages: the unified network is "),
+        (0.6, "One network is worse than two stages: the unified network is "),
+        (1.5, "No difference found between one network and two stages: the unified network is "),
+    ],
+)
 def test_the_first_line_says_which_is_better_by_how_much_and_with_what_interval(unified, opening):
     answer = answer_of(study_of(unified))
     assert answer.headline.startswith(opening)

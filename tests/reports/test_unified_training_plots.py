@@ -7,9 +7,21 @@ from histoforge.reports.plots.unified_training import unified_figures
 
 EPOCHS = [1.0, 2.0]
 SERIES = (
-    "wasserstein", "penalty", "source_real", "source_fake", "ce_real", "ce_synthetic", "s_real", "s_synthetic",
-    "drawn_0", "kept_0", "passed_0", "passed_1", "val_accuracy", "val_balanced_accuracy",
-)  # fmt: skip
+    "wasserstein",
+    "penalty",
+    "source_real",
+    "source_fake",
+    "ce_real",
+    "ce_synthetic",
+    "s_real",
+    "s_synthetic",
+    "drawn_0",
+    "kept_0",
+    "passed_0",
+    "passed_1",
+    "val_accuracy",
+    "val_balanced_accuracy",
+)
 CURVES = {name: (EPOCHS, [0.1, 0.25 + index]) for index, name in enumerate(SERIES)}
 
 

@@ -62,8 +62,10 @@ def test_an_innocent_set_is_not_accused():
     assert near.within.share == pytest.approx(0.05, abs=0.04)
     similarities = near.nearness.similarities
     assert {name: len(values) for name, values in similarities.items()} == {
-        "synthetic": 300, "held out": 200, "training": 400,
-    }  # fmt: skip
+        "synthetic": 300,
+        "held out": 200,
+        "training": 400,
+    }
     json.dumps(audit.model_dump(mode="json"), allow_nan=False)
 
 

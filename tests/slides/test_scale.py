@@ -21,10 +21,16 @@ def pyramid(make_slide: MakeSlide, noise: np.ndarray) -> Path:
 @pytest.mark.parametrize(
     ("mpp", "level", "window"),
     [
-        (0.5, 0, 32), (0.505, 0, 32), (0.75, 0, 48), (1.0, 1, 32),
-        (1.9, 1, 60.8), (2.0, 2, 32), (4.0, 2, 64), (0.45, 0, 28.8),
+        (0.5, 0, 32),
+        (0.505, 0, 32),
+        (0.75, 0, 48),
+        (1.0, 1, 32),
+        (1.9, 1, 60.8),
+        (2.0, 2, 32),
+        (4.0, 2, 64),
+        (0.45, 0, 28.8),
     ],
-)  # fmt: skip
+)
 def test_the_coarsest_level_that_is_fine_enough_is_read(pyramid: Path, mpp: float, level: int, window: float) -> None:
     with open_slide(pyramid) as slide:
         scale = patch_scale(slide, (32, 32), mpp=mpp)

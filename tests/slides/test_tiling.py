@@ -91,8 +91,11 @@ def test_the_covered_fraction_decides(slide: Slide) -> None:
     settings = PlanSettings(membership="fraction", min_region=0.8)
     plan = plan_patches(slide, scale, everywhere(slide), settings, regions)
     assert list(plan[["x", "y", "label"]].itertuples(index=False, name=None)) == [
-        (0, 0, 0), (100, 0, 0), (200, 0, 1), (0, 100, 0),
-    ]  # fmt: skip
+        (0, 0, 0),
+        (100, 0, 0),
+        (200, 0, 1),
+        (0, 100, 0),
+    ]
 
 
 def test_two_regions_of_a_class_cover_a_patch_together(slide: Slide) -> None:

@@ -15,8 +15,14 @@ from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 SIZE = 32
 QUICK = {
-    "width": 0.125, "epochs": 1, "seeds": 1, "batch_size": 8, "max_steps": 2, "device": "cpu", "tile_size": 16,
-}  # fmt: skip
+    "width": 0.125,
+    "epochs": 1,
+    "seeds": 1,
+    "batch_size": 8,
+    "max_steps": 2,
+    "device": "cpu",
+    "tile_size": 16,
+}
 
 
 @pytest.fixture(scope="module")

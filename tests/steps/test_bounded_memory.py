@@ -32,24 +32,37 @@ def run_steps(given, out):
     """Run the steps, and return their summaries without times."""
     config = SelectSamplesConfig.make({**ON_CPU, "ratio": 0.6, "pool_multiple": 1.2, "passes": 2, "batch_size": 8})
     selected = select_samples.run(
-        config, patches=given / "patches", extractor=given / "arm", generator=given / "generator",
-        selected=out / "selected", pool=out / "pool",
-    )  # fmt: skip
+        config,
+        patches=given / "patches",
+        extractor=given / "arm",
+        generator=given / "generator",
+        selected=out / "selected",
+        pool=out / "pool",
+    )
     scored = score_generator.run(
         ScoreGeneratorConfig.make({**SCORING, "batch_size": 8, "generations": 2}),
-        patches=given / "patches", generator=given / "generator", extractor=given / "arm",
-        samples=out / "samples", scores=out / "scores",
-    )  # fmt: skip
+        patches=given / "patches",
+        generator=given / "generator",
+        extractor=given / "arm",
+        samples=out / "samples",
+        scores=out / "scores",
+    )
     evaluated = evaluate.run(
         EvaluateConfig.make({**ON_CPU, "batch_size": 8, "resamples": 100, "shown_patches": 2}),
-        patches=given / "patches", arms=[given / "arm"], pool=out / "pool",
-        report=out / "report.html", metrics=out / "metrics.json",
-    )  # fmt: skip
+        patches=given / "patches",
+        arms=[given / "arm"],
+        pool=out / "pool",
+        report=out / "report.html",
+        metrics=out / "metrics.json",
+    )
     ranked = leaderboard.run(
         LeaderboardConfig.make({**ON_CPU, "batch_size": 8, "resamples": 100}),
-        patches=given / "patches", scores=[out / "scores"], baseline=given / "arm",
-        report=out / "page.html", metrics=out / "board.json",
-    )  # fmt: skip
+        patches=given / "patches",
+        scores=[out / "scores"],
+        baseline=given / "arm",
+        report=out / "page.html",
+        metrics=out / "board.json",
+    )
     timed = {"seconds", "seconds_per_thousand", "peak_memory_mb", "markdown", "means", "answer"}
     return [step.model_dump(exclude=timed) for step in (selected, scored, evaluated, ranked)]
 

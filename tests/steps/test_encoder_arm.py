@@ -19,9 +19,16 @@ from histoforge.steps.train_classifier import run
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 PROBE = {
-    "backbone": "encoder", "epochs": 20, "batch_size": 8, "learning_rate": 0.03, "seeds": 2, "device": "cpu",
-    "precision": "float32", "dropout": 0.2, "width": 0.25,
-}  # fmt: skip
+    "backbone": "encoder",
+    "epochs": 20,
+    "batch_size": 8,
+    "learning_rate": 0.03,
+    "seeds": 2,
+    "device": "cpu",
+    "precision": "float32",
+    "dropout": 0.2,
+    "width": 0.25,
+}
 
 
 @pytest.fixture(scope="module")

@@ -90,9 +90,13 @@ def arms_of(given: Path) -> list[Path]:
 
 def evaluate(given: Path, out: Path, arms: list[Path], **more: Any) -> dict[str, Any]:
     run(
-        EvaluateConfig.make(FAST), patches=given / "patches", arms=arms, report=out / "report.html",
-        metrics=out / "metrics.json", **more,
-    )  # fmt: skip
+        EvaluateConfig.make(FAST),
+        patches=given / "patches",
+        arms=arms,
+        report=out / "report.html",
+        metrics=out / "metrics.json",
+        **more,
+    )
     return dict(read_json(out / "metrics.json"))
 
 
@@ -107,8 +111,11 @@ def results(given: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
 def test_a_run_is_a_generator_and_a_seed_and_tests_every_patient_once(results: Any, given: Path) -> None:
     content, _ = results
     assert [(run["generator_seed"], run["seed"]) for run in content["arms"]["gan"]["runs"]] == [
-        (3, 0), (3, 1), (4, 0), (4, 1),
-    ]  # fmt: skip
+        (3, 0),
+        (3, 1),
+        (4, 0),
+        (4, 1),
+    ]
     assert [run["generator_seed"] for run in content["arms"]["baseline"]["runs"]] == [None, None]
     assert len(content["patients"]) == content["data"]["units"]["test"][""] == PATIENTS
     whole = PatchSet.open(given / "patches")
@@ -190,9 +197,12 @@ def test_what_was_trained_on_another_fold_is_refused(given: Path, tmp_path: Path
     with pytest.raises(ModelError, match="trained on fold 1 of this patch set, and has seen test patients of fold 0"):
         select_samples.run(
             SelectSamplesConfig.make({"fold": 0, "device": "cpu"}),
-            patches=given / "patches", extractor=given / "baseline-1-None", pool_in=given / "pool-0-3",
-            selected=tmp_path / "selected", pool=tmp_path / "pool",
-        )  # fmt: skip
+            patches=given / "patches",
+            extractor=given / "baseline-1-None",
+            pool_in=given / "pool-0-3",
+            selected=tmp_path / "selected",
+            pool=tmp_path / "pool",
+        )
     config = TrainClassifierConfig.make({**CLASSIFIER, "arm": "gan", "fold": 1})
     with pytest.raises(ModelError, match="The generator of the synthetic patches was trained on fold 0"):
         train_classifier.run(config, patches=given / "patches", synthetic=given / "pool-0-3", model=tmp_path / "model")

@@ -23,13 +23,19 @@ def score(given, out, extractor):
     """Score a generator and a set of images by an extractor."""
     score_generator.run(
         ScoreGeneratorConfig.make({**SCORING, "generations": 2, "path_pairs": 0}),
-        patches=given / "patches", generator=given / "generator", extractor=extractor, samples=out / "samples",
+        patches=given / "patches",
+        generator=given / "generator",
+        extractor=extractor,
+        samples=out / "samples",
         scores=out / "scores",
-    )  # fmt: skip
+    )
     score_images.run(
         ScoreImagesConfig.make({**CPU, "generations": 2, "tiles": 36, "neighbours": 2}),
-        patches=given / "real", images=given / "images", extractor=extractor, scores=out / "image_scores",
-    )  # fmt: skip
+        patches=given / "real",
+        images=given / "images",
+        extractor=extractor,
+        scores=out / "image_scores",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +48,14 @@ def given(tmp_path_factory):
     write_images(folder / "images", 6)
     score(folder, folder, folder / "baseline")
     info = ModelInfo(
-        kind="autoencoder", method="autoencoder_kl", config={}, classes=CLASSES, patch_size=(SIDE, SIDE), mpp=1.0,
+        kind="autoencoder",
+        method="autoencoder_kl",
+        config={},
+        classes=CLASSES,
+        patch_size=(SIDE, SIDE),
+        mpp=1.0,
         training={"reconstruction": {"patch": ERROR}},
-    )  # fmt: skip
+    )
     save_model(folder / "autoencoder", info, {"weight": torch.zeros(1)})
     return folder
 
@@ -52,10 +63,14 @@ def given(tmp_path_factory):
 def test_the_report_and_its_numbers_have_all_scores(given, tmp_path):
     summary = evaluate.run(
         EvaluateConfig.make({**CPU, "resamples": 200, "shown_patches": 1}),
-        patches=given / "patches", arms=[given / "baseline"], generator_scores=[given / "scores"],
-        image_scores=given / "image_scores", autoencoder=given / "autoencoder", report=tmp_path / "report.html",
+        patches=given / "patches",
+        arms=[given / "baseline"],
+        generator_scores=[given / "scores"],
+        image_scores=given / "image_scores",
+        autoencoder=given / "autoencoder",
+        report=tmp_path / "report.html",
         metrics=tmp_path / "metrics.json",
-    )  # fmt: skip
+    )
     results = read_json(tmp_path / "metrics.json")["large_images"]
     (generator,), (images,) = results["generators"], results["images"]
     scores = read_scores(given / "scores")

@@ -25,9 +25,17 @@ from histoforge.steps.train_generator_config import TrainGeneratorConfig
 
 SIZE = 32
 TINY = {
-    "method": "vitgan", "z_dim": 20, "generator_channels": 128, "heads": 2, "encoders": 1, "discriminator_width": 0.1,
-    "batch_size": 4, "epochs": 1, "max_steps": 2, "device": "cpu",
-}  # fmt: skip
+    "method": "vitgan",
+    "z_dim": 20,
+    "generator_channels": 128,
+    "heads": 2,
+    "encoders": 1,
+    "discriminator_width": 0.1,
+    "batch_size": 4,
+    "epochs": 1,
+    "max_steps": 2,
+    "device": "cpu",
+}
 
 
 @pytest.fixture(scope="module")

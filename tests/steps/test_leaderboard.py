@@ -25,9 +25,14 @@ from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 NAMES = ("rleo:literal", "rleo:policy")
 GUIDED = {
-    "reward": 0.1, "similarity": 0.4, "gradient_share": 0.02,
-    "discriminator": 1.2, "generator": 0.8, "d_real": 0.7, "d_fake": 0.3,
-}  # fmt: skip
+    "reward": 0.1,
+    "similarity": 0.4,
+    "gradient_share": 0.02,
+    "discriminator": 1.2,
+    "generator": 0.8,
+    "d_real": 0.7,
+    "d_fake": 0.3,
+}
 HISTORY = json.dumps(
     {"epochs": [{"epoch": 1, "step": 4, "fid": 90.5, **GUIDED}, {"epoch": 2, "step": 8, "fid": 80.0, **GUIDED}]}
 ).encode()
@@ -45,9 +50,12 @@ def given(tmp_path_factory):
             write_generator(run_folder / "generator", seed, HISTORY, reward=name.partition(":")[2])
             score_generator.run(
                 ScoreGeneratorConfig.make({**SCORING, "name": name}),
-                patches=folder / "patches", generator=run_folder / "generator", extractor=folder / "baseline",
-                samples=run_folder / "samples", scores=run_folder / "scores",
-            )  # fmt: skip
+                patches=folder / "patches",
+                generator=run_folder / "generator",
+                extractor=folder / "baseline",
+                samples=run_folder / "samples",
+                scores=run_folder / "scores",
+            )
             arm(folder, run_folder, run_folder.name, "synthetic")
     arm(folder, folder / "rleo_policy_s1", "another_name", "both")
     return folder
@@ -65,8 +73,10 @@ def make(given, out, scores=None, arms=None, **others):
         patches=others.pop("patches", given / "patches"),
         scores=[each / "scores" for each in runs] if scores is None else scores,
         arms=[*(each / "synthetic" for each in runs), runs[3] / "both"] if arms is None else arms,
-        **{"baseline": given / "baseline", **others}, report=out / "page.html", metrics=out / "page.json",
-    )  # fmt: skip
+        **{"baseline": given / "baseline", **others},
+        report=out / "page.html",
+        metrics=out / "page.json",
+    )
     return result, read_json(out / "page.json")
 
 

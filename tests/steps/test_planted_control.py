@@ -17,9 +17,18 @@ from histoforge.steps.train_classifier import run as train
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 
 RECIPE = {
-    "backbone": "resnet10", "width": 0.125, "stem": "imagenet", "epochs": 1000, "max_steps": 60, "batch_size": 8,
-    "device": "cpu", "seeds": 3, "patience": 0, "checkpoint_every": 0, "control_ratio": 3.0,
-}  # fmt: skip
+    "backbone": "resnet10",
+    "width": 0.125,
+    "stem": "imagenet",
+    "epochs": 1000,
+    "max_steps": 60,
+    "batch_size": 8,
+    "device": "cpu",
+    "seeds": 3,
+    "patience": 0,
+    "checkpoint_every": 0,
+    "control_ratio": 3.0,
+}
 TESTED = [("test", f"tested-{patient}", 12, 0.1) for patient in range(10)]
 RIGHT, RANDOM = 0.0, 0.5
 

@@ -37,9 +37,12 @@ def score(given, out, images="seamless", **values):
     guide = values.pop("guide", None)
     return run(
         ScoreImagesConfig.make({**SETTINGS, **values}),
-        patches=given / "real", images=given / images, extractor=given / "extractor", guide=guide,
+        patches=given / "real",
+        images=given / images,
+        extractor=given / "extractor",
+        guide=guide,
         scores=out / "scores",
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +116,11 @@ def test_pictures_of_each_class_are_kept_and_damage_to_them_is_found(scored, giv
     score(given, tmp_path, shown_images=1)
     scores = read_image_scores(tmp_path / "scores")
     assert [(each.class_name, each.synthetic) for each in scores.pictures] == [
-        ("dark", True), ("light", True), ("dark", False), ("light", False),
-    ]  # fmt: skip
+        ("dark", True),
+        ("light", True),
+        ("dark", False),
+        ("light", False),
+    ]
     assert not any(each.detail for each in scores.pictures)  # the whole image has full resolution
     picture = tmp_path / "scores" / scores.pictures[0].file
     picture.write_bytes(picture.read_bytes()[:-9])

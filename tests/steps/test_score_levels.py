@@ -49,9 +49,13 @@ def given(tmp_path_factory):
 def score(given, out, generator, patches="patches", overviews="overviews", **values):
     score_generator.run(
         ScoreGeneratorConfig.make({**SETTINGS, **values}),
-        patches=given / patches, generator=generator, extractor=given / "extractor",
-        overviews=overviews and given / overviews, samples=out / "samples", scores=out / "scores",
-    )  # fmt: skip
+        patches=given / patches,
+        generator=generator,
+        extractor=given / "extractor",
+        overviews=overviews and given / overviews,
+        samples=out / "samples",
+        scores=out / "scores",
+    )
     return read_scores(out / "scores")
 
 
@@ -63,8 +67,9 @@ def scores(given, tmp_path_factory):
 def test_each_draw_of_each_level_is_compared_with_the_same_real_images(given, scores):
     judge, generator = load_arm(given / "extractor")[1], load_generator(given / "generator", "cpu")
     assert [(row.level, row.draws, row.n_fake, row.n_real) for row in scores.levels] == [
-        ("patch", 2, COUNT, COUNT), ("overview", 2, COUNT, COUNT),
-    ]  # fmt: skip
+        ("patch", 2, COUNT, COUNT),
+        ("overview", 2, COUNT, COUNT),
+    ]
     generator.sample = lambda labels, rng: generator.sample_level(labels, 1, rng)
     real = extract_features(judge, compared_images(PatchSet.open(given / "overviews"), 0, COUNT))
     labels = labels_to_draw(PatchSet.open(given / "overviews").split("train"), COUNT, False, 0)

@@ -55,8 +55,9 @@ def test_another_number_of_held_back_patches_is_another_training(patches, tmp_pa
     for ratio in (0.5, 0.25):
         run(
             TrainClassifierConfig.make({**CONTROL, "control_ratio": ratio}),
-            patches=patches, model=tmp_path / f"{ratio}",
-        )  # fmt: skip
+            patches=patches,
+            model=tmp_path / f"{ratio}",
+        )
         digests.append(read_arm(tmp_path / f"{ratio}")["digests"]["control"])
     assert digests[0] != digests[1]
 

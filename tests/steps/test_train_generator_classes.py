@@ -27,9 +27,18 @@ from histoforge.steps.train_generator_config import TrainGeneratorConfig
 from histoforge.training.model_files import load_model, read_model_info
 
 SMALL = {
-    "method": "improved_dcgan", "z_dim": 8, "generator_maps": 8, "discriminator_maps": 8, "batch_size": 8,
-    "epochs": 3, "epoch_steps": 2, "device": "cpu", "checkpoint_every": 2, "ema_decay": 0.5, "fid_samples": 8,
-}  # fmt: skip
+    "method": "improved_dcgan",
+    "z_dim": 8,
+    "generator_maps": 8,
+    "discriminator_maps": 8,
+    "batch_size": 8,
+    "epochs": 3,
+    "epoch_steps": 2,
+    "device": "cpu",
+    "checkpoint_every": 2,
+    "ema_decay": 0.5,
+    "fid_samples": 8,
+}
 
 
 def settings(**values):

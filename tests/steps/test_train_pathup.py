@@ -21,14 +21,31 @@ from histoforge.tasks.plan_benchmark import plan_benchmark
 from histoforge.training.model_files import read_model_info
 
 AUTOENCODER = {
-    "channels": 8, "levels": 2, "latent_channels": 2, "attention": False, "batch_size": 8, "epochs": 1,
-    "epoch_steps": 2, "device": "cpu", "precision": "float32",
-}  # fmt: skip
+    "channels": 8,
+    "levels": 2,
+    "latent_channels": 2,
+    "attention": False,
+    "batch_size": 8,
+    "epochs": 1,
+    "epoch_steps": 2,
+    "device": "cpu",
+    "precision": "float32",
+}
 SETTINGS = {
-    "method": "pathup", "unet_channels": 8, "levels": 2, "level_blocks": 1, "batch_size": 4, "epochs": 2,
-    "epoch_steps": 2, "sampling_steps": 2, "fid_samples": 4, "select_from_epoch": 2, "checkpoint_every": 1,
-    "flips": True, "device": "cpu",
-}  # fmt: skip
+    "method": "pathup",
+    "unet_channels": 8,
+    "levels": 2,
+    "level_blocks": 1,
+    "batch_size": 4,
+    "epochs": 2,
+    "epoch_steps": 2,
+    "sampling_steps": 2,
+    "fid_samples": 4,
+    "select_from_epoch": 2,
+    "checkpoint_every": 1,
+    "flips": True,
+    "device": "cpu",
+}
 
 
 def settings(**values):

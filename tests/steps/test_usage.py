@@ -81,8 +81,10 @@ def test_a_run_keeps_the_timings_of_results_that_it_reuses(tmp_path):
     write_timings(tmp_path, [*first, used("evaluate", 1.0, "Evaluate")], [])
     write_timings(tmp_path, [used("train seed 1", 5.0, "Train")], ["Cut", "Train"])
     assert [(entry.task, entry.seconds) for entry in read_timings(tmp_path)] == [
-        ("cut", 1.0), ("train seed 0", 2.0), ("train seed 1", 5.0),
-    ]  # fmt: skip
+        ("cut", 1.0),
+        ("train seed 0", 2.0),
+        ("train seed 1", 5.0),
+    ]
 
 
 def test_commands_that_write_into_one_folder_add_to_its_timings_one_by_one(tmp_path):

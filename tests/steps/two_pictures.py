@@ -12,10 +12,20 @@ from histoforge.training.model_files import ModelInfo, save_model
 
 CLASSES = ["benign", "tumour"]
 SETTINGS = {
-    "z_dim": 8, "up_blocks": 2, "stages": 2, "base_channels": 32, "min_channels": 16, "residual_blocks": 1,
-    "critic_channels": 16, "critic_max_channels": 32, "minibatch_kernels": 4, "minibatch_dims": 4,
-    "batch_size": 8, "device": "cpu", "checkpoint_every": 3,
-}  # fmt: skip
+    "z_dim": 8,
+    "up_blocks": 2,
+    "stages": 2,
+    "base_channels": 32,
+    "min_channels": 16,
+    "residual_blocks": 1,
+    "critic_channels": 16,
+    "critic_max_channels": 32,
+    "minibatch_kernels": 4,
+    "minibatch_dims": 4,
+    "batch_size": 8,
+    "device": "cpu",
+    "checkpoint_every": 3,
+}
 
 
 def pictures() -> np.ndarray:
