@@ -221,11 +221,9 @@ def test_pods_meet_the_pod_security_standard_restricted(name, pod):
 
 
 def test_our_images_have_the_version_of_the_program():
-    for _, pod in pod_templates():
-        for container in pod["containers"]:
-            image, _, tag = container["image"].rpartition(":")
-            assert tag not in ("", "latest")
-            assert "histoforge" not in image or tag == __version__
+    images = [container["image"].rpartition(":") for _, pod in pod_templates() for container in pod["containers"]]
+    assert not {"", "latest"} & {tag for _, _, tag in images}
+    assert {tag for image, _, tag in images if "histoforge" in image} == {__version__}
 
 
 def test_tasks_reach_names_the_store_and_kubeflow_and_are_reached_by_nobody():

@@ -41,7 +41,9 @@ def test_slides_patients_and_labels_are_listed(folder: Path) -> None:
 
 
 def test_slides_open_with_levels_mpp_and_regions_of_every_class(folder: Path) -> None:
-    for path in sorted(folder.glob("phantom-p*.tiff")):
+    paths = sorted(folder.glob("phantom-p*.tiff"))
+    assert paths
+    for path in paths:
         with open_slide(path) as slide:
             assert slide.level_sizes == ((768, 768), (384, 384))
             assert slide.mpp == pytest.approx(0.5)

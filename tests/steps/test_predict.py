@@ -66,6 +66,10 @@ def features(out: Path, slide: str, file: str) -> list[dict[str, Any]]:
     return list(collection["features"])
 
 
+def class_of(feature: dict[str, Any]) -> str:
+    return feature["properties"]["classification"]["name"]
+
+
 def test_tiles_have_the_probabilities_of_the_pixels_below_them(
     result: tuple[PredictSummary, Path], slides: Path, model: Path
 ) -> None:
@@ -89,10 +93,10 @@ def test_tiles_have_the_probabilities_of_the_pixels_below_them(
 
 
 def test_regions_are_the_union_of_the_tiles_of_a_class(result: tuple[PredictSummary, Path]) -> None:
-    tiles = features(result[1], "phantom-p02-s1", "tiles.geojson")
-    for region in features(result[1], "phantom-p02-s1", "regions.geojson"):
-        name = region["properties"]["classification"]["name"]
-        of_class = [tile for tile in tiles if tile["properties"]["classification"]["name"] == name]
+    tiles, regions = (features(result[1], "phantom-p02-s1", f"{name}.geojson") for name in ("tiles", "regions"))
+    assert {class_of(region) for region in regions} == {class_of(tile) for tile in tiles}
+    for region in regions:
+        of_class = [tile for tile in tiles if class_of(tile) == class_of(region)]
         union = shapely.union_all([shapely.geometry.shape(tile["geometry"]) for tile in of_class])
         shape = shapely.geometry.shape(region["geometry"])
         assert shape.is_valid
