@@ -64,21 +64,42 @@ def digest_of_patches(run: Run) -> str:
 
 
 class LosesPods(InProcess):
-    """Loses each pod of one shard."""
+    """Loses the first pods of a shard."""
+
+    def __init__(self, shard: str, pods: int) -> None:
+        self.shard, self.pods = shard, pods
 
     def run(self, image: str, command: Sequence[str], environment: Mapping[str, str], pod: Path, log: Path) -> int:
-        if "2 of 3" in " ".join(command) and int(environment["KFP_RETRY_INDEX"]) < RETRIES:
+        if self.shard in " ".join(command) and int(environment["KFP_RETRY_INDEX"]) < self.pods:
             raise PodDeleted
         return super().run(image, command, environment, pod, log)
 
 
-def test_a_shard_that_is_lost_with_every_pod_is_named_and_left_to_the_join(
+def test_a_shard_that_is_lost_with_its_pods_is_named_and_left_to_the_join(
     compiled: Any, slides: Path, alone: str, objects: Path, tmp_path: Path
 ) -> None:
     arguments = {"source": str(slides), "number": 3, "overrides": SETTINGS}
-    done = Run(compiled(shards), LosesPods(), tmp_path / "run", objects).start(arguments)
-    logs = "".join(path.read_text() for path in (tmp_path / "run").rglob("executor-logs-*"))
+    done = Run(compiled(shards), LosesPods("2 of 3", RETRIES), tmp_path / "run", objects).start(arguments)
+    logs = logs_of(tmp_path / "run")
     assert "the shard 2 of 3 was lost with its pod 2 times: preprocess cuts what is left of it" in logs
+    assert digest_of_patches(done) == alone
+
+
+def logs_of(run: Path) -> str:
+    return "".join(path.read_text() for path in run.rglob("executor-logs-*"))
+
+
+def test_a_shard_that_is_lost_with_its_last_pod_too_ends_the_run_and_the_next_run_cuts_the_rest(
+    compiled: Any, slides: Path, alone: str, objects: Path, tmp_path: Path
+) -> None:
+    overrides = {**SETTINGS, "preprocess.slide_cache": str(tmp_path / "cache")}
+    arguments = {"source": str(slides), "number": 2, "overrides": overrides}
+    ended = Run(compiled(shards), LosesPods("2 of 2", RETRIES + 1), tmp_path / "ended", objects)
+    with pytest.raises(PodDeleted):
+        ended.start(arguments)
+    assert "cut_slides: 2 slides are cut\n" in logs_of(tmp_path / "ended")
+    done = Run(compiled(shards), InProcess(), tmp_path / "next", objects).start(arguments)
+    assert "cut_slides: 2 slides are cut, 2 of them before" in logs_of(tmp_path / "next")
     assert digest_of_patches(done) == alone
 
 
