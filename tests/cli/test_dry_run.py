@@ -11,7 +11,6 @@ from histoforge.generators.methods import METHODS
 from histoforge.patches import PatchSet, PatchSetWriter
 from histoforge.steps.table import STEPS
 from histoforge.tasks import pipeline_plan
-from histoforge.tasks.pipeline_plan import tasks
 
 UNSET = {"preset": None, "assignments": None, "config_file": None}
 TRAINING = [STEPS[name] for name in ("finetune_snn", "train_generator", "train_classifier")]
@@ -135,11 +134,3 @@ def test_a_dry_run_of_a_pipeline_shows_tasks_settings_and_trainings(capsys, tmp_
 def test_the_plan_of_a_pipeline_tries_no_method_that_needs_the_model_of_a_task(step, method, tmp_path):
     config = STEPS[step].config_class.make({"method": method})
     assert f"histoforge {step.replace('_', '-')} --method" in pipeline_plan._training(STEPS[step], config, tmp_path)
-
-
-def test_the_plan_of_a_pipeline_counts_its_folds_and_generators():
-    from histoforge_pipelines.selective_augmentation import selective_augmentation
-
-    planned = tasks(selective_augmentation.pipeline_spec, {"folds": 2, "generators": 3})
-    times = {task.title: task.times for task in planned}
-    assert (times["Cut patches"], times["Train the baseline"], times["Train the generator"]) == (1, 2, 6)

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 from command_line import call
-from tiny_study import SETTINGS, write_images
+from histoforge_pipelines.table import local_pipelines
+from tiny_study import LEADERBOARD, PATHUP, SETTINGS, UNIFIED, write_images
 
+from histoforge.cli.run.planning import estimate_run, planned_run
 from histoforge.core.timings import Work
 from histoforge.patches import PatchSet
 from histoforge.phantom.slides import draw_slides
@@ -58,6 +60,58 @@ def test_every_task_of_a_pipeline_is_estimated_and_nothing_is_kept(capsys, sourc
     assert sorted(path.name for path in source.parent.rglob("*")) == before
 
 
+FEW = {
+    "augmentation-study": {**SETTINGS, "ratios": [0.5, 1], "pool_multiples": [0.5, 2], "fractions": [0.5, 0.25]},
+    "judge": {**SETTINGS, "import_patches.fit": "shrink"},
+    "rleo": {**LEADERBOARD, "methods": ["dcgan", "rleo"], "generator_seeds": 2},
+    "generator-benchmark": {**LEADERBOARD, "methods": ["dcgan"], "generator_seeds": 2},
+    "unified": {**UNIFIED, "networks": ["vitgan"], "ratios": [0.5], "seeds": 2},
+    "pathup": {**PATHUP, "baselines": ["stylegan2"], "upscalers": ["bsrgan"], "backbones": ["resnet10"]},
+}
+"""Lists of one or two items for the loops of each pipeline."""
+TIMES = {
+    "augmentation-study": {
+        "Train with the selection": 3,
+        "Select patches": 3,
+        "Train the generator on a fraction": 2,
+        "Train with augmentation or held-back patches": 3,
+    },
+    "judge": {"Import synthetic patches": 2, "Train with the selection: by distance": 2},
+    "rleo": {"Train a generator: dcgan": 4, "Train a generator: rleo": 4, "Join the classes": 4},
+    "generator-benchmark": {"Train or import a generator": 2, "Train on synthetic patches": 2},
+    "unified": {"Train a backbone": 2, "Select patches": 3, "Train a network": 2},
+    "pathup": {"Train a baseline on patches": 1, "Draw otherwise": 2},
+}
+"""Some tasks whose number another one plans: 3 of the 4 cells have pools that are large enough; dcgan and rleo train
+each of two classes; `unified` compares three backbones."""
+UNTRIED = {"pathup": {"score_images"}}
+"""Steps that a trial cannot try: large images need slides, of which a trial has only patches."""
+
+
+@pytest.mark.parametrize("pipeline", FEW)
+def test_every_pipeline_is_estimated_with_the_tasks_that_it_plans(source, pipeline):
+    more = {"synthetic": [str(source), f"{source}/"]} if pipeline == "judge" else {}
+    result = estimate_run(pipeline, str(source), "", {**FEW[pipeline], **more})
+    assert {task.step for task in result.tasks if task.not_tried} == UNTRIED.get(pipeline, set())
+    times = {task.task: task.times for task in result.tasks}
+    assert {title: times.get(title) for title in TIMES[pipeline]} == TIMES[pipeline]
+    assert result.seconds > 0
+
+
+def test_all_pipelines_of_run_are_estimated():
+    assert {*FEW, "selective-augmentation"} == set(local_pipelines())
+
+
+def test_folds_generators_and_shards_multiply_the_tasks_inside(tmp_path):
+    draw_slides(tmp_path / "slides", patients=4, size_px=512)
+    settings = {**SETTINGS, "folds": 2, "generator_seeds": 3, "shards": 2, "preprocess.patient_pattern": ""}
+    planned = planned_run("selective-augmentation", str(tmp_path / "slides"), "", settings)
+    times = {task.title: task.times for task in planned.tasks}
+    assert (times["Cut a shard"], times["Cut patches"]) == (2, 1)
+    assert (times["Train the baseline"], times["Train the generator"]) == (2, 6)
+    assert times["Train with augmentation or held-back patches"] == 2 * 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -65,6 +119,8 @@ def test_every_task_of_a_pipeline_is_estimated_and_nothing_is_kept(capsys, sourc
         (("selective-augmentation", "--source", "nowhere"), "There is nothing at"),
         (("selective-augmentation", "--source", "{source}", "--set", "epocs=3"), "epocs"),
         (("selective-augmentation", "--source", "{source}", "--gpus", "0"), "--gpus"),
+        (("augmentation-study", "--source", "{source}", "--set", "fractions=[2]"), "'fractions' is [2"),
+        (("rleo", "--source", "{source}", "--set", "score_generator.count=-1"), "count"),
         (("selective-augmentation", "--source", "{source}", "--set", "preprocess.min_tissue=2"), "min_tissue"),
     ],
 )

@@ -62,8 +62,7 @@ def estimate_lines(result: "Estimate") -> list[str]:
 
 
 def _row(task: "TaskEstimate") -> str:
-    times = "several" if task.times is None else str(task.times)
     return (
-        f"  {task.task[:44]:<44} {times:>7} {duration(task.seconds):>12} {task.gpu_hours:10.2f} "
+        f"  {task.task[:44]:<44} {task.times:>7} {duration(task.seconds):>12} {task.gpu_hours:10.2f} "
         f"{task.memory_gib or 0:6.2f} GiB {task.storage_gib:6.2f} GiB"
     )

@@ -1,9 +1,8 @@
 """The plan of a pipeline: its tasks, settings, and estimates of its trainings, made without running it."""
 
-import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,43 +28,50 @@ class Task(NamedTuple):
     Attributes:
         title: title in the UI.
         step: name of the step, or '' for a helper task.
-        times: number of times that it runs, or None if an earlier task decides.
+        times: number of times that it runs.
+        config: settings of the step in the first of them; None for a helper task.
     """
 
     title: str
     step: str
-    times: int | None
+    times: int
+    config: StepConfig | None
+
+    @property
+    def trial(self) -> str:
+        """The name of the trial that tells what it takes: the step's, and that of its method if it has several."""
+        return f"{self.step}-{getattr(self.config, 'method', '')}".rstrip("-")
 
 
-def tasks(spec: Any, lengths: Mapping[str, int] | None = None) -> list[Task]:
-    """Return the tasks of a compiled pipeline (`pipeline_spec`), with the number of runs of those in loops.
+def in_order(spec: Any) -> Iterator[tuple[str, str]]:
+    """Yield kfp's name and the title in the UI of each task, in the order of a pipeline.
 
     Args:
-        spec: the compiled pipeline.
-        lengths: number of items of the loops over these outputs of `scan_source`, 'folds' and 'generators', and of
-            those over the output of `plan_judge`, 'sets'.
+        spec: the compiled pipeline (`pipeline_spec`).
     """
-    return list(_walk(spec, spec.root.dag, 1, lengths or {}))
+    yield from _walk(spec, spec.root.dag)
 
 
-def plan_pipeline(
-    spec: Any, settings: Mapping[str, StepConfig], scan: Any, lengths: Mapping[str, int] | None = None
-) -> dict[str, Any]:
+def component_of(task: Any) -> str:
+    """Return the component of a task in a compiled pipeline: the name of its folder."""
+    return re.sub(r"-\d+$", "", task.component_ref.name.removeprefix("comp-")).replace("-", "_")
+
+
+def plan_pipeline(name: str, tasks: Sequence[Task], settings: Mapping[str, StepConfig], scan: Any) -> dict[str, Any]:
     """Return the tasks of a pipeline, the settings of its steps, and the estimates of its trainings.
 
     Trainings run for a few steps on random patches of the size that `preprocess` would cut.
 
     Args:
-        spec: the compiled pipeline.
+        name: name of the pipeline.
+        tasks: its tasks.
         settings: settings of all steps.
         scan: the summary of `scan_source`.
-        lengths: see `tasks`.
     """
-    steps = tasks(spec, lengths)
-    used = [name for name in STEPS if any(task.step == name for task in steps)]
-    names = [f"{task.title}{_times(task.times)}" for task in steps]
+    used = [name for name in STEPS if any(task.step == name for task in tasks)]
+    names = [f"{task.title} ({task.times} times)" if task.times > 1 else task.title for task in tasks]
     plan: dict[str, Any] = {
-        "pipeline": spec.pipeline_info.name,
+        "pipeline": name,
         "source": {"path": scan.source, "files": scan.files, "megabytes": round(scan.bytes / 1e6, 1)},
         **({"warnings": scan.warnings} if scan.warnings else {}),
         "tasks": names,
@@ -79,38 +85,17 @@ def plan_pipeline(
     return plan
 
 
-def _walk(spec: Any, dag: Any, times: int | None, lengths: Mapping[str, int]) -> Iterator[Task]:
-    waiting, done = dict(dag.tasks), set[str]()
+def _walk(spec: Any, dag: Any) -> Iterator[tuple[str, str]]:
+    waiting, done = dict(sorted(dag.tasks.items())), set[str]()
     while waiting:
         name = next(name for name, task in waiting.items() if set(task.dependent_tasks) <= done)
         task = waiting.pop(name)
         done.add(name)
         component = spec.components[task.component_ref.name]
         if component.HasField("dag"):
-            yield from _walk(spec, component.dag, _product(times, _items(task, lengths)), lengths)
+            yield from _walk(spec, component.dag)
         else:
-            step = re.sub(r"-\d+$", "", task.component_ref.name.removeprefix("comp-")).replace("-", "_")
-            step = "train_generator" if step == "enter_generator" else step
-            yield Task(task.task_info.name or name, step if step in STEPS else "", times)
-
-
-def _items(task: Any, lengths: Mapping[str, int]) -> int | None:
-    """Return the number of items that a sub-pipeline runs for; None if another task decides."""
-    if not task.HasField("parameter_iterator"):
-        return 1
-    raw = task.parameter_iterator.items.raw
-    if not raw:
-        listed = task.parameter_iterator.items.input_parameter
-        return lengths.get("sets" if listed.endswith("plan-judge-Output") else listed.rpartition("scan-source-")[2])
-    return len(json.loads(raw))
-
-
-def _product(first: int | None, second: int | None) -> int | None:
-    return None if first is None or second is None else first * second
-
-
-def _times(times: int | None) -> str:
-    return {1: "", None: " (several times)"}.get(times, f" ({times} times)")
+            yield name, task.task_info.name or name
 
 
 def _training(step: Step, config: Any, patches: Path) -> Any:

@@ -128,12 +128,18 @@ def _check_test_source(
 
 def source_classes(config: PreprocessConfig, location: Location, entries: list[Entry]) -> list[str]:
     """Return the classes of a source; empty if its annotations are too large to be read now."""
-    from histoforge.ingest.opening import open_source
-    from histoforge.ingest.source import ReadLog
     from histoforge.slides.annotations import EXTENSIONS
 
     if sum(entry.size for entry in entries if entry.name.lower().endswith(EXTENSIONS)) > MAX_ANNOTATION_BYTES:
         return []
+    return read_classes(config, location, entries)
+
+
+def read_classes(config: PreprocessConfig, location: Location, entries: list[Entry]) -> list[str]:
+    """Return the classes of a source, from its names, its table and its annotations."""
+    from histoforge.ingest.opening import open_source
+    from histoforge.ingest.source import ReadLog
+
     with tempfile.TemporaryDirectory(prefix="histoforge-") as temporary:
         log = ReadLog(str(location), config.max_failed_slides, Path(temporary))
         return list(open_source(config, location, entries, log).classes)

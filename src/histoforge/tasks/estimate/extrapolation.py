@@ -87,10 +87,11 @@ def seconds_of(step: Step, trial: StepTrial, config: Any, expected: Expected) ->
     if trial.trainings:
         outside = max(0.0, trial.usage.seconds - sum(training.trial_seconds for training in trial.trainings))
         repeats = config.seeds if step.name == "train_classifier" else 1
-        return outside + repeats * sum(_training_seconds(training, config, expected) for training in trial.trainings)
+        own = trial.trainings[:1] if getattr(config, "only_class", "") else trial.trainings
+        return outside + repeats * sum(_training_seconds(training, config, expected) for training in own)
     growth = _growth(step, trial, config, expected)
     seconds = trial.usage.other_seconds + growth * sum(phase.seconds for phase in trial.usage.phases.values())
-    if step.name == "evaluate":
+    if step.name in ("evaluate", "leaderboard"):
         seconds += expected.classifiers * expected.test * expected.prediction_seconds
     return seconds
 

@@ -1,16 +1,18 @@
 """Estimate the time, memory, storage and GPU hours of a pipeline on a source, before it is run."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from histoforge.core.settings import Settings, StepConfig
+from histoforge.core.settings import Settings
+from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.steps.table import STEPS
 from histoforge.tasks.estimate.extrapolation import RULE, Expected, bytes_of, expected_patches, memory_of, seconds_of
 from histoforge.tasks.estimate.sample import SourceSample, cut_sample
-from histoforge.tasks.estimate.trials import Trials, try_steps
-from histoforge.tasks.pipeline_plan import Task, tasks
+from histoforge.tasks.estimate.trials import Trials, try_tasks
+from histoforge.tasks.pipeline_plan import Task
+from histoforge.tasks.scan_source import ScanSummary
 from histoforge.tasks.usage import GIB
 
 UNKNOWN = (
@@ -28,7 +30,7 @@ class TaskEstimate(Settings):
     Attributes:
         task: its title.
         step: its step.
-        times: how often it runs; None if another task decides, and it then counts once.
+        times: how often it runs.
         seconds: time of one run.
         gpu_hours: GPU hours of all its runs.
         memory_gib: peak memory of the host; None if the task was not tried.
@@ -38,7 +40,7 @@ class TaskEstimate(Settings):
 
     task: str
     step: str
-    times: int | None
+    times: int
     seconds: float = 0.0
     gpu_hours: float = 0.0
     memory_gib: float | None = None
@@ -80,40 +82,35 @@ class Estimate(Settings):
     unknown: tuple[str, ...] = UNKNOWN
 
 
-def estimate_pipeline(
-    spec: Any, settings: Mapping[str, StepConfig], scan: Any, lengths: Mapping[str, int], gpus: int = 1
-) -> Estimate:
+def estimate_pipeline(name: str, tasks: Sequence[Task], scan: ScanSummary, gpus: int = 1) -> Estimate:
     """Cut a sample of the source, try each step on it for a moment, and extrapolate.
 
     Args:
-        spec: the compiled pipeline, without a loop over shards.
-        settings: settings of all steps.
+        name: name of the pipeline.
+        tasks: its tasks; those of `preprocess` cut the slides themselves.
         scan: the summary of `scan_source`.
-        lengths: see `pipeline_plan.tasks`.
         gpus: GPUs that share a training, in steps that can use several.
 
     Raises:
         HistoforgeError: the source cannot be used.
     """
-    cutting: Any = settings["preprocess"]
-    planned = [task for task in tasks(spec, lengths) if task.step]
-    names = list(dict.fromkeys(task.step for task in planned if task.step != "preprocess"))
+    planned = [task for task in tasks if task.step]
+    cutting = _whole_patch_set(planned)
     sample = cut_sample(cutting)
     with tempfile.TemporaryDirectory(prefix="histoforge-") as folder:
-        trials = try_steps(names, settings, sample, Path(folder))
-    training: Any = settings.get("train_classifier")
-    arms = sum(task.times or 1 for task in planned if task.step == "train_classifier")
+        trials = try_tasks([task for task in planned if task.step != "preprocess"], cutting, sample, Path(folder))
+    arms: list[tuple[int, Any]] = [(task.times, task.config) for task in planned if task.step == "train_classifier"]
     expected = expected_patches(
         cutting,
         int(sample.counts.sum()),
         in_trial=trials.per_cell * len(sample.classes),
-        classifiers=arms * getattr(training, "seeds", 1),
+        classifiers=sum(times * config.seeds for times, config in arms),
         training=trials.done.get("train_classifier"),
-        batch_size=getattr(training, "batch_size", 1),
+        batch_size=arms[0][1].batch_size if arms else 1,
     )
-    estimates = [_estimate(task, trials, settings, sample, expected, gpus) for task in planned]
+    estimates = [_estimate(task, trials, sample, expected, gpus) for task in planned]
     return Estimate(
-        pipeline=spec.pipeline_info.name,
+        pipeline=name,
         source=scan.source,
         files=scan.files,
         sampled=sample.files,
@@ -121,39 +118,39 @@ def estimate_pipeline(
         device=_device(),
         gpus=gpus,
         tasks=estimates,
-        seconds=sum(each.seconds * (each.times or 1) for each in estimates),
+        seconds=sum(each.seconds * each.times for each in estimates),
         gpu_hours=sum(each.gpu_hours for each in estimates),
         memory_gib=max(each.memory_gib or 0.0 for each in estimates),
         storage_gib=sum(each.storage_gib for each in estimates),
     )
 
 
-def _estimate(
-    task: Task,
-    trials: Trials,
-    settings: Mapping[str, StepConfig],
-    sample: SourceSample,
-    expected: Expected,
-    gpus: int,
-) -> TaskEstimate:
-    times = task.times or 1
+def _whole_patch_set(tasks: Sequence[Task]) -> PreprocessConfig:
+    """Return the settings of the task that cuts all patches; others cut a fraction of them, or larger images."""
+    configs = [task.config for task in tasks if isinstance(task.config, PreprocessConfig)]
+    return min(configs, key=lambda config: (-config.train_fraction, config.overview_px))
+
+
+def _estimate(task: Task, trials: Trials, sample: SourceSample, expected: Expected, gpus: int) -> TaskEstimate:
+    named = {"task": task.title, "step": task.step, "times": task.times}
     if task.step == "preprocess":
         size = int(sample.counts.sum()) * expected.patch_bytes
         return TaskEstimate(
-            task=task.title, step=task.step, times=task.times, seconds=sample.seconds,
-            memory_gib=sample.usage.peak_memory_gib, storage_gib=times * size / GIB,
+            **named, seconds=sample.seconds, memory_gib=sample.usage.peak_memory_gib,
+            storage_gib=task.times * size / GIB,
         )  # fmt: skip
-    if task.step not in trials.done:
-        return TaskEstimate(task=task.title, step=task.step, times=task.times, not_tried=trials.failed[task.step])
-    step, trial, config = STEPS[task.step], trials.done[task.step], settings[task.step]
-    seconds = seconds_of(step, trial, config, expected)
+    if task.trial not in trials.done:
+        return TaskEstimate(**named, not_tried=trials.failed[task.trial])
+    step, trial = STEPS[task.step], trials.done[task.trial]
+    seconds = seconds_of(step, trial, task.config, expected)
     shared = gpus if step.distributed and step.gpu else 1
     return TaskEstimate(
-        task=task.title, step=task.step, times=task.times, seconds=seconds / shared,
-        gpu_hours=times * seconds / HOUR if step.gpu else 0.0,
+        **named,
+        seconds=seconds / shared,
+        gpu_hours=task.times * seconds / HOUR if step.gpu else 0.0,
         memory_gib=memory_of(step, trial, expected),
-        storage_gib=times * bytes_of(step, trial, config, expected) / GIB,
-    )  # fmt: skip
+        storage_gib=task.times * bytes_of(step, trial, task.config, expected) / GIB,
+    )
 
 
 def _device() -> str:

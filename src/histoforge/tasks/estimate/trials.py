@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from histoforge.core.progress import Progress
 from histoforge.core.settings import StepConfig
 from histoforge.patches import PatchSetWriter
 from histoforge.patches.images import Pixels
+from histoforge.steps.preprocess_config import PreprocessConfig
 from histoforge.steps.step import Port, Step
 from histoforge.steps.table import STEPS
 from histoforge.steps.train_generator_config import TrainGeneratorConfig, method_config
 from histoforge.tasks.estimate.sample import SourceSample
+from histoforge.tasks.pipeline_plan import Task
 from histoforge.tasks.usage import Meter, Usage
 from histoforge.training.timing import MeasuredTraining, timing_trial
 
@@ -30,7 +32,7 @@ DRAWN = 64
 """Most patches that a step draws in the trial, where it draws a number that does not depend on the patch set."""
 MADE_BY = {
     "extractor": "model", "arms": "model", "baseline": "model", "challenger": "model", "synthetic": "selected",
-    "generators": "generator", "upscaler_model": "upscaler", "generator_scores": "scores",
+    "generators": "generator", "upscaler_model": "upscaler", "generator_scores": "scores", "candidates": "synthetic",
 }  # fmt: skip
 """The output of another step that an input takes, where the two have different names."""
 
@@ -57,8 +59,8 @@ class Trials:
     """The trials of a pipeline's steps.
 
     Attributes:
-        done: the steps that were tried, by name.
-        failed: why the others were not, by name.
+        done: the trials, by `Task.trial`.
+        failed: why the others were not possible.
         per_cell: patches of each class and split.
     """
 
@@ -67,19 +69,19 @@ class Trials:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def try_steps(names: Iterable[str], settings: Mapping[str, StepConfig], sample: SourceSample, folder: Path) -> Trials:
-    """Try steps in the order of a pipeline, each on what the ones before it made.
+def try_tasks(tasks: Sequence[Task], cutting: PreprocessConfig, sample: SourceSample, folder: Path) -> Trials:
+    """Try the steps of tasks in the order of a pipeline, each on what the ones before it made.
+
+    Of tasks with the same step and method, the first is tried.
 
     Args:
-        names: names of the steps, without those that read the source.
-        settings: settings of all steps.
+        tasks: tasks with a step, without those that read the source.
+        cutting: settings of `preprocess`.
         sample: patches of the source, of which small patch sets are made.
         folder: an empty folder for everything that is made.
     """
-    cutting: Any = settings["preprocess"]
-    generator = settings.get("train_generator")
-    batch = method_config(generator).batch_size if isinstance(generator, TrainGeneratorConfig) else 0
-    trials = Trials(max(LEAST_PER_CELL, batch))
+    batches = [method_config(task.config).batch_size for task in tasks if isinstance(task.config, TrainGeneratorConfig)]
+    trials = Trials(max(LEAST_PER_CELL, *batches, 0))
 
     def patch_set(name: str, size: tuple[int, int], mpp: float | None, images: Pixels) -> Path:
         return _patch_set(folder / name, sample.classes, trials.per_cell, size, mpp, images)
@@ -87,17 +89,18 @@ def try_steps(names: Iterable[str], settings: Mapping[str, StepConfig], sample: 
     made = {"patches": patch_set("patches", cutting.size, cutting.mpp, sample.images)}
     if len(sample.overviews):
         made["overviews"] = patch_set("overviews", cutting.overview_px, None, sample.overviews)
-    for name in names:
-        step, config = STEPS[name], settings.get(name)
-        if config is None:
-            trials.failed[name] = "another task decides on its settings"
+    for task in tasks:
+        if task.trial in {*trials.done, *trials.failed} or task.config is None:
             continue
+        step = STEPS[task.step]
         try:
-            trials.done[name] = _try(step, config, made, folder / name)
+            trials.done[task.trial] = _try(step, task.config, made, folder / task.trial)
         except HistoforgeError as error:
-            trials.failed[name] = str(error)
+            trials.failed[task.trial] = str(error)
             continue
-        made |= {port.name: folder / name / port.name for port in step.outputs if port.name not in made}
+        for port in step.outputs:
+            if port.kind == "generator" or port.name not in made:  # a joined generator replaces its parts
+                made[port.name] = folder / task.trial / port.name
     return trials
 
 
@@ -107,10 +110,10 @@ def _try(step: Step, config: StepConfig, made: Mapping[str, Path], folder: Path)
     Raises:
         HistoforgeError: no step before it made an input that it needs, or it refuses its settings or inputs.
     """
-    shortened = {"seeds": 1, "fold": -1, "checkpoints": "", "checkpoint_every": 0, "test_source": ""}
+    shortened = {"seeds": 1, "fold": -1, "checkpoints": "", "checkpoint_every": 0, "test_source": "", "only_class": ""}
     drawn = min(DRAWN, getattr(config, "count", 0))
     shortened |= {"count": drawn} if drawn else {}
-    config = config.model_copy(update={key: shortened[key] for key in shortened if key in type(config).model_fields})
+    config = config.model_copy(update={key: value for key, value in shortened.items() if getattr(config, key, None)})
     outputs = {port.name: folder / port.name for port in step.outputs}
     folder.mkdir()
     meter = Meter()
@@ -124,6 +127,8 @@ def _inputs(step: Step, made: Mapping[str, Path]) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     for port in step.inputs:
         path = made.get(MADE_BY.get(port.name, port.name))
+        if port.name == "arms" and port.optional:  # those of the leaderboard were trained on what a generator drew
+            path = None
         if path is None and not port.optional:
             raise SettingsError(f"no step before it was tried that makes its input {port.name}")
         inputs[port.name] = _given(port, path)
