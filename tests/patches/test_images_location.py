@@ -132,6 +132,28 @@ def test_a_set_in_a_bucket_is_opened_without_its_pixels(in_bucket):
         patches.images(np.array([11]))
 
 
+@pytest.mark.parametrize("kept", ["sets", "pixels"])
+def test_a_chunk_in_a_bucket_is_hashed_once_when_it_is_read(in_bucket, tmp_path, monkeypatch, kept):
+    text, _, images = in_bucket
+    outside = write_outside(tmp_path / "outside", images, f"s3://pixels/{tmp_path.name}")
+    patches = PatchSet.open(text) if kept == "sets" else outside
+    hashed: list[int] = []
+    for name in ("new", "sha256"):
+        monkeypatch.setattr(hashlib, name, counting(getattr(hashlib, name), hashed))
+    patches.images(np.arange(5))
+    assert [size for size in hashed if size > images[:5].nbytes] == [images[:5].nbytes + 128], "with numpy's header"
+
+
+def counting(function, hashed: list[int]):
+    """Note the size of what is hashed."""
+
+    def hash_and_count(*arguments, **named):
+        hashed.extend(len(content) for content in arguments if isinstance(content, bytes))
+        return function(*arguments, **named)
+
+    return hash_and_count
+
+
 @pytest.mark.parametrize("name", ["images/00000.npy", "index.parquet", "patchset.json"])
 def test_damage_in_a_bucket_is_named(in_bucket, tmp_path, name):
     text, location, _ = in_bucket

@@ -197,15 +197,17 @@ def test_repeated_damage_is_reported_in_one_sentence(proxy: FaultyProxy, slide: 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("ask", ["entries", "exists", "read"])
+@pytest.mark.parametrize("ask", ["entries", "exists", "read", "read_hashed"])
 def test_a_request_with_a_damaged_response_is_repeated(proxy: FaultyProxy, slide: str, bucket: Path, ask: str) -> None:
     location = open_location(slide)
     location.write("champion.json", b"{}")
     proxy.arm("flip", after=300)
+    digest = hashlib.sha256(b"{}").hexdigest()
     answers = {
         "entries": lambda: [entry.name for entry in location.entries()] == ["a.svs", "champion.json"],
         "exists": location.exists,
         "read": lambda: location.read("champion.json")[0] == b"{}",
+        "read_hashed": lambda: location.read_hashed("champion.json", digest) == (b"{}", digest),
     }
     assert answers[ask]()
     assert proxy.struck == 1

@@ -9,7 +9,6 @@ Publishers agree without conditional writes, which not every S3 server supports:
 lists all of them. Of two concurrent publishers, at least one sees the other's publication and compares the two.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +94,11 @@ class ModelStore:
             listed = ", ".join(versions) or "none"
             raise ModelError(f"{self} has no version '{version}'{nearest(version, versions)}: choose one of {listed}.")
         remedy, path = self._remedy(version), f"{self}/{version}/{CARD_NAME}"
-        file = self.location.read(f"{version}/{CARD_NAME}")
+        expected = self._file_digests(version, file_list[0]).get(CARD_NAME, "")
+        file = self.location.read_hashed(f"{version}/{CARD_NAME}", expected)
         if file is None:
             raise ModelError(f"{path} is missing: {remedy}.")
-        if hashlib.sha256(file[0]).hexdigest() != self._file_digests(version, file_list[0]).get(CARD_NAME):
+        if file[1] != expected:
             raise ModelError(f"{path} differs from the published file: {remedy}.")
         return parse_model(ModelCard, file[0], path, ModelError, remedy)
 

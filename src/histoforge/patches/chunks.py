@@ -1,6 +1,5 @@
 """The pixels of a patch set in files of bounded size, which are verified and read one by one."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -106,10 +105,10 @@ def _store(store: Location, name: str, content: bytes, digest: str) -> None:
     Raises:
         StorageError: the location cannot be written, or has something else under the name.
     """
-    stored = store.read(name)
+    stored = store.read_hashed(name, digest)
     if stored is None:
         store.write(name, content, only_over="")
-    elif hashlib.sha256(stored[0]).hexdigest() != digest:
+    elif stored[1] != digest:
         raise StorageError(f"{store}/{name} is damaged (its SHA-256 is not its name): move it away.")
 
 
@@ -194,8 +193,8 @@ class ChunkReader:
                 self._check(number, digest_file(path) if path.is_file() else None, expected)
                 self._verified.add(number)
             return image_reader(path)
-        stored = self._location.read(name)
-        self._check(number, None if stored is None else hashlib.sha256(stored[0]).hexdigest(), expected)
+        stored = self._location.read_hashed(name, expected)
+        self._check(number, stored and stored[1], expected)
         return image_reader(Path(name), stored and stored[0])
 
     def _check(self, number: int, digest: str | None, expected: str) -> None:

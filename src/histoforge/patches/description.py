@@ -1,6 +1,5 @@
 """The description of a patch set, and its files, verified as they are read."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +97,14 @@ def read_verified(location: Location, info: PatchSetInfo, name: str) -> bytes:
         PatchSetError: the file is missing or damaged.
         KeyError: the description lacks the file.
     """
-    expected, content = info.files[name], location.read(name)
-    if content is None:
+    expected = info.files[name]
+    stored = location.read_hashed(name, expected)
+    if stored is None:
         raise PatchSetError(f"The patch set {location} lacks {name}: make it again with 'histoforge preprocess'.")
-    if hashlib.sha256(content[0]).hexdigest() != expected:
+    content, digest = stored
+    if digest != expected:
         raise PatchSetError(damaged(f"{location}/{name}"))
-    return content[0]
+    return content
 
 
 def location_of(path: Path | str) -> Location:

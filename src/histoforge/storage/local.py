@@ -73,6 +73,9 @@ class LocalLocation(Location):
                 return None
         return content, hashlib.sha256(content).hexdigest()
 
+    def read_hashed(self, name: str, expected: str) -> tuple[bytes, str] | None:
+        return self.read(name)  # whose version is the SHA-256
+
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
         path = self.root / checked_name(name, self)
         with explained_write_errors(path):

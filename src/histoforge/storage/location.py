@@ -68,6 +68,17 @@ class Location(ABC):
         """Return the content of a small file and its version for `write`, or None if there is no such file."""
 
     @abstractmethod
+    def read_hashed(self, name: str, expected: str) -> tuple[bytes, str] | None:
+        """Return the content of a file and its SHA-256, or None if there is no such file.
+
+        Content is hashed once where it has the expected SHA-256, which shows that it arrived as it was stored.
+
+        Args:
+            name: the file.
+            expected: the SHA-256 that the caller has for it. Other content is returned all the same, with its own.
+        """
+
+    @abstractmethod
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
         """Write `content` atomically to the file `name`.
 

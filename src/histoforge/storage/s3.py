@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -114,6 +114,10 @@ class S3Location(Location):
         with self._explained(f"{self}/{name}"):
             return self._retried(lambda: self._read(self._key(name)))
 
+    def read_hashed(self, name: str, expected: str) -> tuple[bytes, str] | None:
+        with self._explained(f"{self}/{name}"):
+            return self._retried(lambda: self._read_hashed(self._key(name), expected))
+
     def write(self, name: str, content: bytes, only_over: str | None = None) -> bool:
         """See `Location.write`; the minio client sends no conditions, so they are added to a request that it signed."""
         key = self._key(name)
@@ -147,6 +151,25 @@ class S3Location(Location):
             raise ParseError(str(error)) from None
 
     def _read(self, key: str) -> tuple[bytes, str] | None:
+        received = self._receive(key)
+        if received is None:
+            return None
+        content, etag, headers = received
+        _verify(content, etag, headers)
+        return content, etag
+
+    def _read_hashed(self, key: str, expected: str) -> tuple[bytes, str] | None:
+        received = self._receive(key)
+        if received is None:
+            return None
+        content, etag, headers = received
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != expected:
+            _verify(content, etag, headers)
+        return content, digest
+
+    def _receive(self, key: str) -> tuple[bytes, str, Mapping[str, str]] | None:
+        """Return the content, the etag and the headers of an object; None if there is no such object."""
         try:
             response = self.server.client.get_object(self.bucket, key)
         except FAILURES as error:
@@ -154,11 +177,7 @@ class S3Location(Location):
                 return None
             raise
         try:
-            content, etag = response.read(), str(response.headers.get("etag", "")).replace('"', "")
-            expected, algorithm = expected_digest(etag, response.headers)
-            if expected and new_hash(algorithm, content).hexdigest() != expected:
-                raise ProtocolError("the content differs from what was stored")
-            return content, etag
+            return response.read(), str(response.headers.get("etag", "")).replace('"', ""), response.headers
         finally:
             response.close()
             response.release_conn()
@@ -180,6 +199,17 @@ class S3Location(Location):
             yield
         except FAILURES as error:
             raise explain(error, self.server.settings, target) from None
+
+
+def _verify(content: bytes, etag: str, headers: Mapping[str, str]) -> None:
+    """Compare content with the digest that the server knows, if any.
+
+    Raises:
+        ProtocolError: it arrived damaged.
+    """
+    expected, algorithm = expected_digest(etag, headers)
+    if expected and new_hash(algorithm, content).hexdigest() != expected:
+        raise ProtocolError("the content differs from what was stored")
 
 
 def open_s3(scheme: str, bucket: str, prefix: str) -> S3Location:
