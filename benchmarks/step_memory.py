@@ -16,21 +16,19 @@ import io
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from timing import surroundings
 
 from histoforge.core.progress import say
 from histoforge.patches import PatchSetWriter
-from histoforge.steps import evaluate, leaderboard, score_generator, select_samples, train_classifier, train_generator
-from histoforge.steps.evaluate_config import EvaluateConfig
-from histoforge.steps.leaderboard_config import LeaderboardConfig
-from histoforge.steps.score_generator_config import ScoreGeneratorConfig
-from histoforge.steps.select_samples_config import SelectSamplesConfig
+from histoforge.steps import train_classifier, train_generator
+from histoforge.steps.table import STEPS
 from histoforge.steps.train_classifier_config import TrainClassifierConfig
 from histoforge.steps.train_generator_config import TrainGeneratorConfig
 
@@ -41,23 +39,6 @@ SPLITS = np.array(["train"] * 6 + ["val"] * 2 + ["test"] * 2)
 CLASSIFIER = {"backbone": "resnet10", "width": 0.125, "stem": "imagenet", "epochs": 1, "seeds": 2}
 GENERATOR = {"method": "dcgan", "generator_maps": 4, "discriminator_maps": 4, "epochs": 1, "epoch_steps": 1}
 MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The inputs and outputs of the steps, below one folder.
-
-    Attributes:
-        folder: the folder.
-        compared: maximum number of patches of each kind in metrics and audit.
-    """
-
-    folder: Path
-    compared: int
-
-    def at(self, name: str) -> Path:
-        """Return the path of an input or output."""
-        return self.folder / name
 
 
 def write_patches(path: Path, count: int) -> None:
@@ -81,70 +62,51 @@ def write_models(folder: Path) -> None:
     train_generator.run(config, patches=folder / "few", generator=folder / "generator")
 
 
-def run_select_samples(given: Inputs) -> None:
-    """Draw and score as many candidates as there are training patches, and keep half of them."""
-    config = SelectSamplesConfig.make({"ratio": 0.5, "pool_multiple": 1.0, "passes": 1})
-    select_samples.run(
-        config,
-        patches=given.at("patches"),
-        extractor=given.at("arm"),
-        generator=given.at("generator"),
-        selected=given.at("selected"),
-        pool=given.at("pool"),
-    )
+@dataclass(frozen=True)
+class Call:
+    """A call of a step on files of one folder.
+
+    Attributes:
+        settings: its parameters.
+        compared: parameters that are the maximum number of patches in metrics and audit.
+        files: names of inputs and outputs that differ from those of the files.
+    """
+
+    settings: dict[str, Any]
+    compared: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
 
 
-def run_score_generator(given: Inputs) -> None:
-    """Score a generator."""
-    config = ScoreGeneratorConfig.make({"count": given.compared, "audit_patches": given.compared, "path_pairs": 16})
-    score_generator.run(
-        config,
-        patches=given.at("patches"),
-        generator=given.at("generator"),
-        extractor=given.at("arm"),
-        samples=given.at("samples"),
-        scores=given.at("scores"),
-    )
-
-
-def run_evaluate(given: Inputs) -> None:
-    """Test an arm, and compare the pool with real patches."""
-    config = EvaluateConfig.make({"metric_patches": given.compared, "resamples": 100})
-    evaluate.run(
-        config,
-        patches=given.at("patches"),
-        arms=[given.at("arm")],
-        pool=given.at("pool"),
-        report=given.at("report"),
-        metrics=given.at("metrics"),
-    )
-
-
-def run_leaderboard(given: Inputs) -> None:
-    """Test an arm trained on real patches, for the leaderboard of one generator."""
-    leaderboard.run(
-        LeaderboardConfig.make({}),
-        patches=given.at("patches"),
-        scores=[given.at("scores")],
-        baseline=given.at("arm"),
-        report=given.at("page"),
-        metrics=given.at("board"),
-    )
-
-
-STEPS: dict[str, Callable[[Inputs], None]] = {
-    "select_samples": run_select_samples,
-    "score_generator": run_score_generator,
-    "evaluate": run_evaluate,
-    "leaderboard": run_leaderboard,
+CALLS = {
+    "select_samples": Call({"ratio": 0.5, "pool_multiple": 1.0, "passes": 1}, files={"extractor": "arm"}),
+    "score_generator": Call({"path_pairs": 16}, ("count", "audit_patches"), {"extractor": "arm"}),
+    "evaluate": Call({"resamples": 100}, ("metric_patches",), {"arms": "arm"}),
+    "leaderboard": Call({}, files={"baseline": "arm", "report": "page", "metrics": "board"}),
+    "score_images": Call({}, ("tiles",), {"extractor": "arm", "images": "pool", "scores": "image-scores"}),
 }
+"""As many candidates as training patches are drawn and scored, and half of them kept; a generator is scored; an arm is
+tested, and the pool compared with real patches; one generator has a leaderboard; and the pool is scored as large images
+of one tile each."""
 
 
-def measure(step: str, given: Inputs) -> tuple[float, float]:
+def run_step(name: str, folder: Path, compared: int) -> None:
+    """Run a step on the files in a folder that it has inputs for."""
+    step, call = STEPS[name], CALLS[name]
+    config = step.config_class.make({**call.settings, **dict.fromkeys(call.compared, compared)})
+    paths: dict[str, Any] = {}
+    for port in step.inputs:
+        path = folder / call.files.get(port.name, port.name)
+        if path.exists():
+            paths[port.name] = [path] if port.many else path
+    outputs = {port.name: folder / call.files.get(port.name, port.name) for port in step.outputs}
+    step.run(config, **paths, **outputs)
+
+
+def measure(step: str, folder: Path, compared: int) -> tuple[float, float]:
     """Run a step in this process, and return the peak of its resident memory (MiB) and its duration (s)."""
     began = time.perf_counter()
     with contextlib.redirect_stderr(io.StringIO()):
-        STEPS[step](given)
+        run_step(step, folder, compared)
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024, time.perf_counter() - began
 
@@ -154,14 +116,14 @@ def measure_all(counts: Sequence[int], steps: Sequence[str], compared: int) -> d
     results: dict[str, list[tuple[float, float]]] = {step: [] for step in steps}
     spawn = multiprocessing.get_context("spawn")
     for count in counts:
-        with tempfile.TemporaryDirectory() as folder:
-            given = Inputs(Path(folder), compared)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
             with ProcessPoolExecutor(1, spawn) as pool:
-                pool.submit(write_models, given.folder).result()
-                pool.submit(write_patches, given.at("patches"), count).result()
+                pool.submit(write_models, folder).result()
+                pool.submit(write_patches, folder / "patches", count).result()
             for step in steps:
                 with ProcessPoolExecutor(1, spawn) as pool:
-                    results[step].append(pool.submit(measure, step, given).result())
+                    results[step].append(pool.submit(measure, step, folder, compared).result())
                     say(f"step_memory: {step}, {count:,} patches: {results[step][-1]}")
     return results
 
@@ -169,7 +131,7 @@ def measure_all(counts: Sequence[int], steps: Sequence[str], compared: int) -> d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patches", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--steps", nargs="+", choices=CALLS, default=list(CALLS))
     parser.add_argument("--compared", type=int, default=2000, help="maximum number in metrics and audit (default 2000)")
     options = parser.parse_args()
     results = measure_all(options.patches, options.steps, options.compared)
