@@ -42,11 +42,16 @@ def write_encoder(folder: Path, model: str) -> nn.Module:
     write_json(
         folder / "encoder.json",
         {
-            "name": model, "architecture": f"timm:{model}", "weights": "weights.safetensors",
-            "sha256": digest_file(folder / "weights.safetensors"), "input_size": SIDE, "mean": MEAN, "std": STD,
+            "name": model,
+            "architecture": f"timm:{model}",
+            "weights": "weights.safetensors",
+            "sha256": digest_file(folder / "weights.safetensors"),
+            "input_size": SIDE,
+            "mean": MEAN,
+            "std": STD,
             "pooling": "class_token",
         },
-    )  # fmt: skip
+    )
     return network
 
 

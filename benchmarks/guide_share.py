@@ -41,9 +41,15 @@ from histoforge.training.model_files import ModelInfo
 NOISE_EVERY = 25
 NOISE_DRAWS = 8
 QUICKSTART = {
-    "generator_maps": 32, "discriminator_maps": 32, "batch_size": 32, "epochs": 1, "learning_rate": 1e-3,
-    "ema_decay": 0.99, "checkpoint_every": 0, "device": "cpu",
-}  # fmt: skip
+    "generator_maps": 32,
+    "discriminator_maps": 32,
+    "batch_size": 32,
+    "epochs": 1,
+    "learning_rate": 1e-3,
+    "ema_decay": 0.99,
+    "checkpoint_every": 0,
+    "device": "cpu",
+}
 
 
 class NoisyTerm(rleo_objective.RewardTerm):

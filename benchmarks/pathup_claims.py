@@ -39,13 +39,15 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 CLAIMS = {
     "the weight map lowers the seams": ("tracking", "tracking without weight map", "seams"),
     "the feature entropy loss raises the share of the class": (
-        "tracking", "tracking without feature entropy", "own class",
+        "tracking",
+        "tracking without feature entropy",
+        "own class",
     ),
     "tracking lowers the FID against interpolation": ("tracking", "interpolation", "FID of tiles"),
     "tracking lowers the FID against BSRGAN": ("tracking", "BSRGAN", "FID of tiles"),
     "tracking raises the share of the class against interpolation": ("tracking", "interpolation", "own class"),
     "tracking raises the share of the class against BSRGAN": ("tracking", "BSRGAN", "own class"),
-}  # fmt: skip
+}
 
 
 class Study:

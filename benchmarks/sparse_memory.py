@@ -166,8 +166,10 @@ def main() -> None:
     from timing import surroundings  # imported here because it imports torch, which the step does not need
 
     print(surroundings(["histoforge", "openslide-python", "tifffile"]))
-    print(f"{options.size} x {options.size} px, {options.levels} levels: {result['patches']} patches in "
-          f"{result['seconds']:.1f} s, peak {result['peak']:.0f} MiB (aim: below {AIM_MIB})")  # fmt: skip
+    print(
+        f"{options.size} x {options.size} px, {options.levels} levels: {result['patches']} patches in "
+        f"{result['seconds']:.1f} s, peak {result['peak']:.0f} MiB (aim: below {AIM_MIB})"
+    )
 
 
 if __name__ == "__main__":

@@ -34,9 +34,13 @@ def preprocess(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]
     from histoforge.steps.preprocess_config import PreprocessConfig
 
     config = PreprocessConfig(
-        source=str(slide.parent), kind="slides", patch_size=str(patch_px), level=0, min_tissue=MIN_TISSUE,
+        source=str(slide.parent),
+        kind="slides",
+        patch_size=str(patch_px),
+        level=0,
+        min_tissue=MIN_TISSUE,
         split_ratios="0:0:1",
-    )  # fmt: skip
+    )
     with tempfile.TemporaryDirectory(dir=workplace) as out:
         start = time.perf_counter()
         preprocess.run(config, patches=Path(out) / "patches", overviews=Path(out) / "overviews")
@@ -65,9 +69,13 @@ def tiatoolbox(slide: Path, patch_px: int, workplace: Path) -> tuple[int, float]
 
     start = time.perf_counter()
     extractor = SlidingWindowPatchExtractor(
-        input_img=slide, patch_size=(patch_px, patch_px), resolution=0, units="level", min_mask_ratio=MIN_TISSUE,
+        input_img=slide,
+        patch_size=(patch_px, patch_px),
+        resolution=0,
+        units="level",
+        min_mask_ratio=MIN_TISSUE,
         input_mask=np.load(workplace / "mask.npy"),
-    )  # fmt: skip
+    )
     count = sum(1 for _ in extractor)
     return count, time.perf_counter() - start
 

@@ -217,9 +217,17 @@ def main() -> None:
     lines = arguments.out.read_text().splitlines() if arguments.out.exists() else []
     results = [json.loads(line) for line in lines]
     config = TrainClassifierConfig(
-        backbone="resnet10", stem="small", width=arguments.width, epochs=arguments.epochs, seeds=arguments.seeds,
-        batch_size=16, learning_rate=3e-3, patience=0, device="cpu", precision="float32",
-    )  # fmt: skip
+        backbone="resnet10",
+        stem="small",
+        width=arguments.width,
+        epochs=arguments.epochs,
+        seeds=arguments.seeds,
+        batch_size=16,
+        learning_rate=3e-3,
+        patience=0,
+        device="cpu",
+        precision="float32",
+    )
     for number in range(len(results), arguments.studies):
         side = arguments.side
         patches = of_folder(arguments.folder, side, number) if arguments.folder else phantom(number, side)

@@ -78,9 +78,15 @@ def open_challenger(paths: Path | Sequence[Path], patches: PatchSet) -> Challeng
         arm = {"arm": info.training.get("arm", ""), "seeds": [info.training.get("seed", 0)], "counts": {}}
         models = [info.digest]
     description = {
-        **arm, "method": info.method, "config": info.config, "classes": info.classes, "patch_size": info.patch_size,
-        "mpp": info.mpp, "digests": info.digests, "code_version": info.code_version,
-    }  # fmt: skip
+        **arm,
+        "method": info.method,
+        "config": info.config,
+        "classes": info.classes,
+        "patch_size": info.patch_size,
+        "mpp": info.mpp,
+        "digests": info.digests,
+        "code_version": info.code_version,
+    }
     trained_on = info.digests.get("patches", "")
     if trained_on != patches.digest:
         raise PatchSetError(

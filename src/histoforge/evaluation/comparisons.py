@@ -89,12 +89,12 @@ def compare(
     return [
         Compared(
             _corrected(effect, p, count),
-            None if rivals is None else AgainstAll(
-                rivals.arm, rivals.rivals, score, rivals.closest, _corrected(rivals.effect, p_all, count)
-            ),
+            None
+            if rivals is None
+            else AgainstAll(rivals.arm, rivals.rivals, score, rivals.closest, _corrected(rivals.effect, p_all, count)),
         )
         for effect, p, rivals, p_all in zip(effects, adjusted, hardest, adjusted_all, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _trained_alike(plan: Sequence[Planned], planned: Planned) -> list[str]:

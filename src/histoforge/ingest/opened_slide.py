@@ -219,9 +219,7 @@ class SlideOpener:
             settings = replace(self._settings, stride=None, overlap=overlap)
             coarser = self._overview_scale(slide, scale)
             overviews = Level(self._plan(item, slide, coarser, tissue, annotations, settings), coarser)
-        return OpenedSlide(
-            self._config, self._classes, slide, tissue, annotations, Level(plan, scale), overviews
-        )  # fmt: skip
+        return OpenedSlide(self._config, self._classes, slide, tissue, annotations, Level(plan, scale), overviews)
 
     def _enter(self, item: SlideItem, stack: ExitStack) -> Slide:
         """Fetch and open a slide.
@@ -246,9 +244,14 @@ class SlideOpener:
             raise SourceError(self._log.named(error)) from error
 
     def _plan(
-        self, item: SlideItem, slide: Slide, scale: Scale, tissue: Tissue, annotations: Annotations,
+        self,
+        item: SlideItem,
+        slide: Slide,
+        scale: Scale,
+        tissue: Tissue,
+        annotations: Annotations,
         settings: PlanSettings,
-    ) -> pd.DataFrame:  # fmt: skip
+    ) -> pd.DataFrame:
         label = self._classes.index(item.label) if item.label in self._classes else None
         plan = plan_patches(slide, scale, tissue, settings, annotations.regions, label)
         return plan[plan["label"] < len(self._classes)].reset_index(drop=True)

@@ -152,11 +152,13 @@ def _pairs_section(findings: DuplicateFindings, synthetic: PatchSet, real: Patch
                 synthetic, pair.synthetic, f"synthetic patch of pair {rank}", f"synthetic, row {pair.synthetic}"
             ),
             _thumbnail(
-                real, pair.other, "nearest training patch",
+                real,
+                pair.other,
+                "nearest training patch",
                 f"training, {names[pair.other]}, row {pair.other}: {pair.similarity:.4f}",
             ),
             _thumbnail(real, match.held_out, "nearest held-out patch", held_out),
-        ]  # fmt: skip
+        ]
         rows.append((f"{rank}. {synthetic_names[pair.synthetic]}, {flagged}", thumbnails))
     lead = "Are these copies, or merely similar? Judge by eye."
     return Section("pairs", "The closest pairs", lead, [Gallery(caption, rows, paired=True)])

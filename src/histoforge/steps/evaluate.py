@@ -8,37 +8,33 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from histoforge.classifiers.encoders.encoder import load_encoders
 from histoforge.core.files import write_json
 from histoforge.core.progress import say
 from histoforge.evaluation.arm_inputs import ArmInput, TestPatches, tested_patches
 from histoforge.evaluation.arm_predictions import predict_arms
 from histoforge.evaluation.attention import attention_examples
 from histoforge.evaluation.build_findings import EvaluationInputs, build_findings
-from histoforge.evaluation.codecs import codec_warnings
+from histoforge.evaluation.compare_drawn import compare_drawn
 from histoforge.evaluation.drawn_sets import open_drawn
-from histoforge.evaluation.findings import ExternalFindings, Findings, SyntheticFindings
+from histoforge.evaluation.findings import ExternalFindings, Findings
 from histoforge.evaluation.flat_metrics import flat_metrics
-from histoforge.evaluation.generator_rows import copy_warnings, distance_warnings, generator_rows
 from histoforge.evaluation.inputs import (
+    TestUnits,
     data_caveats,
     data_warnings,
     open_arms,
     test_units,
-    training_patches,
     units_by_class,
 )
 from histoforge.evaluation.large_images import open_large_images
 from histoforge.evaluation.leading_score import leading_score
 from histoforge.evaluation.patch_features import ComparisonSettings
+from histoforge.evaluation.published_extractors import published_extractors
 from histoforge.evaluation.result_records import AnswerRecord
 from histoforge.evaluation.results_file import evaluation_results
-from histoforge.evaluation.spaces import check_warnings, selection_warnings
 from histoforge.evaluation.study import ArmPredictions, build_study
 from histoforge.evaluation.study_findings import StudyFindings
-from histoforge.evaluation.synthetic import compare_synthetic
 from histoforge.metrics.extract import Extractor
-from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.roc import roc_curve
 from histoforge.patches import PatchSet
 from histoforge.patches.device import DevicePatches
@@ -104,49 +100,32 @@ def run(
     drawn = open_drawn(path_list(generator), path_list(pool), path_list(selected), whole)
     large_images = open_large_images(path_list(generator_scores), path_list(image_scores), autoencoder, whole.classes)
     synthetic, shown_generator = (drawn[0].sets, drawn[0].generator) if drawn else (None, None)
-    others: list[Extractor] = [
-        *inception_extractors(config.inception_weights if synthetic else "", config.inception_sha256, device),
-        *load_encoders(config.encoders if synthetic else [], device, dtype),
-    ]
+    published = _published(config, device, dtype) if synthetic else []
     warnings += data_warnings(whole, arm_inputs, units)
     score, reason = leading_score(config.score, test.labels, test.classes)
     if reason:
         say(f"evaluate: {reason}")
     predictions, by_fold = predict_arms(arm_inputs, DevicePatches.load(test, device), tested, config.batch_size, dtype)
-    extractors = by_fold[real.fold]
-    study = build_study(
-        predictions, test, units.of(test), units.name,
-        reference=reference, score=score, score_reason=reason, confidence=config.confidence, resamples=config.resamples,
-        seed=config.seed,
-    )  # fmt: skip
+    study = _study(config, predictions, test, units, reference, score, reason)
     say(f"evaluate: {len(arm_inputs)} arms compared on {len(test)} test patches")
     external = _test_externally(config, real, arm_inputs, study, device) if config.test_source else None
-    train = training_patches(real)
-    if synthetic is not None:
-        warnings += _synthetic_warnings(train, extractors)
-    for each in drawn:
-        warnings += codec_warnings(real, each.sets.patches) if each.sets is not None else []
-    held_out = real.split("test")
-    settings = _settings(config, device)
-    comparison = SyntheticFindings()
-    if synthetic is not None:
-        comparison = compare_synthetic(synthetic, train, held_out, [*extractors, *others], settings)
-    generators = generator_rows(drawn, comparison, whole, by_fold, others, settings)
-    warnings += [*check_warnings(comparison.checks), *selection_warnings(comparison.generative)]
-    warnings += [*copy_warnings(generators), *distance_warnings(generators)]
+    comparison, generators, about_drawn = compare_drawn(
+        drawn, whole, real, by_fold, published, _settings(config, device)
+    )
+    warnings += about_drawn
     findings = build_findings(
         EvaluationInputs(
-            real,
-            tested,
-            units,
-            arm_inputs,
-            study,
-            synthetic,
-            comparison,
-            shown_generator,
-            overviews,
-            warnings,
-            data_caveats(whole, arm_inputs, units),
+            real=real,
+            test=tested,
+            units=units,
+            arms=arm_inputs,
+            study=study,
+            synthetic=synthetic,
+            comparison=comparison,
+            generator=shown_generator,
+            overviews=overviews,
+            warnings=warnings,
+            caveats=data_caveats(whole, arm_inputs, units),
         ),
         heading=config.heading,
         shown_patches=config.shown_patches,
@@ -163,6 +142,33 @@ def run(
     return _write(findings, predictions, test, Path(report), Path(metrics), started)
 
 
+def _published(config: EvaluateConfig, device: torch.device, dtype: torch.dtype) -> list[Extractor]:
+    return published_extractors(config.inception_weights, config.inception_sha256, config.encoders, device, dtype)
+
+
+def _study(
+    config: EvaluateConfig,
+    predictions: Sequence[ArmPredictions],
+    patches: PatchSet,
+    units: TestUnits,
+    reference: str,
+    score: str,
+    score_reason: str = "",
+) -> StudyFindings:
+    return build_study(
+        predictions,
+        patches,
+        units.of(patches),
+        units.name,
+        reference=reference,
+        score=score,
+        score_reason=score_reason,
+        confidence=config.confidence,
+        resamples=config.resamples,
+        seed=config.seed,
+    )
+
+
 def _test_externally(
     config: EvaluateConfig, real: PatchSet, arms: Sequence[ArmInput], internal: StudyFindings, device: torch.device
 ) -> ExternalFindings:
@@ -176,11 +182,7 @@ def _test_externally(
         tested = TestPatches(patches, dict.fromkeys(arms[0].folds, np.arange(len(patches))))
         predictions, _ = predict_arms(arms, on_device, tested, config.batch_size, dtype)
         units = test_units(patches)
-        study = build_study(
-            predictions, patches, units.of(patches), units.name,
-            reference=internal.reference, score=internal.score, confidence=config.confidence,
-            resamples=config.resamples, seed=config.seed,
-        )  # fmt: skip
+        study = _study(config, predictions, patches, units, internal.reference, internal.score)
         say(f"evaluate: {len(arms)} arms compared on {len(patches)} external test patches")
         return ExternalFindings(
             source=config.test_source,
@@ -195,22 +197,6 @@ def _test_externally(
 def path_list(paths: Paths) -> list[Path]:
     """Return an input as a list."""
     return [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths or ()))
-
-
-def _synthetic_warnings(train: PatchSet, extractors: Sequence[Extractor]) -> list[str]:
-    """Return warnings about the comparison of synthetic with real patches."""
-    warnings = []
-    if len(extractors) < 2:
-        warnings.append(
-            "The baseline has no second seed and no judge of another architecture: the classifier that selected "
-            "patches also scores them, so their scores are too good."
-        )
-    if not len(train):
-        warnings.append(
-            "The patch set has no training patches: synthetic patches are not compared with training patches, and "
-            "there is no memorisation audit and no map."
-        )
-    return warnings
 
 
 def _settings(config: EvaluateConfig, device: torch.device) -> ComparisonSettings:

@@ -8,18 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from histoforge.classifiers.encoders.encoder import load_encoders
 from histoforge.classifiers.network import Classifier
 from histoforge.core.progress import say
 from histoforge.core.text import counted
 from histoforge.evaluation import level_scoring, scoring
 from histoforge.evaluation.fixed_sets import FixedSet, is_patch_set
-from histoforge.evaluation.generator_scores import (
-    Digests,
-    GeneratorScores,
-)
+from histoforge.evaluation.generator_scores import Digests, Drawing, GeneratorScores
 from histoforge.evaluation.level_scores import LevelScores, means_by_level
 from histoforge.evaluation.level_scoring import Comparison, Draws, compared_images, held_out_images
+from histoforge.evaluation.published_extractors import published_extractors
 from histoforge.evaluation.score_warnings import score_warnings
 from histoforge.evaluation.scores_file import class_grid, mapped_features, write_samples, write_scores
 from histoforge.evaluation.scoring import Labels, PatchFeatures
@@ -29,11 +26,9 @@ from histoforge.generators.methods import METHODS, title
 from histoforge.metrics.audit_pixels import AuditPixels
 from histoforge.metrics.block_edges import block_edges
 from histoforge.metrics.diversity import diversity
-from histoforge.metrics.extract import Extractor
 from histoforge.metrics.extractor_check import check_extractors
 from histoforge.metrics.feature_space import EuclideanSpace
 from histoforge.metrics.generative import GenerativeMetrics, generative_metrics
-from histoforge.metrics.inception import inception_extractors
 from histoforge.metrics.memorisation import MemorisationAudit, audit_memorisation
 from histoforge.metrics.table import feature_metrics
 from histoforge.metrics.untrained import untrained_extractors
@@ -79,28 +74,16 @@ def run(
     model = _open(generator, real, device)
     classifiers = scoring.open_classifiers(extractor, real.classes, real.patch_size, device)
     dtype = resolve_precision(config.precision, device)
-    others: list[Extractor] = [
-        *inception_extractors(config.inception_weights, config.inception_sha256, device),
-        *load_encoders(config.encoders, device, dtype),
-    ]
-    extractors: list[Extractor] = [*classifiers, *others]
+    published = published_extractors(config.inception_weights, config.inception_sha256, config.encoders, device, dtype)
     judge = scoring.judge_of(classifiers)
     distance = scoring.perceptual_distance(judge, config.lpips_weights, config.lpips_sha256, real.patch_size, device)
     # The first `count` training patches are compared, all of these are searched for copies.
     train = compared_images(real, config.seed, max(config.count, config.audit_patches))
     held_out = held_out_images(real, config.seed)
-    wanted = (real.split("train"), config.count, config.labels == "balanced", config.seed)
-    made_by = {"step": "score_generator", "config": config.model_dump(mode="json"), "generator": model.info.digest}
-    write = partial(write_samples, samples, generator=model.info, real=real, made_by=made_by)
-    if isinstance(model, FixedSet):
-        chosen, drawing = model.choose(*wanted)
-        drawn = write(chosen.labels, (pixels for _, pixels in read_blocks(chosen)))
-    else:
-        labels = scoring.labels_to_draw(*wanted)
-        drawn, drawing = scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype, write)
+    drawn, drawing = _draw(config, model, real, samples, device, dtype)
     speed = f", {drawing.seconds_per_thousand:.2f} s per thousand patches" if drawing.seconds_per_thousand else ""
     say(f"score_generator: {counted(len(drawn), 'patches')} to score{speed}")
-    extractors += untrained_extractors(train)
+    extractors = [*classifiers, *published, *untrained_extractors(train)]
     features = scoring.extract_all(extractors, drawn, train, held_out, config.batch_size, device, config.seed)
     checks = check_extractors(extractors, held_out if held_out is not None else train, device, seed=config.seed)
     paths, paths_note = scoring.walk(
@@ -115,7 +98,7 @@ def run(
         seed=config.seed,
     )
     draws = Draws(config.generations, config.count, config.labels == "balanced")
-    comparison = Comparison([judge, *others], config.neighbours, config.batch_size, config.seed, device)
+    comparison = Comparison([judge, *published], config.neighbours, config.batch_size, config.seed, device)
     result = GeneratorScores(
         **_identity(model, config, real, drawn.digest, classifiers),
         **_feature_scores(classifiers, features, train, held_out, drawn, config),
@@ -138,6 +121,25 @@ def run(
     write_scores(scores, result, mapped, class_grid(drawn, config.shown_patches), Path(generator))
     say(f"score_generator: {result.name}, seed {result.seed}, is scored")
     return _summary(result, time.monotonic() - started)
+
+
+def _draw(
+    config: ScoreGeneratorConfig,
+    model: Generator | FixedSet,
+    real: PatchSet,
+    samples: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[PatchSet, Drawing]:
+    """Write the patches to score, drawn or chosen from a set, and return them with the cost of drawing."""
+    wanted = (real.split("train"), config.count, config.labels == "balanced", config.seed)
+    made_by = {"step": "score_generator", "config": config.model_dump(mode="json"), "generator": model.info.digest}
+    write = partial(write_samples, samples, generator=model.info, real=real, made_by=made_by)
+    if isinstance(model, FixedSet):
+        chosen, drawing = model.choose(*wanted)
+        return write(chosen.labels, (pixels for _, pixels in read_blocks(chosen))), drawing
+    labels = scoring.labels_to_draw(*wanted)
+    return scoring.draw_samples(model, labels, config.batch_size, config.seed, device, dtype, write)
 
 
 def _open(path: Path, real: PatchSet, device: torch.device) -> Generator | FixedSet:

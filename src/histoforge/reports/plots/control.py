@@ -24,9 +24,15 @@ def control_figure(study: StudyFindings) -> Figure | None:
         numbers = [arm.control for arm in arms]
         deviations = [arm.scores[study.score].deviation or 0.0 for arm in arms]
         drawing.axes.errorbar(
-            numbers, np.array(means, float), deviations, color=INK, marker="o", markersize=5, capsize=2,
+            numbers,
+            np.array(means, float),
+            deviations,
+            color=INK,
+            marker="o",
+            markersize=5,
+            capsize=2,
             label="real patches",
-        )  # fmt: skip
+        )
         for index, (arm, mean) in enumerate(priced):
             if mean is not None:
                 style = {**line_style(index + 1), "color": colour([each.name for each in study.arms].index(arm.name))}

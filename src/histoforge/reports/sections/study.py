@@ -137,11 +137,13 @@ def _confusion_table(arm: ArmFindings, classes: Sequence[str]) -> Table:
     rows = [
         [
             Cell(name),
-            *(Cell(f"{count:,.1f}".removesuffix(".0"), f"{share:.0%}", share=float(share))
-              for count, share in zip(counts, row_shares, strict=True)),
+            *(
+                Cell(f"{count:,.1f}".removesuffix(".0"), f"{share:.0%}", share=float(share))
+                for count, share in zip(counts, row_shares, strict=True)
+            ),
         ]
         for name, counts, row_shares in zip(classes, means, shares, strict=True)
-    ]  # fmt: skip
+    ]
     return Table(caption=arm.title, columns=["True", *classes], rows=rows)
 
 

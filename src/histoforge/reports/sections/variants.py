@@ -40,14 +40,18 @@ def _pairs_table(method: str, pairs: Sequence[PairedDifference]) -> Table:
     return Table(
         caption=f"Each variant of {method} minus '{METHODS[method].control}', at the seeds that both have",
         columns=[
-            "Metric", METHODS[method].variant_parameter.capitalize(), "Mean difference", "Standard deviation", "Seeds",
+            "Metric",
+            METHODS[method].variant_parameter.capitalize(),
+            "Mean difference",
+            "Standard deviation",
+            "Seeds",
             "By seed",
         ],
         rows=[_pair_row(pair) for pair in pairs],
         note=f"{_directions(pairs)} Differences are not tested, because there are too few seeds; if signs differ "
         "between seeds, a difference cannot be told from chance.",
         stacked=True,
-    )  # fmt: skip
+    )
 
 
 def _directions(pairs: Sequence[PairedDifference]) -> str:

@@ -8,9 +8,17 @@ from histoforge.reports.text.formatting import POINTS, better_text, p_value, sco
 from histoforge.reports.text.study_verdicts import VERDICTS, effect_verdict, overall, verdict_of
 
 COLUMNS = (
-    "Comparison", "Difference", "Interval", "p, corrected", "P(better)", "Found with 80% power", "Generators", "Seeds",
-    "Patients", "Verdict",
-)  # fmt: skip
+    "Comparison",
+    "Difference",
+    "Interval",
+    "p, corrected",
+    "P(better)",
+    "Found with 80% power",
+    "Generators",
+    "Seeds",
+    "Patients",
+    "Verdict",
+)
 NOTE = (
     "One analysis over patients and training runs per row. p: after the correction over all rows. P(better): "
     "probability that the true difference is above zero, taken alone. Found with 80% power: the smallest true "

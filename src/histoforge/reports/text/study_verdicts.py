@@ -9,9 +9,12 @@ from histoforge.metrics.compare import MIN_SEEDS
 from histoforge.metrics.crossed import ALONE_IN_A_CLASS, CrossedEffect
 
 VERDICTS = {
-    "better": "better", "worse": "worse", "no_difference": "no difference found", "too_few": "too few to tell",
+    "better": "better",
+    "worse": "worse",
+    "no_difference": "no difference found",
+    "too_few": "too few to tell",
     "not_learned": "no claim: not shown to have learned",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -91,9 +91,13 @@ def cut_sample(config: PreprocessConfig) -> SourceSample:
         ):
             most = min(config.max_patches_per_class or READ_PER_CLASS, READ_PER_CLASS)
             collector = PatchCollector(
-                writer, overview_writer, classes=len(classes), max_per_class=most,
-                max_overviews_per_class=config.max_overviews_per_class, seed=config.seed,
-            )  # fmt: skip
+                writer,
+                overview_writer,
+                classes=len(classes),
+                max_per_class=most,
+                max_overviews_per_class=config.max_overviews_per_class,
+                seed=config.seed,
+            )
             collector.cap = cap = CountingCap(most, len(classes))
             source.read(collector)
             collector.close()
@@ -109,11 +113,15 @@ def cut_sample(config: PreprocessConfig) -> SourceSample:
         if config.max_patches_per_class:
             counts = np.minimum(counts, config.max_patches_per_class)
         return SourceSample(
-            classes=classes, counts=counts, share=share, files=files, usage=usage,
+            classes=classes,
+            counts=counts,
+            share=share,
+            files=files,
+            usage=usage,
             seconds=_seconds_of_whole(usage, share, int(counts.sum()), read, source.kind, config.workers),
             images=PatchSet.open(folder / "patches").images(slice(0, 4 * READ_PER_CLASS)),
             overviews=PatchSet.open(folder / "overviews").images(slice(0, 4 * READ_PER_CLASS)),
-        )  # fmt: skip
+        )
 
 
 def _seconds_of_whole(usage: Usage, share: float, patches: int, read: int, kind: str, workers: int) -> float:
