@@ -41,13 +41,15 @@ def test_it_has_at_most_twenty_names_all_documented_and_typed() -> None:
     assert len(api.__all__) <= 20
     assert api.__all__ == sorted(api.__all__)
     for name in api.__all__:
-        thing = getattr(api, name)
-        assert inspect.getdoc(thing), name
+        exported = getattr(api, name)
+        assert inspect.getdoc(exported), name
         functions = (
-            [thing]
-            if inspect.isfunction(thing)
+            [exported]
+            if inspect.isfunction(exported)
             else [
-                member for key, member in vars(thing).items() if inspect.isfunction(member) and not key.startswith("_")
+                member
+                for key, member in vars(exported).items()
+                if inspect.isfunction(member) and not key.startswith("_")
             ]
         )
         for function in functions:

@@ -178,9 +178,9 @@ WRONG = {
 
 @pytest.mark.parametrize(("name", "number"), [(name, n) for name, all_ in WRONG.items() for n in range(len(all_))])
 def test_a_wrong_object_is_seen(name, number):
-    thing = copy.deepcopy(OBJECTS[name][0])
-    WRONG[name][number](thing)
-    assert faults(thing)
+    changed = copy.deepcopy(OBJECTS[name][0])
+    WRONG[name][number](changed)
+    assert faults(changed)
 
 
 def test_a_kind_without_a_schema_is_seen():

@@ -75,8 +75,8 @@ def spent(phase: Phase, *, size: int = 0, patches: int = 0) -> Iterator[Work]:
 def add_work(work: Mapping[Phase, Work]) -> None:
     """Add work, such as that of another process."""
     with _lock:
-        for phase, more in work.items():
-            _work.setdefault(phase, Work()).add(more)
+        for phase, added in work.items():
+            _work.setdefault(phase, Work()).add(added)
 
 
 def work_so_far() -> dict[Phase, Work]:

@@ -72,7 +72,7 @@ def clear(folder: Path) -> None:
             if _FORMER_NAME.fullmatch(name):
                 _report_doubtful(path)
         elif not _is_running(match[2], int(match[3]), name):
-            _settle(path, folder / match[1], match[4], known=match[2] == _owner())
+            _settle(path, folder / match[1], match[4], of_this_machine=match[2] == _owner())
 
 
 def restore(path: Path) -> None:
@@ -81,14 +81,14 @@ def restore(path: Path) -> None:
         clear(path.parent)
 
 
-def _settle(path: Path, final: Path, suffix: str, known: bool) -> None:
-    """Restore or remove the leftovers of an ended process; if the owner is unknown, only report them."""
+def _settle(path: Path, final: Path, suffix: str, of_this_machine: bool) -> None:
+    """Restore or remove the leftovers of an ended process; those of another machine are never removed."""
     try:
         if suffix == "replaced" and not os.path.lexists(final):
-            if known or time.time() - path.stat().st_ctime > SETTLED_SECONDS:
+            if of_this_machine or time.time() - path.stat().st_ctime > SETTLED_SECONDS:
                 os.rename(path, final)
                 say(f"{final} was being replaced when its writer was killed; the earlier one is restored.")
-        elif not known:
+        elif not of_this_machine:
             _report_doubtful(path)
         elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -31,7 +31,7 @@ def generator_rows(
     first: SyntheticFindings,
     real: PatchSet,
     extractors: Mapping[int, Sequence[Extractor]],
-    others: Sequence[Extractor],
+    published: Sequence[Extractor],
     settings: ComparisonSettings,
 ) -> list[GeneratorRow]:
     """Return a row per generator, in their order; none if there is only one, which the report shows in detail.
@@ -41,7 +41,7 @@ def generator_rows(
         first: what was found about the first one.
         real: the patch set.
         extractors: the extractors of each fold; the last one is the judge, in whose features the audit is made.
-        others: further spaces, in which given patches are compared.
+        published: extractors with published weights, whose spaces are added where patches were given.
         settings: settings of the comparison.
     """
     if len(drawn) < 2:
@@ -51,7 +51,7 @@ def generator_rows(
         row = _described(each)
         if each.sets is not None:
             *first_extractors, judge = extractors[each.fold]
-            spaces = [*first_extractors, *others] if each.name else []
+            spaces = [*first_extractors, *published] if each.name else []
             row |= _found(first) if number == 0 else _compare(each.fold, each.sets, real, judge, spaces, settings)
         rows.append(GeneratorRow(**row))
         say(f"evaluate: generator {number + 1} of {len(drawn)} compared with the patches of its fold")

@@ -51,8 +51,8 @@ def order_warnings(distances: Mapping[str, Mapping[str, float]], title: str = "F
                 best.setdefault(first, []).append(extractor)
     if len(best) < 2:
         return []
-    named = (f"{name} in the features of {join_words(extractors)}" for name, extractors in best.items())
-    return [f"The feature spaces disagree about the order: the lowest {title} has {'; '.join(named)}."]
+    phrases = (f"{name} in the features of {join_words(extractors)}" for name, extractors in best.items())
+    return [f"The feature spaces disagree about the order: the lowest {title} has {'; '.join(phrases)}."]
 
 
 def swapped_pairs(distances: Mapping[str, Mapping[str, float]], reference: str) -> dict[str, list[tuple[str, str]]]:

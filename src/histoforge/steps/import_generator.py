@@ -131,8 +131,8 @@ def _take_over(config: ImportGeneratorConfig, real: PatchSetInfo, path: Path, be
         advice = "give a generator that was trained on such patches"
         check_same_format(f"The generator {location} draws", info, "the patch set", real, advice)
         recorded = {"origin": f"histoforge {info.code_version}, method {info.method}", **info.origin}
-        known = {name: getattr(stated, name) or recorded.get(name, "") for name in stated.stated}
-        origin = stated.model_copy(update=known).with_settings(config, config.source)
+        completed = {name: getattr(stated, name) or recorded.get(name, "") for name in stated.stated}
+        origin = stated.model_copy(update=completed).with_settings(config, config.source)
         warnings = list(dict.fromkeys([*info.training.get("warnings", []), *origin.warnings]))
         training = {**info.training, "origin": origin.stated, "source": config.source, "warnings": warnings}
         write_json(folder / INFO_NAME, info.model_copy(update={"training": training}).sealed().model_dump(mode="json"))

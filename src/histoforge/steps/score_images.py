@@ -171,12 +171,14 @@ def _measure(
     held_out = None if images.held_out is None else view(images.held_out, "held out")
     levels: list[LevelScores] = []
     for level, index in ((IMAGE, 0), (TILE, 1)):
-        fake, *others = [(each.whole, each.tiles)[index] for each in (drawn, real, *([held_out] if held_out else []))]
+        fake, *references = [
+            (each.whole, each.tiles)[index] for each in (drawn, real, *([held_out] if held_out else []))
+        ]
         draws = [
-            comparison.compare(others[0], [features[drawn.rows_of(rows)[index]] for features in fake])
+            comparison.compare(references[0], [features[drawn.rows_of(rows)[index]] for features in fake])
             for rows in images.groups
         ]
-        levels += comparison.level_scores(level, draws, others[0], others[1] if held_out else [])
+        levels += comparison.level_scores(level, draws, references[0], references[1] if held_out else [])
     return {
         "levels": levels,
         "seams": OverDraws.of([finite(drawn.seams[rows].mean()) for rows in images.groups]),

@@ -134,10 +134,10 @@ class Denoiser:
         images = torch.randn(count, shape.in_channels, height, width, generator=rng).to(self.device)
         self._scheduler.set_timesteps(self._steps)
         images = images * self._scheduler.init_noise_sigma
-        more = {"generator": rng} if self._takes_generator else {}
+        step_options = {"generator": rng} if self._takes_generator else {}
         for time in self._scheduler.timesteps:
             noise = self._noise(self._scheduler.scale_model_input(images, time), time, labels)
-            images = self._scheduler.step(noise, time, images, **more).prev_sample
+            images = self._scheduler.step(noise, time, images, **step_options).prev_sample
         if self._vae is not None:
             images = self._vae.decode(images / self._vae.config.scaling_factor).sample
         return images.float().clamp(-1, 1)

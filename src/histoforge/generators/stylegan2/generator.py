@@ -31,7 +31,7 @@ class Stylegan2Generator(nn.Module):
     def __init__(self, config: Stylegan2Config, patch_size: tuple[int, int], doublings: int, classes: int) -> None:
         super().__init__()
         self.z_dim = config.z_dim
-        sizes = [(patch_size[0] >> more, patch_size[1] >> more) for more in reversed(range(doublings + 1))]
+        sizes = [(patch_size[0] >> doubling, patch_size[1] >> doubling) for doubling in reversed(range(doublings + 1))]
         channels = [map_channels(config, size) for size in sizes]
         first = _Block(channels[0], channels[0], config.style_dim, doubles=False)
         later = [_Block(*pair, config.style_dim, doubles=True) for pair in pairwise(channels)]
