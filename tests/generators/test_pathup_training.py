@@ -26,9 +26,15 @@ ARCHITECTURE = Architecture(
     block_out_channels=(8,), layers_per_block=1, latent_channels=3, norm_num_groups=4, mid_block_add_attention=False
 )
 TINY = {
-    "unet_channels": 16, "levels": 2, "level_blocks": 1, "batch_size": 16, "sampling_steps": 10, "ema_decay": 0.95,
-    "learning_rate": 3e-3, "precision": "float32",
-}  # fmt: skip
+    "unet_channels": 16,
+    "levels": 2,
+    "level_blocks": 1,
+    "batch_size": 16,
+    "sampling_steps": 10,
+    "ema_decay": 0.95,
+    "learning_rate": 3e-3,
+    "precision": "float32",
+}
 PATCHES = pictures()[:, ::2, ::2]
 OVERVIEWS = PATCHES[:, ::-1, :, ::-1]  # upside down and with other colours
 
@@ -73,9 +79,12 @@ def train(work, made, autoencoder, end_at=0, latents=None, **values):
     config = PathupConfig.make({**TINY, **values})
     architecture = ARCHITECTURE.model_dump(mode="json")
     info = ModelInfo(
-        kind="generator", method="pathup", config={**config.model_dump(), "autoencoder": architecture},
-        classes=CLASSES, patch_size=(8, 8),
-    )  # fmt: skip
+        kind="generator",
+        method="pathup",
+        config={**config.model_dump(), "autoencoder": architecture},
+        classes=CLASSES,
+        patch_size=(8, 8),
+    )
     engine = InterruptedEngine(work, {"pathup": 1}, device="cpu", precision=config.precision, checkpoint_every=3)
     engine.end_at = end_at
     return pathup.train(config, made[0], engine, None, info, latents or made[1], autoencoder)

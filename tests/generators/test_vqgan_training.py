@@ -23,10 +23,22 @@ from histoforge.training.log import read_log
 from histoforge.training.model_files import ModelInfo, load_model
 
 TINY = {
-    "vq_channels": 8, "downsamplings": 2, "level_blocks": 1, "codebook_size": 16, "code_channels": 4,
-    "discriminator_channels": 4, "discriminator_layers": 2, "discriminator_start": 2, "restart_after": 5,
-    "prior_layers": 1, "prior_channels": 16, "prior_heads": 2, "batch_size": 4, "precision": "float32", "device": "cpu",
-}  # fmt: skip
+    "vq_channels": 8,
+    "downsamplings": 2,
+    "level_blocks": 1,
+    "codebook_size": 16,
+    "code_channels": 4,
+    "discriminator_channels": 4,
+    "discriminator_layers": 2,
+    "discriminator_start": 2,
+    "restart_after": 5,
+    "prior_layers": 1,
+    "prior_channels": 16,
+    "prior_heads": 2,
+    "batch_size": 4,
+    "precision": "float32",
+    "device": "cpu",
+}
 RESUMED = {"epochs": 2, "epoch_steps": 5, "flips": True, "restart_after": 2, "prior_dropout": 0.1}
 """The first stage has five of ten steps: it ends with the first epoch."""
 FIRST_STAGE = {"reconstruction", "psnr", "codebook", "perplexity", "restarted"}

@@ -18,13 +18,24 @@ CLASSES = ["dark", "light"]
 SIDE = 16
 PATIENTS = {"train": 6, "val": 4, "test": 6}
 CLASSIFIER = {
-    "backbone": "resnet10", "width": 0.125, "stem": "small", "epochs": 2, "batch_size": 16, "device": "cpu",
+    "backbone": "resnet10",
+    "width": 0.125,
+    "stem": "small",
+    "epochs": 2,
+    "batch_size": 16,
+    "device": "cpu",
     "precision": "float32",
-}  # fmt: skip
+}
 HISTOGAN = {
-    "stages": 1, "up_blocks": 2, "z_dim": 6, "base_channels": 16, "min_channels": 8, "residual_blocks": 1,
-    "precision": "float32", "device": "cpu",
-}  # fmt: skip
+    "stages": 1,
+    "up_blocks": 2,
+    "z_dim": 6,
+    "base_channels": 16,
+    "min_channels": 8,
+    "residual_blocks": 1,
+    "precision": "float32",
+    "device": "cpu",
+}
 RLEO = {"z_dim": 6, "generator_maps": 8, "discriminator_maps": 8, "precision": "float32", "device": "cpu"}
 SCORING = {
     "device": "cpu",
@@ -69,9 +80,14 @@ def write_generator(path: Path, seed: int = 0, history: bytes = b"", reward: str
     else:
         state = build(config, (SIDE, SIDE), len(CLASSES)).state_dict()
     info = ModelInfo(
-        kind="generator", method=method.name, classes=CLASSES, config=config.model_dump(),
-        patch_size=(SIDE, SIDE), mpp=1.0, training={"seconds": 12.5, "steps": 40, "parameters": {"generator": 7}},
-    )  # fmt: skip
+        kind="generator",
+        method=method.name,
+        classes=CLASSES,
+        config=config.model_dump(),
+        patch_size=(SIDE, SIDE),
+        mpp=1.0,
+        training={"seconds": 12.5, "steps": 40, "parameters": {"generator": 7}},
+    )
     save_model(
         path,
         info,

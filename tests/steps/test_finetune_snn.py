@@ -23,10 +23,21 @@ from histoforge.steps.preprocess_config import PreprocessConfig
 
 CPU = (torch.device("cpu"), torch.float32)
 SETTINGS = {
-    "width": 0.125, "stage1_epochs": 2, "stage1_epoch_steps": 2, "stage2_epochs": 2, "stage2_epoch_steps": 3,
-    "stage1_layers": 13, "stage2_layers": 3, "batch_size": 8, "checked_pairs": 64, "cost_batch": 2, "shown": 2,
-    "device": "cpu", "precision": "float32", "checkpoint_every": 2,
-}  # fmt: skip
+    "width": 0.125,
+    "stage1_epochs": 2,
+    "stage1_epoch_steps": 2,
+    "stage2_epochs": 2,
+    "stage2_epoch_steps": 3,
+    "stage1_layers": 13,
+    "stage2_layers": 3,
+    "batch_size": 8,
+    "checked_pairs": 64,
+    "cost_batch": 2,
+    "shown": 2,
+    "device": "cpu",
+    "precision": "float32",
+    "checkpoint_every": 2,
+}
 
 
 def settings(**values):
@@ -68,11 +79,14 @@ def test_writes_a_guide_with_its_report_and_pictures(tuned, patches, overviews):
     guide = load_guide(out, *CPU)
     guide.check_fits(CLASSES, (16, 16), 0.5, "the patch set")
     assert guide.info.digest == summary.digest
-    assert guide.info.digests == {name: PatchSet.open(p).digest for name, p in
-                                  (("patches", patches), ("overviews", overviews))}  # fmt: skip
+    assert guide.info.digests == {
+        name: PatchSet.open(p).digest for name, p in (("patches", patches), ("overviews", overviews))
+    }
     record = report(out)
     assert [(stage["name"], stage["layers"], stage["decoder"]) for stage in record["stages"]] == [
-        ("stage-1", 13, True), ("stage-2", 3, False)]  # fmt: skip
+        ("stage-1", 13, True),
+        ("stage-2", 3, False),
+    ]
     assert [len(stage["losses"]) for stage in record["stages"]] == [2, 2]
     assert record["pairs"]["pairs"] == 64
     assert record["pairs"]["patients"] == 3

@@ -51,9 +51,13 @@ def parts(tmp_path_factory):
 def score(parts, name, out=None, **values):
     out = parts / "scored" / name if out is None else out
     score_generator.run(
-        ScoreGeneratorConfig.make({**SCORING, "generations": 2, **values}), patches=parts / "patches",
-        generator=parts / name, extractor=parts / "baseline", samples=out / "samples", scores=out / "scores",
-    )  # fmt: skip
+        ScoreGeneratorConfig.make({**SCORING, "generations": 2, **values}),
+        patches=parts / "patches",
+        generator=parts / name,
+        extractor=parts / "baseline",
+        samples=out / "samples",
+        scores=out / "scores",
+    )
     return out
 
 

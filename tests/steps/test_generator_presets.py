@@ -30,9 +30,17 @@ def test_the_papers_settings_are_those_of_section_4_2(name, patch_size, classes,
     geometry = Geometry.of(config, patch_size)
     assert geometry.stages == stages
     published = {
-        "batch_size": batch_size, "epochs": 1000, "learning_rate": 2e-4, "gp_weight": 50, "critic_norm": "cbn",
-        "select_from_epoch": 100, "fid_every": 1, "fid_alpha": 0.5, "up_blocks": 4, "minibatch_discrimination": True,
-    }  # fmt: skip
+        "batch_size": batch_size,
+        "epochs": 1000,
+        "learning_rate": 2e-4,
+        "gp_weight": 50,
+        "critic_norm": "cbn",
+        "select_from_epoch": 100,
+        "fid_every": 1,
+        "fid_alpha": 0.5,
+        "up_blocks": 4,
+        "minibatch_discrimination": True,
+    }
     assert {key: getattr(config, key) for key in published} == published
     generator = HistoganGenerator(config, geometry, classes)
     critics = [HistoganCritic(config, geometry, stage, classes) for stage in range(stages)]
@@ -59,10 +67,18 @@ GANS = [name for name, method in METHODS.items() if "generator_maps" in method.c
 def test_the_guide_papers_settings_are_those_of_section_iv(method):
     config = preset("paper-rleo", method)
     published = {
-        "epochs": 200, "batch_size": 128, "z_dim": 100, "learning_rate": 2e-4, "beta1": 0.5, "generator_maps": 64,
-        "discriminator_maps": 64, "discriminator_norm": "batch", "ema_decay": 0, "diff_augment": "",
+        "epochs": 200,
+        "batch_size": 128,
+        "z_dim": 100,
+        "learning_rate": 2e-4,
+        "beta1": 0.5,
+        "generator_maps": 64,
+        "discriminator_maps": 64,
+        "discriminator_norm": "batch",
+        "ema_decay": 0,
+        "diff_augment": "",
         "max_patches": 100_000,
-    }  # fmt: skip
+    }
     assert {key: getattr(config, key) for key in published} == published
     improved = method in ("improved_dcgan", "rleo")
     assert (config.clip, config.clip_at) == ("value" if improved else "none", 0.1)

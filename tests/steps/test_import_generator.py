@@ -37,9 +37,14 @@ def real(tmp_path_factory) -> Path:
 def save_dit(path: Path) -> DiTPipeline:
     torch.manual_seed(0)
     transformer = DiTTransformer2DModel(
-        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=1, sample_size=SIZE // 2,
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=4,
+        out_channels=8,
+        num_layers=1,
+        sample_size=SIZE // 2,
         norm_num_groups=4,
-    ).eval()  # fmt: skip
+    ).eval()
     torch.nn.init.normal_(transformer.proj_out_2.weight)  # starts at 0, which would hide the class
     blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
     vae = AutoencoderKL(block_out_channels=(8, 16), latent_channels=4, norm_num_groups=4, **blocks).eval()

@@ -36,9 +36,12 @@ from histoforge.steps.train_classifier_config import TrainClassifierConfig
 def score(folder, out, **config):
     return run(
         ScoreGeneratorConfig.make({**SCORING, **config}),
-        patches=folder / "patches", generator=folder / "generator", extractor=folder / "baseline",
-        samples=out / "samples", scores=out / "scores",
-    )  # fmt: skip
+        patches=folder / "patches",
+        generator=folder / "generator",
+        extractor=folder / "baseline",
+        samples=out / "samples",
+        scores=out / "scores",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +171,10 @@ def test_too_few_real_patches_are_said(scored, given, tmp_path):
 
 def test_the_same_seed_gives_the_same_scores(given, scored, tmp_path):
     again = score(given, tmp_path)
-    each, other = (folder.model_dump(exclude={"seconds", "seconds_per_thousand", "peak_memory_mb"}) for folder in (
-        scored[1], again
-    ))  # fmt: skip
+    each, other = (
+        folder.model_dump(exclude={"seconds", "seconds_per_thousand", "peak_memory_mb"})
+        for folder in (scored[1], again)
+    )
     assert each == other
 
 
@@ -189,9 +193,12 @@ def test_pictures_history_and_costs_are_kept(scored):
 def test_one_classifier_alone_is_said_to_flatter(given, tmp_path):
     run(
         ScoreGeneratorConfig.make({**SCORING, "labels": "balanced", "count": 11, "path_pairs": 0, "name": "x:y"}),
-        patches=given / "patches", generator=given / "generator", extractor=given / "baseline" / "seed-0",
-        samples=tmp_path / "samples", scores=tmp_path / "scores",
-    )  # fmt: skip
+        patches=given / "patches",
+        generator=given / "generator",
+        extractor=given / "baseline" / "seed-0",
+        samples=tmp_path / "samples",
+        scores=tmp_path / "scores",
+    )
     scores = read_scores(tmp_path / "scores")
     assert scores.name == "x:y"
     assert list(scores.drawing.by_class.values()) == [6, 5]
@@ -244,16 +251,25 @@ def test_a_classifier_of_another_architecture_is_the_one_to_believe(given, tmp_p
     train_classifier.run(config, patches=given / "patches", model=tmp_path / "arm")
     run(
         ScoreGeneratorConfig.make({**SCORING, "path_pairs": 0}),
-        patches=given / "patches", generator=given / "generator", extractor=tmp_path / "arm",
-        samples=tmp_path / "samples", scores=tmp_path / "scores",
-    )  # fmt: skip
+        patches=given / "patches",
+        generator=given / "generator",
+        extractor=tmp_path / "arm",
+        samples=tmp_path / "samples",
+        scores=tmp_path / "scores",
+    )
     scores = read_scores(tmp_path / "scores")
     assert scores.judge == load_judge(tmp_path / "arm").name
     assert scores.other_architecture
     assert len(scores.generative) == 5
     study, settings = EvaluateConfig.make({"device": "cpu", "resamples": 200, "map_patches": 20}), tmp_path / "m.json"
-    evaluate(study, patches=given / "patches", arms=[tmp_path / "arm"], selected=tmp_path / "samples",
-             report=tmp_path / "report.html", metrics=settings)  # fmt: skip
+    evaluate(
+        study,
+        patches=given / "patches",
+        arms=[tmp_path / "arm"],
+        selected=tmp_path / "samples",
+        report=tmp_path / "report.html",
+        metrics=settings,
+    )
     metrics = json.loads(settings.read_text())
     assert metrics["memorisation"]["extractor"] == scores.judge
     assert "independent" not in (tmp_path / "report.html").read_text()

@@ -27,9 +27,18 @@ from histoforge.training.log import read_log
 
 CPU = torch.device("cpu")
 SETTINGS = {
-    "channels": 8, "levels": 2, "latent_channels": 2, "attention": False, "batch_size": 8, "epochs": 2,
-    "epoch_steps": 3, "learning_rate": 3e-3, "device": "cpu", "precision": "float32", "checkpoint_every": 2,
-}  # fmt: skip
+    "channels": 8,
+    "levels": 2,
+    "latent_channels": 2,
+    "attention": False,
+    "batch_size": 8,
+    "epochs": 2,
+    "epoch_steps": 3,
+    "learning_rate": 3e-3,
+    "device": "cpu",
+    "precision": "float32",
+    "checkpoint_every": 2,
+}
 
 
 def settings(**values):
@@ -51,9 +60,13 @@ def trained(patches, overviews, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
     extractor = make_extractor(out / "extractor")
     summary = train_autoencoder.run(
-        settings(epochs=6, epoch_steps=10), patches=patches, overviews=overviews, extractor=extractor,
-        autoencoder=out / "autoencoder", latents=out / "latents",
-    )  # fmt: skip
+        settings(epochs=6, epoch_steps=10),
+        patches=patches,
+        overviews=overviews,
+        extractor=extractor,
+        autoencoder=out / "autoencoder",
+        latents=out / "latents",
+    )
     return out, summary
 
 

@@ -88,9 +88,14 @@ class S3Location(Location):
                 try:
                     with spent("write", size=size), ByteProgress(f"writing {target}", size) as progress:
                         self.server.client.fput_object(
-                            self.bucket, key, str(path), metadata={"sha256": digest}, part_size=PART_BYTES,
-                            num_parallel_uploads=PARALLEL_PARTS, progress=progress,
-                        )  # fmt: skip
+                            self.bucket,
+                            key,
+                            str(path),
+                            metadata={"sha256": digest},
+                            part_size=PART_BYTES,
+                            num_parallel_uploads=PARALLEL_PARTS,
+                            progress=progress,
+                        )
                     return
                 except FAILURES as error:
                     if not lost_its_parts(error) or attempt == self.server.settings.attempts:

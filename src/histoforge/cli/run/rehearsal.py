@@ -53,10 +53,16 @@ def rehearse(spec: Any, arguments: Mapping[str, Any], classes: Sequence[str]) ->
 
         try:
             run_enhanced_dag(
-                pipeline_resource_name=spec.pipeline_info.name, dag_component_spec=spec.root, executors={},
-                components=dict(spec.components), dag_arguments=dict(arguments), pipeline_root="", runner=None,
-                unique_pipeline_id="", fail_stack=[],
-            )  # fmt: skip
+                pipeline_resource_name=spec.pipeline_info.name,
+                dag_component_spec=spec.root,
+                executors={},
+                components=dict(spec.components),
+                dag_arguments=dict(arguments),
+                pipeline_root="",
+                runner=None,
+                unique_pipeline_id="",
+                fail_stack=[],
+            )
         except SystemExit:
             raise SettingsError(log.getvalue().strip().rpartition("\n")[2]) from None
     if refused:

@@ -136,9 +136,11 @@ def _estimate(task: Task, trials: Trials, sample: SourceSample, expected: Expect
     if task.step == "preprocess":
         size = int(sample.counts.sum()) * expected.patch_bytes
         return TaskEstimate(
-            **named, seconds=sample.seconds, memory_gib=sample.usage.peak_memory_gib,
+            **named,
+            seconds=sample.seconds,
+            memory_gib=sample.usage.peak_memory_gib,
             storage_gib=task.times * size / GIB,
-        )  # fmt: skip
+        )
     if task.trial not in trials.done:
         return TaskEstimate(**named, not_tried=trials.failed[task.trial])
     step, trial = STEPS[task.step], trials.done[task.trial]

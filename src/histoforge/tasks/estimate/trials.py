@@ -31,9 +31,16 @@ PATIENTS = 3
 DRAWN = 64
 """Most patches that a step draws in the trial, where it draws a number that does not depend on the patch set."""
 MADE_BY = {
-    "extractor": "model", "arms": "model", "baseline": "model", "challenger": "model", "synthetic": "selected",
-    "generators": "generator", "upscaler_model": "upscaler", "generator_scores": "scores", "candidates": "synthetic",
-}  # fmt: skip
+    "extractor": "model",
+    "arms": "model",
+    "baseline": "model",
+    "challenger": "model",
+    "synthetic": "selected",
+    "generators": "generator",
+    "upscaler_model": "upscaler",
+    "generator_scores": "scores",
+    "candidates": "synthetic",
+}
 """The output of another step that an input takes, where the two have different names."""
 
 
