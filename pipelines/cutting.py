@@ -27,5 +27,9 @@ def cut_patches(
         cut = cut_slides(slides=shard.slides, shard=shard.shard, **cutting)
         checked.assign(cut, "Cut a shard").after(*after)
     fixed = checked.run.fixed.get("preprocess", {})
-    task = preprocess(cuts=dsl.Collected(cut.outputs["cuts"]), **{**cutting, **fixed, **settings})
+    task = preprocess(
+        cuts=dsl.Collected(cut.outputs["cuts"]),
+        images_location=checked.run.images_location,
+        **{**cutting, **fixed, **settings},
+    )
     return checked.assign(task, title).after(*after)

@@ -44,6 +44,12 @@ COMMON = {
         "folder or s3:// prefix that keeps what was cut from each slide, so that only new or changed slides are cut "
         "again; '' for none.",
     ),
+    "images_location": Parameter(
+        str,
+        "",
+        "folder or s3:// prefix that keeps the pixels of patches and overviews, for sets larger than a disk; '' to "
+        "keep them with the sets.",
+    ),
     "encoders": Parameter(
         list,
         [],
@@ -119,6 +125,7 @@ class RunParameters:
     slide_mpp: Any
     shards: Any
     slide_cache: Any
+    images_location: Any
     encoders: Any
     seeds: Any
     seed: Any

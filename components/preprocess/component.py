@@ -15,6 +15,7 @@ def preprocess(
     summary: dsl.Output[dsl.Markdown],
     cuts: Optional[dsl.Input[List[dsl.Dataset]]] = None,
     slide_cache: str = "",
+    images_location: str = "",
     dataset_digest: str = "",
     patch_size: str = "",
     mpp: float = 0.0,
@@ -34,6 +35,8 @@ def preprocess(
             without them. Slides that are in no part are cut here.
         slide_cache: folder, or s3:// or minio:// prefix, that keeps what was cut from each slide, so that only new or
             changed slides are cut again; '' for none.
+        images_location: folder, or s3:// or minio:// prefix, that keeps the pixels of patches and overviews, for sets
+            larger than a disk; '' to keep them with the sets.
         dataset_digest: digest of the source, from scan_source; if it changes, cached patches are not reused.
         patch_size: height and width of a patch, px: '96', or '256x128'; '' leaves it to the preset.
         mpp: resolution of the patches, um/px; 0 leaves it to the preset.
@@ -61,6 +64,7 @@ def preprocess(
         given={
             "source": source,
             "slide_cache": slide_cache,
+            "images_location": images_location,
             "patch_size": patch_size,
             "mpp": mpp,
             "slide_mpp": slide_mpp,

@@ -112,6 +112,15 @@ def test_folds_generators_and_shards_multiply_the_tasks_inside(tmp_path):
     assert times["Train with augmentation or held-back patches"] == 2 * 3
 
 
+@pytest.mark.parametrize("pipeline", ["selective-augmentation", "pathup"])
+def test_the_location_of_pixels_is_a_parameter_of_pipelines(source, tmp_path, monkeypatch, pipeline):
+    monkeypatch.chdir(tmp_path)
+    settings = {**(PATHUP if pipeline == "pathup" else SETTINGS), "images_location": "pixels"}
+    planned = planned_run(pipeline, str(source), "", settings)
+    cut = [task.config.images_location for task in planned.tasks if task.step == "preprocess"]
+    assert cut == [str(tmp_path / "pixels")] * (2 if pipeline == "pathup" else 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -12,7 +12,7 @@ from histoforge.steps.settings import parameters
 from histoforge.tasks import scan_source
 from histoforge.tasks.plan_folds import plan_folds
 
-OWN = ("seed", "seeds", "folds", "slide_cache")
+OWN = ("seed", "seeds", "folds", "slide_cache", "images_location")
 """Parameters of steps that are the pipeline's where it has them: it passes them to its tasks itself."""
 LOCATIONS = {
     "test_source": "it compares no arms on test patches",
@@ -56,7 +56,7 @@ def check_request(name: str, source: str, preset: str, overrides: dict[str, Any]
     for unused, reason in LOCATIONS.items():
         if unused in for_steps:
             raise SettingsError(f"The pipeline {entry.name} has no '{unused}': {reason}.")
-    places = (*LOCATIONS, "slide_cache", "encoders")
+    places = (*LOCATIONS, "slide_cache", "images_location", "encoders")
     values |= {name: _absolute_each(values[name]) for name in places if values.get(name)}
     values.setdefault("shards", 1)
     for_all = for_steps | {name: values[name] for name in (*OWN, "test_source") if name in values}
