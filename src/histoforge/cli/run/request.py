@@ -48,6 +48,17 @@ class Request(NamedTuple):
 
 
 def check_request(name: str, source: str, preset: str, overrides: dict[str, Any]) -> Request:
+    """Return what a run of a pipeline is asked to do, after checking its parameters, its overrides and its source.
+
+    Args:
+        name: name of the pipeline.
+        source: location of the slides or images; a relative path becomes absolute.
+        preset: name of a preset, or ''.
+        overrides: parameters of the pipeline, and overrides for its steps.
+
+    Raises:
+        HistoforgeError: a parameter is unknown or out of its bounds, or the source cannot be used.
+    """
     entry = local_pipelines().named(name)
     source = _absolute(source)
     pipeline = entry.load()
