@@ -58,10 +58,25 @@ class GaussianVelocity(nn.Module):
         return kept.sqrt() * noise - (1 - kept).sqrt() * image
 
 
-def test_the_schedule_of_velocities_ends_in_pure_noise():
-    torch.testing.assert_close(noise_schedule("velocity").alphas_cumprod.double(), rescaled(ABAR), atol=1e-6, rtol=1e-4)
+class GaussianImage(nn.Module):
+    """The best prediction of the image itself."""
+
+    patch_size, prediction = (4, 6), "image"
+
+    def forward(self, noisy, times, labels):
+        kept = rescaled(ABAR)[times].float().expand(len(noisy))[:, None, None, None]
+        mean = MEAN * (labels * 2 - 1)[:, None, None, None]
+        return mean + kept.sqrt() * STD**2 * (noisy - kept.sqrt() * mean) / (kept * STD**2 + 1 - kept)
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "image"])
+def test_the_schedules_of_velocities_and_images_end_in_pure_noise(prediction):
+    torch.testing.assert_close(noise_schedule(prediction).alphas_cumprod.double(), rescaled(ABAR), atol=1e-6, rtol=1e-4)
+    assert float(noise_schedule(prediction).alphas_cumprod[-1]) == 0
+
+
+def test_the_schedule_of_noise_is_ho_et_al_s():
     torch.testing.assert_close(noise_schedule("noise").alphas_cumprod.double(), ABAR, atol=1e-6, rtol=1e-4)
-    assert float(noise_schedule("velocity").alphas_cumprod[-1]) == 0
 
 
 def test_the_loss_of_a_velocity_has_salimans_and_ho_s_target():
@@ -75,10 +90,20 @@ def test_the_loss_of_a_velocity_has_salimans_and_ho_s_target():
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_the_loss_of_an_image_compares_with_the_image():
+    images, noise = torch.rand(4, 3, 4, 6, generator=rng()) * 2 - 1, torch.randn(4, 3, 4, 6, generator=rng())
+    times, labels = torch.tensor([0, 10, 500, 999]), torch.tensor([0, 1, 0, 1])
+    kept = rescaled(ABAR)[times].float()[:, None, None, None]
+    expected = (GaussianImage()(kept.sqrt() * images + (1 - kept).sqrt() * noise, times, labels) - images).square()
+    loss = diffusion_loss(GaussianImage(), noise_schedule("image"), images, labels, times, noise)
+    torch.testing.assert_close(loss, expected.mean(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", [GaussianVelocity(), GaussianImage()])
 @pytest.mark.parametrize(("steps", "eta"), [(500, 0.0), (1000, 1.0)])
-def test_denoising_by_velocities_draws_the_distribution_that_was_learned(steps, eta):
+def test_denoising_from_pure_noise_draws_the_distribution_that_was_learned(network, steps, eta):
     labels = torch.tensor([0, 1]).repeat_interleave(64)
-    images = denoise(GaussianVelocity(), labels, steps, eta, rng(), torch.device("cpu"))
+    images = denoise(network, labels, steps, eta, rng(), torch.device("cpu"))
     for label, samples in enumerate(images.chunk(2)):
         assert float(samples.mean()) == pytest.approx(MEAN * (2 * label - 1), abs=0.01)
         assert float(samples.std()) == pytest.approx(STD, rel=0.05)

@@ -49,7 +49,7 @@ def train(work, patches, end_at=0, **values):
     return ddpm.train(config, patches, engine, None, info)
 
 
-@pytest.mark.parametrize("prediction", ["velocity", "noise"])
+@pytest.mark.parametrize("prediction", ["velocity", "image", "noise"])
 def test_learns_one_picture_a_label(prediction, patches, tmp_path):
     result = train(tmp_path, patches, epochs=2, epoch_steps=90, prediction=prediction)
     samples = draw(result.generator, np.array([0, 1]).repeat(4), seed=1).astype(float)
@@ -59,6 +59,21 @@ def test_learns_one_picture_a_label(prediction, patches, tmp_path):
         assert difference[label][1 - label] > 2 * difference[label][label], difference
     losses = [row["loss"] for row in result.history.rows]
     assert losses[1] < losses[0] / 2
+
+
+def test_offset_noise_is_one_value_for_each_patch_and_channel(patches, tmp_path, monkeypatch):
+    noises = []
+
+    def loss(network, schedule, images, labels, times, noise):
+        noises.append(noise)
+        return next(network.parameters()).square().sum()
+
+    monkeypatch.setattr(ddpm, "diffusion_loss", loss)
+    for offset in (0.0, 1.0):
+        train(tmp_path / str(offset), patches, epochs=1, epoch_steps=1, offset_noise=offset)
+    difference = noises[1] - noises[0]
+    torch.testing.assert_close(difference, difference[:, :, :1, :1].expand_as(difference))
+    assert float(difference[:, :, 0, 0].std()) > 0.1
 
 
 def test_a_trained_model_draws_the_same_when_it_is_loaded(patches, tmp_path):

@@ -10,7 +10,7 @@ TIMESTEPS = 1000
 """Steps of the forward process (T in Ho et al. 2020, section 4)."""
 
 
-Prediction = Literal["velocity", "noise"]
+Prediction = Literal["velocity", "image", "noise"]
 
 
 class DdpmConfig(ClassWiseConfig):
@@ -47,7 +47,14 @@ class DdpmConfig(ClassWiseConfig):
     prediction: Prediction = Field(
         "velocity",
         description="output of the network: the velocity, with a noise schedule that ends in pure noise (colours as in "
-        "the real patches after few steps), or the noise (Ho et al.)",
+        "the real patches after few steps), the image, with the same schedule, or the noise (Ho et al.)",
+    )
+    offset_noise: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="standard deviation of noise of one value per patch and channel that training adds to that of the "
+        "pixels, so that the network learns to change mean colours",
     )
     learning_rate: float = Field(2e-4, gt=0, le=1, description="Adam's learning rate, constant")
     ema_decay: float = Field(

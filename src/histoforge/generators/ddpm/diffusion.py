@@ -10,6 +10,8 @@ from torch import Tensor
 from histoforge.generators.ddpm.config import TIMESTEPS, Prediction
 from histoforge.generators.ddpm.network import DenoisingNetwork
 
+TYPES = {"velocity": "v_prediction", "image": "sample", "noise": "epsilon"}
+"""The predictions, by diffusers' names."""
 ALMOST_ONE = 1 - 1e-6
 """Largest eta where abar_T = 0: with 1, rounding makes the scheduler take the root of a negative number."""
 
@@ -17,18 +19,18 @@ ALMOST_ONE = 1 - 1e-6
 def noise_schedule(prediction: Prediction) -> DDIMScheduler:
     """Return the schedule: beta from 0.0001 to 0.02 in equal steps (Ho et al. 2020, section 4).
 
-    For velocities it is rescaled to abar_T = 0 (Lin et al. 2024, section 3.1 and algorithm 1). Without that, x_T keeps
-    a trace of the mean colour of x_0 in training that it lacks in sampling. Predicted images are clipped to [-1, 1].
+    For velocities and images it is rescaled to abar_T = 0 (Lin et al. 2024, section 3.1 and algorithm 1). Without that,
+    x_T keeps a trace of the mean colour of x_0 in training that it lacks in sampling. Noise cannot be predicted there,
+    as x_T is the noise. Predicted images are clipped to [-1, 1].
     """
-    velocity = prediction == "velocity"
     return DDIMScheduler(
         TIMESTEPS,
         beta_start=1e-4,
         beta_end=0.02,
         clip_sample=True,
         timestep_spacing="trailing",
-        prediction_type="v_prediction" if velocity else "epsilon",
-        rescale_betas_zero_snr=velocity,
+        prediction_type=TYPES[prediction],
+        rescale_betas_zero_snr=prediction != "noise",
     )
 
 
@@ -38,8 +40,8 @@ def diffusion_loss(
     """Compute the mean squared error of the network's prediction from x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps.
 
     Of the noise, this is L_simple = E[(eps - eps_theta(x_t, t))^2] (Ho et al. 2020, eq. 14); of the velocity, its
-    target is v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022, section 4). The mean is also taken over
-    channels and pixels.
+    target is v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022, section 4); of the image, x_0 itself. The
+    mean is also taken over channels and pixels.
 
     Args:
         network: predicts what the schedule says.
@@ -51,8 +53,12 @@ def diffusion_loss(
     """
     steps = cast(torch.IntTensor, times)
     noisy = schedule.add_noise(images, noise, steps)
-    target = noise if network.prediction == "noise" else schedule.get_velocity(images, noise, steps)
-    return F.mse_loss(network(noisy, times, labels), target)
+    predicted = network(noisy, times, labels)
+    if network.prediction == "noise":
+        return F.mse_loss(predicted, noise)
+    if network.prediction == "image":
+        return F.mse_loss(predicted, images)
+    return F.mse_loss(predicted, schedule.get_velocity(images, noise, steps))
 
 
 def denoise(
@@ -92,7 +98,7 @@ def denoise_from(
     """
     schedule, device = noise_schedule(network.prediction), first.device
     schedule.set_timesteps(steps)
-    if network.prediction == "velocity":
+    if network.prediction != "noise":
         eta = min(eta, ALMOST_ONE)
     images = first.to(memory_format=torch.channels_last)
     for time in schedule.timesteps:

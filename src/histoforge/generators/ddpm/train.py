@@ -44,6 +44,8 @@ def train(
 
     for real in tracker.batches(data):
         noise = engine.normal(config.batch_size, *real.images.shape[1:])
+        if config.offset_noise:
+            noise = noise + config.offset_noise * engine.normal(config.batch_size, 3, 1, 1)
         times = (uniform(len(real.labels), rng=engine.rng) * TIMESTEPS).long()
         with engine.autocast():
             loss = diffusion_loss(network, schedule, real.images, real.labels, times, noise)
