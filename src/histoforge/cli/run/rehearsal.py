@@ -38,10 +38,12 @@ def rehearse(spec: Any, arguments: Mapping[str, Any], classes: Sequence[str]) ->
         from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
         from kfp.local.status import Status
 
-        component = component_of(task_spec)
-        given = OrchestratorUtils.make_task_arguments(task_inputs_spec=task_spec.inputs, io_store=io_store)
-        outputs: dict[str, Any] = dict.fromkeys(components[task_spec.component_ref.name].output_definitions.artifacts)
         try:
+            component = component_of(task_spec)
+            given = OrchestratorUtils.make_task_arguments(task_inputs_spec=task_spec.inputs, io_store=io_store)
+            outputs: dict[str, Any] = dict.fromkeys(
+                components[task_spec.component_ref.name].output_definitions.artifacts
+            )
             runs.setdefault(task_name, []).append(_step_of(component, given))
             return outputs | _planned(component, given, classes), Status.SUCCESS
         except Exception as error:  # which a loop would log and drop
